@@ -1,0 +1,114 @@
+"""Who is measured, and how: every contestant is a command, timed from its start to its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks import peer
+from benchmarks.process import Done, run
+from benchmarks.stage import Contents, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One timed step: `step` is `floor total`, `ours run`, `peer import` ...
+
+    `to_source` and `to_target` count the requests that the servers answered meanwhile. `load` is
+    the load average of the minute before: what else the machine was doing. `copied` is what the
+    target held afterwards, where the step filled it; `problem` says why the seconds are not those
+    of a whole copy.
+    """
+
+    step: str
+    seconds: float
+    to_source: int
+    to_target: int
+    load: float
+    copied: Contents | None = None
+    problem: str | None = None
+
+
+Contestant = Callable[[Stage, int], Iterator[Measurement]]
+
+
+def floor(stage: Stage, workers: int) -> Iterator[Measurement]:
+    """Copy with the floor; the start of the interpreter counts in each of its three figures."""
+    stage.empty_target()
+    command = [sys.executable, "-m", "benchmarks.floor", stage.source_uri, stage.target_uri]
+    total, done = _timed(stage, "floor total", [*command, "--workers", f"{workers}"])
+    if done.failure:
+        raise RuntimeError(f"The floor was not reached: {done.failure}")
+    phases = json.loads(done.output)
+    start = done.seconds - phases["reading"] - phases["writing"]
+    reading, writing = start + phases["reading"], start + phases["writing"]
+    yield replace(total, step="floor reading", seconds=reading, to_target=0, copied=None)
+    yield replace(total, step="floor writing", seconds=writing, to_source=0)
+    yield total
+
+
+def ours(stage: Stage, workers: int) -> Iterator[Measurement]:
+    """Copy with `migrate run`: server to server, then through an export directory."""
+    with tempfile.TemporaryDirectory(dir=stage.directory) as name:
+        export = str(Path(name) / "export")
+        routes = (
+            ("ours run", stage.source_uri, stage.target_uri),
+            ("ours export", stage.source_uri, export),
+            ("ours import", export, stage.target_uri),
+        )
+        for step, source, target in routes:
+            stage.empty_target()
+            command = migrate_command(source, target, Path(name) / f"{step}.db", workers)
+            yield _measured(stage, step, command)
+
+
+def migrate_command(source: str, target: str, state: Path, workers: int) -> list[str]:
+    """Copy everything from `source` to `target`, with nothing remembered of earlier copies."""
+    options = ["--state", str(state), "--workers", f"{workers}"]
+    return [sys.executable, "-m", "migrate", "run", source, target, *options]
+
+
+def the_peer(stage: Stage, workers: int) -> Iterator[Measurement]:
+    """Copy with mlflow-migration, which chooses the number of its threads by itself."""
+    with tempfile.TemporaryDirectory(dir=stage.directory) as name:
+        directory = Path(name)
+        export, import_ = peer.export_command(directory), peer.import_command(directory)
+        yield _measured(stage, "peer export", export, stage.source_uri)
+        stage.empty_target()
+        yield _measured(stage, "peer import", import_, stage.target_uri)
+
+
+CONTESTANTS: dict[str, Contestant] = {"floor": floor, "ours": ours, "peer": the_peer}
+
+
+def _measured(
+    stage: Stage, step: str, command: list[str], tracking_uri: str | None = None
+) -> Measurement:
+    return _timed(stage, step, command, tracking_uri)[0]
+
+
+def _timed(
+    stage: Stage, step: str, command: list[str], tracking_uri: str | None = None
+) -> tuple[Measurement, Done]:
+    load = os.getloadavg()[0]
+    source_before, target_before = stage.requests()
+    done = run(command, tracking_uri)
+    source_after, target_after = stage.requests()
+    copied, problem = None, done.failure
+    if not step.endswith("export"):
+        copied, problem = stage.copied(), problem or stage.difference()
+    measurement = Measurement(
+        step=step,
+        seconds=done.seconds,
+        to_source=source_after - source_before,
+        to_target=target_after - target_before,
+        load=load,
+        copied=copied,
+        problem=problem,
+    )
+    return measurement, done

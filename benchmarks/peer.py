@@ -1,0 +1,61 @@
+"""The tool to compare with: mlflow-migration, in an environment of its own.
+
+It wants Python 3.12 and comes with the light `mlflow-skinny`, here of the servers' version.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.stage import KEPT
+
+REQUIREMENTS = ("mlflow-migration==1.2.2", "mlflow-skinny==3.17.2")
+ENVIRONMENT = KEPT / "peer"
+
+
+class PeerUnavailable(RuntimeError):
+    """The environment of the peer cannot be made here."""
+
+
+def export_command(directory: Path) -> list[str]:
+    """Export all experiments of the server in MLFLOW_TRACKING_URI to `directory`."""
+    return [_script("export"), "--experiments", "all", "--output-dir", f"{directory}", *_THREADS]
+
+
+def import_command(directory: Path) -> list[str]:
+    """Import what `directory` holds into the server in MLFLOW_TRACKING_URI."""
+    return [_script("import"), "--input-dir", f"{directory}", *_THREADS]
+
+
+_THREADS = ("--use-threads", "True")
+
+
+def _script(verb: str) -> str:
+    return str(ENVIRONMENT / "bin" / f"mlflow-migration-{verb}-experiments")
+
+
+def build() -> None:
+    """Make the environment if it is not there; bytecode too, so that no start pays for it.
+
+    Raises PeerUnavailable without a Python 3.12, or if the package index does not answer.
+    """
+    if Path(_script("import")).exists():
+        return
+    uv = [sys.executable, "-m", "uv"]
+    try:
+        subprocess.run([*uv, "venv", "-q", "--clear", "-p", _python(), ENVIRONMENT], check=True)
+        install = [*uv, "pip", "install", "-q", "--compile-bytecode"]
+        subprocess.run([*install, "-p", ENVIRONMENT / "bin" / "python", *REQUIREMENTS], check=True)
+    except subprocess.CalledProcessError as error:
+        raise PeerUnavailable(f"{REQUIREMENTS[0]} cannot be installed: {error}") from error
+
+
+def _python() -> str:
+    if found := shutil.which("python3.12"):
+        return found
+    for python in sorted(Path.home().glob(".pyenv/versions/3.12.*/bin/python")):
+        return str(python)
+    raise PeerUnavailable("there is no Python 3.12, which mlflow-migration needs")

@@ -1,0 +1,114 @@
+"""The commands of ``migrate`` and their exit codes."""
+
+from __future__ import annotations
+
+import json as json_module
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, Any
+
+import click
+import typer
+
+from migrate import __version__, worker
+from migrate.errors import (
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    MigrateError,
+)
+from migrate.views.errors import print_error
+
+EPILOG = (
+    "Exit codes: 0 all done; 1 error; 2 usage; 3 finished with failures, losses or objects that "
+    "are not copied; 4 stale plan, or state in use; 130 interrupted, state saved."
+)
+
+app = typer.Typer(
+    name="migrate",
+    help="Copy experiments and runs between MLflow tracking servers and export directories: "
+    "planned, in parallel, resumable, verified. The source is only read.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@contextmanager
+def _stopped_by_signal() -> Iterator[None]:
+    """End at once on Ctrl-C: whoever has something to finish first sets a handler of its own."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        sys.stderr.write("Interrupted.\n")
+        sys.stderr.flush()
+        # Threads that wait for a server cannot be asked to stop, and hold nothing half-done.
+        os._exit(EXIT_INTERRUPTED)
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def session(debug: bool) -> Iterator[None]:
+    """Turn errors into messages and exit codes; close what was opened."""
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(asctime)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("filelock").setLevel(logging.WARNING)
+    # boto3 at debug level logs request headers, and with them signatures.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    try:
+        with _stopped_by_signal():
+            yield
+    except MigrateError as problem:
+        if debug:
+            traceback.print_exc()
+        print_error(problem)
+        raise typer.Exit(problem.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    finally:
+        worker.close_endpoints()
+
+
+def print_json(value: Mapping[str, Any] | list[Any]) -> None:
+    json_module.dump(value, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mlflow-migrate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except click.exceptions.Abort:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(EXIT_ERROR)

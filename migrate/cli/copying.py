@@ -1,0 +1,161 @@
+"""``migrate plan`` and ``migrate run``."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from migrate.cli import options
+from migrate.cli.app import EPILOG, app, print_json, session
+from migrate.cli.migrations import (
+    Ends,
+    carry_out,
+    check_not_stale,
+    ends_of,
+    parse_choices,
+    plan_anew,
+    progress_view,
+    resume_plan,
+    stored_ends,
+    waiting_plan,
+)
+from migrate.endpoints.tracking.access import redact
+from migrate.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from migrate.plans import Report
+from migrate.views.plan import plan_as_json, print_plan
+from migrate.views.report import print_report, report_as_json
+from state.store import StateStore
+
+
+@app.command(epilog=EPILOG)
+def plan(
+    source: options.Source,
+    target: options.Target,
+    experiments: options.Experiments = None,
+    run_start_time: options.RunStartTime = None,
+    runs_until: options.RunsUntil = None,
+    include_deleted: options.IncludeDeleted = False,
+    if_trashed: options.IfTrashed = "fail",
+    artifact_location_map: options.LocationMap = None,
+    quick: options.Quick = False,
+    workers: options.Workers = 8,
+    max_requests_per_second: options.MaxRequests = None,
+    state: options.State = str(options.DEFAULT_STATE),
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Read both ends, show what would be done, and store it for migrate run. Writes nothing."""
+    with session(debug):
+        choices = parse_choices(
+            experiments=experiments,
+            run_start_time=run_start_time,
+            runs_until=runs_until,
+            include_deleted=include_deleted,
+            if_trashed=if_trashed,
+            location_map=artifact_location_map,
+            quick=quick,
+        )
+        ends = ends_of(source, target, workers=workers, per_second=max_requests_per_second)
+        ends.check()
+        with StateStore.open(state) as store:
+            made = plan_anew(ends, choices, store, waits=True)
+        if json:
+            print_json(plan_as_json(made))
+        else:
+            print_plan(made)
+
+
+@app.command(epilog=EPILOG)
+def run(
+    source: options.OptionalSource = None,
+    target: options.OptionalTarget = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the stored plan; failed tasks are tried again."),
+    ] = False,
+    experiments: options.Experiments = None,
+    run_start_time: options.RunStartTime = None,
+    runs_until: options.RunsUntil = None,
+    include_deleted: options.IncludeDeleted = False,
+    if_trashed: options.IfTrashed = "fail",
+    artifact_location_map: options.LocationMap = None,
+    quick: options.Quick = False,
+    serial: Annotated[
+        bool, typer.Option("--serial", help="One task after the other, without threads.")
+    ] = False,
+    workers: options.Workers = 8,
+    max_requests_per_second: options.MaxRequests = None,
+    state: options.State = str(options.DEFAULT_STATE),
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Copy: carry out the plan that waits, or plan first when there is none.
+
+    A plan waits when migrate plan made it, or when an earlier run did not finish it; options
+    that select something make a new one. What is copied already is not copied again.
+    """
+    with session(debug):
+        choices = parse_choices(
+            experiments=experiments,
+            run_start_time=run_start_time,
+            runs_until=runs_until,
+            include_deleted=include_deleted,
+            if_trashed=if_trashed,
+            location_map=artifact_location_map,
+            quick=quick,
+        )
+        if resume and choices.selects:
+            raise UsageError(
+                "--resume goes on with the stored plan, so it takes no selection",
+                "leave out --resume to plan anew: what is copied already is not copied again",
+            )
+        ends = _given_ends(source, target, workers, max_requests_per_second, resume)
+        view = progress_view(json=json, quiet=quiet)
+        with StateStore.open(state, must_exist=resume) as store:
+            if resume:
+                made = resume_plan(ends, store)
+                if ends is None:
+                    ends = stored_ends(made, workers, max_requests_per_second)
+                ends.check()
+                check_not_stale(made, ends)
+                fresh = False
+            else:
+                assert ends is not None
+                ends.check()
+                waiting = None if choices.selects else waiting_plan(ends, store)
+                fresh = waiting is None
+                made = waiting or plan_anew(ends, choices, store)
+            report = carry_out(made, ends, store, serial=serial, view=view, stored=not fresh)
+        if json:
+            print_json(report_as_json(report))
+        else:
+            print_report(report, resume=_resume_line(state))
+        raise typer.Exit(_exit_code(report))
+
+
+def _resume_line(state: str) -> str:
+    """Return the command that goes on, as it can be pasted; never with a password."""
+    where = "" if state == str(options.DEFAULT_STATE) else f" --state {shlex.quote(redact(state))}"
+    return f"migrate run --resume{where}"
+
+
+def _given_ends(
+    source: str | None, target: str | None, workers: int, per_second: float | None, resume: bool
+) -> Ends | None:
+    if source is not None and target is not None:
+        return ends_of(source, target, workers=workers, per_second=per_second)
+    if source is not None or not resume:
+        raise UsageError(
+            "SOURCE and TARGET are needed",
+            "migrate run SOURCE TARGET, or migrate run --resume to go on with the last one",
+        )
+    return None
+
+
+def _exit_code(report: Report) -> int:
+    if report.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_OK if report.complete else EXIT_INCOMPLETE

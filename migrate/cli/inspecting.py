@@ -1,0 +1,170 @@
+"""Commands that only look: ``migrate status``, ``migrate verify`` and ``migrate map``."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from migrate import worker
+from migrate.cli import options
+from migrate.cli.app import EPILOG, app, print_json, session
+from migrate.cli.migrations import (
+    choices_of,
+    ends_of,
+    parse_choices,
+    resume_plan,
+    stored_ends,
+)
+from migrate.errors import EXIT_INCOMPLETE, EXIT_OK, MigrateError, UsageError
+from migrate.objects import Kind
+from migrate.verify import Ends as ComparedEnds
+from migrate.verify import compare
+from migrate.views.report import print_report, report_as_json
+from migrate.views.verify import differences_as_json, print_differences
+from state.store import StateStore
+
+
+@app.command(epilog=EPILOG)
+def status(
+    state: options.State = str(options.DEFAULT_STATE),
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show how the migrations of a state database stand; works while one is running."""
+    with session(debug), StateStore.open(state, read_only=True) as store:
+        found = store.migrations()
+        if not found:
+            raise UsageError("there is no migration in this state database")
+        reports = [store.report(item.id) for item in found]
+        if json:
+            print_json(
+                [
+                    {"status": str(item.status), **report_as_json(report)}
+                    for item, report in zip(found, reports, strict=True)
+                ]
+            )
+            return
+        for item, report in zip(found, reports, strict=True):
+            console = Console(soft_wrap=True, highlight=False, markup=False)
+            console.print(
+                f"Migration {item.id} ({item.status}): {item.source.uri} -> {item.target.uri}"
+            )
+            print_report(report)
+
+
+@app.command(epilog=EPILOG)
+def verify(
+    source: options.OptionalSource = None,
+    target: options.OptionalTarget = None,
+    experiments: options.Experiments = None,
+    run_start_time: options.RunStartTime = None,
+    runs_until: options.RunsUntil = None,
+    include_deleted: options.IncludeDeleted = False,
+    contents: Annotated[
+        bool,
+        typer.Option("--contents", help="Read every file on both ends and compare contents."),
+    ] = False,
+    workers: options.Workers = 8,
+    max_requests_per_second: options.MaxRequests = None,
+    state: options.State = str(options.DEFAULT_STATE),
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Read both ends in full and compare. Without SOURCE and TARGET: the last migration's.
+
+    Exit code 0 when nothing differs beyond losses the migration reported, else 3.
+    """
+    with session(debug):
+        choices = parse_choices(
+            experiments=experiments,
+            run_start_time=run_start_time,
+            runs_until=runs_until,
+            include_deleted=include_deleted,
+            if_trashed="fail",
+            location_map=None,
+            quick=False,
+        )
+        if source is None:
+            with StateStore.open(state, read_only=True) as store:
+                last = resume_plan(None, store)
+            ends = stored_ends(last, workers, max_requests_per_second)
+            choices = choices if choices.selects else choices_of(last)
+        else:
+            if target is None:
+                raise UsageError("TARGET is needed", "migrate verify SOURCE TARGET")
+            ends = ends_of(source, target, workers=workers, per_second=max_requests_per_second)
+        ends = ends.only_read()
+        ends.check()
+        result = compare(
+            ComparedEnds(
+                source=worker.endpoint(ends.source),
+                target=worker.endpoint(ends.target),
+                selection=choices.selection,
+                workers=workers,
+                contents=contents,
+            )
+        )
+        found = {
+            "compared": result.compared,
+            "files": result.files,
+            "differences": result.differences,
+            "declared": result.declared,
+        }
+        if json:
+            print_json(differences_as_json(**found))  # type: ignore[arg-type]
+        else:
+            print_differences(**found)  # type: ignore[arg-type]
+        raise typer.Exit(EXIT_INCOMPLETE if result.differences else EXIT_OK)
+
+
+@app.command("map", epilog=EPILOG)
+def map_(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(help="Ids on either side; without any: all.", show_default=False),
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print as CSV on stdout.")] = False,
+    state: options.State = str(options.DEFAULT_STATE),
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show which id at the source became which id on the target."""
+    with session(debug), StateStore.open(state, read_only=True) as store:
+        rows = [dict(row) for row in _mapped(store, ids or [])]
+        if not rows and ids:
+            raise MigrateError(
+                f"not in this state database: {', '.join(ids)}",
+                "ids are those of runs and experiments, at the source or on the target",
+            )
+        if json:
+            print_json(rows)
+        elif csv:
+            _print_csv(rows)
+        else:
+            for row in rows:
+                typer.echo(f"{row['kind']} {row['source_id']} -> {row['target_id']}  {row['name']}")
+
+
+def _mapped(store: StateStore, ids: list[str]) -> Iterator[Mapping[str, str]]:
+    if not ids:
+        yield from (row for row in store.id_map() if row["kind"] != Kind.DELETION)
+    for ident in ids:
+        seen = set()
+        for rows in (store.id_map(source_id=ident), store.id_map(target_id=ident)):
+            for row in rows:
+                key = (row["migration_id"], row["kind"], row["source_id"])
+                if row["kind"] != Kind.DELETION and key not in seen:
+                    seen.add(key)
+                    yield row
+
+
+def _print_csv(rows: Iterable[Mapping[str, str]]) -> None:
+    columns = ("kind", "source_id", "target_id", "name", "migration_id", "source_uri", "target_uri")
+    writer = csv_module.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)

@@ -1,0 +1,270 @@
+"""What the commands have in common: ends, plans in the state database, and carrying them out."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from migrate import worker
+from migrate.endpoints.addresses import Address
+from migrate.endpoints.tracking.access import access_for
+from migrate.errors import StalePlan, UsageError
+from migrate.executors import open_executor
+from migrate.graph.planner import make_plan, new_migration_id
+from migrate.graph.rematch import rematch
+from migrate.graph.selection import (
+    Selection,
+    parse_time,
+    parse_tokens,
+    selection_from_options,
+)
+from migrate.outcomes import TaskStatus
+from migrate.plans import Plan, Report
+from migrate.scheduler import Scheduler
+from migrate.tasks.batches import Policy
+from migrate.tasks.experiment import TRASH_CHOICES
+from migrate.views.progress import View, choose_view
+from state.store import StateStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the user chose about what to copy and how; kept with the plan as JSON values."""
+
+    selection: Selection
+    if_trashed: str = "fail"
+    locations: tuple[tuple[str, str], ...] = ()
+    quick: bool = False
+
+    def as_options(self) -> dict[str, object]:
+        """Return the choices as JSON values."""
+        return {
+            **self.selection.as_options(),
+            "if_trashed": "" if self.if_trashed == "fail" else self.if_trashed,
+            "artifact_location_map": [list(pair) for pair in self.locations],
+            "quick": self.quick,
+        }
+
+    @property
+    def selects(self) -> bool:
+        """True when any choice differs from what holds without options."""
+        return self != Choices(selection=Selection())
+
+    def policy(self, migration_id: str) -> Policy:
+        """Return what the tasks need to know of the choices."""
+        return Policy(
+            migration_id=migration_id, locations=self.locations, if_trashed=self.if_trashed
+        )
+
+
+def parse_choices(
+    *,
+    experiments: Sequence[str] | None,
+    run_start_time: str | None,
+    runs_until: str | None,
+    include_deleted: bool,
+    if_trashed: str,
+    location_map: Sequence[str] | None,
+    quick: bool,
+) -> Choices:
+    """Check the options of a command. Raises ``UsageError`` naming the bad one."""
+    if if_trashed not in TRASH_CHOICES:
+        raise UsageError(
+            f"--if-trashed {if_trashed!r} is not a choice", f"use one of {', '.join(TRASH_CHOICES)}"
+        )
+    locations = []
+    for pair in location_map or ():
+        old, equals, new = pair.partition("=")
+        if not (old and equals and new):
+            raise UsageError(f"--artifact-location-map {pair!r} is not OLD=NEW")
+        locations.append((old, new))
+    start = parse_time(run_start_time, "--run-start-time") if run_start_time is not None else None
+    until = parse_time(runs_until, "--runs-until") if runs_until is not None else None
+    if start is not None and until is not None and start >= until:
+        raise UsageError("--run-start-time is not before --runs-until: no run can be both")
+    return Choices(
+        selection=Selection(
+            experiments=parse_tokens(experiments or ()),
+            started_from=start,
+            until=until,
+            include_deleted=include_deleted,
+        ),
+        if_trashed=if_trashed,
+        locations=tuple(locations),
+        quick=quick,
+    )
+
+
+def choices_of(plan: Plan) -> Choices:
+    """Read the choices a stored plan was made with."""
+    options = dict(plan.options)
+    pairs = options.get("artifact_location_map") or ()
+    assert isinstance(pairs, list | tuple)
+    return Choices(
+        selection=selection_from_options(options),
+        if_trashed=str(options.get("if_trashed") or "fail"),
+        locations=tuple((str(old), str(new)) for old, new in pairs),
+        quick=bool(options.get("quick")),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """Both ends of a migration."""
+
+    source: Address
+    target: Address
+
+    def only_read(self) -> Ends:
+        """Return the same ends with a target that is not written to, nor made when missing."""
+        return dataclasses.replace(self, target=dataclasses.replace(self.target, read_only=True))
+
+    def check(self) -> None:
+        """Connect to both. Raises ``UsageError`` when they are the same place."""
+        source, target = worker.endpoint(self.source), worker.endpoint(self.target)
+        if _place(self.source) == _place(self.target):
+            raise UsageError(
+                f"source and target are the same: {self.source.shown}", "name two different ends"
+            )
+        source.capabilities()
+        target.capabilities()
+
+    def identities(self) -> tuple[str, str]:
+        """Return what tells these two from others at the same addresses."""
+        return (
+            worker.endpoint(self.source).capabilities().identity,
+            worker.endpoint(self.target).capabilities().identity,
+        )
+
+
+def _place(address: Address) -> tuple[str, ...]:
+    """Return what is alike for two spellings of one place, such as localhost and 127.0.0.1."""
+    parts = urlsplit(address.shown)
+    if address.is_directory or not parts.hostname:
+        return (address.shown,)
+    workspace = access_for(address.uri, address.side).workspace or ""
+    host = "localhost" if parts.hostname in ("127.0.0.1", "::1") else parts.hostname
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return (host, str(port), parts.path, workspace)
+
+
+def ends_of(source: str, target: str, *, workers: int, per_second: float | None) -> Ends:
+    """Return the ends that the arguments of a command name."""
+    return Ends(
+        source=Address(uri=source, side="source", workers=workers, per_second=per_second),
+        target=Address(uri=target, side="target", workers=workers, per_second=per_second),
+    )
+
+
+#: Key in a plan's options while it waits for the run it was made for; not the user's choice.
+WAITS_FOR_RUN = "_waits_for_run"
+
+
+def plan_anew(ends: Ends, choices: Choices, store: StateStore, *, waits: bool = False) -> Plan:
+    """Plan, and store the plan in place of an earlier one between the same ends.
+
+    One that ``waits`` is what the next ``migrate run`` carries out, even if it has no work.
+    """
+    migration_id = store.find_migration(*ends.identities()) or new_migration_id()
+    plan = make_plan(
+        worker.endpoint(ends.source),
+        worker.endpoint(ends.target),
+        source_address=ends.source,
+        target_address=ends.target,
+        selection=choices.selection,
+        policy=choices.policy(migration_id),
+        quick=choices.quick,
+        options={**choices.as_options(), **({WAITS_FOR_RUN: True} if waits else {})},
+    )
+    store.save_plan(plan)
+    return plan
+
+
+def stored_plan(ends: Ends, store: StateStore) -> Plan | None:
+    """Return the plan stored for these two ends, None when there is none."""
+    migration_id = store.find_migration(*ends.identities())
+    return store.load_plan(migration_id) if migration_id else None
+
+
+def waiting_plan(ends: Ends, store: StateStore) -> Plan | None:
+    """Return the stored plan of these ends when ``migrate plan`` made it for this run, or when
+    an earlier run left it unfinished; None when there is nothing to go on with."""
+    plan = stored_plan(ends, store)
+    if plan is None:
+        return None
+    unfinished = any(task.is_work and task.status is TaskStatus.PENDING for task in plan.tasks)
+    return plan if unfinished or plan.options.get(WAITS_FOR_RUN) else None
+
+
+def resume_plan(ends: Ends | None, store: StateStore) -> Plan:
+    """Return the plan to resume: of these ends, or the latest. Raises when there is none."""
+    if ends is not None:
+        plan = stored_plan(ends, store)
+        if plan is None:
+            same_place = [
+                item
+                for item in store.migrations()
+                if (item.source.uri, item.target.uri) == (ends.source.shown, ends.target.shown)
+            ]
+            if same_place:
+                raise _stale(ends)
+    else:
+        plan = store.load_plan()
+    if plan is None:
+        raise UsageError(
+            "there is no migration to resume in this state database",
+            "start one with: migrate run SOURCE TARGET (or name the database with --state)",
+        )
+    return plan
+
+
+def check_not_stale(plan: Plan, ends: Ends) -> None:
+    """Raise ``StalePlan`` when another server or directory stands at a stored address now."""
+    if (plan.source.identity, plan.target.identity) != ends.identities():
+        raise _stale(ends)
+
+
+def _stale(ends: Ends) -> StalePlan:
+    return StalePlan(
+        "the plan was made for another source or target than the one at this address now",
+        f"plan again: migrate run {ends.source.shown} {ends.target.shown}",
+    )
+
+
+def carry_out(
+    plan: Plan, ends: Ends, store: StateStore, *, serial: bool, view: View, stored: bool
+) -> Report:
+    """Carry out a plan. One that was ``stored`` is matched with the target once more first."""
+    if stored:
+        options = {key: value for key, value in plan.options.items() if key != WAITS_FOR_RUN}
+        store.set_options(plan.migration_id, options)
+        store.reset_for_resume(plan.migration_id)
+        reopened = store.load_plan(plan.migration_id)
+        assert reopened is not None
+        plan = rematch(reopened, worker.endpoint(ends.target))
+    executor = open_executor("serial" if serial else "threads", ends.source.workers)
+    try:
+        return Scheduler(
+            plan,
+            store,
+            view,
+            executor,
+            source=ends.source,
+            target=ends.target,
+            policy=choices_of(plan).policy(plan.migration_id),
+        ).run()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def progress_view(*, json: bool, quiet: bool) -> View:
+    """Choose how progress is shown on stderr."""
+    return choose_view(json=json, quiet=quiet, stderr_is_terminal=sys.stderr.isatty())
+
+
+def stored_ends(plan: Plan, workers: int, per_second: float | None) -> Ends:
+    """Return the ends of a stored plan; credentials come from the environment."""
+    return ends_of(plan.source.uri, plan.target.uri, workers=workers, per_second=per_second)

@@ -1,0 +1,78 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_STATE = Path(".migrate") / "state.db"
+ENDPOINT_FORMS = "a tracking URI (http(s)://host:port, databricks[://profile]) or a directory"
+
+Source = Annotated[str, typer.Argument(help=f"Where to copy from: {ENDPOINT_FORMS}.")]
+Target = Annotated[str, typer.Argument(help=f"Where to copy to: {ENDPOINT_FORMS}.")]
+OptionalSource = Annotated[
+    str | None, typer.Argument(help=f"Where to copy from: {ENDPOINT_FORMS}.")
+]
+OptionalTarget = Annotated[str | None, typer.Argument(help=f"Where to copy to: {ENDPOINT_FORMS}.")]
+Experiments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--experiments",
+        help="Names, ids, 'prefix*', 'all', comma lists of these, or a .txt file with one a "
+        "line; may be repeated. Without it: the whole server.",
+    ),
+]
+RunStartTime = Annotated[
+    str | None,
+    typer.Option(help="Only runs started at this UTC time or later: YYYY-MM-DD[ HH:MM:SS]."),
+]
+RunsUntil = Annotated[
+    str | None, typer.Option(help="Only runs started before this UTC time: YYYY-MM-DD[ HH:MM:SS].")
+]
+IncludeDeleted = Annotated[
+    bool, typer.Option("--include-deleted", help="Copy deleted experiments and runs too.")
+]
+IfTrashed = Annotated[
+    str,
+    typer.Option(
+        help="When an experiment's name is held by one in the target's trash: fail (before "
+        "anything is written), restore (that one, with its runs) or rename (the copy)."
+    ),
+]
+LocationMap = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--artifact-location-map",
+        metavar="OLD=NEW",
+        help="Give experiments whose artifact location begins with OLD one that begins with "
+        "NEW. Without it: the target's default location. May be repeated.",
+    ),
+]
+Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick",
+        help="On a later run, trust finished runs that look unchanged in a search: do not look "
+        "for metric points or files added to them since.",
+    ),
+]
+Workers = Annotated[
+    int, typer.Option(min=1, max=256, help="Requests under way at a time, on each side.")
+]
+MaxRequests = Annotated[
+    float | None,
+    typer.Option(
+        "--max-requests-per-second", min=0.01, help="Requests started in a second, on each side."
+    ),
+]
+State = Annotated[
+    str,
+    typer.Option(help="State database: a file, or a SQLAlchemy URL.", envvar="MIGRATE_STATE"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Log every retry, and show the traceback of an error.")
+]

@@ -1,0 +1,90 @@
+"""Turns what the user wrote as SOURCE or TARGET into an endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from migrate.endpoints.directory import ExportDirectory
+from migrate.endpoints.protocols import Target
+from migrate.endpoints.tracking import TrackingServer
+from migrate.endpoints.tracking.access import access_for, redact
+from migrate.endpoints.tracking.http import HttpSession
+from migrate.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """One side of a migration as plain values, enough to open it in any process.
+
+    ``uri`` may hold credentials; ``shown`` never does. ``workers`` bounds the requests under
+    way at a time, ``per_second`` those started in a second (None: no bound). A ``read_only``
+    target is only compared with.
+    """
+
+    uri: str
+    side: str
+    workers: int = 8
+    per_second: float | None = None
+    read_only: bool = False
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown!r}, side={self.side!r})"
+
+    @property
+    def is_directory(self) -> bool:
+        """True when this is a path, not a tracking URI."""
+        scheme = _scheme(self.uri)
+        return self.uri != "databricks" and (scheme in ("", "file") or len(scheme) == 1)
+
+    @property
+    def shown(self) -> str:
+        """The address fit for logs, reports and the state database."""
+        if self.is_directory:
+            return str(self.path)
+        return redact(self.uri)
+
+    @property
+    def path(self) -> Path:
+        """The directory, absolute."""
+        return Path(self.uri.removeprefix("file://")).expanduser().resolve()
+
+
+def _scheme(uri: str) -> str:
+    """Return the scheme, also where the rest of the URI makes no sense."""
+    return urlsplit(uri.partition("//")[0]).scheme
+
+
+def open_endpoint(address: Address) -> Target:
+    """Open a tracking server or an export directory; connects on the first call only.
+
+    Raises ``UsageError`` for a URI of a kind that is not known.
+    """
+    if address.is_directory:
+        return ExportDirectory(
+            address.path, writable=address.side == "target" and not address.read_only
+        )
+    scheme = _scheme(address.uri)
+    workers, per_second = address.workers, address.per_second
+    if scheme in ("http", "https"):
+        access = access_for(address.uri, address.side)
+        http = HttpSession(access, side=address.side, workers=workers, per_second=per_second)
+        return TrackingServer(
+            http,
+            side=address.side,
+            address=access.base_url,
+            tracking_uri=address.uri,
+            username=access.username or "",
+            workspace=access.workspace or "",
+        )
+    if scheme == "databricks" or address.uri == "databricks":
+        from migrate.endpoints.tracking.databricks import open_databricks
+
+        return open_databricks(
+            address.uri, side=address.side, workers=workers, per_second=per_second
+        )
+    raise UsageError(
+        f"{address.shown} is not a tracking URI this tool knows",
+        "use http(s)://host:port, databricks, databricks://profile or a directory",
+    )

@@ -1,0 +1,162 @@
+"""What kind of directory this is: ours, another tool's, or none that can be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from migrate.endpoints.directory.disk import load_object, reading, refuse_links, writing
+from migrate.endpoints.directory.indexes import OURS, write_experiments_file
+from migrate.endpoints.directory.layout import (
+    EVALUATION_DATASETS,
+    EXPERIMENT_FILE,
+    EXPERIMENTS,
+    EXPERIMENTS_FILE,
+    RUN_FILE,
+)
+from migrate.endpoints.directory.run_file import mlflow_member
+from migrate.endpoints.directory.sidecar import require_known_format
+from migrate.errors import DirectoryError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """An export directory as it was found.
+
+    ``base`` holds the experiments; where ``lone``, it is the one experiment itself.
+    ``identity`` is empty where other tools wrote it. ``listed`` are names by id as the index
+    has them.
+    """
+
+    base: Path
+    lone: bool = False
+    identity: str = ""
+    version: str
+    listed: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def open_export(path: Path) -> Opened:
+    """Open a directory for reading. Raises ``DirectoryError`` when it is no export."""
+    base = _base(path)
+    notes = _notes(path)
+    index = base / EXPERIMENTS_FILE
+    if os.path.lexists(index):
+        try:
+            content = load_object(base, index)
+            mlflow_member(index, content)
+        except DirectoryError as problem:
+            notes += (f"{problem}; the experiments are found by their directories",)
+        else:
+            return _from_index(base, content, notes)
+    lone = os.path.lexists(base / EXPERIMENT_FILE)
+    return Opened(base=base, lone=lone, version="mlflow-export-import", notes=notes)
+
+
+def open_target(path: Path) -> Opened:
+    """Open a directory for writing; make it when it is missing or empty.
+
+    Raises ``DirectoryError`` when it holds anything else or cannot be written, ``StorageFull``.
+    """
+    index = path / EXPERIMENTS_FILE
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    if not _names(path):
+        write_experiments_file(path, uuid4().hex)
+    if not os.path.lexists(index):
+        raise DirectoryError(
+            f"{path} is not empty and holds no export of this tool", "name a new directory"
+        )
+    opened = _from_index(path, load_object(path, index), ())
+    if not opened.identity:
+        raise DirectoryError(
+            f"{path} holds an export of another tool ({opened.version}); nothing is added to it",
+            "name a new directory; this one can be imported as it is",
+        )
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise DirectoryError(f"{path} cannot be written", "check its permissions")
+    return opened
+
+
+def _base(path: Path) -> Path:
+    """Return where the experiments are. Raises ``DirectoryError`` when there are none."""
+    if not path.is_dir():
+        what = "is not a directory" if os.path.lexists(path) else "does not exist"
+        raise DirectoryError(f"export directory {path} {what}", "check the path")
+    for base in (path, path / EXPERIMENTS):
+        refuse_links(path, base)
+        holds_one = os.path.lexists(base / EXPERIMENT_FILE)
+        if holds_one or os.path.lexists(base / EXPERIMENTS_FILE) or _has_experiments(base):
+            return base
+    raise DirectoryError(*_no_export(path))
+
+
+def _has_experiments(base: Path) -> bool:
+    return base.is_dir() and any(
+        os.path.lexists(base / name / EXPERIMENT_FILE) for name in _names(base)
+    )
+
+
+def _no_export(path: Path) -> tuple[str, str]:
+    names = _names(path)
+    if not names:
+        return f"export directory {path} is empty", "check the path"
+    if RUN_FILE in names:
+        return f"{path} is the export of a single run", "import the experiment it belongs to"
+    if "model.json" in names or "version.json" in names:
+        return f"{path} is the export of a single registered model", "import experiments or all"
+    if "manifest.json" in names:
+        return (
+            f"{path} holds no experiments; exports of mlflow-export-import before 1.2.0, which"
+            " have only a manifest.json, are not read",
+            "export again with mlflow-export-import 1.2.0 or later, or with mlflow-migrate",
+        )
+    return f"{path} is no export: there is no {EXPERIMENTS_FILE} in it", "check the path"
+
+
+def _names(directory: Path) -> list[str]:
+    """Return what is in a directory, without temporary and other hidden files."""
+    with reading(directory):
+        return sorted(
+            name
+            for name in os.listdir(directory)
+            if not name.startswith(".") and name != "lost+found"
+        )
+
+
+def _from_index(base: Path, index: Mapping[str, Any], notes: tuple[str, ...]) -> Opened:
+    path = base / EXPERIMENTS_FILE
+    mlflow = mlflow_member(path, index)
+    system = index.get("system")
+    system = system if isinstance(system, dict) else {}
+    ours = system.get(OURS)
+    ours = ours if isinstance(ours, dict) else {}
+    if ours:
+        require_known_format(path, ours.get("format_version"))
+    written_by = f"mlflow-export-import {system.get('package_version') or ''}".strip()
+    entries = [
+        entry
+        for member in ("experiments", "deleted_experiments")
+        for entry in mlflow.get(member) or ()
+        if isinstance(entry, dict)
+    ]
+    return Opened(
+        base=base,
+        identity=str(ours.get("identity") or ""),
+        version=str(ours["format_version"]) if ours else written_by,
+        listed={str(entry["id"]): str(entry.get("name", "")) for entry in entries if "id" in entry},
+        notes=notes,
+    )
+
+
+def _notes(path: Path) -> tuple[str, ...]:
+    datasets = path / EVALUATION_DATASETS
+    count = 0
+    if datasets.is_dir() and not datasets.is_symlink():
+        files = (datasets / name / "evaluation_dataset.json" for name in _names(datasets))
+        count = sum(file.is_file() for file in files)
+    return (f"{count} evaluation datasets in {datasets} are not read",) if count else ()

@@ -1,0 +1,110 @@
+"""Finds the runs of an export and opens their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from threading import local
+
+from migrate.endpoints.directory.disk import DAMAGED, open_file, reading
+from migrate.endpoints.directory.layout import RUN_FILE, RUN_SIDECAR
+from migrate.endpoints.directory.records import MALFORMED, run_from_json, run_id_of
+from migrate.endpoints.directory.run_file import IndexedRun, LoadedRun, StoredRun
+from migrate.endpoints.directory.scanning import find_run, run_directories
+from migrate.endpoints.directory.sidecar import Sidecar, read_sidecar
+from migrate.errors import DirectoryError
+from migrate.objects import Run
+
+_PATHS_KEPT = 10_000
+
+
+class RunStore:
+    """Reads the runs below ``base``; ``renamed``: their directories may not have their ids.
+
+    Several threads may use it. Each keeps the last run.json it had to read as a whole, so that
+    one of another tool is not parsed again for each of its metric keys.
+    """
+
+    def __init__(self, base: Path, *, renamed: bool) -> None:
+        self._base = base
+        self._may_be_renamed = renamed
+        self._paths: dict[str, Path] = {}
+        self._renamed: dict[Path, dict[str, Path]] = {}
+        self._last = local()
+
+    def open(self, run: Path) -> tuple[Sidecar | None, StoredRun]:
+        """Open a run's files. Raises ``DirectoryError``."""
+        sidecar = read_sidecar(self._base, run)
+        path = run / RUN_FILE
+        with reading(path):
+            status = path.lstat()
+        if sidecar is not None and sidecar.run_file_bytes == status.st_size:
+            return sidecar, IndexedRun(self._base, run, sidecar)
+        signature = (path, status.st_size, status.st_mtime_ns)
+        last = getattr(self._last, "run", None)
+        if last is None or last[0] != signature:
+            self._last.run = None  # let go of the old one before the new one is read
+            with open_file(self._base, path) as file, reading(path):
+                content = file.read()
+            last = self._last.run = (signature, LoadedRun(path, content))
+        return sidecar, last[1]
+
+    def read(self, run: Path, experiment_id: str) -> tuple[Run, Sidecar | None]:
+        """Read a run without its histories. Raises ``DirectoryError``."""
+        sidecar, stored = self.open(run)
+        try:
+            record = run_from_json(
+                stored.head(),
+                directory=run.name,
+                experiment_id=experiment_id,
+                latest=stored.latest(),
+                model_ids=sidecar.model_ids if sidecar else None,
+            )
+        except MALFORMED as error:
+            message = f"{run / RUN_FILE} describes no run: {error!r}"
+            raise DirectoryError(message, DAMAGED) from error
+        return record, sidecar
+
+    def find(self, run_id: str, experiments: Callable[[], Iterable[Path]]) -> Path | None:
+        """Return the directory of a run in one of ``experiments``; None when it is not there."""
+        known = self._paths.get(run_id)
+        if known is not None and known.exists():
+            return known
+        found = next(filter(None, (find_run(path, run_id) for path in experiments())), None)
+        if found is None and self._may_be_renamed:
+            renamed = (self._renamed_in(path).get(run_id) for path in experiments())
+            found = next(filter(None, renamed), None)
+        if found is not None:
+            if len(self._paths) >= _PATHS_KEPT:
+                self._paths.clear()
+            self._paths[run_id] = found
+        return found
+
+    def stored_names(self, run: Path) -> Mapping[str, str]:
+        """Return where artifacts are that are not stored under their own path."""
+        path = run / RUN_SIDECAR
+        try:
+            status = path.lstat()
+        except OSError:
+            return {}
+        signature = (path, status.st_size, status.st_mtime_ns)
+        last: tuple[object, dict[str, str]] | None = getattr(self._last, "names", None)
+        if last is None or last[0] != signature:
+            sidecar = read_sidecar(self._base, run)
+            files = sidecar.artifacts if sidecar else ()
+            names = {file.path: file.stored_as for file in files if file.path != file.stored_as}
+            last = self._last.names = (signature, names)
+        return last[1]
+
+    def _renamed_in(self, experiment: Path) -> dict[str, Path]:
+        if experiment not in self._renamed:
+            renamed = {}
+            for name, path in run_directories(experiment):
+                try:
+                    run_id = run_id_of(self.open(path)[1].head(), name)
+                except (DirectoryError, *MALFORMED):
+                    continue  # listing the runs reports it
+                if run_id != name:
+                    renamed[run_id] = path
+            self._renamed[experiment] = renamed
+        return self._renamed[experiment]

@@ -1,0 +1,132 @@
+"""Finds experiments and runs by what is on disk, whatever tool laid it out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from migrate.endpoints.directory.disk import reading, refuse_links
+from migrate.endpoints.directory.layout import (
+    EXPERIMENT_FILE,
+    NOT_OBJECTS,
+    RUN_FILE,
+    RUNS,
+    directory_name,
+    name_of_partial,
+    name_of_replaced,
+    replaced_directory,
+    run_directory,
+)
+from migrate.endpoints.directory.opening import Opened
+from migrate.endpoints.directory.run_file import mlflow_member
+
+
+class Listed(NamedTuple):
+    """What experiment.json lists: ``runs`` is None where it has no such list."""
+
+    runs: frozenset[str] | None
+    failed: frozenset[str]
+
+    def holds(self, *names: str) -> bool:
+        """Say whether one of the names is listed, or nothing is."""
+        return self.runs is None or not self.runs.isdisjoint(names)
+
+
+def experiment_directories(opened: Opened) -> Iterator[Path]:
+    """Yield the directory of every experiment, also of one whose experiment.json is missing."""
+    if opened.lone:
+        yield opened.base
+        return
+    for path in _subdirectories(opened.base):
+        if path.name not in NOT_OBJECTS and _looks_like_experiment(path):
+            yield path
+
+
+def run_directories(experiment: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name and directory of every complete run.
+
+    A run whose directory was being replaced when the export was killed is where it was put
+    aside. Raises ``DirectoryError`` when the directories cannot be listed.
+    """
+    names = set()
+    for path in _subdirectories(experiment / RUNS):
+        name = path.name if not path.name.startswith(".") else _put_aside(path)
+        if name is not None:
+            names.add(name)
+            yield name, path
+    for path in _subdirectories(experiment):  # before 2025, runs were right here
+        known = path.name in NOT_OBJECTS or path.name in names or path.name.startswith(".")
+        if not known and os.path.lexists(path / RUN_FILE):
+            yield path.name, path
+
+
+def half_made_runs(experiment: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name and directory of every run that is being put together, or was."""
+    for path in _subdirectories(experiment / RUNS):
+        name = name_of_partial(path.name)
+        if name is not None:
+            yield name, path
+
+
+def replaced_runs(experiment: Path) -> Iterator[Path]:
+    """Yield the place of every run whose old copy has been put aside."""
+    for path in _subdirectories(experiment / RUNS):
+        name = name_of_replaced(path.name)
+        if name is not None:
+            yield path.with_name(name)
+
+
+def find_run(experiment: Path, run_id: str) -> Path | None:
+    """Return the directory of a run that has its id for a name; None when it is not there."""
+    run = run_directory(experiment, run_id)
+    for path in (run, replaced_directory(run)):
+        if os.path.lexists(path):
+            return path
+    older = experiment / directory_name(run_id)
+    return older if os.path.lexists(older / RUN_FILE) else None
+
+
+def listed_runs(path: Path, document: Mapping[str, Any]) -> Listed:
+    """Read which runs experiment.json lists, and which failed when it was exported."""
+    mlflow = mlflow_member(path, document)
+    info = document.get("info")
+    info = info if isinstance(info, dict) else {}
+    runs = mlflow.get("runs", info.get("ok_runs"))
+    failed = _texts(info.get("failed_runs"))
+    if not isinstance(runs, list):
+        return Listed(None, failed)
+    return Listed(_texts(runs) | _texts(mlflow.get("deleted_runs")), failed)
+
+
+def _texts(value: object) -> frozenset[str]:
+    items = value if isinstance(value, list) else []
+    return frozenset(item for item in items if isinstance(item, str))
+
+
+def _looks_like_experiment(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    if os.path.lexists(path / EXPERIMENT_FILE) or (path / RUNS).is_symlink():
+        return True
+    if path.is_symlink():
+        return False
+    in_place = any(True for _ in _subdirectories(path / RUNS))
+    return in_place or any(os.path.lexists(it / RUN_FILE) for it in _subdirectories(path))
+
+
+def _put_aside(path: Path) -> str | None:
+    name = name_of_replaced(path.name)
+    return name if name is not None and not os.path.lexists(path.with_name(name)) else None
+
+
+def _subdirectories(path: Path) -> Iterator[Path]:
+    """Yield what is a directory, or a link to be refused by who reads it, in order of name."""
+    refuse_links(path.parent, path)
+    if not path.is_dir():
+        return
+    with reading(path), os.scandir(path) as entries:
+        names = [entry.name for entry in entries if entry.is_symlink() or entry.is_dir()]
+    for name in sorted(names):
+        yield path / name

@@ -1,0 +1,120 @@
+"""migrate.json, which lies beside each run.json: what this tool knows of a run beyond MLflow.
+
+It makes a copy recognisable (mark), damage visible (sizes) and long histories readable as a
+stream (where in run.json each metric key begins). Any other reader can do without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from migrate.endpoints.directory.disk import DAMAGED, load_object
+from migrate.endpoints.directory.layout import FORMAT_VERSION, RUN_SIDECAR
+from migrate.endpoints.directory.records import MALFORMED, metric_from_json
+from migrate.errors import DirectoryError
+from migrate.objects import Metric
+
+
+class StoredFile(NamedTuple):
+    """An artifact: its path at the source, its size in bytes, its path below artifacts/."""
+
+    path: str
+    size: int
+    stored_as: str
+
+
+class StoredHistory(NamedTuple):
+    """One metric key in run.json: where its first point begins, how many lines there are."""
+
+    key: str
+    offset: int
+    points: int
+    latest: Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """The content of migrate.json; ``run_file_bytes`` is the size of the run.json it is about."""
+
+    mark: str
+    run_file_bytes: int
+    artifacts: tuple[StoredFile, ...] = ()
+    histories: tuple[StoredHistory, ...] = ()
+    model_ids: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is written."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "mark": self.mark,
+            "run_file_bytes": self.run_file_bytes,
+            "model_ids": list(self.model_ids),
+            "artifacts": [_file_to_json(file) for file in self.artifacts],
+            "metrics": [_history_to_json(history) for history in self.histories],
+        }
+
+
+def read_sidecar(base: Path, run: Path) -> Sidecar | None:
+    """Read a run's sidecar; None when other tools wrote the run. Raises ``DirectoryError``."""
+    path = run / RUN_SIDECAR
+    if not path.exists() and not path.is_symlink():
+        return None
+    value = load_object(base, path)
+    require_known_format(path, value.get("format_version"))
+    try:
+        return Sidecar(
+            mark=str(value["mark"]),
+            run_file_bytes=int(value["run_file_bytes"]),
+            artifacts=tuple(_file_from_json(item) for item in value["artifacts"]),
+            histories=tuple(_history_from_json(item) for item in value["metrics"]),
+            model_ids=tuple(str(item) for item in value["model_ids"]),
+        )
+    except MALFORMED as error:
+        raise DirectoryError(f"{path} is damaged: {error!r}", DAMAGED) from error
+
+
+def require_known_format(path: Path, version: object) -> None:
+    """Raise ``DirectoryError`` when ``path`` is of a format newer than this tool knows."""
+    if not isinstance(version, int) or version < 1:
+        raise DirectoryError(f"{path} names no format version", DAMAGED)
+    if version > FORMAT_VERSION:
+        raise DirectoryError(
+            f"{path} is of export format {version}; this version of mlflow-migrate reads up to"
+            f" {FORMAT_VERSION}",
+            "upgrade mlflow-migrate to the version that wrote it, or a later one",
+        )
+
+
+def _file_to_json(file: StoredFile) -> dict[str, Any]:
+    entry: dict[str, Any] = {"path": file.path, "size": file.size}
+    if file.stored_as != file.path:
+        entry["stored_as"] = file.stored_as
+    return entry
+
+
+def _file_from_json(entry: Mapping[str, Any]) -> StoredFile:
+    path = str(entry["path"])
+    stored_as = str(entry.get("stored_as", path))
+    if any(part in ("", ".", "..") for part in stored_as.split("/")) or "\0" in stored_as:
+        raise ValueError(f"{stored_as!r} is no path below the artifacts")
+    return StoredFile(path, int(entry["size"]), stored_as)
+
+
+def _history_to_json(history: StoredHistory) -> dict[str, Any]:
+    latest = history.latest
+    point = {"value": latest.value, "timestamp": latest.timestamp, "step": latest.step}
+    return {
+        "key": history.key,
+        "offset": history.offset,
+        "points": history.points,
+        "latest": point,
+    }
+
+
+def _history_from_json(entry: Mapping[str, Any]) -> StoredHistory:
+    key = str(entry["key"])
+    latest = metric_from_json(key, entry["latest"])
+    return StoredHistory(key, int(entry["offset"]), int(entry["points"]), latest)

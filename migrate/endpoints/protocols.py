@@ -1,0 +1,277 @@
+"""What the tasks, the planner and verify ask of an endpoint, in narrow protocols.
+
+Every method raises only errors of ``migrate.errors``. All of them are called from several
+threads at once. Text ids are those of the endpoint that is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
+
+from migrate.objects import Artifact, ArtifactRoot, Experiment, Kind, Metric, Ref, Run
+from migrate.outcomes import Loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an endpoint can take and hold; asked at plan time, never discovered by failing.
+
+    ``identity`` tells this server or directory from another at the same address.
+    ``keeps_ids``: copies have the ids of the source, so references stay as they are and no
+    bookkeeping tags are needed. Lengths are in characters, None where there is no limit.
+    ``notes`` are facts about this endpoint that the user should read in the plan.
+    """
+
+    description: str
+    version: str
+    identity: str
+    readable: frozenset[Kind]
+    writable: frozenset[Kind]
+    keeps_ids: bool = False
+    dataset_inputs: bool = True
+    param_length: int | None = None
+    run_tag_length: int | None = None
+    experiment_tag_length: int | None = None
+    metric_key_length: int | None = None
+    colon_in_keys: bool = True
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A copy found on the target by its origin; ``mark`` is empty when it is half-made.
+
+    ``losses`` are what the copy itself says did not arrive.
+    """
+
+    origin: str
+    target_id: str
+    mark: str
+    lifecycle_stage: str
+    losses: tuple[Loss, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Histories:
+    """The metric histories of one run as far as they were read in bulk.
+
+    ``points`` holds every point of the keys read, key by key; ``unread`` names the keys whose
+    history is too long to hold and is to be streamed with ``metric_history``.
+    """
+
+    points: list[Metric] = field(default_factory=list)
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """An object that is at the source, or should be, and cannot be read.
+
+    ``container`` is the id of its experiment, empty for an experiment. ``where`` is the place
+    at fault, such as a file's path.
+    """
+
+    ref: Ref
+    container: str
+    where: str
+    reason: str
+    hint: str = ""
+
+
+class ReadsExperiments(Protocol):
+    """Lists experiments."""
+
+    def experiments(self) -> Iterator[Experiment]:
+        """Yield every experiment, deleted ones too, in order of creation."""
+        ...
+
+    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
+        """Count what lives in these experiments and is not copied (-1: there, not counted)."""
+        ...
+
+    def unsupported_registry(self) -> Mapping[Kind, int]:
+        """Count registered models and prompts, which are not copied."""
+        ...
+
+
+class ReadsRuns(Protocol):
+    """Reads runs and their metric histories."""
+
+    def runs(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
+        """Yield every run of these experiments, deleted ones too, in no promised order."""
+        ...
+
+    def unreadable(self) -> Sequence[Unreadable]:
+        """Return what ``experiments`` and ``runs``, as last called, had to leave out."""
+        ...
+
+    def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
+        """Return these runs of one experiment as they are now; missing ones are left out."""
+        ...
+
+    def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
+        """Read the metric histories of several runs in bulk, keyed by run id.
+
+        Holds about ``budget`` points at most, so it returns as many runs as fit, at least one;
+        ask again for the others. Where a single run has more, its ``unread`` says so.
+        """
+        ...
+
+    def metric_history(self, run_id: str, key: str) -> Iterator[Sequence[Metric]]:
+        """Yield one metric's whole history in pages of bounded size."""
+        ...
+
+
+class ReadsArtifacts(Protocol):
+    """Lists and reads files."""
+
+    def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
+        """Return every file below ``root``, recursively."""
+        ...
+
+    def open_artifact(
+        self, root: ArtifactRoot, artifact: Artifact
+    ) -> AbstractContextManager[BinaryIO]:
+        """Open a file for reading as a stream; nothing is held in memory."""
+        ...
+
+
+class RunWriter(Protocol):
+    """Fills one run of the target; every method may be repeated without harm.
+
+    Params, tags and metrics may be buffered; ``finish`` writes what is left, status, end time
+    and name, then the mark, and last deletes a deleted run. So a mark means a complete copy,
+    but for the deletion.
+    """
+
+    @property
+    def run_id(self) -> str:
+        """Id of the copy."""
+        ...
+
+    @property
+    def root(self) -> ArtifactRoot:
+        """Where the copy's files go."""
+        ...
+
+    def write_tags(self, tags: Mapping[str, str]) -> None:
+        """Write tags beside those the run was created with; equal ones are left alone."""
+        ...
+
+    def write_params(self, params: Mapping[str, str]) -> None:
+        """Write params; those already there with the same value are left alone."""
+        ...
+
+    def write_metrics(self, points: Iterable[Metric]) -> None:
+        """Write points of metric histories; all points of one key come in a row."""
+        ...
+
+    def write_inputs(self, inputs: Sequence[Mapping[str, object]]) -> None:
+        """Write dataset inputs."""
+        ...
+
+    def finish(self, run: Run, mark: str) -> None:
+        """Complete the copy: status, end time, name and lifecycle as in ``run``."""
+        ...
+
+    def abandon(self) -> None:
+        """Drop what is held locally after an error; the copy stays as far as it got."""
+        ...
+
+
+class WritesExperiments(Protocol):
+    """Makes and changes experiments."""
+
+    def create_experiment(self, experiment: Experiment) -> str:
+        """Create it with name, tags and artifact location (empty: the target's default).
+
+        Sent once. Raises ``AlreadyExists`` when the name is taken (by a deleted one too) and
+        ``AnswerLost`` when it is not known whether it was created.
+        """
+        ...
+
+    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags; others stay."""
+        ...
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """Move it and all its runs to the trash."""
+        ...
+
+    def restore_experiment(self, experiment_id: str) -> None:
+        """Take it and all its runs out of the trash."""
+        ...
+
+    def rename_experiment(self, experiment_id: str, name: str) -> None:
+        """Give it another name."""
+        ...
+
+
+class WritesRuns(Protocol):
+    """Makes and fills runs."""
+
+    def create_run(self, experiment_id: str, run: Run) -> RunWriter:
+        """Create a run with name, user, start time and all tags of ``run`` in one call.
+
+        Sent once. Raises ``AnswerLost`` when it is not known whether it was created.
+        """
+        ...
+
+    def adopt_run(self, experiment_id: str, copy: Run, run: Run) -> RunWriter:
+        """Return a writer that completes ``copy``, an existing run, to match ``run``.
+
+        Writes tags of ``run`` that the copy lacks or holds otherwise; restores it if deleted.
+        """
+        ...
+
+    def find_copies(
+        self, experiment_id: str, origins: Collection[str] | None = None
+    ) -> dict[str, list[Copy]]:
+        """Return the copies in an experiment by origin: all, or those of ``origins``.
+
+        In order of creation: where an origin has several, the first is the one to adopt.
+        """
+        ...
+
+    def restore_runs(self, run_ids: Sequence[str]) -> None:
+        """Take runs out of the trash."""
+        ...
+
+
+class WritesArtifacts(Protocol):
+    """Writes files."""
+
+    def put_artifact(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
+        """Write one file from a stream. Raises ``Refused`` for a name the target cannot take."""
+        ...
+
+
+class Endpoint(Protocol):
+    """What every endpoint has."""
+
+    def capabilities(self) -> Capabilities:
+        """Say what this endpoint is and can do. The first call connects."""
+        ...
+
+    def transferred(self) -> int:
+        """Return artifact bytes written through this endpoint so far, for progress."""
+        ...
+
+    def close(self) -> None:
+        """Release connections and files."""
+        ...
+
+
+class Source(Endpoint, ReadsExperiments, ReadsRuns, ReadsArtifacts, Protocol):
+    """An endpoint that can be read in full. Not one of its methods writes."""
+
+
+class Target(Source, WritesExperiments, WritesRuns, WritesArtifacts, Protocol):
+    """An endpoint that can be filled, and read back to adopt and to verify."""
+
+    def publish(self) -> None:
+        """Bring indexes up to date after a migration's tasks ended; a no-op on servers."""
+        ...

@@ -1,0 +1,372 @@
+"""Where a run's files are, and the way to them: by the scheme of its artifact URI.
+
+===================  ============================  ============================================
+scheme               read                          write
+===================  ============================  ============================================
+mlflow-artifacts:    the server's proxy, streamed  the server's proxy, streamed
+local path, file:    the server's own routes       MLflow's repository, then looked at through
+                                                   the server (the path is *its* disk)
+anything else        MLflow's repository, or the   MLflow's repository
+                     server's own routes
+===================  ============================  ============================================
+"""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+from urllib.parse import quote, unquote, urlparse, urlsplit, urlunparse
+
+from urllib3.exceptions import HTTPError
+
+from migrate.endpoints.tracking.http import HttpSession
+from migrate.errors import EndpointError, MigrateError, NotFound, Refused, StorageFull, Unavailable
+from migrate.objects import Artifact, ArtifactRoot
+
+log = logging.getLogger(__name__)
+
+PROXY = "/api/2.0/mlflow-artifacts/artifacts"
+CHUNK = 1 << 20
+#: Fewer than for other reads: a file that is gone is a 500 on servers before 3.17.
+FILE_TRIES = 4
+
+
+class ArtifactStore(Protocol):
+    """The files below one artifact root."""
+
+    def list_files(self) -> list[Artifact]:
+        """Return every file, recursively."""
+        ...
+
+    def open(self, artifact: Artifact) -> AbstractContextManager[BinaryIO]:
+        """Open one file as a stream."""
+        ...
+
+    def put(self, artifact: Artifact, stream: BinaryIO) -> None:
+        """Write one file from a stream."""
+        ...
+
+
+class ArtifactStores:
+    """Finds the store of an artifact root, and counts what is written."""
+
+    def __init__(self, http: HttpSession, *, side: str, tracking_uri: str) -> None:
+        self._http = http
+        self._side = side
+        self._tracking_uri = tracking_uri
+        self._counting = threading.Lock()
+        self.transferred = 0
+
+    def store(self, root: ArtifactRoot) -> ArtifactStore:
+        """Return the store for ``root``."""
+        parts = urlsplit(root.uri)
+        routes = ServerRoutes(self._http, root, self._side)
+        if parts.scheme == "mlflow-artifacts" and not parts.netloc:
+            return ProxyStore(self._http, self._side, parts.path.strip("/"), routes)
+        # A single letter is a Windows drive.
+        if parts.scheme in ("", "file") or len(parts.scheme) == 1:
+            return LocalPathStore(routes, root, self._tracking_uri)
+        return RepositoryStore(root, self._tracking_uri, routes)
+
+    def put(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
+        """Write a file and count its bytes as they pass."""
+        self.store(root).put(artifact, cast(BinaryIO, _Counted(stream, self._count)))
+
+    def _count(self, size: int) -> None:
+        with self._counting:
+            self.transferred += size
+
+
+class ProxyStore:
+    """Files behind the server's artifact proxy, streamed both ways."""
+
+    def __init__(self, http: HttpSession, side: str, path: str, routes: ServerRoutes) -> None:
+        self._http = http
+        self._side = side
+        self._path = path
+        self._routes = routes
+
+    def list_files(self) -> list[Artifact]:
+        """One call a folder; the listing is never paged, and an empty file has no size."""
+
+        def list_folder(folder: str) -> Any:
+            path = posixpath.join(self._path, folder) if folder else self._path
+            answer = self._http.get(PROXY, {"path": path})
+            return [
+                {**item, "path": posixpath.join(folder, item["path"])}
+                for item in answer.get("files", ())
+            ]
+
+        return _walk(list_folder)
+
+    @contextmanager
+    def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
+        """See ``ArtifactStore.open``.
+
+        Up to 3.8 the proxy fails on names outside ASCII or Latin-1, and the UI's route does not;
+        the other way round, that route loses a leading space.
+        """
+        refuse_changed_name(self._place(artifact), self._side)
+        tries = FILE_TRIES if artifact.path.isascii() else 1
+        with ExitStack() as opened:
+            path = f"{PROXY}/{self._quoted(artifact)}"
+            try:
+                stream = _body(opened.enter_context(self._http.stream(path, tries=tries)))
+            except (EndpointError, Unavailable):
+                if tries > 1:
+                    raise
+                stream = opened.enter_context(self._routes.open(artifact))
+            yield stream
+
+    def put(self, artifact: Artifact, stream: BinaryIO) -> None:
+        """See ``ArtifactStore.put``."""
+        if not passes_proxy(self._place(artifact)):
+            raise Refused(
+                f"the {self._side}'s artifact proxy refuses or changes this name: {artifact.path!r}"
+            )
+        self._http.put(f"{PROXY}/{self._quoted(artifact)}", stream, artifact.size)
+
+    def _place(self, artifact: Artifact) -> str:
+        return posixpath.join(self._path, artifact.path)
+
+    def _quoted(self, artifact: Artifact) -> str:
+        return quote(self._place(artifact), safe="/")
+
+
+class ServerRoutes:
+    """Files of a run as the server itself lists and sends them, whatever its backend."""
+
+    def __init__(self, http: HttpSession, root: ArtifactRoot, side: str) -> None:
+        self._http = http
+        self._run_id = root.owner.id
+        self._side = side
+
+    def list_files(self) -> list[Artifact]:
+        """See ``ArtifactStore.list_files``."""
+
+        def list_folder(folder: str) -> Any:
+            params = {"run_id": self._run_id, "run_uuid": self._run_id}
+            if folder:
+                params["path"] = folder
+            files: list[Any] = []
+            while True:
+                answer = self._http.get("/api/2.0/mlflow/artifacts/list", params)
+                files += answer.get("files", ())
+                token = answer.get("next_page_token")
+                if not token:
+                    return files
+                params["page_token"] = token
+
+        return _walk(list_folder)
+
+    @contextmanager
+    def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
+        """See ``ArtifactStore.open``."""
+        refuse_changed_name(artifact.path, self._side)
+        params = {"run_id": self._run_id, "run_uuid": self._run_id, "path": artifact.path}
+        with self._http.stream("/get-artifact", params, tries=FILE_TRIES) as response:
+            yield _body(response)
+
+    def put(self, artifact: Artifact, stream: BinaryIO) -> None:
+        """The routes of the server's UI take no more than 10 MB: not used."""
+        raise Refused("a tracking server takes files only through its artifact proxy")
+
+
+class RepositoryStore:
+    """Files reached by MLflow's own artifact repositories: s3, gs, azure, dbfs and others.
+
+    They take and give whole local files, so each file in flight lies once on this disk. Where
+    the repository is no use (no library, no credentials), reading falls back to the server.
+    """
+
+    def __init__(self, root: ArtifactRoot, tracking_uri: str, routes: ServerRoutes) -> None:
+        self._root = root
+        self._tracking_uri = tracking_uri
+        self._routes = routes
+
+    def list_files(self) -> list[Artifact]:
+        """See ``ArtifactStore.list_files``."""
+        try:
+            repository = self._repository()
+
+            def list_folder(folder: str) -> Any:
+                with translated(self._root.uri):
+                    return [
+                        {"path": f.path, "is_dir": f.is_dir, "file_size": f.file_size}
+                        for f in repository.list_artifacts(folder or None)
+                    ]
+
+            return _walk(list_folder)
+        except MigrateError as problem:
+            log.debug("listing through the server instead: %s", problem)
+            try:
+                return self._routes.list_files()
+            except MigrateError:
+                raise problem from None
+
+    @contextmanager
+    def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
+        """See ``ArtifactStore.open``."""
+        with tempfile.TemporaryDirectory(prefix="mlflow-migrate-") as folder:
+            try:
+                with translated(self._root.uri):
+                    path = self._repository().download_artifacts(artifact.path, dst_path=folder)
+            except MigrateError as problem:
+                log.debug("reading through the server instead: %s", problem)
+                with self._routes.open(artifact) as sent:
+                    yield sent
+                return
+            with Path(path).open("rb") as stream:
+                yield stream
+
+    def put(self, artifact: Artifact, stream: BinaryIO) -> None:
+        """See ``ArtifactStore.put``."""
+        folder, _, name = artifact.path.rpartition("/")
+        with tempfile.TemporaryDirectory(prefix="mlflow-migrate-") as local:
+            path = Path(local) / name
+            with translated(self._root.uri):
+                with path.open("wb") as copy:
+                    while chunk := stream.read(CHUNK):
+                        copy.write(chunk)
+                self._repository().log_artifact(str(path), folder or None)
+
+    def _repository(self) -> Any:
+        with translated(self._root.uri):
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+            return get_artifact_repository(self._root.uri, tracking_uri=self._tracking_uri)
+
+
+class LocalPathStore(RepositoryStore):
+    """Files on the disk of the server's machine: read through it, written beside it.
+
+    The path means this machine's disk to MLflow's repository. Reading goes through the server,
+    also when a copy is checked, so files written to the wrong disk are noticed.
+    """
+
+    def __init__(self, routes: ServerRoutes, root: ArtifactRoot, tracking_uri: str) -> None:
+        super().__init__(root, tracking_uri, routes)
+        self.list_files = routes.list_files  # type: ignore[method-assign]
+        self.open = routes.open  # type: ignore[method-assign]
+
+
+def refuse_changed_name(path: str, side: str) -> None:
+    """Raise ``Refused`` for a path by which a server would deliver another file."""
+    if not _is_stable(path):
+        raise Refused(f"the {side} decodes the name {path!r} and looks for another file")
+
+
+def _is_stable(path: str) -> bool:
+    try:
+        return urlunparse(urlparse(unquote(path))) == path
+    except ValueError:
+        return False
+
+
+def passes_proxy(path: str) -> bool:
+    """Say whether a path can be written under its own name.
+
+    The server decodes a path until it no longer changes, so ``a%41`` would become ``aA``; and
+    it refuses ``#``, ``..``, absolute paths and control characters (read in ``mlflow.utils.uri``
+    of 3.17.2, and seen on all versions from 1.30).
+    """
+    return (
+        _is_stable(path)
+        and "#" not in path
+        and not re.search(r"[\x00-\x1f\x7f]", path)
+        and not path.startswith("/")
+        and ".." not in path.split("/")
+        and not re.match(r"[A-Za-z]:[\\/]", path)
+        and not path.startswith("\\\\")
+    )
+
+
+@contextmanager
+def translated(uri: str) -> Iterator[None]:
+    """Turn whatever a storage library raises into an error of ours that names the place."""
+    try:
+        yield
+    except MigrateError:
+        raise
+    except OSError as problem:
+        if problem.errno in (28, 122):
+            raise StorageFull(f"no space left on this disk while copying {uri}") from None
+        raise Unavailable(f"{_place(uri)}: {problem}") from None
+    except Exception as problem:  # boto3, gcs, azure and MLflow share no base class
+        code = getattr(problem, "error_code", "")
+        text = f"{_place(uri)}: {type(problem).__name__}: {str(problem)[:300]}"
+        if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+            raise NotFound(text) from None
+        raise EndpointError(
+            text, f"is the library for {urlsplit(uri).scheme}: installed, and are its keys set?"
+        ) from None
+
+
+def _place(uri: str) -> str:
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
+def _walk(list_folder: Callable[[str], Any]) -> list[Artifact]:
+    """Collect the files of all folders from a function that lists one."""
+    files: list[Artifact] = []
+    folders = [""]
+    while folders:
+        for item in list_folder(folders.pop()):
+            if item.get("is_dir"):
+                folders.append(item["path"])
+            else:
+                files.append(Artifact(item["path"], int(item.get("file_size") or 0)))
+    files.sort()
+    return files
+
+
+def _body(response: Any) -> BinaryIO:
+    response.raw.decode_content = True
+    return cast(BinaryIO, _Reader(response.raw))
+
+
+class _Reader:
+    """The body of an answer as a file: ``read`` gives at most ``count`` bytes, b"" at the end.
+
+    A body that breaks off is an error of ours, so that whoever sends it on does not take it for
+    one of the other side's.
+    """
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def read(self, count: int = -1) -> bytes:
+        try:
+            return cast(bytes, self._raw.read(None if count < 0 else count))
+        except (HTTPError, OSError) as problem:
+            raise Unavailable(f"the file broke off while it was read: {problem}") from None
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Counted:
+    """A stream that tells how many bytes were taken from it."""
+
+    def __init__(self, stream: BinaryIO, count: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._count = count
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._count(len(data))
+        return data
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)

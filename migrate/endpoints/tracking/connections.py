@@ -1,0 +1,99 @@
+"""Connections kept alive without the two traps of an MLflow server, and a rate limit.
+
+* ``mlflow server`` with more than one worker answers on a socket without TCP_NODELAY, header
+  and body apart; the kernel's delayed acknowledgement then holds back each answer for 40 ms.
+  TCP_QUICKACK, set before sending and again before reading, avoids it (Linux only; the option
+  does not stick). Measured on 3.17.2: 52 ms against 11 ms a small POST.
+* uvicorn closes idle connections after 5.0 s; a create sent at that moment is lost without a
+  trace, so connections idle for 4 s are not used again.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import PoolManager
+
+IDLE_SECONDS = 4.0
+#: Bytes read from a file and sent at a time.
+UPLOAD_CHUNK = 1 << 18
+QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+
+
+class _PromptConnection(HTTPConnection):
+    """Acknowledges at once, and counts as dropped after ``IDLE_SECONDS`` of rest."""
+
+    _used = 0.0
+
+    def _acknowledge_at_once(self) -> None:
+        self._used = time.monotonic()
+        if QUICKACK is not None and self.sock is not None:
+            try:
+                self.sock.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
+            except OSError:
+                # A socket that just broke: the request on it reports that better.
+                return
+
+    @property
+    def is_connected(self) -> bool:
+        rested = time.monotonic() - self._used > IDLE_SECONDS
+        return not rested and super().is_connected
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        self._acknowledge_at_once()
+        super().send(data)
+
+    def getresponse(self) -> Any:
+        self._acknowledge_at_once()
+        return super().getresponse()
+
+
+class _PromptHTTPSConnection(_PromptConnection, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _PromptPool(HTTPConnectionPool):
+    ConnectionCls = _PromptConnection
+
+
+class _PromptHTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _PromptHTTPSConnection
+
+
+class PromptAdapter(HTTPAdapter):
+    """Mounts these connections on a ``requests.Session``; never retries by itself."""
+
+    def __init__(self, connections: int) -> None:
+        super().__init__(pool_connections=4, pool_maxsize=connections, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Build the pool manager with pools of prompt connections."""
+        super().init_poolmanager(*args, blocksize=UPLOAD_CHUNK, **kwargs)
+        manager: PoolManager = self.poolmanager
+        manager.pool_classes_by_scheme = {"http": _PromptPool, "https": _PromptHTTPSPool}
+
+
+class RateLimit:
+    """Spaces the calls of all threads so that at most ``per_second`` start in a second."""
+
+    def __init__(self, per_second: float | None) -> None:
+        self._interval = 1.0 / per_second if per_second else 0.0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Sleep until this call may start."""
+        if not self._interval:
+            return
+        with self._lock:
+            start = max(time.monotonic(), self._next)
+            self._next = start + self._interval
+        time.sleep(max(0.0, start - time.monotonic()))

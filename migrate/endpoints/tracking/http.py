@@ -1,0 +1,309 @@
+"""One server's calls: bounded, rate-limited, retried where harmless, errors translated.
+
+Reads and writes that may be repeated (``idempotent``) are tried again here after no answer,
+408, 429, 500, 502, 503 and 504. Creates are sent once: when no clear answer comes they end in
+``AnswerLost`` and the caller looks for the object before it tries again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import requests
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
+
+from migrate.endpoints.tracking.access import Access
+from migrate.endpoints.tracking.connections import PromptAdapter, RateLimit
+from migrate.errors import (
+    AlreadyExists,
+    AnswerLost,
+    EndpointError,
+    MigrateError,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    Refused,
+    Unavailable,
+)
+
+log = logging.getLogger(__name__)
+
+TRIES = 7
+CONNECT_TRIES = 3
+LONGEST_PAUSE = 10.0
+TIMEOUT = (10.0, 120.0)
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+#: Answered with 500 or 503, but the same on every try.
+PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
+
+
+class HttpSession:
+    """Calls one server with at most ``workers`` requests under way at a time."""
+
+    def __init__(
+        self, access: Access, *, side: str, workers: int, per_second: float | None = None
+    ) -> None:
+        self._side = side
+        self._base = access.base_url
+        self._session = requests.Session()
+        adapter = PromptAdapter(workers)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        access.apply(self._session)
+        self._gate = threading.BoundedSemaphore(workers)
+        self._rate = RateLimit(per_second)
+
+    @property
+    def base_url(self) -> str:
+        """The server's address, without credentials."""
+        return self._base
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+    def get(self, path: str, params: Any = None, *, tries: int = TRIES) -> Any:
+        """GET and return the JSON answer."""
+        return self._json("GET", path, params=params, tries=tries)
+
+    def text(self, path: str, *, tries: int = TRIES) -> str:
+        """GET and return the answer as text."""
+
+        def attempt() -> str:
+            with self._send("GET", path) as response:
+                self._check(response)
+                return response.text
+
+        return str(self._retry(attempt, tries))
+
+    def post(
+        self, path: str, body: Mapping[str, Any], *, idempotent: bool, tries: int = TRIES
+    ) -> Any:
+        """POST JSON and return the JSON answer; sent once unless ``idempotent``."""
+        # allow_nan=False: a bare NaN token makes MLflow drop the rest of a batch unnoticed.
+        data = json.dumps(body, allow_nan=False).encode()
+        return self._json("POST", path, data=data, tries=tries if idempotent else 1)
+
+    def put(self, path: str, stream: BinaryIO, size: int) -> None:
+        """PUT a file of ``size`` bytes; tried again where the stream can be rewound."""
+        again = stream.seekable()
+
+        def body() -> Any:
+            if not size:
+                return b""
+            if again:
+                stream.seek(0)
+            return _Sized(stream, size)
+
+        def attempt() -> None:
+            headers = {"Content-Type": "application/octet-stream"}
+            with self._send("PUT", path, data=body(), headers=headers) as response:
+                self._check(response)
+
+        self._retry(attempt, TRIES if again else 1)
+
+    @contextmanager
+    def stream(
+        self, path: str, params: Any = None, *, tries: int = TRIES
+    ) -> Iterator[requests.Response]:
+        """GET a body as a stream; the request counts as under way until the block ends."""
+
+        def attempt() -> requests.Response:
+            response = self._send("GET", path, params=params, stream=True, hold=True)
+            try:
+                self._check(response)
+            except MigrateError:
+                response.close()
+                self._gate.release()
+                raise
+            return response
+
+        response: requests.Response = self._retry(attempt, tries)
+        try:
+            yield response
+        except (requests.RequestException, HTTPError, OSError) as problem:
+            raise Unavailable(
+                f"{self._where(path)}: the answer broke off: {_why(problem)}"
+            ) from None
+        finally:
+            response.close()
+            self._gate.release()
+
+    def _json(
+        self, method: str, path: str, *, params: Any = None, data: bytes | None = None, tries: int
+    ) -> Any:
+        headers = {"Content-Type": "application/json"} if data is not None else None
+
+        def attempt() -> Any:
+            with self._send(method, path, params=params, data=data, headers=headers) as response:
+                self._check(response)
+                try:
+                    answer = json.loads(response.content) if response.content else {}
+                except (ValueError, RecursionError):
+                    answer = None
+                if not isinstance(answer, dict):
+                    raise EndpointError(
+                        f"{self._where(path)} answered with something that is not MLflow's JSON",
+                        "is this URI an MLflow tracking server, without a login page before it?",
+                    )
+                return answer
+
+        try:
+            return self._retry(attempt, tries)
+        except Unavailable as problem:
+            if tries == 1:
+                raise AnswerLost(problem.message, problem.hint, problem.retry_after) from None
+            raise
+
+    def _send(
+        self, method: str, path: str, *, hold: bool = False, **options: Any
+    ) -> requests.Response:
+        """Send once. With ``hold`` the slot among ``workers`` stays taken on success."""
+        self._rate.wait()
+        self._gate.acquire()
+        held = False
+        try:
+            response = self._request(
+                method, path, timeout=TIMEOUT, allow_redirects=False, **options
+            )
+            held = hold
+            return response
+        except requests.exceptions.SSLError as problem:
+            raise EndpointError(
+                f"no secure connection to the {self._side} at {self._base}: {_why(problem)}",
+                f"set MIGRATE_{self._side.upper()}_TRACKING_SERVER_CERT_PATH to its certificate",
+            ) from None
+        except (requests.RequestException, OSError) as problem:
+            raise Unavailable(
+                f"cannot reach the {self._side} at {self._base}: {_why(problem)}",
+                "is the server running, and the URI right?",
+            ) from None
+        finally:
+            if not held:
+                self._gate.release()
+
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+        response: requests.Response = self._session.request(method, self._base + path, **options)
+        return response
+
+    def _retry(self, attempt: Callable[[], Any], tries: int) -> Any:
+        pause = 0.25
+        for left in range(tries - 1, -1, -1):
+            try:
+                return attempt()
+            except Unavailable as problem:
+                if not left:
+                    raise
+                log.debug("trying again (%d left): %s", left, problem)
+                wait = problem.retry_after
+                if wait is None:
+                    wait = pause * random.uniform(0.5, 1.5)
+                time.sleep(wait)
+                pause = min(pause * 2, LONGEST_PAUSE)
+        raise AssertionError("tries is at least 1")
+
+    def _where(self, path: str) -> str:
+        return f"{self._side} {self._base}{path}"
+
+    def _check(self, response: requests.Response) -> None:
+        """Raise the error that a status other than 2xx stands for."""
+        status = response.status_code
+        if 200 <= status < 300:
+            return
+        code, message = _error_of(response)
+        path = response.request.path_url.partition("?")[0]
+        text = f"{self._where(path)} answered {status}: {message or code or response.reason}"
+        if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
+            raise AlreadyExists(text)
+        if (status in TRANSIENT and code not in PERMANENT_CODES) or _is_race(message):
+            raise Unavailable(text, retry_after=_retry_after(response))
+        if status == 401:
+            raise NotAuthenticated(
+                f"the {self._side} at {self._base} does not accept the credentials (401)",
+                f"set MIGRATE_{self._side.upper()}_TRACKING_USERNAME and _PASSWORD (or _TOKEN), "
+                "or write user:password@ into the URI",
+            )
+        if status == 403:
+            raise NotPermitted(text, f"use an account that may do this on the {self._side}")
+        if status == 404:
+            raise NotFound(text)
+        if 300 <= status < 400:
+            raise EndpointError(
+                f"{self._where(path)} redirects to another address",
+                "give the final address of the MLflow server as the URI",
+            )
+        raise Refused(text)
+
+
+class _Sized:
+    """A stream with a length, so that the body goes out with Content-Length, in chunks.
+
+    A stream that ends early or goes on is a file that changed since it was listed.
+    """
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream = stream
+        self._size = size
+        self._left = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, count: int = -1) -> bytes:
+        wanted = self._left if count < 0 else min(count, self._left)
+        data = self._stream.read(wanted) if wanted else b""
+        self._left -= len(data)
+        if wanted and not data:
+            raise Unavailable(f"the file is {self._left} bytes shorter than it was listed")
+        if not self._left and self._stream.read(1):
+            raise Unavailable(f"the file is longer than the {self._size} bytes it was listed with")
+        return data
+
+
+def _is_race(message: str) -> bool:
+    """Recognise two requests of ours writing one row at once, such as a shared dataset.
+
+    MLflow passes on what the database says: SQLite's, MySQL's and Postgres' words for it.
+    """
+    return "IntegrityError" in message or "UniqueViolation" in message
+
+
+def _error_of(response: requests.Response) -> tuple[str, str]:
+    """Return MLflow's error code and message, empty where the answer has none."""
+    try:
+        body = response.json()
+        return str(body.get("error_code", "")), str(body.get("message", ""))[:500]
+    except (ValueError, AttributeError):
+        return "", ""
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    value = response.headers.get("Retry-After")
+    if not value:
+        return None
+    try:
+        return min(float(Retry(0).parse_retry_after(value)), 300.0)
+    except Exception:  # urllib3 raises its own InvalidHeader for text that is no date
+        return None
+
+
+def _why(problem: BaseException) -> str:
+    """Return the innermost reason of a requests/urllib3 error, without addresses of objects."""
+    reason: Any = problem
+    while True:
+        inner = getattr(reason, "reason", None) or (
+            reason.args[0] if reason.args and isinstance(reason.args[0], Exception) else None
+        )
+        if not isinstance(inner, Exception):
+            break
+        reason = inner
+    text = str(reason).rpartition(">: ")[2] or type(reason).__name__
+    return text[:300]

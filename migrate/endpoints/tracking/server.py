@@ -1,0 +1,403 @@
+"""A tracking server as source and target, over MLflow's REST API."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO
+
+from migrate.endpoints.protocols import Capabilities, Copy, Histories, Unreadable
+from migrate.endpoints.tracking.artifacts import ArtifactStores
+from migrate.endpoints.tracking.histories import HistoryReader
+from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
+from migrate.endpoints.tracking.versions import capabilities_of, parse_version
+from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
+from migrate.endpoints.tracking.writer import ServerRunWriter
+from migrate.errors import (
+    EndpointError,
+    MigrateError,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    Refused,
+)
+from migrate.objects import (
+    ACTIVE,
+    DELETED,
+    Artifact,
+    ArtifactRoot,
+    Experiment,
+    Kind,
+    Metric,
+    Run,
+)
+from migrate.origins import MARK, ORIGIN, losses_from_tags
+
+EXPERIMENTS_PER_PAGE = 1000
+RUNS_PER_PAGE = 500
+EXPERIMENTS_PER_SEARCH = 100
+IDS_PER_SEARCH = 100
+API = "/api/2.0/mlflow"
+
+
+class TrackingServer:
+    """Source and target in one; safe for use by several threads.
+
+    ``username`` is whom the server knows us as, for the check of what we may see;
+    ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
+    one that every call names (MLflow 3.10 and later), empty for the default.
+    """
+
+    def __init__(
+        self,
+        http: HttpSession,
+        *,
+        side: str,
+        address: str,
+        tracking_uri: str,
+        username: str = "",
+        workspace: str = "",
+    ) -> None:
+        self._http = http
+        self._side = side
+        self._address = address
+        self._username = username
+        self._workspace = workspace
+        self._capabilities: Capabilities | None = None
+        self._histories: HistoryReader | None = None
+        self._connecting = threading.Lock()
+        self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri)
+
+    # -- Endpoint ---------------------------------------------------------------------------
+
+    def capabilities(self) -> Capabilities:
+        """See ``Endpoint.capabilities``; raises the reason when the server is no use."""
+        with self._connecting:
+            if self._capabilities is None:
+                self._capabilities = self._connect()
+            return self._capabilities
+
+    def transferred(self) -> int:
+        """See ``Endpoint.transferred``."""
+        return self._stores.transferred
+
+    def close(self) -> None:
+        """See ``Endpoint.close``."""
+        self._http.close()
+
+    def publish(self) -> None:
+        """A server needs no indexes from us."""
+
+    def _connect(self) -> Capabilities:
+        version = self._version()
+        body = {"max_results": 1}
+        try:
+            self._http.post(f"{API}/experiments/search", body, idempotent=True, tries=CONNECT_TRIES)
+        except (NotFound, Refused) as problem:
+            raise EndpointError(
+                f"the {self._side} at {self._address} is not an MLflow tracking server, or "
+                f"older than 1.28: {problem}",
+                "open the address in a browser: it should show MLflow's own pages",
+            ) from None
+        created = ""
+        try:
+            answer = self._http.get(f"{API}/experiments/get", {"experiment_id": "0"})
+            created = str(answer.get("experiment", {}).get("creation_time", ""))
+        except MigrateError:
+            pass  # no Default experiment, or not ours to see: the address has to do
+        name = f"MLflow {version or '1.x'} at {self._address}"
+        if self._workspace:
+            name += f", workspace {self._workspace}"
+        return capabilities_of(
+            version,
+            description=name,
+            identity=f"{self._address}#{created}#{self._workspace}",
+            notes=self._notes(),
+        )
+
+    def _version(self) -> str:
+        try:
+            return self._http.text("/version", tries=CONNECT_TRIES).strip()[:40]
+        except NotFound:
+            return ""
+
+    def _notes(self) -> tuple[str, ...]:
+        """Say so when this account sees only a part of the server (basic-auth)."""
+        if not self._username:
+            return ()
+        try:
+            answer = self._http.get(f"{API}/users/get", {"username": self._username})
+        except NotAuthenticated:
+            raise
+        except MigrateError:
+            return ()
+        if answer.get("user", {}).get("is_admin", True):
+            return ()
+        return (
+            f"{self._side}: {self._username} is not an administrator there; MLflow leaves out, "
+            "without a word, every experiment this account may not read",
+        )
+
+    # -- ReadsExperiments -------------------------------------------------------------------
+
+    def experiments(self) -> Iterator[Experiment]:
+        """See ``ReadsExperiments.experiments``."""
+        body = {
+            "max_results": EXPERIMENTS_PER_PAGE,
+            "view_type": "ALL",
+            "order_by": ["experiment_id ASC"],
+        }
+        for page in self._pages(f"{API}/experiments/search", body):
+            for item in page.get("experiments", ()):
+                yield experiment_from(item)
+
+    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
+        """See ``ReadsExperiments.unsupported``."""
+        counts: dict[Kind, int] = {}
+        models = self._count_logged_models(experiment_ids)
+        if models:
+            counts[Kind.LOGGED_MODEL] = models
+        if self._has_traces(experiment_ids):
+            counts[Kind.TRACE] = -1
+        return counts
+
+    def unsupported_registry(self) -> Mapping[Kind, int]:
+        """See ``ReadsExperiments.unsupported_registry``."""
+        counts = {}
+        prompts = "tags.`mlflow.prompt.is_prompt` = 'true'"
+        for kind, condition in ((Kind.REGISTERED_MODEL, None), (Kind.PROMPT, prompts)):
+            count = self._count_registered(condition)
+            if count:
+                counts[kind] = count
+        return counts
+
+    def _count_registered(self, condition: str | None) -> int:
+        params: dict[str, Any] = {"max_results": 200}
+        if condition:
+            params["filter"] = condition
+        count = 0
+        while True:
+            try:
+                page = self._http.get(f"{API}/registered-models/search", params)
+            except NotPermitted:
+                return -1
+            except EndpointError:
+                return 0
+            count += len(page.get("registered_models", ()))
+            if not page.get("next_page_token"):
+                return count
+            params["page_token"] = page["next_page_token"]
+
+    def _count_logged_models(self, experiment_ids: Sequence[str]) -> int:
+        count = 0
+        for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
+            chunk = list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
+            body = {"experiment_ids": chunk, "max_results": RUNS_PER_PAGE}
+            try:
+                for page in self._pages(f"{API}/logged-models/search", body):
+                    count += len(page.get("models", ()))
+            except NotFound:
+                return 0
+        return count
+
+    def _has_traces(self, experiment_ids: Sequence[str]) -> bool:
+        for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
+            chunk = experiment_ids[start : start + EXPERIMENTS_PER_SEARCH]
+            locations = [
+                {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": ident}}
+                for ident in chunk
+            ]
+            body = {"locations": locations, "max_results": 1}
+            try:
+                page = self._http.post("/api/3.0/mlflow/traces/search", body, idempotent=True)
+            except NotFound:  # before 3.2
+                page = self._page_of_old_traces(chunk)
+            except NotPermitted:  # there may be some: better said than passed over
+                return True
+            if page.get("traces"):
+                return True
+        return False
+
+    def _page_of_old_traces(self, experiment_ids: Sequence[str]) -> Mapping[str, Any]:
+        params = {"experiment_ids": list(experiment_ids), "max_results": 1}
+        try:
+            page: Mapping[str, Any] = self._http.get(f"{API}/traces", params)
+            return page
+        except NotFound:  # before 2.14
+            return {}
+
+    def _pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield the pages of a search; an empty page with a token is not the end."""
+        request = dict(body)
+        while True:
+            page = self._http.post(path, request, idempotent=True)
+            yield page
+            token = page.get("next_page_token")
+            if not token:
+                return
+            request["page_token"] = token
+
+    # -- ReadsRuns --------------------------------------------------------------------------
+
+    def runs(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
+        """See ``ReadsRuns.runs``. Ordered by start, so that runs begun meanwhile come last."""
+        for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
+            chunk = list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
+            yield from self._search_runs(chunk, order_by=["attributes.start_time ASC"])
+
+    def unreadable(self) -> Sequence[Unreadable]:
+        """A server answers with everything or with an error."""
+        return ()
+
+    def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
+        """See ``ReadsRuns.read_runs``."""
+        # The filter on run ids came with 2.3.
+        if parse_version(self.capabilities().version) < (2, 3):
+            return [run for run in map(self._read_run, run_ids) if run is not None]
+        found: list[Run] = []
+        for start in range(0, len(run_ids), IDS_PER_SEARCH):
+            ids = ",".join(f"'{run_id}'" for run_id in run_ids[start : start + IDS_PER_SEARCH])
+            condition = f"attributes.run_id IN ({ids})"
+            found.extend(self._search_runs([experiment_id], filter=condition))
+        return found
+
+    def _read_run(self, run_id: str) -> Run | None:
+        try:
+            return run_from(self._http.get(f"{API}/runs/get", {"run_id": run_id})["run"])
+        except NotFound:
+            return None
+
+    def _search_runs(self, experiment_ids: list[str], **options: Any) -> Iterator[Run]:
+        body = {
+            "experiment_ids": experiment_ids,
+            "run_view_type": "ALL",
+            "max_results": RUNS_PER_PAGE,
+            **options,
+        }
+        for page in self._pages(f"{API}/runs/search", body):
+            for item in page.get("runs", ()):
+                yield run_from(item)
+
+    def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
+        """See ``ReadsRuns.histories``."""
+        return self._history_reader().histories(runs, budget)
+
+    def metric_history(self, run_id: str, key: str) -> Iterator[Sequence[Metric]]:
+        """See ``ReadsRuns.metric_history``."""
+        return self._history_reader().metric_history(run_id, key)
+
+    def _history_reader(self) -> HistoryReader:
+        if self._histories is None:
+            version = parse_version(self.capabilities().version)
+            bulk_runs = 0 if version < (2, 3) else 20 if version < (2, 22) else 100
+            self._histories = HistoryReader(self._http, bulk_runs)
+        return self._histories
+
+    # -- artifacts --------------------------------------------------------------------------
+
+    def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
+        """See ``ReadsArtifacts.artifacts``."""
+        return self._stores.store(root).list_files()
+
+    def open_artifact(
+        self, root: ArtifactRoot, artifact: Artifact
+    ) -> AbstractContextManager[BinaryIO]:
+        """See ``ReadsArtifacts.open_artifact``."""
+        return self._stores.store(root).open(artifact)
+
+    def put_artifact(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
+        """See ``WritesArtifacts.put_artifact``."""
+        self._stores.put(root, artifact, stream)
+
+    # -- WritesExperiments ------------------------------------------------------------------
+
+    def create_experiment(self, experiment: Experiment) -> str:
+        """See ``WritesExperiments.create_experiment``."""
+        body: dict[str, Any] = {"name": experiment.name, "tags": tags_to(experiment.tags)}
+        if experiment.artifact_location:
+            body["artifact_location"] = experiment.artifact_location
+        answer = self._http.post(f"{API}/experiments/create", body, idempotent=False)
+        return str(answer["experiment_id"])
+
+    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """See ``WritesExperiments.set_experiment_tags``."""
+        for key, value in tags.items():
+            body = {"experiment_id": experiment_id, "key": key, "value": value}
+            self._http.post(f"{API}/experiments/set-experiment-tag", body, idempotent=True)
+
+    def delete_experiment(self, experiment_id: str) -> None:
+        """See ``WritesExperiments.delete_experiment``."""
+        self._move_experiment("delete", experiment_id, DELETED)
+
+    def restore_experiment(self, experiment_id: str) -> None:
+        """See ``WritesExperiments.restore_experiment``."""
+        self._move_experiment("restore", experiment_id, ACTIVE)
+
+    def rename_experiment(self, experiment_id: str, name: str) -> None:
+        """See ``WritesExperiments.rename_experiment``."""
+        self._post_experiment("update", experiment_id, new_name=name)
+
+    def _move_experiment(self, verb: str, experiment_id: str, stage: str) -> None:
+        """Delete or restore; one that is at ``stage`` already, after a lost answer, stays there."""
+        try:
+            self._post_experiment(verb, experiment_id)
+        except NotFound:  # the answer to a second time, too
+            found = self._http.get(f"{API}/experiments/get", {"experiment_id": experiment_id})
+            if experiment_from(found["experiment"]).lifecycle_stage != stage:
+                raise
+
+    def _post_experiment(self, verb: str, experiment_id: str, **fields: str) -> None:
+        body = {"experiment_id": experiment_id, **fields}
+        self._http.post(f"{API}/experiments/{verb}", body, idempotent=True)
+
+    # -- WritesRuns -------------------------------------------------------------------------
+
+    def create_run(self, experiment_id: str, run: Run) -> ServerRunWriter:
+        """See ``WritesRuns.create_run``."""
+        body: dict[str, Any] = {
+            "experiment_id": experiment_id,
+            "user_id": run.user_id,
+            "start_time": run.start_time,
+            "tags": tags_to(run.tags),
+        }
+        if run.name:
+            body["run_name"] = run.name
+        answer = self._http.post(f"{API}/runs/create", body, idempotent=False)
+        copy = dataclasses.replace(run_from(answer["run"]), tags=run.tags)
+        return ServerRunWriter(self._http, copy, run.tags)
+
+    def adopt_run(self, experiment_id: str, copy: Run, run: Run) -> ServerRunWriter:
+        """See ``WritesRuns.adopt_run``."""
+        return ServerRunWriter(self._http, copy, run.tags)
+
+    def find_copies(
+        self, experiment_id: str, origins: Collection[str] | None = None
+    ) -> dict[str, list[Copy]]:
+        """See ``WritesRuns.find_copies``."""
+        few = origins is not None and len(origins) <= 3
+        conditions = (
+            [f"tags.`{ORIGIN}` = '{origin}'" for origin in origins or ()]
+            if few
+            else [f"tags.`{ORIGIN}` LIKE '%'"]
+        )
+        found: dict[str, list[Copy]] = {}
+        for condition in conditions:
+            for run in self._search_runs([experiment_id], filter=condition):
+                copy = Copy(
+                    origin=run.tags[ORIGIN],
+                    target_id=run.run_id,
+                    mark=run.tags.get(MARK, ""),
+                    lifecycle_stage=run.lifecycle_stage,
+                    losses=losses_from_tags(run.tags),
+                )
+                found.setdefault(copy.origin, []).append(copy)
+        for copies in found.values():
+            copies.sort(key=lambda copy: (not copy.mark, copy.target_id))
+        return found
+
+    def restore_runs(self, run_ids: Sequence[str]) -> None:
+        """See ``WritesRuns.restore_runs``."""
+        for run_id in run_ids:
+            self._http.post(f"{API}/runs/restore", {"run_id": run_id}, idempotent=True)

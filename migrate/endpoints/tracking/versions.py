@@ -1,0 +1,45 @@
+"""What each MLflow server version can take, as declared capabilities.
+
+Limits were read back from real servers of the versions named; between them the lower one is
+assumed. A longer value is refused by older servers and cut off silently by newer ones.
+"""
+
+from __future__ import annotations
+
+import re
+
+from migrate.endpoints.protocols import Capabilities
+from migrate.objects import Kind
+
+Version = tuple[int, int]
+
+READABLE = frozenset({Kind.EXPERIMENT, Kind.RUN, Kind.DELETION})
+
+
+def parse_version(text: str) -> Version:
+    """Return major and minor of ``3.17.2``; (1, 30) for a server too old to tell."""
+    found = re.match(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (1, 30)
+
+
+def capabilities_of(
+    version_text: str, *, description: str, identity: str, notes: tuple[str, ...] = ()
+) -> Capabilities:
+    """Return what a server of this version can do. ``version_text`` is empty when unknown."""
+    version = parse_version(version_text)
+    # Creating runs by name and searching them by run id came with 2.0 and 2.3.
+    writable = READABLE if version >= (2, 3) else frozenset()
+    return Capabilities(
+        description=description,
+        version=version_text or "1.x",
+        identity=identity,
+        readable=READABLE,
+        writable=writable,
+        dataset_inputs=version >= (2, 4),
+        param_length=6000 if version >= (2, 9) else 500,
+        run_tag_length=8000 if version >= (2, 22) else 5000,
+        experiment_tag_length=20000 if version >= (3, 17) else 5000,
+        metric_key_length=250,
+        colon_in_keys=version >= (2, 22),
+        notes=notes,
+    )

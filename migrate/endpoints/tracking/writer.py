@@ -1,0 +1,124 @@
+"""Fills one run of a tracking server in as few writes as the limits of log-batch allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.wire import metric_to, tags_to
+from migrate.objects import DELETED, RUN_NAME_TAG, ArtifactRoot, Kind, Metric, Ref, Run
+from migrate.origins import MARK
+
+BATCH_TOTAL = 1000
+BATCH_PARAMS = 100
+BATCH_TAGS = 100
+BATCH_INPUTS = 100
+
+
+class ServerRunWriter:
+    """A ``RunWriter``; ``copy`` is the run on the server as it was found or just created.
+
+    Every call here may be repeated: equal metric points and params are stored once, tags
+    overwrite, deleting twice is no error. Within one log-batch the server writes params, then
+    metrics, then tags, each in a transaction of its own; so the mark goes with the last batch.
+    """
+
+    def __init__(self, http: HttpSession, copy: Run, wanted_tags: Mapping[str, str]) -> None:
+        self._http = http
+        self._copy = copy
+        self._tags: dict[str, str] = {}
+        self._params: dict[str, str] = {}
+        self._metrics: list[Metric] = []
+        self.write_tags(wanted_tags)
+        if copy.lifecycle_stage == DELETED:
+            self._http.post(
+                "/api/2.0/mlflow/runs/restore", {"run_id": copy.run_id}, idempotent=True
+            )
+
+    @property
+    def run_id(self) -> str:
+        """Id of the copy."""
+        return self._copy.run_id
+
+    @property
+    def root(self) -> ArtifactRoot:
+        """Where the copy's files go."""
+        return ArtifactRoot(Ref(Kind.RUN, self._copy.run_id), self._copy.artifact_uri)
+
+    def write_tags(self, tags: Mapping[str, str]) -> None:
+        """See ``RunWriter.write_tags``."""
+        there = self._copy.tags
+        for key, value in tags.items():
+            # The server keeps the name's tag in step with the run's name by itself.
+            if there.get(key) != value and key != RUN_NAME_TAG:
+                self._tags[key] = value
+
+    def write_params(self, params: Mapping[str, str]) -> None:
+        """See ``RunWriter.write_params``."""
+        there = self._copy.params
+        self._params.update((k, v) for k, v in params.items() if there.get(k) != v)
+
+    def write_metrics(self, points: Iterable[Metric]) -> None:
+        """See ``RunWriter.write_metrics``."""
+        for point in points:
+            self._metrics.append(point)
+            if len(self._metrics) >= BATCH_TOTAL:
+                self._flush()
+
+    def write_inputs(self, inputs: Sequence[Mapping[str, object]]) -> None:
+        """See ``RunWriter.write_inputs``."""
+        for start in range(0, len(inputs), BATCH_INPUTS):
+            chunk = list(inputs[start : start + BATCH_INPUTS])
+            body = {"run_id": self.run_id, "datasets": chunk}
+            self._http.post("/api/2.0/mlflow/runs/log-inputs", body, idempotent=True)
+
+    def finish(self, run: Run, mark: str) -> None:
+        """See ``RunWriter.finish``."""
+        copy = self._copy
+        while not self._fits_one_batch():
+            self._flush()
+        if (run.status, run.end_time, run.name) != (copy.status, copy.end_time, copy.name):
+            body = {"run_id": self.run_id, "status": run.status}
+            if run.end_time is not None:
+                body["end_time"] = str(run.end_time)
+            if run.name:
+                body["run_name"] = run.name
+            self._http.post("/api/2.0/mlflow/runs/update", body, idempotent=True)
+        # The mark says "complete", so all that can be written before it is.
+        self._tags[MARK] = mark
+        self._flush()
+        if run.lifecycle_stage == DELETED:
+            body = {"run_id": self.run_id}
+            self._http.post("/api/2.0/mlflow/runs/delete", body, idempotent=True)
+
+    def abandon(self) -> None:
+        """Nothing is held outside this object."""
+
+    def _fits_one_batch(self) -> bool:
+        return (
+            len(self._params) <= BATCH_PARAMS
+            and len(self._tags) < BATCH_TAGS
+            and len(self._params) + len(self._metrics) + len(self._tags) < BATCH_TOTAL
+        )
+
+    def _flush(self) -> None:
+        """Send one batch of what is buffered, as full as the limits allow."""
+        params = dict(list(self._params.items())[:BATCH_PARAMS])
+        tags = dict(list(self._tags.items())[-BATCH_TAGS:])
+        room = BATCH_TOTAL - len(params) - len(tags)
+        metrics = self._metrics[:room]
+        if not (params or tags or metrics):
+            return
+        body: dict[str, object] = {"run_id": self.run_id}
+        if metrics:
+            body["metrics"] = [metric_to(point) for point in metrics]
+        if params:
+            body["params"] = tags_to(params)
+        if tags:
+            body["tags"] = tags_to(tags)
+        self._http.post("/api/2.0/mlflow/runs/log-batch", body, idempotent=True)
+        del self._metrics[:room]
+        for key in params:
+            del self._params[key]
+        for key in tags:
+            del self._tags[key]

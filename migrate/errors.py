@@ -1,0 +1,117 @@
+"""Everything that can go wrong, and the exit code each ends the command with.
+
+::
+
+    MigrateError                 1   says what, where and what to do next
+    ├── UsageError               2   a bad option, name, date, URI or file given by the user
+    ├── StateError               1   the state database cannot be used
+    │   ├── NewerState           1   ... it was written by a newer version
+    │   └── StateInUse           4   ... another process holds it
+    ├── StalePlan                4   the plan no longer fits its source, target or options
+    ├── EndpointError            1   a call on the source or target failed for good
+    │   ├── NotAuthenticated     1   wrong or missing credentials
+    │   ├── NotPermitted         1   the credentials do not reach this object
+    │   ├── NotFound             1   the object is not there (any more)
+    │   ├── AlreadyExists        1   the name is taken
+    │   ├── Refused              1   the server does not take what was sent
+    │   ├── DirectoryError       1   the export directory is unreadable, half-written or newer
+    │   └── StorageFull          1   no space left where the target writes
+    └── Unavailable              1   worth another try: no answer, 429, 5xx
+        └── AnswerLost           1   ... and the write may have been carried out
+
+A task that ends in an ``Unavailable`` is tried again by the scheduler; every other error is
+permanent in this run, and ``migrate run --resume`` tries the task again.
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INCOMPLETE = 3
+EXIT_STALE = 4
+EXIT_INTERRUPTED = 130
+
+
+class MigrateError(Exception):
+    """Root of all errors of this package: ``message`` says what is wrong, ``hint`` what to do."""
+
+    exit_code = EXIT_ERROR
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UsageError(MigrateError):
+    """A bad option, name, date, URI or file given by the user; nothing was written."""
+
+    exit_code = EXIT_USAGE
+
+
+class StateError(MigrateError):
+    """The state database cannot be read or written."""
+
+
+class NewerState(StateError):
+    """The state database was written by a newer version of this tool."""
+
+
+class StateInUse(StateError):
+    """Another process is working with this state database."""
+
+    exit_code = EXIT_STALE
+
+
+class StalePlan(MigrateError):
+    """The stored plan was made for another source, target or selection."""
+
+    exit_code = EXIT_STALE
+
+
+class EndpointError(MigrateError):
+    """A call on the source or target failed, and would fail again."""
+
+
+class NotAuthenticated(EndpointError):
+    """The endpoint does not accept the credentials."""
+
+
+class NotPermitted(EndpointError):
+    """The credentials are accepted, but do not reach this object."""
+
+
+class NotFound(EndpointError):
+    """The object, or the endpoint's route, is not there."""
+
+
+class AlreadyExists(EndpointError):
+    """The name is taken at the target."""
+
+
+class Refused(EndpointError):
+    """The server does not take what was sent (an HTTP 4xx without a more special meaning)."""
+
+
+class DirectoryError(EndpointError):
+    """The export directory, or a file in it, is unreadable, half-written or of a newer format."""
+
+
+class StorageFull(EndpointError):
+    """No space is left where the target writes."""
+
+
+class Unavailable(MigrateError):
+    """No usable answer now: worth another try after ``retry_after`` seconds (None: back off)."""
+
+    def __init__(self, message: str, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
+
+
+class AnswerLost(Unavailable):
+    """A create call got no usable answer, so the object may exist: look before trying again."""

@@ -1,0 +1,138 @@
+"""Steps that find the source's objects, leave out what is not selected, and link the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import networkx as nx
+
+from migrate.graph.draft import Draft, Node
+from migrate.graph.selection import ALL, choose_experiments
+from migrate.objects import DELETED, FINAL_RUN_STATUSES, Kind, Ref
+from migrate.tasks.experiment import wanted_experiment
+from migrate.tasks.fingerprint import content_digest
+from migrate.tasks.references import REFERENCE_TAGS, fit
+
+EXPERIMENTS_AT_ONCE = 25
+
+
+def discover_experiments(draft: Draft) -> None:
+    """Add every experiment of the source; those not selected as skipped, with the reason."""
+    found = list(draft.source.experiments())
+    chosen = choose_experiments(draft.selection.experiments, found)
+    for experiment in found:
+        draft.experiments[experiment.experiment_id] = experiment
+        node = Node(
+            ref=Ref(Kind.EXPERIMENT, experiment.experiment_id),
+            name=experiment.name,
+            deleted=experiment.lifecycle_stage == DELETED,
+        )
+        reason = draft.selection.leaves_out_experiment(experiment, chosen)
+        if reason:
+            node.skip(reason)
+        else:
+            node.losses = wanted_experiment(experiment, draft.target_can, draft.policy)[1]
+        draft.add(node)
+
+
+def discover_runs(draft: Draft) -> None:
+    """Add the runs of the selected experiments, and as skipped those of deleted ones."""
+    wanted = [
+        node.ref.id
+        for node in draft.nodes.values()
+        if node.ref.kind is Kind.EXPERIMENT
+        and (node.selected or node.deleted)
+        and not node.reason.startswith("not selected")
+    ]
+    groups = [
+        wanted[start : start + EXPERIMENTS_AT_ONCE]
+        for start in range(0, len(wanted), EXPERIMENTS_AT_ONCE)
+    ]
+    known: Counter[str] = Counter()
+    with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
+        for found in pool.map(lambda group: _read(draft, group), groups):
+            for node, sizes in found:
+                draft.add(node)
+                known.update(sizes)
+    draft.known.update(known)
+
+
+def _read(draft: Draft, experiment_ids: list[str]) -> list[tuple[Node, dict[str, int]]]:
+    """Read the runs of some experiments; keep of each only what the plan needs."""
+    found: list[tuple[Node, dict[str, int]]] = []
+    for run in draft.source.runs(experiment_ids):
+        node = Node(
+            ref=Ref(Kind.RUN, run.run_id),
+            name=run.name,
+            container=run.experiment_id,
+            deleted=run.lifecycle_stage == DELETED,
+            unsettled=run.status not in FINAL_RUN_STATUSES,
+        )
+        experiment = draft.nodes[Ref(Kind.EXPERIMENT, run.experiment_id)]
+        reason = draft.selection.leaves_out_run(run)
+        if not experiment.selected:
+            reason = f"its experiment is left out: {experiment.reason}"
+        if reason:
+            node.skip(reason)
+            found.append((node, {}))
+            continue
+        node.losses = fit(run, draft.target_can)[1]
+        node.content = content_digest(run)
+        node.mentions = {key: run.tags[key] for key in REFERENCE_TAGS if key in run.tags}
+        sizes = {
+            "params": len(run.params),
+            "tags": len(run.tags),
+            "metric keys": len(run.latest_metrics),
+            "dataset inputs": len(run.inputs),
+        }
+        found.append((node, sizes))
+    return found
+
+
+def discover_unreadable(draft: Draft) -> None:
+    """Add what the source has and cannot give: it is tried like the rest, and fails by name."""
+    for found in draft.source.unreadable():
+        experiment = draft.nodes.get(Ref(Kind.EXPERIMENT, found.container))
+        if found.ref in draft.nodes or (experiment is not None and not experiment.selected):
+            continue
+        if experiment is None and not _may_be_meant(draft, found.ref):
+            continue
+        node = Node(ref=found.ref, name=found.where, container=found.container)
+        node.reason = f"cannot be read: {found.reason}"
+        draft.add(node)
+        if experiment is not None:
+            draft.need(experiment.ref, node.ref)
+
+
+def _may_be_meant(draft: Draft, unreadable: Ref) -> bool:
+    tokens = draft.selection.experiments
+    return not tokens or ALL in tokens or unreadable.id in tokens
+
+
+def link_runs(draft: Draft) -> None:
+    """Draw the edges: experiment before run, parent and root before the run that names them.
+
+    Runs that name each other in a circle cannot all wait; the circle is opened where it closes,
+    and there the reference is kept as a source tag.
+    """
+    for node in draft.of_kind(Kind.RUN):
+        draft.need(Ref(Kind.EXPERIMENT, node.container), node.ref)
+        for run_id in node.mentions.values():
+            other = draft.nodes.get(Ref(Kind.RUN, run_id))
+            if other is not None and other.selected and run_id != node.ref.id:
+                draft.need(other.ref, node.ref)
+    runs = draft.graph.subgraph([node.ref for node in draft.of_kind(Kind.RUN)])
+    while not nx.is_directed_acyclic_graph(runs):
+        needed, by = nx.find_cycle(runs)[-1][:2]
+        draft.graph.remove_edge(needed, by)
+        node = draft.nodes[by]
+        node.warnings += (f"names run {needed.id}, which in turn needs this run",)
+
+
+def count_unsupported(draft: Draft) -> None:
+    """Count what is there and is not copied; the registry only for a whole server."""
+    chosen = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
+    draft.unsupported.update(draft.source.unsupported(chosen) if chosen else {})
+    if not draft.selection.experiments:
+        draft.unsupported.update(draft.source.unsupported_registry())

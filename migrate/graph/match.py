@@ -1,0 +1,209 @@
+"""Steps that match what is planned with what is on the target already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from migrate.endpoints.protocols import Copy
+from migrate.errors import UsageError
+from migrate.graph.draft import Draft, Node
+from migrate.objects import DELETED, Action, Experiment, Kind, Ref
+from migrate.origins import ORIGIN, SOURCE, experiment_origin
+from migrate.outcomes import TaskStatus
+from migrate.tasks.experiment import (
+    experiments_on,
+    find_copy,
+    is_ours,
+    kept_values,
+    missing_tags,
+    wanted_experiment,
+)
+from migrate.tasks.fingerprint import quick_half, quick_mark
+
+TRASH_HINT = (
+    "choose: --if-trashed restore (takes it out of the trash with all its runs, and adds to it) "
+    "or --if-trashed rename (leaves it there, and copies under another name)"
+)
+
+
+def match_experiments(draft: Draft) -> None:
+    """Find the experiments that are on the target: copies of ours by origin, others by name.
+
+    Raises ``UsageError`` when a name is held by the trash and the user has not chosen.
+    """
+    draft.there = experiments_on(draft.target)
+    originals = {experiment_origin(item): item for item in draft.experiments.values()}
+    undecided = []
+    for node in draft.of_kind(Kind.EXPERIMENT):
+        experiment = draft.experiments[node.ref.id]
+        copy = find_copy(experiment, draft.there, "")
+        if copy is None:
+            continue
+        original = originals.get(copy.tags.get(ORIGIN, ""), experiment)
+        owner = draft.nodes[Ref(Kind.EXPERIMENT, original.experiment_id)]
+        if owner is not node and owner.selected and _to_be_renamed(draft, original, copy):
+            # The name is free for this one as soon as the other has gone from it.
+            draft.need(owner.ref, node.ref)
+            continue
+        ours = is_ours(copy, experiment)
+        if copy.lifecycle_stage == DELETED and experiment.lifecycle_stage != DELETED:
+            if draft.policy.if_trashed == "fail":
+                undecided.append(copy.name)
+                continue
+            if draft.policy.if_trashed == "rename" and not ours:
+                node.name = _free_name(copy.name, draft.there)
+                node.reason = f"{copy.name!r} is in the target's trash; copied under another name"
+                draft.collisions.append(node.reason)
+                continue
+        _adopt(draft, node, experiment, copy, ours)
+    if undecided:
+        names = ", ".join(map(repr, undecided[:5])) + (" and more" if len(undecided) > 5 else "")
+        raise UsageError(
+            f"{len(undecided)} experiment(s) of the source are in the target's trash: {names}",
+            TRASH_HINT,
+        )
+
+
+def _adopt(draft: Draft, node: Node, experiment: Experiment, copy: Experiment, ours: bool) -> None:
+    node.target_id = copy.experiment_id
+    wanted, _ = wanted_experiment(experiment, draft.target_can, draft.policy)
+    renamed = ours and _to_be_renamed(draft, experiment, copy)
+    if not renamed:
+        node.name = copy.name
+    tags = missing_tags(copy, wanted, experiment)
+    node.action, node.reason = Action.ADOPT, "copied before" if ours else "same name on the target"
+    if not ours:
+        draft.collisions.append(
+            f"experiment {copy.name!r} is on the target already: runs are added to it"
+        )
+        kept = kept_values(copy, experiment)
+        if kept:
+            node.warnings += (f"keeps the target's value of tags {', '.join(sorted(kept))}",)
+    trashed = copy.lifecycle_stage == DELETED
+    if renamed or (tags and not trashed) or (trashed and experiment.lifecycle_stage != DELETED):
+        node.action, node.reason = Action.UPDATE, "changed at the source since"
+    elif not tags or trashed:
+        node.status = TaskStatus.DONE
+
+
+def _to_be_renamed(draft: Draft, experiment: Experiment, copy: Experiment) -> bool:
+    """Say whether a copy of ours has to follow its original to another name.
+
+    A name the copy was given on purpose stays, until the source changes its own.
+    """
+    known_as = copy.name if draft.target_can.keeps_ids else copy.tags.get(SOURCE + "name")
+    return known_as not in (None, experiment.name)
+
+
+def _free_name(name: str, there: Iterable[Experiment]) -> str:
+    taken = {item.name for item in there}
+    number = 1
+    while True:
+        candidate = f"{name} (migrated{f' {number}' if number > 1 else ''})"
+        if candidate not in taken:
+            return candidate
+        number += 1
+
+
+def match_runs(draft: Draft) -> None:
+    """Find the copies of runs by origin, one search for each experiment that is there.
+
+    Also those of runs that are left out now: a run that names one of them still finds it.
+    """
+    there = [node for node in draft.of_kind(Kind.EXPERIMENT) if node.target_id]
+    with ThreadPoolExecutor(max(1, min(draft.workers, len(there)))) as pool:
+        copies_in = pool.map(lambda node: draft.target.find_copies(node.target_id), there)
+        copies = dict(zip((node.ref.id for node in there), copies_in, strict=True))
+    copied: list[tuple[Node, list[Copy]]] = []
+    for node in draft.nodes.values():
+        found = copies.get(node.container, {}).get(node.ref.id)
+        if found and node.ref.kind is Kind.RUN:
+            node.target_id, node.mark = found[0].target_id, found[0].mark
+            copied.append((node, found))
+    _link_to_earlier_copies(draft)
+    for node, found in copied:
+        if node.selected:
+            _decide(draft, node, found[0])
+            if len(found) > 1:
+                node.warnings += (f"the target holds {len(found)} copies of this run",)
+
+
+def _link_to_earlier_copies(draft: Draft) -> None:
+    """Draw the edge from a run that is left out, but was copied before, to one that names it."""
+    for node in draft.of_kind(Kind.RUN):
+        for run_id in node.mentions.values():
+            other = draft.nodes.get(Ref(Kind.RUN, run_id))
+            if other is not None and not other.selected and other.target_id:
+                draft.need(other.ref, node.ref)
+
+
+def _decide(draft: Draft, run: Node, copy: Copy) -> None:
+    """Choose what to do with a run that has a copy."""
+    orphans = [] if draft.target_can.keeps_ids else orphan_mentions(draft, run)
+    unchanged = quick_half(run.mark) == quick_mark(run.content, orphans)
+    if not run.mark:
+        run.action, run.reason = Action.ADOPT, "half-made by an earlier attempt: completed"
+    elif not unchanged:
+        run.action, run.reason = Action.UPDATE, "changed at the source since it was copied"
+    else:
+        run.action, run.reason = Action.ADOPT, "copied before: checked for new points and files"
+        frozen = draft.experiments[run.container].lifecycle_stage == DELETED
+        # A deleted experiment takes no writes, so what a search shows of its runs is all. Only
+        # deleting and restoring come after the mark.
+        trusted = frozen or (draft.quick and not run.unsettled)
+        if trusted and (copy.lifecycle_stage == DELETED) == run.deleted:
+            run.status, run.reason = TaskStatus.DONE, "copied before, unchanged"
+            run.losses += copy.losses
+
+
+def orphan_mentions(draft: Draft, run: Node) -> list[str]:
+    """Return the reference tags of a run whose run is not among those copied."""
+
+    def has_copy(run_id: str) -> bool:
+        other = Ref(Kind.RUN, run_id)
+        return other == run.ref or bool(draft.graph.has_edge(other, run.ref))
+
+    return [tag for tag, run_id in run.mentions.items() if not has_copy(run_id)]
+
+
+def _is_copy(draft: Draft, node: Node) -> bool:
+    """Say whether the experiment a node was matched with is a copy made by this tool."""
+    experiment = draft.experiments[node.ref.id]
+    return any(
+        copy.experiment_id == node.target_id and is_ours(copy, experiment) for copy in draft.there
+    )
+
+
+def add_deletions(draft: Draft) -> None:
+    """Add the last step of deleted experiments, and reopen copies that need another write."""
+    for node in draft.of_kind(Kind.EXPERIMENT):
+        if not node.deleted:
+            continue
+        runs = draft.runs_in(node.ref.id)
+        work = [run for run in runs if run.status is TaskStatus.PENDING]
+        trashed = any(
+            copy.experiment_id == node.target_id and copy.lifecycle_stage == DELETED
+            for copy in draft.there
+        )
+        if trashed and not work:
+            node.status = TaskStatus.DONE
+            continue
+        if node.target_id and not trashed and not _is_copy(draft, node):
+            node.warnings += ("deleted at the source; stays active, being the target's own",)
+            continue
+        if trashed:
+            node.action, node.status = Action.UPDATE, TaskStatus.PENDING
+            node.reason = "reopened for runs that are not complete, then deleted again"
+            for run in runs:
+                run.status = TaskStatus.PENDING
+        deletion = Node(
+            ref=Ref(Kind.DELETION, node.ref.id),
+            name=node.name,
+            container=node.ref.id,
+            reason="deleted at the source: deleted last, when its runs are complete",
+        )
+        draft.add(deletion)
+        draft.need(node.ref, deletion.ref)
+        for run in runs:
+            draft.need(run.ref, deletion.ref)

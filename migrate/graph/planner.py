@@ -1,0 +1,160 @@
+"""Builds the plan: an ordered list of small steps over one draft."""
+
+from __future__ import annotations
+
+import gc
+import time
+import uuid
+from collections.abc import Callable, Mapping
+
+import networkx as nx
+
+from migrate.endpoints.addresses import Address
+from migrate.endpoints.protocols import Source, Target
+from migrate.errors import MigrateError, UsageError
+from migrate.graph.discover import (
+    count_unsupported,
+    discover_experiments,
+    discover_runs,
+    discover_unreadable,
+    link_runs,
+)
+from migrate.graph.draft import Draft, Node
+from migrate.graph.match import (
+    add_deletions,
+    match_experiments,
+    match_runs,
+    orphan_mentions,
+)
+from migrate.graph.selection import Selection
+from migrate.objects import Action, Kind
+from migrate.plans import Plan, PlannedTask, Side
+from migrate.tasks.batches import Policy
+
+
+def check_capabilities(draft: Draft) -> None:
+    """Mark objects of kinds the target does not take as unsupported.
+
+    Raises ``UsageError`` when the target cannot be written to at all.
+    """
+    if not draft.target_can.writable:
+        raise UsageError(
+            f"{draft.target_can.description} cannot be a target",
+            "targets are MLflow 2.3 or newer, and export directories",
+        )
+    for node in draft.nodes.values():
+        if node.selected and node.ref.kind not in draft.target_can.writable:
+            node.action = Action.UNSUPPORTED
+            node.reason = f"{draft.target_can.description} does not take {node.ref.kind.plural}"
+
+
+def check_cycles(draft: Draft) -> None:
+    """Make sure that the tasks can be done in some order."""
+    if not nx.is_directed_acyclic_graph(draft.graph):
+        cycle = " -> ".join(str(edge[0]) for edge in nx.find_cycle(draft.graph))
+        raise MigrateError(f"the objects need each other in a circle: {cycle}")
+
+
+#: The order matters: what is left out is known before edges are drawn, edges before copies are
+#: judged (a run whose parent is left out counts as changed when the parent joins later).
+STEPS: tuple[Callable[[Draft], None], ...] = (
+    discover_experiments,
+    discover_runs,
+    discover_unreadable,
+    check_capabilities,
+    link_runs,
+    match_experiments,
+    match_runs,
+    add_deletions,
+    check_cycles,
+    count_unsupported,
+)
+
+
+def make_plan(
+    source: Source,
+    target: Target,
+    *,
+    source_address: Address,
+    target_address: Address,
+    selection: Selection,
+    policy: Policy,
+    quick: bool = False,
+    options: Mapping[str, object] | None = None,
+) -> Plan:
+    """Read both ends and return what copying the selection takes. Writes nothing.
+
+    Raises ``UsageError`` for a selection that names what is not there, and for choices that the
+    user has to make first; errors of the endpoints as they are.
+    """
+    draft = Draft(
+        source=source,
+        target=target,
+        selection=selection,
+        policy=policy,
+        quick=quick,
+        workers=source_address.workers,
+        source_can=source.capabilities(),
+        target_can=target.capabilities(),
+    )
+    draft.notes += [*draft.source_can.notes, *draft.target_can.notes]
+    # Building a large graph triggers collection after collection that finds nothing.
+    gc.disable()
+    try:
+        for step in STEPS:
+            step(draft)
+        tasks = tuple(_task(draft, node) for node in draft.nodes.values())
+    finally:
+        gc.enable()
+    return Plan(
+        migration_id=policy.migration_id,
+        created=int(time.time() * 1000),
+        source=Side(
+            uri=source_address.shown,
+            identity=draft.source_can.identity,
+            description=draft.source_can.description,
+        ),
+        target=Side(
+            uri=target_address.shown,
+            identity=draft.target_can.identity,
+            description=draft.target_can.description,
+        ),
+        options=dict(options or {}),
+        tasks=tasks,
+        notes=tuple(draft.notes),
+        collisions=tuple(draft.collisions),
+        unsupported=draft.unsupported,
+        known=draft.known,
+    )
+
+
+def _task(draft: Draft, node: Node) -> PlannedTask:
+    needs = sorted(draft.graph.predecessors(node.ref)) if node.selected else []
+    return PlannedTask(
+        ref=node.ref,
+        name=node.name,
+        action=node.action,
+        container=node.container,
+        reason=node.reason,
+        target_id=node.target_id,
+        mark=node.mark,
+        needs=tuple(needs),
+        losses=node.losses,
+        warnings=node.warnings + _orphan_warnings(draft, node),
+        status=node.status,
+    )
+
+
+def _orphan_warnings(draft: Draft, node: Node) -> tuple[str, ...]:
+    if node.ref.kind is not Kind.RUN or not node.selected or draft.target_can.keeps_ids:
+        return ()
+    return tuple(
+        f"{tag} names run {node.mentions[tag]}, which is not among the runs copied: "
+        "kept as a source tag"
+        for tag in orphan_mentions(draft, node)
+    )
+
+
+def new_migration_id() -> str:
+    """Return an id for a new migration."""
+    return uuid.uuid4().hex[:12]

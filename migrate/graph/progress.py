@@ -1,0 +1,115 @@
+"""The state machine of a running migration: pure, no clock, no I/O.
+
+It keeps counters and never rescans the graph. Each task moves once to a final status; a
+failed one takes everything that needs it along as blocked.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from migrate.objects import Kind, Ref
+from migrate.outcomes import TaskStatus
+from migrate.plans import PlannedTask
+
+Group = tuple[Kind, str]
+
+
+class Progress:
+    """What is ready, what waits for what, and what has ended."""
+
+    def __init__(self, tasks: Iterable[PlannedTask]) -> None:
+        work = [task for task in tasks if task.is_work]
+        self._tasks = {task.ref: task for task in work}
+        self.status = {task.ref: task.status for task in work}
+        #: How many of the things it needs are not done yet, for every pending task.
+        self._waits: dict[Ref, int] = {}
+        self._dependants: dict[Ref, list[Ref]] = {}
+        #: Ready tasks by kind and container, in the order in which groups became ready.
+        self._ready: dict[Group, deque[Ref]] = {}
+        self._taken: set[Ref] = set()
+        self.ready_count = 0
+        self.unfinished = 0
+        for task in work:
+            if task.status is not TaskStatus.PENDING:
+                continue
+            self.unfinished += 1
+            needs = [
+                need for need in task.needs if self.status.get(need) not in (None, TaskStatus.DONE)
+            ]
+            self._waits[task.ref] = len(needs)
+            for need in needs:
+                self._dependants.setdefault(need, []).append(task.ref)
+            if not needs:
+                self._make_ready(task.ref)
+
+    def take(self, limit: int) -> list[Ref]:
+        """Take up to ``limit`` ready tasks of one kind and container; none when none is ready.
+
+        Groups take turns, so that no experiment waits for the end of another.
+        """
+        if not self._ready:
+            return []
+        group = next(iter(self._ready))
+        queue = self._ready.pop(group)
+        taken = [queue.popleft() for _ in range(min(limit, len(queue)))]
+        if queue:
+            self._ready[group] = queue
+        self.ready_count -= len(taken)
+        self._taken.update(taken)
+        return taken
+
+    def kind_of_next(self) -> Kind | None:
+        """Return the kind that ``take`` would return."""
+        return next(iter(self._ready))[0] if self._ready else None
+
+    def put_back(self, ref: Ref) -> None:
+        """Make a taken task ready again, for another attempt."""
+        self._taken.remove(ref)
+        self._make_ready(ref)
+
+    def end(self, ref: Ref, status: TaskStatus) -> dict[Ref, Ref]:
+        """End a taken task as done or failed; return what that blocks, by what it needs.
+
+        Raises ``ValueError`` for a task that was not taken or a status that is not final.
+        """
+        if ref not in self._taken or status not in (TaskStatus.DONE, TaskStatus.FAILED):
+            raise ValueError(f"{ref} cannot become {status} now")
+        self._taken.remove(ref)
+        self._settle(ref, status)
+        if status is TaskStatus.DONE:
+            for dependant in self._dependants.pop(ref, ()):
+                if dependant in self._waits:
+                    self._waits[dependant] -= 1
+                    if not self._waits[dependant]:
+                        self._make_ready(dependant)
+            return {}
+        blocked: dict[Ref, Ref] = {}
+        causes = [ref]
+        while causes:
+            cause = causes.pop()
+            for dependant in self._dependants.pop(cause, ()):
+                if self.status[dependant] is TaskStatus.PENDING:
+                    blocked[dependant] = ref
+                    self._settle(dependant, TaskStatus.BLOCKED)
+                    causes.append(dependant)
+        return blocked
+
+    def _settle(self, ref: Ref, status: TaskStatus) -> None:
+        self.status[ref] = status
+        self._waits.pop(ref, None)
+        self.unfinished -= 1
+
+    def _make_ready(self, ref: Ref) -> None:
+        group = (ref.kind, self._tasks[ref].container)
+        self._ready.setdefault(group, deque()).append(ref)
+        self.ready_count += 1
+
+    def task(self, ref: Ref) -> PlannedTask:
+        """Return the planned task of a ref."""
+        return self._tasks[ref]
+
+    def among(self, refs: Sequence[Ref]) -> list[PlannedTask]:
+        """Return the planned tasks of several refs."""
+        return [self._tasks[ref] for ref in refs]

@@ -1,0 +1,74 @@
+"""Brings a stored plan up to date with the target before it is carried out.
+
+Between planning and now, copies may have been made: by this migration before it was killed, or
+by another. One search for each experiment finds them; after that nothing is looked for again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+from migrate.endpoints.protocols import Target
+from migrate.objects import Experiment, Kind, Ref
+from migrate.origins import ORIGIN
+from migrate.outcomes import TaskStatus
+from migrate.plans import Plan, PlannedTask
+from migrate.tasks.experiment import experiments_on
+
+SEARCHES_AT_ONCE = 4
+
+
+def rematch(plan: Plan, target: Target) -> Plan:
+    """Return ``plan`` with the copies that are on the target already as target ids and marks."""
+    places = _places(plan, target)
+    open_containers = {task.container for task in plan.tasks if _is_open(task, Kind.RUN)}
+    searched = [places[ident] for ident in open_containers if ident in places]
+    found: dict[Ref, tuple[str, str]] = {
+        Ref(Kind.EXPERIMENT, ident): (target_id, "") for ident, target_id in places.items()
+    }
+    with ThreadPoolExecutor(SEARCHES_AT_ONCE) as pool:
+        for copies in pool.map(target.find_copies, searched):
+            for origin, same in copies.items():
+                found[Ref(Kind.RUN, origin)] = (same[0].target_id, same[0].mark)
+
+    def updated(task: PlannedTask) -> PlannedTask:
+        if task.ref not in found or task.status is not TaskStatus.PENDING:
+            return task
+        target_id, mark = found[task.ref]
+        return dataclasses.replace(task, target_id=target_id, mark=mark)
+
+    return dataclasses.replace(plan, tasks=tuple(map(updated, plan.tasks)))
+
+
+def _is_open(task: PlannedTask, kind: Kind) -> bool:
+    return task.ref.kind is kind and task.is_work and task.status is TaskStatus.PENDING
+
+
+def _places(plan: Plan, target: Target) -> dict[str, str]:
+    """Return where each experiment of the plan is on the target, as far as it is there.
+
+    One that is not recorded as done may be there all the same, under the name it was to get.
+    """
+    places = {
+        task.ref.id: task.target_id
+        for task in plan.tasks
+        if task.ref.kind is Kind.EXPERIMENT and task.target_id
+    }
+    unknown = [
+        task for task in plan.tasks if _is_open(task, Kind.EXPERIMENT) and task.ref.id not in places
+    ]
+    if unknown:
+        by_name = {item.name: item for item in experiments_on(target)}
+        places |= {
+            task.ref.id: by_name[task.name].experiment_id
+            for task in unknown
+            if task.name in by_name and _may_be_copy(by_name[task.name], task)
+        }
+    return places
+
+
+def _may_be_copy(found: Experiment, task: PlannedTask) -> bool:
+    """Say whether an experiment of the right name is not the copy of another one."""
+    origin = found.tags.get(ORIGIN)
+    return origin is None or origin.partition("@")[0] == task.ref.id

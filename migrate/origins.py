@@ -1,0 +1,88 @@
+"""The bookkeeping tags a copy carries, by which it is found again on any later day.
+
+They ride in the create call itself, so there is no moment at which a copy exists without them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from migrate.objects import Experiment
+from migrate.outcomes import Loss
+
+PREFIX = "mlflow-migrate."
+ORIGIN = PREFIX + "origin"  #: the source object's id (see ``experiment_origin`` for experiments)
+MIGRATION = PREFIX + "migration"  #: the migration that made the copy
+MARK = PREFIX + "copied"  #: fingerprint of what was copied; set last, so it says "complete"
+SOURCE = PREFIX + "source."  #: values of the source that MLflow does not let a client set
+LOSSES = PREFIX + "losses."  #: what did not arrive, as JSON in numbered tags
+EARLIER = PREFIX + "earlier."  #: the same tags of an earlier migration, when a copy is copied
+
+#: The shortest limit of a tag's value among the targets that are supported.
+LONGEST_TAG = 5000
+
+
+def experiment_origin(experiment: Experiment) -> str:
+    """Return what names a source experiment for ever: its id and its creation time.
+
+    Ids of SQL stores are small integers, alike on every server; the creation time in
+    milliseconds tells servers apart, and survives a change of name, host or port.
+    """
+    return f"{experiment.experiment_id}@{experiment.creation_time or 0}"
+
+
+def keep_earlier(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return ``tags`` with the bookkeeping of an earlier migration moved under ``EARLIER``.
+
+    Tags already under ``EARLIER`` stay as they are; the fingerprint of the earlier copy is
+    dropped, since it says nothing about a copy of the copy.
+    """
+    ours = [key for key in tags if key.startswith(PREFIX) and not key.startswith(EARLIER)]
+    kept = {key: value for key, value in tags.items() if key not in ours}
+    for key in ours:
+        if key != MARK:
+            kept.setdefault(EARLIER + key.removeprefix(PREFIX), tags[key])
+    return kept
+
+
+def without_bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return ``tags`` without those this tool writes."""
+    return {key: value for key, value in tags.items() if not key.startswith(PREFIX)}
+
+
+def losses_to_tags(losses: Iterable[Loss]) -> dict[str, str]:
+    """Return losses as numbered tags, so that they are still known when a copy is checked."""
+    texts: list[str] = []
+    for loss in losses:
+        entry = _entry(loss)
+        if texts and len(f"[{texts[-1]},{entry}]") <= LONGEST_TAG:
+            texts[-1] += "," + entry
+        else:
+            texts.append(entry)
+    return {f"{LOSSES}{number}": f"[{text}]" for number, text in enumerate(texts)}
+
+
+def _entry(loss: Loss) -> str:
+    longest = 500
+    while True:
+        # Escapes make up to twelve characters of one.
+        entry = json.dumps([loss.what[:longest], loss.reason[:longest]])
+        if len(f"[{entry}]") <= LONGEST_TAG:
+            return entry
+        longest //= 2
+
+
+def losses_from_tags(tags: Mapping[str, str]) -> tuple[Loss, ...]:
+    """Read back what ``losses_to_tags`` wrote; text that is not ours gives nothing."""
+    losses: list[Loss] = []
+    for key in sorted((key for key in tags if key.startswith(LOSSES)), key=_number):
+        try:
+            losses += [Loss(str(what), str(reason)) for what, reason in json.loads(tags[key])]
+        except (ValueError, TypeError):
+            continue
+    return tuple(losses)
+
+
+def _number(key: str) -> tuple[int, str]:
+    return len(key), key

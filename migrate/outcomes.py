@@ -1,0 +1,54 @@
+"""What a worker reports of a task, in plain values that survive pickling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from migrate.objects import Ref
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands. The last four are final for one ``migrate run``."""
+
+    PENDING = "pending"  #: not started, or to be tried again
+    DONE = "done"  #: the target holds the object, complete
+    FAILED = "failed"  #: it ended in an error; ``--resume`` tries it again
+    BLOCKED = "blocked"  #: something it needs has failed
+    SKIPPED = "skipped"  #: the plan leaves it out, with a reason
+
+
+class Loss(NamedTuple):
+    """Something of an object that does not arrive as it was: ``what``, and the ``reason``."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of one attempt at one task.
+
+    ``target_id`` is set as soon as the copy's id is known, also when the attempt failed.
+    ``mark`` is the fingerprint of what was copied. ``bytes_sent`` counts artifact bytes;
+    ``wrote`` is False when the copy was complete already. ``error`` is empty on success;
+    with ``retryable`` the scheduler tries again, no sooner than ``retry_after`` seconds; with
+    ``stops`` no other task can do better, so nothing new is begun.
+    """
+
+    ref: Ref
+    status: TaskStatus
+    target_id: str = ""
+    mark: str = ""
+    wrote: bool = False
+    bytes_sent: int = 0
+    files_sent: int = 0
+    losses: tuple[Loss, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+    hint: str = ""
+    retryable: bool = False
+    stops: bool = False
+    retry_after: float | None = None
+    seconds: float = 0.0

@@ -1,0 +1,130 @@
+"""The plan as a value: what a migration will do with every object, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from migrate.objects import Action, Kind, Ref
+from migrate.outcomes import Loss, TaskStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTask:
+    """One object of the source and what is to be done with it.
+
+    ``container`` is the source id of the experiment it lives in (empty for experiments);
+    tasks of one kind and container go to a worker together. ``needs`` names what must be
+    done first. ``losses`` are those known before anything is copied.
+    """
+
+    ref: Ref
+    name: str
+    action: Action
+    container: str = ""
+    reason: str = ""
+    target_id: str = ""
+    mark: str = ""
+    needs: tuple[Ref, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    warnings: tuple[str, ...] = ()
+    status: TaskStatus = TaskStatus.PENDING
+
+    @property
+    def is_work(self) -> bool:
+        """True when the scheduler has to carry this task out."""
+        return self.action in (Action.CREATE, Action.ADOPT, Action.UPDATE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One end of a migration as the state database remembers it: never with credentials.
+
+    ``uri`` is redacted; ``identity`` tells whether the same server or directory is there.
+    """
+
+    uri: str
+    identity: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one migration will do. ``created`` is epoch milliseconds.
+
+    ``options`` are the selection and policies it was made with, as JSON values.
+    ``unsupported`` counts objects of kinds that are not copied (-1: present, not counted).
+    ``notes`` are facts about the two ends; ``collisions`` names of the target already taken.
+    ``known`` counts what is known of the size: params, tags, metric keys, dataset inputs.
+    """
+
+    migration_id: str
+    created: int
+    source: Side
+    target: Side
+    options: Mapping[str, object]
+    tasks: tuple[PlannedTask, ...]
+    notes: tuple[str, ...] = ()
+    collisions: tuple[str, ...] = ()
+    unsupported: Mapping[Kind, int] = field(default_factory=dict)
+    known: Mapping[str, int] = field(default_factory=dict)
+
+    def counts(self) -> dict[Kind, Counter[Action]]:
+        """Count the tasks per kind and action."""
+        table: dict[Kind, Counter[Action]] = {}
+        for task in self.tasks:
+            table.setdefault(task.ref.kind, Counter())[task.action] += 1
+        return table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindTotals:
+    """How the tasks of one kind stand; ``found`` is the sum of the others and of ``pending``."""
+
+    found: int
+    done: int
+    failed: int
+    blocked: int
+    skipped: int
+    pending: int
+    wrote: int = 0
+    bytes_sent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A task that failed: its error and what to do; ``blocks`` counts tasks it holds up."""
+
+    ref: Ref
+    name: str
+    error: str
+    hint: str = ""
+    blocks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a migration stands or ended: the source of the final table, ``status`` and JSON.
+
+    ``losses`` pairs a ref with a loss. ``complete`` is False when anything failed, is blocked,
+    is pending, was lost, or is of a kind that is not copied; the exit code follows from it.
+    """
+
+    migration_id: str
+    source: Side
+    target: Side
+    totals: Mapping[Kind, KindTotals]
+    failures: tuple[Failure, ...]
+    losses: tuple[tuple[Ref, str, Loss], ...]
+    warnings: tuple[tuple[Ref, str], ...]
+    unsupported: Mapping[Kind, int]
+    bytes_sent: int
+    seconds: float
+    interrupted: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """True when every object found arrived whole, or was left out by the user."""
+        unfinished = any(t.failed or t.blocked or t.pending for t in self.totals.values())
+        return not (unfinished or self.losses or self.interrupted or self.unsupported)

@@ -1,0 +1,263 @@
+"""The loop: ready -> submit -> wait -> record -> report. One thread owns the truth.
+
+Done-callbacks only enqueue. Each turn takes everything that arrived, turns it into
+transitions, writes one transaction, then reports. Owns clock and signals.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import itertools
+import os
+import queue
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from migrate import worker
+from migrate.endpoints.addresses import Address
+from migrate.errors import EXIT_INTERRUPTED, EndpointError
+from migrate.graph.progress import Progress
+from migrate.objects import Kind, Ref
+from migrate.outcomes import Outcome, TaskStatus
+from migrate.plans import Plan, PlannedTask, Report
+from migrate.tasks.batches import Batch, Job, Policy
+from migrate.views.progress import View
+from state.store import StateStore
+
+ATTEMPTS = 6
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+TICK = 0.25
+#: The most tasks that go to a worker together, by kind.
+BATCH_SIZES = {Kind.EXPERIMENT: 50, Kind.RUN: 100, Kind.DELETION: 1}
+
+
+class Scheduler:
+    """Carries out a stored plan."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: StateStore,
+        view: View,
+        executor: Executor,
+        *,
+        source: Address,
+        target: Address,
+        policy: Policy,
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._view = view
+        self._executor = executor
+        self._source = source
+        self._target = target
+        self._policy = policy
+        self._progress = Progress(plan.tasks)
+        self._copies = {task.ref: task.target_id for task in plan.tasks if task.target_id}
+        self._marks = {task.ref: task.mark for task in plan.tasks if task.mark}
+        self._attempts: Counter[Ref] = Counter()
+        self._arrived: queue.SimpleQueue[Sequence[Outcome] | None] = queue.SimpleQueue()
+        self._later: list[tuple[float, int, Ref]] = []
+        self._order = itertools.count()
+        self._in_flight = 0
+        self._draining = False
+        self._interrupted = False
+        self._fatal: Outcome | None = None
+
+    def run(self) -> Report:
+        """Work until nothing is left or the user interrupts; return how it ended.
+
+        Raises the error that made going on pointless (a full disk, rejected credentials), and
+        errors of the state database; everything recorded before stays.
+        """
+        started = time.monotonic()
+        self._announce()
+        with self._signals():
+            while self._progress.unfinished:
+                self._dispatch()
+                if not self._in_flight and self._draining:
+                    break
+                self._absorb(self._wait())
+        try:
+            worker.endpoint(self._target).publish()
+        finally:
+            self._view.stopped()
+        if self._fatal is not None:
+            raise EndpointError(self._fatal.error, self._fatal.hint)
+        return self._store.report(
+            self._plan.migration_id,
+            seconds=time.monotonic() - started,
+            interrupted=self._interrupted,
+        )
+
+    def _announce(self) -> None:
+        todo: Counter[Kind] = Counter()
+        done: Counter[Kind] = Counter()
+        for task in self._plan.tasks:
+            if task.is_work:
+                counter = todo if task.status is TaskStatus.PENDING else done
+                counter[task.ref.kind] += 1
+        self._view.started(todo, done)
+
+    # -- dispatch ---------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        """Give every free worker a batch."""
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            self._progress.put_back(heapq.heappop(self._later)[2])
+        # What is ready is shared among the workers, so that none is left with a long tail.
+        share = -(-self._progress.ready_count // self._source.workers)
+        while not self._draining and self._in_flight < self._source.workers:
+            kind = self._progress.kind_of_next()
+            if kind is None:
+                return
+            refs = self._progress.take(max(1, min(share, BATCH_SIZES[kind])))
+            self._submit(self._batch(self._progress.among(refs)))
+
+    def _batch(self, tasks: Sequence[PlannedTask]) -> Batch:
+        first = tasks[0]
+        return Batch(
+            kind=first.ref.kind,
+            container=first.container,
+            target_container=self._copies.get(Ref(Kind.EXPERIMENT, first.container), ""),
+            jobs=tuple(self._job(task) for task in tasks),
+            source=self._source,
+            target=self._target,
+            policy=self._policy,
+        )
+
+    def _job(self, task: PlannedTask) -> Job:
+        self._attempts[task.ref] += 1
+        return Job(
+            ref=task.ref,
+            name=task.name,
+            action=task.action,
+            target_id=self._copies.get(task.ref, ""),
+            mark=self._marks.get(task.ref, ""),
+            attempt=self._attempts[task.ref],
+            references={
+                need.id: self._copies[need] for need in task.needs if need.kind is Kind.RUN
+            },
+        )
+
+    def _submit(self, batch: Batch) -> None:
+        self._store.mark_started(self._plan.migration_id, [job.ref for job in batch.jobs])
+        self._in_flight += 1
+
+        def enqueue(future: Future[list[Outcome]]) -> None:
+            problem = future.exception()
+            if problem is None:
+                self._arrived.put(future.result())
+            else:  # the executor lost the batch: its tasks are worth another try
+                self._arrived.put(
+                    [
+                        Outcome(
+                            ref=job.ref,
+                            status=TaskStatus.FAILED,
+                            error=f"the worker died: {type(problem).__name__}",
+                            retryable=True,
+                        )
+                        for job in batch.jobs
+                    ]
+                )
+
+        self._executor.submit(worker.execute, batch).add_done_callback(enqueue)
+
+    # -- absorb -----------------------------------------------------------------------------
+
+    def _wait(self) -> list[Outcome]:
+        """Return everything that has arrived, after a tick at the latest."""
+        arrived: list[Outcome] = []
+        pause = TICK
+        if self._later and not self._in_flight:
+            pause = min(TICK, max(0.0, self._later[0][0] - time.monotonic()))
+        try:
+            outcomes = self._arrived.get(timeout=pause)
+            while True:
+                if outcomes is not None:
+                    self._in_flight -= 1
+                    arrived += outcomes
+                outcomes = self._arrived.get_nowait()
+        except queue.Empty:
+            return arrived
+
+    def _absorb(self, outcomes: Sequence[Outcome]) -> None:
+        """Turn outcomes into transitions, record them in one transaction, then report."""
+        self._view.tick(worker.endpoint(self._target).transferred())
+        if not outcomes:
+            return
+        settled: list[Outcome] = []
+        blocked: dict[Ref, Ref] = {}
+        for outcome in outcomes:
+            if outcome.target_id:
+                self._copies[outcome.ref] = outcome.target_id
+            if self._tries_again(outcome):
+                settled.append(outcome)
+                continue
+            final = self._without_retry(outcome)
+            settled.append(final)
+            blocked |= self._progress.end(final.ref, final.status)
+            if final.stops and self._fatal is None:
+                self._fatal = final
+                self._draining = True
+        self._store.record(self._plan.migration_id, settled, blocked)
+        self._view.outcomes(
+            [outcome for outcome in settled if not outcome.retryable],
+            Counter(ref.kind for ref in blocked),
+        )
+
+    def _tries_again(self, outcome: Outcome) -> bool:
+        """Put a task that is worth another try on the list for later."""
+        attempt = self._attempts[outcome.ref]
+        if not outcome.retryable or attempt >= ATTEMPTS:
+            return False
+        pause = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) * random.uniform(0.7, 1.3)
+        if outcome.retry_after is not None:
+            pause = max(pause, outcome.retry_after)
+        entry = (time.monotonic() + pause, next(self._order), outcome.ref)
+        heapq.heappush(self._later, entry)
+        # The earlier mark spoke of a copy that this attempt may have changed.
+        self._marks.pop(outcome.ref, None)
+        name = self._progress.task(outcome.ref).name
+        self._view.retrying(outcome.ref, name, outcome.error, pause, attempt)
+        return True
+
+    @staticmethod
+    def _without_retry(outcome: Outcome) -> Outcome:
+        if not outcome.retryable:
+            return outcome
+        return dataclasses.replace(outcome, retryable=False)
+
+    # -- signals ----------------------------------------------------------------------------
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """First SIGINT or SIGTERM: begin nothing more and drain. Second: stop now."""
+        previous: Mapping[int, Any] = {
+            number: signal.signal(number, self._on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._interrupted:
+            self._view.stopped()
+            # Threads in the middle of a request cannot be asked to stop; the state is safe.
+            os._exit(EXIT_INTERRUPTED)
+        self._interrupted = self._draining = True
+        self._view.draining(self._in_flight)
+        self._arrived.put(None)

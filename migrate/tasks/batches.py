@@ -1,0 +1,52 @@
+"""What is handed to a worker: plain values that survive pickling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from migrate.endpoints.addresses import Address
+from migrate.objects import Action, Kind, Ref
+
+#: After this many attempts, a file the source answers with 5xx counts as undeliverable.
+PATIENT_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The user's choices that tasks follow. ``locations`` maps prefixes of artifact locations."""
+
+    migration_id: str
+    locations: tuple[tuple[str, str], ...] = ()
+    if_trashed: str = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One task of a batch.
+
+    ``target_id`` is the copy, once known, and ``mark`` its fingerprint when it is complete.
+    ``attempt`` counts from 1; from the second on an unknown copy is looked for.
+    ``references`` maps source run ids to the ids of their copies.
+    """
+
+    ref: Ref
+    name: str
+    action: Action
+    target_id: str = ""
+    mark: str = ""
+    attempt: int = 1
+    references: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Tasks of one kind and container (source and target id of the experiment)."""
+
+    kind: Kind
+    jobs: tuple[Job, ...]
+    source: Address
+    target: Address
+    policy: Policy
+    container: str = ""
+    target_container: str = ""

@@ -1,0 +1,227 @@
+"""Copies experiments: the container first, and for a deleted one the deletion last."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from migrate.endpoints.protocols import Capabilities, Source, Target
+from migrate.errors import AlreadyExists, EndpointError, MigrateError, NotFound, Refused
+from migrate.objects import ACTIVE, DELETED, Action, Experiment
+from migrate.origins import MIGRATION, ORIGIN, SOURCE, experiment_origin, keep_earlier
+from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.outcomes import failed
+
+#: What to do when an experiment's name is held by one in the target's trash.
+TRASH_CHOICES = ("fail", "restore", "rename")
+
+
+def wanted_experiment(
+    experiment: Experiment, target: Capabilities, policy: Policy
+) -> tuple[Experiment, tuple[Loss, ...]]:
+    """Return what the copy should be, with its origin and what MLflow lets nobody set."""
+    location = map_location(experiment.artifact_location, policy.locations)
+    if target.keeps_ids:
+        return experiment, ()
+    losses = []
+    tags = keep_earlier(experiment.tags)
+    limit = target.experiment_tag_length
+    for key, value in tags.items():
+        if limit is not None and len(value) > limit:
+            reason = f"{len(value)} characters, the target holds {limit}"
+            losses.append(Loss(f"tag {key[:60]}", reason))
+            tags[key] = value[:limit]
+    tags[ORIGIN] = experiment_origin(experiment)
+    tags[MIGRATION] = policy.migration_id
+    unsettable = {
+        "experiment_id": experiment.experiment_id,
+        "name": experiment.name,
+        "creation_time": experiment.creation_time,
+        "last_update_time": experiment.last_update_time,
+        "artifact_location": experiment.artifact_location,
+    }
+    for name, known in unsettable.items():
+        if known:
+            tags[SOURCE + name] = str(known)
+    copy = dataclasses.replace(experiment, tags=tags, artifact_location=location)
+    return copy, tuple(losses)
+
+
+def map_location(location: str, locations: Sequence[tuple[str, str]]) -> str:
+    """Return the artifact location for a copy: mapped by prefix, else empty (the default)."""
+    for old, new in locations:
+        if location.startswith(old):
+            return new + location.removeprefix(old)
+    return ""
+
+
+def is_ours(copy: Experiment, experiment: Experiment) -> bool:
+    """Say whether ``copy`` was made from ``experiment`` by this tool."""
+    return copy.tags.get(ORIGIN) == experiment_origin(experiment)
+
+
+def experiments_on(target: Target) -> list[Experiment]:
+    """Return the target's experiments with their origins; where ids are kept, that is itself."""
+    found = list(target.experiments())
+    if not target.capabilities().keeps_ids:
+        return found
+    return [
+        dataclasses.replace(item, tags={**item.tags, ORIGIN: experiment_origin(item)})
+        for item in found
+    ]
+
+
+def missing_tags(copy: Experiment, wanted: Experiment, experiment: Experiment) -> dict[str, str]:
+    """Return the tags to write on an existing copy.
+
+    On a copy of ours: all that differ, except what only says when and how it was made. On an
+    experiment that was there before: those of the source that it lacks.
+    """
+    if is_ours(copy, experiment):
+        keep = {ORIGIN, MIGRATION, SOURCE + "last_update_time"}
+        return {k: v for k, v in wanted.tags.items() if copy.tags.get(k) != v and k not in keep}
+    return {
+        key: wanted.tags[key]
+        for key in keep_earlier(experiment.tags)
+        if key not in copy.tags and key in wanted.tags
+    }
+
+
+def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+    """Create or adopt the experiments of a batch; yield an outcome per job."""
+    at_source = {item.experiment_id: item for item in source.experiments()}
+    looks = any(job.target_id or job.attempt > 1 for job in batch.jobs)
+    there = experiments_on(target) if looks else []
+    for job in batch.jobs:
+        started = time.monotonic()
+        try:
+            experiment = at_source.get(job.ref.id)
+            if experiment is None:
+                raise why_missing(source, job)
+            yield _copy(batch, job, experiment, target, there, started)
+        except MigrateError as problem:
+            yield failed(job, problem, "", time.monotonic() - started)
+
+
+def why_missing(source: Source, job: Job) -> EndpointError:
+    """Return the error for an object of the plan that the source does not give."""
+    for found in source.unreadable():
+        if found.ref == job.ref:
+            return EndpointError(f"{found.where}: {found.reason}", found.hint)
+    return NotFound(
+        f"{job.ref.kind} {job.name or job.ref.id!r} is no longer at the source",
+        "plan again to leave it out",
+    )
+
+
+def _copy(
+    batch: Batch,
+    job: Job,
+    experiment: Experiment,
+    target: Target,
+    there: Sequence[Experiment],
+    started: float,
+) -> Outcome:
+    wanted, losses = wanted_experiment(experiment, target.capabilities(), batch.policy)
+    # By the name it is to get: its own may be held by one in the target's trash.
+    named = dataclasses.replace(experiment, name=job.name)
+    copy = find_copy(named, there, job.target_id)
+    wrote = False
+    if copy is None:
+        try:
+            target_id = target.create_experiment(dataclasses.replace(wanted, name=job.name))
+            wrote = True
+        except AlreadyExists:
+            # Made since the plan: by an attempt whose answer was lost, or by somebody else.
+            copy = find_copy(named, experiments_on(target), "")
+            if copy is None:
+                raise
+    if copy is not None:
+        target_id = copy.experiment_id
+        wrote = _complete(job, experiment, wanted, copy, target)
+    return Outcome(
+        ref=job.ref,
+        status=TaskStatus.DONE,
+        target_id=target_id,
+        wrote=wrote,
+        losses=losses,
+        seconds=time.monotonic() - started,
+    )
+
+
+def find_copy(
+    experiment: Experiment, there: Sequence[Experiment], target_id: str
+) -> Experiment | None:
+    """Return the experiment on the target that is, or stands for, the copy: by id, origin, name."""
+    for found in there:
+        if target_id and found.experiment_id == target_id:
+            return found
+    for found in there:
+        if is_ours(found, experiment):
+            return found
+    for found in there:
+        if found.name == experiment.name:
+            return found
+    return None
+
+
+def _complete(
+    job: Job, experiment: Experiment, wanted: Experiment, copy: Experiment, target: Target
+) -> bool:
+    """Bring an existing copy up to date; return whether anything was written."""
+    wrote = False
+    if copy.lifecycle_stage == DELETED and job.action is Action.UPDATE:
+        target.restore_experiment(copy.experiment_id)
+        copy = dataclasses.replace(copy, lifecycle_stage=ACTIVE)
+        wrote = True
+    if copy.lifecycle_stage == DELETED:
+        if experiment.lifecycle_stage == DELETED:
+            return wrote
+        raise Refused(
+            f"experiment {copy.name!r} has been deleted on the target since the plan was made",
+            "plan again, with --if-trashed restore or --if-trashed rename",
+        )
+    if is_ours(copy, experiment) and copy.name != job.name:
+        target.rename_experiment(copy.experiment_id, job.name)
+        wrote = True
+    tags = missing_tags(copy, wanted, experiment)
+    if tags:
+        target.set_experiment_tags(copy.experiment_id, tags)
+        wrote = True
+    return wrote
+
+
+def delete_experiments(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+    """Delete the copies of deleted experiments; runs that were active inside stay active."""
+    for job in batch.jobs:
+        started = time.monotonic()
+        try:
+            active = [
+                run.run_id
+                for run in source.runs([batch.container])
+                if run.lifecycle_stage == ACTIVE and run.run_id in job.references
+            ]
+            target.delete_experiment(batch.target_container)
+            target.restore_runs([job.references[run_id] for run_id in active])
+            yield Outcome(
+                ref=job.ref,
+                status=TaskStatus.DONE,
+                target_id=batch.target_container,
+                wrote=True,
+                seconds=time.monotonic() - started,
+            )
+        except MigrateError as problem:
+            yield failed(job, problem, "", time.monotonic() - started)
+
+
+def kept_values(copy: Experiment, experiment: Experiment) -> Mapping[str, str]:
+    """Return the tags where an experiment that was there before keeps another value."""
+    if is_ours(copy, experiment):
+        return {}
+    return {
+        key: copy.tags[key]
+        for key, value in experiment.tags.items()
+        if key in copy.tags and copy.tags[key] != value
+    }

@@ -1,0 +1,138 @@
+"""Copies the files of one object: several at once, streamed, sizes checked after."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO, NamedTuple
+
+from migrate.endpoints.protocols import Source, Target
+from migrate.errors import EndpointError, NotAuthenticated, Refused, StorageFull, Unavailable
+from migrate.objects import Artifact, ArtifactRoot
+from migrate.outcomes import Loss
+from migrate.tasks.batches import PATIENT_ATTEMPTS
+
+#: Up to this size a file is sent from memory, so that sending can be repeated by itself.
+SMALL = 1 << 20
+TRIES = 3
+NOT_DELIVERED = "not delivered by the source"
+#: Threads for files of all runs together; requests under way are bounded by the endpoints.
+FILES_AT_ONCE = 8
+
+_pool = ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="files")
+
+
+class Sent(NamedTuple):
+    """What was sent: counts of files and bytes, and what could not be."""
+
+    files: int
+    bytes: int
+    losses: tuple[Loss, ...]
+
+
+def copy_files(
+    source: Source,
+    source_root: ArtifactRoot,
+    files: Sequence[Artifact],
+    target: Target,
+    target_root: ArtifactRoot,
+    *,
+    fresh: bool,
+    attempt: int,
+) -> Sent:
+    """Bring ``files`` to the target; those there with the same size are not sent again.
+
+    A file the source cannot deliver, or whose name the target refuses, is a loss by name.
+    ``fresh`` says that the target holds none yet. Raises ``Unavailable`` when a copy has
+    another size than its original, and whatever error stops the endpoint as a whole.
+    """
+    there = {} if fresh or not files else dict(target.artifacts(target_root))
+    todo = [file for file in files if there.get(file.path) != file.size]
+    if not todo:
+        return Sent(0, 0, ())
+
+    def copy(file: Artifact) -> Loss | None:
+        return _copy_file(source, source_root, file, target, target_root, attempt)
+
+    futures = [_pool.submit(copy, file) for file in todo]
+    losses = [future.result() for future in futures]
+    lost = tuple(loss for loss in losses if loss is not None)
+    sent = [file for file, loss in zip(todo, losses, strict=True) if loss is None]
+    _check_sizes(sent, dict(target.artifacts(target_root)) if sent else {})
+    return Sent(len(sent), sum(file.size for file in sent), lost)
+
+
+def can_deliver_now(
+    source: Source, root: ArtifactRoot, files: Sequence[Artifact], losses: Sequence[Loss]
+) -> bool:
+    """Say whether the source delivers a file that it did not deliver when the copy was made."""
+    lost = {loss.what for loss in losses if loss.reason.startswith(NOT_DELIVERED)}
+    for file in files:
+        if f"artifact {file.path}" in lost:
+            try:
+                with source.open_artifact(root, file):
+                    return True
+            except (EndpointError, Unavailable):
+                continue
+    return False
+
+
+def _check_sizes(sent: Sequence[Artifact], there: dict[str, int]) -> None:
+    for file in sent:
+        if there.get(file.path) != file.size:
+            held = f"{there[file.path]} bytes" if file.path in there else "nothing"
+            raise Unavailable(
+                f"artifact {file.path!r} was sent with {file.size} bytes; the target lists {held}",
+                "if this stays so, the target's artifact store is not the one its server reads",
+            )
+
+
+def _copy_file(
+    source: Source,
+    source_root: ArtifactRoot,
+    file: Artifact,
+    target: Target,
+    target_root: ArtifactRoot,
+    attempt: int,
+) -> Loss | None:
+    """Copy one file; return the loss when its original or its name is the problem."""
+    for left in range(TRIES - 1, -1, -1):
+        opened = False
+        try:
+            with source.open_artifact(source_root, file) as stream:
+                opened = True
+                try:
+                    target.put_artifact(target_root, file, _repeatable(stream, file))
+                except Refused as problem:
+                    return Loss(f"artifact {file.path}", f"refused by the target: {problem}")
+                return None
+        except (NotAuthenticated, StorageFull):
+            raise
+        except Unavailable as problem:
+            if left and opened:
+                continue  # it broke off on the way; opening it was tried again already
+            if opened or attempt < PATIENT_ATTEMPTS:
+                raise
+            return Loss(f"artifact {file.path}", f"{NOT_DELIVERED}: {problem}")
+        except EndpointError as problem:
+            if opened:
+                raise
+            return Loss(f"artifact {file.path}", f"{NOT_DELIVERED}: {problem}")
+    raise AssertionError("the last try returns or raises")
+
+
+def _repeatable(stream: BinaryIO, file: Artifact) -> BinaryIO:
+    """Return a small file from memory, so that a broken upload can start over.
+
+    Raises ``Unavailable`` when it is not as long as it was listed: sending cannot help then.
+    """
+    if file.size > SMALL:
+        return stream
+    held = io.BytesIO()
+    while held.tell() <= file.size and (data := stream.read(file.size + 1 - held.tell())):
+        held.write(data)
+    if held.tell() != file.size:
+        raise Unavailable(f"artifact {file.path!r} changed while it was copied")
+    held.seek(0)
+    return held

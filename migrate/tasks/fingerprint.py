@@ -1,0 +1,89 @@
+"""The mark of a complete copy: a digest of what the source held when it was copied.
+
+It has two halves, ``quick.full``. The quick one covers what a runs search shows; the full one
+adds every metric point and the list of files with their sizes. Neither depends on order.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import blake2b
+
+from migrate.objects import Artifact, Metric, Run
+
+FORMAT = "1"
+
+
+def digest_of(value: object) -> str:
+    """Return 16 hex digits for any JSON value; keys in any order give the same."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def content_digest(run: Run) -> str:
+    """Digest what a search shows of a run."""
+    return digest_of(
+        [
+            [run.name, run.user_id, run.status, run.start_time, run.end_time],
+            run.lifecycle_stage,
+            dict(run.params),
+            dict(run.tags),
+            sorted(repr(tuple(metric)) for metric in run.latest_metrics),
+            sorted(json.dumps(item, sort_keys=True) for item in run.inputs),
+        ]
+    )
+
+
+def quick_mark(content: str, orphans: Iterable[str]) -> str:
+    """Return the quick half; ``orphans`` are reference tags whose run has no copy.
+
+    They count, so that a run is updated when the run it names arrives later.
+    """
+    return FORMAT + digest_of([content, sorted(orphans)])
+
+
+@lru_cache(4096)
+def _key_number(key: str) -> int:
+    return zlib.crc32(key.encode("utf-8", "surrogatepass"))
+
+
+def point_digest(point: Metric) -> int:
+    """Return 64 bits for one metric point, alike on every machine."""
+    key, value, timestamp, step = point
+    # SQLite keeps no sign of zero; adding zero takes it away.
+    packed = struct.pack("<Qdqq", _key_number(key), value + 0.0, timestamp, step)
+    return int.from_bytes(blake2b(packed, digest_size=8).digest(), "little")
+
+
+class Fingerprint:
+    """Collects the full mark of one run while its parts stream by."""
+
+    def __init__(self, run: Run, orphans: Iterable[str]) -> None:
+        self._quick = quick_mark(content_digest(run), orphans)
+        self._points = 0
+        self._sum = 0
+        self._files = ""
+
+    def add_points(self, points: Iterable[Metric]) -> None:
+        """Take in metric points; the sum of their digests does not depend on order."""
+        for point in points:
+            self._sum += point_digest(point)
+            self._points += 1
+
+    def add_files(self, files: Iterable[Artifact]) -> None:
+        """Take in the complete list of files."""
+        self._files = digest_of(sorted(files))
+
+    def mark(self) -> str:
+        """Return the mark: ``quick.full``."""
+        total = self._sum & 0xFFFFFFFFFFFFFFFF
+        return f"{self._quick}.{digest_of([self._points, total, self._files])}"
+
+
+def quick_half(mark: str) -> str:
+    """Return the quick half of a mark, empty for an empty mark."""
+    return mark.partition(".")[0]

@@ -1,0 +1,268 @@
+"""Copies runs: read in bulk, created with their origin, filled, and marked complete last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from migrate.endpoints.protocols import Histories, ReadsRuns, RunWriter, Source, Target
+from migrate.errors import EndpointError, MigrateError, NotAuthenticated, NotFound, Unavailable
+from migrate.objects import Artifact, ArtifactRoot, Kind, Ref, Run
+from migrate.origins import LOSSES, losses_from_tags, losses_to_tags
+from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
+from migrate.tasks.files import Sent, can_deliver_now, copy_files
+from migrate.tasks.fingerprint import Fingerprint
+from migrate.tasks.outcomes import failed
+from migrate.tasks.references import Wanted, keep_points, wanted_copy, with_own_id
+
+#: Metric points of a group of runs held in memory at a time.
+POINTS_HELD = 50_000
+
+
+def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+    """Copy the runs of one experiment; yield an outcome per job, in any order."""
+    jobs = {job.ref.id: job for job in batch.jobs}
+    runs, damaged = read_runs(source, batch.container, list(jobs))
+    for run_id, problem in damaged.items():
+        yield failed(jobs.pop(run_id), problem)
+    for run_id in jobs.keys() - {run.run_id for run in runs}:
+        gone = NotFound(f"run {run_id} is no longer at the source", "plan again to leave it out")
+        yield failed(jobs[run_id], gone)
+    copies = _existing_copies(batch, target)
+    for run, history in with_histories(source, runs):
+        job = jobs[run.run_id]
+        if isinstance(history, EndpointError):
+            yield failed(job, history)
+            continue
+        started = time.monotonic()
+        attempt = _Attempt(batch, job, run, source, target)
+        try:
+            outcome = attempt.copy(copies.get(run.run_id), history)
+        except MigrateError as problem:
+            outcome = failed(job, problem, attempt.target_id, time.monotonic() - started)
+        yield outcome
+
+
+class _Existing(NamedTuple):
+    run: Run
+    mark: str
+
+
+def _existing_copies(batch: Batch, target: Target) -> dict[str, _Existing]:
+    """Return the copies that are there already, by source run id.
+
+    A job whose earlier attempt ended unclear is looked for by its origin; no other is.
+    """
+    known = {job.ref.id: (job.target_id, job.mark) for job in batch.jobs if job.target_id}
+    unclear = [job.ref.id for job in batch.jobs if not job.target_id and job.attempt > 1]
+    if unclear:
+        for origin, copies in target.find_copies(batch.target_container, unclear).items():
+            if origin in unclear:
+                known[origin] = (copies[0].target_id, copies[0].mark)
+    if not known:
+        return {}
+    ids = [target_id for target_id, _ in known.values()]
+    there = {run.run_id: run for run in target.read_runs(batch.target_container, ids)}
+    return {
+        source_id: _Existing(there[target_id], mark)
+        for source_id, (target_id, mark) in known.items()
+        if target_id in there
+    }
+
+
+def read_runs(
+    end: ReadsRuns, experiment_id: str, run_ids: Sequence[str]
+) -> tuple[list[Run], dict[str, EndpointError]]:
+    """Read runs; where one cannot be read, return the others and the error of that one."""
+    try:
+        return end.read_runs(experiment_id, run_ids), {}
+    except EndpointError as problem:
+        if len(run_ids) == 1:
+            return [], {run_ids[0]: problem}
+    runs: list[Run] = []
+    damaged: dict[str, EndpointError] = {}
+    for run_id in run_ids:
+        found, problems = read_runs(end, experiment_id, [run_id])
+        runs += found
+        damaged |= problems
+    return runs, damaged
+
+
+def with_histories(
+    end: ReadsRuns, runs: Sequence[Run]
+) -> Iterator[tuple[Run, Histories | EndpointError]]:
+    """Yield each run with its histories, or with the error that concerns this run alone.
+
+    Runs are read in groups small enough to hold. Raises ``Unavailable`` as it comes.
+    """
+    left = list(runs)
+    together = len(left)
+    while left:
+        group = left[:together]
+        try:
+            histories = end.histories(group, POINTS_HELD)
+        except EndpointError as problem:
+            if len(group) > 1:
+                together = 1  # one of them is at fault: find out which
+                continue
+            yield left.pop(0), problem
+            continue
+        left = [run for run in left if run.run_id not in histories]
+        # As many as fitted, and some more when all did.
+        together = len(histories) + (len(histories) == len(group)) * (1 + len(group) // 4)
+        for run in group:
+            if run.run_id in histories:
+                yield run, histories.pop(run.run_id)
+
+
+class _Attempt:
+    """One try at one run; ``target_id`` is known as soon as there is a copy."""
+
+    def __init__(self, batch: Batch, job: Job, run: Run, source: Source, target: Target) -> None:
+        self._batch = batch
+        self._job = job
+        self._run = run
+        self._source = source
+        self._target = target
+        self._root = ArtifactRoot(Ref(Kind.RUN, run.run_id), run.artifact_uri)
+        self._unlisted: tuple[Loss, ...] = ()
+        self.target_id = job.target_id
+
+    def copy(self, existing: _Existing | None, history: Histories) -> Outcome:
+        """Bring the copy to what the source holds now; write nothing when it is there."""
+        started = time.monotonic()
+        wanted = wanted_copy(
+            self._run,
+            self._job.references,
+            self._target.capabilities(),
+            self._batch.policy.migration_id,
+        )
+        files = self._files()
+        fingerprint = Fingerprint(self._run, wanted.orphans)
+        fingerprint.add_files(files)
+        fingerprint.add_points(history.points)
+        if existing is not None and self._is_complete(
+            existing, wanted, history, fingerprint, files
+        ):
+            sent = Sent(0, 0, losses_from_tags(existing.run.tags))
+            mark, wrote = existing.mark, False
+        else:
+            copy = existing.run if existing else None
+            mark, sent = self._fill(copy, wanted, history, fingerprint, files)
+            wrote = True
+        return Outcome(
+            ref=self._job.ref,
+            status=TaskStatus.DONE,
+            target_id=self.target_id,
+            mark=mark,
+            wrote=wrote,
+            bytes_sent=sent.bytes,
+            files_sent=sent.files,
+            losses=wanted.losses + sent.losses,
+            warnings=wanted.warnings,
+            seconds=time.monotonic() - started,
+        )
+
+    def _files(self) -> Sequence[Artifact]:
+        """List the run's files; where the source cannot, by and by that is a loss."""
+        try:
+            return self._source.artifacts(self._root)
+        except NotAuthenticated:
+            raise
+        except (EndpointError, Unavailable) as problem:
+            if isinstance(problem, Unavailable) and self._job.attempt < PATIENT_ATTEMPTS:
+                raise
+            self._unlisted = (Loss("artifacts", f"not listed by the source: {problem}"),)
+            return ()
+
+    def _is_complete(
+        self,
+        existing: _Existing,
+        wanted: Wanted,
+        history: Histories,
+        fingerprint: Fingerprint,
+        files: Sequence[Artifact],
+    ) -> bool:
+        self.target_id = existing.run.run_id
+        mark = existing.mark
+        if not mark or not _ends_alike(existing.run, wanted.run):
+            return False
+        if can_deliver_now(self._source, self._root, files, losses_from_tags(existing.run.tags)):
+            return False
+        if history.unread:
+            # A second reader: the first is still wanted whole by the one who fills.
+            again = Fingerprint(self._run, wanted.orphans)
+            again.add_files(files)
+            again.add_points(history.points)
+            for key in history.unread:
+                for page in self._source.metric_history(self._run.run_id, key):
+                    again.add_points(page)
+            return again.mark() == mark
+        return fingerprint.mark() == mark
+
+    def _fill(
+        self,
+        copy: Run | None,
+        wanted: Wanted,
+        history: Histories,
+        fingerprint: Fingerprint,
+        files: Sequence[Artifact],
+    ) -> tuple[str, Sent]:
+        writer = self._open(copy, wanted)
+        try:
+            self.target_id = writer.run_id
+            if wanted.late_tags:
+                late = with_own_id(wanted.late_tags, self._run.run_id, writer.run_id)
+                writer.write_tags(late)
+            writer.write_params(wanted.run.params)
+            sent = copy_files(
+                self._source,
+                self._root,
+                files,
+                self._target,
+                writer.root,
+                fresh=copy is None,
+                attempt=self._job.attempt,
+            )
+            sent = sent._replace(losses=self._unlisted + sent.losses)
+            if wanted.run.inputs:
+                writer.write_inputs(wanted.run.inputs)
+            self._write_metrics(writer, wanted, history, fingerprint)
+            keeps_ids = self._target.capabilities().keeps_ids
+            if not keeps_ids:
+                earlier = [key for key in (copy.tags if copy else ()) if key.startswith(LOSSES)]
+                # Tags cannot be taken away: what has arrived meanwhile is overwritten by nothing.
+                writer.write_tags(dict.fromkeys(earlier, "[]") | losses_to_tags(sent.losses))
+            # A directory has no place for the losses: without a mark they are tried again.
+            mark = "" if sent.losses and keeps_ids else fingerprint.mark()
+            writer.finish(wanted.run, mark)
+        except BaseException:
+            writer.abandon()
+            raise
+        return mark, sent
+
+    def _open(self, copy: Run | None, wanted: Wanted) -> RunWriter:
+        if copy is None:
+            return self._target.create_run(self._batch.target_container, wanted.run)
+        return self._target.adopt_run(self._batch.target_container, copy, wanted.run)
+
+    def _write_metrics(
+        self, writer: RunWriter, wanted: Wanted, history: Histories, fingerprint: Fingerprint
+    ) -> None:
+        writer.write_metrics(keep_points(history.points, wanted.dropped_keys))
+        for key in history.unread:
+            for page in self._source.metric_history(self._run.run_id, key):
+                fingerprint.add_points(page)
+                if key not in wanted.dropped_keys:
+                    writer.write_metrics(page)
+
+
+def _ends_alike(copy: Run, run: Run) -> bool:
+    """Compare what is written last. A run without a name gets one from the target."""
+    return (copy.status, copy.end_time, copy.lifecycle_stage) == (
+        run.status,
+        run.end_time,
+        run.lifecycle_stage,
+    ) and run.name in (copy.name, "")

@@ -1,0 +1,72 @@
+"""What a comparison of source and target found, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from migrate.objects import Kind, Ref
+from migrate.outcomes import Loss
+from migrate.views.json_values import loss_as_json, ref_as_json
+from migrate.views.layout import print_groups, print_list, result_console, say
+from migrate.views.words import counted, label, one_line, per_kind
+
+Difference = tuple[Ref, str, str]  #: the object, what differs, and the detail
+
+
+def print_differences(
+    *,
+    compared: Mapping[Kind, int],
+    files: int,
+    differences: Sequence[Difference],
+    declared: Sequence[tuple[Ref, Loss]],
+    console: Console | None = None,
+) -> None:
+    """Print every difference to stdout, and last what was compared and how many there are.
+
+    ``files`` counts the compared artifacts. ``declared`` are losses that the report of the
+    migration named already; they are not differences.
+    """
+    console = console or result_console()
+    lines = [
+        f"{label(ref)}: {one_line(f'{what} - {detail}' if detail else what)}"
+        for ref, what, detail in differences
+    ]
+    print_list(console, f"Different ({len(lines):,}):", lines, "bold red")
+    known = ((ref, "", f"{loss.what} - {loss.reason}") for ref, loss in declared)
+    print_groups(console, "Known losses, as the report says", known)
+    if differences or declared:
+        say(console)
+    line = verdict(compared, files, len(differences), len(declared))
+    say(console, line, "bold red" if differences else "bold green")
+
+
+def verdict(compared: Mapping[Kind, int], files: int, differences: int, declared: int) -> str:
+    """Say ``Verified: 4 experiments, 100 runs, 300 files: no difference.`` or how many."""
+    amounts = [per_kind(compared), counted(files, "file") if files else ""]
+    what = ", ".join(amount for amount in amounts if amount) or "no objects"
+    found = counted(differences, "difference") if differences else "no difference"
+    beyond = f" beyond {counted(declared, 'known loss', 'known losses')}" if declared else ""
+    return f"Verified: {what}: {found}{beyond}."
+
+
+def differences_as_json(
+    *,
+    compared: Mapping[Kind, int],
+    files: int,
+    differences: Sequence[Difference],
+    declared: Sequence[tuple[Ref, Loss]],
+) -> dict[str, Any]:
+    """Return the comparison as JSON values: ``compared``, ``files``, ``differences``, ..."""
+    return {
+        "compared": {str(kind): number for kind, number in compared.items()},
+        "files": files,
+        "equal": not differences,
+        "differences": [
+            {**ref_as_json(ref), "what": what, "detail": detail}
+            for ref, what, detail in differences
+        ],
+        "declared": [{**ref_as_json(ref), **loss_as_json(loss)} for ref, loss in declared],
+    }

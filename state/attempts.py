@@ -1,0 +1,209 @@
+"""What was tried and how it ended: the rows a migration writes while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
+
+from migrate.errors import StateError
+from migrate.objects import Ref
+from migrate.outcomes import Loss, Outcome, TaskStatus
+from state.planned import map_copies
+from state.rows import chunks, key, keyed, losses_of, merged, of_key, ref_of, tasks_of
+from state.schema import attempt, task
+
+# Built once: SQLAlchemy takes longer to build and key a statement than SQLite to run it.
+_LAST_ATTEMPT = select(func.max(attempt.c.id))
+_NEW_ATTEMPT = insert(attempt)
+_END_ATTEMPT = update(attempt).where(attempt.c.id == bindparam("of_id"))
+_STANDINGS = select(task).where(
+    task.c.migration == bindparam("of_migration"),
+    task.c.source_id.in_(bindparam("of_source_ids", expanding=True)),
+)
+_SETTLE = update(task).where(task.c.id == bindparam("of_id"))
+_BLOCK = update(task).where(keyed(task))
+
+_FINAL = (TaskStatus.DONE.value, TaskStatus.SKIPPED.value)
+
+
+def start(connection: Connection, number: int, refs: Iterable[Ref]) -> dict[Ref, int]:
+    """Write that attempts begin now; return the id of each."""
+    first = _next_attempt(connection)
+    ids = {ref: first + place for place, ref in enumerate(dict.fromkeys(refs))}
+    now = _now()
+    for chunk in chunks(ids.items()):
+        rows = [_attempt_row(number, ref, row_id, now) for ref, row_id in chunk]
+        connection.execute(_NEW_ATTEMPT, rows)
+    return ids
+
+
+def end(
+    connection: Connection, number: int, outcomes: Sequence[Outcome], begun: Mapping[Ref, int]
+) -> None:
+    """Write how attempts ended: those of ``begun`` by their id, others as rows of their own."""
+    unheard = [outcome for outcome in outcomes if outcome.ref not in begun]
+    ids = dict(begun)
+    now = _now()
+    if unheard:
+        first = _next_attempt(connection)
+        ids |= {outcome.ref: first + place for place, outcome in enumerate(unheard)}
+        rows = (
+            _attempt_row(number, outcome.ref, row_id, now - round(outcome.seconds * 1000))
+            for row_id, outcome in enumerate(unheard, first)
+        )
+        for chunk in chunks(rows):
+            connection.execute(_NEW_ATTEMPT, chunk)
+    ends = [
+        {
+            "of_id": ids[outcome.ref],
+            "ended": now,
+            "status": outcome.status.value,
+            "error": outcome.error,
+            "hint": outcome.hint,
+            "retryable": outcome.retryable,
+        }
+        for outcome in outcomes
+    ]
+    for chunk in chunks(ends):
+        connection.execute(_END_ATTEMPT, chunk)
+
+
+def _next_attempt(connection: Connection) -> int:
+    return int(connection.scalar(_LAST_ATTEMPT) or 0) + 1
+
+
+def _attempt_row(number: int, ref: Ref, row_id: int, started: int) -> dict[str, Any]:
+    return {
+        **key(number, ref),
+        "id": row_id,
+        "started": started,
+        "error": "",
+        "hint": "",
+        "retryable": False,
+    }
+
+
+@dataclass(slots=True)
+class _Standing:
+    """A task as it stands, to which outcomes are added."""
+
+    row_id: int
+    name: str
+    status: TaskStatus
+    target_id: str
+    mark: str
+    wrote: bool
+    bytes_sent: int
+    losses: tuple[Loss, ...]
+    warnings: tuple[str, ...]
+
+    def add(self, outcome: Outcome) -> None:
+        self.status = TaskStatus.PENDING if outcome.retryable else outcome.status
+        self.target_id = outcome.target_id or self.target_id
+        self.mark = outcome.mark or self.mark
+        self.wrote = self.wrote or outcome.wrote
+        self.bytes_sent += outcome.bytes_sent
+        # A later attempt may not come past what an earlier one had to leave out.
+        self.losses = merged(self.losses, outcome.losses)
+        self.warnings = merged(self.warnings, outcome.warnings)
+
+    def row(self) -> dict[str, Any]:
+        return {
+            "of_id": self.row_id,
+            "status": self.status.value,
+            "blocked_by": None,
+            "target_id": self.target_id,
+            "mark": self.mark,
+            "wrote": self.wrote,
+            "bytes_sent": self.bytes_sent,
+            "losses": self.losses or None,
+            "warnings": self.warnings or None,
+        }
+
+
+def settle(connection: Connection, number: int, outcomes: Sequence[Outcome]) -> None:
+    """Bring tasks, and the id map, to where their outcomes leave them.
+
+    Raises ``StateError`` for an outcome of a task that is not in the plan.
+    """
+    standings: dict[Ref, _Standing] = {}
+    for chunk in chunks(outcomes):
+        standings |= _standings(connection, number, [outcome.ref for outcome in chunk])
+    for outcome in outcomes:
+        if outcome.ref not in standings:
+            raise StateError(f"{outcome.ref} is not in the plan", "Make the plan anew.")
+        standings[outcome.ref].add(outcome)
+    for rows in chunks(standing.row() for standing in standings.values()):
+        connection.execute(_SETTLE, rows)
+    done = ((r, s) for r, s in standings.items() if s.status is TaskStatus.DONE)
+    map_copies(connection, number, ((ref, s.target_id, s.name) for ref, s in done))
+
+
+def _standings(connection: Connection, number: int, refs: Sequence[Ref]) -> dict[Ref, _Standing]:
+    wanted = set(refs)
+    named = {"of_migration": number, "of_source_ids": [ref.id for ref in refs]}
+    return {
+        ref: _Standing(
+            row_id=row.id,
+            name=row.name,
+            status=TaskStatus(row.status),
+            target_id=row.target_id,
+            mark=row.mark,
+            wrote=row.wrote,
+            bytes_sent=row.bytes_sent,
+            losses=losses_of(row.losses),
+            warnings=tuple(row.warnings or ()),
+        )
+        for row in connection.execute(_STANDINGS, named)
+        if (ref := ref_of(row)) in wanted
+    }
+
+
+def block(connection: Connection, number: int, blocked: Mapping[Ref, Ref]) -> None:
+    """Set tasks to blocked, each with the task that holds it up."""
+    for chunk in chunks(blocked.items()):
+        connection.execute(
+            _BLOCK,
+            [
+                {
+                    **of_key(number, ref),
+                    "status": TaskStatus.BLOCKED.value,
+                    "blocked_by": str(by),
+                }
+                for ref, by in chunk
+            ],
+        )
+
+
+def reopen(connection: Connection, row: Row[Any]) -> None:
+    """Make failed and blocked tasks pending again; what is known of their copies stays."""
+    ended = (TaskStatus.FAILED.value, TaskStatus.BLOCKED.value)
+    connection.execute(
+        update(task)
+        .where(tasks_of(row), task.c.status.in_(ended))
+        .values(status=TaskStatus.PENDING.value, blocked_by=None)
+    )
+
+
+def tries(connection: Connection, row: Row[Any]) -> dict[Ref, int]:
+    """Count the attempts, ended or not, at tasks that are not done; without those never tried."""
+    same = and_(
+        attempt.c.migration == row.number,
+        attempt.c.source_id == task.c.source_id,
+        attempt.c.kind == task.c.kind,
+    )
+    counted = (
+        select(task.c.kind, task.c.source_id, func.count().label("tries"))
+        .join(attempt, same)
+        .where(tasks_of(row), task.c.status.not_in(_FINAL))
+        .group_by(task.c.kind, task.c.source_id)
+    )
+    return {ref_of(found): found.tries for found in connection.execute(counted)}
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,234 @@
+"""Opens connections to the state database, and says in plain words why one does not work."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from migrate.errors import MigrateError, StateError, StateInUse, StorageFull, UsageError
+from state.redaction import redacted, redacted_json
+
+SERVERS = ("postgresql", "mysql", "mariadb")
+OURS = "state_version"  #: the table by which a state database is told from any other
+
+_BUSY_SECONDS = 30
+_WAL_BYTES = 64 * 1024 * 1024  #: the write-ahead log shrinks to this after a large transaction
+_CACHE_KIB = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a state database is: a SQLite file (``path``) or a database server (``url``)."""
+
+    label: str
+    path: Path | None = None
+    url: URL | None = None
+
+
+def locate(location: str | Path) -> Location:
+    """Read a path or a SQLAlchemy URL. Raises ``UsageError`` for what is neither."""
+    text = str(location)
+    if "://" not in text:
+        return _file(Path(text))
+    try:
+        url = make_url(text)
+        backend = url.get_backend_name()
+    except ArgumentError:
+        raise UsageError(
+            f"not a database URL: {redacted(text)}",
+            "A path names a SQLite file; a URL looks like postgresql+psycopg2://host/database.",
+        ) from None
+    if backend == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise UsageError("a state database in memory forgets all", "Name a file with --state.")
+        return _file(Path(url.database))
+    if backend not in SERVERS:
+        raise UsageError(
+            f"{backend} databases cannot hold the state",
+            f"Use a path (a SQLite file) or a URL of {', '.join(SERVERS)}.",
+        )
+    return Location(redacted(url.render_as_string(hide_password=True)), url=url)
+
+
+def _file(path: Path) -> Location:
+    # Two names of one file, such as a link to it, must lead to the same lock.
+    resolved = path.expanduser().resolve()
+    return Location(str(resolved), path=resolved)
+
+
+def connect(location: Location, *, read_only: bool) -> Connection:
+    """Open a connection whose transactions begin when asked and hold DDL too.
+
+    A reader sees one snapshot for each transaction. Raises ``StateError``.
+    """
+    with translated(location.label):
+        if location.path is not None:
+            return _connect_file(location.path, read_only)
+        assert location.url is not None
+        return _connect_server(location.url, read_only)
+
+
+def _connect_file(path: Path, read_only: bool) -> Connection:
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: _read_file(path) if read_only else _write_file(path),
+        poolclass=NullPool,
+        json_serializer=_json,
+    )
+    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine.connect()
+
+
+def _write_file(path: Path) -> sqlite3.Connection:
+    return _sqlite(path, "rwc", _set_up_writer)
+
+
+def _read_file(path: Path) -> sqlite3.Connection:
+    try:
+        return _sqlite(path, "ro", _table_names)
+    except sqlite3.OperationalError:
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        # A directory we may not write to has no room for the files by which readers and a writer
+        # agree; without a log beside it the file is complete, and may be read as it is.
+        return _sqlite(path, "ro&immutable=1", _table_names)
+
+
+def _sqlite(
+    path: Path, mode: str, set_up: Callable[[sqlite3.Connection], object]
+) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        set_up(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _table_names(connection: sqlite3.Connection) -> set[str]:
+    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return {name for (name,) in found.fetchall()}
+
+
+def _set_up_writer(connection: sqlite3.Connection) -> None:
+    tables = _table_names(connection)
+    if not tables or OURS in tables:  # nothing may be changed in a database of something else
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def survive_power_cut(connection: Connection, survive: bool) -> None:
+    """Say whether the commits to come wait for the disk; a server has a rule of its own.
+
+    Without, a crash of the machine (not of the process) may undo the last of them, in order.
+    """
+    if connection.dialect.name == "sqlite":
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute(f"PRAGMA synchronous = {'FULL' if survive else 'NORMAL'}")
+
+
+def _connect_server(url: URL, read_only: bool) -> Connection:
+    options: dict[str, object] = {}
+    if url.get_driver_name() == "psycopg2":
+        options["executemany_mode"] = "values_plus_batch"
+    try:
+        engine = create_engine(
+            url,
+            poolclass=NullPool,
+            isolation_level="REPEATABLE READ",
+            json_serializer=_json,
+            **options,
+        )
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise StateError(
+            f"the driver of {redacted(str(url))} is not installed: {error}",
+            "For Postgres: pip install 'mlflow-migrate[postgres]'.",
+        ) from None
+    if read_only and engine.dialect.name == "postgresql":
+        engine = engine.execution_options(postgresql_readonly=True)
+    return engine.connect()
+
+
+def _json(value: object) -> str:
+    return json.dumps(redacted_json(value))
+
+
+@contextmanager
+def translated(label: str) -> Iterator[None]:
+    """Turn errors of the database into ours; ``label`` names it in the message.
+
+    Raises ``StateError``, ``StateInUse`` or ``StorageFull``. A broken constraint stays as it is:
+    it is a mistake in this package.
+    """
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        raise _translate(error, label) from error
+
+
+def _translate(error: DBAPIError, label: str) -> MigrateError:
+    code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "pgcode", None)
+    cause = redacted(str(error.orig).strip().partition("\n")[0])
+    match str(code).split("_"):
+        case ["SQLITE", "FULL"] | ["SQLITE", "IOERR", "WRITE" | "FSYNC"] | ["53100"]:
+            return StorageFull(
+                f"the state database {label} cannot grow: {cause}",
+                "The disk is full, or a quota or file size limit is reached. Make room and run "
+                "the same command again with --resume; what was committed is safe.",
+            )
+        case ["SQLITE", "BUSY" | "LOCKED", *_]:
+            return StateInUse(
+                f"another program has locked the state database {label}",
+                "Close what has the file open (an SQL shell, a backup) and try again.",
+            )
+        case ["SQLITE", "NOTADB" | "CORRUPT", *_]:
+            return StateError(
+                f"{label} is damaged, or no state database: {cause}",
+                "Name another file with --state, or move this one away: a new plan finds what "
+                "was copied by its origin on the target.",
+            )
+        case ["SQLITE", "CANTOPEN" | "READONLY" | "PERM" | "IOERR", *_]:
+            return StateError(
+                f"the state database {label} cannot be opened or written: {cause}",
+                "Check that the directory exists and that you may write to it, or name another "
+                "file with --state.",
+            )
+    if error.connection_invalidated:
+        return connection_lost(label, cause)
+    return StateError(
+        f"the state database {label} does not work: {cause}",
+        "Check the address, the credentials and that the database server is up.",
+    )
+
+
+def connection_lost(label: str, cause: str = "") -> StateError:
+    """Return the error for a server connection that broke, and the hold on the database with it."""
+    return StateError(
+        f"the connection to the state database {label} broke{': ' * bool(cause)}{cause}",
+        "Run the same command again with --resume; what was committed is safe.",
+    )

@@ -1,0 +1,231 @@
+"""The tables of the state database, their version, and how an older one is brought up to it.
+
+Ids of rows are given out by the store and not by the database, which is why it must be the only
+writer. Times are epoch milliseconds, sizes are bytes. Attempts and the id map name objects by
+kind and source id, and not by task, because they outlive a plan that is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    insert,
+    inspect,
+    select,
+    update,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeDecorator
+
+from migrate.errors import NewerState, StateError
+from state.database import OURS
+from state.redaction import redacted
+
+VERSION = 1
+
+Upgrade = Callable[[Connection], None]
+
+#: Entry n turns a database of version n into one of version n + 1. It says so in plain SQL,
+#: because the tables below describe the newest version only.
+UPGRADES: Mapping[int, Upgrade] = {}
+
+
+class AnyText(TypeDecorator[str]):
+    """Text that others wrote, such as names: what the database refuses is stored escaped."""
+
+    impl = Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        storable = value.encode("utf-8", "backslashreplace").decode("utf-8")
+        return storable.replace("\0", "\\x00") if dialect.name == "postgresql" else storable
+
+
+class SafeText(AnyText):
+    """Text that may quote a URI: stored without credentials."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return super().process_bind_param(None if value is None else redacted(value), dialect)
+
+
+# SQLite makes only INTEGER, not BIGINT, the row id itself.
+_ROW = BigInteger().with_variant(Integer, "sqlite")
+# MLflow's names have up to 256 characters. MySQL would take A and a for the same one.
+_IDENT = String(512).with_variant(
+    mysql.VARCHAR(512, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+)
+_WORD = String(32)
+_LIST = JSON(none_as_null=True)  #: null stands for the empty list, which nearly all rows have
+
+
+def _column(name: str, kind: Any, *constraints: Any, **options: Any) -> Column[Any]:
+    return Column(name, kind, *constraints, **({"nullable": False} | options))
+
+
+metadata = MetaData()
+
+state_version = Table(OURS, metadata, _column("version", Integer))
+
+#: One row: the process that holds the database, or held it last.
+holder = Table(
+    "holder",
+    metadata,
+    _column("pid", BigInteger),
+    _column("host", AnyText),
+    _column("since", BigInteger),
+)
+
+migration = Table(
+    "migration",
+    metadata,
+    _column("number", Integer, primary_key=True, autoincrement=False),
+    _column("id", _IDENT, unique=True),
+    _column("created", BigInteger),
+    _column("first_task", BigInteger),
+    _column("last_task", BigInteger),
+    _column("source_uri", SafeText),
+    _column("source_identity", SafeText),
+    _column("source_description", SafeText),
+    _column("target_uri", SafeText),
+    _column("target_identity", SafeText),
+    _column("target_description", SafeText),
+    _column("options", JSON),
+    _column("notes", JSON),
+    _column("collisions", JSON),
+    _column("unsupported", JSON),
+    _column("known", JSON),
+)
+
+#: One row for each object of a plan. The ids of one plan are a range in the plan's order, so that
+#: it is read from one piece of the file. What attempts add to ``losses`` and ``warnings`` is kept
+#: apart from what the plan knew.
+task = Table(
+    "task",
+    metadata,
+    _column("id", _ROW, primary_key=True, autoincrement=False),
+    _column("migration", Integer, ForeignKey(migration.c.number)),
+    _column("kind", _WORD),
+    _column("source_id", _IDENT),
+    _column("name", AnyText),
+    _column("action", _WORD),
+    _column("container", AnyText),
+    _column("reason", SafeText),
+    _column("target_id", AnyText),
+    _column("mark", AnyText),
+    _column("planned_losses", _LIST, nullable=True),
+    _column("planned_warnings", _LIST, nullable=True),
+    _column("status", _WORD),
+    _column("blocked_by", AnyText, nullable=True),
+    _column("losses", _LIST, nullable=True),
+    _column("warnings", _LIST, nullable=True),
+    _column("wrote", Boolean),
+    _column("bytes_sent", BigInteger),
+    UniqueConstraint("migration", "source_id", "kind"),
+)
+
+#: ``task`` needs ``needs`` done first; ``position`` keeps the plan's order.
+edge = Table(
+    "edge",
+    metadata,
+    _column("task", _ROW, ForeignKey(task.c.id)),
+    _column("position", Integer),
+    _column("needs", _ROW, ForeignKey(task.c.id), index=True),
+    PrimaryKeyConstraint("task", "position"),
+)
+
+#: One row a try. ``ended`` and ``status`` stay null when the process died before it heard.
+attempt = Table(
+    "attempt",
+    metadata,
+    _column("id", _ROW, primary_key=True, autoincrement=False),
+    _column("migration", Integer, ForeignKey(migration.c.number)),
+    _column("kind", _WORD),
+    _column("source_id", _IDENT),
+    _column("started", BigInteger),
+    _column("ended", BigInteger, nullable=True),
+    _column("status", _WORD, nullable=True),
+    _column("error", SafeText),
+    _column("hint", SafeText),
+    _column("retryable", Boolean),
+    Index("attempt_of", "migration", "source_id", "kind"),
+)
+
+#: Where the finished copy of an object is.
+id_map = Table(
+    "id_map",
+    metadata,
+    _column("source_id", _IDENT),
+    _column("kind", _WORD),
+    _column("migration", Integer, ForeignKey(migration.c.number)),
+    _column("target_id", _IDENT, index=True),
+    _column("name", AnyText),
+    PrimaryKeyConstraint("source_id", "kind", "migration"),
+)
+
+
+def next_id(connection: Connection, column: Column[Any]) -> int:
+    """Return the first unused id of an integer column."""
+    return int(connection.scalar(select(func.max(column))) or 0) + 1
+
+
+def found_version(connection: Connection, label: str) -> int | None:
+    """Return the version of the database, None for one that has no tables of ours yet.
+
+    Raises ``NewerState`` for a version this code does not know, and ``StateError`` for a
+    database that belongs to something else. ``label`` names the database in errors.
+    """
+    present = set(inspect(connection).get_table_names())
+    if OURS not in present:
+        # A file is ours alone; on a database server, other tables are none of our business.
+        foreign = present if connection.dialect.name == "sqlite" else present & set(metadata.tables)
+        if foreign:
+            raise StateError(
+                f"{label} is a database of something else: it has the table {min(foreign)!r}",
+                "Name another file or database with --state; nothing was written to this one.",
+            )
+        return None
+    version = int(connection.scalar(select(state_version.c.version)) or 0)
+    if version > VERSION:
+        raise NewerState(
+            f"{label} has state version {version}; this mlflow-migrate knows up to {VERSION}",
+            "Upgrade mlflow-migrate (pip install -U mlflow-migrate), or name another --state.",
+        )
+    return version
+
+
+def prepare(connection: Connection, label: str) -> None:
+    """Create the tables, or bring older ones up to ``VERSION``; the caller's transaction is one.
+
+    Raises as ``found_version`` does.
+    """
+    version = found_version(connection, label)
+    if version is None:
+        metadata.create_all(connection)
+        connection.execute(insert(state_version).values(version=VERSION))
+        return
+    for step in range(version, VERSION):
+        UPGRADES[step](connection)
+    if version < VERSION:
+        connection.execute(update(state_version).values(version=VERSION))

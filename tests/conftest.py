@@ -1,0 +1,197 @@
+"""Fixtures: real tracking servers, the proxy in front of them, and ``migrate`` as a command.
+
+A server takes nine seconds to start, so choose the cheapest one that a test can live with:
+
+- ``source_server``, ``target_server``: one each for all tests of a worker, which add to it under
+  their ``unique_name`` and delete nothing of others;
+- ``fresh_target``: an empty server, emptied again for every test in a tenth of a second;
+- ``server_factory``: servers of a module's own, for special options and for tests that kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from migrate.demo.server import TrackingServerProcess, copy_database
+from tests.proxy import Proxy
+
+for _name in [name for name in os.environ if name.startswith(("MLFLOW_", "MIGRATE_"))]:
+    del os.environ[_name]
+
+ROOT = Path(__file__).parent.parent
+EMPTY_DATABASES = ROOT / ".servers" / "empty-databases"
+
+#: Takes the keyword arguments of TrackingServerProcess; ``directory`` has a default here.
+ServerFactory = Callable[..., TrackingServerProcess]
+#: Takes the arguments of Proxy.
+ProxyFactory = Callable[..., Proxy]
+
+
+@contextlib.contextmanager
+def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerFactory]:
+    with contextlib.ExitStack() as running:
+
+        def start(**options: Any) -> TrackingServerProcess:
+            options.setdefault("directory", tmp_path_factory.mktemp("server"))
+            options.setdefault("empty_databases", EMPTY_DATABASES)
+            return running.enter_context(TrackingServerProcess(**options))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def server_factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerFactory]:
+    """Starts servers that live until the end of the module."""
+    with _servers(tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def source_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServerProcess]:
+    """A server that many tests write to: use names of your own, and delete nothing of others."""
+    with _servers(tmp_path_factory) as start:
+        yield start()
+
+
+@pytest.fixture(scope="session")
+def target_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServerProcess]:
+    """A second server like ``source_server``."""
+    with _servers(tmp_path_factory) as start:
+        yield start()
+
+
+@pytest.fixture(scope="session")
+def _emptied_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[TrackingServerProcess, Path]]:
+    with _servers(tmp_path_factory) as start:
+        server = start()
+        empty = server.directory / "empty.db"
+        copy_database(server.directory / "mlflow.db", empty)
+        yield server, empty
+
+
+@pytest.fixture
+def fresh_target(_emptied_server: tuple[TrackingServerProcess, Path]) -> TrackingServerProcess:
+    """A server with nothing in it but what every new one has; only this test's while it runs."""
+    server, empty = _emptied_server
+    # SQLite swaps the content in one transaction; the running server keeps no copy of any.
+    copy_database(empty, server.directory / "mlflow.db")
+    shutil.rmtree(server.directory / "artifacts", ignore_errors=True)
+    server.start()
+    return server
+
+
+@pytest.fixture
+def proxy_factory() -> Iterator[ProxyFactory]:
+    """Starts proxies that live until the end of the test."""
+    with contextlib.ExitStack() as running:
+        yield lambda *args, **options: running.enter_context(Proxy(*args, **options))
+
+
+@pytest.fixture
+def unique_name(request: pytest.FixtureRequest) -> str:
+    """A name, or prefix of names, that nothing else in this session has."""
+    test = re.sub(r"\W+", "-", request.node.name)[:60]
+    return f"{test}-{uuid.uuid4().hex[:8]}"
+
+
+class RunMigrate(Protocol):
+    def __call__(
+        self,
+        *args: str | Path,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture
+def run_migrate(tmp_path: Path) -> RunMigrate:
+    """Runs ``migrate`` in the test's ``tmp_path`` to its end; ``timeout`` is in seconds."""
+
+    def run(
+        *args: str | Path,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            _command(args),
+            cwd=tmp_path,
+            env=_environment(env),
+            stdin=subprocess.DEVNULL if input is None else None,
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
+
+
+class MigrateProcess(subprocess.Popen[str]):
+    """A ``migrate`` that runs, in a process group of its own and with its output in files."""
+
+    def __init__(
+        self, args: tuple[str | Path, ...], cwd: Path, env: Mapping[str, str] | None
+    ) -> None:
+        name = f"migrate-{uuid.uuid4().hex[:8]}"
+        self.stdout_file = cwd / f"{name}.stdout"
+        self.stderr_file = cwd / f"{name}.stderr"
+        with self.stdout_file.open("w") as stdout, self.stderr_file.open("w") as stderr:
+            super().__init__(
+                _command(args),
+                cwd=cwd,
+                env=_environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    def signal_group(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Sends a signal to all processes of the group; nothing happens if it has ended."""
+        if self.poll() is None:
+            os.killpg(self.pid, number)
+
+
+class StartMigrate(Protocol):
+    def __call__(
+        self, *args: str | Path, env: Mapping[str, str] | None = None
+    ) -> MigrateProcess: ...
+
+
+@pytest.fixture
+def start_migrate(tmp_path: Path) -> Iterator[StartMigrate]:
+    """Starts ``migrate`` in the test's ``tmp_path``; it is killed with the test's end."""
+    started: list[MigrateProcess] = []
+
+    def start(*args: str | Path, env: Mapping[str, str] | None = None) -> MigrateProcess:
+        started.append(MigrateProcess(args, tmp_path, env))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.signal_group(signal.SIGKILL)
+        process.wait()
+
+
+def _command(args: tuple[str | Path, ...]) -> list[str]:
+    return [sys.executable, "-m", "migrate", *map(str, args)]
+
+
+def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}

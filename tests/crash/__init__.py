@@ -1,0 +1,1 @@
+"""Migrations that are killed, interrupted, lied to and repeated, between real servers."""

@@ -1,0 +1,63 @@
+"""``migrate``, killing itself at a moment that no request marks.
+
+``python -m tests.crash.dying MOMENT N ARGUMENTS...``: the Nth time (from 1) that MOMENT comes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from migrate.cli import main
+from migrate.endpoints.directory import ExportDirectory, writing
+from migrate.endpoints.tracking.server import TrackingServer
+from state.store import StateStore
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_before(owner: object, method: str, nth: int) -> None:
+    """Dies when a method is called for the nth time."""
+    _on_nth_call(owner, method, nth, die)
+
+
+def die_inside_commit(owner: object, method: str, nth: int) -> None:
+    """Dies in the transaction of the nth call of a method: all is executed, nothing committed."""
+    _on_nth_call(owner, method, nth, lambda: event.listen(Engine, "commit", die))
+
+
+def _on_nth_call(owner: object, method: str, nth: int, act: Callable[[], Any]) -> None:
+    calls = count(1)
+    original = getattr(owner, method)
+
+    def counted(*args: Any, **options: Any) -> Any:
+        if next(calls) == nth:
+            act()
+        return original(*args, **options)
+
+    setattr(owner, method, counted)
+
+
+MOMENTS: dict[str, Callable[[int], None]] = {
+    "before-plan-is-saved": lambda nth: die_before(StateStore, "save_plan", nth),
+    "saving-plan": lambda nth: die_inside_commit(StateStore, "save_plan", nth),
+    "marking-start": lambda nth: die_inside_commit(StateStore, "mark_started", nth),
+    "before-record": lambda nth: die_before(StateStore, "record", nth),
+    "inside-record": lambda nth: die_inside_commit(StateStore, "record", nth),
+    "before-publish": lambda nth: die_before(TrackingServer, "publish", nth),
+    "before-index": lambda nth: die_before(ExportDirectory, "publish", nth),
+    "before-last-index": lambda nth: die_before(writing, "write_experiments_file", nth),
+}
+
+if __name__ == "__main__":
+    MOMENTS[sys.argv[1]](int(sys.argv[2]))
+    del sys.argv[1:3]
+    main()

@@ -1,0 +1,1 @@
+"""Tests of the endpoints; those of the directory need no server."""

@@ -1,0 +1,248 @@
+"""An export that is killed at any step is readable, and resuming it completes it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrate.endpoints.directory import ExportDirectory
+from migrate.objects import Kind, Ref
+from tests.endpoints.exports import (
+    POINTS,
+    a_run,
+    all_points,
+    an_experiment,
+    files_of,
+    put,
+    root_of,
+    write_run,
+)
+
+RUN_ID = "a" * 32
+OLD = {"model/a": b"old", "a:b": b"odd"}
+NEW = {"model/a": b"newer", "a:b": b"odd", "x?": b"new"}
+
+#: Calls that change what is on disk for good.
+LASTING = ("mkdir", "replace", "rename", "fsync", "unlink", "rmdir", "link")
+
+
+def export(path: Path) -> None:
+    """Export the run anew, or complete the copy that is there."""
+    target = ExportDirectory(path, writable=True)
+    there = target.read_runs("7", [RUN_ID])
+    run = a_run(name="renamed", tags={"new": "tag"})
+    writer = target.adopt_run("7", there[0], run) if there else target.create_run("7", run)
+    for name, content in NEW.items():
+        put(target, writer.root, name, content)
+    writer.write_params({"lr": "0.1", "new": "param"})
+    writer.write_metrics([*POINTS, POINTS[0]._replace(key="new")])
+    writer.write_inputs(run.inputs)
+    writer.finish(run, "new mark")
+
+
+def export_and_die(path: Path, calls: int) -> bool:
+    """Export in a process that dies before the call after ``calls``; return whether it did."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+        child = os.fork()
+    if child == 0:
+        try:
+            left = [None] * calls
+            for name in LASTING:
+                setattr(os, name, _dying(getattr(os, name), left))
+            export(path)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) in (0, 9)
+    return os.waitstatus_to_exitcode(status) == 9
+
+
+def _dying(call: Callable[..., Any], left: list[None]) -> Callable[..., Any]:
+    def wrapped(*args: Any, **options: Any) -> Any:
+        if not left:
+            os._exit(9)
+        left.pop()
+        return call(*args, **options)
+
+    return wrapped
+
+
+def check_what_is_there(path: Path, *, updates: bool) -> None:
+    """A reader sees the new copy whole, or what was there before, and nothing else."""
+    source = ExportDirectory(path, writable=False)
+    runs = list(source.runs(["7"]))
+    if runs and runs[0].name == "renamed":
+        assert files_of(source, RUN_ID) == NEW
+        assert len(all_points(source, runs[0])) == 3
+        assert runs[0].params == {"lr": "0.1", "new": "param"}
+        return
+    if updates:
+        assert runs == [a_run()]
+        assert files_of(source, RUN_ID) == OLD
+        assert all_points(source, runs[0]) == POINTS
+        assert source.unreadable() == []
+        return
+    assert runs == []
+    assert {entry.ref for entry in source.unreadable()} <= {Ref(Kind.RUN, RUN_ID)}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+@pytest.mark.parametrize("updates", [False, True])
+def test_killed_before_any_step(tmp_path: Path, updates: bool) -> None:
+    """Before every call that changes the disk, of a new run and of one that is replaced."""
+    windows = 0
+    while True:
+        path = tmp_path / str(windows)
+        target = ExportDirectory(path, writable=True)
+        target.create_experiment(an_experiment())
+        if updates:
+            write_run(target, a_run(), files=OLD)
+        if not export_and_die(path, windows):
+            break
+        check_what_is_there(path, updates=updates)
+        windows += 1
+
+        export(path)
+        source = ExportDirectory(path, writable=False)
+        assert [run.name for run in source.runs(["7"])] == ["renamed"]
+        check_what_is_there(path, updates=updates)
+        assert source.unreadable() == []
+        left = {entry.name for entry in (path / "7" / "runs").iterdir()}
+        assert left == {RUN_ID}
+    assert windows > 10
+
+
+def test_files_that_arrived_before_the_kill_need_not_come_again(tmp_path: Path) -> None:
+    killed = ExportDirectory(tmp_path, writable=True)
+    killed.create_experiment(an_experiment())
+    writer = killed.create_run("7", a_run())
+    put(killed, writer.root, "whole", b"12345")
+    put(killed, writer.root, "od:d", b"123")
+    writer.abandon()  # leaves on disk what a kill leaves
+
+    target = ExportDirectory(tmp_path, writable=True)
+    (copy,) = target.find_copies("7", [RUN_ID])[RUN_ID]
+    assert (copy.target_id, copy.mark) == (RUN_ID, "")
+    assert target.find_copies("7") == {RUN_ID: [copy]}
+    (half_made,) = target.read_runs("7", [RUN_ID])
+    assert half_made.latest_metrics == ()
+    assert list(target.runs(["7"])) == []
+    writer = target.adopt_run("7", half_made, a_run())
+    assert sorted(target.artifacts(writer.root)) == [("od:d", 3), ("whole", 5)]
+    put(target, writer.root, "more", b"")
+    writer.finish(a_run(), "m")
+    assert files_of(target, RUN_ID) == {"whole": b"12345", "od:d": b"123", "more": b""}
+    assert target.find_copies("7")[RUN_ID][0].mark == "m"
+
+
+def test_a_half_made_run_is_told_and_not_read(tmp_path: Path) -> None:
+    target = ExportDirectory(tmp_path, writable=True)
+    target.create_experiment(an_experiment())
+    write_run(target, a_run("b" * 32))
+    target.create_run("7", a_run()).abandon()
+    target.publish()
+
+    source = ExportDirectory(tmp_path, writable=False)
+    assert [run.run_id for run in source.runs(["7"])] == ["b" * 32]
+    (entry,) = source.unreadable()
+    assert (entry.ref, entry.container) == (Ref(Kind.RUN, RUN_ID), "7")
+    assert "did not finish" in entry.reason
+    assert source.read_runs("7", [RUN_ID]) == []
+
+
+def test_an_update_keeps_what_does_not_come_again(tmp_path: Path) -> None:
+    target = ExportDirectory(tmp_path, writable=True)
+    target.create_experiment(an_experiment())
+    write_run(target, a_run(), files=OLD)
+    (copy,) = target.read_runs("7", [RUN_ID])
+    changed = a_run(tags={"only": "this"}, end_time=None, status="RUNNING")
+    writer = target.adopt_run("7", copy, changed)
+    assert dict(target.artifacts(writer.root)) == {"model/a": 3, "a:b": 3}
+    put(target, writer.root, "model/a", b"newer")
+    assert target.read_runs("7", [RUN_ID]) == [copy]  # until it is finished
+    assert target.find_copies("7")[RUN_ID][0].mark == "1abc.def"
+    acc = POINTS[0]._replace(key="acc")
+    writer.write_metrics([acc])
+    writer.write_tags({"and": "that"})
+    writer.finish(changed, "m2")
+
+    (found,) = target.read_runs("7", [RUN_ID])
+    assert (found.status, found.end_time) == ("RUNNING", None)
+    assert found.tags == {"only": "this", "and": "that"}
+    assert (found.params, found.inputs) == (copy.params, copy.inputs)
+    assert all_points(target, found) == [*POINTS, acc]
+    assert files_of(target, RUN_ID) == {"model/a": b"newer", "a:b": b"odd"}
+    assert target.find_copies("7")[RUN_ID][0].mark == "m2"
+
+
+def test_an_update_sends_damaged_files_again(tmp_path: Path) -> None:
+    target = ExportDirectory(tmp_path, writable=True)
+    target.create_experiment(an_experiment())
+    write_run(target, a_run(), files={"cut": b"123", "whole": b"1"})
+    (tmp_path / "7" / "runs" / RUN_ID / "artifacts" / "cut").write_bytes(b"1")
+    assert target.find_copies("7")[RUN_ID][0].mark == ""
+    writer = target.adopt_run("7", a_run(), a_run())
+    assert dict(target.artifacts(writer.root)) == {"whole": 1}
+    put(target, writer.root, "cut", b"123")
+    writer.finish(a_run(), "m")
+    assert files_of(target, RUN_ID) == {"cut": b"123", "whole": b"1"}
+
+
+def test_publishing_settles_what_was_being_replaced(tmp_path: Path) -> None:
+    target = ExportDirectory(tmp_path, writable=True)
+    target.create_experiment(an_experiment())
+    for run_id in (RUN_ID, "b" * 32):
+        write_run(target, a_run(run_id))
+    runs = tmp_path / "7" / "runs"
+    (runs / RUN_ID).rename(runs / f".{RUN_ID}.replaced")  # killed before the new one came
+    shutil.copytree(runs / ("b" * 32), runs / f".{'b' * 32}.replaced")  # killed after
+    source = ExportDirectory(tmp_path, writable=False)
+    assert {run.run_id for run in source.runs(["7"])} == {RUN_ID, "b" * 32}
+    target.publish()
+    assert sorted(entry.name for entry in runs.iterdir()) == [RUN_ID, "b" * 32]
+    assert {run.run_id for run in source.runs(["7"])} == {RUN_ID, "b" * 32}
+    assert source.unreadable() == []
+
+
+def test_an_interrupted_file_is_not_there(tmp_path: Path) -> None:
+    """Killed while a file comes in: the name is taken by whole files only."""
+    script = """
+import os, sys
+from pathlib import Path
+from migrate.endpoints.directory import ExportDirectory
+from migrate.objects import Artifact
+from tests.endpoints.exports import a_run
+
+class Dying:
+    left = 3
+    def read(self, size):
+        self.left -= 1
+        if not self.left:
+            os._exit(9)
+        return b"x" * size
+
+target = ExportDirectory(Path(sys.argv[1]), writable=True)
+writer = target.create_run("7", a_run())
+target.put_artifact(writer.root, Artifact("big", 10**9), Dying())
+"""
+    target = ExportDirectory(tmp_path, writable=True)
+    target.create_experiment(an_experiment())
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    ended = subprocess.run(command, cwd=Path(__file__).parent.parent.parent, timeout=60)
+    assert ended.returncode == 9
+    writer = target.create_run("7", a_run())
+    assert target.artifacts(writer.root) == []
+    writer.finish(a_run(), "m")
+    assert files_of(target, RUN_ID) == {}
+    assert not list(tmp_path.rglob("*.incoming"))
+    assert target.artifacts(root_of(RUN_ID)) == []

@@ -1,0 +1,373 @@
+"""Calls to a real server through a proxy that breaks some: what is sent again, and what is told."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+
+from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.protocols import Target
+from migrate.endpoints.tracking import connections
+from migrate.endpoints.tracking import http as http_module
+from migrate.errors import (
+    AlreadyExists,
+    AnswerLost,
+    EndpointError,
+    MigrateError,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    Refused,
+    Unavailable,
+)
+from migrate.objects import Experiment, Run
+from tests.conftest import ProxyFactory
+from tests.faults import (
+    Fault,
+    Faults,
+    always,
+    answer,
+    drop_request,
+    lose_response,
+    on_nth,
+    replace_response,
+)
+from tests.proxy import Proxy
+from tests.seed import START
+
+SEARCH = ("POST", "/experiments/search$")
+CREATE = ("POST", "/create$")
+TAG = ("POST", "/set-experiment-tag$")
+
+Open = Callable[..., Target]
+
+
+@pytest.fixture
+def proxy(target_server: TrackingServerProcess, proxy_factory: ProxyFactory) -> Proxy:
+    return proxy_factory(target_server.uri)
+
+
+@pytest.fixture
+def open_server(proxy: Proxy) -> Iterator[Open]:
+    opened: list[Target] = []
+
+    def open_one(**options: object) -> Target:
+        fields = {"uri": proxy.uri, "side": "target", "workers": 4, **options}
+        opened.append(open_endpoint(Address(**fields)))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield open_one
+    for server in opened:
+        server.close()
+
+
+@pytest.fixture
+def server(open_server: Open, proxy: Proxy) -> Target:
+    server = open_server()
+    server.capabilities()
+    proxy.clear()
+    return server
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What would have been slept between tries, in seconds; it takes no time."""
+    slept: list[float] = []
+    monkeypatch.setattr(http_module, "time", SimpleNamespace(sleep=slept.append))
+    return slept
+
+
+@pytest.fixture
+def connects(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The moments at which connections were opened."""
+    opened: list[float] = []
+    connect = connections._PromptConnection.connect
+
+    def counted(connection: connections._PromptConnection) -> None:
+        opened.append(time.monotonic())
+        connect(connection)
+
+    monkeypatch.setattr(connections._PromptConnection, "connect", counted)
+    return opened
+
+
+def experiment(name: str) -> Experiment:
+    return Experiment(experiment_id="", name=name)
+
+
+def names(server: Target) -> list[str]:
+    return [found.name for found in server.experiments()]
+
+
+class TestCreates:
+    @pytest.mark.parametrize(
+        ("fault", "made"),
+        [
+            (lose_response(), True),
+            (replace_response(502), True),
+            (replace_response(503, retry_after=7), True),
+            (drop_request(), False),
+            (answer(429, retry_after=7), False),
+            (answer(500), False),
+        ],
+        ids=["lost", "502 after", "503 after", "dropped", "429 before", "500 before"],
+    )
+    def test_one_without_a_clear_answer_is_sent_once_and_told_as_lost(
+        self,
+        server: Target,
+        proxy: Proxy,
+        pauses: list[float],
+        unique_name: str,
+        fault: Fault,
+        made: bool,
+    ) -> None:
+        proxy.faults = Faults(always(CREATE, fault))
+        with pytest.raises(AnswerLost) as caught:
+            server.create_experiment(experiment(unique_name))
+        assert len(proxy.matching(CREATE)) == 1
+        assert pauses == []
+        assert caught.value.retry_after == (7.0 if fault.retry_after else None)
+        proxy.faults = Faults()
+        assert (unique_name in names(server)) is made
+
+    def test_a_run_whose_answer_was_lost_is_found_by_its_origin(
+        self, server: Target, proxy: Proxy, unique_name: str
+    ) -> None:
+        ident = server.create_experiment(experiment(unique_name))
+        proxy.faults = Faults(always(("POST", "/runs/create$"), lose_response()))
+        run = Run(
+            run_id="",
+            experiment_id="",
+            name="n",
+            user_id="u",
+            status="RUNNING",
+            start_time=START,
+            end_time=None,
+            tags={"mlflow-migrate.origin": "a" * 32},
+        )
+        with pytest.raises(AnswerLost):
+            server.create_run(ident, run)
+        assert len(proxy.matching(("POST", "/runs/create$"))) == 1
+        found = server.find_copies(ident, ["a" * 32])
+        assert [copy.target_id for copy in found["a" * 32]] == [
+            run.run_id for run in server.runs([ident])
+        ]
+
+
+class TestRepeating:
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            drop_request(),
+            lose_response(),
+            replace_response(504),
+            *(answer(status) for status in (408, 425, 429, 500, 502, 503, 504)),
+        ],
+        ids=lambda fault: f"{'reached' if fault.forward else 'not reached'} {fault.reply}",
+    )
+    def test_what_may_be_repeated_is(
+        self, server: Target, proxy: Proxy, pauses: list[float], unique_name: str, fault: Fault
+    ) -> None:
+        ident = server.create_experiment(experiment(unique_name))
+        proxy.faults = Faults(on_nth(TAG, 1, fault), on_nth(TAG, 2, fault))
+        server.set_experiment_tags(ident, {"key": "value"})
+        assert len(proxy.matching(TAG)) == 3
+        assert len(pauses) == 2
+        (found,) = [item for item in server.experiments() if item.experiment_id == ident]
+        assert found.tags == {"key": "value"}
+
+    def test_a_server_that_asks_for_a_pause_gets_it(
+        self, server: Target, proxy: Proxy, pauses: list[float]
+    ) -> None:
+        proxy.faults = Faults(
+            on_nth(SEARCH, 1, answer(429, retry_after=11)),
+            on_nth(SEARCH, 2, answer(503, retry_after=9_999)),
+        )
+        list(server.experiments())
+        assert pauses == [11.0, 300.0]
+
+    def test_after_seven_tries_the_last_problem_is_told(
+        self, server: Target, proxy: Proxy, pauses: list[float]
+    ) -> None:
+        proxy.faults = Faults(always(SEARCH, answer(503)))
+        with pytest.raises(Unavailable, match="answered 503"):
+            list(server.experiments())
+        assert (len(proxy.matching(SEARCH)), len(pauses)) == (7, 6)
+
+    def test_what_is_the_same_on_every_try_is_not_tried_again(
+        self, open_server: Open, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # A server without workspaces answers 500 to whoever asks for one.
+        monkeypatch.setenv("MIGRATE_TARGET_WORKSPACE", "team-a")
+        with pytest.raises(EndpointError, match="workspace"):
+            open_server().capabilities()
+        assert [exchange.status for exchange in proxy.requests] == [500]
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("status", "error", "words"),
+        [
+            (400, Refused, "answered 400"),
+            (401, NotAuthenticated, "does not accept the credentials (401)"),
+            (403, NotPermitted, "answered 403"),
+            (404, NotFound, "answered 404"),
+            (405, Refused, "answered 405"),
+            (409, AlreadyExists, "answered 409"),
+            (413, Refused, "answered 413"),
+            (302, EndpointError, "redirects to another address"),
+            (200, EndpointError, "not MLflow's JSON"),
+        ],
+    )
+    def test_every_answer_has_a_meaning_and_names_the_place(
+        self,
+        server: Target,
+        proxy: Proxy,
+        pauses: list[float],
+        status: int,
+        error: type[MigrateError],
+        words: str,
+    ) -> None:
+        proxy.faults = Faults(always(SEARCH, answer(status)))
+        with pytest.raises(MigrateError) as caught:
+            list(server.experiments())
+        assert type(caught.value) is error
+        assert words in caught.value.message
+        assert proxy.uri in caught.value.message
+        assert len(proxy.matching(SEARCH)) == 1
+        assert pauses == []
+
+    def test_the_servers_own_words_are_kept(self, server: Target, unique_name: str) -> None:
+        with pytest.raises(NotFound, match=r"No Experiment with id=987654321"):
+            server.set_experiment_tags("987654321", {"a": "b"})
+        with pytest.raises(Refused, match=r"answered 400: .*name"):
+            server.create_experiment(experiment(""))
+        server.create_experiment(experiment(unique_name))
+        with pytest.raises(AlreadyExists, match=unique_name):
+            server.create_experiment(experiment(unique_name))
+
+    def test_credentials_have_a_hint_with_the_side_they_are_for(
+        self, open_server: Open, proxy: Proxy
+    ) -> None:
+        proxy.faults = Faults(always(("*", ""), answer(401)))
+        with pytest.raises(NotAuthenticated) as caught:
+            open_server(side="source").capabilities()
+        assert "MIGRATE_SOURCE_TRACKING_USERNAME" in caught.value.hint
+        assert len(proxy.requests) == 1
+
+    def test_nobody_listening_is_told_soon_and_plainly(self, pauses: list[float]) -> None:
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))
+            uri = f"http://ada:s3cret@127.0.0.1:{held.getsockname()[1]}"
+            server = open_endpoint(Address(uri=uri, side="source"))
+            with closing(server), pytest.raises(Unavailable) as caught:
+                server.capabilities()
+        assert "cannot reach the source at http://127.0.0.1:" in caught.value.message
+        assert "Connection refused" in caught.value.message
+        assert "s3cret" not in caught.value.message
+        assert len(pauses) == 2
+
+    def test_https_to_a_server_that_speaks_http_is_told(
+        self, target_server: TrackingServerProcess
+    ) -> None:
+        uri = target_server.uri.replace("http:", "https:")
+        server = open_endpoint(Address(uri=uri, side="source"))
+        words = "no secure connection to the source"
+        with closing(server), pytest.raises(EndpointError, match=words) as caught:
+            server.capabilities()
+        assert "MIGRATE_SOURCE_TRACKING_SERVER_CERT_PATH" in caught.value.hint
+
+
+class TestConnections:
+    def test_calls_one_after_the_other_share_one_connection(
+        self, open_server: Open, connects: list[float], unique_name: str
+    ) -> None:
+        server = open_server()
+        ident = server.create_experiment(experiment(unique_name))
+        for n in range(10):
+            server.set_experiment_tags(ident, {"n": str(n)})
+        assert len(connects) == 1
+
+    def test_threads_open_no_more_than_they_may_use(
+        self, open_server: Open, connects: list[float], unique_name: str
+    ) -> None:
+        server = open_server(workers=3)
+        ident = server.create_experiment(experiment(unique_name))
+        with ThreadPoolExecutor(8) as pool:
+            for _ in pool.map(lambda _: server.find_copies(ident), range(24)):
+                pass
+        assert len(connects) <= 3
+
+    def test_no_more_requests_are_under_way_than_allowed(
+        self, open_server: Open, proxy: Proxy
+    ) -> None:
+        server = open_server(workers=3)
+        counting = threading.Lock()
+        under_way: list[int] = [0]
+        seen: list[int] = []
+
+        def count(change: int) -> Callable[[], None]:
+            def callback() -> None:
+                with counting:
+                    under_way[0] += change
+                    seen.append(under_way[0])
+
+            return callback
+
+        slow = Fault(before=count(1), after=count(-1), delay_before=0.02)
+        proxy.faults = Faults(always(SEARCH, slow))
+        with ThreadPoolExecutor(8) as pool:
+            for _ in pool.map(lambda _: list(server.experiments()), range(12)):
+                pass
+        assert 2 <= max(seen) <= 3
+
+    def test_one_that_rested_too_long_is_not_used_again(
+        self,
+        open_server: Open,
+        connects: list[float],
+        monkeypatch: pytest.MonkeyPatch,
+        unique_name: str,
+    ) -> None:
+        server = open_server()
+        ident = server.create_experiment(experiment(unique_name))
+        ahead = 0.0
+        clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead)
+        monkeypatch.setattr(connections, "time", clock)
+        for ahead, opened in ((0.5, 1), (4.0, 1), (8.2, 2), (8.3, 2)):
+            server.set_experiment_tags(ident, {"at": str(ahead)})
+            assert len(connects) == opened
+
+    def test_a_rate_limit_holds_for_all_threads(self, open_server: Open, proxy: Proxy) -> None:
+        server = open_server(per_second=50.0)
+        started = time.monotonic()
+        with ThreadPoolExecutor(4) as pool:
+            for _ in pool.map(lambda _: list(server.experiments()), range(11)):
+                pass
+        # Eleven starts at fifty a second: ten gaps of 20 ms.
+        assert time.monotonic() - started >= 0.2
+
+
+def test_no_password_is_in_the_log(
+    open_server: Open, proxy: Proxy, pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    proxy.faults = Faults(on_nth(SEARCH, 1, answer(503)))
+    server = open_server(uri=proxy.uri.replace("//", "//ada:s3cret@"))
+    list(server.experiments())
+    assert "trying again" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_a_path_in_the_uri_goes_before_every_call(proxy: Proxy, open_server: Open) -> None:
+    with pytest.raises(EndpointError, match="not an MLflow tracking server"):
+        open_server(uri=f"{proxy.uri}/prefix/").capabilities()
+    assert proxy.requests
+    assert all(exchange.path.startswith("/prefix/") for exchange in proxy.requests)

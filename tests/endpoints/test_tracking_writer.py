@@ -1,0 +1,214 @@
+"""Filling a run of a real server: within its limits, in few calls, complete only at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import closing
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.protocols import Target
+from migrate.endpoints.tracking import http as http_module
+from migrate.errors import Refused
+from migrate.objects import DELETED, Metric, Run
+from migrate.origins import MARK, ORIGIN
+from tests.conftest import ProxyFactory
+from tests.faults import Faults, always, answer, every_nth, lose_response, on_nth
+from tests.proxy import Proxy
+from tests.seed import START, Source
+
+BATCH = ("POST", "/runs/log-batch$")
+WRITES = ("POST", "/runs/(log|update|delete)")
+PARAMS = {f"param {n}": f"value {n}" for n in range(250)}
+TAGS = {f"tag {n}": str(n) for n in range(130)}
+POINTS = [Metric("loss", n / 7, START + n, n) for n in range(2_500)]
+INPUTS = [
+    {
+        "dataset": {"name": f"d{n}", "digest": str(n), "source_type": "local", "source": "{}"},
+        "tags": [{"key": "mlflow.data.context", "value": "train"}],
+    }
+    for n in range(120)
+]
+
+
+@pytest.fixture
+def proxy(target_server: TrackingServerProcess, proxy_factory: ProxyFactory) -> Proxy:
+    return proxy_factory(target_server.uri)
+
+
+@pytest.fixture
+def server(proxy: Proxy) -> Iterator[Target]:
+    with closing(open_endpoint(Address(uri=proxy.uri, side="target"))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def experiment(target_server: TrackingServerProcess, unique_name: str) -> str:
+    with Source(target_server.uri) as source:
+        return source.experiment(unique_name)
+
+
+def original(**changes: Any) -> Run:
+    fields: dict[str, Any] = {
+        "run_id": "a" * 32,
+        "experiment_id": "source-experiment",
+        "name": "train",
+        "user_id": "ada",
+        "status": "FINISHED",
+        "start_time": START,
+        "end_time": START + 5,
+        "params": PARAMS,
+        "tags": {ORIGIN: "a" * 32},
+    }
+    return Run(**fields | changes)
+
+
+def fill(server: Target, experiment: str, run: Run, copy: Run | None = None) -> str:
+    if copy is None:
+        writer = server.create_run(experiment, run)
+    else:
+        writer = server.adopt_run(experiment, copy, run)
+    writer.write_tags(TAGS)
+    writer.write_params(run.params)
+    writer.write_inputs(INPUTS)
+    for start in range(0, len(POINTS), 900):
+        writer.write_metrics(POINTS[start : start + 900])
+    writer.finish(run, "1full.mark")
+    return writer.run_id
+
+
+def assert_full(server: Target, experiment: str, run: Run) -> Run:
+    (copy,) = server.runs([experiment])
+    assert copy.params == PARAMS
+    assert copy.tags.items() >= {**TAGS, ORIGIN: "a" * 32, MARK: "1full.mark"}.items()
+    assert (copy.status, copy.end_time, copy.name) == (run.status, run.end_time, run.name)
+    assert copy.lifecycle_stage == run.lifecycle_stage
+    assert len(copy.inputs) == len(INPUTS)
+    points = [p for page in server.metric_history(copy.run_id, "loss") for p in page]
+    assert sorted(points, key=lambda point: point.step) == POINTS
+    return copy
+
+
+def test_all_arrives_in_as_few_calls_as_the_limits_allow(
+    server: Target, proxy: Proxy, experiment: str
+) -> None:
+    server.capabilities()
+    proxy.clear()
+    run = original()
+    fill(server, experiment, run)
+    # 250 params, 2,500 points and the mark: no fewer than three calls of 1,000. Inputs go apart.
+    assert len(proxy.matching(BATCH)) == 3
+    assert len(proxy.writes()) == 1 + 3 + 2 + 1
+    assert_full(server, experiment, run)
+
+
+def test_all_of_it_again_changes_nothing_and_sends_no_param_or_tag_twice(
+    server: Target, proxy: Proxy, experiment: str
+) -> None:
+    run = original()
+    fill(server, experiment, run)
+    (copy,) = server.runs([experiment])
+    proxy.clear()
+    fill(server, experiment, run, copy)
+    # Points have no such memory; the server stores equal ones once.
+    assert [write.path.rpartition("/")[2] for write in proxy.writes()] == [
+        "log-inputs",
+        "log-inputs",
+        "log-batch",
+        "log-batch",
+        "log-batch",
+    ]
+    assert assert_full(server, experiment, run) == copy
+
+
+def test_writes_whose_answers_are_lost_or_refused_for_now_are_repeated(
+    server: Target, proxy: Proxy, experiment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_module, "time", SimpleNamespace(sleep=lambda _: None))
+    proxy.faults = Faults(
+        every_nth(WRITES, 2, lose_response()), every_nth(WRITES, 3, answer(503, retry_after=0))
+    )
+    run = original(status="FAILED")
+    fill(server, experiment, run)
+    assert_full(server, experiment, run)
+    assert {exchange.status for exchange in proxy.matching(WRITES)} == {200, 503, None}
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_copy_without_its_last_batch_has_no_mark(
+    server: Target, proxy: Proxy, experiment: str, number: int
+) -> None:
+    proxy.faults = Faults(on_nth(BATCH, number, answer(400)))
+    run = original()
+    with pytest.raises(Refused):
+        fill(server, experiment, run)
+    (copy,) = server.runs([experiment])
+    assert MARK not in copy.tags
+    assert server.find_copies(experiment)["a" * 32][0].mark == ""
+    # Completed, not copied again.
+    fill(server, experiment, run, copy)
+    assert assert_full(server, experiment, run).run_id == copy.run_id
+
+
+def test_a_deleted_run_is_deleted_last(server: Target, proxy: Proxy, experiment: str) -> None:
+    run = original(lifecycle_stage=DELETED)
+    fill(server, experiment, run)
+    assert proxy.writes()[-1].path.endswith("/runs/delete")
+    assert_full(server, experiment, run)
+
+
+def test_a_run_that_has_not_ended_stays_so(server: Target, experiment: str) -> None:
+    run = original(status="RUNNING", end_time=None, params={})
+    writer = server.create_run(experiment, run)
+    writer.finish(run, "1.2")
+    (copy,) = server.runs([experiment])
+    assert (copy.status, copy.end_time, copy.tags[MARK]) == ("RUNNING", None, "1.2")
+
+
+def test_nothing_is_written_for_nothing(server: Target, proxy: Proxy, experiment: str) -> None:
+    run = original(status="RUNNING", end_time=None, params={})
+    writer = server.create_run(experiment, run)
+    proxy.clear()
+    writer.write_tags({ORIGIN: "a" * 32, "mlflow.runName": "of the server"})
+    writer.write_params({})
+    writer.write_metrics([])
+    writer.write_inputs([])
+    writer.abandon()
+    assert proxy.requests == []
+
+
+def test_values_that_are_no_numbers_do_not_spoil_their_batch(
+    server: Target, experiment: str
+) -> None:
+    points = [
+        Metric("loss", value, START, step)
+        for step, value in enumerate([0.5, math.nan, math.inf, -math.inf, 1e-310, 2.5])
+    ]
+    writer = server.create_run(experiment, original(params={}))
+    writer.write_metrics(points)
+    writer.finish(original(params={}), "1.2")
+    found = [p for page in server.metric_history(writer.run_id, "loss") for p in page]
+    values = [point.value for point in sorted(found, key=lambda point: point.step)]
+    largest = 1.7976931348623157e308
+    assert str(values) == str([0.5, math.nan, largest, -largest, 1e-310, 2.5])
+
+
+def test_a_param_that_has_another_value_on_the_target_is_refused(
+    server: Target, proxy: Proxy, experiment: str
+) -> None:
+    run = original(params={"depth": "3"})
+    writer = server.create_run(experiment, run)
+    writer.write_params(run.params)
+    writer.finish(run, "")
+    (copy,) = server.runs([experiment])
+    proxy.faults = Faults(always(("POST", "/runs/search$"), answer(404)))
+    changed = original(params={"depth": "4"})
+    writer = server.adopt_run(experiment, copy, changed)
+    writer.write_params(changed.params)
+    with pytest.raises(Refused, match="depth"):
+        writer.finish(changed, "1.2")

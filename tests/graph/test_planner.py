@@ -1,0 +1,89 @@
+"""What a plan says beside its tasks: the two ends, what was counted, and what is not copied."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+
+from migrate.endpoints.addresses import Address
+from migrate.errors import Unavailable, UsageError
+from migrate.graph.planner import make_plan
+from migrate.graph.selection import Selection
+from migrate.objects import Kind
+from migrate.plans import Plan
+from migrate.tasks.batches import Policy
+from tests.graph import loading
+from tests.graph.memory import MemoryServer
+
+SOURCE = Address(uri="http://ada:secret@old:5000/?token=secret", side="source", workers=2)
+TARGET = Address(uri="http://new:5000", side="target", workers=2)
+
+
+def world() -> MemoryServer:
+    run: dict[str, Any] = {
+        "run_id": "a",
+        "params": {"depth": "3", "width": "4"},
+        "tags": {"why": "x"},
+        "points": [["loss", 0.5, 1, 0]],
+        "inputs": [{"dataset": {"name": "train"}, "tags": []}],
+    }
+    source = loading.server(
+        "source",
+        {
+            "capabilities": {"notes": ["source: not an administrator"]},
+            "experiments": [
+                {"experiment_id": "1", "name": "fraud", "runs": [run, {**run, "run_id": "b"}]},
+                {"experiment_id": "2", "name": "churn", "runs": [{**run, "run_id": "c"}]},
+            ],
+        },
+    )
+    source.registry = {Kind.REGISTERED_MODEL: 4}
+    return source
+
+
+def plan(source: MemoryServer, selection: Selection) -> Plan:
+    return make_plan(
+        source,
+        MemoryServer("target"),
+        source_address=SOURCE,
+        target_address=TARGET,
+        selection=selection,
+        policy=Policy(migration_id="m1"),
+        options={"experiments": list(selection.experiments)},
+    )
+
+
+def test_a_plan_knows_its_ends_without_credentials() -> None:
+    made = plan(world(), Selection())
+    assert (made.source.uri, made.source.identity) == ("http://old:5000", "source")
+    assert (made.target.uri, made.target.description) == ("http://new:5000", "MLflow at target")
+    assert "secret" not in repr(made)
+    assert made.notes == ("source: not an administrator",)
+
+
+def test_what_is_known_of_the_size_counts_selected_runs_only() -> None:
+    made = plan(world(), Selection(experiments=("fraud",)))
+    assert made.known == {"params": 4, "tags": 2, "metric keys": 2, "dataset inputs": 2}
+
+
+def test_the_registry_is_missed_only_when_the_whole_server_is_copied() -> None:
+    assert plan(world(), Selection()).unsupported == {Kind.REGISTERED_MODEL: 4}
+    assert plan(world(), Selection(experiments=("fraud",))).unsupported == {}
+
+
+def test_a_failure_while_planning_leaves_the_collector_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = world()
+
+    def fails(experiment_ids: object) -> None:
+        raise Unavailable("no answer")
+
+    monkeypatch.setattr(source, "runs", fails)
+    with pytest.raises(Unavailable):
+        plan(source, Selection())
+    with pytest.raises(UsageError):
+        plan(world(), Selection(experiments=("nothing",)))
+    assert gc.isenabled()

@@ -1,0 +1,192 @@
+"""The state machine of a running migration: laws that hold for any plan and any order of ends."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import networkx as nx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migrate.graph.progress import Progress
+from migrate.objects import Action, Kind, Ref
+from migrate.outcomes import TaskStatus
+from migrate.plans import PlannedTask
+
+KINDS = (Kind.EXPERIMENT, Kind.RUN, Kind.DELETION)
+WORK = (Action.CREATE, Action.ADOPT, Action.UPDATE)
+
+
+def task(
+    number: int, needs: Sequence[int] = (), *, kind: Kind = Kind.RUN, **changes: object
+) -> PlannedTask:
+    fields = {"action": Action.CREATE, "container": "1", **changes}
+    return PlannedTask(
+        ref=Ref(kind, str(number)),
+        name=f"task {number}",
+        needs=tuple(Ref(kind, str(need)) for need in needs),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> list[PlannedTask]:
+    """Any acyclic plan: kinds, containers, what is left out, and what is done already."""
+    tasks: list[PlannedTask] = []
+    for number in range(draw(st.integers(0, 14))):
+        earlier = draw(st.sets(st.sampled_from(tasks), max_size=3)) if tasks else set()
+        action = draw(st.sampled_from(Action))
+        # Only what needs nothing that is still open can be done before the start.
+        settled = all(need.status is not TaskStatus.PENDING for need in earlier)
+        done = settled and action in WORK and draw(st.booleans())
+        tasks.append(
+            PlannedTask(
+                ref=Ref(draw(st.sampled_from(KINDS)), str(number)),
+                name="",
+                action=action,
+                container=draw(st.sampled_from("ab")),
+                needs=tuple(need.ref for need in earlier),
+                status=TaskStatus.DONE if done else TaskStatus.PENDING,
+            )
+        )
+    return draw(st.permutations(tasks))
+
+
+@dataclass
+class Walk:
+    """One random walk through a plan to its end: takes, ends and second attempts in any order."""
+
+    tasks: Sequence[PlannedTask]
+    seed: int
+    ends: Counter[Ref] = field(default_factory=Counter)
+    order: list[Ref] = field(default_factory=list)
+    batches: list[list[Ref]] = field(default_factory=list)
+    blocked: dict[Ref, Ref] = field(default_factory=dict)
+    failed: set[Ref] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.tasks)
+        self.draw = random.Random(self.seed)
+        self.to_its_end()
+
+    def to_its_end(self) -> None:
+        taken: list[Ref] = []
+        while self.progress.unfinished:
+            if self.progress.kind_of_next() and (not taken or self.draw.random() < 0.5):
+                batch = self.progress.take(self.draw.randint(1, 4))
+                self.batches.append(batch)
+                taken += batch
+                continue
+            assert taken, "nothing is ready and nothing under way, yet not all is finished"
+            self.end(taken.pop(self.draw.randrange(len(taken))))
+            self.counts_add_up(taken)
+
+    def end(self, ref: Ref) -> None:
+        what = self.draw.choice(["done", "done", "failed", "again"])
+        if what == "again":
+            self.progress.put_back(ref)
+            return
+        status = TaskStatus(what)
+        newly = self.progress.end(ref, status)
+        self.ends.update([ref, *newly])
+        self.order.append(ref)
+        if status is TaskStatus.FAILED:
+            self.failed.add(ref)
+            assert set(newly.values()) <= {ref}
+        else:
+            assert newly == {}
+        self.blocked |= newly
+
+    def counts_add_up(self, taken: Sequence[Ref]) -> None:
+        pending = sum(s is TaskStatus.PENDING for s in self.progress.status.values())
+        assert self.progress.unfinished == pending
+        assert self.progress.ready_count <= pending - len(taken)
+
+
+@given(plans(), st.integers())
+def test_every_task_ends_exactly_once_in_an_order_that_respects_what_it_needs(
+    tasks: list[PlannedTask], seed: int
+) -> None:
+    walk = Walk(tasks, seed)
+
+    open_tasks = [t for t in tasks if t.is_work and t.status is TaskStatus.PENDING]
+    assert walk.ends == Counter(t.ref for t in open_tasks)
+    assert walk.progress.ready_count == 0
+    assert walk.progress.take(9) == []
+
+    work = {t.ref for t in tasks if t.is_work}
+    place = {ref: number for number, ref in enumerate(walk.order)}
+    for waiting in open_tasks:
+        if waiting.ref in place:
+            for need in set(waiting.needs) & work:
+                assert walk.progress.status[need] is TaskStatus.DONE
+                assert place.get(need, -1) < place[waiting.ref]
+
+
+@given(plans(), st.integers())
+def test_a_failure_blocks_exactly_what_needs_it_and_is_named_as_the_cause(
+    tasks: list[PlannedTask], seed: int
+) -> None:
+    walk = Walk(tasks, seed)
+
+    graph = nx.DiGraph()
+    open_refs = {t.ref for t in tasks if t.is_work and t.status is TaskStatus.PENDING}
+    graph.add_nodes_from(open_refs)
+    graph.add_edges_from(
+        (need, t.ref) for t in tasks for need in t.needs if {need, t.ref} <= open_refs
+    )
+    below = {ref: nx.descendants(graph, ref) for ref in walk.failed}
+    assert set(walk.blocked) == set().union(*below.values())
+    for ref, cause in walk.blocked.items():
+        assert ref in below[cause]
+        assert walk.progress.status[ref] is TaskStatus.BLOCKED
+
+
+@given(plans(), st.integers())
+def test_a_batch_is_of_one_kind_and_container(tasks: list[PlannedTask], seed: int) -> None:
+    walk = Walk(tasks, seed)
+    for batch in walk.batches:
+        among = walk.progress.among(batch)
+        assert len({(t.ref.kind, t.container) for t in among}) == 1
+        assert len({t.ref for t in among}) == len(batch)
+
+
+def test_experiments_take_turns() -> None:
+    tasks = [task(number, container=container) for number, container in enumerate("aaabbb")]
+    progress = Progress(tasks)
+    containers = [progress.among(progress.take(1))[0].container for _ in tasks]
+    assert containers == ["a", "b", "a", "b", "a", "b"]
+
+
+def test_a_task_put_back_is_taken_again_and_can_still_fail() -> None:
+    progress = Progress([task(1), task(2, needs=[1])])
+    (first,) = progress.take(5)
+    progress.put_back(first)
+    assert progress.take(5) == [first]
+    assert progress.end(first, TaskStatus.FAILED) == {Ref(Kind.RUN, "2"): first}
+    assert progress.unfinished == 0
+
+
+def test_what_is_done_before_the_start_holds_nothing_up() -> None:
+    tasks = [task(1, status=TaskStatus.DONE), task(2, needs=[1])]
+    assert Progress(tasks).take(5) == [Ref(Kind.RUN, "2")]
+
+
+@pytest.mark.parametrize(
+    "status", [TaskStatus.PENDING, TaskStatus.BLOCKED, TaskStatus.SKIPPED], ids=str
+)
+def test_only_done_and_failed_end_an_attempt(status: TaskStatus) -> None:
+    progress = Progress([task(1)])
+    (ref,) = progress.take(1)
+    with pytest.raises(ValueError, match="cannot become"):
+        progress.end(ref, status)
+
+
+def test_a_task_that_was_not_taken_cannot_end() -> None:
+    progress = Progress([task(1)])
+    with pytest.raises(ValueError, match="cannot become"):
+        progress.end(Ref(Kind.RUN, "1"), TaskStatus.DONE)

@@ -1,0 +1,192 @@
+"""Attempts and their outcomes: what one turn of the scheduler's loop writes."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from migrate.errors import StateError
+from migrate.objects import Ref
+from migrate.outcomes import Outcome, TaskStatus
+from state.store import StateStore
+from tests.state.samples import EXPERIMENT, done, failed, run_ref, small_plan
+
+
+def statuses(store: StateStore) -> dict[str, TaskStatus]:
+    plan = store.load_plan()
+    assert plan is not None
+    return {task.ref.id: task.status for task in plan.tasks}
+
+
+def target_ids(store: StateStore) -> dict[str, str]:
+    plan = store.load_plan()
+    assert plan is not None
+    return {task.ref.id: task.target_id for task in plan.tasks}
+
+
+def test_a_retryable_outcome_leaves_the_task_pending_with_its_target_id(store: StateStore) -> None:
+    store.save_plan(small_plan())
+    store.record("m1", [failed(run_ref("a"), retryable=True, target_id="half")], {})
+    assert statuses(store)["a"] is TaskStatus.PENDING
+    assert target_ids(store)["a"] == "half"
+    assert list(store.id_map()) == []
+
+
+def test_a_failure_without_target_id_and_mark_keeps_those_known(store: StateStore) -> None:
+    store.save_plan(small_plan())
+    store.record("m1", [failed(run_ref("a"), retryable=True, target_id="half", mark="f")], {})
+    store.record("m1", [failed(run_ref("a"))], {})
+    plan = store.load_plan()
+    assert plan is not None
+    assert (plan.tasks[1].target_id, plan.tasks[1].mark) == ("half", "f")
+
+
+def test_an_outcome_of_an_unplanned_task_writes_nothing(store: StateStore) -> None:
+    store.save_plan(small_plan())
+    with pytest.raises(StateError, match="run:gone is not in the plan"):
+        store.record("m1", [done(EXPERIMENT), done(run_ref("gone"))], {run_ref("a"): EXPERIMENT})
+    assert set(statuses(store).values()) == {TaskStatus.PENDING}
+    assert store.tries("m1") == {}
+
+
+def test_nothing_to_record_is_no_error(store: StateStore) -> None:
+    store.save_plan(small_plan())
+    store.mark_started("m1", [])
+    store.record("m1", [], {})
+    assert set(statuses(store).values()) == {TaskStatus.PENDING}
+
+
+def test_resume_reopens_what_failed_or_was_blocked(store: StateStore) -> None:
+    store.save_plan(small_plan())
+    store.record(
+        "m1",
+        [done(EXPERIMENT), failed(run_ref("a"), target_id="half")],
+        {run_ref("b"): run_ref("a")},
+    )
+    store.reset_for_resume("m1")
+    pending = TaskStatus.PENDING
+    assert statuses(store) == {"1": TaskStatus.DONE, "a": pending, "b": pending, "c": pending}
+    assert target_ids(store)["a"] == "half"
+    assert store.report("m1").failures == ()
+
+
+def test_resume_leaves_other_migrations_alone(store: StateStore) -> None:
+    store.save_plan(small_plan(migration_id="other", created=2_000))
+    store.save_plan(small_plan(created=1_000))
+    store.record("other", [failed(EXPERIMENT)], {})
+    store.reset_for_resume("m1")
+    assert statuses(store)["1"] is TaskStatus.FAILED
+
+
+def test_attempts_at_unfinished_tasks_are_counted(store: StateStore) -> None:
+    store.save_plan(small_plan())
+    for _ in range(3):
+        store.mark_started("m1", [EXPERIMENT, run_ref("a")])
+        store.record("m1", [failed(run_ref("a"), retryable=True), failed(EXPERIMENT)], {})
+    store.mark_started("m1", [EXPERIMENT, run_ref("b")])
+    store.record("m1", [done(EXPERIMENT)], {})
+    assert store.tries("m1") == {run_ref("a"): 3, run_ref("b"): 1}
+    assert store.begun("m1") == {run_ref("a"), run_ref("b")}
+
+
+def test_what_was_begun_is_known_to_the_next_process(location: str) -> None:
+    with StateStore.open(location) as store:
+        store.save_plan(small_plan())
+        store.mark_started("m1", [run_ref("a"), run_ref("b")])
+        store.record("m1", [done(run_ref("b"))], {})
+    with StateStore.open(location) as store:
+        assert store.begun("m1") == {run_ref("a")}
+        store.mark_started("m1", [run_ref("a")])
+        store.record("m1", [failed(run_ref("a"), retryable=True)], {})
+        assert store.tries("m1") == {run_ref("a"): 2}
+
+
+def test_each_try_is_one_row_with_its_times_and_error(tmp_path: Path) -> None:
+    before = int(time.time() * 1000)
+    with StateStore.open(tmp_path / "state.db") as store:
+        store.save_plan(small_plan())
+        store.mark_started("m1", [run_ref("a"), run_ref("b")])
+        store.record(
+            "m1", [failed(run_ref("a"), "503", hint="wait", retryable=True, seconds=9.0)], {}
+        )
+        store.record("m1", [failed(run_ref("c"), "410", seconds=2.0)], {})
+    connection = sqlite3.connect(tmp_path / "state.db")
+    rows = connection.execute(
+        "SELECT source_id, started, ended, status, error, hint, retryable FROM attempt ORDER BY id"
+    ).fetchall()
+    connection.close()
+    (a, a_start, a_end, *a_rest), (b, b_start, *b_rest), (c, c_start, c_end, *c_rest) = rows
+    assert (a, a_rest) == ("a", ["failed", "503", "wait", 1])
+    assert before <= a_start <= a_end <= int(time.time() * 1000)
+    assert (b, b_start, b_rest) == ("b", a_start, [None, None, "", "", 0])
+    assert (c, c_end - c_start, c_rest) == ("c", 2000, ["failed", "410", "", 0])
+
+
+def test_a_store_that_may_only_read_writes_nothing(location: str) -> None:
+    with StateStore.open(location) as store:
+        store.save_plan(small_plan())
+        with StateStore.open(location, read_only=True) as reader:
+            with pytest.raises(StateError, match="read only"):
+                reader.record("m1", [done(EXPERIMENT)], {})
+            store.record("m1", [done(EXPERIMENT)], {})
+            assert statuses(reader)["1"] is TaskStatus.DONE
+
+
+def test_what_begins_waits_for_the_disk_and_what_ended_does_not(tmp_path: Path) -> None:
+    """A power cut may take an outcome, but never the knowledge that an attempt began."""
+    normal, full = 1, 2
+    with StateStore.open(tmp_path / "state.db") as store:
+
+        def synchronous() -> int:
+            with store._transaction() as connection:
+                return int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+
+        store.save_plan(small_plan())
+        assert synchronous() == full
+        store.record("m1", [done(EXPERIMENT)], {})
+        assert synchronous() == normal
+        store.mark_started("m1", [run_ref("a")])
+        assert synchronous() == full
+
+
+_outcomes = st.builds(
+    Outcome,
+    ref=st.sampled_from([EXPERIMENT, run_ref("a"), run_ref("b")]),
+    status=st.sampled_from([TaskStatus.DONE, TaskStatus.FAILED]),
+    target_id=st.sampled_from(["", "x", "y"]),
+    mark=st.sampled_from(["", "1", "2"]),
+    wrote=st.booleans(),
+    bytes_sent=st.integers(0, 2**50),
+)
+
+
+@given(turns=st.lists(st.lists(_outcomes, unique_by=lambda outcome: outcome.ref), max_size=5))
+@settings(max_examples=25, deadline=None)
+def test_tasks_stand_where_their_outcomes_left_them(
+    tmp_path_factory: pytest.TempPathFactory, turns: list[list[Outcome]]
+) -> None:
+    with StateStore.open(tmp_path_factory.mktemp("state") / "state.db") as store:
+        store.save_plan(small_plan(["a", "b"]))
+        for turn in turns:
+            store.mark_started("m1", [outcome.ref for outcome in turn])
+            store.record("m1", turn, {})
+        plan = store.load_plan()
+        report = store.report("m1")
+        tries = store.tries("m1")
+    assert plan is not None
+    for task in plan.tasks:
+        of_task = [outcome for turn in turns for outcome in turn if outcome.ref == task.ref]
+        assert task.status is (of_task[-1].status if of_task else TaskStatus.PENDING)
+        assert task.target_id == ([o.target_id for o in of_task if o.target_id] or [""])[-1]
+        assert task.mark == ([o.mark for o in of_task if o.mark] or [""])[-1]
+        expected = 0 if task.status is TaskStatus.DONE else len(of_task)
+        assert tries.get(task.ref, 0) == expected
+    outcomes = [outcome for turn in turns for outcome in turn]
+    assert report.bytes_sent == sum(outcome.bytes_sent for outcome in outcomes)
+    wrote: set[Ref] = {outcome.ref for outcome in outcomes if outcome.wrote}
+    assert sum(totals.wrote for totals in report.totals.values()) == len(wrote)

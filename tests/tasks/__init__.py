@@ -1,0 +1,1 @@
+"""What the tasks rewrite, mark and compare, without servers."""

@@ -1,0 +1,134 @@
+"""The function that is sent to an executor: an outcome for every job, whatever happens."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from migrate import worker
+from migrate.endpoints.addresses import Address
+from migrate.errors import (
+    AnswerLost,
+    EndpointError,
+    MigrateError,
+    NotAuthenticated,
+    StorageFull,
+    Unavailable,
+)
+from migrate.executors import open_executor
+from migrate.objects import Action, Kind, Ref
+from migrate.outcomes import Outcome, TaskStatus
+from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.outcomes import failed
+from tests.graph.memory import MemoryServer
+
+SOURCE = Address(uri="http://ada:s3cret@source", side="source")
+TARGET = Address(uri="http://target", side="target")
+
+
+@pytest.fixture
+def copier(monkeypatch: pytest.MonkeyPatch) -> dict[Kind, Any]:
+    """Endpoints in memory, and copiers to replace."""
+    for address in (SOURCE, TARGET):
+        monkeypatch.setitem(worker._open, address, MemoryServer())
+    copiers: dict[Kind, Any] = dict(worker.COPIERS)
+    monkeypatch.setattr(worker, "COPIERS", copiers)
+    return copiers
+
+
+def job(ident: str, **changes: Any) -> Job:
+    return Job(ref=Ref(Kind.RUN, ident), name="", action=Action.CREATE, **changes)
+
+
+def batch(*idents: str) -> Batch:
+    return Batch(
+        kind=Kind.RUN,
+        jobs=tuple(map(job, idents)),
+        source=SOURCE,
+        target=TARGET,
+        policy=Policy(migration_id="m1"),
+        container="1",
+        target_container="2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "error", "retryable"),
+    [
+        (Unavailable("no answer"), "no answer", True),
+        (EndpointError("broken"), "broken", False),
+        (ZeroDivisionError("oops"), "unexpected ZeroDivisionError: oops", False),
+        (None, "the batch ended without a word on this task", False),
+    ],
+    ids=["unavailable", "error", "defect", "silence"],
+)
+def test_what_a_batch_ends_with_is_the_outcome_of_all_jobs_that_are_left(
+    copier: dict[Kind, Any], problem: Exception | None, error: str, retryable: bool
+) -> None:
+    def one_and_then(*_: object) -> Iterator[Outcome]:
+        yield Outcome(ref=Ref(Kind.RUN, "a"), status=TaskStatus.DONE)
+        if problem is not None:
+            raise problem
+
+    copier[Kind.RUN] = one_and_then
+    outcomes = worker.execute(batch("a", "b", "c"))
+    assert [(out.ref.id, str(out.status)) for out in outcomes] == [
+        ("a", "done"),
+        ("b", "failed"),
+        ("c", "failed"),
+    ]
+    assert {(out.error, out.retryable) for out in outcomes[1:]} == {(error, retryable)}
+
+
+def test_an_endpoint_that_cannot_be_opened_fails_the_batch() -> None:
+    bad = Batch(
+        kind=Kind.RUN,
+        jobs=(job("a"),),
+        source=Address(uri="http://host:port", side="source"),
+        target=TARGET,
+        policy=Policy(migration_id="m1"),
+    )
+    (outcome,) = worker.execute(bad)
+    assert (outcome.status, outcome.retryable) == ("failed", False)
+    assert "not a usable tracking URI" in outcome.error
+
+
+@pytest.mark.parametrize("engine", ["serial", "threads"])
+def test_every_executor_gives_a_future(copier: dict[Kind, Any], engine: str) -> None:
+    copier[Kind.RUN] = lambda *_: iter(())
+    with open_executor(engine, 2) as executor:
+        (outcome,) = executor.submit(worker.execute, batch("a")).result(timeout=10)
+        assert outcome.status == "failed"
+        broken = executor.submit(lambda: 1 / 0)
+        assert isinstance(broken.exception(timeout=10), ZeroDivisionError)
+
+
+def test_batches_and_outcomes_travel_to_other_processes_and_show_no_password() -> None:
+    sent = batch("a", "b")
+    assert pickle.loads(pickle.dumps(sent)) == sent
+    assert "s3cret" not in repr(sent)
+    outcome = failed(job("a"), Unavailable("no answer", "wait", 2.5), "copy", 1.0)
+    assert pickle.loads(pickle.dumps(outcome)) == outcome
+
+
+@pytest.mark.parametrize(
+    ("problem", "retryable", "stops"),
+    [
+        (Unavailable("x"), True, False),
+        (AnswerLost("x"), True, False),
+        (EndpointError("x"), False, False),
+        (StorageFull("x"), False, True),
+        (NotAuthenticated("x"), False, True),
+        (MigrateError("x"), False, False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_which_errors_are_tried_again_and_which_stop_all(
+    problem: MigrateError, retryable: bool, stops: bool
+) -> None:
+    outcome = failed(job("a", target_id="known"), problem)
+    assert (outcome.retryable, outcome.stops, outcome.target_id) == (retryable, stops, "known")
+    assert pickle.loads(pickle.dumps(problem)).message == problem.message

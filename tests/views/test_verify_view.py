@@ -1,0 +1,77 @@
+"""A comparison lists every difference, and keeps known losses apart from them."""
+
+from __future__ import annotations
+
+import json
+
+from migrate.objects import Kind, Ref
+from migrate.outcomes import Loss
+from migrate.views.verify import differences_as_json, print_differences, verdict
+
+from .samples import HOSTILE, assert_harmless, text_console, written
+
+COMPARED = {Kind.RUN: 100, Kind.EXPERIMENT: 4}
+RUN = Ref(Kind.RUN, "abc")
+
+
+def test_no_difference() -> None:
+    console = text_console()
+    print_differences(compared=COMPARED, files=300, differences=[], declared=[], console=console)
+    assert written(console) == "Verified: 4 experiments, 100 runs, 300 files: no difference.\n"
+
+
+def test_differences_and_known_losses_are_listed() -> None:
+    console = text_console()
+    print_differences(
+        compared=COMPARED,
+        files=0,
+        differences=[(RUN, "param lr", "0.1 is 0.2"), (RUN, "missing", "")],
+        declared=[(RUN, Loss("user", "not kept"))],
+        console=console,
+    )
+    assert written(console).strip() == "\n".join(
+        [
+            "Different (2):",
+            "  run abc: param lr - 0.1 is 0.2",
+            "  run abc: missing",
+            "",
+            "Known losses, as the report says (1):",
+            "  run abc: user - not kept",
+            "",
+            "Verified: 4 experiments, 100 runs: 2 differences beyond 1 known loss.",
+        ]
+    )
+
+
+def test_one_difference_and_nothing_compared() -> None:
+    assert verdict({Kind.RUN: 1}, 1, 1, 0) == "Verified: 1 run, 1 file: 1 difference."
+    assert verdict({}, 0, 0, 0) == "Verified: no objects: no difference."
+
+
+def test_hostile_text_cannot_steer_the_terminal() -> None:
+    console = text_console()
+    ref = Ref(Kind.RUN, HOSTILE)
+    print_differences(
+        compared={},
+        files=0,
+        differences=[(ref, HOSTILE, HOSTILE)],
+        declared=[(ref, Loss(HOSTILE, HOSTILE))],
+        console=console,
+    )
+    assert_harmless(written(console))
+
+
+def test_json() -> None:
+    value = differences_as_json(
+        compared=COMPARED,
+        files=3,
+        differences=[(RUN, "missing", "gone")],
+        declared=[(RUN, Loss("user", "not kept"))],
+    )
+    assert json.loads(json.dumps(value)) == {
+        "compared": {"run": 100, "experiment": 4},
+        "files": 3,
+        "equal": False,
+        "differences": [{"kind": "run", "id": "abc", "what": "missing", "detail": "gone"}],
+        "declared": [{"kind": "run", "id": "abc", "what": "user", "reason": "not kept"}],
+    }
