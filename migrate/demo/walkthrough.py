@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 
 from rich.console import Console
 
@@ -45,11 +47,12 @@ def play(directory: Path | None) -> int:
 
     Returns 0, and only when the comparison at the end found no difference. Raises ``UsageError``
     for a directory with something in it, ``ServerDidNotStart``, and an error with the exit code
-    of the first command that did not end as it should have. No server outlives the call.
+    of the first command that did not end as it should have; Ctrl-C ends it with a
+    KeyboardInterrupt. No server outlives the call.
     """
     began = time.monotonic()
     story = _Story(result_console())
-    with ExitStack() as opened:
+    with _unwound_by_interrupt(), ExitStack() as opened:
         if directory is None:
             folder = TemporaryDirectory(prefix="mlflow-migrate-demo-", ignore_cleanup_errors=True)
             directory = Path(opened.enter_context(folder))
@@ -91,6 +94,21 @@ class _Story:
         say(self._console, text, style)
         # The commands write to the same place, past this console.
         self._console.file.flush()
+
+
+@contextmanager
+def _unwound_by_interrupt() -> Iterator[None]:
+    """Let Ctrl-C stop the servers before this process ends, not some moments after it."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        sys.stderr.write("Interrupted: stopping the servers.\n")
+        signal.default_int_handler(number, frame)
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 @contextmanager
