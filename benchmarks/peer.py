@@ -54,8 +54,10 @@ def build() -> None:
 
 
 def _python() -> str:
-    if found := shutil.which("python3.12"):
-        return found
-    for python in sorted(Path.home().glob(".pyenv/versions/3.12.*/bin/python")):
-        return str(python)
+    # A shim of pyenv is found on the path also where its version is not chosen, and then fails.
+    candidates = [shutil.which("python3.12")]
+    candidates += map(str, sorted(Path.home().glob(".pyenv/versions/3.12.*/bin/python")))
+    for python in filter(None, candidates):
+        if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return python
     raise PeerUnavailable("there is no Python 3.12, which mlflow-migration needs")
