@@ -19,9 +19,11 @@ class Kind(StrEnum):
     RUN = "run"
     DELETION = "deletion"
     LOGGED_MODEL = "logged model"
-    TRACE = "trace"
     REGISTERED_MODEL = "registered model"
+    MODEL_VERSION = "model version"
     PROMPT = "prompt"
+    PROMPT_VERSION = "prompt version"
+    TRACE = "trace"
 
     @property
     def plural(self) -> str:
@@ -37,6 +39,14 @@ class Ref(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.id}"
+
+
+#: The kinds of a model registry, and the kind of the versions of each.
+VERSION_OF = {
+    Kind.REGISTERED_MODEL: Kind.MODEL_VERSION,
+    Kind.PROMPT: Kind.PROMPT_VERSION,
+}
+REGISTRY_KINDS = frozenset({*VERSION_OF, *VERSION_OF.values()})
 
 
 def parse_ref(text: str) -> Ref:
@@ -59,11 +69,17 @@ ACTIVE = "active"
 DELETED = "deleted"
 FINAL_RUN_STATUSES = frozenset({"FINISHED", "FAILED", "KILLED"})
 
+NO_STAGE = "None"
+STAGES = ("Staging", "Production", "Archived", NO_STAGE)
+
 NOTE_TAG = "mlflow.note.content"
 PARENT_RUN_TAG = "mlflow.parentRunId"
 ROOT_RUN_TAG = "mlflow.rootRunId"
 RUN_NAME_TAG = "mlflow.runName"
 MODEL_HISTORY_TAG = "mlflow.log-model.history"
+#: Written on logged models by the server, whenever a version is made of one.
+MODEL_VERSIONS_TAG = "mlflow.modelVersions"
+IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +104,32 @@ class Metric(NamedTuple):
     step: int
 
 
+class ModelOutput(NamedTuple):
+    """A logged model that a run made, and the step at which it did."""
+
+    model_id: str
+    step: int = 0
+
+
+class ModelLinks(NamedTuple):
+    """The logged models that a run names as its inputs and its outputs, each once."""
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[ModelOutput, ...] = ()
+
+    @property
+    def model_ids(self) -> frozenset[str]:
+        """Ids of all of them."""
+        return frozenset((*self.inputs, *(output.model_id for output in self.outputs)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run without its metric histories: ``latest_metrics`` holds one point per metric key.
 
     ``inputs`` are MLflow's dataset inputs as JSON: ``{"dataset": {...}, "tags": [{key, value}]}``.
-    ``model_ids`` are the logged models that its inputs and outputs name, where the server tells.
+    ``links`` are the logged models that it names: a search shows outputs only, ``model_links``
+    of an endpoint all of them.
     """
 
     run_id: str
@@ -109,7 +145,96 @@ class Run:
     tags: Mapping[str, str] = field(default_factory=dict)
     latest_metrics: tuple[Metric, ...] = ()
     inputs: tuple[Mapping[str, Any], ...] = ()
-    model_ids: tuple[str, ...] = ()
+    links: ModelLinks = ModelLinks()
+
+
+class ModelMetric(NamedTuple):
+    """One point of a logged model's metrics; the run it was logged in, and on which dataset."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+    run_id: str
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedModel:
+    """A logged model (MLflow 3) with the whole history of its metrics.
+
+    ``status`` is MLflow's word without its prefix: PENDING, READY or UPLOAD_FAILED. A deleted one
+    is found by its id only.
+    """
+
+    model_id: str
+    experiment_id: str
+    name: str
+    model_type: str = ""
+    status: str = "READY"
+    status_message: str = ""
+    source_run_id: str = ""
+    lifecycle_stage: str = ACTIVE
+    artifact_uri: str = ""
+    creation_time: int | None = None
+    last_update_time: int | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: tuple[ModelMetric, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredModel:
+    """A registered model or, with ``kind`` PROMPT, a prompt; ``aliases`` name version numbers."""
+
+    name: str
+    kind: Kind = Kind.REGISTERED_MODEL
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    creation_time: int | None = None
+    last_update_time: int | None = None
+
+    @property
+    def ref(self) -> Ref:
+        """What names it."""
+        return Ref(self.kind, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion:
+    """A version of a registered model or a prompt.
+
+    ``model_id`` is the logged model it was made of, where the server says so or its ``source``
+    does; ``stage`` is "None" where there is none; ``aliases`` are those that point here.
+    """
+
+    name: str
+    version: int
+    kind: Kind = Kind.MODEL_VERSION
+    source: str = ""
+    run_id: str = ""
+    run_link: str = ""
+    model_id: str = ""
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    stage: str = NO_STAGE
+    status: str = "READY"
+    user_id: str = ""
+    creation_time: int | None = None
+    last_update_time: int | None = None
+
+    @property
+    def ref(self) -> Ref:
+        """What names it: a registered model's name holds no slash."""
+        return version_ref(self.kind, self.name, self.version)
+
+
+def version_ref(kind: Kind, name: str, version: int) -> Ref:
+    """Return the ref of a version of a registered model or prompt."""
+    return Ref(kind, f"{name}/{version}")
 
 
 class Artifact(NamedTuple):
@@ -120,7 +245,10 @@ class Artifact(NamedTuple):
 
 
 class ArtifactRoot(NamedTuple):
-    """Where one object's files live: the object (its ref at that endpoint) and MLflow's URI."""
+    """Where one object's files live: the object (its ref at that endpoint) and MLflow's URI.
+
+    The object is a run or a logged model.
+    """
 
     owner: Ref
     uri: str

@@ -11,7 +11,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
-from migrate.objects import Artifact, ArtifactRoot, Experiment, Kind, Metric, Ref, Run
+from migrate.objects import (
+    Artifact,
+    ArtifactRoot,
+    Experiment,
+    Kind,
+    LoggedModel,
+    Metric,
+    ModelLinks,
+    ModelMetric,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+    Run,
+)
 from migrate.outcomes import Loss
 
 
@@ -37,6 +50,7 @@ class Capabilities:
     experiment_tag_length: int | None = None
     metric_key_length: int | None = None
     colon_in_keys: bool = True
+    aliases: bool = True
     notes: tuple[str, ...] = ()
 
 
@@ -92,10 +106,6 @@ class ReadsExperiments(Protocol):
         """Count what lives in these experiments and is not copied (-1: there, not counted)."""
         ...
 
-    def unsupported_registry(self) -> Mapping[Kind, int]:
-        """Count registered models and prompts, which are not copied."""
-        ...
-
 
 class ReadsRuns(Protocol):
     """Reads runs and their metric histories."""
@@ -125,8 +135,49 @@ class ReadsRuns(Protocol):
         ...
 
 
+class ReadsLoggedModels(Protocol):
+    """Reads logged models, and which of them runs name. Without such a kind: finds none."""
+
+    def logged_models(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
+        """Yield the logged models of these experiments, those not deleted, with all metrics."""
+        ...
+
+    def read_logged_models(self, model_ids: Sequence[str]) -> list[LoggedModel]:
+        """Return these, deleted ones too where the endpoint still shows them."""
+        ...
+
+    def model_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
+        """Return the logged models that these runs name; runs that are missing are left out."""
+        ...
+
+    def find_runs(self, run_ids: Sequence[str]) -> list[Run]:
+        """Return these runs, of whatever experiment; missing ones are left out."""
+        ...
+
+
+class ReadsRegistry(Protocol):
+    """Reads registered models, prompts, and the versions of both."""
+
+    def registered_models(
+        self, names: Sequence[str] | None = None
+    ) -> Iterator[RegisteredModel]:
+        """Yield all registered models and prompts, or those of these names, with their aliases.
+
+        A name that is not there is left out. What ``names`` costs does not grow with the others.
+        """
+        ...
+
+    def model_versions(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
+        """Yield the versions of these, each model's together and in order of number."""
+        ...
+
+
 class ReadsArtifacts(Protocol):
     """Lists and reads files."""
+
+    def artifact_root(self, owner: Ref) -> ArtifactRoot | None:
+        """Return where a run's or a logged model's files are; None when it is not there."""
+        ...
 
     def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
         """Return every file below ``root``, recursively."""
@@ -241,6 +292,78 @@ class WritesRuns(Protocol):
         ...
 
 
+class WritesLoggedModels(Protocol):
+    """Makes and fills logged models; every method but the create may be repeated."""
+
+    def create_logged_model(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
+        """Create one with name, type, source run, params and tags of ``model``; return the copy.
+
+        Sent once. Raises ``AnswerLost`` when it is not known whether it was created.
+        """
+        ...
+
+    def find_model_copies(
+        self, experiment_id: str, origins: Collection[str] | None = None
+    ) -> dict[str, list[Copy]]:
+        """Return the copies in an experiment by origin: all, or those of ``origins``.
+
+        Where an origin has several, the first is the one to adopt. Deleted ones are among them
+        as far as the endpoint shows them.
+        """
+        ...
+
+    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> None:
+        """Write metrics of a logged model; ``run_id`` and ``model_id`` are those of copies."""
+        ...
+
+    def link_model(self, run_id: str, links: ModelLinks) -> None:
+        """Make a run name these logged models, beside those it names already."""
+        ...
+
+    def open_run(self, run_id: str) -> AbstractContextManager[None]:
+        """Take a deleted run out of the trash for the length of a block."""
+        ...
+
+    def finish_logged_model(self, copy: LoggedModel, model: LoggedModel, mark: str) -> None:
+        """Complete a copy: tags and status as in ``model``, then the mark, last the deletion."""
+        ...
+
+
+class WritesRegistry(Protocol):
+    """Makes and changes registered models, prompts and their versions."""
+
+    def create_registered_model(self, model: RegisteredModel) -> None:
+        """Create one with name, description and tags.
+
+        Sent once. Raises ``AlreadyExists`` when the name is taken and ``AnswerLost``.
+        """
+        ...
+
+    def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
+        """Write the description and those tags of ``model`` in which ``copy`` differs."""
+        ...
+
+    def delete_registered_model(self, name: str) -> None:
+        """Delete it with all its versions; no error when it is gone."""
+        ...
+
+    def create_model_version(self, version: ModelVersion) -> int:
+        """Create one with source, run, description and tags; return the number it got.
+
+        A server gives the next free number, whatever ``version.version`` is. Sent once. Raises
+        ``AnswerLost``, and ``Refused`` where the target's rules forbid this source.
+        """
+        ...
+
+    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
+        """Write description, stage and those tags and aliases in which ``copy`` differs."""
+        ...
+
+    def delete_model_version(self, version: ModelVersion) -> None:
+        """Delete one; no error when it is gone. A server never gives its number again."""
+        ...
+
+
 class WritesArtifacts(Protocol):
     """Writes files."""
 
@@ -265,11 +388,27 @@ class Endpoint(Protocol):
         ...
 
 
-class Source(Endpoint, ReadsExperiments, ReadsRuns, ReadsArtifacts, Protocol):
+class Source(
+    Endpoint,
+    ReadsExperiments,
+    ReadsRuns,
+    ReadsLoggedModels,
+    ReadsRegistry,
+    ReadsArtifacts,
+    Protocol,
+):
     """An endpoint that can be read in full. Not one of its methods writes."""
 
 
-class Target(Source, WritesExperiments, WritesRuns, WritesArtifacts, Protocol):
+class Target(
+    Source,
+    WritesExperiments,
+    WritesRuns,
+    WritesLoggedModels,
+    WritesRegistry,
+    WritesArtifacts,
+    Protocol,
+):
     """An endpoint that can be filled, and read back to adopt and to verify."""
 
     def publish(self) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from migrate.objects import ACTIVE, RUN_NAME_TAG, Experiment, Metric, Run
+from migrate.objects import ACTIVE, RUN_NAME_TAG, Experiment, Metric, ModelLinks, ModelOutput, Run
 
 LARGEST = 1.7976931348623157e308  #: what MLflow's SQL stores keep in place of infinity
 
@@ -47,10 +47,20 @@ def run_from(body: Mapping[str, Any]) -> Run:
             {"dataset": dict(item["dataset"]), "tags": list(item.get("tags", ()))}
             for item in body.get("inputs", {}).get("dataset_inputs", ())
         ),
-        model_ids=tuple(
-            model["model_id"]
-            for part in ("inputs", "outputs")
-            for model in body.get(part, {}).get(f"model_{part}", ())
+        links=links_from(body),
+    )
+
+
+def links_from(body: Mapping[str, Any]) -> ModelLinks:
+    """Read which logged models a run names; a search shows no inputs, servers before 3.6 none."""
+    inputs = body.get("inputs", {}).get("model_inputs", ())
+    outputs = body.get("outputs", {}).get("model_outputs", ())
+    return ModelLinks(
+        inputs=tuple(dict.fromkeys(item["model_id"] for item in inputs)),
+        outputs=tuple(
+            dict.fromkeys(
+                ModelOutput(item["model_id"], _integer(item.get("step")) or 0) for item in outputs
+            )
         ),
     )
 
