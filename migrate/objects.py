@@ -46,6 +46,14 @@ VERSION_OF = {
     Kind.REGISTERED_MODEL: Kind.MODEL_VERSION,
     Kind.PROMPT: Kind.PROMPT_VERSION,
 }
+#: What holds the objects of a kind: their container.
+CONTAINER_OF = {
+    Kind.RUN: Kind.EXPERIMENT,
+    Kind.DELETION: Kind.EXPERIMENT,
+    Kind.LOGGED_MODEL: Kind.EXPERIMENT,
+    Kind.MODEL_VERSION: Kind.REGISTERED_MODEL,
+    Kind.PROMPT_VERSION: Kind.PROMPT,
+}
 REGISTRY_KINDS = frozenset({*VERSION_OF, *VERSION_OF.values()})
 
 

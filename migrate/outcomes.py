@@ -34,7 +34,8 @@ class Outcome:
     ``mark`` is the fingerprint of what was copied. ``bytes_sent`` counts artifact bytes;
     ``wrote`` is False when the copy was complete already. ``error`` is empty on success;
     with ``retryable`` the scheduler tries again, no sooner than ``retry_after`` seconds; with
-    ``stops`` no other task can do better, so nothing new is begun.
+    ``stops`` no other task can do better, so nothing new is begun; with ``refused`` no other
+    attempt can, so what only waited for its turn goes on.
     """
 
     ref: Ref
@@ -50,5 +51,6 @@ class Outcome:
     hint: str = ""
     retryable: bool = False
     stops: bool = False
+    refused: bool = False
     retry_after: float | None = None
     seconds: float = 0.0

@@ -16,7 +16,9 @@ class PlannedTask:
 
     ``container`` is the source id of the experiment it lives in (empty for experiments);
     tasks of one kind and container go to a worker together. ``needs`` names what must be
-    done first. ``losses`` are those known before anything is copied.
+    done first, ``after`` what must have ended, done or refused for good. ``losses`` are those
+    known before anything is copied. ``because`` says why the object is in the plan. A version is
+    to get ``number`` on the target, where ``first_free`` is the first number not taken before it.
     """
 
     ref: Ref
@@ -27,6 +29,10 @@ class PlannedTask:
     target_id: str = ""
     mark: str = ""
     needs: tuple[Ref, ...] = ()
+    after: tuple[Ref, ...] = ()
+    because: tuple[str, ...] = ()
+    number: int = 0
+    first_free: int = 0
     losses: tuple[Loss, ...] = ()
     warnings: tuple[str, ...] = ()
     status: TaskStatus = TaskStatus.PENDING

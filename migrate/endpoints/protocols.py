@@ -50,7 +50,8 @@ class Capabilities:
     experiment_tag_length: int | None = None
     metric_key_length: int | None = None
     colon_in_keys: bool = True
-    aliases: bool = True
+    model_tag_length: int | None = None
+    stages: bool = True
     notes: tuple[str, ...] = ()
 
 
@@ -158,9 +159,7 @@ class ReadsLoggedModels(Protocol):
 class ReadsRegistry(Protocol):
     """Reads registered models, prompts, and the versions of both."""
 
-    def registered_models(
-        self, names: Sequence[str] | None = None
-    ) -> Iterator[RegisteredModel]:
+    def registered_models(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
         """Yield all registered models and prompts, or those of these names, with their aliases.
 
         A name that is not there is left out. What ``names`` costs does not grow with the others.
@@ -169,6 +168,10 @@ class ReadsRegistry(Protocol):
 
     def model_versions(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
         """Yield the versions of these, each model's together and in order of number."""
+        ...
+
+    def read_model_version(self, ref: Ref) -> ModelVersion | None:
+        """Return one version as it is now, with its aliases; None when it is not there."""
         ...
 
 

@@ -14,11 +14,16 @@ PATIENT_ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The user's choices that tasks follow. ``locations`` maps prefixes of artifact locations."""
+    """The user's choices that tasks follow. ``locations`` maps prefixes of artifact locations.
+
+    ``replaces`` is set where registered models that the target has already are made anew: it
+    tells those made by this plan from those there before.
+    """
 
     migration_id: str
     locations: tuple[tuple[str, str], ...] = ()
     if_trashed: str = "fail"
+    replaces: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +32,9 @@ class Job:
 
     ``target_id`` is the copy, once known, and ``mark`` its fingerprint when it is complete.
     ``attempt`` counts from 1; from the second on an unknown copy is looked for.
-    ``references`` maps source run ids to the ids of their copies.
+    ``references`` maps source run ids to the ids of their copies, ``copies`` whatever else the
+    object needs. A version is to get ``number`` on the target, where ``first_free`` is the first
+    number not taken before it.
     """
 
     ref: Ref
@@ -37,11 +44,15 @@ class Job:
     mark: str = ""
     attempt: int = 1
     references: Mapping[str, str] = field(default_factory=dict)
+    copies: Mapping[Ref, str] = field(default_factory=dict)
+    number: int = 0
+    first_free: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Tasks of one kind and container (source and target id of the experiment)."""
+    """Tasks of one kind and container: source and target id of the experiment, or the names of
+    the registered model, that holds them."""
 
     kind: Kind
     jobs: tuple[Job, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from migrate.endpoints.protocols import Source, Target
@@ -40,25 +41,32 @@ def copy_files(
     *,
     fresh: bool,
     attempt: int,
+    rewritten: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Sent:
     """Bring ``files`` to the target; those there with the same size are not sent again.
+
+    Those ``rewritten`` are sent as they are there, always.
 
     A file the source cannot deliver, or whose name the target refuses, is a loss by name.
     ``fresh`` says that the target holds none yet. Raises ``Unavailable`` when a copy has
     another size than its original, and whatever error stops the endpoint as a whole.
     """
     there = {} if fresh or not files else dict(target.artifacts(target_root))
-    todo = [file for file in files if there.get(file.path) != file.size]
+    todo = [file for file in files if there.get(file.path) != file.size or file.path in rewritten]
     if not todo:
         return Sent(0, 0, ())
 
     def copy(file: Artifact) -> Loss | None:
-        return _copy_file(source, source_root, file, target, target_root, attempt)
+        content = rewritten.get(file.path)
+        if content is None:
+            return _copy_file(source, source_root, file, target, target_root, attempt)
+        return _put(target, target_root, _as_sent(file, rewritten), io.BytesIO(content))
 
     futures = [_pool.submit(copy, file) for file in todo]
     losses = [future.result() for future in futures]
     lost = tuple(loss for loss in losses if loss is not None)
-    sent = [file for file, loss in zip(todo, losses, strict=True) if loss is None]
+    arrived = [file for file, loss in zip(todo, losses, strict=True) if loss is None]
+    sent = [_as_sent(file, rewritten) for file in arrived]
     _check_sizes(sent, dict(target.artifacts(target_root)) if sent else {})
     return Sent(len(sent), sum(file.size for file in sent), lost)
 
@@ -102,11 +110,7 @@ def _copy_file(
         try:
             with source.open_artifact(source_root, file) as stream:
                 opened = True
-                try:
-                    target.put_artifact(target_root, file, _repeatable(stream, file))
-                except Refused as problem:
-                    return Loss(f"artifact {file.path}", f"refused by the target: {problem}")
-                return None
+                return _put(target, target_root, file, _repeatable(stream, file))
         except (NotAuthenticated, StorageFull):
             raise
         except Unavailable as problem:
@@ -120,6 +124,20 @@ def _copy_file(
                 raise
             return Loss(f"artifact {file.path}", f"{NOT_DELIVERED}: {problem}")
     raise AssertionError("the last try returns or raises")
+
+
+def _put(target: Target, root: ArtifactRoot, file: Artifact, stream: BinaryIO) -> Loss | None:
+    """Write one file; return the loss when the target does not take its name."""
+    try:
+        target.put_artifact(root, file, stream)
+    except Refused as problem:
+        return Loss(f"artifact {file.path}", f"refused by the target: {problem}")
+    return None
+
+
+def _as_sent(file: Artifact, rewritten: Mapping[str, bytes]) -> Artifact:
+    content = rewritten.get(file.path)
+    return file if content is None else Artifact(file.path, len(content))
 
 
 def _repeatable(stream: BinaryIO, file: Artifact) -> BinaryIO:

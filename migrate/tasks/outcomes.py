@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from migrate.errors import MigrateError, NotAuthenticated, StorageFull, Unavailable
+from migrate.errors import (
+    MigrateError,
+    NotAuthenticated,
+    NotFound,
+    Refused,
+    StorageFull,
+    Unavailable,
+)
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Job
 
@@ -16,6 +23,7 @@ def failed(job: Job, problem: MigrateError, target_id: str = "", seconds: float 
         error=problem.message,
         hint=problem.hint,
         retryable=isinstance(problem, Unavailable),
+        refused=isinstance(problem, Refused | NotFound),
         stops=isinstance(problem, StorageFull | NotAuthenticated),
         retry_after=getattr(problem, "retry_after", None),
         seconds=seconds,

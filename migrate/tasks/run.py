@@ -14,6 +14,7 @@ from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import Fingerprint
+from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.outcomes import failed
 from migrate.tasks.references import Wanted, keep_points, wanted_copy, with_own_id
 
@@ -128,6 +129,7 @@ class _Attempt:
         self._target = target
         self._root = ArtifactRoot(Ref(Kind.RUN, run.run_id), run.artifact_uri)
         self._unlisted: tuple[Loss, ...] = ()
+        self._warnings: tuple[str, ...] = ()
         self.target_id = job.target_id
 
     def copy(self, existing: _Existing | None, history: Histories) -> Outcome:
@@ -161,7 +163,7 @@ class _Attempt:
             bytes_sent=sent.bytes,
             files_sent=sent.files,
             losses=wanted.losses + sent.losses,
-            warnings=wanted.warnings,
+            warnings=wanted.warnings + self._warnings,
             seconds=time.monotonic() - started,
         )
 
@@ -213,6 +215,7 @@ class _Attempt:
         writer = self._open(copy, wanted)
         try:
             self.target_id = writer.run_id
+            models = self._model_files(files, writer.root)
             if wanted.late_tags:
                 late = with_own_id(wanted.late_tags, self._run.run_id, writer.run_id)
                 writer.write_tags(late)
@@ -225,7 +228,9 @@ class _Attempt:
                 writer.root,
                 fresh=copy is None,
                 attempt=self._job.attempt,
+                rewritten=models.contents,
             )
+            self._warnings = models.warnings
             sent = sent._replace(losses=self._unlisted + sent.losses)
             if wanted.run.inputs:
                 writer.write_inputs(wanted.run.inputs)
@@ -242,6 +247,14 @@ class _Attempt:
             writer.abandon()
             raise
         return mark, sent
+
+    def _model_files(self, files: Sequence[Artifact], copy_root: ArtifactRoot) -> ModelFiles:
+        """Return the run's model files with the ids of its copy."""
+        if self._target.capabilities().keeps_ids:
+            return ModelFiles()
+        ids = {**self._job.references, self._run.run_id: copy_root.owner.id}
+        rewrites = Rewrites(ids=ids, roots=((self._root.uri, copy_root.uri),))
+        return read_model_files(self._source, self._root, files, rewrites)
 
     def _open(self, copy: Run | None, wanted: Wanted) -> RunWriter:
         if copy is None:

@@ -28,7 +28,7 @@ from urllib3.exceptions import HTTPError
 
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import EndpointError, MigrateError, NotFound, Refused, StorageFull, Unavailable
-from migrate.objects import Artifact, ArtifactRoot
+from migrate.objects import Artifact, ArtifactRoot, Kind
 
 log = logging.getLogger(__name__)
 
@@ -141,23 +141,33 @@ class ProxyStore:
 
 
 class ServerRoutes:
-    """Files of a run as the server itself lists and sends them, whatever its backend."""
+    """Files of a run or logged model as the server lists and sends them, whatever its backend."""
 
     def __init__(self, http: HttpSession, root: ArtifactRoot, side: str) -> None:
         self._http = http
-        self._run_id = root.owner.id
         self._side = side
+        ident = root.owner.id
+        if root.owner.kind is Kind.LOGGED_MODEL:
+            self._ids: dict[str, str] = {}
+            self._list = f"/api/2.0/mlflow/logged-models/{ident}/artifacts/directories"
+            self._folder_key = "artifact_directory_path"
+            self._get = f"/ajax-api/2.0/mlflow/logged-models/{ident}/artifacts/files"
+            self._file_key = "artifact_file_path"
+        else:
+            self._ids = {"run_id": ident, "run_uuid": ident}
+            self._list, self._folder_key = "/api/2.0/mlflow/artifacts/list", "path"
+            self._get, self._file_key = "/get-artifact", "path"
 
     def list_files(self) -> list[Artifact]:
         """See ``ArtifactStore.list_files``."""
 
         def list_folder(folder: str) -> Any:
-            params = {"run_id": self._run_id, "run_uuid": self._run_id}
+            params = dict(self._ids)
             if folder:
-                params["path"] = folder
+                params[self._folder_key] = folder
             files: list[Any] = []
             while True:
-                answer = self._http.get("/api/2.0/mlflow/artifacts/list", params)
+                answer = self._http.get(self._list, params)
                 files += answer.get("files", ())
                 token = answer.get("next_page_token")
                 if not token:
@@ -170,8 +180,8 @@ class ServerRoutes:
     def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
         """See ``ArtifactStore.open``."""
         refuse_changed_name(artifact.path, self._side)
-        params = {"run_id": self._run_id, "run_uuid": self._run_id, "path": artifact.path}
-        with self._http.stream("/get-artifact", params, tries=FILE_TRIES) as response:
+        params = {**self._ids, self._file_key: artifact.path}
+        with self._http.stream(self._get, params, tries=FILE_TRIES) as response:
             yield _body(response)
 
     def put(self, artifact: Artifact, stream: BinaryIO) -> None:

@@ -92,6 +92,30 @@ class HttpSession:
         data = json.dumps(body, allow_nan=False).encode()
         return self._json("POST", path, data=data, tries=tries if idempotent else 1)
 
+    def change(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+        """PATCH or DELETE with a JSON body, which may be repeated; return the JSON answer."""
+        return self._json(method, path, data=json.dumps(body).encode(), tries=TRIES)
+
+    def pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """POST a search and yield its pages; an empty page with a token is not the end."""
+        request = dict(body)
+        while True:
+            page = self.post(path, request, idempotent=True)
+            yield page
+            if not page.get("next_page_token"):
+                return
+            request["page_token"] = page["next_page_token"]
+
+    def get_pages(self, path: str, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """GET a search and yield its pages, likewise."""
+        request = dict(params)
+        while True:
+            page = self.get(path, request)
+            yield page
+            if not page.get("next_page_token"):
+                return
+            request["page_token"] = page["next_page_token"]
+
     def put(self, path: str, stream: BinaryIO, size: int) -> None:
         """PUT a file of ``size`` bytes; tried again where the stream can be rewound."""
         again = stream.seekable()

@@ -12,6 +12,8 @@ from migrate.endpoints.protocols import Capabilities, Copy, Histories, Unreadabl
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.histories import HistoryReader
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
+from migrate.endpoints.tracking.logged_models import LoggedModelCalls
+from migrate.endpoints.tracking.registry import RegistryCalls
 from migrate.endpoints.tracking.versions import capabilities_of, parse_version
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
 from migrate.endpoints.tracking.writer import ServerRunWriter
@@ -30,7 +32,9 @@ from migrate.objects import (
     ArtifactRoot,
     Experiment,
     Kind,
+    LoggedModel,
     Metric,
+    Ref,
     Run,
 )
 from migrate.origins import MARK, ORIGIN, losses_from_tags
@@ -42,7 +46,7 @@ IDS_PER_SEARCH = 100
 API = "/api/2.0/mlflow"
 
 
-class TrackingServer:
+class TrackingServer(LoggedModelCalls, RegistryCalls):
     """Source and target in one; safe for use by several threads.
 
     ``username`` is whom the server knows us as, for the check of what we may see;
@@ -149,58 +153,13 @@ class TrackingServer:
             "view_type": "ALL",
             "order_by": ["experiment_id ASC"],
         }
-        for page in self._pages(f"{API}/experiments/search", body):
+        for page in self._http.pages(f"{API}/experiments/search", body):
             for item in page.get("experiments", ()):
                 yield experiment_from(item)
 
     def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
-        counts: dict[Kind, int] = {}
-        models = self._count_logged_models(experiment_ids)
-        if models:
-            counts[Kind.LOGGED_MODEL] = models
-        if self._has_traces(experiment_ids):
-            counts[Kind.TRACE] = -1
-        return counts
-
-    def unsupported_registry(self) -> Mapping[Kind, int]:
-        """See ``ReadsExperiments.unsupported_registry``."""
-        counts = {}
-        prompts = "tags.`mlflow.prompt.is_prompt` = 'true'"
-        for kind, condition in ((Kind.REGISTERED_MODEL, None), (Kind.PROMPT, prompts)):
-            count = self._count_registered(condition)
-            if count:
-                counts[kind] = count
-        return counts
-
-    def _count_registered(self, condition: str | None) -> int:
-        params: dict[str, Any] = {"max_results": 200}
-        if condition:
-            params["filter"] = condition
-        count = 0
-        while True:
-            try:
-                page = self._http.get(f"{API}/registered-models/search", params)
-            except NotPermitted:
-                return -1
-            except EndpointError:
-                return 0
-            count += len(page.get("registered_models", ()))
-            if not page.get("next_page_token"):
-                return count
-            params["page_token"] = page["next_page_token"]
-
-    def _count_logged_models(self, experiment_ids: Sequence[str]) -> int:
-        count = 0
-        for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
-            chunk = list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
-            body = {"experiment_ids": chunk, "max_results": RUNS_PER_PAGE}
-            try:
-                for page in self._pages(f"{API}/logged-models/search", body):
-                    count += len(page.get("models", ()))
-            except NotFound:
-                return 0
-        return count
+        return {Kind.TRACE: -1} if self._has_traces(experiment_ids) else {}
 
     def _has_traces(self, experiment_ids: Sequence[str]) -> bool:
         for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
@@ -228,17 +187,6 @@ class TrackingServer:
         except NotFound:  # before 2.14
             return {}
 
-    def _pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """Yield the pages of a search; an empty page with a token is not the end."""
-        request = dict(body)
-        while True:
-            page = self._http.post(path, request, idempotent=True)
-            yield page
-            token = page.get("next_page_token")
-            if not token:
-                return
-            request["page_token"] = token
-
     # -- ReadsRuns --------------------------------------------------------------------------
 
     def runs(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
@@ -256,12 +204,7 @@ class TrackingServer:
         # The filter on run ids came with 2.3.
         if parse_version(self.capabilities().version) < (2, 3):
             return [run for run in map(self._read_run, run_ids) if run is not None]
-        found: list[Run] = []
-        for start in range(0, len(run_ids), IDS_PER_SEARCH):
-            ids = ",".join(f"'{run_id}'" for run_id in run_ids[start : start + IDS_PER_SEARCH])
-            condition = f"attributes.run_id IN ({ids})"
-            found.extend(self._search_runs([experiment_id], filter=condition))
-        return found
+        return self._runs_among([experiment_id], run_ids)
 
     def _read_run(self, run_id: str) -> Run | None:
         try:
@@ -276,7 +219,7 @@ class TrackingServer:
             "max_results": RUNS_PER_PAGE,
             **options,
         }
-        for page in self._pages(f"{API}/runs/search", body):
+        for page in self._http.pages(f"{API}/runs/search", body):
             for item in page.get("runs", ()):
                 yield run_from(item)
 
@@ -295,7 +238,33 @@ class TrackingServer:
             self._histories = HistoryReader(self._http, bulk_runs)
         return self._histories
 
+    def find_runs(self, run_ids: Sequence[str]) -> list[Run]:
+        """See ``ReadsLoggedModels.find_runs``."""
+        if not run_ids:
+            return []
+        if len(run_ids) == 1 or parse_version(self.capabilities().version) < (2, 3):
+            return [run for run in map(self._read_run, run_ids) if run is not None]
+        ids = [experiment.experiment_id for experiment in self.experiments()]
+        return self._runs_among(ids, run_ids)
+
+    def _runs_among(self, experiment_ids: list[str], run_ids: Sequence[str]) -> list[Run]:
+        found: list[Run] = []
+        for start in range(0, len(run_ids), IDS_PER_SEARCH):
+            ids = ",".join(f"'{run_id}'" for run_id in run_ids[start : start + IDS_PER_SEARCH])
+            condition = f"attributes.run_id IN ({ids})"
+            found.extend(self._search_runs(experiment_ids, filter=condition))
+        return found
+
     # -- artifacts --------------------------------------------------------------------------
+
+    def artifact_root(self, owner: Ref) -> ArtifactRoot | None:
+        """See ``ReadsArtifacts.artifact_root``."""
+        found: Run | LoggedModel | None
+        if owner.kind is Kind.RUN:
+            found = self._read_run(owner.id)
+        else:
+            found = next(iter(self.read_logged_models([owner.id])), None)
+        return None if found is None else ArtifactRoot(owner, found.artifact_uri)
 
     def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
         """See ``ReadsArtifacts.artifacts``."""

@@ -13,7 +13,20 @@ from migrate.objects import Kind
 
 Version = tuple[int, int]
 
-READABLE = frozenset({Kind.EXPERIMENT, Kind.RUN, Kind.DELETION})
+ALWAYS = frozenset(
+    {
+        Kind.EXPERIMENT,
+        Kind.RUN,
+        Kind.DELETION,
+        Kind.REGISTERED_MODEL,
+        Kind.MODEL_VERSION,
+    }
+)
+#: Kinds that came later, and with which version.
+SINCE: tuple[tuple[Version, frozenset[Kind]], ...] = (
+    ((2, 21), frozenset({Kind.PROMPT, Kind.PROMPT_VERSION})),
+    ((3, 0), frozenset({Kind.LOGGED_MODEL})),
+)
 
 
 def parse_version(text: str) -> Version:
@@ -27,13 +40,14 @@ def capabilities_of(
 ) -> Capabilities:
     """Return what a server of this version can do. ``version_text`` is empty when unknown."""
     version = parse_version(version_text)
+    readable = ALWAYS.union(*(kinds for since, kinds in SINCE if version >= since))
     # Creating runs by name and searching them by run id came with 2.0 and 2.3.
-    writable = READABLE if version >= (2, 3) else frozenset()
+    writable = readable if version >= (2, 3) else frozenset()
     return Capabilities(
         description=description,
         version=version_text or "1.x",
         identity=identity,
-        readable=READABLE,
+        readable=readable,
         writable=writable,
         dataset_inputs=version >= (2, 4),
         param_length=6000 if version >= (2, 9) else 500,
@@ -41,5 +55,6 @@ def capabilities_of(
         experiment_tag_length=20000 if version >= (3, 17) else 5000,
         metric_key_length=250,
         colon_in_keys=version >= (2, 22),
+        model_tag_length=100_000 if version >= (3, 1) else 5000,
         notes=notes,
     )

@@ -19,8 +19,8 @@ def experiment_from(body: Mapping[str, Any]) -> Experiment:
         tags=tags_from(body.get("tags", ())),
         lifecycle_stage=body.get("lifecycle_stage", ACTIVE),
         artifact_location=body.get("artifact_location", ""),
-        creation_time=_integer(body.get("creation_time")),
-        last_update_time=_integer(body.get("last_update_time")),
+        creation_time=integer(body.get("creation_time")),
+        last_update_time=integer(body.get("last_update_time")),
     )
 
 
@@ -36,8 +36,8 @@ def run_from(body: Mapping[str, Any]) -> Run:
         name=info.get("run_name") or tags.get(RUN_NAME_TAG, ""),
         user_id=info.get("user_id", ""),
         status=info.get("status", "RUNNING"),
-        start_time=_integer(info.get("start_time")) or 0,
-        end_time=_integer(info.get("end_time")),
+        start_time=integer(info.get("start_time")) or 0,
+        end_time=integer(info.get("end_time")),
         lifecycle_stage=info.get("lifecycle_stage", ACTIVE),
         artifact_uri=info.get("artifact_uri", ""),
         params={param["key"]: param.get("value", "") for param in data.get("params", ())},
@@ -59,7 +59,7 @@ def links_from(body: Mapping[str, Any]) -> ModelLinks:
         inputs=tuple(dict.fromkeys(item["model_id"] for item in inputs)),
         outputs=tuple(
             dict.fromkeys(
-                ModelOutput(item["model_id"], _integer(item.get("step")) or 0) for item in outputs
+                ModelOutput(item["model_id"], integer(item.get("step")) or 0) for item in outputs
             )
         ),
     )
@@ -97,5 +97,6 @@ def tags_to(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in tags.items()]
 
 
-def _integer(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
+    """Read a 64-bit integer, which JSON may carry as text."""
     return None if value is None else int(value)

@@ -1,0 +1,254 @@
+"""The calls of a tracking server that read and write logged models (MLflow 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from migrate.endpoints.protocols import Capabilities, Copy
+from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.models_wire import (
+    in_batches,
+    logged_model_from,
+    model_metric_to,
+    status_to,
+)
+from migrate.endpoints.tracking.wire import links_from, tags_to
+from migrate.errors import EndpointError, NotFound, Refused
+from migrate.objects import (
+    ACTIVE,
+    DELETED,
+    MODEL_VERSIONS_TAG,
+    Kind,
+    LoggedModel,
+    ModelLinks,
+    ModelMetric,
+)
+from migrate.origins import MARK, ORIGIN, losses_from_tags
+
+API = "/api/2.0/mlflow"
+MODELS = f"{API}/logged-models"
+MODELS_PER_PAGE = 100
+EXPERIMENTS_PER_SEARCH = 100
+POINTS_PER_BATCH = 1000
+#: GraphQL of MLflow answers up to ten root fields of a request.
+RUNS_PER_QUERY = 10
+
+
+class LoggedModelCalls:
+    """The part of a tracking server that knows logged models."""
+
+    _http: HttpSession
+    _graphql = True
+    _any_models: bool | None = None
+
+    def capabilities(self) -> Capabilities:
+        """See ``Endpoint.capabilities``."""
+        raise NotImplementedError
+
+    def _has_logged_models(self) -> bool:
+        return Kind.LOGGED_MODEL in self.capabilities().readable
+
+    # -- ReadsLoggedModels ------------------------------------------------------------------
+
+    def logged_models(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
+        """See ``ReadsLoggedModels.logged_models``."""
+        if self._has_logged_models():
+            yield from self._search_models(experiment_ids)
+
+    def _search_models(
+        self, experiment_ids: Sequence[str], condition: str = ""
+    ) -> Iterator[LoggedModel]:
+        for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
+            chunk = list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
+            body = {
+                "experiment_ids": chunk,
+                "max_results": MODELS_PER_PAGE,
+                "order_by": [{"field_name": "creation_timestamp", "ascending": True}],
+            }
+            if condition:
+                body["filter"] = condition
+            for page in self._http.pages(f"{MODELS}/search", body):
+                yield from map(logged_model_from, page.get("models", ()))
+
+    def read_logged_models(self, model_ids: Sequence[str]) -> list[LoggedModel]:
+        """See ``ReadsLoggedModels.read_logged_models``; deleted ones are shown since 3.7."""
+        if not self._has_logged_models():
+            return []
+        found = (self._read_model(model_id) for model_id in model_ids)
+        return [model for model in found if model is not None]
+
+    def _read_model(self, model_id: str) -> LoggedModel | None:
+        try:
+            return logged_model_from(self._http.get(f"{MODELS}/{model_id}")["model"])
+        except NotFound:
+            pass
+        try:
+            answer = self._http.get(f"{MODELS}/{model_id}", {"allow_deleted": "true"})
+            return logged_model_from(answer["model"], DELETED)
+        except NotFound:
+            return None
+
+    def model_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
+        """See ``ReadsLoggedModels.model_links``.
+
+        No search tells a run's inputs, so runs are read one by one, ten of them to a request
+        of GraphQL where that is to be had. A server without logged models has no links.
+        """
+        if not run_ids or not self._has_logged_models() or not self._holds_models():
+            return {}
+        links: dict[str, ModelLinks] = {}
+        for start in range(0, len(run_ids), RUNS_PER_QUERY):
+            chunk = run_ids[start : start + RUNS_PER_QUERY]
+            answers = self._query_links(chunk) if self._graphql else None
+            links |= self._read_links(chunk) if answers is None else answers
+        return links
+
+    def _holds_models(self) -> bool:
+        """Say whether any experiment has a logged model; asked once."""
+        if self._any_models is None:
+            ids = [experiment.experiment_id for experiment in self.experiments()]  # type: ignore[attr-defined]
+            self._any_models = any(True for _ in self._search_models(ids))
+        return self._any_models
+
+    def _read_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
+        links = {}
+        for run_id in run_ids:
+            try:
+                run = self._http.get(f"{API}/runs/get", {"run_id": run_id})["run"]
+            except NotFound:
+                continue
+            links[run_id] = links_from(run)
+        return links
+
+    def _query_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks] | None:
+        """Read the links of a few runs at once; None where GraphQL is no use."""
+        fields = "inputs{modelInputs{modelId}} outputs{modelOutputs{modelId step}}"
+        query = " ".join(
+            f'r{place}:mlflowGetRun(input:{{runId:"{run_id}"}}){{run{{{fields}}}}}'
+            for place, run_id in enumerate(run_ids)
+        )
+        try:
+            answer = self._http.post("/graphql", {"query": f"{{{query}}}"}, idempotent=True)
+            found = [answer["data"][f"r{place}"]["run"] for place in range(len(run_ids))]
+        except (EndpointError, KeyError, TypeError):
+            # An older schema, or a proxy that lets nothing but /api pass.
+            self._graphql = False
+            return None
+        return {
+            run_id: links_from(_snake_case(run))
+            for run_id, run in zip(run_ids, found, strict=True)
+            if run is not None
+        }
+
+    # -- WritesLoggedModels -----------------------------------------------------------------
+
+    def create_logged_model(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
+        """See ``WritesLoggedModels.create_logged_model``."""
+        fields = {
+            "experiment_id": experiment_id,
+            "name": model.name,
+            "model_type": model.model_type,
+            "source_run_id": model.source_run_id,
+            "params": tags_to(model.params),
+            "tags": tags_to(model.tags),
+        }
+        body = {key: value for key, value in fields.items() if value}
+        self._any_models = True
+        answer = self._http.post(MODELS, body, idempotent=False)
+        return logged_model_from(answer["model"])
+
+    def find_model_copies(
+        self, experiment_id: str, origins: Collection[str] | None = None
+    ) -> dict[str, list[Copy]]:
+        """See ``WritesLoggedModels.find_model_copies``; a server does not find deleted ones."""
+        if not self._has_logged_models():
+            return {}
+        few = origins is not None and len(origins) <= 3
+        conditions = (
+            [f"tags.`{ORIGIN}` = '{origin}'" for origin in origins or ()]
+            if few
+            else [f"tags.`{ORIGIN}` LIKE '%'"]
+        )
+        found: dict[str, list[Copy]] = {}
+        for condition in conditions:
+            for model in self._search_models([experiment_id], condition):
+                copy = Copy(
+                    origin=model.tags[ORIGIN],
+                    target_id=model.model_id,
+                    mark=model.tags.get(MARK, ""),
+                    lifecycle_stage=ACTIVE,
+                    losses=losses_from_tags(model.tags),
+                )
+                found.setdefault(copy.origin, []).append(copy)
+        for copies in found.values():
+            copies.sort(key=lambda copy: (not copy.mark, copy.target_id))
+        return found
+
+    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> None:
+        """See ``WritesLoggedModels.log_model_metrics``: points of a run, with the model's id.
+
+        Points that are there already stay as they are.
+        """
+        for batch in in_batches(metrics, POINTS_PER_BATCH):
+            body = {
+                "run_id": batch[0].run_id,
+                "metrics": [model_metric_to(metric, model_id) for metric in batch],
+            }
+            self._http.post(f"{API}/runs/log-batch", body, idempotent=True)
+
+    def link_model(self, run_id: str, links: ModelLinks) -> None:
+        """See ``WritesLoggedModels.link_model``; outputs that are there already are refused."""
+        if links.inputs:
+            models = [{"model_id": model_id} for model_id in links.inputs]
+            body = {"run_id": run_id, "models": models}
+            self._http.post(f"{API}/runs/log-inputs", body, idempotent=True)
+        if links.outputs:
+            outputs = [{"model_id": it.model_id, "step": it.step} for it in links.outputs]
+            body = {"run_id": run_id, "models": outputs}
+            self._http.post(f"{API}/runs/outputs", body, idempotent=False)
+
+    @contextmanager
+    def open_run(self, run_id: str) -> Iterator[None]:
+        """See ``WritesLoggedModels.open_run``."""
+        self._http.post(f"{API}/runs/restore", {"run_id": run_id}, idempotent=True)
+        try:
+            yield
+        finally:
+            self._http.post(f"{API}/runs/delete", {"run_id": run_id}, idempotent=True)
+
+    def finish_logged_model(self, copy: LoggedModel, model: LoggedModel, mark: str) -> None:
+        """See ``WritesLoggedModels.finish_logged_model``."""
+        path = f"{MODELS}/{copy.model_id}"
+        if copy.status != model.status:
+            body = {"model_id": copy.model_id, "status": status_to(model.status)}
+            self._http.change("PATCH", path, body)
+        tags = {
+            key: value
+            for key, value in {**model.tags, MARK: mark}.items()
+            if copy.tags.get(key) != value and key != MODEL_VERSIONS_TAG
+        }
+        if tags:
+            self._http.change(
+                "PATCH", f"{path}/tags", {"model_id": copy.model_id, "tags": tags_to(tags)}
+            )
+        if model.lifecycle_stage == DELETED:
+            try:
+                self._http.change("DELETE", path, {"model_id": copy.model_id})
+            except (NotFound, Refused):
+                if self._read_model(copy.model_id) is None:
+                    raise
+
+
+def _snake_case(run: dict[str, dict[str, list[dict[str, object]]]]) -> dict[str, object]:
+    """Return a run of GraphQL with the names that REST gives its members."""
+    inputs = (run.get("inputs") or {}).get("modelInputs") or ()
+    outputs = (run.get("outputs") or {}).get("modelOutputs") or ()
+    return {
+        "inputs": {"model_inputs": [{"model_id": item["modelId"]} for item in inputs]},
+        "outputs": {
+            "model_outputs": [
+                {"model_id": item["modelId"], "step": item.get("step")} for item in outputs
+            ]
+        },
+    }

@@ -1,0 +1,177 @@
+"""The calls of a tracking server that read and write registered models, prompts and versions.
+
+MLflow keeps prompts among the registered models, told apart by a tag, and leaves them out of every
+search that does not ask for them (since 2.21).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from migrate.endpoints.protocols import Capabilities
+from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.models_wire import (
+    equals_filter,
+    model_version_from,
+    model_version_to,
+    registered_model_from,
+)
+from migrate.endpoints.tracking.versions import parse_version
+from migrate.endpoints.tracking.wire import tags_to
+from migrate.errors import NotFound
+from migrate.objects import IS_PROMPT_TAG, Kind, ModelVersion, Ref, RegisteredModel
+
+API = "/api/2.0/mlflow"
+MODELS = f"{API}/registered-models"
+VERSIONS = f"{API}/model-versions"
+MODELS_PER_PAGE = 200
+VERSIONS_PER_PAGE = 1000
+#: From this many models on, all versions of a server are read in pages instead.
+MODELS_BY_NAME = 20
+PROMPTS = f"tags.`{IS_PROMPT_TAG}` = 'true'"
+#: Servers that know prompts.
+PROMPTS_SINCE = (2, 21)
+
+
+class RegistryCalls:
+    """The part of a tracking server that knows its model registry."""
+
+    _http: HttpSession
+
+    def capabilities(self) -> Capabilities:
+        """See ``Endpoint.capabilities``."""
+        raise NotImplementedError
+
+    def _conditions(self) -> tuple[str, ...]:
+        """Return the filters by which a search shows everything: models, then prompts."""
+        knows_prompts = parse_version(self.capabilities().version) >= PROMPTS_SINCE
+        return ("", PROMPTS) if knows_prompts else ("",)
+
+    # -- ReadsRegistry ----------------------------------------------------------------------
+
+    def registered_models(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
+        """See ``ReadsRegistry.registered_models``."""
+        if names is not None:
+            for name in names:
+                try:
+                    answer = self._http.get(f"{MODELS}/get", {"name": name})
+                except NotFound:
+                    continue
+                yield registered_model_from(answer["registered_model"])
+            return
+        for condition in self._conditions():
+            for page in self._search(MODELS, condition, MODELS_PER_PAGE):
+                yield from map(registered_model_from, page.get("registered_models", ()))
+
+    def model_versions(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
+        """See ``ReadsRegistry.model_versions``."""
+        filters = [equals_filter("name", model.name) for model in models]
+        if len(models) > MODELS_BY_NAME or None in filters:
+            found = self._all_versions({model.name: model for model in models})
+        else:
+            found = {
+                model.name: self._versions_of(model, condition or "")
+                for model, condition in zip(models, filters, strict=True)
+            }
+        for model in models:
+            yield from sorted(found[model.name], key=lambda version: version.version)
+
+    def read_model_version(self, ref: Ref) -> ModelVersion | None:
+        """See ``ReadsRegistry.read_model_version``."""
+        name, _, number = ref.id.rpartition("/")
+        try:
+            answer = self._http.get(f"{VERSIONS}/get", {"name": name, "version": number})
+        except NotFound:
+            return None
+        item = answer["model_version"]
+        # Here, unlike in a search, the server tells the aliases by name.
+        aliases = dict.fromkeys(item.get("aliases", ()), int(number))
+        kind = Kind.PROMPT if ref.kind is Kind.PROMPT_VERSION else Kind.REGISTERED_MODEL
+        return model_version_from(item, RegisteredModel(name=name, kind=kind, aliases=aliases))
+
+    def _all_versions(self, models: Mapping[str, RegisteredModel]) -> dict[str, list[ModelVersion]]:
+        found: dict[str, list[ModelVersion]] = {name: [] for name in models}
+        for condition in self._conditions():
+            for page in self._search(VERSIONS, condition, VERSIONS_PER_PAGE):
+                for item in page.get("model_versions", ()):
+                    if item["name"] in found:
+                        model = models[item["name"]]
+                        found[model.name].append(model_version_from(item, model))
+        return found
+
+    def _versions_of(self, model: RegisteredModel, condition: str) -> list[ModelVersion]:
+        if model.kind is Kind.PROMPT and len(self._conditions()) > 1:
+            condition = f"{condition} AND {PROMPTS}"
+        return [
+            model_version_from(item, model)
+            for page in self._search(VERSIONS, condition, VERSIONS_PER_PAGE)
+            for item in page.get("model_versions", ())
+            if item["name"] == model.name
+        ]
+
+    def _search(self, path: str, condition: str, size: int) -> Iterator[Mapping[str, Any]]:
+        params: dict[str, Any] = {"max_results": size}
+        if condition:
+            params["filter"] = condition
+        return self._http.get_pages(f"{path}/search", params)
+
+    # -- WritesRegistry ---------------------------------------------------------------------
+
+    def create_registered_model(self, model: RegisteredModel) -> None:
+        """See ``WritesRegistry.create_registered_model``."""
+        body: dict[str, Any] = {"name": model.name, "tags": tags_to(model.tags)}
+        if model.description:
+            body["description"] = model.description
+        self._http.post(f"{MODELS}/create", body, idempotent=False)
+
+    def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
+        """See ``WritesRegistry.update_registered_model``."""
+        if copy.description != model.description:
+            body = {"name": copy.name, "description": model.description}
+            self._http.change("PATCH", f"{MODELS}/update", body)
+        for key, value in _missing(copy.tags, model.tags):
+            body = {"name": copy.name, "key": key, "value": value}
+            self._http.post(f"{MODELS}/set-tag", body, idempotent=True)
+
+    def delete_registered_model(self, name: str) -> None:
+        """See ``WritesRegistry.delete_registered_model``."""
+        try:
+            self._http.change("DELETE", f"{MODELS}/delete", {"name": name})
+        except NotFound:
+            return
+
+    def create_model_version(self, version: ModelVersion) -> int:
+        """See ``WritesRegistry.create_model_version``."""
+        body = model_version_to(version)
+        answer = self._http.post(f"{VERSIONS}/create", body, idempotent=False)
+        return int(answer["model_version"]["version"])
+
+    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
+        """See ``WritesRegistry.update_model_version``."""
+        named = {"name": copy.name, "version": str(copy.version)}
+        if copy.description != version.description:
+            described = {**named, "description": version.description}
+            self._http.change("PATCH", f"{VERSIONS}/update", described)
+        if copy.stage != version.stage:
+            body: dict[str, Any] = {**named, "stage": version.stage}
+            body["archive_existing_versions"] = False
+            self._http.post(f"{VERSIONS}/transition-stage", body, idempotent=True)
+        for alias in version.aliases:
+            if alias not in copy.aliases:
+                self._http.post(f"{MODELS}/alias", {**named, "alias": alias}, idempotent=True)
+        for key, value in _missing(copy.tags, version.tags):
+            tag = {**named, "key": key, "value": value}
+            self._http.post(f"{VERSIONS}/set-tag", tag, idempotent=True)
+
+    def delete_model_version(self, version: ModelVersion) -> None:
+        """See ``WritesRegistry.delete_model_version``."""
+        body = {"name": version.name, "version": str(version.version)}
+        try:
+            self._http.change("DELETE", f"{VERSIONS}/delete", body)
+        except NotFound:
+            return
+
+
+def _missing(there: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    return ((key, value) for key, value in wanted.items() if there.get(key) != value)

@@ -1,0 +1,294 @@
+"""Copies logged models: the model, its files, its metrics, and what runs say of it.
+
+A run's inputs and outputs name logged models, and a logged model names its runs; so runs go first,
+and the links are written with the model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+
+from migrate.endpoints.protocols import Capabilities, Source, Target
+from migrate.errors import MigrateError
+from migrate.objects import (
+    DELETED,
+    MODEL_VERSIONS_TAG,
+    Artifact,
+    ArtifactRoot,
+    Kind,
+    LoggedModel,
+    ModelLinks,
+    ModelOutput,
+    Ref,
+)
+from migrate.origins import (
+    LOSSES,
+    MIGRATION,
+    ORIGIN,
+    SOURCE,
+    keep_earlier,
+    losses_from_tags,
+    losses_to_tags,
+)
+from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.tasks.batches import Batch, Job
+from migrate.tasks.experiment import why_missing
+from migrate.tasks.files import Sent, can_deliver_now, copy_files
+from migrate.tasks.fingerprint import FORMAT, digest_of
+from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
+from migrate.tasks.outcomes import failed
+
+Links = Mapping[str, ModelLinks]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WantedModel:
+    """A logged model as its copy should be; ``links`` are by the ids of the copies of runs."""
+
+    model: LoggedModel
+    links: Links
+    losses: tuple[Loss, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def links_to(model_id: str, links: Links) -> dict[str, ModelLinks]:
+    """Return what each run says of one model, of all that runs say."""
+    found = {}
+    for run_id, named in links.items():
+        inputs = tuple(item for item in named.inputs if item == model_id)
+        outputs = tuple(item for item in named.outputs if item.model_id == model_id)
+        if inputs or outputs:
+            found[run_id] = ModelLinks(inputs, outputs)
+    return found
+
+
+def wanted_model(
+    model: LoggedModel,
+    links: Links,
+    references: Mapping[str, str],
+    target: Capabilities,
+    migration_id: str,
+) -> WantedModel:
+    """Return what the copy of ``model`` should be.
+
+    ``links`` is what runs of the source say of it, ``references`` maps their ids to their copies.
+    """
+    if target.keeps_ids:
+        return WantedModel(model=model, links=links)
+    tags = keep_earlier(model.tags)
+    tags.pop(MODEL_VERSIONS_TAG, None)
+    warnings = []
+    source_run = references.get(model.source_run_id, "")
+    if model.source_run_id and not source_run:
+        tags[SOURCE + "source_run_id"] = model.source_run_id
+        warnings.append(
+            f"its source run {model.source_run_id} is not among the runs copied: "
+            "kept as a source tag"
+        )
+    tags |= {ORIGIN: model.model_id, MIGRATION: migration_id}
+    unsettable = {
+        "creation_time": model.creation_time,
+        "last_update_time": model.last_update_time,
+        "status_message": model.status_message,
+        "artifact_uri": model.artifact_uri,
+    }
+    tags |= {SOURCE + name: str(value) for name, value in unsettable.items() if value}
+    kept = [metric for metric in model.metrics if metric.run_id in references]
+    losses = []
+    if left := len(model.metrics) - len(kept):
+        what = f"{left} metric point{'s' if left > 1 else ''}"
+        losses.append(Loss(what, "logged in runs that are not among those copied"))
+    metrics = tuple(metric._replace(run_id=references[metric.run_id]) for metric in kept)
+    copy = dataclasses.replace(model, tags=tags, source_run_id=source_run, metrics=metrics)
+    return WantedModel(
+        model=copy,
+        links={references[run_id]: named for run_id, named in links.items()},
+        losses=tuple(losses),
+        warnings=tuple(warnings),
+    )
+
+
+def quick_model_mark(model: LoggedModel, links: Links, known_runs: Sequence[str]) -> str:
+    """Return the half of a mark that needs no list of files.
+
+    ``known_runs`` are those runs, of the ones the model or the links name, that have a copy.
+    """
+    known = frozenset(known_runs)
+    named = [
+        [run_id, sorted(named.inputs), sorted(map(list, named.outputs))]
+        for run_id, named in sorted(links.items())
+        if run_id in known
+    ]
+    return FORMAT + digest_of(
+        [
+            [model.name, model.model_type, model.status, model.lifecycle_stage],
+            [model.source_run_id, model.source_run_id in known],
+            dict(model.params),
+            {key: value for key, value in model.tags.items() if key != MODEL_VERSIONS_TAG},
+            sorted(repr(tuple(metric)) for metric in model.metrics if metric.run_id in known),
+            named,
+        ]
+    )
+
+
+def model_mark(quick: str, files: Sequence[Artifact]) -> str:
+    """Return the whole mark of a logged model: ``quick.full``, as runs have it."""
+    return f"{quick}.{digest_of(sorted(files))}"
+
+
+def runs_named(model: LoggedModel, links: Links) -> set[str]:
+    """Return the ids of all runs that a logged model has to do with."""
+    named = {metric.run_id for metric in model.metrics} | set(links)
+    return (named | {model.source_run_id}) - {""}
+
+
+def copy_logged_models(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+    """Copy the logged models of one experiment; yield an outcome per job."""
+    for job in batch.jobs:
+        attempt = _Attempt(batch, job, source, target)
+        started = time.monotonic()
+        try:
+            yield attempt.copy()
+        except MigrateError as problem:
+            yield failed(job, problem, attempt.target_id, time.monotonic() - started)
+
+
+class _Attempt:
+    """One try at one logged model; ``target_id`` is known as soon as there is a copy."""
+
+    def __init__(self, batch: Batch, job: Job, source: Source, target: Target) -> None:
+        self._batch = batch
+        self._job = job
+        self._source = source
+        self._target = target
+        self.target_id = job.target_id
+
+    def copy(self) -> Outcome:
+        """Bring the copy to what the source holds now; write nothing when it is there."""
+        started = time.monotonic()
+        model = next(iter(self._source.read_logged_models([self._job.ref.id])), None)
+        if model is None:
+            raise why_missing(self._source, self._job)
+        references = self._job.references
+        run_ids = sorted(self._job.references)
+        links = links_to(model.model_id, self._source.model_links(run_ids))
+        root = ArtifactRoot(self._job.ref, model.artifact_uri)
+        files = self._source.artifacts(root)
+        mark = model_mark(quick_model_mark(model, links, run_ids), files)
+        wanted = wanted_model(
+            model,
+            links,
+            references,
+            self._target.capabilities(),
+            self._batch.policy.migration_id,
+        )
+        copy, there = self._existing()
+        known = losses_from_tags(copy.tags) if copy else ()
+        sent, warnings, wrote = Sent(0, 0, known), wanted.warnings, False
+        if copy is None or there != mark or can_deliver_now(self._source, root, files, known):
+            sent, models = self._fill(copy, wanted, root, files, mark)
+            warnings, wrote = warnings + models.warnings, True
+        return Outcome(
+            ref=self._job.ref,
+            status=TaskStatus.DONE,
+            target_id=self.target_id,
+            mark=mark,
+            wrote=wrote,
+            bytes_sent=sent.bytes,
+            files_sent=sent.files,
+            losses=wanted.losses + sent.losses,
+            warnings=warnings,
+            seconds=time.monotonic() - started,
+        )
+
+    def _existing(self) -> tuple[LoggedModel | None, str]:
+        """Return the copy that is there already and its mark."""
+        target_id, mark = self._job.target_id, self._job.mark
+        if not target_id and self._job.attempt > 1:
+            origin = self._job.ref.id
+            found = self._target.find_model_copies(self._batch.target_container, [origin])
+            for copy in found.get(origin, ())[:1]:
+                target_id, mark = copy.target_id, copy.mark
+        if not target_id:
+            return None, ""
+        self.target_id = target_id
+        return next(iter(self._target.read_logged_models([target_id])), None), mark
+
+    def _fill(
+        self,
+        copy: LoggedModel | None,
+        wanted: WantedModel,
+        root: ArtifactRoot,
+        files: Sequence[Artifact],
+        mark: str,
+    ) -> tuple[Sent, ModelFiles]:
+        fresh = copy is None
+        if copy is None:
+            container = self._batch.target_container
+            copy = self._target.create_logged_model(container, wanted.model)
+        self.target_id = copy.model_id
+        copy_root = ArtifactRoot(Ref(Kind.LOGGED_MODEL, copy.model_id), copy.artifact_uri)
+        models = self._model_files(root, copy_root, files, wanted.model)
+        sent = copy_files(
+            self._source,
+            root,
+            files,
+            self._target,
+            copy_root,
+            fresh=fresh,
+            attempt=self._job.attempt,
+            rewritten=models.contents,
+        )
+        with ExitStack() as opened:
+            if not self._target.capabilities().keeps_ids:
+                self._open_deleted_runs(opened)
+            self._target.log_model_metrics(copy.model_id, wanted.model.metrics)
+            self._link(copy.model_id, wanted.links, fresh)
+        keeps_ids = self._target.capabilities().keeps_ids
+        tags = dict(wanted.model.tags)
+        if not keeps_ids:
+            # Tags cannot be taken away: what has arrived meanwhile is overwritten by nothing.
+            tags |= dict.fromkeys((key for key in copy.tags if key.startswith(LOSSES)), "[]")
+            tags |= losses_to_tags(sent.losses)
+        final = dataclasses.replace(wanted.model, tags=tags)
+        # A directory has no place for the losses: without a mark they are tried again.
+        self._target.finish_logged_model(copy, final, "" if sent.losses and keeps_ids else mark)
+        return sent, models
+
+    def _model_files(
+        self,
+        root: ArtifactRoot,
+        copy_root: ArtifactRoot,
+        files: Sequence[Artifact],
+        model: LoggedModel,
+    ) -> ModelFiles:
+        if self._target.capabilities().keeps_ids:
+            return ModelFiles()
+        ids = {**self._job.references, self._job.ref.id: copy_root.owner.id}
+        rewrites = Rewrites(ids=ids, roots=((root.uri, copy_root.uri),))
+        return read_model_files(self._source, root, files, rewrites)
+
+    def _open_deleted_runs(self, opened: ExitStack) -> None:
+        """Take deleted runs out of the trash while something is written to them."""
+        for run in self._source.find_runs(sorted(self._job.references)):
+            if run.lifecycle_stage == DELETED:
+                copy_id = self._job.references[run.run_id]
+                opened.enter_context(self._target.open_run(copy_id))
+
+    def _link(self, model_id: str, links: Links, fresh: bool) -> None:
+        """Make the copies of runs name the copy, as far as they do not yet."""
+        there = {} if fresh else self._target.model_links(sorted(links))
+        for run_id, named in links.items():
+            known = there.get(run_id, ModelLinks())
+            inputs = (model_id,) if named.inputs and model_id not in known.inputs else ()
+            held = {output.model_id for output in known.outputs}
+            outputs = tuple(
+                ModelOutput(model_id, output.step)
+                for output in named.outputs
+                if model_id not in held
+            )
+            if inputs or outputs:
+                self._target.link_model(run_id, ModelLinks(inputs, outputs))

@@ -1,0 +1,131 @@
+"""Rewrites what model files say of the run and the model they belong to.
+
+Every model has a file ``MLmodel``, YAML, whose top level names its run, its logged model and where
+it lies. Only those values are replaced, in place; every other character stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import yaml
+
+from migrate.endpoints.protocols import Source
+from migrate.errors import EndpointError, Unavailable
+from migrate.objects import Artifact, ArtifactRoot
+
+MODEL_FILE = "MLmodel"
+ID_KEYS = frozenset({"run_id", "model_id", "model_uuid"})
+PATH_KEYS = frozenset({"artifact_path"})
+#: Longer ones are none that MLflow wrote, and are copied as they are.
+LONGEST = 16 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrites:
+    """What to replace: ``ids`` of runs and logged models, ``roots`` of artifact URIs."""
+
+    ids: Mapping[str, str] = field(default_factory=dict)
+    roots: tuple[tuple[str, str], ...] = ()
+
+    def of_path(self, uri: str) -> str:
+        """Return an artifact URI below the copy's root in place of the original's."""
+        for old, new in self.roots:
+            if old and (uri == old or uri.startswith(old.rstrip("/") + "/")):
+                return new.rstrip("/") + uri[len(old.rstrip("/")) :]
+        return uri
+
+
+class UnreadableModelFile(ValueError):
+    """A file ``MLmodel`` that is not YAML, or not UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The model files of an object as its copy gets them, by path; and what went wrong."""
+
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def is_model_file(path: str) -> bool:
+    """Say whether a path is that of a model file."""
+    return path.rpartition("/")[2] == MODEL_FILE
+
+
+def read_model_files(
+    source: Source, root: ArtifactRoot, files: Iterable[Artifact], rewrites: Rewrites
+) -> ModelFiles:
+    """Read the model files among ``files`` and rewrite them.
+
+    One that the source does not deliver now is left out: it is copied like any other file.
+    """
+    contents: dict[str, bytes] = {}
+    warnings: list[str] = []
+    for file in files:
+        if not is_model_file(file.path) or file.size > LONGEST:
+            continue
+        try:
+            with source.open_artifact(root, file) as stream:
+                content = b"".join(iter(lambda: stream.read(1 << 20), b""))
+        except (EndpointError, Unavailable):
+            continue
+        if len(content) != file.size:
+            continue
+        try:
+            contents[file.path] = rewritten(content, rewrites)
+        except UnreadableModelFile as problem:
+            warnings.append(f"{file.path} cannot be read ({problem}): it keeps the source's ids")
+            contents[file.path] = content
+    return ModelFiles(contents, tuple(warnings))
+
+
+def rewritten(content: bytes, rewrites: Rewrites) -> bytes:
+    """Return a model file with the copy's ids and place. Raises ``UnreadableModelFile``."""
+    wanted = [*rewrites.ids, *(old for old, _ in rewrites.roots)]
+    if not any(text and text.encode() in content for text in wanted):
+        return content
+    try:
+        text = content.decode()
+        top = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as problem:
+        raise UnreadableModelFile(type(problem).__name__) from None
+    if not isinstance(top, yaml.MappingNode):
+        return content
+    return _replaced(text, _replacements(top.value, rewrites)).encode()
+
+
+_Replacement = tuple[int, int, str]
+
+
+def _replacements(
+    members: Iterable[tuple[yaml.Node, yaml.Node]], rewrites: Rewrites
+) -> list[_Replacement]:
+    found = []
+    for key, value in members:
+        if not isinstance(value, yaml.ScalarNode):
+            continue
+        old = value.value
+        if key.value in ID_KEYS:
+            new = rewrites.ids.get(old, old)
+        elif key.value in PATH_KEYS:
+            new = rewrites.of_path(old)
+        else:
+            continue
+        if new != old:
+            quoted = value.style == "'"
+            text = "'" + new.replace("'", "''") + "'" if quoted else _plain(new)
+            found.append((value.start_mark.index, value.end_mark.index, text))
+    return found
+
+
+def _plain(value: str) -> str:
+    """Return a YAML scalar on one line, quoted where it has to be."""
+    return str(yaml.safe_dump(value, width=float("inf"), allow_unicode=True)).split("\n")[0]
+
+
+def _replaced(text: str, replacements: Sequence[_Replacement]) -> str:
+    for start, end, new in sorted(replacements, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text

@@ -1,0 +1,286 @@
+"""Copies versions of registered models and prompts, each under its own number.
+
+A server gives the number itself: one more than the highest it ever gave for that model, deleted
+versions included. So versions are made in order, gaps are filled with placeholders, and these are
+deleted once the version behind the gap is there: until then they show which number comes next.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+
+from migrate.endpoints.protocols import Capabilities, Source, Target
+from migrate.errors import MigrateError, Refused
+from migrate.objects import (
+    CONTAINER_OF,
+    IS_PROMPT_TAG,
+    NO_STAGE,
+    Kind,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+    version_ref,
+)
+from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier
+from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.tasks.batches import Batch, Job
+from migrate.tasks.experiment import why_missing
+from migrate.tasks.outcomes import failed
+from migrate.tasks.registered_model import cut_tags
+from migrate.tasks.version_sources import Place, VersionSource, copied_source
+
+#: Tag of a version that only takes a number until the one behind it is there.
+PLACEHOLDER = PREFIX + "placeholder"
+#: The run need not exist: so every server takes this source.
+PLACEHOLDER_RUN = "0" * 32
+PLACEHOLDER_SOURCE = f"runs:/{PLACEHOLDER_RUN}/placeholder"
+PROMPT_SOURCE = "dummy-source"
+#: Without it MLflow takes a version of a prompt for one of a model.
+PROMPT_TEXT_TAG = "mlflow.prompt.text"
+
+USED_UP_HINT = (
+    "make the registered model anew with every number: migrate run ... --delete-model "
+    "(it replaces the target's)"
+)
+
+
+def version_origin(version: ModelVersion) -> str:
+    """Return what names a source version for ever: name, number and the ms of its creation."""
+    return f"{version.name}/{version.version}@{version.creation_time or 0}"
+
+
+def is_placeholder(version: ModelVersion) -> bool:
+    """Say whether a version of the target only takes a number."""
+    return PLACEHOLDER in version.tags
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WantedVersion:
+    """A version as its copy should be, without a number, and what that costs."""
+
+    version: ModelVersion
+    losses: tuple[Loss, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def wanted_version(
+    version: ModelVersion, name: str, found: VersionSource, target: Capabilities, migration_id: str
+) -> WantedVersion:
+    """Return what the copy of ``version`` should be in the registered model ``name``.
+
+    ``found`` is its source there.
+    """
+    if target.keeps_ids:
+        return WantedVersion(version=version)
+    tags, losses = cut_tags(keep_earlier(version.tags), target)
+    tags |= {ORIGIN: version_origin(version), MIGRATION: migration_id}
+    warnings = []
+    unsettable = {
+        "creation_time": version.creation_time,
+        "last_update_time": version.last_update_time,
+        "user_id": version.user_id,
+        "source": version.source if version.source != found.source else "",
+        "status": version.status if version.status != "READY" else "",
+    }
+    if version.run_id and found.run_id in ("", version.run_id):
+        unsettable["run_id"] = version.run_id
+        warnings.append(
+            f"its run {version.run_id} is not among the runs copied: kept as a source tag"
+        )
+    tags |= {SOURCE + key: str(value) for key, value in unsettable.items() if value}
+    stages = target.stages or version.stage == NO_STAGE
+    if not stages:
+        losses += (Loss(f"stage {version.stage}", "the target has no stages"),)
+    copy = dataclasses.replace(
+        version,
+        name=name,
+        source=found.source,
+        run_id=found.run_id,
+        model_id=found.model_id,
+        tags=tags,
+        stage=version.stage if stages else NO_STAGE,
+    )
+    return WantedVersion(version=copy, losses=losses, warnings=tuple(warnings))
+
+
+def changes_of_version(copy: ModelVersion, wanted: ModelVersion) -> ModelVersion:
+    """Return what an existing copy should become; where and when it was made stays as it is."""
+    stays = {MIGRATION, SOURCE + "last_update_time", SOURCE + "source", SOURCE + "run_id"}
+    tags = {k: v for k, v in wanted.tags.items() if k not in stays or k not in copy.tags}
+    return dataclasses.replace(
+        copy,
+        description=wanted.description,
+        stage=wanted.stage,
+        tags={**copy.tags, **tags},
+        aliases=tuple(sorted({*copy.aliases, *wanted.aliases})),
+    )
+
+
+def needs_write(copy: ModelVersion, wanted: ModelVersion) -> bool:
+    """Say whether a copy has to be brought up to date."""
+    return changes_of_version(copy, wanted) != copy
+
+
+def copy_versions(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+    """Copy versions of one registered model or prompt, in their order."""
+    for job in batch.jobs:
+        attempt = _Attempt(batch, job, source, target)
+        started = time.monotonic()
+        try:
+            yield dataclasses.replace(attempt.copy(), seconds=time.monotonic() - started)
+        except MigrateError as problem:
+            yield failed(job, problem, attempt.target_id, time.monotonic() - started)
+
+
+class _Attempt:
+    """One try at one version; ``target_id`` is ``name/number`` as soon as there is a copy."""
+
+    def __init__(self, batch: Batch, job: Job, source: Source, target: Target) -> None:
+        self._batch = batch
+        self._job = job
+        self._source = source
+        self._target = target
+        self._name = batch.target_container or batch.container
+        self._model = RegisteredModel(name=self._name, kind=CONTAINER_OF[batch.kind])
+        self.target_id = job.target_id
+
+    def copy(self) -> Outcome:
+        """Bring the copy to what the source holds now; write nothing when it is there."""
+        version = self._source.read_model_version(self._job.ref)
+        if version is None:
+            raise why_missing(self._source, self._job)
+        copy = self._existing(version)
+        wanted = self._wanted(version, copy)
+        wrote = copy is None
+        if copy is None:
+            copy = self._make(wanted.version)
+        self.target_id = version_ref(self._job.ref.kind, self._name, copy.version).id
+        if needs_write(copy, wanted.version):
+            self._target.update_model_version(copy, changes_of_version(copy, wanted.version))
+            wrote = True
+        wrote |= self._remove_placeholders(copy.version)
+        return Outcome(
+            ref=self._job.ref,
+            status=TaskStatus.DONE,
+            target_id=self.target_id,
+            wrote=wrote,
+            losses=wanted.losses,
+            warnings=wanted.warnings + self._renumbered(version, copy),
+        )
+
+    def _renumbered(self, version: ModelVersion, copy: ModelVersion) -> tuple[str, ...]:
+        if copy.version == version.version:
+            return ()
+        return (f"version {version.version} became version {copy.version}",)
+
+    def _wanted(self, version: ModelVersion, copy: ModelVersion | None) -> WantedVersion:
+        can, migration_id = self._target.capabilities(), self._batch.policy.migration_id
+        if can.keeps_ids or version.kind is Kind.PROMPT_VERSION:
+            found = VersionSource(version.source)
+        elif copy is not None:
+            found = VersionSource(copy.source, copy.run_id, copy.model_id)
+        else:
+            found = copied_source(version, self._copies(), self._place)
+        return wanted_version(version, self._name, found, can, migration_id)
+
+    def _copies(self) -> dict[Ref, str]:
+        runs = {Ref(Kind.RUN, old): new for old, new in self._job.references.items()}
+        return {**runs, **self._job.copies}
+
+    def _place(self, owner: Ref) -> Place | None:
+        """Return where a run's or a logged model's files are, on both ends."""
+        original = self._source.artifact_root(owner)
+        copy = self._target.artifact_root(Ref(owner.kind, self._copies()[owner]))
+        return Place(original.uri, copy.uri) if original and copy else None
+
+    def _existing(self, version: ModelVersion) -> ModelVersion | None:
+        """Return the copy that is there already."""
+        if self._job.target_id:
+            ref = Ref(self._job.ref.kind, self._job.target_id)
+            return self._target.read_model_version(ref)
+        if self._job.attempt == 1 or self._target.capabilities().keeps_ids:
+            return None
+        origin = version_origin(version)
+        ours = [copy for copy in self._there() if copy.tags.get(ORIGIN) == origin]
+        for copy in ours:
+            if self._fits(copy.version):
+                return copy
+            # Made by a try that was killed before it could see its number.
+            self._target.delete_model_version(copy)
+        return None
+
+    def _there(self) -> list[ModelVersion]:
+        return list(self._target.model_versions([self._model]))
+
+    def _fits(self, number: int) -> bool:
+        """Say whether a copy may have this number (0: any is as good)."""
+        return not self._job.number or number == self._job.number
+
+    def _make(self, wanted: ModelVersion) -> ModelVersion:
+        """Create the copy under its number. Raises ``Refused`` when that is used up."""
+        if self._target.capabilities().keeps_ids:
+            self._target.create_model_version(wanted)
+            return wanted
+        number = self._job.number
+        if number > self._job.first_free or self._job.attempt > 1:
+            self._fill_gap(number)
+        got = self._target.create_model_version(wanted)
+        while got < number:
+            # A version before this one could not be made, and its number is not to be had later.
+            self._target.delete_model_version(dataclasses.replace(wanted, version=got))
+            got = self._target.create_model_version(wanted)
+        if not self._fits(got):
+            self._target.delete_model_version(dataclasses.replace(wanted, version=got))
+            raise self._used_up(number)
+        return dataclasses.replace(wanted, version=got, stage=NO_STAGE, aliases=())
+
+    def _fill_gap(self, number: int) -> None:
+        """Take every free number below ``number`` with a placeholder."""
+        taken = [version.version for version in self._there()]
+        following = max([*taken, self._job.first_free - 1, 0]) + 1
+        while following < number:
+            got = self._target.create_model_version(self._placeholder())
+            if got >= number:
+                placeholder = dataclasses.replace(self._placeholder(), version=got)
+                self._target.delete_model_version(placeholder)
+                raise self._used_up(number)
+            following = got + 1
+
+    def _placeholder(self) -> ModelVersion:
+        tags = {PLACEHOLDER: self._batch.policy.migration_id}
+        kind = self._job.ref.kind
+        if kind is Kind.PROMPT_VERSION:
+            tags |= {IS_PROMPT_TAG: "true", PROMPT_TEXT_TAG: "placeholder"}
+            return ModelVersion(
+                name=self._name, version=0, kind=kind, source=PROMPT_SOURCE, tags=tags
+            )
+        return ModelVersion(
+            name=self._name,
+            version=0,
+            source=PLACEHOLDER_SOURCE,
+            run_id=PLACEHOLDER_RUN,
+            tags=tags,
+        )
+
+    def _remove_placeholders(self, number: int) -> bool:
+        """Delete the placeholders below a copy that is there; say whether there were any."""
+        gap = self._job.number and self._job.number > self._job.first_free
+        if not gap or self._target.capabilities().keeps_ids:
+            return False
+        found = [
+            version
+            for version in self._there()
+            if is_placeholder(version) and version.version < number
+        ]
+        for version in found:
+            self._target.delete_model_version(version)
+        return bool(found)
+
+    def _used_up(self, number: int) -> Refused:
+        return Refused(
+            f"number {number} of {self._name!r} is used up on the target: a version that was "
+            "deleted there had it",
+            USED_UP_HINT,
+        )

@@ -1,0 +1,137 @@
+"""Copies registered models and prompts: name, description, tags. Their versions are tasks too."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+
+from migrate.endpoints.protocols import Capabilities, Source, Target
+from migrate.errors import AlreadyExists, MigrateError
+from migrate.objects import RegisteredModel
+from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier
+from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.experiment import why_missing
+from migrate.tasks.outcomes import failed
+
+#: Tag of a registered model that was made in place of another one: by which plan.
+REPLACES = PREFIX + "replaces"
+
+
+def model_origin(model: RegisteredModel) -> str:
+    """Return what names a source model for ever: its name and the ms of its creation."""
+    return f"{model.name}@{model.creation_time or 0}"
+
+
+def is_copy_of(copy: RegisteredModel, model: RegisteredModel) -> bool:
+    """Say whether ``copy`` was made from ``model`` by this tool."""
+    return copy.tags.get(ORIGIN) == model_origin(model)
+
+
+def cut_tags(
+    tags: Mapping[str, str], target: Capabilities
+) -> tuple[dict[str, str], tuple[Loss, ...]]:
+    """Return tags as a registry of the target can hold them, and what that loses."""
+    limit = target.model_tag_length
+    kept, losses = dict(tags), []
+    for key, value in tags.items():
+        if limit is not None and len(value) > limit:
+            reason = f"{len(value)} characters, the target holds {limit}"
+            losses.append(Loss(f"tag {key[:60]}", reason))
+            kept[key] = value[:limit]
+    return kept, tuple(losses)
+
+
+def wanted_registered_model(
+    model: RegisteredModel, target: Capabilities, policy: Policy
+) -> tuple[RegisteredModel, tuple[Loss, ...]]:
+    """Return what the copy should be, with its origin and what MLflow lets nobody set."""
+    if target.keeps_ids:
+        return model, ()
+    tags, losses = cut_tags(keep_earlier(model.tags), target)
+    tags |= {ORIGIN: model_origin(model), MIGRATION: policy.migration_id}
+    if policy.replaces:
+        tags[REPLACES] = policy.replaces
+    times = {"creation_time": model.creation_time, "last_update_time": model.last_update_time}
+    tags |= {SOURCE + name: str(value) for name, value in times.items() if value}
+    return dataclasses.replace(model, tags=tags), losses
+
+
+def changes_of_model(
+    copy: RegisteredModel, wanted: RegisteredModel, model: RegisteredModel
+) -> RegisteredModel:
+    """Return what ``copy`` should become: ``wanted``, but for what is not ours to change.
+
+    On a copy of ours, what only says when and how it was made stays. One that was there before
+    keeps its description and tags, and gets those of the source that it lacks.
+    """
+    if is_copy_of(copy, model) or not wanted.tags.get(ORIGIN):
+        stays = {MIGRATION, REPLACES, SOURCE + "last_update_time"} & copy.tags.keys()
+        tags = {key: value for key, value in wanted.tags.items() if key not in stays}
+        return dataclasses.replace(wanted, name=copy.name, tags={**copy.tags, **tags})
+    missing = {key: wanted.tags[key] for key in keep_earlier(model.tags) if key not in copy.tags}
+    return dataclasses.replace(
+        copy, description=copy.description or model.description, tags={**copy.tags, **missing}
+    )
+
+
+def copy_registered_models(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+    """Create or adopt registered models or prompts; yield an outcome per job."""
+    found = {
+        model.name: model for model in source.registered_models([j.ref.id for j in batch.jobs])
+    }
+    for job in batch.jobs:
+        started = time.monotonic()
+        try:
+            model = found.get(job.ref.id)
+            if model is None:
+                raise why_missing(source, job)
+            yield dataclasses.replace(
+                _copy(batch, job, model, target), seconds=time.monotonic() - started
+            )
+        except MigrateError as problem:
+            yield failed(job, problem, "", time.monotonic() - started)
+
+
+def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> Outcome:
+    policy = batch.policy
+    wanted, losses = wanted_registered_model(model, target.capabilities(), policy)
+    wanted = dataclasses.replace(wanted, name=job.name)
+    looks = bool(job.target_id or job.attempt > 1 or policy.replaces)
+    copy = _on_target(job.name, target) if looks else None
+    if copy is not None and policy.replaces and copy.tags.get(REPLACES) != policy.replaces:
+        target.delete_registered_model(copy.name)
+        copy = None
+    wrote = copy is None
+    if copy is None:
+        try:
+            target.create_registered_model(wanted)
+        except AlreadyExists:
+            # Made since the plan: by an attempt whose answer was lost, or by somebody else.
+            copy = _on_target(job.name, target)
+            if copy is None:
+                raise
+    if copy is not None:
+        wrote = _update(copy, changes_of_model(copy, wanted, model), target)
+    return Outcome(
+        ref=job.ref, status=TaskStatus.DONE, target_id=job.name, wrote=wrote, losses=losses
+    )
+
+
+def is_up_to_date(copy: RegisteredModel, wanted: RegisteredModel, model: RegisteredModel) -> bool:
+    """Say whether a copy needs no write."""
+    changed = changes_of_model(copy, wanted, model)
+    return (copy.description, copy.tags) == (changed.description, changed.tags)
+
+
+def _update(copy: RegisteredModel, changed: RegisteredModel, target: Target) -> bool:
+    """Bring a copy up to date; say whether that took a write."""
+    if (copy.description, copy.tags) == (changed.description, changed.tags):
+        return False
+    target.update_registered_model(copy, changed)
+    return True
+
+
+def _on_target(name: str, target: Target) -> RegisteredModel | None:
+    return next(iter(target.registered_models([name])), None)
