@@ -131,6 +131,9 @@ class ModelLinks(NamedTuple):
         return frozenset((*self.inputs, *(output.model_id for output in self.outputs)))
 
 
+NO_LINKS = ModelLinks()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run without its metric histories: ``latest_metrics`` holds one point per metric key.
@@ -153,7 +156,7 @@ class Run:
     tags: Mapping[str, str] = field(default_factory=dict)
     latest_metrics: tuple[Metric, ...] = ()
     inputs: tuple[Mapping[str, Any], ...] = ()
-    links: ModelLinks = ModelLinks()
+    links: ModelLinks = NO_LINKS
 
 
 class ModelMetric(NamedTuple):

@@ -18,7 +18,8 @@ class PlannedTask:
     tasks of one kind and container go to a worker together. ``needs`` names what must be
     done first, ``after`` what must have ended, done or refused for good. ``losses`` are those
     known before anything is copied. ``because`` says why the object is in the plan. A version is
-    to get ``number`` on the target, where ``first_free`` is the first number not taken before it.
+    to get ``number`` on the target (0: any), where ``first_free`` is the first number not taken
+    before it (0: not known).
     """
 
     ref: Ref

@@ -33,8 +33,8 @@ class Job:
     ``target_id`` is the copy, once known, and ``mark`` its fingerprint when it is complete.
     ``attempt`` counts from 1; from the second on an unknown copy is looked for.
     ``references`` maps source run ids to the ids of their copies, ``copies`` whatever else the
-    object needs. A version is to get ``number`` on the target, where ``first_free`` is the first
-    number not taken before it.
+    object needs. A version is to get ``number`` on the target (0: any), where ``first_free`` is the
+    first number not taken before it (0: not known).
     """
 
     ref: Ref

@@ -200,7 +200,7 @@ class _Attempt:
         if self._job.target_id:
             ref = Ref(self._job.ref.kind, self._job.target_id)
             return self._target.read_model_version(ref)
-        if self._job.attempt == 1 or self._target.capabilities().keeps_ids:
+        if not self._looks() or self._target.capabilities().keeps_ids:
             return None
         origin = version_origin(version)
         ours = [copy for copy in self._there() if copy.tags.get(ORIGIN) == origin]
@@ -210,6 +210,10 @@ class _Attempt:
             # Made by a try that was killed before it could see its number.
             self._target.delete_model_version(copy)
         return None
+
+    def _looks(self) -> bool:
+        """Say whether an earlier try may have left something."""
+        return self._job.attempt > 1 or not self._job.first_free
 
     def _there(self) -> list[ModelVersion]:
         return list(self._target.model_versions([self._model]))
@@ -224,7 +228,7 @@ class _Attempt:
             self._target.create_model_version(wanted)
             return wanted
         number = self._job.number
-        if number > self._job.first_free or self._job.attempt > 1:
+        if number > self._job.first_free or self._looks():
             self._fill_gap(number)
         got = self._target.create_model_version(wanted)
         while got < number:
