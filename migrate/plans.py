@@ -16,7 +16,10 @@ class PlannedTask:
 
     ``container`` is the source id of the experiment it lives in (empty for experiments);
     tasks of one kind and container go to a worker together. ``needs`` names what must be
-    done first. ``losses`` are those known before anything is copied.
+    done first, ``after`` what must have ended first, done or failed for good. ``because`` says
+    why the object is in the plan, a sentence for each reason, naming a ref. ``losses`` are those
+    known before anything is copied. For model and prompt versions, ``number`` is the version
+    number it is to get at the target and ``first_free`` the first one free before it (else 0).
     """
 
     ref: Ref
@@ -27,6 +30,10 @@ class PlannedTask:
     target_id: str = ""
     mark: str = ""
     needs: tuple[Ref, ...] = ()
+    after: tuple[Ref, ...] = ()
+    because: tuple[str, ...] = ()
+    number: int = 0
+    first_free: int = 0
     losses: tuple[Loss, ...] = ()
     warnings: tuple[str, ...] = ()
     status: TaskStatus = TaskStatus.PENDING
