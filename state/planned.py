@@ -89,6 +89,9 @@ def _task_row(number: int, row_id: int, planned: PlannedTask) -> dict[str, Any]:
         "reason": planned.reason,
         "target_id": planned.target_id,
         "mark": planned.mark,
+        "because": planned.because or None,
+        "number": planned.number,
+        "first_free": planned.first_free,
         "planned_losses": planned.losses or None,
         "planned_warnings": planned.warnings or None,
         "status": planned.status.value,
@@ -97,12 +100,19 @@ def _task_row(number: int, row_id: int, planned: PlannedTask) -> dict[str, Any]:
     }
 
 
-def _edge_rows(tasks: Iterable[PlannedTask], ids: Mapping[Ref, int]) -> Iterator[dict[str, int]]:
+def _edge_rows(tasks: Iterable[PlannedTask], ids: Mapping[Ref, int]) -> Iterator[dict[str, Any]]:
     for planned in tasks:
-        for position, need in enumerate(planned.needs):
-            if need not in ids:
-                raise ValueError(f"{planned.ref} needs {need}, which is not in the plan")
-            yield {"task": ids[planned.ref], "position": position, "needs": ids[need]}
+        waits = (*((ref, False) for ref in planned.needs), *((ref, True) for ref in planned.after))
+        for position, (ref, soft) in enumerate(waits):
+            if ref not in ids:
+                word = "comes after" if soft else "needs"
+                raise ValueError(f"{planned.ref} {word} {ref}, which is not in the plan")
+            yield {
+                "task": ids[planned.ref],
+                "position": position,
+                "needs": ids[ref],
+                "soft": soft,
+            }
 
 
 _UNMAP = delete(id_map).where(keyed(id_map))
@@ -149,13 +159,15 @@ def _load_tasks(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...
     named = select(task.c.id, task.c.kind, task.c.source_id).where(tasks_of(row))
     refs = {found.id: ref_of(found) for found in streamed(connection, named)}
     needs: dict[int, list[Ref]] = {}
+    after: dict[int, list[Ref]] = {}
     edges = select(edge).where(edge.c.task.between(row.first_task, row.last_task))
     for found in streamed(connection, edges.order_by(edge.c.task, edge.c.position)):
-        needs.setdefault(found.task, []).append(refs[found.needs])
+        kept = after if found.soft else needs
+        kept.setdefault(found.task, []).append(refs[found.needs])
     columns = [column for column in task.c if column.name not in _OUTCOME_COLUMNS]
     tasks = select(*columns).where(tasks_of(row)).order_by(task.c.id)
     return tuple(
-        _planned(found, refs[found.id], needs.get(found.id, ()))
+        _planned(found, refs[found.id], needs.get(found.id, ()), after.get(found.id, ()))
         for found in streamed(connection, tasks)
     )
 
@@ -163,7 +175,7 @@ def _load_tasks(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...
 _OUTCOME_COLUMNS = frozenset({"losses", "warnings", "wrote", "bytes_sent", "blocked_by"})
 
 
-def _planned(row: Row[Any], ref: Ref, needs: Sequence[Ref]) -> PlannedTask:
+def _planned(row: Row[Any], ref: Ref, needs: Sequence[Ref], after: Sequence[Ref]) -> PlannedTask:
     return PlannedTask(
         ref=ref,
         name=row.name,
@@ -173,6 +185,10 @@ def _planned(row: Row[Any], ref: Ref, needs: Sequence[Ref]) -> PlannedTask:
         target_id=row.target_id,
         mark=row.mark,
         needs=tuple(needs),
+        after=tuple(after),
+        because=tuple(row.because or ()),
+        number=row.number,
+        first_free=row.first_free,
         losses=losses_of(row.planned_losses),
         warnings=tuple(row.planned_warnings or ()),
         status=TaskStatus(row.status),

@@ -134,6 +134,9 @@ task = Table(
     _column("reason", SafeText),
     _column("target_id", AnyText),
     _column("mark", AnyText),
+    _column("because", _LIST, nullable=True),
+    _column("number", Integer),
+    _column("first_free", Integer),
     _column("planned_losses", _LIST, nullable=True),
     _column("planned_warnings", _LIST, nullable=True),
     _column("status", _WORD),
@@ -145,13 +148,15 @@ task = Table(
     UniqueConstraint("migration", "source_id", "kind"),
 )
 
-#: ``task`` needs ``needs`` done first; ``position`` keeps the plan's order.
+#: ``task`` needs ``needs`` done first or, where ``soft``, only ended. ``position`` keeps the
+#: plan's order, first that of ``needs``, then that of ``after``.
 edge = Table(
     "edge",
     metadata,
     _column("task", _ROW, ForeignKey(task.c.id)),
     _column("position", Integer),
     _column("needs", _ROW, ForeignKey(task.c.id), index=True),
+    _column("soft", Boolean),
     PrimaryKeyConstraint("task", "position"),
 )
 

@@ -17,6 +17,7 @@ from migrate.graph.planner import make_plan, new_migration_id
 from migrate.graph.rematch import rematch
 from migrate.graph.selection import (
     Selection,
+    parse_stages,
     parse_time,
     parse_tokens,
     selection_from_options,
@@ -66,6 +67,10 @@ def parse_choices(
     run_start_time: str | None,
     runs_until: str | None,
     include_deleted: bool,
+    models: Sequence[str] | None,
+    stages: Sequence[str] | None,
+    latest_versions: bool,
+    all_runs: bool,
     if_trashed: str,
     location_map: Sequence[str] | None,
     quick: bool,
@@ -85,17 +90,41 @@ def parse_choices(
     until = parse_time(runs_until, "--runs-until") if runs_until is not None else None
     if start is not None and until is not None and start >= until:
         raise UsageError("--run-start-time is not before --runs-until: no run can be both")
+    selection = Selection(
+        experiments=parse_tokens(experiments or ()),
+        started_from=start,
+        until=until,
+        include_deleted=include_deleted,
+        models=parse_tokens(models or ()),
+        stages=parse_stages(stages or ()),
+        latest_versions=latest_versions,
+        all_runs=all_runs,
+    )
+    _check_models_options(selection)
     return Choices(
-        selection=Selection(
-            experiments=parse_tokens(experiments or ()),
-            started_from=start,
-            until=until,
-            include_deleted=include_deleted,
-        ),
+        selection=selection,
         if_trashed=if_trashed,
         locations=tuple(locations),
         quick=quick,
     )
+
+
+def _check_models_options(selection: Selection) -> None:
+    """Raise ``UsageError`` for an option that would do nothing beside the others."""
+    for given, option in (
+        (selection.stages, "--stages"),
+        (selection.latest_versions, "--export-latest-versions"),
+    ):
+        if given and not selection.takes_registry:
+            raise UsageError(
+                f"{option} chooses versions of registered models; --experiments copies none",
+                "name models as well, with --models",
+            )
+    if selection.all_runs and not selection.models:
+        raise UsageError(
+            "--export-all-runs goes with --models: without it, all runs are copied anyway",
+            "leave it out, or name models with --models",
+        )
 
 
 def choices_of(plan: Plan) -> Choices:

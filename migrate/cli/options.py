@@ -21,7 +21,36 @@ Experiments = Annotated[
     typer.Option(
         "--experiments",
         help="Names, ids, 'prefix*', 'all', comma lists of these, or a .txt file with one a "
-        "line; may be repeated. Without it: the whole server.",
+        "line; may be repeated. Without it and --models: the whole server.",
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--models",
+        help="Registered models, with what they are made of: names, 'prefix*', 'all', comma "
+        "lists of these, or a .txt file with one a line; may be repeated.",
+    ),
+]
+Stages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stages",
+        help="Of registered models, only versions in these stages: None, Staging, Production, "
+        "Archived, or a comma list; may be repeated.",
+    ),
+]
+LatestVersions = Annotated[
+    bool,
+    typer.Option(
+        "--export-latest-versions", help="Of registered models, only each stage's newest version."
+    ),
+]
+AllRuns = Annotated[
+    bool,
+    typer.Option(
+        "--export-all-runs",
+        help="With --models: all runs of the experiments that the models' runs are in.",
     ),
 ]
 RunStartTime = Annotated[

@@ -1,15 +1,16 @@
-"""What the user selects: experiments by name, id, prefix or file, and runs by start time."""
+"""What the user selects: experiments, registered models and their versions, and runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from migrate.errors import UsageError
-from migrate.objects import DELETED, Experiment, Run
+from migrate.objects import DELETED, STAGES, Experiment, Kind, ModelVersion, Run
 
 ALL = "all"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,14 +21,36 @@ TIME_FORMATS = "YYYY-MM-DD, 'YYYY-MM-DD HH:MM:SS' or YYYY-MM-DDTHH:MM:SSZ"
 class Selection:
     """The user's filters. Times are epoch ms: ``started_from`` inclusive, ``until`` exclusive.
 
-    ``experiments`` are tokens: ``all``, names, ids or ``prefix*``. Empty means the whole server,
-    registered models and prompts included.
+    ``experiments`` and ``models`` are tokens: ``all``, names, ids or ``prefix*``. Both empty means
+    the whole server, registered models and prompts included. Models take along what they are made
+    of; with ``all_runs`` also the other runs of the experiments that this is in. Of the versions
+    of a model, only those in one of ``stages`` (empty: in any), and with ``latest_versions`` only
+    the newest of each stage.
     """
 
     experiments: tuple[str, ...] = ()
     started_from: int | None = None
     until: int | None = None
     include_deleted: bool = False
+    models: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    latest_versions: bool = False
+    all_runs: bool = False
+
+    @property
+    def whole_server(self) -> bool:
+        """True when neither experiments nor models are named."""
+        return not (self.experiments or self.models)
+
+    @property
+    def takes_registry(self) -> bool:
+        """True when registered models are copied: because they are named, or with all the rest."""
+        return bool(self.models) or self.whole_server
+
+    @property
+    def only_models(self) -> bool:
+        """True when models are named and experiments are not."""
+        return bool(self.models) and not self.experiments
 
     def leaves_out_run(self, run: Run) -> str:
         """Return why a run is left out, or an empty text."""
@@ -47,6 +70,19 @@ class Selection:
             return "deleted (take it along with --include-deleted)"
         return ""
 
+    def leaves_out_version(self, version: ModelVersion, newest: bool) -> str:
+        """Return why a version is left out, or an empty text; ``newest`` is it of its stage.
+
+        Versions of prompts have no stages, and are never left out.
+        """
+        if version.kind is not Kind.MODEL_VERSION:
+            return ""
+        if self.stages and version.stage not in self.stages:
+            return f"its stage {version.stage} is not selected by --stages"
+        if self.latest_versions and not newest:
+            return "not the newest of its stage (--export-latest-versions)"
+        return ""
+
     def as_options(self) -> dict[str, Any]:
         """Return the selection as JSON values."""
         return {
@@ -54,6 +90,10 @@ class Selection:
             "run_start_time": self.started_from,
             "runs_until": self.until,
             "include_deleted": self.include_deleted,
+            "models": list(self.models),
+            "stages": list(self.stages),
+            "export_latest_versions": self.latest_versions,
+            "export_all_runs": self.all_runs,
         }
 
 
@@ -64,6 +104,10 @@ def selection_from_options(options: Mapping[str, Any]) -> Selection:
         started_from=options.get("run_start_time"),
         until=options.get("runs_until"),
         include_deleted=bool(options.get("include_deleted")),
+        models=tuple(options.get("models", ())),
+        stages=tuple(options.get("stages", ())),
+        latest_versions=bool(options.get("export_latest_versions")),
+        all_runs=bool(options.get("export_all_runs")),
     )
 
 
@@ -103,10 +147,60 @@ def choose_experiments(
     A token is tried whole as a name, then as an id, then as ``prefix*`` of names, then as a
     comma list of such. Raises ``UsageError`` naming every token that selects nothing.
     """
+    by_name = {item.name: item.experiment_id for item in experiments}
+    chosen = _choose(tokens, by_name, {item.experiment_id for item in experiments})
+    if chosen is not None and chosen.unknown:
+        names = sorted(by_name)
+        raise UsageError(
+            f"no experiment at the source is called or numbered: {_quoted(chosen.unknown)}",
+            _nearest(chosen.unknown, names)
+            or f"the source has {len(names)} experiments; see them with: {_LOOK}",
+        )
+    return chosen and chosen.keys
+
+
+def choose_models(tokens: Sequence[str], names: Collection[str]) -> frozenset[str] | None:
+    """Return the names that the tokens select, None for all; tokens as for experiments.
+
+    Where ``needs_all_names`` is False, ``names`` may be only those of ``candidate_names`` that
+    exist. Raises ``UsageError`` naming every token that selects nothing.
+    """
+    chosen = _choose(tokens, {name: name for name in names}, frozenset())
+    if chosen is not None and chosen.unknown:
+        raise UsageError(
+            f"no registered model at the source is called: {_quoted(chosen.unknown)}",
+            _nearest(chosen.unknown, sorted(names)) or f"see what there is with: {_LOOK}",
+        )
+    return chosen and chosen.keys
+
+
+def needs_all_names(tokens: Sequence[str]) -> bool:
+    """Say whether all names have to be known to tell what the tokens select.
+
+    Without ``all`` and ``prefix*`` it is enough to look for the ``candidate_names``.
+    """
+    return any(name == ALL or name.endswith("*") for name in candidate_names(tokens))
+
+
+def candidate_names(tokens: Sequence[str]) -> tuple[str, ...]:
+    """Return everything the tokens may name: each as a whole, and the parts of comma lists."""
+    return tuple(dict.fromkeys(name for token in tokens for name in (token, *_parts(token))))
+
+
+_LOOK = "migrate plan SOURCE TARGET"
+
+
+class _Chosen(NamedTuple):
+    keys: frozenset[str]
+    unknown: tuple[str, ...]
+
+
+def _choose(
+    tokens: Sequence[str], by_name: Mapping[str, str], ids: Collection[str]
+) -> _Chosen | None:
+    """Return the keys (values of ``by_name``, or ``ids``) that the tokens select, None for all."""
     if not tokens or ALL in tokens:
         return None
-    by_name = {item.name: item.experiment_id for item in experiments}
-    ids = {item.experiment_id for item in experiments}
 
     def select(token: str) -> set[str]:
         if token in by_name:
@@ -114,7 +208,7 @@ def choose_experiments(
         if token in ids:
             return {token}
         if token.endswith("*"):
-            return {ident for name, ident in by_name.items() if name.startswith(token[:-1])}
+            return {key for name, key in by_name.items() if name.startswith(token[:-1])}
         return set()
 
     chosen: set[str] = set()
@@ -124,27 +218,44 @@ def choose_experiments(
         if found:
             chosen |= found
             continue
-        parts = [part.strip() for part in token.split(",") if part.strip()]
+        parts = _parts(token)
         if ALL in parts:
             return None
         unknown += [part for part in parts if not select(part)] or ([] if parts else [token])
         for part in parts:
             chosen |= select(part)
-    if unknown:
-        raise UsageError(
-            f"no experiment at the source is called or numbered: {', '.join(map(repr, unknown))}",
-            _nearest(unknown[0], sorted(by_name)),
-        )
-    return frozenset(chosen)
+    return _Chosen(frozenset(chosen), tuple(unknown))
 
 
-def _nearest(token: str, names: Sequence[str]) -> str:
-    from difflib import get_close_matches
+def _parts(token: str) -> list[str]:
+    return [part.strip() for part in token.split(",") if part.strip()]
 
-    close = get_close_matches(token, names, n=3)
-    if close:
-        return "did you mean " + " or ".join(map(repr, close)) + "?"
-    return f"the source has {len(names)} experiments; see them with: migrate plan SOURCE TARGET"
+
+def _quoted(tokens: Sequence[str]) -> str:
+    return ", ".join(map(repr, tokens))
+
+
+def _nearest(unknown: Sequence[str], names: Sequence[str]) -> str:
+    close = get_close_matches(unknown[0], names, n=3)
+    return "did you mean " + " or ".join(map(repr, close)) + "?" if close else ""
+
+
+def parse_stages(values: Sequence[str]) -> tuple[str, ...]:
+    """Return the stages that an option's values name, each once and as MLflow spells it.
+
+    A value is a stage in any case, or a comma list of such. Raises ``UsageError``.
+    """
+    spelled = {stage.lower(): stage for stage in STAGES}
+    named: set[str] = set()
+    for value in values:
+        for part in _parts(value) or [value]:
+            if part.lower() not in spelled:
+                raise UsageError(
+                    f"--stages {part!r} is no stage of a model version",
+                    f"the stages are {', '.join(STAGES)}",
+                )
+            named.add(spelled[part.lower()])
+    return tuple(stage for stage in STAGES if stage in named)
 
 
 def parse_time(text: str, option: str) -> int:

@@ -84,8 +84,8 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
     """Return the whole plan as JSON values.
 
     ``created`` is epoch milliseconds. ``counts`` is kind -> action -> number of tasks, and
-    ``unsupported`` kind -> number of objects (null: not counted). A task's ``needs``
-    name other tasks as ``kind:id``.
+    ``unsupported`` kind -> number of objects (null: not counted). A task's ``needs`` and ``after``
+    name other tasks as ``kind:id``; ``number`` and ``first_free`` are null but for versions.
     """
     return {
         "migration_id": plan.migration_id,
@@ -117,6 +117,10 @@ def _task_as_json(task: PlannedTask) -> dict[str, Any]:
         "target_id": task.target_id,
         "mark": task.mark,
         "needs": [str(ref) for ref in task.needs],
+        "after": [str(ref) for ref in task.after],
+        "because": list(task.because),
+        "number": task.number or None,
+        "first_free": task.first_free or None,
         "losses": [loss_as_json(loss) for loss in task.losses],
         "warnings": list(task.warnings),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from hypothesis import strategies as st
 from migrate.errors import UsageError
 from migrate.graph.selection import (
     Selection,
+    candidate_names,
     choose_experiments,
+    choose_models,
+    needs_all_names,
+    parse_stages,
     parse_time,
     parse_tokens,
     selection_from_options,
 )
-from migrate.objects import ACTIVE, DELETED, Experiment, Run
+from migrate.objects import ACTIVE, DELETED, STAGES, Experiment, Kind, ModelVersion, Run
 
 NAMES = {
     "1": "fraud",
@@ -94,6 +99,120 @@ def test_a_token_of_nothing_selects_nothing_rather_than_all(token: str) -> None:
 def test_every_experiment_can_be_named_exactly(ids: set[str]) -> None:
     expected = ids or None
     assert chosen(*(NAMES[ident] for ident in sorted(ids))) == expected
+
+
+class TestModels:
+    NAMES = frozenset({"iris", "iris-v2", "wine, red", "wine", "all-round", "wild*"})
+
+    @pytest.mark.parametrize(
+        ("tokens", "names"),
+        [
+            (["iris"], {"iris"}),
+            (["iris*"], {"iris", "iris-v2"}),
+            (["wine, red"], {"wine, red"}),
+            (["iris,wine"], {"iris", "wine"}),
+            (["iris-*, wine", "wild*"], {"iris-v2", "wine", "wild*"}),
+            (["*"], NAMES),
+            ([], None),
+            (["all"], None),
+            (["iris,all"], None),
+        ],
+        ids=str,
+    )
+    def test_tokens_are_those_of_experiments_without_ids(
+        self, tokens: list[str], names: set[str] | None
+    ) -> None:
+        assert choose_models(tokens, self.NAMES) == names
+
+    def test_every_unknown_one_is_named_with_the_nearest_names(self) -> None:
+        with pytest.raises(UsageError) as caught:
+            choose_models(["irsi", "wine,gone"], self.NAMES)
+        assert caught.value.message.endswith("is called: 'irsi', 'gone'")
+        assert caught.value.hint == "did you mean 'iris'?"
+        with pytest.raises(UsageError, match="'iris'") as caught:
+            choose_models(["iris"], ())
+        assert "migrate plan" in caught.value.hint
+
+    @given(st.lists(st.sampled_from(["iris", "wine, red", "iris,wine", "wild", " wine ,"])))
+    def test_names_can_be_looked_for_without_a_list_of_all(self, tokens: list[str]) -> None:
+        """Where no list is needed, those that exist of the candidates lead to the same choice."""
+        names = self.NAMES | {"wild", " wine ,"}
+        assert not needs_all_names(tokens)
+        there = names & set(candidate_names(tokens))
+        assert choose_models(tokens, there) == choose_models(tokens, names)
+
+    @pytest.mark.parametrize("token", ["all", "iris*", "iris, all", "a,iris*,b", "*"])
+    def test_all_and_prefixes_need_a_list(self, token: str) -> None:
+        assert needs_all_names(["wine", token])
+
+    def test_candidates_are_wholes_and_parts_each_once(self) -> None:
+        tokens = ["a, b", "b", "c"]
+        assert candidate_names(tokens) == ("a, b", "a", "b", "c")
+
+
+class TestStages:
+    def test_stages_are_taken_in_any_case_and_order(self) -> None:
+        assert parse_stages(["production, NONE", "Staging", "PRODUCTION"]) == (
+            "Staging",
+            "Production",
+            "None",
+        )
+        assert parse_stages([]) == ()
+        assert set(parse_stages([stage.upper() for stage in STAGES])) == set(STAGES)
+
+    @pytest.mark.parametrize("value", ["Prod", "Staging,Prod", "", ","])
+    def test_anything_else_is_refused_with_the_four(self, value: str) -> None:
+        with pytest.raises(UsageError, match="--stages") as caught:
+            parse_stages([value])
+        assert all(stage in caught.value.hint for stage in STAGES)
+
+    @pytest.mark.parametrize(
+        ("selection", "taken"),
+        [
+            (Selection(), {1, 2, 3, 4}),
+            (Selection(stages=("Production",)), {1, 2}),
+            (Selection(latest_versions=True), {2, 3, 4}),
+            (Selection(stages=("Production", "None"), latest_versions=True), {2, 4}),
+        ],
+        ids=["all", "stage", "newest", "both"],
+    )
+    def test_versions_are_chosen_by_stage_and_age(
+        self, selection: Selection, taken: set[int]
+    ) -> None:
+        stages = {1: "Production", 2: "Production", 3: "Archived", 4: "None"}
+        reasons = {
+            number: selection.leaves_out_version(
+                ModelVersion(name="iris", version=number, stage=stage), newest=number != 1
+            )
+            for number, stage in stages.items()
+        }
+        assert {number for number, reason in reasons.items() if not reason} == taken
+        assert all("--" in reason for reason in reasons.values() if reason)
+
+    def test_versions_of_prompts_have_no_stage_and_are_never_left_out(self) -> None:
+        version = ModelVersion(name="greet", version=1, kind=Kind.PROMPT_VERSION)
+        selection = Selection(stages=("Production",), latest_versions=True)
+        assert selection.leaves_out_version(version, newest=False) == ""
+
+
+@pytest.mark.parametrize(
+    ("selection", "whole", "registry", "only"),
+    [
+        (Selection(), True, True, False),
+        (Selection(experiments=("a",)), False, False, False),
+        (Selection(models=("m",)), False, True, True),
+        (Selection(experiments=("a",), models=("m",)), False, True, False),
+    ],
+    ids=["nothing", "experiments", "models", "both"],
+)
+def test_what_is_named_decides_about_the_rest(
+    selection: Selection, whole: bool, registry: bool, only: bool
+) -> None:
+    assert (selection.whole_server, selection.takes_registry, selection.only_models) == (
+        whole,
+        registry,
+        only,
+    )
 
 
 class TestFiles:
@@ -191,15 +310,18 @@ def test_deleted_things_are_left_out_with_the_option_that_takes_them() -> None:
 
 
 @given(
-    st.lists(st.text(max_size=9)),
-    st.none() | st.integers(),
-    st.none() | st.integers(),
-    st.booleans(),
-)
-def test_a_selection_comes_back_from_its_options(
-    tokens: list[str], start: int | None, until: int | None, deleted: bool
-) -> None:
-    selection = Selection(
-        experiments=tuple(tokens), started_from=start, until=until, include_deleted=deleted
+    st.builds(
+        Selection,
+        experiments=st.lists(st.text(max_size=9)).map(tuple),
+        started_from=st.none() | st.integers(),
+        until=st.none() | st.integers(),
+        include_deleted=st.booleans(),
+        models=st.lists(st.text(max_size=9)).map(tuple),
+        stages=st.lists(st.sampled_from(STAGES)).map(tuple),
+        latest_versions=st.booleans(),
+        all_runs=st.booleans(),
     )
-    assert selection_from_options(selection.as_options()) == selection
+)
+def test_a_selection_comes_back_from_its_options(selection: Selection) -> None:
+    stored = json.loads(json.dumps(selection.as_options()))
+    assert selection_from_options(stored) == selection

@@ -73,6 +73,10 @@ _json = st.recursive(
 _sides = st.builds(Side, uri=_words, identity=_words, description=_words)
 
 
+def _some_of(refs: Sequence[Ref]) -> st.SearchStrategy[tuple[Ref, ...]]:
+    return st.lists(st.sampled_from(refs), unique=True).map(tuple) if refs else st.just(())
+
+
 @st.composite
 def plans(draw: st.DrawFn, migration_id: str = "m1") -> Plan:
     """Any plan: tasks of any kind, each of which needs some of those before it."""
@@ -92,9 +96,11 @@ def plans(draw: st.DrawFn, migration_id: str = "m1") -> Plan:
             reason=draw(_words),
             target_id=draw(_words),
             mark=draw(_words),
-            needs=tuple(draw(st.lists(st.sampled_from(refs[:place]), unique=True)))
-            if place
-            else (),
+            needs=draw(_some_of(refs[:place])),
+            after=draw(_some_of(refs[:place])),
+            because=tuple(draw(st.lists(_words, max_size=2))),
+            number=draw(st.integers(0, 2**31 - 1)),
+            first_free=draw(st.integers(0, 2**31 - 1)),
             losses=draw(_losses),
             warnings=tuple(draw(st.lists(_words, max_size=2))),
             status=draw(st.sampled_from(TaskStatus)),

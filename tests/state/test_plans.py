@@ -47,6 +47,10 @@ def test_every_field_of_a_plan_comes_back(store: StateStore) -> None:
         experiment_task(action=Action.SKIP, reason="not selected", status=TaskStatus.SKIPPED),
         run_task("a", losses=(Loss("tag x", "too long"),), warnings=("w",), mark="f00"),
         run_task("b", action=Action.ADOPT, target_id="t", needs=(run_ref("a"), EXPERIMENT)),
+        run_task("c", needs=(run_ref("b"),), after=(run_ref("a"), EXPERIMENT)),
+        run_task(
+            "d", because=("the parent of run:é", 'named by "x"'), number=2**31 - 1, first_free=3
+        ),
         options={"experiments": ["fraud"], "since": None, "strict": True},
         notes=("MLflow 2.9.2 keeps no trace",),
         collisions=("fraud",),
@@ -135,6 +139,8 @@ def test_a_task_that_needs_what_is_not_planned_is_refused(store: StateStore) -> 
     store.save_plan(good)
     with pytest.raises(ValueError, match="run:a needs experiment:1, which is not in the plan"):
         store.save_plan(plan_of(run_task("a")))
+    with pytest.raises(ValueError, match="run:a comes after run:z, which is not in the plan"):
+        store.save_plan(plan_of(run_task("a", needs=(), after=(run_ref("z"),))))
     assert store.load_plan() == good
 
 

@@ -69,6 +69,9 @@ CREATE TABLE task (
     reason TEXT NOT NULL,
     target_id TEXT NOT NULL,
     mark TEXT NOT NULL,
+    because JSON,
+    number INTEGER NOT NULL,
+    first_free INTEGER NOT NULL,
     planned_losses JSON,
     planned_warnings JSON,
     status VARCHAR(32) NOT NULL,
@@ -86,6 +89,7 @@ CREATE TABLE edge (
     task INTEGER NOT NULL,
     position INTEGER NOT NULL,
     needs INTEGER NOT NULL,
+    soft BOOLEAN NOT NULL,
     PRIMARY KEY (task, position),
     FOREIGN KEY(task) REFERENCES task (id),
     FOREIGN KEY(needs) REFERENCES task (id)

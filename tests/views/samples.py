@@ -76,6 +76,10 @@ def task(
     warnings: tuple[str, ...] = (),
     status: TaskStatus = TaskStatus.PENDING,
     needs: tuple[Ref, ...] = (),
+    after: tuple[Ref, ...] = (),
+    because: tuple[str, ...] = (),
+    number: int = 0,
+    container: str = "",
 ) -> PlannedTask:
     return PlannedTask(
         ref=Ref(kind, ident),
@@ -86,6 +90,10 @@ def task(
         warnings=warnings,
         status=status,
         needs=needs,
+        after=after,
+        because=because,
+        number=number,
+        container=container,
     )
 
 
