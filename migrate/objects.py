@@ -54,6 +54,7 @@ CONTAINER_OF = {
     Kind.MODEL_VERSION: Kind.REGISTERED_MODEL,
     Kind.PROMPT_VERSION: Kind.PROMPT,
 }
+VERSION_KINDS = frozenset(VERSION_OF.values())
 REGISTRY_KINDS = frozenset({*VERSION_OF, *VERSION_OF.values()})
 
 

@@ -25,7 +25,7 @@ from migrate import worker
 from migrate.endpoints.addresses import Address
 from migrate.errors import EXIT_INTERRUPTED, EndpointError
 from migrate.graph.progress import Progress
-from migrate.objects import Kind, Ref
+from migrate.objects import CONTAINER_OF, Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.plans import Plan, PlannedTask, Report
 from migrate.tasks.batches import Batch, Job, Policy
@@ -37,7 +37,16 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 TICK = 0.25
 #: The most tasks that go to a worker together, by kind.
-BATCH_SIZES = {Kind.EXPERIMENT: 50, Kind.RUN: 100, Kind.DELETION: 1}
+BATCH_SIZES = {
+    Kind.EXPERIMENT: 50,
+    Kind.RUN: 100,
+    Kind.DELETION: 1,
+    Kind.LOGGED_MODEL: 25,
+    Kind.REGISTERED_MODEL: 25,
+    Kind.PROMPT: 25,
+    Kind.MODEL_VERSION: 25,
+    Kind.PROMPT_VERSION: 25,
+}
 
 
 class Scheduler:
@@ -126,10 +135,11 @@ class Scheduler:
 
     def _batch(self, tasks: Sequence[PlannedTask]) -> Batch:
         first = tasks[0]
+        container = CONTAINER_OF.get(first.ref.kind, first.ref.kind)
         return Batch(
             kind=first.ref.kind,
             container=first.container,
-            target_container=self._copies.get(Ref(Kind.EXPERIMENT, first.container), ""),
+            target_container=self._copies.get(Ref(container, first.container), ""),
             jobs=tuple(self._job(task) for task in tasks),
             source=self._source,
             target=self._target,
@@ -148,6 +158,13 @@ class Scheduler:
             references={
                 need.id: self._copies[need] for need in task.needs if need.kind is Kind.RUN
             },
+            copies={
+                need: self._copies[need]
+                for need in task.needs
+                if need.kind is not Kind.RUN and need in self._copies
+            },
+            number=task.number,
+            first_free=task.first_free,
         )
 
     def _submit(self, batch: Batch) -> None:
@@ -206,7 +223,7 @@ class Scheduler:
                 continue
             final = self._without_retry(outcome)
             settled.append(final)
-            blocked |= self._progress.end(final.ref, final.status)
+            blocked |= self._progress.end(final.ref, final.status, refused=final.refused)
             if final.stops and self._fatal is None:
                 self._fatal = final
                 self._draining = True

@@ -18,7 +18,10 @@ from migrate.objects import Kind
 from migrate.outcomes import Outcome
 from migrate.tasks.batches import Batch
 from migrate.tasks.experiment import copy_experiments, delete_experiments
+from migrate.tasks.logged_model import copy_logged_models
+from migrate.tasks.model_version import copy_versions
 from migrate.tasks.outcomes import failed
+from migrate.tasks.registered_model import copy_registered_models
 from migrate.tasks.run import copy_runs
 
 log = logging.getLogger(__name__)
@@ -26,6 +29,11 @@ log = logging.getLogger(__name__)
 COPIERS: dict[Kind, Callable[[Batch, Source, Target], Iterator[Outcome]]] = {
     Kind.EXPERIMENT: copy_experiments,
     Kind.RUN: copy_runs,
+    Kind.LOGGED_MODEL: copy_logged_models,
+    Kind.REGISTERED_MODEL: copy_registered_models,
+    Kind.PROMPT: copy_registered_models,
+    Kind.MODEL_VERSION: copy_versions,
+    Kind.PROMPT_VERSION: copy_versions,
     Kind.DELETION: delete_experiments,
 }
 

@@ -1,7 +1,9 @@
 """The state machine of a running migration: pure, no clock, no I/O.
 
 It keeps counters and never rescans the graph. Each task moves once to a final status; a
-failed one takes everything that needs it along as blocked.
+failed one takes everything that needs it along as blocked. What only comes after it goes on when it
+was refused for good; otherwise it is blocked as well, because a later try may still succeed, and
+its turn would be lost.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ class Progress:
         #: How many of the things it needs are not done yet, for every pending task.
         self._waits: dict[Ref, int] = {}
         self._dependants: dict[Ref, list[Ref]] = {}
+        self._followers: dict[Ref, list[Ref]] = {}
         #: Ready tasks by kind and container, in the order in which groups became ready.
         self._ready: dict[Group, deque[Ref]] = {}
         self._taken: set[Ref] = set()
@@ -35,14 +38,18 @@ class Progress:
             if task.status is not TaskStatus.PENDING:
                 continue
             self.unfinished += 1
-            needs = [
-                need for need in task.needs if self.status.get(need) not in (None, TaskStatus.DONE)
-            ]
-            self._waits[task.ref] = len(needs)
+            needs = self._not_done(task.needs)
+            after = [ref for ref in self._not_done(task.after) if ref not in needs]
+            self._waits[task.ref] = len(needs) + len(after)
             for need in needs:
                 self._dependants.setdefault(need, []).append(task.ref)
-            if not needs:
+            for earlier in after:
+                self._followers.setdefault(earlier, []).append(task.ref)
+            if not self._waits[task.ref]:
                 self._make_ready(task.ref)
+
+    def _not_done(self, refs: Iterable[Ref]) -> list[Ref]:
+        return [ref for ref in refs if self.status.get(ref) not in (None, TaskStatus.DONE)]
 
     def take(self, limit: int) -> list[Ref]:
         """Take up to ``limit`` ready tasks of one kind and container; none when none is ready.
@@ -69,9 +76,10 @@ class Progress:
         self._taken.remove(ref)
         self._make_ready(ref)
 
-    def end(self, ref: Ref, status: TaskStatus) -> dict[Ref, Ref]:
-        """End a taken task as done or failed; return what that blocks, by what it needs.
+    def end(self, ref: Ref, status: TaskStatus, *, refused: bool = False) -> dict[Ref, Ref]:
+        """End a taken task as done or failed; return what that blocks, and by what.
 
+        One that failed because it was ``refused`` blocks what needs it, not what comes after it.
         Raises ``ValueError`` for a task that was not taken or a status that is not final.
         """
         if ref not in self._taken or status not in (TaskStatus.DONE, TaskStatus.FAILED):
@@ -79,22 +87,32 @@ class Progress:
         self._taken.remove(ref)
         self._settle(ref, status)
         if status is TaskStatus.DONE:
-            for dependant in self._dependants.pop(ref, ()):
-                if dependant in self._waits:
-                    self._waits[dependant] -= 1
-                    if not self._waits[dependant]:
-                        self._make_ready(dependant)
+            self._release(self._dependants.pop(ref, ()))
+            self._release(self._followers.pop(ref, ()))
             return {}
         blocked: dict[Ref, Ref] = {}
-        causes = [ref]
+        # What is blocked may be made by a later run, so what follows it keeps its place.
+        causes = [(ref, not refused)]
         while causes:
-            cause = causes.pop()
-            for dependant in self._dependants.pop(cause, ()):
+            cause, holds = causes.pop()
+            waiting = self._dependants.pop(cause, [])
+            waiting += self._followers.pop(cause, []) if holds else []
+            for dependant in waiting:
                 if self.status[dependant] is TaskStatus.PENDING:
                     blocked[dependant] = ref
                     self._settle(dependant, TaskStatus.BLOCKED)
-                    causes.append(dependant)
+                    causes.append((dependant, True))
+        if refused:
+            self._release(self._followers.pop(ref, ()))
         return blocked
+
+    def _release(self, refs: Iterable[Ref]) -> None:
+        """Take one thing to wait for off each of these."""
+        for ref in refs:
+            if ref in self._waits:
+                self._waits[ref] -= 1
+                if not self._waits[ref]:
+                    self._make_ready(ref)
 
     def _settle(self, ref: Ref, status: TaskStatus) -> None:
         self.status[ref] = status

@@ -10,11 +10,12 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.protocols import Target
-from migrate.objects import Experiment, Kind, Ref
+from migrate.objects import CONTAINER_OF, VERSION_KINDS, VERSION_OF, Experiment, Kind, Ref
 from migrate.origins import ORIGIN
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
 from migrate.tasks.experiment import experiments_on
+from migrate.tasks.model_version import is_placeholder
 
 SEARCHES_AT_ONCE = 4
 
@@ -31,9 +32,22 @@ def rematch(plan: Plan, target: Target) -> Plan:
         for copies in pool.map(target.find_copies, searched):
             for origin, same in copies.items():
                 found[Ref(Kind.RUN, origin)] = (same[0].target_id, same[0].mark)
+        with_models = {task.container for task in plan.tasks if _is_open(task, Kind.LOGGED_MODEL)}
+        searched = [places[ident] for ident in with_models if ident in places]
+        for copies in pool.map(target.find_model_copies, searched):
+            for origin, same in copies.items():
+                found[Ref(Kind.LOGGED_MODEL, origin)] = (same[0].target_id, same[0].mark)
+
+    versions, doubtful = _versions(plan, target)
+    found |= versions
 
     def updated(task: PlannedTask) -> PlannedTask:
-        if task.ref not in found or task.status is not TaskStatus.PENDING:
+        if task.status is not TaskStatus.PENDING:
+            return task
+        if task.container in doubtful and task.ref.kind in VERSION_KINDS:
+            # Each looks for what a try that was killed has left.
+            task = dataclasses.replace(task, first_free=0)
+        if task.ref not in found:
             return task
         target_id, mark = found[task.ref]
         return dataclasses.replace(task, target_id=target_id, mark=mark)
@@ -41,8 +55,42 @@ def rematch(plan: Plan, target: Target) -> Plan:
     return dataclasses.replace(plan, tasks=tuple(map(updated, plan.tasks)))
 
 
+def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], set[str]]:
+    """Return the copies of versions that are there, and the models that hold something else.
+
+    That is a placeholder, or a copy under a number that is not its own.
+    """
+    open_versions = [task for task in plan.tasks if task.ref.kind in VERSION_KINDS and _open(task)]
+    models = {
+        task.ref: task.target_id
+        for task in plan.tasks
+        if task.ref.kind in VERSION_OF and task.target_id
+    }
+    wanted = {Ref(CONTAINER_OF[task.ref.kind], task.container) for task in open_versions}
+    numbers = {task.ref: task.number for task in open_versions}
+    found: dict[Ref, tuple[str, str]] = {}
+    doubtful: set[str] = set()
+    there = [ref for ref in models if ref in wanted]
+    copies = target.registered_models([models[ref] for ref in there]) if there else ()
+    names = {models[ref]: ref for ref in there}
+    for copy in target.model_versions(list(copies)):
+        container = names[copy.name]
+        origin = copy.tags.get(ORIGIN, "").rpartition("@")[0]
+        ref = Ref(VERSION_OF[container.kind], origin)
+        fits = numbers.get(ref) in (None, 0, copy.version)
+        if is_placeholder(copy) or not fits:
+            doubtful.add(container.id)
+        elif ref in numbers:
+            found[ref] = (copy.ref.id, "")
+    return found, doubtful
+
+
+def _open(task: PlannedTask) -> bool:
+    return task.is_work and task.status is TaskStatus.PENDING
+
+
 def _is_open(task: PlannedTask, kind: Kind) -> bool:
-    return task.ref.kind is kind and task.is_work and task.status is TaskStatus.PENDING
+    return task.ref.kind is kind and _open(task)
 
 
 def _places(plan: Plan, target: Target) -> dict[str, str]:
