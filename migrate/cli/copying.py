@@ -23,9 +23,12 @@ from migrate.cli.migrations import (
 )
 from migrate.endpoints.tracking.access import redact
 from migrate.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from migrate.graph.why import explain
 from migrate.plans import Report
+from migrate.views.graph import check_graph_path, write_graph
 from migrate.views.plan import plan_as_json, print_plan
 from migrate.views.report import print_report, report_as_json
+from migrate.views.why import print_why, why_as_json
 from state.store import StateStore
 
 
@@ -46,6 +49,8 @@ def plan(
     quick: options.Quick = False,
     workers: options.Workers = 8,
     max_requests_per_second: options.MaxRequests = None,
+    graph: options.Graph = None,
+    why: options.Why = None,
     state: options.State = str(options.DEFAULT_STATE),
     json: options.Json = False,
     debug: options.Debug = False,
@@ -65,11 +70,21 @@ def plan(
             location_map=artifact_location_map,
             quick=quick,
         )
+        if graph is not None:
+            check_graph_path(graph)
         ends = ends_of(source, target, workers=workers, per_second=max_requests_per_second)
         ends.check()
         with StateStore.open(state) as store:
             made = plan_anew(ends, choices, store, waits=True)
-        if json:
+        if graph is not None:
+            write_graph(made, graph)
+        if why is not None:
+            found = explain(made, why)
+            if json:
+                print_json(why_as_json(found))
+            else:
+                print_why(found)
+        elif json:
             print_json(plan_as_json(made))
         else:
             print_plan(made)

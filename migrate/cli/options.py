@@ -100,6 +100,23 @@ State = Annotated[
     str,
     typer.Option(help="State database: a file, or a SQLAlchemy URL.", envvar="MIGRATE_STATE"),
 ]
+Graph = Annotated[
+    Path | None,
+    typer.Option(
+        "--graph",
+        help="Draw the plan into this file: .svg a picture, .html a page, .mmd a Mermaid "
+        "flowchart, .json all objects and needs.",
+    ),
+]
+Why = Annotated[
+    str | None,
+    typer.Option(
+        "--why",
+        metavar="REF",
+        help="Show, in place of the plan, why an object is in it and what it needs: kind:id, "
+        "or an id or name that only one object has.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
 Debug = Annotated[

@@ -1,0 +1,218 @@
+"""A plan as a drawing of boxes and lines, few enough for people to read.
+
+A small plan has a box for every object. In a larger one, tasks of one kind, place and action share
+a box; the place is their experiment or registered model. Where that is still too much, the places
+with the most to do keep boxes of their own, and all others are folded together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from migrate.graph.layout import Place, lay_out, without_implied
+from migrate.objects import VERSION_OF, Action, Kind, Ref
+from migrate.outcomes import TaskStatus
+from migrate.plans import Plan, PlannedTask
+
+MOST_BOXES = 80
+
+_MODEL_OF = {version: model for model, version in VERSION_OF.items()}
+_VERBS = {
+    Action.CREATE: "to create",
+    Action.ADOPT: "to adopt",
+    Action.UPDATE: "to update",
+    Action.SKIP: "skipped",
+    Action.UNSUPPORTED: "not supported",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """One object, or several that are alike in kind, action and whether they are ``done``.
+
+    ``label`` is the name as the server gave it, or ``1,234 runs to create``. ``home`` is the name
+    of the experiment or model they are in, empty where they are in several or in none.
+    """
+
+    label: str
+    kind: Kind
+    action: Action
+    done: bool
+    home: str
+    tasks: tuple[PlannedTask, ...]
+    place: Place
+
+    @property
+    def count(self) -> int:
+        """How many objects these are."""
+        return len(self.tasks)
+
+    @property
+    def verb(self) -> str:
+        """What becomes of them: ``to create``, ``skipped`` or ``already done``."""
+        return _verb(self.kind, self.action, self.done)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What ``end`` waits for, as indexes of boxes; ``count`` sums up the needs between them.
+
+    ``soft``: ``start`` has to have ended, and may have failed.
+    """
+
+    start: int
+    end: int
+    count: int
+    soft: bool
+    bends: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """Boxes, lines, and their size; boxes without lines stand from row ``apart`` on."""
+
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+    columns: int
+    rows: float
+    apart: float | None
+
+
+class _Group(NamedTuple):
+    """What the tasks of one box have in common; ``home`` is the place, or a ref of its own."""
+
+    kind: Kind
+    action: Action
+    done: bool
+    home: Ref | None
+
+
+def draw(plan: Plan, most_boxes: int = MOST_BOXES) -> Drawing:
+    """Fold a plan to about ``most_boxes`` boxes, and lay them out.
+
+    Every task is in exactly one box. Needs that follow from others are not drawn.
+    """
+    groups = _fold(plan.tasks, most_boxes)
+    box_of = {task.ref: n for n, tasks in enumerate(groups.values()) for task in tasks}
+    hard = _lines(plan.tasks, box_of, soft=False)
+    soft = _lines(plan.tasks, box_of, soft=True)
+    shown = without_implied(list(hard))
+    layout = lay_out(len(groups), [*shown, *soft])
+    names = {task.ref: task.name for task in plan.tasks}
+    boxes = tuple(
+        Box(
+            label=_label(group, tasks),
+            kind=group.kind,
+            action=group.action,
+            done=group.done,
+            home=_home_name(tasks, names),
+            tasks=tuple(tasks),
+            place=layout.boxes[number],
+        )
+        for number, (group, tasks) in enumerate(groups.items())
+    )
+    lines = tuple(
+        Line(
+            start=edge[0],
+            end=edge[1],
+            count=counts[edge],
+            soft=counts is soft,
+            bends=layout.bends.get(edge, ()),
+        )
+        for counts, edges in ((hard, shown), (soft, soft.keys()))
+        for edge in sorted(edges)
+    )
+    return Drawing(
+        boxes=boxes, lines=lines, columns=layout.columns, rows=layout.rows, apart=layout.apart
+    )
+
+
+def home_of(task: PlannedTask) -> Ref:
+    """Return the experiment or registered model (or prompt) that an object is in, or is."""
+    kind, ident = task.ref
+    if kind in _MODEL_OF:
+        return Ref(_MODEL_OF[kind], ident.rpartition("/")[0])
+    if kind in VERSION_OF or kind is Kind.EXPERIMENT:
+        return task.ref
+    return Ref(Kind.EXPERIMENT, ident if kind is Kind.DELETION else task.container)
+
+
+def _fold(tasks: Sequence[PlannedTask], most_boxes: int) -> dict[_Group, list[PlannedTask]]:
+    groups: dict[_Group, list[PlannedTask]] = {}
+    if len(tasks) <= most_boxes:
+        for task in tasks:
+            groups[_group(task, task.ref)] = [task]
+        return groups
+    kept = _kept_homes(tasks, most_boxes)
+    for task in tasks:
+        home = home_of(task)
+        groups.setdefault(_group(task, home if home in kept else None), []).append(task)
+    return groups
+
+
+def _group(task: PlannedTask, home: Ref | None) -> _Group:
+    return _Group(task.ref.kind, task.action, _is_done(task), home)
+
+
+def _is_done(task: PlannedTask) -> bool:
+    return task.is_work and task.status is TaskStatus.DONE
+
+
+def _kept_homes(tasks: Sequence[PlannedTask], most_boxes: int) -> set[Ref]:
+    """Return as many places as have room in boxes of their own, those with the most to do first."""
+    groups: dict[Ref, set[_Group]] = {}
+    sizes: Counter[Ref] = Counter()
+    work: set[Ref] = set()
+    for task in tasks:
+        home = home_of(task)
+        groups.setdefault(home, set()).add(_group(task, None))
+        sizes[home] += 1
+        if task.is_work and not _is_done(task):
+            work.add(home)
+    ranked = sorted(groups, key=lambda home: (home not in work, -sizes[home]))
+    number = min(len(ranked), most_boxes)
+    while number and _boxes(groups, ranked, number) > most_boxes:
+        number -= 1
+    return set(ranked[:number])
+
+
+def _boxes(groups: dict[Ref, set[_Group]], ranked: Sequence[Ref], kept: int) -> int:
+    folded: set[_Group] = set().union(*(groups[home] for home in ranked[kept:]))
+    return sum(len(groups[home]) for home in ranked[:kept]) + len(folded)
+
+
+def _lines(
+    tasks: Iterable[PlannedTask], box_of: dict[Ref, int], *, soft: bool
+) -> Counter[tuple[int, int]]:
+    return Counter(
+        (box_of[ref], box_of[task.ref])
+        for task in tasks
+        for ref in (task.after if soft else task.needs)
+        if ref in box_of and box_of[ref] != box_of[task.ref]
+    )
+
+
+def _label(group: _Group, tasks: Sequence[PlannedTask]) -> str:
+    if len(tasks) == 1:
+        return tasks[0].name or tasks[0].ref.id
+    kind = Kind.EXPERIMENT if group.kind is Kind.DELETION else group.kind
+    return f"{len(tasks):,} {kind.plural} {_verb(*group[:3])}"
+
+
+def _verb(kind: Kind, action: Action, done: bool) -> str:
+    if done:
+        return "already done"
+    if kind is Kind.DELETION and action not in (Action.SKIP, Action.UNSUPPORTED):
+        return "to mark as deleted"
+    return _VERBS[action]
+
+
+def _home_name(tasks: Sequence[PlannedTask], names: dict[Ref, str]) -> str:
+    homes = {home for task in tasks if (home := home_of(task)) != task.ref}
+    if len(homes) != 1:
+        return ""
+    home = homes.pop()
+    return names.get(home) or home.id

@@ -1,0 +1,221 @@
+"""The graph of a plan as SVG: boxes in columns, lines between them, a legend above."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from migrate.graph.drawing import Box, Drawing, Line, draw
+from migrate.graph.layout import BEND, Place
+from migrate.objects import Action, Kind
+from migrate.plans import Plan
+from migrate.views.graph.style import (
+    COLOURS,
+    OUTLINES,
+    caption,
+    fitted,
+    full_text,
+    markup,
+    title_markup,
+)
+from migrate.views.plan import summary
+
+# All in pixels.
+BOX_WIDTH, BOX_HEIGHT = 218, 42
+GAP_WIDTH, GAP_HEIGHT = 84, 14
+MARGIN = 24
+HEADER = 96
+_LEGEND_ITEM = 26
+
+_COLUMN, _ROW = BOX_WIDTH + GAP_WIDTH, BOX_HEIGHT + GAP_HEIGHT
+_PADDING = 12
+
+STYLE = """
+text { font-family: system-ui, "Segoe UI", "Helvetica Neue", "Noto Sans", Arial, sans-serif;
+  fill: #1b2430; }
+.heading { font-size: 17px; font-weight: 600; }
+.note { font-size: 12px; fill: #4a5664; }
+.label { font-size: 12.5px; font-weight: 600; }
+.caption { font-size: 11px; fill: #4a5664; }
+.line { fill: none; stroke: #7c8896; stroke-width: 1.3; }
+.soft { stroke-dasharray: 5 4; }
+.count { font-size: 10.5px; fill: #4a5664; text-anchor: end; }
+"""
+
+
+def plan_as_picture(plan: Plan) -> str:
+    """Return an SVG document with a heading and a legend."""
+    drawing = draw(plan)
+    legend, legend_width = _legend(drawing)
+    heading = [
+        f'<text class="heading" x="{MARGIN}" y="34">{markup(_headline(plan, drawing))}</text>',
+        f'<text class="note" x="{MARGIN}" y="54">{markup(ends_line(plan))}</text>',
+        f'<g transform="translate({MARGIN} 66)">{legend}</g>',
+    ]
+    width, height = size_of(drawing)
+    width = max(width, round(legend_width) + 2 * MARGIN, 760)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        + opening(width, height + HEADER)
+        + f"<title>{markup(summary(plan))}</title>\n<style>{STYLE}</style>\n"
+        + f'<rect width="{width}" height="{height + HEADER}" fill="#ffffff"/>\n'
+        + "\n".join(heading)
+        + f'\n<g transform="translate(0 {HEADER})">\n{content(drawing)}\n</g>\n</svg>\n'
+    )
+
+
+def _headline(plan: Plan, drawing: Drawing) -> str:
+    width = max(size_of(drawing)[0], 760) - 2 * MARGIN
+    return fitted(summary(plan), width, 17)
+
+
+def ends_line(plan: Plan) -> str:
+    """Say which migration this is, and between what; not escaped."""
+    return f"Migration {plan.migration_id}: {plan.source.uri} to {plan.target.uri}"
+
+
+def opening(width: float, height: float) -> str:
+    """Return the opening tag of a drawing of this size."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}">\n'
+    )
+
+
+def size_of(drawing: Drawing) -> tuple[int, int]:
+    """Return width and height of the boxes and lines."""
+    return (
+        2 * MARGIN + max(drawing.columns, 1) * _COLUMN - GAP_WIDTH,
+        round(2 * MARGIN + drawing.rows * _ROW),
+    )
+
+
+def content(drawing: Drawing) -> str:
+    """Return lines and boxes as SVG elements, from the point 0, 0 on."""
+    parts = [_ARROW]
+    parts += [_line(drawing, line) for line in drawing.lines]
+    parts += [_box(box) for box in drawing.boxes]
+    if drawing.apart:
+        y = MARGIN + (drawing.apart - 0.25) * _ROW
+        parts.append(
+            f'<text class="note" x="{MARGIN}" y="{y:.1f}">Without needs, and nothing needs them:'
+            "</text>"
+        )
+    return "\n".join(parts)
+
+
+_ARROW = (
+    '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" '
+    'markerHeight="7" orient="auto"><path d="M0,0.5 L8,4 L0,7.5 z" fill="#7c8896"/></marker></defs>'
+)
+
+
+def _corner(place: Place) -> tuple[float, float]:
+    """Return the left end of a place, in the middle of its height."""
+    return MARGIN + place.column * _COLUMN, MARGIN + place.row * _ROW
+
+
+def _line(drawing: Drawing, line: Line) -> str:
+    start, end = drawing.boxes[line.start].place, drawing.boxes[line.end].place
+    x, y = _corner(start)
+    x += BOX_WIDTH
+    path = [f"M{x:.0f},{y:.1f}"]
+    to_x, to_y = _corner(end)
+    if end.column > start.column:
+        for bend in line.bends:
+            bend_x, bend_y = _corner(bend)
+            path.append(_curve(x, y, bend_x, bend_y))
+            x, y = bend_x + BOX_WIDTH, bend_y
+            path.append(f"H{x:.0f}")
+        path.append(_curve(x, y, to_x, to_y))
+    else:
+        # Boxes that need each other share a column; the line leaves and arrives at the right.
+        to_x += BOX_WIDTH
+        side = max(x, to_x) + GAP_WIDTH * 0.6
+        path.append(f"C{side:.0f},{y:.1f} {side:.0f},{to_y:.1f} {to_x:.0f},{to_y:.1f}")
+    kind = "line soft" if line.soft else "line"
+    drawn = f'<path class="{kind}" marker-end="url(#arrow)" d="{" ".join(path)}"/>'
+    if line.count > 1:
+        drawn += f'<text class="count" x="{to_x - 10:.0f}" y="{to_y - 4:.1f}">{line.count:,}</text>'
+    return drawn
+
+
+def _curve(x: float, y: float, to_x: float, to_y: float) -> str:
+    middle = (x + to_x) / 2
+    return f"C{middle:.0f},{y:.1f} {middle:.0f},{to_y:.1f} {to_x:.0f},{to_y:.1f}"
+
+
+def _box(box: Box) -> str:
+    x, y = _corner(box.place)
+    room = BOX_WIDTH - 2 * _PADDING
+    return (
+        f'<g transform="translate({x:.0f} {y - BOX_HEIGHT / 2:.1f})">'
+        f"<title>{title_markup(full_text(box))}</title>{_shape(box)}"
+        f'<text class="label" x="{_PADDING}" y="18">{markup(fitted(box.label, room, 12.5))}</text>'
+        f'<text class="caption" x="{_PADDING}" y="33">{markup(fitted(caption(box), room, 11))}'
+        "</text></g>"
+    )
+
+
+def _shape(box: Box) -> str:
+    """Return the outline of a box; one that stands for several is a pile."""
+    sheet = rectangle(box.kind, box.action, BOX_WIDTH, BOX_HEIGHT)
+    if box.count == 1:
+        return sheet
+    below = rectangle(box.kind, box.action, BOX_WIDTH, BOX_HEIGHT)
+    return f'<g transform="translate(4 4)">{below}</g>{sheet}'
+
+
+def rectangle(kind: Kind, action: Action, width: float, height: float) -> str:
+    """Return a box as it is drawn for a kind and an action."""
+    fill, stroke = COLOURS[kind]
+    outline = OUTLINES[action][1]
+    colour = "" if 'stroke="' in outline else f' stroke="{stroke}"'
+    paper = ""
+    if "fill-opacity" in outline:
+        paper = f'<rect width="{width}" height="{height}" rx="6" fill="#ffffff"/>'
+    return (
+        f'{paper}<rect width="{width}" height="{height}" rx="6" fill="{fill}"{colour} {outline}/>'
+    )
+
+
+def _legend(drawing: Drawing) -> tuple[str, float]:
+    """Return the legend in one row, and its width."""
+    parts, x = [], 0.0
+    for sample, words in legend_of(drawing):
+        parts.append(
+            f'<g transform="translate({x:.0f} 0)">{sample}'
+            f'<text class="note" x="{_LEGEND_ITEM + 6}" y="13">{words}</text></g>'
+        )
+        x += _LEGEND_ITEM + 24 + 6.6 * len(words)
+    return "".join(parts), x
+
+
+def legend_of(drawing: Drawing) -> Iterator[tuple[str, str]]:
+    """Yield samples of 26 by 16 pixels, and what they mean, of all that the drawing uses."""
+    for kind in Kind:
+        if any(box.kind is kind for box in drawing.boxes):
+            fill, stroke = COLOURS[kind]
+            yield (
+                f'<rect x="1" y="1" width="24" height="14" rx="4" fill="{fill}" '
+                f'stroke="{stroke}" stroke-width="1.5"/>',
+                kind.plural,
+            )
+    for action, (words, outline) in OUTLINES.items():
+        if any(box.action is action for box in drawing.boxes):
+            colour = "" if 'stroke="' in outline else ' stroke="#4a5664"'
+            yield (
+                f'<rect x="2" y="2" width="22" height="12" rx="4" fill="#ffffff"{colour} '
+                f"{outline}/>",
+                words,
+            )
+    for soft, words in ((False, "is needed by"), (True, "has to end before")):
+        if any(line.soft is soft for line in drawing.lines):
+            kind_of_line = "line soft" if soft else "line"
+            yield (
+                f'<path class="{kind_of_line}" d="M1,8 H18"/>'
+                '<path d="M18,4.5 L26,8 L18,11.5 z" fill="#7c8896"/>',
+                words,
+            )
+
+
+assert BEND * _ROW >= GAP_HEIGHT  # a bend fits between two boxes

@@ -1,0 +1,120 @@
+"""What picture, page and flowchart have in common: colours, words, and how wide text is."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from html import escape
+
+from migrate.graph.drawing import Box
+from migrate.objects import Action, Kind
+from migrate.plans import PlannedTask
+from migrate.views.words import of_kind, printable
+
+#: Fill and outline of the boxes of each kind.
+COLOURS: Mapping[Kind, tuple[str, str]] = {
+    Kind.EXPERIMENT: ("#dbe9fb", "#2f6fbf"),
+    Kind.RUN: ("#dff3e1", "#2e8540"),
+    Kind.DELETION: ("#e6e8eb", "#5b6673"),
+    Kind.LOGGED_MODEL: ("#d5f2f1", "#117f7c"),
+    Kind.REGISTERED_MODEL: ("#e7defa", "#6b3fc0"),
+    Kind.MODEL_VERSION: ("#f5e3f7", "#a23bb0"),
+    Kind.PROMPT: ("#fde7cf", "#b35c00"),
+    Kind.PROMPT_VERSION: ("#fdf3c4", "#8f7200"),
+    Kind.TRACE: ("#fbdce4", "#b8325a"),
+}
+
+#: How the outline of a box tells the action: (words of the legend, attributes).
+OUTLINES: Mapping[Action, tuple[str, str]] = {
+    Action.CREATE: ("to create", 'stroke-width="1.5"'),
+    Action.ADOPT: ("to adopt: there already", 'stroke-width="1.5" stroke-dasharray="7 4"'),
+    Action.UPDATE: ("to update: changed since", 'stroke-width="4"'),
+    Action.SKIP: ("skipped", 'stroke-width="1.5" stroke-dasharray="1.5 4" fill-opacity="0.35"'),
+    Action.UNSUPPORTED: (
+        "not supported by the target",
+        'stroke="#c3262d" stroke-width="2" stroke-dasharray="1.5 4" fill-opacity="0.35"',
+    ),
+}
+
+MOST_NAMES = 15
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NARROW = frozenset("iljtfrI.,:;|!'()[]/ -")
+_BROAD = frozenset("mwMWGOQ@%&—…")
+
+
+def markup(text: str) -> str:
+    """Return text that others wrote, as text of XML and HTML or as an attribute in quotes."""
+    return escape(_NOT_XML.sub("\ufffd", printable(text)), quote=True)
+
+
+def fitted(text: str, width: float, size: float) -> str:
+    """Shorten text to about ``width`` pixels at a font size, with an ellipsis; not escaped."""
+    text = printable(text)
+    if _width(text) * size <= width:
+        return text
+    room = width / size - _width("…")
+    for end, char in enumerate(text):
+        room -= _width(char)
+        if room < 0:
+            return text[:end].rstrip() + "…"
+    return text
+
+
+def _width(text: str) -> float:
+    """Estimate how wide text is in a sans-serif font, in multiples of the font size."""
+    return sum(map(_advance, text))
+
+
+def _advance(char: str) -> float:
+    if char in _NARROW:
+        return 0.36
+    if unicodedata.east_asian_width(char) in "WF":
+        return 1.05
+    return 0.92 if char in _BROAD else 0.7 if char.isupper() else 0.58
+
+
+def caption(box: Box) -> str:
+    """Return the second line of a box: ``run in fraud, to create``; not escaped."""
+    place = f"in {printable(box.home)}" if box.home else ""
+    if box.count > 1:
+        return place or ("in several places" if box.kind in _INSIDE else "")
+    words = str(box.kind) if box.kind is not Kind.DELETION else "deleted experiment"
+    return f"{words}, {box.verb}"
+
+
+_INSIDE = frozenset(Kind) - {Kind.EXPERIMENT, Kind.REGISTERED_MODEL, Kind.PROMPT, Kind.DELETION}
+
+
+def full_text(box: Box) -> str:
+    """Return all that is known of a box, a line each, for the title that shows on hovering."""
+    if box.count == 1:
+        return "\n".join(_lines(box.tasks[0], box))
+    lines = [f"{of_kind(box.count, box.kind)} {box.verb}"]
+    if box.home:
+        lines.append(f"in {printable(box.home)}")
+    lines += [f"- {_named(task)}" for task in box.tasks[:MOST_NAMES]]
+    if box.count > MOST_NAMES:
+        lines.append(f"and {box.count - MOST_NAMES:,} more")
+    return "\n".join(lines)
+
+
+def _lines(task: PlannedTask, box: Box) -> list[str]:
+    lines = [f"{task.ref.kind} {_named(task)}", box.verb]
+    if box.home:
+        lines.append(f"in {box.home}")
+    if task.reason:
+        lines.append(task.reason)
+    lines += [f"in the plan as {sentence}" for sentence in task.because]
+    lines += [f"loses {loss.what}: {loss.reason}" for loss in task.losses]
+    return [printable(line) for line in lines]
+
+
+def _named(task: PlannedTask) -> str:
+    ident = printable(task.ref.id)
+    return f"{printable(task.name)} ({ident})" if task.name and task.name != task.ref.id else ident
+
+
+def title_markup(text: str) -> str:
+    """Return lines of text for a ``<title>``, each escaped on its own."""
+    return "\n".join(map(markup, text.split("\n")))
