@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +10,7 @@ import networkx as nx
 
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, choose_experiments
-from migrate.objects import DELETED, FINAL_RUN_STATUSES, Kind, Ref
+from migrate.objects import DELETED, FINAL_RUN_STATUSES, NO_LINKS, Kind, Ref, Run
 from migrate.tasks.experiment import wanted_experiment
 from migrate.tasks.fingerprint import content_digest
 from migrate.tasks.references import REFERENCE_TAGS, fit
@@ -20,7 +21,13 @@ EXPERIMENTS_AT_ONCE = 25
 def discover_experiments(draft: Draft) -> None:
     """Add every experiment of the source; those not selected as skipped, with the reason."""
     found = list(draft.source.experiments())
-    chosen = choose_experiments(draft.selection.experiments, found)
+    selection = draft.selection
+    chosen: frozenset[str] | None = frozenset()
+    because = "selected by --experiments"
+    if selection.whole_server:
+        because = "the whole server is copied"
+    if not selection.only_models:
+        chosen = choose_experiments(selection.experiments, found)
     for experiment in found:
         draft.experiments[experiment.experiment_id] = experiment
         node = Node(
@@ -28,11 +35,14 @@ def discover_experiments(draft: Draft) -> None:
             name=experiment.name,
             deleted=experiment.lifecycle_stage == DELETED,
         )
-        reason = draft.selection.leaves_out_experiment(experiment, chosen)
+        reason = selection.leaves_out_experiment(experiment, chosen)
+        if reason and selection.only_models:
+            reason = "not selected: nothing in it belongs to the chosen models"
         if reason:
             node.skip(reason)
         else:
-            node.losses = wanted_experiment(experiment, draft.target_can, draft.policy)[1]
+            node.because = (because,)
+        node.losses = wanted_experiment(experiment, draft.target_can, draft.policy)[1]
         draft.add(node)
 
 
@@ -58,36 +68,58 @@ def discover_runs(draft: Draft) -> None:
     draft.known.update(known)
 
 
+def add_run(draft: Draft, run: Run, because: str) -> Node:
+    """Add a run that something else needs, and its experiment with it."""
+    experiment = draft.nodes[Ref(Kind.EXPERIMENT, run.experiment_id)]
+    if not experiment.selected and experiment.reason.startswith("not selected"):
+        if draft.selection.include_deleted or not experiment.deleted:
+            experiment.select(f"the experiment of run:{run.run_id}")
+        else:
+            experiment.skip("deleted (take it along with --include-deleted)")
+    node, sizes = _node_of(draft, run)
+    node.because = (because,)
+    draft.add(node)
+    for word, size in sizes.items():
+        draft.known[word] = draft.known.get(word, 0) + size
+    return node
+
+
 def _read(draft: Draft, experiment_ids: list[str]) -> list[tuple[Node, dict[str, int]]]:
     """Read the runs of some experiments; keep of each only what the plan needs."""
-    found: list[tuple[Node, dict[str, int]]] = []
-    for run in draft.source.runs(experiment_ids):
-        node = Node(
-            ref=Ref(Kind.RUN, run.run_id),
-            name=run.name,
-            container=run.experiment_id,
-            deleted=run.lifecycle_stage == DELETED,
-            unsettled=run.status not in FINAL_RUN_STATUSES,
-        )
-        experiment = draft.nodes[Ref(Kind.EXPERIMENT, run.experiment_id)]
-        reason = draft.selection.leaves_out_run(run)
-        if not experiment.selected:
-            reason = f"its experiment is left out: {experiment.reason}"
-        if reason:
-            node.skip(reason)
-            found.append((node, {}))
-            continue
-        node.losses = fit(run, draft.target_can)[1]
-        node.content = content_digest(run)
-        node.mentions = {key: run.tags[key] for key in REFERENCE_TAGS if key in run.tags}
-        sizes = {
-            "params": len(run.params),
-            "tags": len(run.tags),
-            "metric keys": len(run.latest_metrics),
-            "dataset inputs": len(run.inputs),
-        }
-        found.append((node, sizes))
-    return found
+    return [
+        _node_of(draft, run)
+        for run in draft.source.runs(experiment_ids)
+        if Ref(Kind.RUN, run.run_id) not in draft.nodes
+    ]
+
+
+def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
+    """Return the node of a run, and the sizes of what is known of it."""
+    node = Node(
+        ref=Ref(Kind.RUN, run.run_id),
+        name=run.name,
+        container=run.experiment_id,
+        deleted=run.lifecycle_stage == DELETED,
+        unsettled=run.status not in FINAL_RUN_STATUSES,
+    )
+    experiment = draft.nodes[Ref(Kind.EXPERIMENT, run.experiment_id)]
+    reason = draft.selection.leaves_out_run(run)
+    if not experiment.selected:
+        reason = f"its experiment is left out: {experiment.reason}"
+    if reason:
+        node.skip(reason)
+        return node, {}
+    node.because = (f"a run of experiment:{run.experiment_id}",)
+    node.losses = fit(run, draft.target_can)[1]
+    node.content = content_digest(dataclasses.replace(run, links=NO_LINKS))
+    node.mentions = {key: run.tags[key] for key in REFERENCE_TAGS if key in run.tags}
+    sizes = {
+        "params": len(run.params),
+        "tags": len(run.tags),
+        "metric keys": len(run.latest_metrics),
+        "dataset inputs": len(run.inputs),
+    }
+    return node, sizes
 
 
 def discover_unreadable(draft: Draft) -> None:
@@ -131,8 +163,6 @@ def link_runs(draft: Draft) -> None:
 
 
 def count_unsupported(draft: Draft) -> None:
-    """Count what is there and is not copied; the registry only for a whole server."""
+    """Count what is there and is not copied."""
     chosen = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
     draft.unsupported.update(draft.source.unsupported(chosen) if chosen else {})
-    if not draft.selection.experiments:
-        draft.unsupported.update(draft.source.unsupported_registry())

@@ -8,9 +8,18 @@ import networkx as nx
 
 from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.graph.selection import Selection
-from migrate.objects import Action, Experiment, Kind, Ref
+from migrate.objects import (
+    Action,
+    Experiment,
+    Kind,
+    ModelLinks,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+)
 from migrate.outcomes import Loss, TaskStatus
 from migrate.tasks.batches import Policy
+from migrate.tasks.logged_model import ModelFacts
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,11 +43,21 @@ class Node:
     deleted: bool = False
     #: Source ids of the runs that its reference tags name, by tag.
     mentions: dict[str, str] = field(default_factory=dict)
+    #: Why it is in the plan, in sentences that name a ref or an option.
+    because: tuple[str, ...] = ()
+    #: The number a version is to get on the target, and the first one free before it.
+    number: int = 0
+    first_free: int = 0
 
     @property
     def selected(self) -> bool:
         """True while nothing has left this object out."""
         return self.action not in (Action.SKIP, Action.UNSUPPORTED)
+
+    def select(self, because: str) -> None:
+        """Take along what was left out, because something else needs it."""
+        self.action, self.reason, self.status = Action.CREATE, "", TaskStatus.PENDING
+        self.because = (because,)
 
     def skip(self, reason: str) -> None:
         """Leave this object out."""
@@ -69,6 +88,12 @@ class Draft:
     collisions: list[str] = field(default_factory=list)
     unsupported: dict[Kind, int] = field(default_factory=dict)
     known: dict[str, int] = field(default_factory=dict)
+    #: The logged models that selected runs name, by run id; runs without any are not there.
+    links: dict[str, ModelLinks] = field(default_factory=dict)
+    #: What the plan has to remember of logged models, by id.
+    logged: dict[str, ModelFacts] = field(default_factory=dict)
+    registered: dict[Ref, RegisteredModel] = field(default_factory=dict)
+    versions: dict[Ref, ModelVersion] = field(default_factory=dict)
 
     def add(self, node: Node) -> None:
         """Add an object."""
@@ -77,12 +102,26 @@ class Draft:
 
     def need(self, needed: Ref, by: Ref) -> None:
         """Say that ``needed`` must be done before ``by``."""
-        self.graph.add_edge(needed, by)
+        self.graph.add_edge(needed, by, soft=False)
+
+    def follow(self, earlier: Ref, later: Ref) -> None:
+        """Say that ``earlier`` must have ended before ``later``, unless it is needed anyway."""
+        if not self.graph.has_edge(earlier, later):
+            self.graph.add_edge(earlier, later, soft=True)
+
+    def selects(self, ref: Ref) -> bool:
+        """Say whether an object is in the plan and not left out."""
+        return ref in self.nodes and self.nodes[ref].selected
+
+    def will_have_copy(self, ref: Ref) -> bool:
+        """Say whether an object is copied, or has been before."""
+        return self.selects(ref) or bool(ref in self.nodes and self.nodes[ref].target_id)
 
     def of_kind(self, kind: Kind) -> list[Node]:
         """Return the objects of a kind that are selected."""
         return [node for node in self.nodes.values() if node.ref.kind is kind and node.selected]
 
-    def runs_in(self, experiment_id: str) -> list[Node]:
-        """Return the selected runs of an experiment."""
-        return [node for node in self.of_kind(Kind.RUN) if node.container == experiment_id]
+    def held_by(self, experiment_id: str) -> list[Node]:
+        """Return the selected runs and logged models of an experiment."""
+        held = self.of_kind(Kind.RUN) + self.of_kind(Kind.LOGGED_MODEL)
+        return [node for node in held if node.container == experiment_id]

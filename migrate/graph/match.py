@@ -180,8 +180,8 @@ def add_deletions(draft: Draft) -> None:
     for node in draft.of_kind(Kind.EXPERIMENT):
         if not node.deleted:
             continue
-        runs = draft.runs_in(node.ref.id)
-        work = [run for run in runs if run.status is TaskStatus.PENDING]
+        held = draft.held_by(node.ref.id)
+        work = [run for run in held if run.status is TaskStatus.PENDING]
         trashed = any(
             copy.experiment_id == node.target_id and copy.lifecycle_stage == DELETED
             for copy in draft.there
@@ -195,7 +195,7 @@ def add_deletions(draft: Draft) -> None:
         if trashed:
             node.action, node.status = Action.UPDATE, TaskStatus.PENDING
             node.reason = "reopened for runs that are not complete, then deleted again"
-            for run in runs:
+            for run in held:
                 run.status = TaskStatus.PENDING
         deletion = Node(
             ref=Ref(Kind.DELETION, node.ref.id),
@@ -205,5 +205,5 @@ def add_deletions(draft: Draft) -> None:
         )
         draft.add(deletion)
         draft.need(node.ref, deletion.ref)
-        for run in runs:
+        for run in held:
             draft.need(run.ref, deletion.ref)

@@ -12,6 +12,7 @@ import networkx as nx
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import MigrateError, UsageError
+from migrate.graph.closure import discover_all_runs, discover_needed
 from migrate.graph.discover import (
     count_unsupported,
     discover_experiments,
@@ -20,12 +21,20 @@ from migrate.graph.discover import (
     link_runs,
 )
 from migrate.graph.draft import Draft, Node
+from migrate.graph.logged_models import (
+    discover_links,
+    discover_logged_models,
+    link_models,
+    match_models,
+)
 from migrate.graph.match import (
     add_deletions,
     match_experiments,
     match_runs,
     orphan_mentions,
 )
+from migrate.graph.registry import discover_registry, link_versions
+from migrate.graph.registry_matching import match_registry
 from migrate.graph.selection import Selection
 from migrate.objects import Action, Kind
 from migrate.plans import Plan, PlannedTask, Side
@@ -58,13 +67,22 @@ def check_cycles(draft: Draft) -> None:
 #: The order matters: what is left out is known before edges are drawn, edges before copies are
 #: judged (a run whose parent is left out counts as changed when the parent joins later).
 STEPS: tuple[Callable[[Draft], None], ...] = (
+    discover_registry,
     discover_experiments,
     discover_runs,
+    discover_logged_models,
+    discover_links,
+    discover_needed,
+    discover_all_runs,
     discover_unreadable,
     check_capabilities,
     link_runs,
+    link_models,
+    link_versions,
     match_experiments,
     match_runs,
+    match_models,
+    match_registry,
     add_deletions,
     check_cycles,
     count_unsupported,
@@ -129,7 +147,7 @@ def make_plan(
 
 
 def _task(draft: Draft, node: Node) -> PlannedTask:
-    needs = sorted(draft.graph.predecessors(node.ref)) if node.selected else []
+    edges = draft.graph.in_edges(node.ref, data="soft") if node.selected else ()
     return PlannedTask(
         ref=node.ref,
         name=node.name,
@@ -138,7 +156,11 @@ def _task(draft: Draft, node: Node) -> PlannedTask:
         reason=node.reason,
         target_id=node.target_id,
         mark=node.mark,
-        needs=tuple(needs),
+        needs=tuple(sorted(needed for needed, _, soft in edges if not soft)),
+        after=tuple(sorted(earlier for earlier, _, soft in edges if soft)),
+        because=node.because,
+        number=node.number,
+        first_free=node.first_free,
         losses=node.losses,
         warnings=node.warnings + _orphan_warnings(draft, node),
         status=node.status,

@@ -75,7 +75,9 @@ def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], s
     names = {models[ref]: ref for ref in there}
     for copy in target.model_versions(list(copies)):
         container = names[copy.name]
-        origin = copy.tags.get(ORIGIN, "").rpartition("@")[0]
+        origin = copy.ref.id
+        if not target.capabilities().keeps_ids:
+            origin = copy.tags.get(ORIGIN, "").rpartition("@")[0]
         ref = Ref(VERSION_OF[container.kind], origin)
         fits = numbers.get(ref) in (None, 0, copy.version)
         if is_placeholder(copy) or not fits:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 
-from migrate.objects import Artifact, Metric, Run
+from migrate.objects import NO_LINKS, Artifact, Metric, ModelLinks, Run
 
 FORMAT = "1"
 
@@ -25,8 +25,8 @@ def digest_of(value: object) -> str:
 
 
 def content_digest(run: Run) -> str:
-    """Digest what a search shows of a run."""
-    return digest_of(
+    """Digest what a search shows of a run, and its links if it has any."""
+    content = digest_of(
         [
             [run.name, run.user_id, run.status, run.start_time, run.end_time],
             run.lifecycle_stage,
@@ -36,6 +36,14 @@ def content_digest(run: Run) -> str:
             sorted(json.dumps(item, sort_keys=True) for item in run.inputs),
         ]
     )
+    return with_links(content, run.links)
+
+
+def with_links(content: str, links: ModelLinks) -> str:
+    """Return the digest of a run that names logged models, where a copy keeps their ids."""
+    if links == NO_LINKS:
+        return content
+    return digest_of([content, sorted(links.inputs), sorted(map(list, links.outputs))])
 
 
 def quick_mark(content: str, orphans: Iterable[str]) -> str:

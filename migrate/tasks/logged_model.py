@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.errors import MigrateError
@@ -111,27 +112,44 @@ def wanted_model(
     )
 
 
-def quick_model_mark(model: LoggedModel, links: Links, known_runs: Sequence[str]) -> str:
+class ModelFacts(NamedTuple):
+    """What the mark of a logged model is made of: digests, of the metrics one for each run."""
+
+    content: str
+    source_run_id: str
+    metrics: Mapping[str, str]
+
+
+def facts_of(model: LoggedModel) -> ModelFacts:
+    """Digest what the source shows of a logged model."""
+    of_runs: dict[str, list[str]] = {}
+    for metric in model.metrics:
+        of_runs.setdefault(metric.run_id, []).append(repr(tuple(metric)))
+    content = digest_of(
+        [
+            [model.name, model.model_type, model.status, model.lifecycle_stage],
+            model.source_run_id,
+            dict(model.params),
+            {key: value for key, value in model.tags.items() if key != MODEL_VERSIONS_TAG},
+        ]
+    )
+    metrics = {run_id: digest_of(sorted(points)) for run_id, points in of_runs.items()}
+    return ModelFacts(content, model.source_run_id, metrics)
+
+
+def quick_model_mark(facts: ModelFacts, links: Links, known_runs: Collection[str]) -> str:
     """Return the half of a mark that needs no list of files.
 
-    ``known_runs`` are those runs, of the ones the model or the links name, that have a copy.
+    ``known_runs`` are the runs that have a copy: a model is written again when a run it has to do
+    with arrives later.
     """
-    known = frozenset(known_runs)
     named = [
         [run_id, sorted(named.inputs), sorted(map(list, named.outputs))]
         for run_id, named in sorted(links.items())
-        if run_id in known
+        if run_id in known_runs
     ]
-    return FORMAT + digest_of(
-        [
-            [model.name, model.model_type, model.status, model.lifecycle_stage],
-            [model.source_run_id, model.source_run_id in known],
-            dict(model.params),
-            {key: value for key, value in model.tags.items() if key != MODEL_VERSIONS_TAG},
-            sorted(repr(tuple(metric)) for metric in model.metrics if metric.run_id in known),
-            named,
-        ]
-    )
+    metrics = sorted(item for item in facts.metrics.items() if item[0] in known_runs)
+    return FORMAT + digest_of([facts.content, facts.source_run_id in known_runs, metrics, named])
 
 
 def model_mark(quick: str, files: Sequence[Artifact]) -> str:
@@ -139,10 +157,9 @@ def model_mark(quick: str, files: Sequence[Artifact]) -> str:
     return f"{quick}.{digest_of(sorted(files))}"
 
 
-def runs_named(model: LoggedModel, links: Links) -> set[str]:
+def runs_named(facts: ModelFacts, links: Links) -> set[str]:
     """Return the ids of all runs that a logged model has to do with."""
-    named = {metric.run_id for metric in model.metrics} | set(links)
-    return (named | {model.source_run_id}) - {""}
+    return {*facts.metrics, *links, facts.source_run_id} - {""}
 
 
 def copy_logged_models(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
@@ -177,7 +194,7 @@ class _Attempt:
         links = links_to(model.model_id, self._source.model_links(run_ids))
         root = ArtifactRoot(self._job.ref, model.artifact_uri)
         files = self._source.artifacts(root)
-        mark = model_mark(quick_model_mark(model, links, run_ids), files)
+        mark = model_mark(quick_model_mark(facts_of(model), links, references), files)
         wanted = wanted_model(
             model,
             links,

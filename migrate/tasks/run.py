@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from migrate.endpoints.protocols import Histories, ReadsRuns, RunWriter, Source, Target
 from migrate.errors import EndpointError, MigrateError, NotAuthenticated, NotFound, Unavailable
-from migrate.objects import Artifact, ArtifactRoot, Kind, Ref, Run
+from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, ModelLinks, Ref, Run
 from migrate.origins import LOSSES, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
@@ -31,6 +32,7 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
     for run_id in jobs.keys() - {run.run_id for run in runs}:
         gone = NotFound(f"run {run_id} is no longer at the source", "plan again to leave it out")
         yield failed(jobs[run_id], gone)
+    runs = _with_links(runs, source, target)
     copies = _existing_copies(batch, target)
     for run, history in with_histories(source, runs):
         job = jobs[run.run_id]
@@ -44,6 +46,17 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
         except MigrateError as problem:
             outcome = failed(job, problem, attempt.target_id, time.monotonic() - started)
         yield outcome
+
+
+def _with_links(runs: Sequence[Run], source: Source, target: Target) -> list[Run]:
+    """Return runs with the logged models they name, as far as it is for them to say so.
+
+    Where a copy keeps its id, that is part of the run; elsewhere it comes with the model.
+    """
+    links: Mapping[str, ModelLinks] = {}
+    if target.capabilities().keeps_ids:
+        links = source.model_links([run.run_id for run in runs])
+    return [dataclasses.replace(run, links=links.get(run.run_id, NO_LINKS)) for run in runs]
 
 
 class _Existing(NamedTuple):

@@ -1,0 +1,95 @@
+"""Steps that take along what selected objects are made of: runs, their parents, logged models."""
+
+from __future__ import annotations
+
+from migrate.graph.discover import add_run, discover_runs
+from migrate.graph.draft import Draft
+from migrate.graph.logged_models import (
+    add_model,
+    discover_links,
+    discover_logged_models,
+    read_links,
+)
+from migrate.objects import Kind, Ref
+from migrate.tasks.version_sources import named_by
+
+Wanted = dict[Ref, str]  #: what is to be looked for, and why
+
+
+def discover_needed(draft: Draft) -> None:
+    """Add what versions, runs and logged models name, and what that names, until all is there.
+
+    Runs of other experiments are taken along for the sake of registered models only; without
+    them, an experiment is copied alone, and what it names elsewhere is kept as a source tag.
+    """
+    wanted = _named_by_versions(draft) if draft.selection.takes_registry else {}
+    wanted |= _named_by_runs(draft)
+    looked_for: set[Ref] = set()
+    while wanted := {
+        ref: why for ref, why in wanted.items() if _is_missing(draft, ref, looked_for)
+    }:
+        looked_for |= wanted.keys()
+        wanted = _add_runs(draft, wanted) | _add_models(draft, wanted)
+
+
+def discover_all_runs(draft: Draft) -> None:
+    """With ``--export-all-runs``: add all runs of the experiments that are taken along."""
+    if draft.selection.all_runs:
+        discover_runs(draft)
+        discover_logged_models(draft)
+        discover_links(draft)
+        discover_needed(draft)
+
+
+def _is_missing(draft: Draft, ref: Ref, looked_for: set[Ref]) -> bool:
+    return ref not in draft.nodes and ref not in looked_for
+
+
+def _named_by_versions(draft: Draft) -> Wanted:
+    wanted: Wanted = {}
+    for node in draft.of_kind(Kind.MODEL_VERSION):
+        for ref in named_by(draft.versions[node.ref]):
+            wanted.setdefault(ref, f"named by {node.ref}")
+    return wanted
+
+
+def _named_by_runs(draft: Draft) -> Wanted:
+    """Return the logged models that runs name: of a search, deleted ones are never a part."""
+    return {
+        Ref(Kind.LOGGED_MODEL, model_id): f"named by run:{run_id}"
+        for run_id, links in draft.links.items()
+        for model_id in sorted(links.model_ids)
+    }
+
+
+def _add_runs(draft: Draft, wanted: Wanted) -> Wanted:
+    ids = sorted(ref.id for ref in wanted if ref.kind is Kind.RUN)
+    more: Wanted = {}
+    added = []
+    for run in draft.source.find_runs(ids):
+        node = add_run(draft, run, f"{wanted[Ref(Kind.RUN, run.run_id)]}")
+        if node.selected:
+            added.append(run.run_id)
+            for parent in node.mentions.values():
+                more.setdefault(Ref(Kind.RUN, parent), f"the parent of {node.ref}")
+    read_links(draft, added)
+    for run_id in added:
+        for model_id in sorted(draft.links[run_id].model_ids if run_id in draft.links else ()):
+            more.setdefault(Ref(Kind.LOGGED_MODEL, model_id), f"named by run:{run_id}")
+    return more
+
+
+def _add_models(draft: Draft, wanted: Wanted) -> Wanted:
+    ids = sorted(ref.id for ref in wanted if ref.kind is Kind.LOGGED_MODEL)
+    more: Wanted = {}
+    for model in draft.source.read_logged_models(ids) if ids else ():
+        ref = Ref(Kind.LOGGED_MODEL, model.model_id)
+        experiment = draft.nodes[Ref(Kind.EXPERIMENT, model.experiment_id)]
+        taken_along = draft.selection.takes_registry and not experiment.deleted
+        if not experiment.selected and taken_along:
+            experiment.select(f"the experiment of {ref}")
+        node = add_model(draft, model, wanted[ref])
+        if node.selected and draft.selection.takes_registry:
+            runs = {model.source_run_id, *(metric.run_id for metric in model.metrics)} - {""}
+            more |= {Ref(Kind.RUN, run_id): f"a run of {ref}" for run_id in sorted(runs)}
+    return more

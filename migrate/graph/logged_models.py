@@ -1,0 +1,142 @@
+"""Steps for logged models: found with their experiment, linked to runs, matched with copies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+from migrate.graph.draft import Draft, Node
+from migrate.objects import DELETED, Action, Kind, LoggedModel, ModelLinks, Ref
+from migrate.outcomes import TaskStatus
+from migrate.tasks.fingerprint import quick_half, with_links
+from migrate.tasks.logged_model import facts_of, links_to, quick_model_mark, runs_named
+
+RUNS_AT_ONCE = 200
+
+
+def discover_logged_models(draft: Draft) -> None:
+    """Add the logged models of the selected experiments."""
+    wanted = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
+    for model in draft.source.logged_models(wanted):
+        if Ref(Kind.LOGGED_MODEL, model.model_id) not in draft.nodes:
+            add_model(draft, model, f"a logged model of experiment:{model.experiment_id}")
+
+
+def add_model(draft: Draft, model: LoggedModel, because: str) -> Node:
+    """Add a logged model; as skipped where its experiment is, or where it is deleted."""
+    node = Node(
+        ref=Ref(Kind.LOGGED_MODEL, model.model_id),
+        name=model.name,
+        container=model.experiment_id,
+        deleted=model.lifecycle_stage == DELETED,
+        because=(because,),
+    )
+    experiment = draft.nodes[Ref(Kind.EXPERIMENT, model.experiment_id)]
+    if not experiment.selected:
+        node.skip(f"its experiment is left out: {experiment.reason}")
+    elif node.deleted and not draft.selection.include_deleted:
+        node.skip("deleted (take it along with --include-deleted)")
+    draft.logged[model.model_id] = facts_of(model)
+    draft.add(node)
+    return node
+
+
+def discover_links(draft: Draft) -> None:
+    """Read which logged models the selected runs name; no search tells it in full."""
+    read_links(draft, [node.ref.id for node in draft.of_kind(Kind.RUN)])
+
+
+def read_links(draft: Draft, run_ids: Iterable[str]) -> None:
+    """Read the links of these runs."""
+    ids = list(run_ids)
+    groups = [ids[start : start + RUNS_AT_ONCE] for start in range(0, len(ids), RUNS_AT_ONCE)]
+    with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
+        for found in pool.map(draft.source.model_links, groups):
+            draft.links |= {run_id: links for run_id, links in found.items() if links.model_ids}
+    if draft.target_can.keeps_ids:
+        for run_id in ids:
+            node = draft.nodes[Ref(Kind.RUN, run_id)]
+            node.content = with_links(node.content, draft.links.get(run_id, ModelLinks()))
+
+
+def links_by_model(draft: Draft) -> dict[str, dict[str, ModelLinks]]:
+    """Return what runs say of each logged model, by model id and run id."""
+    found: dict[str, dict[str, ModelLinks]] = {}
+    for run_id, links in draft.links.items():
+        for model_id in links.model_ids:
+            found.setdefault(model_id, {}).update(links_to(model_id, {run_id: links}))
+    return found
+
+
+def link_models(draft: Draft) -> None:
+    """Draw the edges: experiment and all runs concerned before a logged model.
+
+    Models that write to one deleted run take turns: each has it out of the trash for a moment.
+    """
+    links = links_by_model(draft)
+    sharing: dict[Ref, list[Ref]] = {}
+    for node in draft.of_kind(Kind.LOGGED_MODEL):
+        draft.need(Ref(Kind.EXPERIMENT, node.container), node.ref)
+        facts = draft.logged[node.ref.id]
+        for run_id in sorted(runs_named(facts, links.get(node.ref.id, {}))):
+            run = Ref(Kind.RUN, run_id)
+            if draft.selects(run):
+                draft.need(run, node.ref)
+                if draft.nodes[run].deleted and not draft.target_can.keeps_ids:
+                    sharing.setdefault(run, []).append(node.ref)
+    for models in sharing.values():
+        for earlier, later in pairwise(sorted(models)):
+            draft.follow(earlier, later)
+    _tell_of_orphans(draft)
+
+
+def _tell_of_orphans(draft: Draft) -> None:
+    """Warn of runs that name a logged model which is not copied."""
+    for run_id, links in draft.links.items():
+        node = draft.nodes[Ref(Kind.RUN, run_id)]
+        for model_id in sorted(links.model_ids):
+            model = draft.nodes.get(Ref(Kind.LOGGED_MODEL, model_id))
+            if node.selected and (model is None or not model.selected):
+                why = model.reason if model is not None else "it is not at the source (any more)"
+                node.warnings += (f"names logged model {model_id}, which is not copied: {why}",)
+
+
+def match_models(draft: Draft) -> None:
+    """Find the copies of logged models by origin, one search for each experiment there."""
+    if Kind.LOGGED_MODEL not in draft.target_can.writable:
+        return
+    there = [node for node in draft.of_kind(Kind.EXPERIMENT) if node.target_id]
+    with ThreadPoolExecutor(max(1, min(draft.workers, len(there)))) as pool:
+        copies_in = pool.map(lambda node: draft.target.find_model_copies(node.target_id), there)
+        copies = dict(zip((node.ref.id for node in there), copies_in, strict=True))
+    links = links_by_model(draft)
+    for node in draft.nodes.values():
+        found = copies.get(node.container, {}).get(node.ref.id)
+        if not found or node.ref.kind is not Kind.LOGGED_MODEL:
+            continue
+        node.target_id, node.mark = found[0].target_id, found[0].mark
+        if node.selected:
+            _decide(draft, node, links.get(node.ref.id, {}))
+            if len(found) > 1:
+                node.warnings += (f"the target holds {len(found)} copies of this logged model",)
+
+
+def _decide(draft: Draft, node: Node, links: dict[str, ModelLinks]) -> None:
+    """Choose what to do with a logged model that has a copy."""
+    facts = draft.logged[node.ref.id]
+    named = runs_named(facts, links)
+    for run_id in sorted(named):
+        run = Ref(Kind.RUN, run_id)
+        if not draft.selects(run) and draft.will_have_copy(run):
+            draft.need(run, node.ref)
+    known = {run_id for run_id in named if draft.will_have_copy(Ref(Kind.RUN, run_id))}
+    if not node.mark:
+        node.action, node.reason = Action.ADOPT, "half-made by an earlier attempt: completed"
+    elif quick_half(node.mark) != quick_model_mark(facts, links, known):
+        node.action, node.reason = Action.UPDATE, "changed at the source since it was copied"
+    else:
+        node.action, node.reason = Action.ADOPT, "copied before: checked for new files"
+        frozen = draft.experiments[node.container].lifecycle_stage == DELETED
+        if draft.quick or frozen:
+            node.status, node.reason = TaskStatus.DONE, "copied before, unchanged"

@@ -1,0 +1,108 @@
+"""Steps for registered models and prompts: found, filtered, and linked to what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from migrate.graph.draft import Draft, Node
+from migrate.graph.selection import candidate_names, choose_models, needs_all_names
+from migrate.objects import VERSION_KINDS, VERSION_OF, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.tasks.version_sources import named_by
+
+
+def discover_registry(draft: Draft) -> None:
+    """Add registered models and prompts with their versions, as far as they are selected.
+
+    Models that are given by their names are read by them: what that costs does not grow with the
+    others.
+    """
+    selection = draft.selection
+    if not selection.takes_registry:
+        return
+    names = None
+    if selection.models and not needs_all_names(selection.models):
+        names = candidate_names(selection.models)
+    found = list(draft.source.registered_models(names))
+    chosen = choose_models(selection.models, [model.name for model in found])
+    because = "selected by --models" if selection.models else "the whole server is copied"
+    taken: list[RegisteredModel] = []
+    for model in found:
+        node = Node(ref=model.ref, name=model.name, because=(because,))
+        if chosen is not None and model.name not in chosen:
+            node.skip("not selected by --models")
+        else:
+            taken.append(model)
+            draft.registered[model.ref] = model
+        draft.add(node)
+    _add_versions(draft, list(draft.source.model_versions(taken)) if taken else [])
+
+
+def _add_versions(draft: Draft, versions: Iterable[ModelVersion]) -> None:
+    newest: dict[tuple[str, str], int] = {}
+    for version in versions:
+        place = (version.name, version.stage)
+        newest[place] = max(newest.get(place, 0), version.version)
+    for version in versions:
+        model = next(
+            Ref(kind, version.name) for kind in VERSION_OF if VERSION_OF[kind] is version.kind
+        )
+        node = Node(
+            ref=version.ref,
+            name=f"{version.name} version {version.version}",
+            container=version.name,
+            because=(f"a version of {model}",),
+        )
+        is_newest = newest[version.name, version.stage] == version.version
+        reason = draft.selection.leaves_out_version(version, is_newest)
+        if reason:
+            node.skip(reason)
+        draft.versions[version.ref] = version
+        draft.add(node)
+        draft.need(model, version.ref)
+
+
+def link_versions(draft: Draft) -> None:
+    """Draw the edges: what a version is made of before it, and versions in order of number."""
+    by_model: dict[tuple[Kind, str], list[ModelVersion]] = {}
+    for kind in sorted(VERSION_KINDS):
+        for node in draft.of_kind(kind):
+            version = draft.versions[node.ref]
+            by_model.setdefault((kind, version.name), []).append(version)
+            for ref in named_by(version) if kind is Kind.MODEL_VERSION else ():
+                later = ref.id.rpartition("/")[0] == version.name and not _before(ref, version)
+                if draft.selects(ref) and ref != version.ref and not later:
+                    draft.need(ref, version.ref)
+    if not draft.target_can.keeps_ids:
+        for versions in by_model.values():
+            ordered = sorted(versions, key=lambda version: version.version)
+            for earlier, later_one in pairwise(ordered):
+                draft.follow(earlier.ref, later_one.ref)
+
+
+def _before(ref: Ref, version: ModelVersion) -> bool:
+    return int(ref.id.rpartition("/")[2]) < version.version
+
+
+def tell_of_missing(draft: Draft, node: Node) -> None:
+    """Warn of a version whose run or files are not among what is copied."""
+    version = draft.versions[node.ref]
+    if draft.target_can.keeps_ids or version.kind is not Kind.MODEL_VERSION:
+        return
+    named = named_by(version)
+    if not any(draft.will_have_copy(ref) for ref in named) and _is_below_server(version.source):
+        node.warnings += (
+            f"its source {version.source} belongs to no run or logged model that is copied: "
+            "the target may refuse it",
+        )
+    run = Ref(Kind.RUN, version.run_id)
+    if version.run_id and not draft.will_have_copy(run):
+        node.warnings += (
+            f"its run {version.run_id} is not among the runs copied: kept as a source tag",
+        )
+
+
+def _is_below_server(source: str) -> bool:
+    """Say whether a source is of a form that MLflow wants to see below a run or logged model."""
+    scheme = source.partition(":")[0] if ":" in source else ""
+    return scheme in ("", "file", "mlflow-artifacts", "models")

@@ -1,0 +1,172 @@
+"""Step that matches registered models and versions with those on the target, and gives numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from migrate.graph.draft import Draft, Node
+from migrate.graph.registry import tell_of_missing
+from migrate.objects import VERSION_OF, Action, ModelVersion, Ref, RegisteredModel
+from migrate.origins import ORIGIN
+from migrate.outcomes import TaskStatus
+from migrate.tasks.model_version import (
+    is_placeholder,
+    needs_write,
+    version_origin,
+    wanted_version,
+)
+from migrate.tasks.registered_model import is_copy_of, is_up_to_date, wanted_registered_model
+from migrate.tasks.version_sources import VersionSource, named_by
+
+#: Up to this many names are asked for one by one.
+NAMES_ONE_BY_ONE = 20
+
+
+def match_registry(draft: Draft) -> None:
+    """Find registered models by name and versions by origin, and plan every version's number."""
+    models = [node for kind in VERSION_OF for node in draft.of_kind(kind)]
+    if not models:
+        return
+    names = [node.name for node in models]
+    found = draft.target.registered_models(names if len(names) <= NAMES_ONE_BY_ONE else None)
+    there = {model.name: model for model in found if model.name in set(names)}
+    versions: dict[str, list[ModelVersion]] = {name: [] for name in there}
+    for version in draft.target.model_versions(list(there.values())) if there else ():
+        versions[version.name].append(version)
+    wanted = _versions_by_model(draft)
+    for node in models:
+        of_model = wanted.get(node.ref, [])
+        copy = there.get(node.name)
+        if copy is None:
+            _number(draft, of_model, taken=0, exact=True)
+        else:
+            _match(draft, node, copy, versions[copy.name], of_model)
+    _need_earlier_copies(draft)
+
+
+def _versions_by_model(draft: Draft) -> dict[Ref, list[Node]]:
+    found: dict[Ref, list[Node]] = {}
+    for kind, of_kind in VERSION_OF.items():
+        for node in draft.of_kind(of_kind):
+            found.setdefault(Ref(kind, node.container), []).append(node)
+    for nodes in found.values():
+        nodes.sort(key=lambda node: draft.versions[node.ref].version)
+    return found
+
+
+def _match(
+    draft: Draft,
+    node: Node,
+    copy: RegisteredModel,
+    there: Sequence[ModelVersion],
+    wanted: Sequence[Node],
+) -> None:
+    model = draft.registered[node.ref]
+    keeps_ids = draft.target_can.keeps_ids
+    ours = keeps_ids or is_copy_of(copy, model)
+    copies = {version_key(version, keeps_ids): version for version in there}
+    spoilt = ours and _is_spoilt(draft, wanted, there, copies)
+    if draft.policy.replaces and not keeps_ids and (spoilt or not ours):
+        node.reason = "replaces the one on the target, as --delete-model says"
+        draft.collisions.append(
+            f"{node.ref.kind} {copy.name!r} of the target is deleted and made anew"
+        )
+        _number(draft, wanted, taken=0, exact=True)
+        return
+    node.target_id = copy.name
+    node.action, node.reason = Action.ADOPT, "copied before" if ours else "same name on the target"
+    as_wanted = wanted_registered_model(model, draft.target_can, draft.policy)[0]
+    if is_up_to_date(copy, dataclasses.replace(as_wanted, name=node.name), model):
+        node.status = TaskStatus.DONE
+    else:
+        node.action, node.reason = Action.UPDATE, "changed at the source since"
+    if not ours:
+        draft.collisions.append(
+            f"{node.ref.kind} {copy.name!r} is on the target already: its versions stay, new ones "
+            "are added (--delete-model replaces it)"
+        )
+    left = [item for item in wanted if not _adopt(draft, item, copies, exact=ours)]
+    highest = max((version.version for version in there), default=0)
+    _number(draft, left, taken=highest, exact=ours)
+    if any(map(is_placeholder, there)) or _has_strays(draft, wanted, copies, exact=ours):
+        for item in wanted:
+            # It looks for what a try that was killed has left.
+            item.first_free, item.status = 0, TaskStatus.PENDING
+
+
+def version_key(version: ModelVersion, keeps_ids: bool) -> str:
+    """Return what tells which source version a version of the target is the copy of."""
+    return version.ref.id if keeps_ids else version.tags.get(ORIGIN, "")
+
+
+def _key_of(draft: Draft, node: Node) -> str:
+    version = draft.versions[node.ref]
+    return version.ref.id if draft.target_can.keeps_ids else version_origin(version)
+
+
+def _adopt(draft: Draft, node: Node, copies: Mapping[str, ModelVersion], *, exact: bool) -> bool:
+    """Match a version with its copy; False when there is none under the right number."""
+    version = draft.versions[node.ref]
+    copy = copies.get(_key_of(draft, node))
+    if copy is None or (exact and copy.version != version.version):
+        return False
+    node.target_id, node.number = copy.ref.id, copy.version
+    node.first_free = copy.version
+    node.action, node.reason = Action.ADOPT, "copied before"
+    source = VersionSource(copy.source, copy.run_id, copy.model_id)
+    wanted = wanted_version(version, copy.name, source, draft.target_can, draft.policy.migration_id)
+    node.losses = wanted.losses
+    if needs_write(copy, wanted.version):
+        node.action, node.reason = Action.UPDATE, "changed at the source since"
+    else:
+        node.status = TaskStatus.DONE
+    if copy.version != version.version:
+        node.warnings += (f"version {version.version} is version {copy.version} on the target",)
+    return True
+
+
+def _number(draft: Draft, nodes: Sequence[Node], *, taken: int, exact: bool) -> None:
+    """Give new versions their numbers, in order; ``taken`` is the highest one on the target."""
+    following = taken + 1
+    for node in nodes:
+        number = draft.versions[node.ref].version
+        node.first_free = following
+        if exact or number >= following:
+            node.number = number
+            following = max(following, number + 1)
+            continue
+        node.warnings += (f"version {number} is expected to become version {following}",)
+        following += 1
+
+
+def _is_spoilt(
+    draft: Draft,
+    wanted: Sequence[Node],
+    there: Sequence[ModelVersion],
+    copies: Mapping[str, ModelVersion],
+) -> bool:
+    """Say whether a copy of ours can no longer get every version under its number."""
+    highest = max((version.version for version in there), default=0)
+    missing = [node for node in wanted if _key_of(draft, node) not in copies]
+    return any(draft.versions[node.ref].version <= highest for node in missing)
+
+
+def _has_strays(
+    draft: Draft, wanted: Sequence[Node], copies: Mapping[str, ModelVersion], *, exact: bool
+) -> bool:
+    """Say whether a copy stands under a number that is not its own, left by a killed try."""
+    return exact and any(
+        copies[key].version != draft.versions[node.ref].version
+        for node in wanted
+        if (key := _key_of(draft, node)) in copies
+    )
+
+
+def _need_earlier_copies(draft: Draft) -> None:
+    """Draw the edge from what is left out, but was copied before, to a version that names it."""
+    for node in [node for kind in VERSION_OF.values() for node in draft.of_kind(kind)]:
+        for ref in named_by(draft.versions[node.ref]):
+            if not draft.selects(ref) and draft.will_have_copy(ref):
+                draft.need(ref, node.ref)
+        tell_of_missing(draft, node)
