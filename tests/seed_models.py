@@ -99,7 +99,9 @@ class ModelSource(Source):
             self.send("PATCH", f"logged-models/{model_id}", body)
         return model_id
 
-    def model_metrics(self, run_id: str, model_id: str, points: Iterable[Mapping[str, Any]]) -> None:
+    def model_metrics(
+        self, run_id: str, model_id: str, points: Iterable[Mapping[str, Any]]
+    ) -> None:
         """Logs metrics of a logged model in a run.
 
         A point has ``key``, ``value``, ``timestamp`` (ms), ``step`` and perhaps ``dataset_name``
@@ -181,7 +183,9 @@ def seed_models(uri: str, *, prefix: str = "") -> SeededModels:
     """
     with ModelSource(uri, prefix=prefix) as source:
         here = source.experiment("models")
-        there = source.experiment("models elsewhere", location=f"mlflow-artifacts:/an odd/{prefix}x")
+        there = source.experiment(
+            "models elsewhere", location=f"mlflow-artifacts:/an odd/{prefix}x"
+        )
         log_with_the_client(source, here)
         seed_logged_models(source, here)
         seed_model_files(source, here)
@@ -197,9 +201,7 @@ def seed_models(uri: str, *, prefix: str = "") -> SeededModels:
 def log_with_the_client(source: ModelSource, experiment_id: str) -> None:
     """Two models that load in one run, one without a run, and two runs in the style of MLflow 2."""
     (name,) = (n for n, e in source.seeded.experiments.items() if e == experiment_id)
-    made = with_client(
-        source.seeded.uri, "log-models", {"experiment": source.seeded.names[name]}
-    )
+    made = with_client(source.seeded.uri, "log-models", {"experiment": source.seeded.names[name]})
     source.seeded.runs.update(made["runs"])
     source.seeded.models.update(made["models"])
     source.seeded.artifact_uris.update(made["uris"])
@@ -275,9 +277,12 @@ def seed_links(source: ModelSource, here: str, there: str) -> None:
     evaluation = source.run("evaluation", here, start=START + 1)
     source.model_inputs(evaluation, models["checkpoint-5"], models["ready"])
     wine = {"dataset_name": "wine – größer", "dataset_digest": "e5f6"}
-    points = [_point("auc", 0.5 + step / 10, step, **wine) for step in range(3)]
+    points = [{**_point("auc", 0.5 + step / 10, step), **wine} for step in range(3)]
     points += [_point("auc", 0.75, 1, START + 77), _point("loss", 1e-9, 0)]
     source.model_metrics(evaluation, models["ready"], points)
+    # The server shows a model's NaN as 0, and that of the run as NaN.
+    source.model_metrics(evaluation, models["ready"], [_point("nan", "NaN", 0)])
+    source.model_metrics(evaluation, models["pending"], [_point("inf", "-Infinity", -2)])
     # The same points of the same model in another run.
     again = source.run("evaluation again", there, start=START + 2)
     source.model_metrics(again, models["ready"], points)
@@ -300,8 +305,8 @@ def seed_links(source: ModelSource, here: str, there: str) -> None:
 
 def seed_names(source: ModelSource) -> None:
     """Registered models of all names, each with a version, a tag and two aliases; one empty."""
-    for label, name in NAMES.items():
-        name = source.registered(label, name, description=f"{label}: {name}", tags={"is": label})
+    for label, bare in NAMES.items():
+        name = source.registered(label, bare, description=f"{label}: {bare}", tags={"is": label})
         source.version(name, "s3://bucket/x", description=f"one of {name}", tags={"of": name})
         for alias in ("champion", "Also_1-a"):
             source.alias(name, alias, 1)
@@ -354,8 +359,15 @@ def seed_sources(source: ModelSource, experiment_id: str) -> None:
     add("run root", uris[root], run_id=root)
     checkpoint = models["checkpoint-1"]
     add("logged model location", uris[checkpoint], model_id=checkpoint)
-    add("logged model without run", f"models:/{models['without-run']}", model_id=models["without-run"])
+    add(
+        "logged model without run",
+        f"models:/{models['without-run']}",
+        model_id=models["without-run"],
+    )
     add("registered model", f"models:/{many}/3")
+    add("logged model and other run", f"models:/{checkpoint}", model_id=checkpoint, run_id=old)
+    add("s3 of a logged model", "s3://bucket/x", model_id=checkpoint)
+    add("alias", f"models:/{many}@rollback")
     add("s3", "s3://bucket/models/artifacts/MLmodel/x")
     add("s3 with run", "s3://bucket/models/artifacts/MLmodel/x", run_id=old)
     add("gs", "gs://bucket/1/models/artifacts")
@@ -386,6 +398,9 @@ def seed_sources(source: ModelSource, experiment_id: str) -> None:
     spaced = models["elsewhere"]
     add("location with a space", f"{uris[spaced]}", model_id=spaced)
     add("run and its slash", f"runs:/{old}/model/", run_id=old)
+    add("run without path", f"runs:/{root}", run_id=root)
+    add("location with signs", f"{uris[old]}/a b/%2541/ü#c?d", run_id=old)
+    add("s3 with signs", "s3://bucket//a//b c/100%/%41/?versionId=1#f/")
 
     # Two models each of whose versions come from the other: neither can be copied first.
     left, right = source.registered("left"), source.registered("right")
@@ -453,10 +468,8 @@ def seed_prompts(source: ModelSource) -> None:
     del seeded.registered["empty prompt"]
 
 
-def _point(
-    key: str, value: float, step: int, timestamp: int = START, **dataset: str
-) -> dict[str, Any]:
-    return {"key": key, "value": value, "step": step, "timestamp": timestamp, **dataset}
+def _point(key: str, value: float | str, step: int, timestamp: int = START) -> dict[str, Any]:
+    return {"key": key, "value": value, "step": step, "timestamp": timestamp}
 
 
 def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
