@@ -197,8 +197,13 @@ class Source:
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Any other call of the REST API, ``path`` being what follows ``/api/2.0/mlflow/``."""
+        return self.send("POST", path, body)
+
+    def send(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """As ``post``, by another method."""
         url = f"{self._uri}/api/2.0/mlflow/{path}"
-        answer: dict[str, Any] = _said(self._session.post(url, json=body, timeout=60)).json()
+        sent = self._session.request(method, url, json=body, timeout=60)
+        answer: dict[str, Any] = _said(sent).json()
         return answer
 
     def _capabilities(self) -> Capabilities:

@@ -2,7 +2,8 @@
 
 A small plan has a box for every object. In a larger one, tasks of one kind, place and action share
 a box; the place is their experiment or registered model. Where that is still too much, the places
-with the most to do keep boxes of their own, and all others are folded together.
+with the most to do keep boxes of their own, and all others are folded together. What is left out
+shares boxes whatever its place.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ _VERBS = {
 class Box:
     """One object, or several that are alike in kind, action and whether they are ``done``.
 
-    ``label`` is the name as the server gave it, or ``1,234 runs to create``. ``home`` is the name
-    of the experiment or model they are in, empty where they are in several or in none.
+    ``label`` is the name as the server gave it, or ``1,234 runs to create``. ``homes`` are the
+    names of the experiments or models they are in, other than themselves.
     """
 
     label: str
     kind: Kind
     action: Action
     done: bool
-    home: str
+    homes: tuple[str, ...]
     tasks: tuple[PlannedTask, ...]
     place: Place
 
@@ -100,15 +101,15 @@ def draw(plan: Plan, most_boxes: int = MOST_BOXES) -> Drawing:
     hard = _lines(plan.tasks, box_of, soft=False)
     soft = _lines(plan.tasks, box_of, soft=True)
     shown = without_implied(list(hard))
-    layout = lay_out(len(groups), [*shown, *soft])
+    layout = lay_out(len(groups), shown, soft)
     names = {task.ref: task.name for task in plan.tasks}
     boxes = tuple(
         Box(
-            label=_label(group, tasks),
+            label=_label(group, tasks, names),
             kind=group.kind,
             action=group.action,
             done=group.done,
-            home=_home_name(tasks, names),
+            homes=_home_names(tasks, names),
             tasks=tuple(tasks),
             place=layout.boxes[number],
         )
@@ -149,7 +150,8 @@ def _fold(tasks: Sequence[PlannedTask], most_boxes: int) -> dict[_Group, list[Pl
     kept = _kept_homes(tasks, most_boxes)
     for task in tasks:
         home = home_of(task)
-        groups.setdefault(_group(task, home if home in kept else None), []).append(task)
+        apart = home in kept and task.is_work
+        groups.setdefault(_group(task, home if apart else None), []).append(task)
     return groups
 
 
@@ -165,16 +167,17 @@ def _kept_homes(tasks: Sequence[PlannedTask], most_boxes: int) -> set[Ref]:
     """Return as many places as have room in boxes of their own, those with the most to do first."""
     groups: dict[Ref, set[_Group]] = {}
     sizes: Counter[Ref] = Counter()
-    work: set[Ref] = set()
+    open_sizes: Counter[Ref] = Counter()
     for task in tasks:
-        home = home_of(task)
-        groups.setdefault(home, set()).add(_group(task, None))
-        sizes[home] += 1
-        if task.is_work and not _is_done(task):
-            work.add(home)
-    ranked = sorted(groups, key=lambda home: (home not in work, -sizes[home]))
+        if task.is_work:
+            home = home_of(task)
+            groups.setdefault(home, set()).add(_group(task, None))
+            sizes[home] += 1
+            open_sizes[home] += not _is_done(task)
+    left_out = {_group(task, None) for task in tasks if not task.is_work}
+    ranked = sorted(groups, key=lambda home: (-open_sizes[home], -sizes[home]))
     number = min(len(ranked), most_boxes)
-    while number and _boxes(groups, ranked, number) > most_boxes:
+    while number and len(left_out) + _boxes(groups, ranked, number) > most_boxes:
         number -= 1
     return set(ranked[:number])
 
@@ -195,9 +198,11 @@ def _lines(
     )
 
 
-def _label(group: _Group, tasks: Sequence[PlannedTask]) -> str:
+def _label(group: _Group, tasks: Sequence[PlannedTask], names: dict[Ref, str]) -> str:
     if len(tasks) == 1:
-        return tasks[0].name or tasks[0].ref.id
+        (task,) = tasks
+        named = home_of(task) if group.kind is Kind.DELETION else task.ref
+        return task.name or names.get(named) or task.ref.id
     kind = Kind.EXPERIMENT if group.kind is Kind.DELETION else group.kind
     return f"{len(tasks):,} {kind.plural} {_verb(*group[:3])}"
 
@@ -210,9 +215,6 @@ def _verb(kind: Kind, action: Action, done: bool) -> str:
     return _VERBS[action]
 
 
-def _home_name(tasks: Sequence[PlannedTask], names: dict[Ref, str]) -> str:
-    homes = {home for task in tasks if (home := home_of(task)) != task.ref}
-    if len(homes) != 1:
-        return ""
-    home = homes.pop()
-    return names.get(home) or home.id
+def _home_names(tasks: Sequence[PlannedTask], names: dict[Ref, str]) -> tuple[str, ...]:
+    homes = dict.fromkeys(home for task in tasks if (home := home_of(task)) != task.ref)
+    return tuple(names.get(home) or home.id for home in homes)

@@ -40,17 +40,22 @@ class Layout(NamedTuple):
     apart: float | None
 
 
-def lay_out(boxes: int, edges: Iterable[Edge]) -> Layout:
-    """Place the boxes 0 to ``boxes`` - 1; an edge is (needed, by whom). Circles are allowed."""
+def lay_out(boxes: int, edges: Iterable[Edge], weak: Iterable[Edge] = ()) -> Layout:
+    """Place the boxes 0 to ``boxes`` - 1; an edge is (needed, by whom). Circles are allowed.
+
+    The ``weak`` edges do not decide about columns: what only waits for its turn, as a model's
+    versions do, stands in one.
+    """
+    edges, weak = sorted(edges), sorted(weak)
+    linked = {box for edge in (*edges, *weak) for box in edge}
+    alone = [box for box in range(boxes) if box not in linked]
     graph = nx.DiGraph()
-    graph.add_edges_from(sorted({(a, b) for a, b in edges if a != b}))
-    graph.add_nodes_from(range(boxes))
-    alone = [box for box in range(boxes) if graph.degree(box) == 0]
-    graph.remove_nodes_from(alone)
+    graph.add_nodes_from(sorted(linked))
+    graph.add_edges_from(edges)
     columns = _columns(graph)
-    sheet = _Sheet(columns, list(graph.edges))
+    sheet = _Sheet(columns, list(dict.fromkeys((*edges, *weak))))
     sheet.arrange()
-    places = {box: Place(columns[box], sheet.rows[box]) for box in graph}
+    places = {box: Place(columns[box], sheet.rows[box]) for box in sorted(linked)}
     bends = {
         edge: tuple(Place(columns[edge[0]] + 1 + n, sheet.rows[bend]) for n, bend in enumerate(way))
         for edge, way in sheet.ways.items()

@@ -86,11 +86,12 @@ def mixed() -> Plan:
 def large(experiments: int = 60, runs: int = 5_000, models: int = 40) -> Plan:
     """Thousands of objects in experiments of very different sizes."""
     tasks = [experiment(number) for number in range(experiments)]
-    for number in range(runs):
-        # Squares: the first experiments get most of the runs.
-        home = int(experiments * (number / runs) ** 2)
+    # Squares: the first experiments get most of the runs.
+    homes = [int(experiments * (number / runs) ** 2) for number in range(runs)]
+    for number, home in enumerate(homes):
         action = (Action.CREATE, Action.CREATE, Action.CREATE, Action.UPDATE)[number % 4]
-        tasks.append(run(f"{number:x}", home, action, f"{number - 4:x}" if number % 9 == 4 else ""))
+        nested = number % 9 == 4 and homes[number - 4] == home
+        tasks.append(run(f"{number:x}", home, action, f"{number - 4:x}" if nested else ""))
     tasks += [run(f"skipped-{number}", number % experiments, Action.SKIP) for number in range(100)]
     for number in range(models):
         tasks.append(task(Kind.REGISTERED_MODEL, f"model-{number}", name=f"model-{number}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from migrate.graph.drawing import Box, Drawing, Line, draw
@@ -16,6 +17,7 @@ from migrate.views.graph.style import (
     full_text,
     markup,
     title_markup,
+    width_of,
 )
 from migrate.views.plan import summary
 
@@ -23,8 +25,8 @@ from migrate.views.plan import summary
 BOX_WIDTH, BOX_HEIGHT = 218, 42
 GAP_WIDTH, GAP_HEIGHT = 84, 14
 MARGIN = 24
-HEADER = 96
-_LEGEND_ITEM = 26
+_LEAST_WIDTH = 900
+_SAMPLE = 26
 
 _COLUMN, _ROW = BOX_WIDTH + GAP_WIDTH, BOX_HEIGHT + GAP_HEIGHT
 _PADDING = 12
@@ -38,34 +40,47 @@ text { font-family: system-ui, "Segoe UI", "Helvetica Neue", "Noto Sans", Arial,
 .caption { font-size: 11px; fill: #4a5664; }
 .line { fill: none; stroke: #7c8896; stroke-width: 1.3; }
 .soft { stroke-dasharray: 5 4; }
-.count { font-size: 10.5px; fill: #4a5664; text-anchor: end; }
+.count { font-size: 10.5px; fill: #4a5664; text-anchor: middle; stroke: #ffffff; stroke-width: 4px;
+  paint-order: stroke; stroke-linejoin: round; }
 """
 
 
 def plan_as_picture(plan: Plan) -> str:
     """Return an SVG document with a heading and a legend."""
     drawing = draw(plan)
-    legend, legend_width = _legend(drawing)
-    heading = [
-        f'<text class="heading" x="{MARGIN}" y="34">{markup(_headline(plan, drawing))}</text>',
-        f'<text class="note" x="{MARGIN}" y="54">{markup(ends_line(plan))}</text>',
-        f'<g transform="translate({MARGIN} 66)">{legend}</g>',
-    ]
     width, height = size_of(drawing)
-    width = max(width, round(legend_width) + 2 * MARGIN, 760)
+    width = max(width, _LEAST_WIDTH)
+    headline = _wrapped(summary(plan), width - 2 * MARGIN)
+    y = 34.0
+    parts = []
+    for line in headline:
+        parts.append(f'<text class="heading" x="{MARGIN}" y="{y:.0f}">{markup(line)}</text>')
+        y += 23
+    parts.append(f'<text class="note" x="{MARGIN}" y="{y:.0f}">{markup(ends_line(plan))}</text>')
+    legend, legend_height = _legend(drawing, width - 2 * MARGIN)
+    parts.append(f'<g transform="translate({MARGIN} {y + 14:.0f})">{legend}</g>')
+    top = round(y + 14 + legend_height)
+    parts.append(f'<g transform="translate(0 {top})">\n{content(drawing)}\n</g>')
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        + opening(width, height + HEADER)
+        + opening(width, height + top)
         + f"<title>{markup(summary(plan))}</title>\n<style>{STYLE}</style>\n"
-        + f'<rect width="{width}" height="{height + HEADER}" fill="#ffffff"/>\n'
-        + "\n".join(heading)
-        + f'\n<g transform="translate(0 {HEADER})">\n{content(drawing)}\n</g>\n</svg>\n'
+        + f'<rect width="{width}" height="{height + top}" fill="#ffffff"/>\n'
+        + "\n".join(parts)
+        + "\n</svg>\n"
     )
 
 
-def _headline(plan: Plan, drawing: Drawing) -> str:
-    width = max(size_of(drawing)[0], 760) - 2 * MARGIN
-    return fitted(summary(plan), width, 17)
+def _wrapped(sentence: str, width: float) -> list[str]:
+    """Break a sentence after its semicolons and commas into lines of this width."""
+    lines = [""]
+    for part in re.split(r"(?<=[;,]) ", sentence):
+        longer = f"{lines[-1]} {part}".strip()
+        if lines[-1] and width_of(longer, 17) > width:
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def ends_line(plan: Plan) -> str:
@@ -127,15 +142,20 @@ def _line(drawing: Drawing, line: Line) -> str:
             x, y = bend_x + BOX_WIDTH, bend_y
             path.append(f"H{x:.0f}")
         path.append(_curve(x, y, to_x, to_y))
+        count_x = (x + to_x) / 2
+    elif end.column == start.column and 0 < end.row - start.row < 1 + BEND:
+        count_x = to_x + BOX_WIDTH / 2
+        path = [f"M{count_x:.0f},{y + BOX_HEIGHT / 2:.1f} V{to_y - BOX_HEIGHT / 2:.1f}"]
     else:
-        # Boxes that need each other share a column; the line leaves and arrives at the right.
+        # The line leaves and arrives at the right, the further around the more is between.
         to_x += BOX_WIDTH
-        side = max(x, to_x) + GAP_WIDTH * 0.6
-        path.append(f"C{side:.0f},{y:.1f} {side:.0f},{to_y:.1f} {to_x:.0f},{to_y:.1f}")
+        count_x = max(x, to_x) + GAP_WIDTH * min(0.4 + 0.05 * abs(end.row - start.row), 0.9)
+        path.append(f"C{count_x:.0f},{y:.1f} {count_x:.0f},{to_y:.1f} {to_x:.0f},{to_y:.1f}")
     kind = "line soft" if line.soft else "line"
     drawn = f'<path class="{kind}" marker-end="url(#arrow)" d="{" ".join(path)}"/>'
     if line.count > 1:
-        drawn += f'<text class="count" x="{to_x - 10:.0f}" y="{to_y - 4:.1f}">{line.count:,}</text>'
+        count_y = (y + to_y) / 2 + 4
+        drawn += f'<text class="count" x="{count_x:.0f}" y="{count_y:.1f}">{line.count:,}</text>'
     return drawn
 
 
@@ -147,12 +167,13 @@ def _curve(x: float, y: float, to_x: float, to_y: float) -> str:
 def _box(box: Box) -> str:
     x, y = _corner(box.place)
     room = BOX_WIDTH - 2 * _PADDING
+    below = markup(fitted(caption(box), room, 11))
     return (
         f'<g transform="translate({x:.0f} {y - BOX_HEIGHT / 2:.1f})">'
         f"<title>{title_markup(full_text(box))}</title>{_shape(box)}"
-        f'<text class="label" x="{_PADDING}" y="18">{markup(fitted(box.label, room, 12.5))}</text>'
-        f'<text class="caption" x="{_PADDING}" y="33">{markup(fitted(caption(box), room, 11))}'
-        "</text></g>"
+        f'<text class="label" x="{_PADDING}" y="{18 if below else 25}">'
+        f"{markup(fitted(box.label, room, 12.5))}</text>"
+        f'<text class="caption" x="{_PADDING}" y="33">{below}</text></g>'
     )
 
 
@@ -178,16 +199,19 @@ def rectangle(kind: Kind, action: Action, width: float, height: float) -> str:
     )
 
 
-def _legend(drawing: Drawing) -> tuple[str, float]:
-    """Return the legend in one row, and its width."""
-    parts, x = [], 0.0
+def _legend(drawing: Drawing, width: float) -> tuple[str, float]:
+    """Return the legend in rows of this width, and its height."""
+    parts, x, y = [], 0.0, 0
     for sample, words in legend_of(drawing):
+        room = _SAMPLE + 24 + width_of(words, 12)
+        if x and x + room > width:
+            x, y = 0.0, y + 24
         parts.append(
-            f'<g transform="translate({x:.0f} 0)">{sample}'
-            f'<text class="note" x="{_LEGEND_ITEM + 6}" y="13">{words}</text></g>'
+            f'<g transform="translate({x:.0f} {y})">{sample}'
+            f'<text class="note" x="{_SAMPLE + 6}" y="12">{words}</text></g>'
         )
-        x += _LEGEND_ITEM + 24 + 6.6 * len(words)
-    return "".join(parts), x
+        x += room
+    return "".join(parts), y + 24
 
 
 def legend_of(drawing: Drawing) -> Iterator[tuple[str, str]]:

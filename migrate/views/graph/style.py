@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from html import escape
 
-from migrate.graph.drawing import Box
+from migrate.graph.drawing import Box, home_of
 from migrate.objects import Action, Kind
 from migrate.plans import PlannedTask
 from migrate.views.words import of_kind, printable
@@ -51,39 +51,41 @@ def markup(text: str) -> str:
 def fitted(text: str, width: float, size: float) -> str:
     """Shorten text to about ``width`` pixels at a font size, with an ellipsis; not escaped."""
     text = printable(text)
-    if _width(text) * size <= width:
+    if width_of(text, size) <= width:
         return text
-    room = width / size - _width("…")
+    room = (width - width_of("…", size)) / size
     for end, char in enumerate(text):
-        room -= _width(char)
+        room -= _advance(char)
         if room < 0:
             return text[:end].rstrip() + "…"
     return text
 
 
-def _width(text: str) -> float:
-    """Estimate how wide text is in a sans-serif font, in multiples of the font size."""
-    return sum(map(_advance, text))
+def width_of(text: str, size: float) -> float:
+    """Estimate how wide text is, in pixels, in the widest sans-serif fonts at a font size."""
+    return size * sum(map(_advance, text))
 
 
 def _advance(char: str) -> float:
     if char in _NARROW:
-        return 0.36
+        return 0.4
     if unicodedata.east_asian_width(char) in "WF":
         return 1.05
-    return 0.92 if char in _BROAD else 0.7 if char.isupper() else 0.58
+    return 1.02 if char in _BROAD else 0.78 if char.isupper() else 0.66
 
 
 def caption(box: Box) -> str:
-    """Return the second line of a box: ``run in fraud, to create``; not escaped."""
-    place = f"in {printable(box.home)}" if box.home else ""
-    if box.count > 1:
-        return place or ("in several places" if box.kind in _INSIDE else "")
-    words = str(box.kind) if box.kind is not Kind.DELETION else "deleted experiment"
-    return f"{words}, {box.verb}"
+    """Return the second line of a box: ``run, to create`` or ``in fraud``; not escaped."""
+    if box.count == 1:
+        return box.verb if box.kind is Kind.DELETION else f"{box.kind}, {box.verb}"
+    return "" if box.kind is Kind.DELETION else where(box)
 
 
-_INSIDE = frozenset(Kind) - {Kind.EXPERIMENT, Kind.REGISTERED_MODEL, Kind.PROMPT, Kind.DELETION}
+def where(box: Box) -> str:
+    """Say in what the objects of a box are: ``in fraud``, ``in 42 experiments``; not escaped."""
+    if len(box.homes) > 1:
+        return f"in {of_kind(len(box.homes), home_of(box.tasks[0]).kind)}"
+    return f"in {printable(box.homes[0])}" if box.homes else ""
 
 
 def full_text(box: Box) -> str:
@@ -91,8 +93,7 @@ def full_text(box: Box) -> str:
     if box.count == 1:
         return "\n".join(_lines(box.tasks[0], box))
     lines = [f"{of_kind(box.count, box.kind)} {box.verb}"]
-    if box.home:
-        lines.append(f"in {printable(box.home)}")
+    lines += [where(box)] if box.homes else []
     lines += [f"- {_named(task)}" for task in box.tasks[:MOST_NAMES]]
     if box.count > MOST_NAMES:
         lines.append(f"and {box.count - MOST_NAMES:,} more")
@@ -101,8 +102,7 @@ def full_text(box: Box) -> str:
 
 def _lines(task: PlannedTask, box: Box) -> list[str]:
     lines = [f"{task.ref.kind} {_named(task)}", box.verb]
-    if box.home:
-        lines.append(f"in {box.home}")
+    lines += [where(box)] if box.homes else []
     if task.reason:
         lines.append(task.reason)
     lines += [f"in the plan as {sentence}" for sentence in task.because]
