@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 
 class Kind(StrEnum):
-    """What a task copies. ``DELETION`` is the last step of a deleted experiment, after its runs."""
+    """What a task copies. ``DELETION`` is the last step of a deleted experiment, after all that is
+    in it, and of a deleted logged model, after the versions made of it.
+    """
 
     EXPERIMENT = "experiment"
     RUN = "run"

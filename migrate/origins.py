@@ -17,6 +17,8 @@ MIGRATION = PREFIX + "migration"  #: the migration that made the copy
 MARK = PREFIX + "copied"  #: fingerprint of what was copied; set last, so it says "complete"
 SOURCE = PREFIX + "source."  #: values of the source that MLflow does not let a client set
 LOSSES = PREFIX + "losses."  #: what did not arrive, as JSON in numbered tags
+#: On an experiment: where the copy of a deleted logged model is, which no search finds.
+DELETED_MODEL = PREFIX + "deleted-model."
 EARLIER = PREFIX + "earlier."  #: the same tags of an earlier migration, when a copy is copied
 
 #: The shortest limit of a tag's value among the targets that are supported.

@@ -17,7 +17,7 @@ from migrate.errors import EndpointError, MigrateError
 from migrate.objects import Kind
 from migrate.outcomes import Outcome
 from migrate.tasks.batches import Batch
-from migrate.tasks.experiment import copy_experiments, delete_experiments
+from migrate.tasks.experiment import copy_experiments, delete_objects
 from migrate.tasks.logged_model import copy_logged_models
 from migrate.tasks.model_version import copy_versions
 from migrate.tasks.outcomes import failed
@@ -34,7 +34,7 @@ COPIERS: dict[Kind, Callable[[Batch, Source, Target], Iterator[Outcome]]] = {
     Kind.PROMPT: copy_registered_models,
     Kind.MODEL_VERSION: copy_versions,
     Kind.PROMPT_VERSION: copy_versions,
-    Kind.DELETION: delete_experiments,
+    Kind.DELETION: delete_objects,
 }
 
 _open: dict[Address, Target] = {}

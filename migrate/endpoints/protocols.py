@@ -328,7 +328,11 @@ class WritesLoggedModels(Protocol):
         ...
 
     def finish_logged_model(self, copy: LoggedModel, model: LoggedModel, mark: str) -> None:
-        """Complete a copy: tags and status as in ``model``, then the mark, last the deletion."""
+        """Complete a copy: tags and status as in ``model``, then the mark."""
+        ...
+
+    def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
+        """Delete the copy of a deleted logged model, so that it can still be found."""
         ...
 
 

@@ -41,6 +41,8 @@ class Node:
     #: True for a run that may still change at the source.
     unsettled: bool = False
     deleted: bool = False
+    #: True when the copy that is on the target has been deleted there, as it should be.
+    copy_deleted: bool = False
     #: Source ids of the runs that its reference tags name, by tag.
     mentions: dict[str, str] = field(default_factory=dict)
     #: Why it is in the plan, in sentences that name a ref or an option.

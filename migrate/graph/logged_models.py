@@ -116,6 +116,7 @@ def match_models(draft: Draft) -> None:
         if not found or node.ref.kind is not Kind.LOGGED_MODEL:
             continue
         node.target_id, node.mark = found[0].target_id, found[0].mark
+        node.copy_deleted = found[0].lifecycle_stage == DELETED
         if node.selected:
             _decide(draft, node, links.get(node.ref.id, {}))
             if len(found) > 1:
@@ -140,3 +141,23 @@ def _decide(draft: Draft, node: Node, links: dict[str, ModelLinks]) -> None:
         frozen = draft.experiments[node.container].lifecycle_stage == DELETED
         if draft.quick or frozen:
             node.status, node.reason = TaskStatus.DONE, "copied before, unchanged"
+
+
+def add_model_deletions(draft: Draft) -> None:
+    """Add the last step of deleted logged models: versions are made of models that are there."""
+    if draft.target_can.keeps_ids:
+        return
+    for node in draft.of_kind(Kind.LOGGED_MODEL):
+        if not node.deleted or node.copy_deleted:
+            continue
+        deletion = Node(
+            ref=Ref(Kind.DELETION, node.ref.id),
+            name=node.name,
+            container=node.container,
+            reason="deleted at the source: deleted last, when what is made of it is there",
+        )
+        draft.add(deletion)
+        draft.need(node.ref, deletion.ref)
+        for version in list(draft.graph.successors(node.ref)):
+            if version.kind is Kind.MODEL_VERSION:
+                draft.follow(version, deletion.ref)

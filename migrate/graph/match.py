@@ -207,3 +207,6 @@ def add_deletions(draft: Draft) -> None:
         draft.need(node.ref, deletion.ref)
         for run in held:
             draft.need(run.ref, deletion.ref)
+            of_model = Ref(Kind.DELETION, run.ref.id)
+            if of_model in draft.nodes:
+                draft.need(of_model, deletion.ref)

@@ -22,6 +22,7 @@ from migrate.graph.discover import (
 )
 from migrate.graph.draft import Draft, Node
 from migrate.graph.logged_models import (
+    add_model_deletions,
     discover_links,
     discover_logged_models,
     link_models,
@@ -83,6 +84,7 @@ STEPS: tuple[Callable[[Draft], None], ...] = (
     match_runs,
     match_models,
     match_registry,
+    add_model_deletions,
     add_deletions,
     check_cycles,
     count_unsupported,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.errors import AlreadyExists, EndpointError, MigrateError, NotFound, Refused
-from migrate.objects import ACTIVE, DELETED, Action, Experiment
+from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import MIGRATION, ORIGIN, SOURCE, experiment_origin, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
@@ -193,27 +193,37 @@ def _complete(
     return wrote
 
 
-def delete_experiments(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
-    """Delete the copies of deleted experiments; runs that were active inside stay active."""
+def delete_objects(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+    """Delete the copies of a deleted experiment, or of deleted logged models of one."""
     for job in batch.jobs:
         started = time.monotonic()
         try:
-            active = [
-                run.run_id
-                for run in source.runs([batch.container])
-                if run.lifecycle_stage == ACTIVE and run.run_id in job.references
-            ]
-            target.delete_experiment(batch.target_container)
-            target.restore_runs([job.references[run_id] for run_id in active])
+            if job.ref.id == batch.container:
+                target_id = _delete_experiment(batch, job, source, target)
+            else:
+                target_id = job.copies[Ref(Kind.LOGGED_MODEL, job.ref.id)]
+                target.delete_logged_model(batch.target_container, target_id, job.ref.id)
             yield Outcome(
                 ref=job.ref,
                 status=TaskStatus.DONE,
-                target_id=batch.target_container,
+                target_id=target_id,
                 wrote=True,
                 seconds=time.monotonic() - started,
             )
         except MigrateError as problem:
             yield failed(job, problem, "", time.monotonic() - started)
+
+
+def _delete_experiment(batch: Batch, job: Job, source: Source, target: Target) -> str:
+    """Delete an experiment's copy; runs that were active inside stay active."""
+    active = [
+        run.run_id
+        for run in source.runs([batch.container])
+        if run.lifecycle_stage == ACTIVE and run.run_id in job.references
+    ]
+    target.delete_experiment(batch.target_container)
+    target.restore_runs([job.references[run_id] for run_id in active])
+    return batch.target_container
 
 
 def kept_values(copy: Experiment, experiment: Experiment) -> Mapping[str, str]:

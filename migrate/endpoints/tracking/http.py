@@ -43,6 +43,8 @@ TIMEOUT = (10.0, 120.0)
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 #: Answered with 500 or 503, but the same on every try.
 PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
+#: A version of a logged model that is not there is answered with 500 (seen on 3.17.2).
+PERMANENT_TEXT = "Unable to fetch model from model URI"
 
 
 class HttpSession:
@@ -247,7 +249,8 @@ class HttpSession:
         text = f"{self._where(path)} answered {status}: {message or code or response.reason}"
         if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
             raise AlreadyExists(text)
-        if (status in TRANSIENT and code not in PERMANENT_CODES) or _is_race(message):
+        permanent = code in PERMANENT_CODES or PERMANENT_TEXT in message
+        if (status in TRANSIENT and not permanent) or _is_race(message):
             raise Unavailable(text, retry_after=_retry_after(response))
         if status == 401:
             raise NotAuthenticated(

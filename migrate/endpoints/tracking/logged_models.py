@@ -13,10 +13,9 @@ from migrate.endpoints.tracking.models_wire import (
     model_metric_to,
     status_to,
 )
-from migrate.endpoints.tracking.wire import links_from, tags_to
-from migrate.errors import EndpointError, NotFound, Refused
+from migrate.endpoints.tracking.wire import links_from, tags_from, tags_to
+from migrate.errors import EndpointError, NotFound
 from migrate.objects import (
-    ACTIVE,
     DELETED,
     MODEL_VERSIONS_TAG,
     Kind,
@@ -24,7 +23,7 @@ from migrate.objects import (
     ModelLinks,
     ModelMetric,
 )
-from migrate.origins import MARK, ORIGIN, losses_from_tags
+from migrate.origins import DELETED_MODEL, MARK, ORIGIN, losses_from_tags
 
 API = "/api/2.0/mlflow"
 MODELS = f"{API}/logged-models"
@@ -161,7 +160,7 @@ class LoggedModelCalls:
     def find_model_copies(
         self, experiment_id: str, origins: Collection[str] | None = None
     ) -> dict[str, list[Copy]]:
-        """See ``WritesLoggedModels.find_model_copies``; a server does not find deleted ones."""
+        """See ``WritesLoggedModels.find_model_copies``."""
         if not self._has_logged_models():
             return {}
         few = origins is not None and len(origins) <= 3
@@ -171,16 +170,20 @@ class LoggedModelCalls:
             else [f"tags.`{ORIGIN}` LIKE '%'"]
         )
         found: dict[str, list[Copy]] = {}
-        for condition in conditions:
-            for model in self._search_models([experiment_id], condition):
-                copy = Copy(
-                    origin=model.tags[ORIGIN],
-                    target_id=model.model_id,
-                    mark=model.tags.get(MARK, ""),
-                    lifecycle_stage=ACTIVE,
-                    losses=losses_from_tags(model.tags),
-                )
-                found.setdefault(copy.origin, []).append(copy)
+        there = [
+            model
+            for condition in conditions
+            for model in self._search_models([experiment_id], condition)
+        ]
+        for model in there + self._deleted_copies(experiment_id):
+            copy = Copy(
+                origin=model.tags[ORIGIN],
+                target_id=model.model_id,
+                mark=model.tags.get(MARK, ""),
+                lifecycle_stage=model.lifecycle_stage,
+                losses=losses_from_tags(model.tags),
+            )
+            found.setdefault(copy.origin, []).append(copy)
         for copies in found.values():
             copies.sort(key=lambda copy: (not copy.mark, copy.target_id))
         return found
@@ -232,12 +235,25 @@ class LoggedModelCalls:
             self._http.change(
                 "PATCH", f"{path}/tags", {"model_id": copy.model_id, "tags": tags_to(tags)}
             )
-        if model.lifecycle_stage == DELETED:
-            try:
-                self._http.change("DELETE", path, {"model_id": copy.model_id})
-            except (NotFound, Refused):
-                if self._read_model(copy.model_id) is None:
-                    raise
+
+    def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
+        """See ``WritesLoggedModels.delete_logged_model``: the experiment remembers where it is."""
+        body = {"experiment_id": experiment_id, "key": DELETED_MODEL + origin, "value": model_id}
+        self._http.post(f"{API}/experiments/set-experiment-tag", body, idempotent=True)
+        try:
+            self._http.change("DELETE", f"{MODELS}/{model_id}", {"model_id": model_id})
+        except NotFound:
+            if self._read_model(model_id) is None:
+                raise
+
+    def _deleted_copies(self, experiment_id: str) -> list[LoggedModel]:
+        """Return the deleted copies that an experiment remembers."""
+        params = {"experiment_id": experiment_id}
+        found = self._http.get(f"{API}/experiments/get", params)["experiment"]
+        tags = tags_from(found.get("tags", ()))
+        ids = [value for key, value in tags.items() if key.startswith(DELETED_MODEL)]
+        models = self.read_logged_models(sorted(ids))
+        return [model for model in models if ORIGIN in model.tags]
 
 
 def _snake_case(run: dict[str, dict[str, list[dict[str, object]]]]) -> dict[str, object]:
