@@ -22,8 +22,8 @@ from migrate.views.graph.style import (
 from migrate.views.plan import summary
 
 # All in pixels.
-BOX_WIDTH, BOX_HEIGHT = 224, 42
-GAP_WIDTH, GAP_HEIGHT = 84, 14
+BOX_WIDTH, BOX_HEIGHT = 248, 42
+GAP_WIDTH, GAP_HEIGHT = 80, 14
 MARGIN = 24
 _LEAST_WIDTH = 900
 _SAMPLE = 26
