@@ -18,7 +18,8 @@ from migrate.objects import VERSION_OF, Action, Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
 
-MOST_BOXES = 80
+MOST_BOXES = 80  #: of a plan that is drawn as it is
+FOLDED_BOXES = 48  #: of a larger one: about what a screen and a half shows
 
 _MODEL_OF = {version: model for model, version in VERSION_OF.items()}
 _VERBS = {
@@ -91,12 +92,12 @@ class _Group(NamedTuple):
     home: Ref | None
 
 
-def draw(plan: Plan, most_boxes: int = MOST_BOXES) -> Drawing:
-    """Fold a plan to about ``most_boxes`` boxes, and lay them out.
+def draw(plan: Plan) -> Drawing:
+    """Fold a plan where it has too many tasks, and lay it out.
 
     Every task is in exactly one box. Needs that follow from others are not drawn.
     """
-    groups = _fold(plan.tasks, most_boxes)
+    groups = _fold(plan.tasks)
     box_of = {task.ref: n for n, tasks in enumerate(groups.values()) for task in tasks}
     hard = _lines(plan.tasks, box_of, soft=False)
     soft = _lines(plan.tasks, box_of, soft=True)
@@ -141,13 +142,13 @@ def home_of(task: PlannedTask) -> Ref:
     return Ref(Kind.EXPERIMENT, ident if kind is Kind.DELETION else task.container)
 
 
-def _fold(tasks: Sequence[PlannedTask], most_boxes: int) -> dict[_Group, list[PlannedTask]]:
+def _fold(tasks: Sequence[PlannedTask]) -> dict[_Group, list[PlannedTask]]:
     groups: dict[_Group, list[PlannedTask]] = {}
-    if len(tasks) <= most_boxes:
+    if len(tasks) <= MOST_BOXES:
         for task in tasks:
             groups[_group(task, task.ref)] = [task]
         return groups
-    kept = _kept_homes(tasks, most_boxes)
+    kept = _kept_homes(tasks)
     for task in tasks:
         home = home_of(task)
         apart = home in kept and task.is_work
@@ -163,7 +164,7 @@ def _is_done(task: PlannedTask) -> bool:
     return task.is_work and task.status is TaskStatus.DONE
 
 
-def _kept_homes(tasks: Sequence[PlannedTask], most_boxes: int) -> set[Ref]:
+def _kept_homes(tasks: Sequence[PlannedTask]) -> set[Ref]:
     """Return as many places as have room in boxes of their own, those with the most to do first."""
     groups: dict[Ref, set[_Group]] = {}
     sizes: Counter[Ref] = Counter()
@@ -176,8 +177,8 @@ def _kept_homes(tasks: Sequence[PlannedTask], most_boxes: int) -> set[Ref]:
             open_sizes[home] += not _is_done(task)
     left_out = {_group(task, None) for task in tasks if not task.is_work}
     ranked = sorted(groups, key=lambda home: (-open_sizes[home], -sizes[home]))
-    number = min(len(ranked), most_boxes)
-    while number and len(left_out) + _boxes(groups, ranked, number) > most_boxes:
+    number = min(len(ranked), FOLDED_BOXES)
+    while number and len(left_out) + _boxes(groups, ranked, number) > FOLDED_BOXES:
         number -= 1
     return set(ranked[:number])
 

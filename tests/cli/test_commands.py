@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,27 @@ def test_json_is_all_there_is_on_stdout_and_lines_of_it_on_stderr(
     (stood,) = json.loads(migrate("status", "--json").stdout)
     assert stood["migration_id"] == report["migration_id"]
     assert stood["complete"] is True
+
+
+def test_a_plan_is_drawn_and_explained(
+    migrate: Migrate, ends: tuple[str, str], seeded: Seeded, tmp_path: Path
+) -> None:
+    selected = ("--experiments", seeded.name)
+    assert "Plan: " in migrate("plan", *ends, *selected, "--graph", "plan.json").stdout
+    graph = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
+    edge = {"from": f"run:{seeded.parent}", "to": f"run:{seeded.child}", "type": "needs"}
+    assert edge in graph["edges"]
+
+    told = migrate("plan", *ends, *selected, "--why", seeded.child, "--graph", "plan.svg").stdout
+    assert told.startswith(f'run "child" ({seeded.child})\n  create (pending)')
+    assert f"Why it is in the plan:\n  in experiment:{seeded.experiment}\n" in told
+    assert (tmp_path / "plan.svg").read_text(encoding="utf-8").endswith("</svg>\n")
+
+    why = ("--why", f"experiment:{seeded.experiment}", "--json")
+    told = json.loads(migrate("plan", *ends, *selected, *why).stdout)
+    assert set(told["needed_by"]) == {f"run:{seeded.parent}", f"run:{seeded.child}"}
+    assert told["because"] == ["selected by --experiments"]
+    migrate.fails("plan", *ends, *selected, "--why", "chidl", code=2, says="'chidl' is not in")
 
 
 def test_quiet_is_quiet_and_debug_is_not(

@@ -69,6 +69,21 @@ def test_bad_ends(typed: Typed, args: list[str], says: str, hints: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "says", "hints"),
+    [
+        ("plan.png", "--graph plan.png has no ending", ".svg, .html, .mmd, .json"),
+        ("plan", "--graph plan has no ending", ".svg, .html, .mmd, .json"),
+        ("gone/plan.svg", "there is no folder gone", "make it first"),
+    ],
+)
+def test_bad_places_for_a_graph(
+    typed: Typed, tmp_path: Path, path: str, says: str, hints: str
+) -> None:
+    typed.fails("plan", *NOWHERE, "--graph", path, code=2, says=says, hints=hints)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     "args",
     [["plan"], ["frobnicate"], ["run", "--frobnicate"], ["plan", *NOWHERE, "--workers", "0"]],
 )

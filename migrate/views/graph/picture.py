@@ -22,8 +22,8 @@ from migrate.views.graph.style import (
 from migrate.views.plan import summary
 
 # All in pixels.
-BOX_WIDTH, BOX_HEIGHT = 218, 42
-GAP_WIDTH, GAP_HEIGHT = 84, 14
+BOX_WIDTH, BOX_HEIGHT = 248, 42
+GAP_WIDTH, GAP_HEIGHT = 80, 14
 MARGIN = 24
 _LEAST_WIDTH = 900
 _SAMPLE = 26
@@ -36,12 +36,12 @@ text { font-family: system-ui, "Segoe UI", "Helvetica Neue", "Noto Sans", Arial,
   fill: #1b2430; }
 .heading { font-size: 17px; font-weight: 600; }
 .note { font-size: 12px; fill: #4a5664; }
-.label { font-size: 12.5px; font-weight: 600; }
+.label { font-size: 12px; font-weight: 600; }
 .caption { font-size: 11px; fill: #4a5664; }
 .line { fill: none; stroke: #7c8896; stroke-width: 1.3; }
 .soft { stroke-dasharray: 5 4; }
-.count { font-size: 10.5px; fill: #4a5664; text-anchor: middle; stroke: #ffffff; stroke-width: 4px;
-  paint-order: stroke; stroke-linejoin: round; }
+.count, .halo { font-size: 10.5px; fill: #4a5664; text-anchor: middle; }
+.halo { stroke: #ffffff; stroke-width: 4px; stroke-linejoin: round; }
 """
 
 
@@ -155,7 +155,11 @@ def _line(drawing: Drawing, line: Line) -> str:
     drawn = f'<path class="{kind}" marker-end="url(#arrow)" d="{" ".join(path)}"/>'
     if line.count > 1:
         count_y = (y + to_y) / 2 + 4
-        drawn += f'<text class="count" x="{count_x:.0f}" y="{count_y:.1f}">{line.count:,}</text>'
+        # The white around the number is a text of its own: few renderers know paint-order.
+        drawn += "".join(
+            f'<text class="{part}" x="{count_x:.0f}" y="{count_y:.1f}">{line.count:,}</text>'
+            for part in ("halo", "count")
+        )
     return drawn
 
 
@@ -172,7 +176,7 @@ def _box(box: Box) -> str:
         f'<g transform="translate({x:.0f} {y - BOX_HEIGHT / 2:.1f})">'
         f"<title>{title_markup(full_text(box))}</title>{_shape(box)}"
         f'<text class="label" x="{_PADDING}" y="{18 if below else 25}">'
-        f"{markup(fitted(box.label, room, 12.5))}</text>"
+        f"{markup(fitted(box.label, room, 12))}</text>"
         f'<text class="caption" x="{_PADDING}" y="33">{below}</text></g>'
     )
 

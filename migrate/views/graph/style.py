@@ -71,7 +71,7 @@ def _advance(char: str) -> float:
         return 0.4
     if unicodedata.east_asian_width(char) in "WF":
         return 1.05
-    return 1.02 if char in _BROAD else 0.78 if char.isupper() else 0.66
+    return 1.02 if char in _BROAD else 0.76 if char.isupper() else 0.64
 
 
 def caption(box: Box) -> str:
