@@ -203,11 +203,17 @@ def _prompts(argument: Mapping[str, str]) -> dict[str, str]:
     return {"text": text, "chat": chat}
 
 
-def _load_prompts(uris: list[str]) -> dict[str, Any]:
-    """Answers with what each prompt (``prompts:/name/1``, ``prompts:/name@alias``) holds."""
+def _load_prompts(argument: Mapping[str, Any]) -> dict[str, Any]:
+    """Answers with what each prompt (``prompts:/name/1``, ``prompts:/name@alias``) holds.
+
+    Whoever loads a prompt makes it name his experiment: with the one it names already, nothing
+    is written.
+    """
+    import mlflow
     import mlflow.genai
 
-    loaded = {uri: mlflow.genai.load_prompt(uri) for uri in uris}
+    mlflow.set_experiment(argument["experiment"])
+    loaded = {uri: mlflow.genai.load_prompt(uri) for uri in argument["uris"]}
     return {
         uri: [p.version, p.template, p.commit_message, p.response_format, p.model_config]
         for uri, p in loaded.items()

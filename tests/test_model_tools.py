@@ -12,6 +12,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,10 @@ from tests.mlflow_client import predictions, with_client
 from tests.seed import NOWHERE, Source
 from tests.seed_models import MANY, NAMES, ModelSource, SeededModels, seed_models
 
-_IDENT = re.compile(rb"m-[0-9a-f]{32}|(?<![\w-])[0-9a-f]{32}(?!\w)")
+#: An id, but for those in the paths of files below a run, where they mean nothing.
+_IDENT = re.compile(
+    rb"(?<!artifacts/models/)(?<!runs:/.{32}/models/)m-[0-9a-f]{32}|(?<![\w-])[0-9a-f]{32}(?!\w)"
+)
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,11 @@ def _renamed(text: bytes, ids: Mapping[str, str]) -> bytes:
 
 @pytest.fixture(scope="module")
 def twins(server_factory: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Twins:
-    source, target = server_factory(), server_factory()
-    seeded = seed_models(source.uri)
+    with ThreadPoolExecutor(1) as threads:
+        starting = threads.submit(server_factory)
+        source = server_factory()
+        seeded = seed_models(source.uri)
+        target = starting.result()
     with Source(source.uri) as writer:
         runs = writer.post(
             "runs/search",
@@ -120,11 +127,6 @@ def _write_copy(source: Path, copy: Path, ids: Mapping[str, str]) -> None:
                 "UPDATE model_versions SET source = ? WHERE name = ? AND version = ?",
                 (text, name, version),
             )
-        to_copy.execute(
-            "UPDATE model_versions SET source = replace(source, '/models/' || ?, '/models/' || ?) "
-            "WHERE source LIKE '%artifacts/models/m-%' OR source LIKE 'runs:/%/models/m-%'",
-            next((new, old) for old, new in ids.items() if old in _odd_path(from_source)),
-        )
         for old, new in ids.items():
             if old.startswith("m-"):
                 to_copy.execute(
@@ -134,17 +136,6 @@ def _write_copy(source: Path, copy: Path, ids: Mapping[str, str]) -> None:
                     (old, new),
                 )
         _renumber_experiments(to_copy)
-
-
-def _odd_path(database: sqlite3.Connection) -> str:
-    (source,) = next(
-        iter(
-            database.execute(
-                "SELECT source FROM model_versions WHERE source LIKE 'runs:/%/models/m-%'"
-            )
-        )
-    )
-    return str(source)
 
 
 def _renumber_experiments(database: sqlite3.Connection) -> None:
@@ -248,7 +239,8 @@ class TestSeed:
         assert predictions(twins.source.uri, [*factors]) == factors
         uris = [f"prompts:/{seeded.prompts['text']}@production"]
         uris.append(f"prompts:/{seeded.prompts['chat']}/1")
-        loaded = with_client(twins.source.uri, "load-prompts", uris)
+        argument = {"uris": uris, "experiment": seeded.names["models elsewhere"]}
+        loaded = with_client(twins.source.uri, "load-prompts", argument)
         assert loaded[uris[0]][0] == 4
         assert loaded[uris[1]][3]["type"] == "object"
 
@@ -292,7 +284,7 @@ def test_every_wrong_value_of_a_registry_is_found(copy: Twins) -> None:
         ("DELETE FROM registered_model_aliases WHERE name = 'a_b' AND alias = 'champion'", ()),
         (mv + "current_stage = 'Staging' WHERE name = 'many' AND version = 1", ()),
         (mv + "description = 'other' WHERE name = 'many' AND version = 25", ()),
-        ("DELETE FROM model_version_tags WHERE name = 'many' AND version = 9 AND key = 'empty'", ()),
+        ("DELETE FROM model_version_tags WHERE version = 9 AND key = 'empty'", ()),
         ("UPDATE model_version_tags SET value = '7' WHERE name = 'many' AND version = 6", ()),
         _version("run_link", "https://x", "link", copy),
         _version("run_id", old, "s3 with run", copy),
@@ -303,7 +295,8 @@ def test_every_wrong_value_of_a_registry_is_found(copy: Twins) -> None:
         _version("source", f"models:/{copy.new('checkpoint-5')}", "logged model location", copy),
         _version("source", "models:/many/2", "registered model", copy),
         _version("source", f"s3://bucket/1/{new}/artifacts", "looks alike", copy),
-        ("UPDATE registered_model_tags SET value = ',1,2,' WHERE name = ? AND key LIKE '%_ids'", (text,)),
+        ("UPDATE registered_model_tags SET value = ',1,2,' WHERE name = ? AND key LIKE '%_ids'",
+         (text,)),
         ("UPDATE model_version_tags SET value = ? WHERE key LIKE '%RunIds'", (old,)),
         ("UPDATE model_version_tags SET value = 'x' WHERE name = ? AND version = 4 "
          "AND key = 'mlflow.prompt.text'", (text,)),
@@ -392,9 +385,10 @@ def test_every_wrong_value_of_a_logged_model_is_found(copy: Twins) -> None:
         ("DELETE FROM logged_model_tags WHERE tag_key = 'json'", ()),
         ("UPDATE logged_model_tags SET tag_value = '?' WHERE tag_key = 'stage' AND model_id = ?",
          (copy.new("checkpoint-5"),)),
-        ("DELETE FROM logged_model_metrics WHERE model_id = ? AND run_id = ? AND metric_name = 'loss'",
+        ("DELETE FROM logged_model_metrics "
+         "WHERE model_id = ? AND run_id = ? AND metric_name = 'loss'",
          (ready, copy.ids[again])),
-        ("UPDATE logged_model_metrics SET dataset_digest = NULL WHERE metric_name = 'auc' "
+        ("UPDATE logged_model_metrics SET dataset_digest = 'x' WHERE metric_name = 'auc' "
          "AND metric_step = 2 AND run_id = ?", (copy.ids[again],)),
         ("DELETE FROM logged_model_tags WHERE tag_key = 'mlflow-migrate.origin' AND model_id = ?",
          (copy.new("same name 1"),)),
@@ -442,9 +436,10 @@ def test_wrong_inputs_and_outputs_are_found(copy: Twins) -> None:
     def run(label: str) -> str:
         return f"run {label!r} {runs[label]} -> {copy.new(label)}: "
 
+    output = f"output {models['checkpoint-5']}: {copy.new('checkpoint-5')} at step"
     expected = {
-        f"{run('training')}output {models['checkpoint-5']}: ": "at step 5 is missing",
-        f"{run('training')}output {models['checkpoint-5']}: {copy.new('checkpoint-5')} at step 6": "",
+        f"{run('training')}{output} 5": "is missing",
+        f"{run('training')}{output} 6": "is not at the source",
         f"{run('several outputs')}output {models['ready']}: ": "at step 0 is missing",
         f"{run('evaluation')}input {models['checkpoint-5']}: ": "is missing",
         f"{run('evaluation again')}input {models['ready']}: {copy.new('ready')}": "is missing",
@@ -471,6 +466,7 @@ def test_wrong_files_are_found(copy: Twins) -> None:
         (nested, lambda b: b.replace(b"flavors: {}", b"flavors: {x: 1}")),
         (copy.file("old-style-root", "MLmodel"), lambda b: b.replace(b"2.9.2", b"2.9.3")),
     ]
+    title = f"logged model 'ready' {ready} -> {copy.ids[ready]}: artifact"
     with contextlib.ExitStack() as until_compared:
         for file, change in changes:
             content = None if change is None else change(file.read_bytes())
@@ -482,10 +478,10 @@ def test_wrong_files_are_found(copy: Twins) -> None:
         _found(
             copy,
             {
-                f"logged model 'ready' {ready} -> {copy.ids[ready]}: artifact MLmodel: ": "is b'mod",
-                f"logged model 'ready' {ready} -> {copy.ids[ready]}: artifact nested/": "entries",
-                f"logged model 'ready' {ready} -> {copy.ids[ready]}: artifact broken/": "became",
-                f"logged model 'ready' {ready} -> {copy.ids[ready]}: artifact empty: ": "is missing",
+                f"{title} MLmodel: ": "is b'mod",
+                f"{title} nested/": "entries",
+                f"{title} broken/": "became",
+                f"{title} empty: ": "is missing",
                 f"logged model 'failed' {copy.old('failed')}": "partial.bin: has other contents",
                 f"logged model 'without a run' {copy.old('without-run')}": "is not at the source",
                 f"run 'old-style' {old} -> {copy.ids[old]}: artifact model/MLmodel: ": "should be",
