@@ -45,6 +45,7 @@ def plan(
     export_latest_versions: options.LatestVersions = False,
     export_all_runs: options.AllRuns = False,
     if_trashed: options.IfTrashed = "fail",
+    delete_model: options.DeleteModel = False,
     artifact_location_map: options.LocationMap = None,
     quick: options.Quick = False,
     workers: options.Workers = 8,
@@ -67,6 +68,7 @@ def plan(
             latest_versions=export_latest_versions,
             all_runs=export_all_runs,
             if_trashed=if_trashed,
+            delete_model=delete_model,
             location_map=artifact_location_map,
             quick=quick,
         )
@@ -107,6 +109,7 @@ def run(
     export_latest_versions: options.LatestVersions = False,
     export_all_runs: options.AllRuns = False,
     if_trashed: options.IfTrashed = "fail",
+    delete_model: options.DeleteModel = False,
     artifact_location_map: options.LocationMap = None,
     quick: options.Quick = False,
     serial: Annotated[
@@ -135,6 +138,7 @@ def run(
             latest_versions=export_latest_versions,
             all_runs=export_all_runs,
             if_trashed=if_trashed,
+            delete_model=delete_model,
             location_map=artifact_location_map,
             quick=quick,
         )

@@ -94,6 +94,7 @@ def verify(
             latest_versions=export_latest_versions,
             all_runs=export_all_runs,
             if_trashed="fail",
+            delete_model=False,
             location_map=None,
             quick=False,
         )

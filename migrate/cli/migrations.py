@@ -37,6 +37,8 @@ class Choices:
 
     selection: Selection
     if_trashed: str = "fail"
+    #: Tells what is made in place of the target's registered models; empty: nothing is.
+    replaces: str = ""
     locations: tuple[tuple[str, str], ...] = ()
     quick: bool = False
 
@@ -45,6 +47,7 @@ class Choices:
         return {
             **self.selection.as_options(),
             "if_trashed": "" if self.if_trashed == "fail" else self.if_trashed,
+            "delete_model": self.replaces,
             "artifact_location_map": [list(pair) for pair in self.locations],
             "quick": self.quick,
         }
@@ -57,7 +60,10 @@ class Choices:
     def policy(self, migration_id: str) -> Policy:
         """Return what the tasks need to know of the choices."""
         return Policy(
-            migration_id=migration_id, locations=self.locations, if_trashed=self.if_trashed
+            migration_id=migration_id,
+            locations=self.locations,
+            if_trashed=self.if_trashed,
+            replaces=self.replaces,
         )
 
 
@@ -72,6 +78,7 @@ def parse_choices(
     latest_versions: bool,
     all_runs: bool,
     if_trashed: str,
+    delete_model: bool,
     location_map: Sequence[str] | None,
     quick: bool,
 ) -> Choices:
@@ -104,6 +111,7 @@ def parse_choices(
     return Choices(
         selection=selection,
         if_trashed=if_trashed,
+        replaces=new_migration_id() if delete_model else "",
         locations=tuple(locations),
         quick=quick,
     )
@@ -135,6 +143,7 @@ def choices_of(plan: Plan) -> Choices:
     return Choices(
         selection=selection_from_options(options),
         if_trashed=str(options.get("if_trashed") or "fail"),
+        replaces=str(options.get("delete_model") or ""),
         locations=tuple((str(old), str(new)) for old, new in pairs),
         quick=bool(options.get("quick")),
     )

@@ -70,6 +70,14 @@ IfTrashed = Annotated[
         "anything is written), restore (that one, with its runs) or rename (the copy)."
     ),
 ]
+DeleteModel = Annotated[
+    bool,
+    typer.Option(
+        "--delete-model",
+        help="Delete registered models and prompts that the target has under the same name, and "
+        "make them anew with every version's number; those copied before and whole stay.",
+    ),
+]
 LocationMap = Annotated[
     list[str] | None,
     typer.Option(

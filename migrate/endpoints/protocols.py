@@ -34,7 +34,8 @@ class Capabilities:
 
     ``identity`` tells this server or directory from another at the same address.
     ``keeps_ids``: copies have the ids of the source, so references stay as they are and no
-    bookkeeping tags are needed. Lengths are in characters, None where there is no limit.
+    bookkeeping tags are needed. ``flattens_models``: logged models become files of the run that
+    made them. Lengths are in characters, None where there is no limit.
     ``notes`` are facts about this endpoint that the user should read in the plan.
     """
 
@@ -52,6 +53,7 @@ class Capabilities:
     colon_in_keys: bool = True
     model_tag_length: int | None = None
     stages: bool = True
+    flattens_models: bool = False
     notes: tuple[str, ...] = ()
 
 

@@ -47,6 +47,7 @@ def _is_missing(draft: Draft, ref: Ref, looked_for: set[Ref]) -> bool:
 
 def _named_by_versions(draft: Draft) -> Wanted:
     wanted: Wanted = {}
+    # Runs that used a prompt are none that it is made of.
     for node in draft.of_kind(Kind.MODEL_VERSION):
         for ref in named_by(draft.versions[node.ref]):
             wanted.setdefault(ref, f"named by {node.ref}")

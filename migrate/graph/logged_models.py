@@ -10,7 +10,7 @@ from migrate.graph.draft import Draft, Node
 from migrate.objects import DELETED, Action, Kind, LoggedModel, ModelLinks, Ref
 from migrate.outcomes import TaskStatus
 from migrate.tasks.fingerprint import quick_half, with_links
-from migrate.tasks.logged_model import facts_of, links_to, quick_model_mark, runs_named
+from migrate.tasks.logged_model import FLATTENED, facts_of, links_to, quick_model_mark, runs_named
 
 RUNS_AT_ONCE = 200
 
@@ -58,6 +58,19 @@ def read_links(draft: Draft, run_ids: Iterable[str]) -> None:
         for run_id in ids:
             node = draft.nodes[Ref(Kind.RUN, run_id)]
             node.content = with_links(node.content, draft.links.get(run_id, ModelLinks()))
+
+
+def check_flattened(draft: Draft) -> None:
+    """Say of each logged model what becomes of it on a target that has none."""
+    for node in draft.of_kind(Kind.LOGGED_MODEL):
+        run_id = draft.logged[node.ref.id].source_run_id
+        run = Ref(Kind.RUN, run_id)
+        if draft.selects(run) and not draft.nodes[run].deleted:
+            node.reason = f"its files become artifacts of run {run_id}"
+            node.losses = (FLATTENED,)
+            continue
+        node.action = Action.UNSUPPORTED
+        node.reason = "the target has no logged models, and no run is copied that it could go into"
 
 
 def links_by_model(draft: Draft) -> dict[str, dict[str, ModelLinks]]:

@@ -23,6 +23,7 @@ from migrate.graph.discover import (
 from migrate.graph.draft import Draft, Node
 from migrate.graph.logged_models import (
     add_model_deletions,
+    check_flattened,
     discover_links,
     discover_logged_models,
     link_models,
@@ -56,6 +57,8 @@ def check_capabilities(draft: Draft) -> None:
         if node.selected and node.ref.kind not in draft.target_can.writable:
             node.action = Action.UNSUPPORTED
             node.reason = f"{draft.target_can.description} does not take {node.ref.kind.plural}"
+    if draft.target_can.flattens_models:
+        check_flattened(draft)
 
 
 def check_cycles(draft: Draft) -> None:

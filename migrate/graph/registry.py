@@ -69,9 +69,8 @@ def link_versions(draft: Draft) -> None:
         for node in draft.of_kind(kind):
             version = draft.versions[node.ref]
             by_model.setdefault((kind, version.name), []).append(version)
-            for ref in named_by(version) if kind is Kind.MODEL_VERSION else ():
-                later = ref.id.rpartition("/")[0] == version.name and not _before(ref, version)
-                if draft.selects(ref) and ref != version.ref and not later:
+            for ref in named_by(version):
+                if draft.selects(ref) and _comes_before(ref, version):
                     draft.need(ref, version.ref)
     if not draft.target_can.keeps_ids:
         for versions in by_model.values():
@@ -80,8 +79,11 @@ def link_versions(draft: Draft) -> None:
                 draft.follow(earlier.ref, later_one.ref)
 
 
-def _before(ref: Ref, version: ModelVersion) -> bool:
-    return int(ref.id.rpartition("/")[2]) < version.version
+def _comes_before(ref: Ref, version: ModelVersion) -> bool:
+    """Say whether what a version names can be there before it: no later one of the same model."""
+    name, _, number = ref.id.rpartition("/")
+    same_model = ref.kind is version.kind and name == version.name
+    return not same_model or int(number) < version.version
 
 
 def tell_of_missing(draft: Draft, node: Node) -> None:

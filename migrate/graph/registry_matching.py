@@ -115,7 +115,19 @@ def _adopt(draft: Draft, node: Node, copies: Mapping[str, ModelVersion], *, exac
     node.first_free = copy.version
     node.action, node.reason = Action.ADOPT, "copied before"
     source = VersionSource(copy.source, copy.run_id, copy.model_id)
-    wanted = wanted_version(version, copy.name, source, draft.target_can, draft.policy.migration_id)
+    copies_of_runs = {
+        ref: draft.nodes[ref].target_id
+        for ref in named_by(version)
+        if ref in draft.nodes and draft.nodes[ref].target_id
+    }
+    wanted = wanted_version(
+        version,
+        copy.name,
+        source,
+        copies_of_runs,
+        draft.target_can,
+        draft.policy.migration_id,
+    )
     node.losses = wanted.losses
     if needs_write(copy, wanted.version):
         node.action, node.reason = Action.UPDATE, "changed at the source since"

@@ -44,6 +44,12 @@ from migrate.tasks.outcomes import failed
 
 Links = Mapping[str, ModelLinks]
 
+#: What a target without logged models cannot take.
+FLATTENED = Loss(
+    "all but the files",
+    "the target has no logged models: its files become artifacts of its run",
+)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WantedModel:
@@ -102,6 +108,8 @@ def wanted_model(
     if left := len(model.metrics) - len(kept):
         what = f"{left} metric point{'s' if left > 1 else ''}"
         losses.append(Loss(what, "logged in runs that are not among those copied"))
+    if target.flattens_models:
+        losses = [FLATTENED]
     metrics = tuple(metric._replace(run_id=references[metric.run_id]) for metric in kept)
     copy = dataclasses.replace(model, tags=tags, source_run_id=source_run, metrics=metrics)
     return WantedModel(
@@ -285,7 +293,11 @@ class _Attempt:
         if self._target.capabilities().keeps_ids:
             return ModelFiles()
         ids = {**self._job.references, self._job.ref.id: copy_root.owner.id}
-        rewrites = Rewrites(ids=ids, roots=((root.uri, copy_root.uri),))
+        place = copy_root.uri
+        if self._target.capabilities().flattens_models:
+            # Such servers name a model's place by its path below the run's artifacts.
+            place = copy_root.owner.id.split("/", 2)[2]
+        rewrites = Rewrites(ids=ids, roots=((root.uri, place),))
         return read_model_files(self._source, root, files, rewrites)
 
     def _open_deleted_runs(self, opened: ExitStack) -> None:

@@ -6,6 +6,7 @@ it lies. Only those values are replaced, in place; every other character stays.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,9 @@ ID_KEYS = frozenset({"run_id", "model_id", "model_uuid"})
 PATH_KEYS = frozenset({"artifact_path"})
 #: Longer ones are none that MLflow wrote, and are copied as they are.
 LONGEST = 16 << 20
+
+
+_NAMED = re.compile(rb"^(?:run_id|model_id): *['\"]?([^\s'\"]+)", re.M)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +77,20 @@ def read_model_files(
             continue
         if len(content) != file.size:
             continue
+        if named := foreign_ids(content, rewrites):
+            warnings.append(f"{file.path} names {', '.join(named)}, not its own: kept as it is")
         try:
             contents[file.path] = rewritten(content, rewrites)
         except UnreadableModelFile as problem:
             warnings.append(f"{file.path} cannot be read ({problem}): it keeps the source's ids")
             contents[file.path] = content
     return ModelFiles(contents, tuple(warnings))
+
+
+def foreign_ids(content: bytes, rewrites: Rewrites) -> list[str]:
+    """Return the ids of runs and logged models that a model file names and ``rewrites`` lack."""
+    found = {match[1].decode() for match in _NAMED.finditer(content)}
+    return sorted(found - rewrites.ids.keys())
 
 
 def rewritten(content: bytes, rewrites: Rewrites) -> bytes:

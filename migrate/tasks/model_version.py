@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.errors import MigrateError, Refused
@@ -29,7 +29,12 @@ from migrate.tasks.batches import Batch, Job
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.outcomes import failed
 from migrate.tasks.registered_model import cut_tags
-from migrate.tasks.version_sources import Place, VersionSource, copied_source
+from migrate.tasks.version_sources import (
+    Place,
+    VersionSource,
+    copied_prompt_tags,
+    copied_source,
+)
 
 #: Tag of a version that only takes a number until the one behind it is there.
 PLACEHOLDER = PREFIX + "placeholder"
@@ -66,17 +71,26 @@ class WantedVersion:
 
 
 def wanted_version(
-    version: ModelVersion, name: str, found: VersionSource, target: Capabilities, migration_id: str
+    version: ModelVersion,
+    name: str,
+    found: VersionSource,
+    copies: Mapping[Ref, str],
+    target: Capabilities,
+    migration_id: str,
 ) -> WantedVersion:
     """Return what the copy of ``version`` should be in the registered model ``name``.
 
-    ``found`` is its source there.
+    ``found`` is its source there, ``copies`` has the ids of what is on the target.
     """
     if target.keeps_ids:
         return WantedVersion(version=version)
-    tags, losses = cut_tags(keep_earlier(version.tags), target)
+    renamed, orphans = copied_prompt_tags(version.tags, copies)
+    tags, losses = cut_tags(keep_earlier(renamed), target)
     tags |= {ORIGIN: version_origin(version), MIGRATION: migration_id}
     warnings = []
+    if orphans:
+        tags[SOURCE + "associatedRunIds"] = ",".join(orphans)
+        warnings.append(f"was used by runs that are not copied: {', '.join(orphans[:3])}")
     unsettable = {
         "creation_time": version.creation_time,
         "last_update_time": version.last_update_time,
@@ -183,7 +197,7 @@ class _Attempt:
             found = VersionSource(copy.source, copy.run_id, copy.model_id)
         else:
             found = copied_source(version, self._copies(), self._place)
-        return wanted_version(version, self._name, found, can, migration_id)
+        return wanted_version(version, self._name, found, self._copies(), can, migration_id)
 
     def _copies(self) -> dict[Ref, str]:
         runs = {Ref(Kind.RUN, old): new for old, new in self._job.references.items()}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.errors import AlreadyExists, MigrateError
-from migrate.objects import RegisteredModel
+from migrate.objects import Action, RegisteredModel
 from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
@@ -100,7 +100,8 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> Out
     wanted = dataclasses.replace(wanted, name=job.name)
     looks = bool(job.target_id or job.attempt > 1 or policy.replaces)
     copy = _on_target(job.name, target) if looks else None
-    if copy is not None and policy.replaces and copy.tags.get(REPLACES) != policy.replaces:
+    replaces = policy.replaces and job.action is Action.CREATE
+    if copy is not None and replaces and copy.tags.get(REPLACES) != policy.replaces:
         target.delete_registered_model(copy.name)
         copy = None
     wrote = copy is None

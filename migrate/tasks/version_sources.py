@@ -15,6 +15,8 @@ from urllib.parse import unquote
 from migrate.errors import Refused
 from migrate.objects import Kind, ModelVersion, Ref, version_ref
 
+#: Tag of a prompt version: ids of runs, with commas between (``mlflow.prompt.constants``).
+PROMPT_RUNS_TAG = "mlflow.prompt.associatedRunIds"
 _LOGGED_MODEL = re.compile(r"models:/+(m-[^/]+)(.*)", re.S)
 _VERSION = re.compile(r"models:/+([^/]+)/(\d+)/?\Z", re.S)
 _RUN = re.compile(r"runs:/+([^/]+)(.*)", re.S)
@@ -37,8 +39,27 @@ class Place(NamedTuple):
     copy: str
 
 
+def prompt_runs(tags: Mapping[str, str]) -> list[str]:
+    """Return the ids of the runs that a prompt version says have used it."""
+    return [run_id for run_id in tags.get(PROMPT_RUNS_TAG, "").split(",") if run_id]
+
+
+def copied_prompt_tags(
+    tags: Mapping[str, str], copies: Mapping[Ref, str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return a prompt version's tags with the ids of copies of runs, and ids without a copy."""
+    run_ids = prompt_runs(tags)
+    known = [copies.get(Ref(Kind.RUN, run_id)) for run_id in run_ids]
+    orphans = [run_id for run_id, copy in zip(run_ids, known, strict=True) if copy is None]
+    if not run_ids:
+        return dict(tags), []
+    return {**tags, PROMPT_RUNS_TAG: ",".join(filter(None, known))}, orphans
+
+
 def named_by(version: ModelVersion) -> list[Ref]:
     """Return what a version may name; the run and the model it says it is of come first."""
+    if version.kind is Kind.PROMPT_VERSION:
+        return [Ref(Kind.RUN, run_id) for run_id in prompt_runs(version.tags)]
     refs = []
     if version.run_id:
         refs.append(Ref(Kind.RUN, version.run_id))
@@ -108,6 +129,8 @@ def _copied_location(
         if rest is None:
             continue
         source = known.copy.rstrip("/") + rest
+        if owner.kind is Kind.LOGGED_MODEL and copies[owner].startswith("runs:/"):
+            return VersionSource(source, copies[owner].split("/")[1])
         if owner.kind is Kind.LOGGED_MODEL:
             return VersionSource(source, run_id, copies[owner])
         return VersionSource(source, copies[owner])

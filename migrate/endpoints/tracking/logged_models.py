@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from migrate.endpoints.protocols import Capabilities, Copy
+from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.models_wire import (
     in_batches,
@@ -38,6 +39,7 @@ class LoggedModelCalls:
     """The part of a tracking server that knows logged models."""
 
     _http: HttpSession
+    _flattened: FlattenedModels
     _graphql = True
     _any_models: bool | None = None
 
@@ -73,7 +75,7 @@ class LoggedModelCalls:
     def read_logged_models(self, model_ids: Sequence[str]) -> list[LoggedModel]:
         """See ``ReadsLoggedModels.read_logged_models``; deleted ones are shown since 3.7."""
         if not self._has_logged_models():
-            return []
+            return list(self._flattened.read(model_ids))
         found = (self._read_model(model_id) for model_id in model_ids)
         return [model for model in found if model is not None]
 
@@ -144,6 +146,8 @@ class LoggedModelCalls:
 
     def create_logged_model(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
         """See ``WritesLoggedModels.create_logged_model``."""
+        if not self._has_logged_models():
+            return self._flattened.create(model, model.tags[ORIGIN])
         fields = {
             "experiment_id": experiment_id,
             "name": model.name,
@@ -162,7 +166,7 @@ class LoggedModelCalls:
     ) -> dict[str, list[Copy]]:
         """See ``WritesLoggedModels.find_model_copies``."""
         if not self._has_logged_models():
-            return {}
+            return self._flattened.find(experiment_id, origins)
         few = origins is not None and len(origins) <= 3
         conditions = (
             [f"tags.`{ORIGIN}` = '{origin}'" for origin in origins or ()]
@@ -191,8 +195,11 @@ class LoggedModelCalls:
     def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> None:
         """See ``WritesLoggedModels.log_model_metrics``: points of a run, with the model's id.
 
-        Points that are there already stay as they are.
+        Points that are there already stay as they are. A server without logged models has them
+        with the run.
         """
+        if not self._has_logged_models():
+            return
         for batch in in_batches(metrics, POINTS_PER_BATCH):
             body = {
                 "run_id": batch[0].run_id,
@@ -202,6 +209,8 @@ class LoggedModelCalls:
 
     def link_model(self, run_id: str, links: ModelLinks) -> None:
         """See ``WritesLoggedModels.link_model``; outputs that are there already are refused."""
+        if not self._has_logged_models():
+            return
         if links.inputs:
             models = [{"model_id": model_id} for model_id in links.inputs]
             body = {"run_id": run_id, "models": models}
@@ -222,6 +231,9 @@ class LoggedModelCalls:
 
     def finish_logged_model(self, copy: LoggedModel, model: LoggedModel, mark: str) -> None:
         """See ``WritesLoggedModels.finish_logged_model``."""
+        if not self._has_logged_models():
+            self._flattened.finish(copy, model.tags[ORIGIN], model.tags, mark)
+            return
         path = f"{MODELS}/{copy.model_id}"
         if copy.status != model.status:
             body = {"model_id": copy.model_id, "status": status_to(model.status)}

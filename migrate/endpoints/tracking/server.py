@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from migrate.endpoints.protocols import Capabilities, Copy, Histories, Unreadable
 from migrate.endpoints.tracking.artifacts import ArtifactStores
+from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
@@ -72,6 +73,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
         self._capabilities: Capabilities | None = None
         self._histories: HistoryReader | None = None
         self._connecting = threading.Lock()
+        self._flattened = FlattenedModels(http)
         self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri)
 
     # -- Endpoint ---------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def capabilities_of(
     version = parse_version(version_text)
     readable = ALWAYS.union(*(kinds for since, kinds in SINCE if version >= since))
     # Creating runs by name and searching them by run id came with 2.0 and 2.3.
-    writable = readable if version >= (2, 3) else frozenset()
+    writable = readable | {Kind.LOGGED_MODEL} if version >= (2, 3) else frozenset()
     return Capabilities(
         description=description,
         version=version_text or "1.x",
@@ -55,6 +55,7 @@ def capabilities_of(
         experiment_tag_length=20000 if version >= (3, 17) else 5000,
         metric_key_length=250,
         colon_in_keys=version >= (2, 22),
+        flattens_models=Kind.LOGGED_MODEL not in readable,
         model_tag_length=100_000 if version >= (3, 1) else 5000,
         notes=notes,
     )
