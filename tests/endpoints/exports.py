@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from migrate.endpoints.directory import ExportDirectory
-from migrate.objects import Artifact, ArtifactRoot, Experiment, Kind, Metric, Ref, Run
+from migrate.objects import (
+    Artifact,
+    ArtifactRoot,
+    Experiment,
+    Kind,
+    Metric,
+    ModelLinks,
+    ModelOutput,
+    Ref,
+    Run,
+)
 
 POINTS = [Metric("loss", 0.5, 1_700_000_000_000, 0), Metric("loss", 0.25, 1_700_000_000_001, 1)]
 
@@ -47,7 +57,7 @@ def a_run(run_id: str = "a" * 32, **changes: Any) -> Run:
                 "tags": [{"key": "mlflow.data.context", "value": "training"}],
             },
         ),
-        "model_ids": ("m-1",),
+        "links": ModelLinks(("m-1",), (ModelOutput("m-2", 3),)),
     }
     return Run(**{**values, **changes})
 
