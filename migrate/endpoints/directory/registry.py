@@ -108,7 +108,7 @@ class ModelEntry:
             return
         told = set()
         for position, value in enumerate(_listed_versions(self.path, self._value())):
-            number = str(value.get("version", f"number {position + 1} of the list"))
+            number = _number(value) or f"number {position + 1} of the list"
             told.add(number)
             yield StoredVersion(number, self.path, partial(_same, value))
         alone = self.folder / VERSION_FILE
@@ -457,14 +457,13 @@ def _same(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
-def _number(value: Mapping[str, Any]) -> str:
-    return str(value.get("version", ""))
+def _number(value: object) -> str:
+    return str(value.get("version", "")) if isinstance(value, dict) else ""
 
 
 def _number_of_failed(entry: object) -> str:
     version = entry.get("version") if isinstance(entry, dict) else None
-    number = version.get("version") if isinstance(version, dict) else version
-    return "" if number is None else str(number)
+    return _number(version) if isinstance(version, dict) else str(version or "")
 
 
 def _texts(value: object, key: str) -> frozenset[str]:

@@ -75,8 +75,8 @@ def aliases_from_json(value: Mapping[str, Any]) -> dict[str, int]:
     aliases = {
         alias: number_of(version)
         for version in versions_in(value)
-        for alias in version.get("aliases") or ()
-        if isinstance(alias, str)
+        if isinstance(version, dict) and version.get("aliases")  # reading others tells of them
+        for alias in version["aliases"]
     }
     told = value.get("aliases") or ()
     pairs_told: Iterable[tuple[Any, Any]] = (
