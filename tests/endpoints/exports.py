@@ -5,11 +5,26 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from migrate.endpoints.directory import ExportDirectory
-from migrate.objects import Artifact, ArtifactRoot, Experiment, Kind, Metric, Ref, Run
+from migrate.objects import (
+    Artifact,
+    ArtifactRoot,
+    Experiment,
+    Kind,
+    LoggedModel,
+    Metric,
+    ModelLinks,
+    ModelMetric,
+    ModelOutput,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+    Run,
+)
 
 POINTS = [Metric("loss", 0.5, 1_700_000_000_000, 0), Metric("loss", 0.25, 1_700_000_000_001, 1)]
 
@@ -47,9 +62,122 @@ def a_run(run_id: str = "a" * 32, **changes: Any) -> Run:
                 "tags": [{"key": "mlflow.data.context", "value": "training"}],
             },
         ),
-        "model_ids": ("m-1",),
+        "links": ModelLinks(("m-1",), (ModelOutput("m-2", 3),)),
     }
     return Run(**{**values, **changes})
+
+
+def a_logged_model(model_id: str = "m-1", **changes: Any) -> LoggedModel:
+    """A logged model as a server returns it."""
+    values = {
+        "model_id": model_id,
+        "experiment_id": "7",
+        "name": "forest",
+        "model_type": "sklearn",
+        "status": "READY",
+        "status_message": "done",
+        "source_run_id": "a" * 32,
+        "artifact_uri": f"mlflow-artifacts:/7/models/{model_id}/artifacts",
+        "creation_time": 1_700_000_000_000,
+        "last_update_time": 1_700_000_100_000,
+        "params": {"depth": "3"},
+        "tags": {"team": "blue"},
+        "metrics": (
+            ModelMetric("acc", 0.5, 1_700_000_000_000, 0, "a" * 32, "wine", "d1"),
+            ModelMetric("acc", 0.5, 1_700_000_000_000, 0, "b" * 32),
+        ),
+    }
+    return LoggedModel(**{**values, **changes})
+
+
+def a_registered_model(name: str = "fraud", **changes: Any) -> RegisteredModel:
+    """A registered model as a server returns it, but for its aliases."""
+    values = {
+        "name": name,
+        "description": "finds fraud",
+        "tags": {"owner": "ada"},
+        "creation_time": 1_700_000_000_000,
+        "last_update_time": 1_700_000_100_000,
+    }
+    return RegisteredModel(**{**values, **changes})
+
+
+def a_prompt(name: str = "greeting", **changes: Any) -> RegisteredModel:
+    """A prompt as a server returns it, but for its aliases."""
+    tags = {"mlflow.prompt.is_prompt": "true", "owner": "ada"}
+    return a_registered_model(name, **{"kind": Kind.PROMPT, "tags": tags, **changes})
+
+
+def a_version(number: int = 1, **changes: Any) -> ModelVersion:
+    """A version of ``a_registered_model`` as a server returns it."""
+    values = {
+        "name": "fraud",
+        "version": number,
+        "source": "models:/m-1",
+        "run_id": "a" * 32,
+        "run_link": "http://elsewhere/run",
+        "model_id": "m-1",
+        "description": f"version {number}",
+        "tags": {"checked": "yes"},
+        "stage": "Staging",
+        "status": "READY",
+        "user_id": "ada",
+        "creation_time": 1_700_000_000_000 + number,
+        "last_update_time": 1_700_000_100_000 + number,
+    }
+    return ModelVersion(**{**values, **changes})
+
+
+def a_prompt_version(number: int = 1, **changes: Any) -> ModelVersion:
+    """A version of ``a_prompt`` as a server returns it."""
+    values = {
+        "name": "greeting",
+        "kind": Kind.PROMPT_VERSION,
+        "source": "dummy-source",
+        "run_id": "",
+        "run_link": "",
+        "model_id": "",
+        "stage": "None",
+        "tags": {
+            "mlflow.prompt.is_prompt": "true",
+            "mlflow.prompt.text": '[{"role": "user", "content": "Hello {{name}}"}]',
+            "_mlflow_prompt_type": "chat",
+            "_mlflow_prompt_response_format": '{"type": "string"}',
+            "_mlflow_prompt_model_config": '{"temperature": 0.5}',
+            "language": "en",
+        },
+    }
+    return a_version(number, **{**values, **changes})
+
+
+def model_root(model_id: str) -> ArtifactRoot:
+    """The artifact root of a logged model, as whoever read it names it."""
+    return ArtifactRoot(Ref(Kind.LOGGED_MODEL, model_id), f"mlflow-artifacts:/{model_id}")
+
+
+def write_logged_model(
+    target: ExportDirectory,
+    model: LoggedModel,
+    *,
+    files: Mapping[str, bytes] | None = None,
+    mark: str = "1abc.def",
+) -> None:
+    """Write a whole logged model into an experiment that is there."""
+    copy = target.create_logged_model(model.experiment_id, model)
+    for path, content in (files or {}).items():
+        put(target, model_root(copy.model_id), path, content)
+    target.finish_logged_model(copy, model, mark)
+
+
+def write_registry(
+    target: ExportDirectory, model: RegisteredModel, versions: Sequence[ModelVersion] = ()
+) -> None:
+    """Write a registered model or prompt with its versions, in the order a migration does."""
+    target.create_registered_model(model)
+    for version in versions:
+        assert target.create_model_version(version) == version.version
+        copy = replace(version, aliases=())
+        target.update_model_version(copy, version)
 
 
 def root_of(run_id: str) -> ArtifactRoot:
@@ -86,9 +214,14 @@ def put(target: ExportDirectory, root: ArtifactRoot, path: str, content: bytes) 
 
 def files_of(source: ExportDirectory, run_id: str) -> dict[str, bytes]:
     """Read all artifacts of a run."""
+    return files_below(source, root_of(run_id))
+
+
+def files_below(source: ExportDirectory, root: ArtifactRoot) -> dict[str, bytes]:
+    """Read all artifacts of a run or a logged model."""
     found = {}
-    for artifact in source.artifacts(root_of(run_id)):
-        with source.open_artifact(root_of(run_id), artifact) as stream:
+    for artifact in source.artifacts(root):
+        with source.open_artifact(root, artifact) as stream:
             found[artifact.path] = stream.read()
         assert len(found[artifact.path]) == artifact.size
     return found

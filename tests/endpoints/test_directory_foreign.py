@@ -12,7 +12,7 @@ import pytest
 
 from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import DirectoryError
-from migrate.objects import ACTIVE, Artifact, Kind, Metric, Ref
+from migrate.objects import ACTIVE, Artifact, Kind, Metric, ModelLinks, ModelOutput, Ref
 from tests.endpoints.exports import (
     all_points,
     envelope,
@@ -100,7 +100,7 @@ def test_runs_in_a_directory_of_their_own(tmp_path: Path) -> None:
     source = reader(tmp_path)
     runs = list(source.runs(["5"]))
     assert [run.run_id for run in runs] == [B, C]
-    assert runs[0].model_ids == ("m-1", "m-2")
+    assert runs[0].links == ModelLinks(("m-1",), (ModelOutput("m-2", 0),))
     assert runs[0].inputs[0]["dataset"]["name"] == "wine"
     assert source.unreadable() == []
 
@@ -118,31 +118,20 @@ def test_a_single_experiment(tmp_path: Path, folder: str) -> None:
 
 
 def test_the_experiments_of_an_export_of_models(tmp_path: Path) -> None:
-    """export-models and export-all keep them one level down; the rest is counted."""
+    """export-models and export-all keep them one level down; traces are counted."""
     write_old_export(tmp_path / "experiments")
     write_json(tmp_path / "manifest.json", envelope({}))
-    write_json(tmp_path / "models" / "models.json", envelope({"models": ["a", "b/c"]}))
-    for model in ("a", "b/c"):
-        write_json(tmp_path / "models" / model / "model.json", envelope({}))
-    for prompt in ("greeting_v1", "greeting_v2", "bye_v1"):
-        write_json(tmp_path / "prompts" / prompt / "prompt.json", envelope({}))
     dataset = tmp_path / "evaluation_datasets" / "iris_1" / "evaluation_dataset.json"
     write_json(dataset, envelope({}))
     folder = tmp_path / "experiments" / "1"
-    for ident in ("m-1", "m-2"):
-        write_json(folder / "logged_models" / ident / "logged_model.json", envelope({}))
-    write_json(folder / "logged_models" / "logged_models.json", envelope({}))
     write_json(folder / "traces" / "tr-1" / "trace.json", envelope({}))
 
     source = reader(tmp_path)
     assert [it.experiment_id for it in source.experiments()] == ["1", "2"]
-    assert source.unsupported(["1", "2"]) == {Kind.LOGGED_MODEL: 2, Kind.TRACE: 1}
+    assert source.unsupported(["1", "2"]) == {Kind.TRACE: 1}
     assert source.unsupported(["2", "none such"]) == {}
-    assert source.unsupported_registry() == {Kind.REGISTERED_MODEL: 2, Kind.PROMPT: 2}
     assert "1 evaluation datasets" in source.capabilities().notes[0]
     assert {run.run_id for run in source.runs(["1"])} == {B, C}
-    (tmp_path / "models" / "models.json").write_text("{")
-    assert source.unsupported_registry()[Kind.REGISTERED_MODEL] == -1
 
 
 def test_old_oddities(tmp_path: Path) -> None:
@@ -309,7 +298,7 @@ def test_one_damaged_run_is_singled_out_of_a_group(tmp_path: Path) -> None:
         ([], "is empty"),
         (["notes.txt"], "no export"),
         (["run.json"], "single run"),
-        (["model.json"], "registered model"),
+        (["version.json"], "single version"),
         (["manifest.json"], "before 1.2.0"),
     ],
 )

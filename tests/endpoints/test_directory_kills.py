@@ -17,12 +17,16 @@ from migrate.endpoints.directory import ExportDirectory
 from migrate.objects import Kind, Ref
 from tests.endpoints.exports import (
     POINTS,
+    a_logged_model,
     a_run,
     all_points,
     an_experiment,
+    files_below,
     files_of,
+    model_root,
     put,
     root_of,
+    write_logged_model,
     write_run,
 )
 
@@ -48,7 +52,33 @@ def export(path: Path) -> None:
     writer.finish(run, "new mark")
 
 
-def export_and_die(path: Path, calls: int) -> bool:
+def export_model(path: Path) -> None:
+    """Export the logged model anew, or complete the copy that is there."""
+    target = ExportDirectory(path, writable=True)
+    there = target.read_logged_models(["m-1"])
+    model = a_logged_model(name="renamed")
+    copy = there[0] if there else target.create_logged_model("7", model)
+    for name, content in NEW.items():
+        put(target, model_root("m-1"), name, content)
+    target.finish_logged_model(copy, model, "new mark")
+
+
+def check_model(path: Path, *, updates: bool) -> None:
+    """A reader sees the new copy whole, or what was there before, and nothing else."""
+    source = ExportDirectory(path, writable=False)
+    models = list(source.logged_models(["7"]))
+    if models == [a_logged_model(name="renamed")]:
+        assert files_below(source, model_root("m-1")) == NEW
+    elif updates:
+        assert models == [a_logged_model()]
+        assert files_below(source, model_root("m-1")) == OLD
+        assert source.unreadable() == []
+    else:
+        assert models == []
+        assert {entry.ref for entry in source.unreadable()} <= {Ref(Kind.LOGGED_MODEL, "m-1")}
+
+
+def export_and_die(path: Path, calls: int, export: Callable[[Path], None]) -> bool:
     """Export in a process that dies before the call after ``calls``; return whether it did."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
@@ -107,7 +137,7 @@ def test_killed_before_any_step(tmp_path: Path, updates: bool) -> None:
         target.create_experiment(an_experiment())
         if updates:
             write_run(target, a_run(), files=OLD)
-        if not export_and_die(path, windows):
+        if not export_and_die(path, windows, export):
             break
         check_what_is_there(path, updates=updates)
         windows += 1
@@ -120,6 +150,56 @@ def test_killed_before_any_step(tmp_path: Path, updates: bool) -> None:
         left = {entry.name for entry in (path / "7" / "runs").iterdir()}
         assert left == {RUN_ID}
     assert windows > 10
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+@pytest.mark.parametrize("updates", [False, True])
+def test_a_logged_model_is_killed_before_any_step(tmp_path: Path, updates: bool) -> None:
+    """Before every call that changes the disk, of a new one and of one that is replaced."""
+    windows = 0
+    while True:
+        path = tmp_path / str(windows)
+        target = ExportDirectory(path, writable=True)
+        target.create_experiment(an_experiment())
+        if updates:
+            write_logged_model(target, a_logged_model(), files=OLD)
+        if not export_and_die(path, windows, export_model):
+            break
+        check_model(path, updates=updates)
+        windows += 1
+
+        export_model(path)
+        check_model(path, updates=updates)
+        again = ExportDirectory(path, writable=True)
+        assert again.find_model_copies("7")["m-1"][0].mark == "new mark"
+        assert again.unreadable() == []
+        assert {entry.name for entry in (path / "7" / "logged_models").iterdir()} == {"m-1"}
+    assert windows > 10
+
+
+def test_files_of_a_logged_model_that_arrived_need_not_come_again(tmp_path: Path) -> None:
+    killed = ExportDirectory(tmp_path, writable=True)
+    killed.create_experiment(an_experiment())
+    killed.create_logged_model("7", a_logged_model())
+    put(killed, model_root("m-1"), "whole", b"12345")
+    put(killed, model_root("m-1"), "od:d", b"123")  # what is on disk now is what a kill leaves
+
+    target = ExportDirectory(tmp_path, writable=True)
+    (copy,) = target.find_model_copies("7", ["m-1"])["m-1"]
+    assert (copy.target_id, copy.mark) == ("m-1", "")
+    assert target.find_model_copies("7") == {"m-1": [copy]}
+    assert list(target.logged_models(["7"])) == []
+    (begun,) = target.read_logged_models(["m-1"])
+    assert begun.metrics == ()
+    assert sorted(target.artifacts(model_root("m-1"))) == [("od:d", 3), ("whole", 5)]
+    put(target, model_root("m-1"), "more", b"")
+    target.finish_logged_model(begun, a_logged_model(), "m")
+    assert list(target.logged_models(["7"])) == [a_logged_model()]
+    assert files_below(target, model_root("m-1")) == {
+        "whole": b"12345",
+        "od:d": b"123",
+        "more": b"",
+    }
 
 
 def test_files_that_arrived_before_the_kill_need_not_come_again(tmp_path: Path) -> None:

@@ -189,7 +189,8 @@ def test_run_json_is_what_other_tools_read(tmp_path: Path) -> None:
         {"value": 0.25, "timestamp": 1_700_000_000_001, "step": 1},
     ]
     assert run["mlflow"]["inputs"]["dataset_inputs"][0]["dataset"]["name"] == "wine"
-    assert run["mlflow"]["inputs"]["model_inputs"] == run["mlflow"]["outputs"]["model_outputs"]
+    assert run["mlflow"]["inputs"]["model_inputs"] == [{"model_id": "m-1"}]
+    assert run["mlflow"]["outputs"]["model_outputs"] == [{"model_id": "m-2", "step": 3}]
     assert (folder / "artifacts" / "model" / "MLmodel").read_bytes() == b"x"
     assert sorted(entry.name for entry in folder.iterdir()) == [
         "artifacts",
@@ -213,7 +214,7 @@ def test_a_changed_run_json_is_read_as_it_is_now(tmp_path: Path) -> None:
     assert run.tags["team"] == "green, by hand"
     assert run.latest_metrics == (Metric("loss", 1.5, 3, 9),)
     assert len(all_points(source, run)) == 3
-    assert run.model_ids == ("m-1",)
+    assert run.links == a_run().links
     assert files_of(source, run.run_id) == {"a:b": b"odd"}
     assert target.find_copies("7")["a" * 32][0].mark == ""  # not what was written
 

@@ -1,4 +1,4 @@
-"""experiment.json and experiments.json: what our exports say in them."""
+"""experiment.json, experiments.json and logged_models.json: what our exports say in them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from typing import Any, NamedTuple
 from migrate.endpoints.directory.disk import DAMAGED, load_object, write_object, writing
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
+    EXPERIMENTS,
     EXPERIMENTS_FILE,
     EXPORT_FILE_VERSION,
     FORMAT_VERSION,
+    LOGGED_MODELS,
+    LOGGED_MODELS_FILE,
+    OURS,
     RUNS,
     directory_name,
 )
 from migrate.endpoints.directory.records import MALFORMED, experiment_to_json, readable_time
 from migrate.errors import DirectoryError
-from migrate.objects import DELETED, Experiment, Run
-
-OURS = "mlflow_migrate"  #: our member of the ``system`` block
+from migrate.objects import DELETED, Experiment, LoggedModel, Run
 
 
 class ExperimentEntry(NamedTuple):
@@ -48,43 +50,77 @@ class ExperimentEntry(NamedTuple):
         }
 
 
+class Whole(NamedTuple):
+    """A whole run or logged model: when it began, the name of its directory."""
+
+    time: int
+    name: str
+    deleted: bool
+
+
 @dataclass(slots=True)
-class RunList:
-    """The runs of an experiment's directory: whole ones, and names of those that are not."""
+class Contents:
+    """What is in an experiment's directory: what is whole, and names of what is not."""
 
-    whole: list[tuple[int, str, bool]] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    runs: list[Whole] = field(default_factory=list)
+    failed_runs: list[str] = field(default_factory=list)
+    logged_models: list[Whole] = field(default_factory=list)
+    failed_logged_models: list[str] = field(default_factory=list)
 
-    def add(self, run: Run) -> None:
+    def add_run(self, run: Run) -> None:
         """Add a whole run."""
         name = directory_name(run.run_id)
-        self.whole.append((run.start_time, name, run.lifecycle_stage == DELETED))
+        self.runs.append(Whole(run.start_time, name, run.lifecycle_stage == DELETED))
+
+    def add_logged_model(self, model: LoggedModel) -> None:
+        """Add a whole logged model."""
+        name = directory_name(model.model_id)
+        deleted = model.lifecycle_stage == DELETED
+        self.logged_models.append(Whole(model.creation_time or 0, name, deleted))
 
     def to_json(self, experiment: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what experiment.json says of ``experiment`` and its runs, newest first.
+        """Return what experiment.json says of ``experiment`` and what is in it, newest first.
 
-        Deleted runs are apart: other tools fail to import an experiment that lists one.
+        Deleted ones are apart: other tools fail to import an experiment that lists one.
         """
-        newest_first = sorted(self.whole, reverse=True)
         return {
             "info": {
-                "num_total_runs": len(self.whole) + len(self.failed),
-                "num_ok_runs": len(self.whole),
-                "num_failed_runs": len(self.failed),
-                "failed_runs": sorted(self.failed),
-                "ok_logged_models": 0,
-                "failed_logged_models": 0,
+                "num_total_runs": len(self.runs) + len(self.failed_runs),
+                "num_ok_runs": len(self.runs),
+                "num_failed_runs": len(self.failed_runs),
+                "failed_runs": sorted(self.failed_runs),
+                "ok_logged_models": len(self.logged_models),
+                "failed_logged_models": len(self.failed_logged_models),
                 "ok_traces": 0,
                 "failed_traces": 0,
             },
             "mlflow": {
                 "experiment": dict(experiment),
-                "runs": [name for _, name, deleted in newest_first if not deleted],
-                "deleted_runs": [name for _, name, deleted in newest_first if deleted],
-                "logged_models": [],
+                "runs": _names(self.runs, deleted=False),
+                "deleted_runs": _names(self.runs, deleted=True),
+                "logged_models": _names(self.logged_models, deleted=False),
+                "deleted_logged_models": _names(self.logged_models, deleted=True),
                 "traces": [],
             },
         }
+
+    def logged_models_to_json(self, directory: str, name: object) -> dict[str, Any]:
+        """Return what logged_models.json says of an experiment."""
+        ok, failed = self.logged_models, sorted(self.failed_logged_models)
+        entry = {"id": directory, "name": name, "logged_models": _names(ok, deleted=False)}
+        return {
+            "info": {
+                "num_total_logged_models": len(ok) + len(failed),
+                "num_ok_logged_models": len(ok),
+                "num_failed_logged_models": len(failed),
+                "failed_logged_models": failed,
+            },
+            "mlflow": {"experiments": [entry]},
+        }
+
+
+def _names(objects: Sequence[Whole], *, deleted: bool) -> list[str]:
+    return [it.name for it in sorted(objects, reverse=True) if it.deleted == deleted]
 
 
 def write_experiments_file(
@@ -92,12 +128,29 @@ def write_experiments_file(
 ) -> None:
     """Write experiments.json, unless it says so already.
 
-    Deleted experiments are apart: other tools import every experiment of the list as an active
-    one. Raises ``StorageFull`` or ``DirectoryError``.
+    Raises ``StorageFull`` or ``DirectoryError``.
     """
+    write_index(base / EXPERIMENTS_FILE, _experiments_to_json(entries), identity)
+
+
+def write_experiments_for_models(base: Path, entries: Sequence[ExperimentEntry]) -> None:
+    """Write experiments/experiments.json, which leads import-models to the experiments above.
+
+    That tool reads experiments/ beside models/, and goes to wherever an ``id`` leads from there.
+    Raises ``StorageFull`` or ``DirectoryError``.
+    """
+    folder = base / EXPERIMENTS
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+    above = [entry._replace(directory=f"../{entry.directory}") for entry in entries]
+    write_index(folder / EXPERIMENTS_FILE, _experiments_to_json(above), leads_up=True)
+
+
+def _experiments_to_json(entries: Sequence[ExperimentEntry]) -> dict[str, Any]:
+    """Deleted ones are apart: other tools import every experiment of the list as an active one."""
     ok = sum(entry.ok_runs for entry in entries)
     failed = sum(entry.failed_runs for entry in entries)
-    content = {
+    return {
         "info": {
             "experiment_names": [entry.name for entry in entries],
             "options": {},
@@ -113,14 +166,13 @@ def write_experiments_file(
             "deleted_experiments": [entry.to_json() for entry in entries if entry.deleted],
         },
     }
-    _write_changed(base / EXPERIMENTS_FILE, content, identity)
 
 
 def write_new_experiment(directory: Path, experiment: Experiment) -> None:
     """Make an experiment's directory. Raises ``StorageFull`` or ``DirectoryError``."""
     with writing(directory):
         (directory / RUNS).mkdir(parents=True, exist_ok=True)
-    content = RunList().to_json(experiment_to_json(experiment))
+    content = Contents().to_json(experiment_to_json(experiment))
     write_object(directory / EXPERIMENT_FILE, {"system": system_block(), **content})
 
 
@@ -141,8 +193,8 @@ def change_experiment(
         write_object(path, document)
 
 
-def write_run_list(base: Path, directory: Path, runs: RunList) -> ExperimentEntry:
-    """Bring the lists of experiment.json up to date; return its entry in experiments.json."""
+def write_contents(base: Path, directory: Path, contents: Contents) -> ExperimentEntry:
+    """Bring the lists of an experiment up to date; return its entry in experiments.json."""
     path = directory / EXPERIMENT_FILE
     document = load_object(base, path)
     try:
@@ -151,21 +203,29 @@ def write_run_list(base: Path, directory: Path, runs: RunList) -> ExperimentEntr
             directory=directory.name,
             name=experiment["name"],
             deleted=experiment["lifecycle_stage"] == DELETED,
-            ok_runs=len(runs.whole),
-            failed_runs=len(runs.failed),
+            ok_runs=len(contents.runs),
+            failed_runs=len(contents.failed_runs),
         )
     except MALFORMED as error:
         raise DirectoryError(f"{path} is damaged: {error!r}", DAMAGED) from error
-    _write_changed(path, runs.to_json(experiment))
+    write_index(path, contents.to_json(experiment))
+    if os.path.lexists(directory / LOGGED_MODELS):
+        listed = contents.logged_models_to_json(directory.name, entry.name)
+        write_index(directory / LOGGED_MODELS / LOGGED_MODELS_FILE, listed)
     return entry
 
 
-def system_block(identity: str = "") -> dict[str, Any]:
-    """Return the ``system`` member that every file of an export begins with."""
+def system_block(identity: str = "", *, leads_up: bool = False) -> dict[str, Any]:
+    """Return the ``system`` member that every file of an export begins with.
+
+    ``leads_up`` is of an index whose objects are in the directory above it.
+    """
     now = time.time()
     ours: dict[str, Any] = {"format_version": FORMAT_VERSION}
     if identity:
         ours["identity"] = identity
+    if leads_up:
+        ours["leads_up"] = True
     return {
         "package_version": _installed("mlflow-migrate"),
         "script": "mlflow-migrate",
@@ -179,13 +239,18 @@ def system_block(identity: str = "") -> dict[str, Any]:
     }
 
 
-def _write_changed(path: Path, content: Mapping[str, Any], identity: str = "") -> None:
-    """Write an index when more than the time of writing would change in it."""
+def write_index(
+    path: Path, content: Mapping[str, Any], identity: str = "", *, leads_up: bool = False
+) -> None:
+    """Write an index when more than the time of writing would change in it.
+
+    Raises ``StorageFull`` or ``DirectoryError``.
+    """
     if os.path.lexists(path):
         there = load_object(path.parent, path)
         if {key: there.get(key) for key in content} == content:
             return
-    write_object(path, {"system": system_block(identity), **content})
+    write_object(path, {"system": system_block(identity, leads_up=leads_up), **content})
 
 
 @cache

@@ -14,13 +14,23 @@ from pathlib import Path
 FORMAT_VERSION = 1
 EXPORT_FILE_VERSION = "2"  # of mlflow-export-import, whose importer reads these files too
 
+OURS = "mlflow_migrate"  # our member of the ``system`` block
+
 EXPERIMENTS_FILE = "experiments.json"
 EXPERIMENT_FILE = "experiment.json"
 RUN_FILE = "run.json"
-RUN_SIDECAR = "migrate.json"
+LOGGED_MODEL_FILE = "logged_model.json"
+LOGGED_MODELS_FILE = "logged_models.json"
+MODEL_FILE = "model.json"
+MODELS_FILE = "models.json"
+VERSION_FILE = "version.json"
+PROMPT_FILE = "prompt.json"
+PROMPTS_FILE = "prompts_summary.json"
+SIDECAR_FILE = "migrate.json"
 RUNS = "runs"
 ARTIFACTS = "artifacts"
 LOGGED_MODELS = "logged_models"
+VERSIONS = "versions"
 TRACES = "traces"
 EXPERIMENTS = "experiments"
 MODELS = "models"
@@ -73,7 +83,7 @@ def file_name(part: str) -> str:
 
 
 def directory_name(ident: str) -> str:
-    """Return the name of the directory of an experiment or run."""
+    """Return the name of the directory of an experiment, run or model."""
     hidden = ident.startswith(".")  # such names are half-made directories and temporary files
     taken = ident in NOT_OBJECTS or ident.endswith(".json")
     if hidden or taken or not _is_safe(ident, _ID_BYTES):
@@ -91,14 +101,27 @@ def run_directory(experiment: Path, run_id: str) -> Path:
     return experiment / RUNS / directory_name(run_id)
 
 
-def partial_directory(run: Path) -> Path:
-    """Return where a run is put together before it gets its name."""
-    return run.with_name(f".{run.name}.partial")
+def logged_model_directory(experiment: Path, model_id: str) -> Path:
+    """Return where a logged model is written, given its experiment's directory."""
+    return experiment / LOGGED_MODELS / directory_name(model_id)
 
 
-def replaced_directory(run: Path) -> Path:
-    """Return where the old copy of a run rests while the new one takes its place."""
-    return run.with_name(f".{run.name}.replaced")
+def registry_names(name: str) -> tuple[str, str]:
+    """Return the name on disk of a registered model or prompt, and the one if that is another's.
+
+    Names that differ only by case meet on a file system that takes them for the same.
+    """
+    return directory_name(name), escaped(name)
+
+
+def partial_directory(place: Path) -> Path:
+    """Return where a run or logged model is put together before it gets its name."""
+    return place.with_name(f".{place.name}.partial")
+
+
+def replaced_directory(place: Path) -> Path:
+    """Return where the old copy of one rests while the new one takes its place."""
+    return place.with_name(f".{place.name}.replaced")
 
 
 def name_of_partial(name: str) -> str | None:

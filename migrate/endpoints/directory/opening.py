@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,30 +11,53 @@ from typing import Any
 from uuid import uuid4
 
 from migrate.endpoints.directory.disk import load_object, reading, refuse_links, writing
-from migrate.endpoints.directory.indexes import OURS, write_experiments_file
+from migrate.endpoints.directory.indexes import write_experiments_file
 from migrate.endpoints.directory.layout import (
     EVALUATION_DATASETS,
     EXPERIMENT_FILE,
     EXPERIMENTS,
     EXPERIMENTS_FILE,
+    MODEL_FILE,
+    MODELS,
+    OURS,
+    PROMPT_FILE,
+    PROMPTS,
+    PROMPTS_FILE,
     RUN_FILE,
+    VERSION_FILE,
 )
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.sidecar import require_known_format
 from migrate.errors import DirectoryError
+
+#: The name of the directory of a version of a prompt.
+PROMPT_VERSION = re.compile(r"(.+)_v([0-9]{1,18})\Z", re.S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryPlaces:
+    """Where registered models and prompts are; where ``lone``, ``models`` is the one model."""
+
+    base: Path
+    models: Path
+    prompts: Path
+    lone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """An export directory as it was found.
 
-    ``base`` holds the experiments; where ``lone``, it is the one experiment itself.
+    ``base`` holds the experiments; where ``lone``, it is the one experiment itself, and where
+    ``registry_only`` it holds none.
     ``identity`` is empty where other tools wrote it. ``listed`` are names by id as the index
     has them.
     """
 
     base: Path
+    registry: RegistryPlaces
     lone: bool = False
+    registry_only: bool = False
     identity: str = ""
     version: str
     listed: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +67,16 @@ class Opened:
 def open_export(path: Path) -> Opened:
     """Open a directory for reading. Raises ``DirectoryError`` when it is no export."""
     base = _base(path)
-    notes = _notes(path)
+    registry = _registry(path)
+    notes = _notes(path, registry)
+    if base is None:
+        return Opened(
+            base=path,
+            registry=registry,
+            registry_only=True,
+            version="mlflow-export-import",
+            notes=notes,
+        )
     index = base / EXPERIMENTS_FILE
     if os.path.lexists(index):
         try:
@@ -52,9 +85,11 @@ def open_export(path: Path) -> Opened:
         except DirectoryError as problem:
             notes += (f"{problem}; the experiments are found by their directories",)
         else:
-            return _from_index(base, content, notes)
+            return _from_index(base, content, registry, notes)
     lone = os.path.lexists(base / EXPERIMENT_FILE)
-    return Opened(base=base, lone=lone, version="mlflow-export-import", notes=notes)
+    return Opened(
+        base=base, registry=registry, lone=lone, version="mlflow-export-import", notes=notes
+    )
 
 
 def open_target(path: Path) -> Opened:
@@ -71,7 +106,8 @@ def open_target(path: Path) -> Opened:
         raise DirectoryError(
             f"{path} is not empty and holds no export of this tool", "name a new directory"
         )
-    opened = _from_index(path, load_object(path, index), ())
+    registry = RegistryPlaces(base=path, models=path / MODELS, prompts=path / PROMPTS)
+    opened = _from_index(path, load_object(path, index), registry, ())
     if not opened.identity:
         raise DirectoryError(
             f"{path} holds an export of another tool ({opened.version}); nothing is added to it",
@@ -82,8 +118,11 @@ def open_target(path: Path) -> Opened:
     return opened
 
 
-def _base(path: Path) -> Path:
-    """Return where the experiments are. Raises ``DirectoryError`` when there are none."""
+def _base(path: Path) -> Path | None:
+    """Return where the experiments are; None where there is only a registry.
+
+    Raises ``DirectoryError`` when it is no export.
+    """
     if not path.is_dir():
         what = "is not a directory" if os.path.lexists(path) else "does not exist"
         raise DirectoryError(f"export directory {path} {what}", "check the path")
@@ -92,7 +131,28 @@ def _base(path: Path) -> Path:
         holds_one = os.path.lexists(base / EXPERIMENT_FILE)
         if holds_one or os.path.lexists(base / EXPERIMENTS_FILE) or _has_experiments(base):
             return base
+    registry = _registry(path)
+    if registry.lone or registry.models.is_dir() or registry.prompts.is_dir():
+        return None
     raise DirectoryError(*_no_export(path))
+
+
+def _registry(path: Path) -> RegistryPlaces:
+    """Return where a registry would be; export-model and export-prompts have no level above."""
+    lone = os.path.lexists(path / MODEL_FILE)
+    bare = not os.path.lexists(path / PROMPTS) and (
+        os.path.lexists(path / PROMPTS_FILE)
+        or any(
+            PROMPT_VERSION.match(name) and os.path.lexists(path / name / PROMPT_FILE)
+            for name in _names(path)
+        )
+    )
+    return RegistryPlaces(
+        base=path,
+        models=path if lone else path / MODELS,
+        prompts=path if bare else path / PROMPTS,
+        lone=lone,
+    )
 
 
 def _has_experiments(base: Path) -> bool:
@@ -107,8 +167,11 @@ def _no_export(path: Path) -> tuple[str, str]:
         return f"export directory {path} is empty", "check the path"
     if RUN_FILE in names:
         return f"{path} is the export of a single run", "import the experiment it belongs to"
-    if "model.json" in names or "version.json" in names:
-        return f"{path} is the export of a single registered model", "import experiments or all"
+    if VERSION_FILE in names:
+        return (
+            f"{path} is the export of a single version without its registered model",
+            "export the registered model it belongs to",
+        )
     if "manifest.json" in names:
         return (
             f"{path} holds no experiments; exports of mlflow-export-import before 1.2.0, which"
@@ -128,7 +191,9 @@ def _names(directory: Path) -> list[str]:
         )
 
 
-def _from_index(base: Path, index: Mapping[str, Any], notes: tuple[str, ...]) -> Opened:
+def _from_index(
+    base: Path, index: Mapping[str, Any], registry: RegistryPlaces, notes: tuple[str, ...]
+) -> Opened:
     path = base / EXPERIMENTS_FILE
     mlflow = mlflow_member(path, index)
     system = index.get("system")
@@ -137,6 +202,10 @@ def _from_index(base: Path, index: Mapping[str, Any], notes: tuple[str, ...]) ->
     ours = ours if isinstance(ours, dict) else {}
     if ours:
         require_known_format(path, ours.get("format_version"))
+        if ours.get("leads_up"):
+            raise DirectoryError(
+                f"{base} only leads other tools to the export it is in", f"name {base.parent}"
+            )
     written_by = f"mlflow-export-import {system.get('package_version') or ''}".strip()
     entries = [
         entry
@@ -146,6 +215,7 @@ def _from_index(base: Path, index: Mapping[str, Any], notes: tuple[str, ...]) ->
     ]
     return Opened(
         base=base,
+        registry=registry,
         identity=str(ours.get("identity") or ""),
         version=str(ours["format_version"]) if ours else written_by,
         listed={str(entry["id"]): str(entry.get("name", "")) for entry in entries if "id" in entry},
@@ -153,7 +223,20 @@ def _from_index(base: Path, index: Mapping[str, Any], notes: tuple[str, ...]) ->
     )
 
 
-def _notes(path: Path) -> tuple[str, ...]:
+def _notes(path: Path, registry: RegistryPlaces) -> tuple[str, ...]:
+    return (*_lone_notes(registry), *_dataset_notes(path))
+
+
+def _lone_notes(registry: RegistryPlaces) -> tuple[str, ...]:
+    if not registry.lone:
+        return ()
+    return (
+        f"runs and logged models beside {registry.models / MODEL_FILE} are not read: their"
+        " experiments are not there",
+    )
+
+
+def _dataset_notes(path: Path) -> tuple[str, ...]:
     datasets = path / EVALUATION_DATASETS
     count = 0
     if datasets.is_dir() and not datasets.is_symlink():

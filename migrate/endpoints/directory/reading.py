@@ -1,4 +1,4 @@
-"""An export directory as a source: experiments, runs, histories and files, read as a stream."""
+"""An export directory as a source: all that is in it, histories and files read as a stream."""
 
 from __future__ import annotations
 
@@ -6,61 +6,71 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import RLock
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from migrate.endpoints.directory.artifacts import open_stored, stored_files
-from migrate.endpoints.directory.counting import count_in_experiments, count_registry
+from migrate.endpoints.directory.counting import count_in_experiments
 from migrate.endpoints.directory.disk import DAMAGED, load_object
 from migrate.endpoints.directory.layout import (
+    ARTIFACTS,
     EXPERIMENT_FILE,
+    LOGGED_MODELS,
+    RUNS,
     directory_name,
     experiment_directory,
 )
+from migrate.endpoints.directory.listing import Listing
 from migrate.endpoints.directory.opening import Opened, open_export
+from migrate.endpoints.directory.readers import Readers
 from migrate.endpoints.directory.records import MALFORMED, experiment_from_json
+from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.run_store import RunStore
-from migrate.endpoints.directory.scanning import (
-    Listed,
-    experiment_directories,
-    half_made_runs,
-    listed_runs,
-    run_directories,
-)
+from migrate.endpoints.directory.scanning import experiment_directories
 from migrate.endpoints.directory.sidecar import read_sidecar
-from migrate.endpoints.directory.unreadable import (
-    UnreadableObjects,
-    half_made,
-    held_twice,
-    not_listed,
-    not_there,
-)
+from migrate.endpoints.directory.unreadable import UnreadableObjects, held_twice
 from migrate.endpoints.protocols import Capabilities, Histories, Unreadable
 from migrate.errors import DirectoryError, NotFound
-from migrate.objects import Artifact, ArtifactRoot, Experiment, Kind, Metric, Ref, Run
+from migrate.objects import (
+    DELETED,
+    REGISTRY_KINDS,
+    Artifact,
+    ArtifactRoot,
+    Experiment,
+    Kind,
+    LoggedModel,
+    Metric,
+    ModelLinks,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+    Run,
+)
 from migrate.origins import experiment_origin
 
-KINDS = frozenset({Kind.EXPERIMENT, Kind.RUN, Kind.DELETION})
+KINDS = frozenset({Kind.EXPERIMENT, Kind.RUN, Kind.DELETION, Kind.LOGGED_MODEL, *REGISTRY_KINDS})
 _PAGE = 10_000
+T = TypeVar("T")
 
 
 class ExportReader:
     """Reads an export directory; implements ``Source``. Writes nothing.
 
-    What cannot be read is left out by ``experiments`` and ``runs`` and told by ``unreadable``.
+    What cannot be read is left out of every listing and told by ``unreadable``.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = RLock()
         self._opened: Opened | None = None
-        self._store: RunStore | None = None
+        self._readers: Readers | None = None
         self._identity = ""
         self._experiment_paths: dict[str, Path] = {}
-        self._holders: dict[str, str] = {}  # run id -> the first directory found with it
+        self._experiment_ids: dict[Path, str] = {}
         self._unreadable = UnreadableObjects()
 
     def capabilities(self) -> Capabilities:
@@ -86,10 +96,10 @@ class ExportReader:
         """Nothing is kept open."""
 
     def unreadable(self) -> list[Unreadable]:
-        """Return what the last ``experiments``, and ``runs`` of each experiment, left out.
+        """Return what the last listing of each kind, and in each experiment, left out.
 
         Files that are damaged, of another format or links; objects that an index lists and
-        that are missing; runs whose export did not finish.
+        that are missing; what did not finish when it was exported.
         """
         return self._unreadable.all()
 
@@ -125,23 +135,51 @@ class ExportReader:
         paths = (self._experiment_path(ident) for ident in experiment_ids)
         return count_in_experiments(path for path in paths if path is not None)
 
-    def unsupported_registry(self) -> Mapping[Kind, int]:
-        """See ``ReadsExperiments.unsupported_registry``."""
-        self._open()
-        return count_registry(self._path)
-
     def runs(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
         """See ``ReadsRuns.runs``."""
-        for experiment_id in experiment_ids:
-            self._unreadable.forget(Kind.RUN, experiment_id)
-            directory = self._experiment_path(experiment_id)
-            if directory is None:
+        return self._listed(self._parts().run_listing, experiment_ids)
+
+    def logged_models(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
+        """See ``ReadsLoggedModels.logged_models``."""
+        found = self._listed(self._parts().model_listing, experiment_ids)
+        return (model for model in found if model.lifecycle_stage != DELETED)
+
+    def read_logged_models(self, model_ids: Sequence[str]) -> list[LoggedModel]:
+        """See ``ReadsLoggedModels.read_logged_models``. Raises ``DirectoryError``."""
+        found = []
+        for model_id in model_ids:
+            path = self._owner_path(Ref(Kind.LOGGED_MODEL, model_id))
+            if path is not None:
+                experiment_id = self._experiment_around(path)
+                found.append(self._parts().models.read(path, experiment_id)[0])
+        return found
+
+    def model_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
+        """See ``ReadsLoggedModels.model_links``."""
+        return {run.run_id: run.links for run in self.find_runs(run_ids)}
+
+    def find_runs(self, run_ids: Sequence[str]) -> list[Run]:
+        """See ``ReadsLoggedModels.find_runs``; unreadable ones are reported and left out."""
+        found = []
+        for run_id in run_ids:
+            path = self._owner_path(Ref(Kind.RUN, run_id))
+            if path is None:
                 continue
+            experiment_id = ""
             try:
-                yield from self._runs_of(experiment_id, directory)
+                experiment_id = self._experiment_around(path)
+                found.append(self._runs().read(path, experiment_id)[0])
             except DirectoryError as problem:
-                ref = Ref(Kind.EXPERIMENT, experiment_id)
-                self._unreadable.report(ref, "", directory, problem)
+                self._unreadable.report(Ref(Kind.RUN, run_id), experiment_id, path, problem)
+        return found
+
+    def registered_models(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
+        """See ``ReadsRegistry.registered_models``."""
+        return self._registry().registered_models(names)
+
+    def model_versions(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
+        """See ``ReadsRegistry.model_versions``."""
+        return self._registry().model_versions(models)
 
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``. Raises ``DirectoryError`` when one is unreadable."""
@@ -168,19 +206,24 @@ class ExportReader:
 
     def metric_history(self, run_id: str, key: str) -> Iterator[Sequence[Metric]]:
         """See ``ReadsRuns.metric_history``."""
-        _, stored = self._runs().open(self._present(run_id))
+        _, stored = self._runs().open(self._present(Ref(Kind.RUN, run_id)))
         points = stored.points(key)
         while page := list(islice(points, _PAGE)):
             yield page
 
+    def artifact_root(self, owner: Ref) -> ArtifactRoot | None:
+        """See ``ReadsArtifacts.artifact_root``."""
+        path = self._owner_path(owner)
+        return None if path is None else ArtifactRoot(owner, str(path / ARTIFACTS))
+
     def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
-        """See ``ReadsArtifacts.artifacts``; of a damaged run, what it was written with.
+        """See ``ReadsArtifacts.artifacts``; of what is damaged, what it was written with.
 
         Raises ``DirectoryError`` when there is a link among them.
         """
-        run = self._present(root.owner.id)
+        place = self._present(root.owner)
         base = self._open().base
-        files = stored_files(base, run, read_sidecar(base, run))
+        files = stored_files(base, place, read_sidecar(base, place))
         return [Artifact(file.path, file.size) for file in files]
 
     def open_artifact(
@@ -190,34 +233,44 @@ class ExportReader:
 
         Raises ``NotFound``, and ``DirectoryError`` when the file is cut off.
         """
-        run = self._present(root.owner.id)
-        names = self._runs().stored_names(run)
+        place = self._present(root.owner)
+        names = self._runs().stored_names(place)
         stored_as = names.get(artifact.path, artifact.path)
-        return open_stored(self._open().base, run, stored_as, artifact.size)
+        return open_stored(self._open().base, place, stored_as, artifact.size)
 
     def _open(self) -> Opened:
         with self._lock:
             if self._opened is None:
                 self._opened = self._connect()
-                self._store = RunStore(
-                    self._opened.base,
-                    renamed=not self._opened.identity,  # ours have their ids for names
-                )
+                self._readers = Readers(self._opened, self._unreadable)
             return self._opened
 
     def _connect(self) -> Opened:
         return open_export(self._path)
 
-    def _runs(self) -> RunStore:
+    def _parts(self) -> Readers:
         self._open()
-        assert self._store is not None
-        return self._store
+        assert self._readers is not None
+        return self._readers
+
+    def _runs(self) -> RunStore:
+        return self._parts().runs
+
+    def _registry(self) -> RegistryReader:
+        return self._parts().registry
 
     def _foreign_identity(self) -> str:
-        """Name an export of another tool by its oldest experiment, which stays when it grows."""
+        """Name an export of another tool by its oldest experiment, which stays when it grows.
+
+        Without one, by its oldest registered model or prompt.
+        """
         oldest = next(self.experiments(), None)
-        text = experiment_origin(oldest) + oldest.name if oldest else str(self._path.resolve())
+        text = experiment_origin(oldest) + oldest.name if oldest else self._oldest_model()
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    def _oldest_model(self) -> str:
+        named = [(it.creation_time or 0, str(it.ref)) for it in self.registered_models()]
+        return "{}@{}".format(*min(named)) if named else str(self._path.resolve())
 
     def _read_experiment(self, directory: Path) -> Experiment:
         path = directory / EXPERIMENT_FILE
@@ -242,57 +295,45 @@ class ExportReader:
         if experiment_id is None:
             return self._runs().find(run_id, lambda: experiment_directories(self._open()))
         directory = self._experiment_path(experiment_id)
-        return None if directory is None else self._runs().find(run_id, lambda: [directory])
+        return None if directory is None else self._runs().find_in(directory, run_id)
 
-    def _present(self, run_id: str) -> Path:
-        path = self._run_path(run_id)
+    def _owner_path(self, owner: Ref) -> Path | None:
+        """Find the directory of a run or a logged model by its id, in whatever experiment."""
+        if owner.kind is Kind.RUN:
+            return self._run_path(owner.id)
+        if owner.kind is Kind.LOGGED_MODEL:
+            experiments = partial(experiment_directories, self._open())
+            return self._parts().models.find(owner.id, experiments)
+        return None
+
+    def _present(self, owner: Ref) -> Path:
+        path = self._owner_path(owner)
         if path is None:
-            raise NotFound(f"run {run_id} is not in {self._path}")
+            raise NotFound(f"{owner.kind} {owner.id} is not in {self._path}")
         return path
 
-    def _runs_of(self, experiment_id: str, directory: Path) -> Iterator[Run]:
-        """Yield the runs of one experiment and report those that cannot be."""
-        index = directory / EXPERIMENT_FILE
-        listed = listed_runs(index, load_object(self._open().base, index))
-        names = set()
-        for name, path in run_directories(directory):
-            names.add(name)
-            try:
-                run, sidecar = self._runs().read(path, experiment_id)
-                names.add(run.run_id)
-                self._require_only(run.run_id, path)
-                if sidecar is None and not listed.holds(name, run.run_id):
-                    raise not_listed(path, index)
-            except DirectoryError as problem:
-                self._unreadable.report(Ref(Kind.RUN, name), experiment_id, path, problem)
+    def _experiment_around(self, path: Path) -> str:
+        """Return the id of the experiment that a run or logged model is in."""
+        directory = path.parent
+        if directory.name in (RUNS, LOGGED_MODELS) and directory != self._open().base:
+            directory = directory.parent
+        if directory not in self._experiment_ids:
+            self._experiment_ids[directory] = self._read_experiment(directory).experiment_id
+        return self._experiment_ids[directory]
+
+    def _listed(self, listing: Listing[T], experiment_ids: Sequence[str]) -> Iterator[T]:
+        for experiment_id in experiment_ids:
+            directory = self._experiment_path(experiment_id)
+            if directory is None:
                 continue
-            yield run
-        for name, path in half_made_runs(directory):
-            if name not in names:
-                names.add(name)
-                self._unreadable.report(Ref(Kind.RUN, name), experiment_id, path, half_made(path))
-        self._report_absent(experiment_id, index, listed, names)
-
-    def _require_only(self, run_id: str, path: Path) -> None:
-        """Raise ``DirectoryError`` when another directory holds a run of the same id."""
-        first = self._holders.setdefault(run_id, str(path))
-        if first != str(path):
-            if os.path.lexists(first):
-                raise held_twice(f"run {run_id}", path, Path(first))
-            self._holders[run_id] = str(path)
-
-    def _report_absent(
-        self, experiment_id: str, index: Path, listed: Listed, there: set[str]
-    ) -> None:
-        known = there | {directory_name(name) for name in there}
-        for name in sorted((listed.runs or frozenset()) | listed.failed):
-            if name not in known and directory_name(name) not in known:
-                problem = not_there(index, f"run {name}", failed=name in listed.failed)
-                path = index.with_name(directory_name(name))
-                self._unreadable.report(Ref(Kind.RUN, name), experiment_id, path, problem)
+            try:
+                yield from listing.of(experiment_id, directory)
+            except DirectoryError as problem:
+                ref = Ref(Kind.EXPERIMENT, experiment_id)
+                self._unreadable.report(ref, "", directory, problem)
 
     def _history(self, run: Run, budget: int) -> Histories:
-        _, stored = self._runs().open(self._present(run.run_id))
+        _, stored = self._runs().open(self._present(Ref(Kind.RUN, run.run_id)))
         points: list[Metric] = []
         unread = []
         for key, size in stored.sizes().items():

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from migrate.objects import ACTIVE, RUN_NAME_TAG, Experiment, Metric, Run
+from migrate.objects import (
+    ACTIVE,
+    RUN_NAME_TAG,
+    Experiment,
+    Metric,
+    ModelLinks,
+    ModelOutput,
+    Run,
+)
 
 #: What reading JSON that is not of the expected form raises.
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
@@ -31,13 +39,13 @@ def experiment_to_json(experiment: Experiment) -> dict[str, Any]:
 def experiment_from_json(value: Mapping[str, Any], directory: str) -> Experiment:
     """Read ``mlflow.experiment``. Raises KeyError, TypeError, ValueError on anything else."""
     return Experiment(
-        experiment_id=_first(value.get("experiment_id"), directory),
+        experiment_id=first_of(value.get("experiment_id"), directory),
         name=str(value["name"]),
-        tags=_pairs(value.get("tags")),
+        tags=pairs(value.get("tags")),
         lifecycle_stage=str(value.get("lifecycle_stage") or ACTIVE),
         artifact_location=str(value.get("artifact_location") or ""),
-        creation_time=_time(value.get("creation_time")),
-        last_update_time=_time(value.get("last_update_time")),
+        creation_time=time_or_none(value.get("creation_time")),
+        last_update_time=time_or_none(value.get("last_update_time")),
     )
 
 
@@ -62,9 +70,11 @@ def run_to_json(
         "info": info,
         "params": dict(params),
         "tags": dict(sorted(run.tags.items())),
-        # Logged models are not in the export, so naming them here would break other importers.
-        "inputs": {"dataset_inputs": list(inputs), "model_inputs": []},
-        "outputs": {"model_outputs": []},
+        "inputs": {
+            "dataset_inputs": list(inputs),
+            "model_inputs": [{"model_id": model_id} for model_id in run.links.inputs],
+        },
+        "outputs": {"model_outputs": [output._asdict() for output in run.links.outputs]},
     }
 
 
@@ -74,14 +84,13 @@ def run_from_json(
     directory: str,
     experiment_id: str,
     latest: Sequence[Metric],
-    model_ids: Sequence[str] | None = None,
 ) -> Run:
-    """Read the ``mlflow`` member of run.json; ``model_ids`` where they are known otherwise.
+    """Read the ``mlflow`` member of run.json.
 
     Raises KeyError, TypeError, ValueError or AttributeError on anything else.
     """
     info = value["info"]
-    tags = _pairs(value.get("tags"))
+    tags = pairs(value.get("tags"))
     name = info.get("run_name")
     return Run(
         run_id=run_id_of(value, directory),
@@ -89,22 +98,32 @@ def run_from_json(
         name=tags.get(RUN_NAME_TAG, "") if name is None else str(name),
         user_id=str(info.get("user_id") or ""),
         status=str(info["status"]),
-        start_time=_time(info.get("start_time")) or 0,
-        end_time=_time(info.get("end_time")),
+        start_time=time_or_none(info.get("start_time")) or 0,
+        end_time=time_or_none(info.get("end_time")),
         lifecycle_stage=str(info.get("lifecycle_stage") or ACTIVE),
         artifact_uri=str(info.get("artifact_uri") or ""),
-        params=_pairs(value.get("params")),
+        params=pairs(value.get("params")),
         tags=tags,
         latest_metrics=tuple(latest),
         inputs=_dataset_inputs(value.get("inputs")),
-        model_ids=tuple(_model_ids(value) if model_ids is None else model_ids),
+        links=links_from_json(value),
     )
 
 
 def run_id_of(value: Mapping[str, Any], directory: str) -> str:
     """Return the id in run.json; very old files call it ``run_uuid`` or leave it out."""
     info = value["info"]
-    return _first(info.get("run_id"), info.get("run_uuid"), directory)
+    return first_of(info.get("run_id"), info.get("run_uuid"), directory)
+
+
+def links_from_json(value: Mapping[str, Any]) -> ModelLinks:
+    """Read which logged models a run.json names, each once."""
+    inputs = {str(entry["model_id"]): None for entry in _entries(value, "inputs", "model_inputs")}
+    outputs = {
+        str(entry["model_id"]): int(entry.get("step") or 0)
+        for entry in _entries(value, "outputs", "model_outputs")
+    }
+    return ModelLinks(tuple(inputs), tuple(ModelOutput(*output) for output in outputs.items()))
 
 
 def metrics_from_json(value: Mapping[str, Any]) -> dict[str, list[Metric]]:
@@ -138,21 +157,28 @@ def readable_time(milliseconds: int | None) -> str | None:
         return None
 
 
-def _first(*values: object) -> str:
+def first_of(*values: object) -> str:
+    """Return the first that is not None, as text."""
     return str(next(value for value in values if value is not None))
 
 
-def _time(value: Any) -> int | None:
+def time_or_none(value: Any) -> int | None:
+    """Read a time, which may be missing."""
     return None if value is None else int(value)
 
 
-def _pairs(value: Any) -> dict[str, str]:
-    """Read a mapping, or the list of key and value that some tools wrote in its place."""
+def pairs(value: Any) -> dict[str, str]:
+    """Read a mapping of texts, or the list of key and value that some tools wrote in its place."""
     if not value:
         return {}
     if isinstance(value, list):
         return {str(pair["key"]): str(pair.get("value", "")) for pair in value}
     return {str(key): str(text) for key, text in value.items()}
+
+
+def _entries(value: Mapping[str, Any], member: str, name: str) -> Iterable[Mapping[str, Any]]:
+    holder = value.get(member)
+    return (holder.get(name) if isinstance(holder, dict) else None) or ()
 
 
 def _dataset_inputs(value: Any) -> tuple[Mapping[str, Any], ...]:
@@ -162,14 +188,5 @@ def _dataset_inputs(value: Any) -> tuple[Mapping[str, Any], ...]:
 
 def _dataset_input(entry: Mapping[str, Any]) -> dict[str, Any]:
     dataset = {key: text for key, text in entry["dataset"].items() if text is not None}
-    tags = [{"key": key, "value": text} for key, text in _pairs(entry.get("tags")).items()]
+    tags = [{"key": key, "value": text} for key, text in pairs(entry.get("tags")).items()]
     return {"dataset": dataset, "tags": tags}
-
-
-def _model_ids(value: Mapping[str, Any]) -> list[str]:
-    found: dict[str, None] = {}
-    for member, name in (("inputs", "model_inputs"), ("outputs", "model_outputs")):
-        holder = value.get(member)
-        for entry in (holder.get(name) if isinstance(holder, dict) else None) or ():
-            found[str(entry["model_id"])] = None
-    return list(found)

@@ -15,15 +15,20 @@ from typing import Any, BinaryIO, Protocol
 from migrate.endpoints.directory.disk import (
     DAMAGED,
     json_text,
+    load_object,
     open_file,
     parse_object,
     reading,
     writing,
 )
-from migrate.endpoints.directory.layout import RUN_FILE
+from migrate.endpoints.directory.layout import OURS, RUN_FILE
 from migrate.endpoints.directory.metric_lines import point_from_line
 from migrate.endpoints.directory.records import MALFORMED, latest_rank, metrics_from_json
-from migrate.endpoints.directory.sidecar import Sidecar, StoredHistory
+from migrate.endpoints.directory.sidecar import (
+    Sidecar,
+    StoredHistory,
+    require_known_format,
+)
 from migrate.errors import DirectoryError
 from migrate.objects import Metric
 
@@ -167,6 +172,16 @@ class LoadedRun:
     def points(self, key: str) -> Iterator[Metric]:
         """See ``StoredRun.points``."""
         yield from self._metrics.get(key, ())
+
+
+def load_mlflow(base: Path, path: Path) -> Mapping[str, Any]:
+    """Read the ``mlflow`` member of a file. Raises ``DirectoryError``, also for a newer format."""
+    document = load_object(base, path)
+    system = document.get("system")
+    ours = system.get(OURS) if isinstance(system, dict) else None
+    if isinstance(ours, dict):
+        require_known_format(path, ours.get("format_version"))
+    return mlflow_member(path, document)
 
 
 def mlflow_member(path: Path, document: Mapping[str, Any]) -> Mapping[str, Any]:

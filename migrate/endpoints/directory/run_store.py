@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import local
 
 from migrate.endpoints.directory.disk import DAMAGED, open_file, reading
-from migrate.endpoints.directory.layout import RUN_FILE, RUN_SIDECAR
+from migrate.endpoints.directory.layout import RUN_FILE, SIDECAR_FILE
 from migrate.endpoints.directory.records import MALFORMED, run_from_json, run_id_of
 from migrate.endpoints.directory.run_file import IndexedRun, LoadedRun, StoredRun
 from migrate.endpoints.directory.scanning import find_run, run_directories
@@ -38,7 +38,7 @@ class RunStore:
         path = run / RUN_FILE
         with reading(path):
             status = path.lstat()
-        if sidecar is not None and sidecar.run_file_bytes == status.st_size:
+        if sidecar is not None and sidecar.record_bytes == status.st_size:
             return sidecar, IndexedRun(self._base, run, sidecar)
         signature = (path, status.st_size, status.st_mtime_ns)
         last = getattr(self._last, "run", None)
@@ -58,12 +58,22 @@ class RunStore:
                 directory=run.name,
                 experiment_id=experiment_id,
                 latest=stored.latest(),
-                model_ids=sidecar.model_ids if sidecar else None,
             )
         except MALFORMED as error:
             message = f"{run / RUN_FILE} describes no run: {error!r}"
             raise DirectoryError(message, DAMAGED) from error
+        self._remember(record.run_id, run)
         return record, sidecar
+
+    def find_in(self, experiment: Path, run_id: str) -> Path | None:
+        """Return the directory of a run in one experiment; None when it is not there."""
+        known = self._paths.get(run_id)
+        if known is not None and known.is_relative_to(experiment) and known.exists():
+            return known
+        found = find_run(experiment, run_id)
+        if found is None and self._may_be_renamed:
+            found = self._renamed_in(experiment).get(run_id)
+        return found
 
     def find(self, run_id: str, experiments: Callable[[], Iterable[Path]]) -> Path | None:
         """Return the directory of a run in one of ``experiments``; None when it is not there."""
@@ -75,14 +85,12 @@ class RunStore:
             renamed = (self._renamed_in(path).get(run_id) for path in experiments())
             found = next(filter(None, renamed), None)
         if found is not None:
-            if len(self._paths) >= _PATHS_KEPT:
-                self._paths.clear()
-            self._paths[run_id] = found
+            self._remember(run_id, found)
         return found
 
     def stored_names(self, run: Path) -> Mapping[str, str]:
         """Return where artifacts are that are not stored under their own path."""
-        path = run / RUN_SIDECAR
+        path = run / SIDECAR_FILE
         try:
             status = path.lstat()
         except OSError:
@@ -95,6 +103,11 @@ class RunStore:
             names = {file.path: file.stored_as for file in files if file.path != file.stored_as}
             last = self._last.names = (signature, names)
         return last[1]
+
+    def _remember(self, run_id: str, path: Path) -> None:
+        if len(self._paths) >= _PATHS_KEPT:
+            self._paths.clear()
+        self._paths.setdefault(run_id, path)
 
     def _renamed_in(self, experiment: Path) -> dict[str, Path]:
         if experiment not in self._renamed:

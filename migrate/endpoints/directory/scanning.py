@@ -1,4 +1,4 @@
-"""Finds experiments and runs by what is on disk, whatever tool laid it out."""
+"""Finds experiments, runs and logged models by what is on disk, whatever tool laid it out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from migrate.endpoints.directory.disk import reading, refuse_links
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
+    LOGGED_MODELS,
     NOT_OBJECTS,
     RUN_FILE,
     RUNS,
@@ -24,22 +25,24 @@ from migrate.endpoints.directory.run_file import mlflow_member
 
 
 class Listed(NamedTuple):
-    """What experiment.json lists: ``runs`` is None where it has no such list."""
+    """What experiment.json lists: ``whole`` is None where it has no such list."""
 
-    runs: frozenset[str] | None
+    whole: frozenset[str] | None
     failed: frozenset[str]
 
     def holds(self, *names: str) -> bool:
         """Say whether one of the names is listed, or nothing is."""
-        return self.runs is None or not self.runs.isdisjoint(names)
+        return self.whole is None or not self.whole.isdisjoint(names)
 
 
 def experiment_directories(opened: Opened) -> Iterator[Path]:
     """Yield the directory of every experiment, also of one whose experiment.json is missing."""
+    if opened.registry_only:
+        return
     if opened.lone:
         yield opened.base
         return
-    for path in _subdirectories(opened.base):
+    for path in subdirectories(opened.base):
         if path.name not in NOT_OBJECTS and _looks_like_experiment(path):
             yield path
 
@@ -51,28 +54,31 @@ def run_directories(experiment: Path) -> Iterator[tuple[str, Path]]:
     aside. Raises ``DirectoryError`` when the directories cannot be listed.
     """
     names = set()
-    for path in _subdirectories(experiment / RUNS):
-        name = path.name if not path.name.startswith(".") else _put_aside(path)
-        if name is not None:
-            names.add(name)
-            yield name, path
-    for path in _subdirectories(experiment):  # before 2025, runs were right here
+    for name, path in _complete_in(experiment / RUNS):
+        names.add(name)
+        yield name, path
+    for path in subdirectories(experiment):  # before 2025, runs were right here
         known = path.name in NOT_OBJECTS or path.name in names or path.name.startswith(".")
         if not known and os.path.lexists(path / RUN_FILE):
             yield path.name, path
 
 
-def half_made_runs(experiment: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the name and directory of every run that is being put together, or was."""
-    for path in _subdirectories(experiment / RUNS):
+def logged_model_directories(experiment: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name and directory of every complete logged model, as ``run_directories``."""
+    yield from _complete_in(experiment / LOGGED_MODELS)
+
+
+def half_made_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name and directory of all that is being put together in ``folder``, or was."""
+    for path in subdirectories(folder):
         name = name_of_partial(path.name)
         if name is not None:
             yield name, path
 
 
-def replaced_runs(experiment: Path) -> Iterator[Path]:
-    """Yield the place of every run whose old copy has been put aside."""
-    for path in _subdirectories(experiment / RUNS):
+def replaced_in(folder: Path) -> Iterator[Path]:
+    """Yield the place of everything in ``folder`` whose old copy has been put aside."""
+    for path in subdirectories(folder):
         name = name_of_replaced(path.name)
         if name is not None:
             yield path.with_name(name)
@@ -80,24 +86,45 @@ def replaced_runs(experiment: Path) -> Iterator[Path]:
 
 def find_run(experiment: Path, run_id: str) -> Path | None:
     """Return the directory of a run that has its id for a name; None when it is not there."""
-    run = run_directory(experiment, run_id)
-    for path in (run, replaced_directory(run)):
+    found = complete_place(run_directory(experiment, run_id))
+    older = experiment / directory_name(run_id)
+    return older if found is None and os.path.lexists(older / RUN_FILE) else found
+
+
+def complete_place(place: Path) -> Path | None:
+    """Return where the complete copy of what belongs to ``place`` is; None without one."""
+    for path in (place, replaced_directory(place)):
         if os.path.lexists(path):
             return path
-    older = experiment / directory_name(run_id)
-    return older if os.path.lexists(older / RUN_FILE) else None
+    return None
 
 
 def listed_runs(path: Path, document: Mapping[str, Any]) -> Listed:
     """Read which runs experiment.json lists, and which failed when it was exported."""
+    return _listed(path, document, "runs")
+
+
+def listed_logged_models(path: Path, document: Mapping[str, Any]) -> Listed:
+    """Read which logged models experiment.json lists, as ``listed_runs``."""
+    return _listed(path, document, "logged_models")
+
+
+def _listed(path: Path, document: Mapping[str, Any], member: str) -> Listed:
     mlflow = mlflow_member(path, document)
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
-    runs = mlflow.get("runs", info.get("ok_runs"))
-    failed = _texts(info.get("failed_runs"))
-    if not isinstance(runs, list):
+    whole = mlflow.get(member, info.get(f"ok_{member}"))
+    failed = _texts(info.get(f"failed_{member}"))
+    if not isinstance(whole, list):
         return Listed(None, failed)
-    return Listed(_texts(runs) | _texts(mlflow.get("deleted_runs")), failed)
+    return Listed(_texts(whole) | _texts(mlflow.get(f"deleted_{member}")), failed)
+
+
+def _complete_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in subdirectories(folder):
+        name = path.name if not path.name.startswith(".") else _put_aside(path)
+        if name is not None:
+            yield name, path
 
 
 def _texts(value: object) -> frozenset[str]:
@@ -112,8 +139,8 @@ def _looks_like_experiment(path: Path) -> bool:
         return True
     if path.is_symlink():
         return False
-    in_place = any(True for _ in _subdirectories(path / RUNS))
-    return in_place or any(os.path.lexists(it / RUN_FILE) for it in _subdirectories(path))
+    in_place = any(True for _ in subdirectories(path / RUNS))
+    return in_place or any(os.path.lexists(it / RUN_FILE) for it in subdirectories(path))
 
 
 def _put_aside(path: Path) -> str | None:
@@ -121,7 +148,7 @@ def _put_aside(path: Path) -> str | None:
     return name if name is not None and not os.path.lexists(path.with_name(name)) else None
 
 
-def _subdirectories(path: Path) -> Iterator[Path]:
+def subdirectories(path: Path) -> Iterator[Path]:
     """Yield what is a directory, or a link to be refused by who reads it, in order of name."""
     refuse_links(path.parent, path)
     if not path.is_dir():
@@ -130,3 +157,15 @@ def _subdirectories(path: Path) -> Iterator[Path]:
         names = [entry.name for entry in entries if entry.is_symlink() or entry.is_dir()]
     for name in sorted(names):
         yield path / name
+
+
+def files_in(path: Path, end: str) -> Iterator[Path]:
+    """Yield what is no directory and has a name with this end, in order of name."""
+    refuse_links(path.parent, path)
+    if not path.is_dir():
+        return
+    with reading(path), os.scandir(path) as entries:
+        names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+    for name in sorted(names):
+        if name.endswith(end) and not name.startswith("."):
+            yield path / name

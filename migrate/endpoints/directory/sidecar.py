@@ -1,4 +1,4 @@
-"""migrate.json, which lies beside each run.json: what this tool knows of a run beyond MLflow.
+"""migrate.json, which lies beside run.json and logged_model.json: what only this tool knows.
 
 It makes a copy recognisable (mark), damage visible (sizes) and long histories readable as a
 stream (where in run.json each metric key begins). Any other reader can do without it.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from migrate.endpoints.directory.disk import DAMAGED, load_object
-from migrate.endpoints.directory.layout import FORMAT_VERSION, RUN_SIDECAR
+from migrate.endpoints.directory.layout import FORMAT_VERSION, SIDECAR_FILE
 from migrate.endpoints.directory.records import MALFORMED, metric_from_json
 from migrate.errors import DirectoryError
 from migrate.objects import Metric
@@ -37,29 +37,27 @@ class StoredHistory(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sidecar:
-    """The content of migrate.json; ``run_file_bytes`` is the size of the run.json it is about."""
+    """The content of migrate.json; ``record_bytes`` is the size of the JSON file it is about."""
 
     mark: str
-    run_file_bytes: int
+    record_bytes: int
     artifacts: tuple[StoredFile, ...] = ()
     histories: tuple[StoredHistory, ...] = ()
-    model_ids: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it is written."""
         return {
             "format_version": FORMAT_VERSION,
             "mark": self.mark,
-            "run_file_bytes": self.run_file_bytes,
-            "model_ids": list(self.model_ids),
+            "record_bytes": self.record_bytes,
             "artifacts": [_file_to_json(file) for file in self.artifacts],
             "metrics": [_history_to_json(history) for history in self.histories],
         }
 
 
-def read_sidecar(base: Path, run: Path) -> Sidecar | None:
-    """Read a run's sidecar; None when other tools wrote the run. Raises ``DirectoryError``."""
-    path = run / RUN_SIDECAR
+def read_sidecar(base: Path, place: Path) -> Sidecar | None:
+    """Read a directory's sidecar; None when other tools wrote it. Raises ``DirectoryError``."""
+    path = place / SIDECAR_FILE
     if not path.exists() and not path.is_symlink():
         return None
     value = load_object(base, path)
@@ -67,10 +65,9 @@ def read_sidecar(base: Path, run: Path) -> Sidecar | None:
     try:
         return Sidecar(
             mark=str(value["mark"]),
-            run_file_bytes=int(value["run_file_bytes"]),
+            record_bytes=int(value["record_bytes"]),
             artifacts=tuple(_file_from_json(item) for item in value["artifacts"]),
             histories=tuple(_history_from_json(item) for item in value["metrics"]),
-            model_ids=tuple(str(item) for item in value["model_ids"]),
         )
     except MALFORMED as error:
         raise DirectoryError(f"{path} is damaged: {error!r}", DAMAGED) from error

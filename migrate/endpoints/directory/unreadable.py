@@ -16,7 +16,7 @@ class UnreadableObjects:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._found: dict[Path, Unreadable] = {}
+        self._found: dict[tuple[Ref, Path], Unreadable] = {}
 
     def report(self, ref: Ref, container: str, path: Path, problem: DirectoryError) -> None:
         """Add one."""
@@ -24,15 +24,24 @@ class UnreadableObjects:
             ref=ref, container=container, where=str(path), reason=problem.message, hint=problem.hint
         )
         with self._lock:
-            self._found[path] = entry
+            self._found[ref, path] = entry
 
     def forget(self, kind: Kind, container: str = "") -> None:
         """Drop those of a kind in an experiment, which is about to be read again."""
         with self._lock:
             self._found = {
-                path: entry
-                for path, entry in self._found.items()
+                key: entry
+                for key, entry in self._found.items()
                 if (entry.ref.kind, entry.container) != (kind, container)
+            }
+
+    def forget_below(self, kind: Kind, path: Path) -> None:
+        """Drop those of a kind at or below a path, which is about to be read again."""
+        with self._lock:
+            self._found = {
+                (ref, place): entry
+                for (ref, place), entry in self._found.items()
+                if ref.kind is not kind or not place.is_relative_to(path)
             }
 
     def all(self) -> list[Unreadable]:
@@ -46,17 +55,17 @@ def held_twice(what: str, here: Path, there: Path) -> DirectoryError:
     return DirectoryError(f"{here} holds {what}, which {there} holds too", "remove one of them")
 
 
-def not_listed(run: Path, index: Path) -> DirectoryError:
-    """Say that a run of another tool, which lists a run when it is whole, is not listed."""
+def not_listed(place: Path, index: Path) -> DirectoryError:
+    """Say that what another tool wrote, which lists what is whole, is not listed."""
     return DirectoryError(
-        f"{run} is not listed in {index}: its export did not finish",
-        "export it again; if you know it to be whole, add its id to the list of runs there",
+        f"{place} is not listed in {index}: its export did not finish",
+        "export it again; if you know it to be whole, add its id to the list there",
     )
 
 
-def half_made(run: Path) -> DirectoryError:
-    """Say that the export of a run did not finish."""
-    return DirectoryError(f"{run} is half made: its export did not finish", "resume the export")
+def half_made(place: Path) -> DirectoryError:
+    """Say that the export of something did not finish."""
+    return DirectoryError(f"{place} is half made: its export did not finish", "resume the export")
 
 
 def not_there(index: Path, name: str, *, failed: bool) -> DirectoryError:

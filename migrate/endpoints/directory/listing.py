@@ -1,0 +1,95 @@
+"""Yields what is whole in an experiment's directory, and reports what is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from migrate.endpoints.directory.disk import load_object
+from migrate.endpoints.directory.layout import EXPERIMENT_FILE, directory_name
+from migrate.endpoints.directory.scanning import Listed, half_made_in
+from migrate.endpoints.directory.sidecar import Sidecar
+from migrate.endpoints.directory.unreadable import (
+    UnreadableObjects,
+    half_made,
+    held_twice,
+    not_listed,
+    not_there,
+)
+from migrate.errors import DirectoryError
+from migrate.objects import Kind, Ref
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member(Generic[T]):
+    """A kind that lies in an experiment's directory, ``folder`` being where ours puts it."""
+
+    kind: Kind
+    folder: str
+    directories: Callable[[Path], Iterator[tuple[str, Path]]]
+    read: Callable[[Path, str], tuple[T, Sidecar | None]]
+    id_of: Callable[[T], str]
+    listed: Callable[[Path, Mapping[str, Any]], Listed]
+
+
+class Listing(Generic[T]):
+    """Lists one kind; several threads may use it."""
+
+    def __init__(self, base: Path, member: Member[T], unreadable: UnreadableObjects) -> None:
+        self._base = base
+        self._member = member
+        self._unreadable = unreadable
+        self._holders: dict[str, str] = {}  # id -> the first directory found with it
+
+    def of(self, experiment_id: str, directory: Path) -> Iterator[T]:
+        """Yield what can be read in an experiment's directory, and report what cannot."""
+        member = self._member
+        self._unreadable.forget(member.kind, experiment_id)
+        index = directory / EXPERIMENT_FILE
+        listed = member.listed(index, load_object(self._base, index))
+        names = set()
+        for name, path in member.directories(directory):
+            names.add(name)
+            try:
+                found, sidecar = member.read(path, experiment_id)
+                ident = member.id_of(found)
+                names.add(ident)
+                self._require_only(ident, path)
+                if sidecar is None and not listed.holds(name, ident):
+                    raise not_listed(path, index)
+            except DirectoryError as problem:
+                self._report(name, experiment_id, path, problem)
+                continue
+            yield found
+        for name, path in half_made_in(directory / member.folder):
+            if name not in names:
+                names.add(name)
+                self._report(name, experiment_id, path, half_made(path))
+        self._report_absent(experiment_id, index, listed, names)
+
+    def _report(self, name: str, container: str, path: Path, problem: DirectoryError) -> None:
+        self._unreadable.report(Ref(self._member.kind, name), container, path, problem)
+
+    def _require_only(self, ident: str, path: Path) -> None:
+        """Raise ``DirectoryError`` when another directory holds one of the same id."""
+        first = self._holders.setdefault(ident, str(path))
+        if first != str(path):
+            if os.path.lexists(first):
+                raise held_twice(f"{self._member.kind} {ident}", path, Path(first))
+            self._holders[ident] = str(path)
+
+    def _report_absent(
+        self, experiment_id: str, index: Path, listed: Listed, there: set[str]
+    ) -> None:
+        known = there | {directory_name(name) for name in there}
+        for name in sorted((listed.whole or frozenset()) | listed.failed):
+            if name not in known and directory_name(name) not in known:
+                failed = name in listed.failed
+                problem = not_there(index, f"{self._member.kind} {name}", failed=failed)
+                path = index.with_name(directory_name(name))
+                self._report(name, experiment_id, path, problem)

@@ -1,0 +1,227 @@
+"""Registered models, prompts and their versions as JSON, ours and that of other tools."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from migrate.endpoints.directory.records import pairs, readable_time, time_or_none
+from migrate.objects import (
+    IS_PROMPT_TAG,
+    NO_STAGE,
+    VERSION_OF,
+    Kind,
+    ModelVersion,
+    RegisteredModel,
+)
+
+# How MLflow keeps a prompt in the registry: mlflow/prompt/constants.py of MLflow 3.
+_PROMPT_TEXT_TAG = "mlflow.prompt.text"
+_PROMPT_TYPE_TAG = "_mlflow_prompt_type"
+_RESPONSE_FORMAT_TAG = "_mlflow_prompt_response_format"
+_MODEL_CONFIG_TAG = "_mlflow_prompt_model_config"
+_RESERVED_TAGS = frozenset(
+    {IS_PROMPT_TAG, _PROMPT_TEXT_TAG, _PROMPT_TYPE_TAG, _RESPONSE_FORMAT_TAG, _MODEL_CONFIG_TAG}
+)
+_TEXT, _CHAT = "text", "chat"
+_PROMPT_SOURCE = "dummy-source"  # a version of a prompt has none, and a server takes no other
+
+_LOGGED_MODEL_SOURCE = re.compile(r"models:/(m-[^/]+)\Z")
+
+
+def model_to_json(model: RegisteredModel, aliases: Mapping[str, int]) -> dict[str, Any]:
+    """Return what describes a registered model or prompt, without its versions."""
+    return {
+        "name": model.name,
+        "creation_timestamp": model.creation_time,
+        "last_updated_timestamp": model.last_update_time,
+        "description": model.description,
+        "_creation_timestamp": readable_time(model.creation_time),
+        "_last_updated_timestamp": readable_time(model.last_update_time),
+        "tags": [{"key": key, "value": text} for key, text in sorted(model.tags.items())],
+        "aliases": [
+            {"alias": alias, "version": str(number)} for alias, number in sorted(aliases.items())
+        ],
+    }
+
+
+def model_from_json(value: Mapping[str, Any], kind: Kind | None = None) -> RegisteredModel:
+    """Read a registered model; by its tag it may be a prompt, where ``kind`` does not say so.
+
+    Raises KeyError, TypeError, ValueError or AttributeError on anything else.
+    """
+    tags = pairs(value.get("tags"))
+    return RegisteredModel(
+        name=str(value["name"]),
+        kind=kind or kind_by_tags(tags),
+        description=_text(value, "description"),
+        tags=tags,
+        aliases=aliases_from_json(value),
+        creation_time=time_or_none(value.get("creation_timestamp")),
+        last_update_time=time_or_none(value.get("last_updated_timestamp")),
+    )
+
+
+def kind_by_tags(tags: Mapping[str, str]) -> Kind:
+    """Say whether these are the tags of a prompt or of a registered model."""
+    is_prompt = tags.get(IS_PROMPT_TAG, "").lower() == "true"
+    return Kind.PROMPT if is_prompt else Kind.REGISTERED_MODEL
+
+
+def aliases_from_json(value: Mapping[str, Any]) -> dict[str, int]:
+    """Read the aliases of a registered model, be they told with it or with its versions."""
+    aliases = {
+        alias: number_of(version)
+        for version in versions_in(value)
+        if isinstance(version, dict) and version.get("aliases")  # reading others tells of them
+        for alias in version["aliases"]
+    }
+    told = value.get("aliases") or ()
+    pairs_told: Iterable[tuple[Any, Any]] = (
+        told.items()
+        if isinstance(told, dict)
+        else ((entry["alias"], entry["version"]) for entry in told)
+    )
+    return aliases | {str(alias): int(number) for alias, number in pairs_told}
+
+
+def versions_in(value: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the versions that a model.json lists; until 1.1 they were the latest ones."""
+    listed = value.get("versions")
+    return list((listed if listed is not None else value.get("latest_versions")) or ())
+
+
+def number_of(value: Mapping[str, Any]) -> int:
+    """Return a version's number, which is text in most files."""
+    return int(value["version"])
+
+
+def version_to_json(version: ModelVersion, aliases: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what describes a version, of a registered model or of a prompt."""
+    return {
+        "name": version.name,
+        "version": str(version.version),
+        "creation_timestamp": version.creation_time,
+        "last_updated_timestamp": version.last_update_time,
+        "description": version.description,
+        "user_id": version.user_id,
+        "current_stage": version.stage,
+        "source": version.source,
+        "run_id": version.run_id,
+        "run_link": version.run_link,
+        "model_id": version.model_id or None,
+        "status": version.status,
+        "status_message": "",
+        "tags": dict(sorted(version.tags.items())),
+        "aliases": sorted(aliases),
+        "_creation_timestamp": readable_time(version.creation_time),
+        "_last_updated_timestamp": readable_time(version.last_update_time),
+    }
+
+
+def version_from_json(value: Mapping[str, Any], model: RegisteredModel) -> ModelVersion:
+    """Read a version of ``model``; its aliases are those of the model that point to it.
+
+    Raises KeyError, TypeError, ValueError or AttributeError on anything else.
+    """
+    number = number_of(value)
+    source = _text(value, "_source") or _text(value, "source")  # the first is the original
+    of_logged_model = _LOGGED_MODEL_SOURCE.match(source)
+    return ModelVersion(
+        name=model.name,
+        version=number,
+        kind=VERSION_OF[model.kind],
+        source=source,
+        run_id=_text(value, "run_id"),
+        run_link=_text(value, "run_link"),
+        model_id=_text(value, "model_id") or (of_logged_model[1] if of_logged_model else ""),
+        description=_text(value, "description"),
+        tags=pairs(value.get("tags")),
+        aliases=tuple(sorted(alias for alias, at in model.aliases.items() if at == number)),
+        stage=_text(value, "current_stage") or NO_STAGE,
+        status=_text(value, "status") or "READY",
+        user_id=_text(value, "user_id"),
+        creation_time=time_or_none(value.get("creation_timestamp")),
+        last_update_time=time_or_none(value.get("last_updated_timestamp")),
+    )
+
+
+def prompt_to_json(version: ModelVersion) -> dict[str, Any]:
+    """Return the ``mlflow`` member of prompt.json.
+
+    ``prompt`` is what other tools import, ``model_version`` the version as the registry has it.
+    """
+    return {
+        "prompt": {
+            "name": version.name,
+            "version": version.version,
+            "template": _template_of(version.tags),
+            "tags": {key: text for key, text in version.tags.items() if key not in _RESERVED_TAGS},
+            "creation_timestamp": version.creation_time,
+            "last_updated_timestamp": version.last_update_time,
+            "user_id": version.user_id,
+            "commit_message": version.description,
+            "uri": f"prompts:/{version.name}/{version.version}",
+            "_creation_timestamp": readable_time(version.creation_time),
+            "_last_updated_timestamp": readable_time(version.last_update_time),
+        },
+        "model_version": version_to_json(version),
+    }
+
+
+def registry_version_in(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the version in the ``mlflow`` member of a prompt.json as the registry has it.
+
+    Raises KeyError, TypeError, ValueError or AttributeError where there is none.
+    """
+    ours = value.get("model_version")
+    if isinstance(ours, dict):
+        return ours
+    prompt = value["prompt"]
+    return {
+        **{key: prompt.get(key) for key in _SAME_IN_PROMPT},
+        "name": str(prompt["name"]),
+        "version": int(prompt["version"]),
+        "description": prompt.get("commit_message") or prompt.get("description"),
+        "source": _PROMPT_SOURCE,
+        "tags": _tags_of_prompt(prompt),
+    }
+
+
+_SAME_IN_PROMPT = ("creation_timestamp", "last_updated_timestamp", "user_id", "aliases")
+
+
+def _tags_of_prompt(prompt: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags that MLflow gives to the version that keeps this prompt."""
+    template = prompt["template"]
+    chat = isinstance(template, list)
+    tags = {
+        **pairs(prompt.get("tags")),
+        IS_PROMPT_TAG: "true",
+        _PROMPT_TYPE_TAG: _CHAT if chat else _TEXT,
+        _PROMPT_TEXT_TAG: json.dumps(template) if chat else str(template),
+    }
+    for tag, member in (
+        (_RESPONSE_FORMAT_TAG, "response_format"),
+        (_MODEL_CONFIG_TAG, "model_config"),
+    ):
+        if prompt.get(member):
+            tags[tag] = json.dumps(prompt[member])
+    return tags
+
+
+def _template_of(tags: Mapping[str, str]) -> object:
+    text = tags.get(_PROMPT_TEXT_TAG, "")
+    if tags.get(_PROMPT_TYPE_TAG) == _CHAT:
+        try:
+            return json.loads(text)
+        except ValueError:  # a tag that a client set by hand
+            return text
+    return text
+
+
+def _text(value: Mapping[str, Any], key: str) -> str:
+    text = value.get(key)
+    return "" if text is None else str(text)

@@ -1,0 +1,296 @@
+"""Writes registered models, prompts and their versions; every file appears whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from migrate.endpoints.directory.disk import refuse_links, sync, write_object, writing
+from migrate.endpoints.directory.indexes import system_block, write_index
+from migrate.endpoints.directory.layout import (
+    MODEL_FILE,
+    MODELS_FILE,
+    PROMPT_FILE,
+    PROMPTS_FILE,
+    VERSIONS,
+    registry_names,
+)
+from migrate.endpoints.directory.opening import RegistryPlaces
+from migrate.endpoints.directory.registry import (
+    Entry,
+    ModelEntry,
+    PromptEntry,
+    RegistryReader,
+    prompt_file,
+    prompt_version_directory,
+    read_version_file,
+)
+from migrate.endpoints.directory.registry_records import (
+    model_to_json,
+    prompt_to_json,
+    version_to_json,
+)
+from migrate.endpoints.directory.unreadable import UnreadableObjects
+from migrate.errors import AlreadyExists, DirectoryError, NotFound
+from migrate.objects import VERSION_OF, Kind, ModelVersion, RegisteredModel
+
+#: Given a run's id, its members ``_experiment_name`` and ``_run_artifact_uri`` of a version.
+RunMembers = Callable[[str], Mapping[str, str]]
+_KIND_OF = {version: kind for kind, version in VERSION_OF.items()}
+
+
+class RegistryWriter(RegistryReader):
+    """Writes a registry in our layout, one change at a time; several threads may use it.
+
+    Aliases are kept with the registered model, so that one never points to two versions.
+    Methods raise ``StorageFull`` or ``DirectoryError`` beside what the protocols say.
+    """
+
+    def __init__(self, places: RegistryPlaces, unreadable: UnreadableObjects) -> None:
+        super().__init__(places, unreadable, nested=False)
+        self._lock = RLock()
+
+    def create_registered_model(self, model: RegisteredModel) -> None:
+        """See ``WritesRegistry.create_registered_model``; aliases come with the versions."""
+        with self._lock:
+            entry = self._entry(model.name)
+            if entry is not None:
+                raise AlreadyExists(f"{entry[1].ref} is in {entry[0].path} already")
+            path = self._new_place(model)
+            refuse_links(self.places.base, path)
+            above = path.parent / VERSIONS if path.name == MODEL_FILE else path.parent
+            with writing(above):
+                above.mkdir(parents=True, exist_ok=True)
+            self._write_model(path, model_to_json(model, {}))
+
+    def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
+        """See ``WritesRegistry.update_registered_model``."""
+        with self._lock:
+            entry, there = self._existing(copy.kind, copy.name)
+            wanted = replace(
+                there,
+                description=model.description,
+                tags={**there.tags, **model.tags},
+                last_update_time=model.last_update_time or there.last_update_time,
+            )
+            if wanted != there:
+                self._write_model(entry.path, model_to_json(wanted, wanted.aliases))
+
+    def delete_registered_model(self, name: str) -> None:
+        """See ``WritesRegistry.delete_registered_model``."""
+        with self._lock:
+            entry = self._entry(name)
+            if entry is None:
+                return
+            if isinstance(entry[0], ModelEntry):
+                _remove_directory(entry[0].folder)
+            elif isinstance(entry[0], PromptEntry):
+                for folder in entry[0].folders():
+                    _remove_directory(folder)
+                with writing(entry[0].path):
+                    entry[0].path.unlink()
+            self._prompts.forget()
+
+    def create_model_version(self, version: ModelVersion) -> int:
+        """See ``WritesRegistry.create_model_version``; the number is that of ``version``.
+
+        A version of this number that is there is replaced.
+        """
+        entry, _ = self._existing(_KIND_OF[version.kind], version.name)
+        self._write_version(entry, version)
+        return version.version
+
+    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
+        """See ``WritesRegistry.update_model_version``."""
+        with self._lock:
+            entry, model = self._existing(_KIND_OF[copy.kind], copy.name)
+            path = _version_file(entry, copy.version)
+            if not os.path.lexists(path):
+                raise NotFound(f"{copy.ref} is not in {self.places.base}")
+            there = read_version_file(self.places.base, path, model)
+            wanted = replace(
+                there,
+                description=version.description,
+                stage=version.stage,
+                tags={**there.tags, **version.tags},
+                last_update_time=version.last_update_time or there.last_update_time,
+            )
+            if wanted != there:
+                self._write_version(entry, wanted)
+            aliases = dict(model.aliases)
+            for alias in set(copy.aliases) - set(version.aliases):
+                if aliases.get(alias) == copy.version:
+                    del aliases[alias]
+            aliases |= dict.fromkeys(version.aliases, copy.version)
+            self._set_aliases(entry, model, aliases)
+
+    def delete_model_version(self, version: ModelVersion) -> None:
+        """See ``WritesRegistry.delete_model_version``."""
+        with self._lock:
+            found = self._entry(version.name)
+            if found is None or found[1].kind is not _KIND_OF[version.kind]:
+                return
+            entry, model = found
+            aliases = {it: at for it, at in model.aliases.items() if at != version.version}
+            self._set_aliases(entry, model, aliases)
+            path = _version_file(entry, version.version)
+            if path.name == PROMPT_FILE:
+                _remove_directory(path.parent)
+                self._prompts.forget()
+            else:
+                with writing(path):
+                    path.unlink(missing_ok=True)
+
+    def publish(self, run_members: RunMembers) -> bool:
+        """Write the lists that other tools import by; return whether there is anything in them."""
+        with self._lock:
+            whole: list[str] = []
+            elsewhere: list[dict[str, str]] = []
+            prompts: list[ModelVersion] = []
+            for entry, model in list(self.entries()):
+                versions = self.versions_of(entry, model)
+                if isinstance(entry, ModelEntry):
+                    self._list_versions(entry, model, versions, run_members)
+                    directory = entry.folder.name
+                    if directory == model.name:
+                        whole.append(model.name)
+                    else:
+                        elsewhere.append({"name": model.name, "directory": directory})
+                else:
+                    prompts += versions
+            if os.path.lexists(self.places.models):
+                failed = self._failed(Kind.REGISTERED_MODEL)
+                models = _models_to_json(whole, elsewhere, failed)
+                write_index(self.places.models / MODELS_FILE, models)
+            if os.path.lexists(self.places.prompts):
+                failed = self._failed(Kind.PROMPT_VERSION)
+                write_index(
+                    self.places.prompts / PROMPTS_FILE, _prompts_to_json(len(prompts), len(failed))
+                )
+            return bool(whole or elsewhere)
+
+    def _entry(self, name: str) -> tuple[Entry, RegisteredModel] | None:
+        """Find what has this name. Raises ``DirectoryError`` when that is damaged."""
+        for entry in self._of_name(name):
+            model = entry.model()
+            if model.name == name:
+                return entry, model
+        return None
+
+    def _existing(self, kind: Kind, name: str) -> tuple[Entry, RegisteredModel]:
+        found = self._entry(name)
+        if found is None or found[1].kind is not kind:
+            raise NotFound(f"{kind} {name!r} is not in {self.places.base}")
+        return found
+
+    def _new_place(self, model: RegisteredModel) -> Path:
+        """Return the file of a model that is not there; the first of two names may be taken."""
+        for name in registry_names(model.name):
+            if model.kind is Kind.PROMPT:
+                path = prompt_file(self.places.prompts / name)
+            else:
+                path = self.places.models / name / MODEL_FILE
+            if not os.path.lexists(path):
+                return path
+        raise DirectoryError(f"{path} is taken", "remove what should not be there")
+
+    def _write_model(self, path: Path, value: Mapping[str, Any]) -> None:
+        content = {"registered_model": {**value, "versions": []}}
+        write_object(path, {"system": system_block(), "info": {}, "mlflow": content})
+
+    def _write_version(self, entry: Entry, version: ModelVersion) -> None:
+        path = _version_file(entry, version.version)
+        refuse_links(self.places.base, path)
+        if path.name == PROMPT_FILE:
+            with writing(path.parent):
+                path.parent.mkdir(exist_ok=True)
+                sync(path.parent.parent)
+            self._prompts.forget()
+            content = prompt_to_json(version)
+        else:
+            content = {"model_version": version_to_json(version)}
+        write_object(path, {"system": system_block(), "mlflow": content})
+
+    def _set_aliases(
+        self, entry: Entry, model: RegisteredModel, aliases: Mapping[str, int]
+    ) -> None:
+        if aliases != model.aliases:
+            self._write_model(entry.path, model_to_json(model, aliases))
+
+    def _list_versions(
+        self,
+        entry: ModelEntry,
+        model: RegisteredModel,
+        versions: Sequence[ModelVersion],
+        run_members: RunMembers,
+    ) -> None:
+        """Write the versions into model.json, which is where other tools look for them."""
+        failed = self._failed(Kind.MODEL_VERSION, entry.folder)
+        listed = [
+            {**version_to_json(version, version.aliases), **run_members(version.run_id)}
+            for version in versions
+        ]
+        info = {
+            "num_target_stages": 0,
+            "num_target_versions": 0,
+            "num_src_versions": len(listed) + len(failed),
+            "num_dst_versions": len(listed),
+            "failed_versions": [{"version": number.rpartition("/")[2]} for number in failed],
+            "export_latest_versions": False,
+            "export_permissions": False,
+        }
+        value = {**model_to_json(model, model.aliases), "versions": listed}
+        write_index(entry.path, {"info": info, "mlflow": {"registered_model": value}})
+
+    def _failed(self, kind: Kind, below: Path | None = None) -> list[str]:
+        return sorted(
+            entry.ref.id
+            for entry in self._unreadable.all()
+            if entry.ref.kind is kind
+            and os.path.lexists(entry.where)
+            and (below is None or Path(entry.where).is_relative_to(below))
+        )
+
+
+def _version_file(entry: Entry, number: int) -> Path:
+    if isinstance(entry, ModelEntry):
+        return entry.folder / VERSIONS / f"{number}.json"
+    assert isinstance(entry, PromptEntry)
+    return prompt_version_directory(entry.stem, number) / PROMPT_FILE
+
+
+def _remove_directory(path: Path) -> None:
+    """Remove a directory in one step, as far as a reader can tell."""
+    gone = path.with_name(f".{path.name}.replaced")
+    with writing(path):
+        if path.exists():
+            shutil.rmtree(gone, ignore_errors=True)
+            os.rename(path, gone)
+            sync(path.parent)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _models_to_json(
+    whole: Sequence[str], elsewhere: Sequence[Mapping[str, str]], failed: Sequence[str]
+) -> dict[str, Any]:
+    names = sorted([*whole, *(entry["name"] for entry in elsewhere)])
+    return {
+        "info": {
+            "model_names": names,
+            "num_total_models": len(names) + len(failed),
+            "num_ok_models": len(names),
+            "num_failed_models": len(failed),
+            "failed_models": list(failed),
+        },
+        "mlflow": {"models": sorted(whole), "renamed_models": list(elsewhere)},
+    }
+
+
+def _prompts_to_json(ok: int, failed: int) -> dict[str, Any]:
+    counts = {"total_prompts": ok + failed, "successful_exports": ok, "failed_exports": failed}
+    return {"mlflow": counts}
