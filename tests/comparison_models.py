@@ -29,7 +29,7 @@ from typing import Any
 from urllib.parse import quote
 
 import requests
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from tests.comparison import BOOKKEEPING, ORIGIN, PROXIED, Server
 

@@ -139,7 +139,7 @@ def _scaled(folder: Path, factor: float) -> dict[str, Any]:
 def _save_as_before(local: Path, run_id: str, path: str, **model: Any) -> dict[str, Any]:
     """Saves a model with the MLmodel that MLflow 2 wrote; returns its entry in the run's tag."""
     import mlflow.pyfunc
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     mlflow.pyfunc.save_model(local, **model)
     file = local / "MLmodel"
