@@ -181,6 +181,10 @@ class ExportReader:
         """See ``ReadsRegistry.model_versions``."""
         return self._registry().model_versions(models)
 
+    def read_model_version(self, ref: Ref) -> ModelVersion | None:
+        """See ``ReadsRegistry.read_model_version``."""
+        return self._registry().read_version(ref)
+
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``. Raises ``DirectoryError`` when one is unreadable."""
         paths = (self._run_path(run_id, experiment_id) for run_id in run_ids)

@@ -259,6 +259,22 @@ class RegistryReader:
                 if found.kind is model.kind:
                     yield from self.versions_of(entry, found)
 
+    def read_version(self, ref: Ref) -> ModelVersion | None:
+        """See ``ReadsRegistry.read_model_version``. Raises ``DirectoryError``."""
+        name, _, number = ref.id.rpartition("/")
+        for entry, model in self.entries([name]):
+            if VERSION_OF[model.kind] is not ref.kind:
+                continue
+            told = (stored for stored in entry.versions() if stored.told == number)
+            for _, path, load in told:
+                version = _read_version(path, load, model)
+                if version.ref == ref:
+                    return version
+            for version in self.versions_of(entry, model):  # its file may have any name
+                if version.ref == ref:
+                    return version
+        return None
+
     def entries(
         self, names: Sequence[str] | None = None
     ) -> Iterator[tuple[Entry, RegisteredModel]]:

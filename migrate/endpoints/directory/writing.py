@@ -286,6 +286,9 @@ class ExportDirectory(ExportReader):
         self._model_writer(copy.model_id).finish(model, mark)
         del self._model_writers[copy.model_id]
 
+    def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
+        """See ``WritesLoggedModels.delete_logged_model``: its record says so already."""
+
     def create_registered_model(self, model: RegisteredModel) -> None:
         """See ``WritesRegistry.create_registered_model`` and ``RegistryWriter``."""
         self._registry_to_write().create_registered_model(model)
