@@ -180,10 +180,6 @@ class ReadsRegistry(Protocol):
 class ReadsArtifacts(Protocol):
     """Lists and reads files."""
 
-    def artifact_root(self, owner: Ref) -> ArtifactRoot | None:
-        """Return where a run's or a logged model's files are; None when it is not there."""
-        ...
-
     def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
         """Return every file below ``root``, recursively."""
         ...

@@ -23,7 +23,7 @@ PATH_KEYS = frozenset({"artifact_path"})
 LONGEST = 16 << 20
 
 
-_NAMED = re.compile(rb"^(?:run_id|model_id): *['\"]?([^\s'\"]+)", re.M)
+_NAMED = re.compile(rb"^(?:run_id|model_id): *['\"]?([0-9a-zA-Z-]{3,})", re.M)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,9 +205,9 @@ class _Attempt:
 
     def _place(self, owner: Ref) -> Place | None:
         """Return where a run's or a logged model's files are, on both ends."""
-        original = self._source.artifact_root(owner)
-        copy = self._target.artifact_root(Ref(owner.kind, self._copies()[owner]))
-        return Place(original.uri, copy.uri) if original and copy else None
+        original = _artifact_uri(self._source, owner)
+        copy = _artifact_uri(self._target, Ref(owner.kind, self._copies()[owner]))
+        return Place(original, copy) if original and copy else None
 
     def _existing(self, version: ModelVersion) -> ModelVersion | None:
         """Return the copy that is there already."""
@@ -302,3 +302,13 @@ class _Attempt:
             "deleted there had it",
             USED_UP_HINT,
         )
+
+
+def _artifact_uri(end: Source, owner: Ref) -> str:
+    """Return where a run or logged model says its files are; empty when it is not there."""
+    found = (
+        end.find_runs([owner.id])
+        if owner.kind is Kind.RUN
+        else end.read_logged_models([owner.id])
+    )
+    return found[0].artifact_uri if found else ""

@@ -253,22 +253,6 @@ def test_runs_are_found_in_whatever_experiment(target: ExportDirectory, path: Pa
     assert [entry.ref for entry in source.unreadable()] == [Ref(Kind.RUN, RUN_ID)]
 
 
-def test_files_are_where_artifact_root_says(target: ExportDirectory, path: Path) -> None:
-    write_run(target, a_run(), files={"a": b"1"})
-    write_logged_model(target, a_logged_model(), files={"b": b"2"})
-    source = reader(path)
-    for kind, ident, files in (
-        (Kind.RUN, RUN_ID, {"a": b"1"}),
-        (Kind.LOGGED_MODEL, "m-1", {"b": b"2"}),
-    ):
-        root = source.artifact_root(Ref(kind, ident))
-        assert root is not None
-        assert Path(root.uri).is_dir()
-        assert files_below(source, root) == files
-    for owner in (Ref(Kind.RUN, "m-1"), Ref(Kind.LOGGED_MODEL, RUN_ID), Ref(Kind.PROMPT, "m-1")):
-        assert source.artifact_root(owner) is None
-
-
 def test_nothing_is_written_where_only_reading_was_asked_for(
     target: ExportDirectory, path: Path
 ) -> None:

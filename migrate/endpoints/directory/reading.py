@@ -215,11 +215,6 @@ class ExportReader:
         while page := list(islice(points, _PAGE)):
             yield page
 
-    def artifact_root(self, owner: Ref) -> ArtifactRoot | None:
-        """See ``ReadsArtifacts.artifact_root``."""
-        path = self._owner_path(owner)
-        return None if path is None else ArtifactRoot(owner, str(path / ARTIFACTS))
-
     def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
         """See ``ReadsArtifacts.artifacts``; of what is damaged, what it was written with.
 

@@ -33,9 +33,7 @@ from migrate.objects import (
     ArtifactRoot,
     Experiment,
     Kind,
-    LoggedModel,
     Metric,
-    Ref,
     Run,
 )
 from migrate.origins import MARK, ORIGIN, losses_from_tags
@@ -258,15 +256,6 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
         return found
 
     # -- artifacts --------------------------------------------------------------------------
-
-    def artifact_root(self, owner: Ref) -> ArtifactRoot | None:
-        """See ``ReadsArtifacts.artifact_root``."""
-        found: Run | LoggedModel | None
-        if owner.kind is Kind.RUN:
-            found = self._read_run(owner.id)
-        else:
-            found = next(iter(self.read_logged_models([owner.id])), None)
-        return None if found is None else ArtifactRoot(owner, found.artifact_uri)
 
     def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
         """See ``ReadsArtifacts.artifacts``."""
