@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import networkx as nx
 
@@ -68,9 +68,10 @@ def check_cycles(draft: Draft) -> None:
         raise MigrateError(f"the objects need each other in a circle: {cycle}")
 
 
-#: The order matters: what is left out is known before edges are drawn, edges before copies are
-#: judged (a run whose parent is left out counts as changed when the parent joins later).
-STEPS: tuple[Callable[[Draft], None], ...] = (
+Step = Callable[[Draft], None]
+
+#: The steps that find what is selected, and what that is made of. They only read the source.
+DISCOVERY: tuple[Step, ...] = (
     discover_registry,
     discover_experiments,
     discover_runs,
@@ -78,6 +79,12 @@ STEPS: tuple[Callable[[Draft], None], ...] = (
     discover_links,
     discover_needed,
     discover_all_runs,
+)
+
+#: The order matters: what is left out is known before edges are drawn, edges before copies are
+#: judged (a run whose parent is left out counts as changed when the parent joins later).
+STEPS: tuple[Step, ...] = (
+    *DISCOVERY,
     discover_unreadable,
     check_capabilities,
     link_runs,
@@ -92,6 +99,33 @@ STEPS: tuple[Callable[[Draft], None], ...] = (
     check_cycles,
     count_unsupported,
 )
+
+
+def discover(
+    source: Source,
+    target: Target,
+    selection: Selection,
+    *,
+    workers: int,
+    steps: Sequence[Step] = DISCOVERY,
+) -> Draft:
+    """Return a draft of what is selected at the source; nothing is looked for on the target.
+
+    Raises ``UsageError`` for a selection that names what is not there.
+    """
+    draft = Draft(
+        source=source,
+        target=target,
+        selection=selection,
+        policy=Policy(migration_id=""),
+        quick=False,
+        workers=workers,
+        source_can=source.capabilities(),
+        target_can=target.capabilities(),
+    )
+    for step in steps:
+        step(draft)
+    return draft
 
 
 def make_plan(

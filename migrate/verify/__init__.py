@@ -1,0 +1,12 @@
+"""Compares source and target in lock step, re-reading both in full. Writes nothing.
+
+Copies are found by their origin on the target, and say themselves what they lost, so no state
+database is needed.
+"""
+
+from __future__ import annotations
+
+from migrate.verify.comparing import compare
+from migrate.verify.result import Comparison, Difference, Ends
+
+__all__ = ["Comparison", "Difference", "Ends", "compare"]

@@ -1,0 +1,133 @@
+"""Knows the copies of runs, logged models and versions: of what is compared, and what it names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from migrate.endpoints.protocols import Copy, Source
+from migrate.objects import VERSION_KINDS, Experiment, Kind, Ref
+from migrate.origins import ORIGIN
+from migrate.tasks.experiment import find_copy
+from migrate.tasks.model_version import version_origin
+from migrate.tasks.version_sources import Place
+from migrate.verify.result import Ends
+
+
+class Copies:
+    """What is on the target, by the refs of the source; safe to ask from several threads.
+
+    Of what is not among the experiments compared, it looks for the copy when it is asked: a run
+    may name a run of any experiment.
+    """
+
+    def __init__(
+        self, ends: Ends, at_source: Iterable[Experiment], there: Sequence[Experiment]
+    ) -> None:
+        self._ends = ends
+        self._at_source = {item.experiment_id: item for item in at_source}
+        self._there = there
+        self._known: dict[Ref, list[Copy]] = {}
+        self._flattened: dict[str, list[str]] = {}
+        self._lock = threading.Lock()
+
+    def container(self, experiment_id: str) -> Experiment | None:
+        """Return the copy of an experiment of the source."""
+        experiment = self._at_source.get(experiment_id)
+        return None if experiment is None else find_copy(experiment, self._there, "")
+
+    def load(self, containers: Sequence[str]) -> None:
+        """Read the copies of all runs and logged models in these experiments of the target."""
+        target = self._ends.target
+        with ThreadPoolExecutor(self._ends.workers) as pool:
+            runs = pool.map(target.find_copies, containers)
+            models = pool.map(target.find_model_copies, containers)
+            for kind, found_in in ((Kind.RUN, runs), (Kind.LOGGED_MODEL, models)):
+                for found in found_in:
+                    self._add(kind, found)
+
+    def _add(self, kind: Kind, found: Mapping[str, Sequence[Copy]]) -> None:
+        for origin, copies in found.items():
+            self._known.setdefault(Ref(kind, origin), []).extend(copies)
+            for copy in copies:
+                if copy.target_id.startswith("runs:/"):
+                    run_id, _, folder = copy.target_id.removeprefix("runs:/").partition("/")
+                    self._flattened.setdefault(run_id, []).append(folder)
+
+    def add_version(self, ref: Ref, target_id: str) -> None:
+        """Note the copy of a version."""
+        copy = Copy(origin=ref.id, target_id=target_id, mark="", lifecycle_stage="")
+        with self._lock:
+            self._known[ref] = [copy]
+
+    def found(self, ref: Ref) -> Sequence[Copy]:
+        """Return all copies of a run or logged model of an experiment that is compared."""
+        return self._known.get(ref, ())
+
+    def ids(self, refs: Iterable[Ref]) -> dict[Ref, str]:
+        """Return the ids of the copies of whatever has one."""
+        wanted = set(refs)
+        with self._lock:
+            unknown = sorted(wanted - self._known.keys())
+            for kind in {ref.kind for ref in unknown}:
+                self._look_for(kind, [ref.id for ref in unknown if ref.kind is kind])
+            return {ref: self._known[ref][0].target_id for ref in wanted if self._known[ref]}
+
+    def runs(self, run_ids: Iterable[str]) -> dict[str, str]:
+        """Return the ids of the copies of runs, by their own."""
+        found = self.ids(Ref(Kind.RUN, run_id) for run_id in run_ids if run_id)
+        return {ref.id: copy for ref, copy in found.items()}
+
+    def flattened_into(self, run_id: str) -> list[str]:
+        """Return the folders of a run's copy that logged models went into, for want of such."""
+        return self._flattened.get(run_id, [])
+
+    def _look_for(self, kind: Kind, ids: Sequence[str]) -> None:
+        self._known |= {Ref(kind, ident): [] for ident in ids}
+        if kind in VERSION_KINDS:
+            self._look_for_versions(kind, ids)
+            return
+        source, target = self._ends.source, self._ends.target
+        places: dict[str, list[str]] = {}
+        if kind is Kind.RUN:
+            for run in source.find_runs(ids):
+                places.setdefault(run.experiment_id, []).append(run.run_id)
+        else:
+            for model in source.read_logged_models(ids):
+                places.setdefault(model.experiment_id, []).append(model.model_id)
+        find = target.find_copies if kind is Kind.RUN else target.find_model_copies
+        for experiment_id, inside in places.items():
+            container = self.container(experiment_id)
+            if container is not None:
+                found = find(container.experiment_id, inside)
+                self._add(kind, {origin: found[origin] for origin in inside if origin in found})
+
+    def _look_for_versions(self, kind: Kind, ids: Iterable[str]) -> None:
+        keeps_ids = self._ends.target.capabilities().keeps_ids
+        for ref in (Ref(kind, ident) for ident in ids):
+            version = self._ends.source.read_model_version(ref)
+            if version is None:
+                continue
+            models = list(self._ends.target.registered_models([version.name]))
+            for copy in self._ends.target.model_versions(models) if models else ():
+                origin = copy.tags.get(ORIGIN)
+                same = copy.ref == ref if keeps_ids else origin == version_origin(version)
+                if same:
+                    found = Copy(origin=ref.id, target_id=copy.ref.id, mark="", lifecycle_stage="")
+                    self._known[ref].append(found)
+
+    def place(self, owner: Ref) -> Place | None:
+        """Return where the files of a run or logged model are, on both ends."""
+        copy = self.ids([owner]).get(owner)
+        if copy is None:
+            return None
+        original = _artifact_uri(self._ends.source, owner)
+        copied = _artifact_uri(self._ends.target, Ref(owner.kind, copy))
+        return Place(original, copied) if original and copied else None
+
+
+def _artifact_uri(end: Source, owner: Ref) -> str:
+    if owner.kind is Kind.RUN:
+        return next((run.artifact_uri for run in end.find_runs([owner.id])), "")
+    return next((model.artifact_uri for model in end.read_logged_models([owner.id])), "")

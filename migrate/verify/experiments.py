@@ -1,0 +1,31 @@
+"""Compares experiments with their copies."""
+
+from __future__ import annotations
+
+from migrate.objects import Experiment, Kind, Ref
+from migrate.origins import without_bookkeeping
+from migrate.tasks.batches import Policy
+from migrate.tasks.experiment import is_ours, missing_tags, wanted_experiment
+from migrate.verify.result import Comparison, Ends
+
+
+def compare_experiment(
+    ends: Ends, experiment: Experiment, copy: Experiment, result: Comparison
+) -> None:
+    """Compare an experiment with its copy, or with the one that was there before."""
+    ref = Ref(Kind.EXPERIMENT, experiment.experiment_id)
+    can = ends.target.capabilities()
+    if experiment.lifecycle_stage != copy.lifecycle_stage:
+        detail = f"{experiment.lifecycle_stage} became {copy.lifecycle_stage}"
+        result.differs(ref, "lifecycle stage", detail)
+    wanted, losses = wanted_experiment(experiment, can, Policy(migration_id=""))
+    result.declare(ref, losses)
+    if can.keeps_ids:
+        differing = [k for k, v in experiment.tags.items() if copy.tags.get(k) != v]
+    else:
+        differing = sorted(without_bookkeeping(missing_tags(copy, wanted, experiment)))
+    for key in differing:
+        result.check(ref, f"tag {key}", wanted.tags.get(key), copy.tags.get(key))
+    if is_ours(copy, experiment):
+        for key in sorted(without_bookkeeping(copy.tags).keys() - experiment.tags.keys()):
+            result.differs(ref, f"tag {key}", "only on the target")

@@ -1,0 +1,148 @@
+"""Compares logged models with their copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from migrate.endpoints.protocols import Copy
+from migrate.objects import (
+    DELETED,
+    MODEL_VERSIONS_TAG,
+    ArtifactRoot,
+    Kind,
+    LoggedModel,
+    Metric,
+    ModelLinks,
+    ModelMetric,
+    Ref,
+)
+from migrate.origins import SOURCE, losses_from_tags, without_bookkeeping
+from migrate.outcomes import Loss
+from migrate.tasks.logged_model import facts_of, runs_named, wanted_model
+from migrate.tasks.model_files import Rewrites
+from migrate.verify.copies import Copies
+from migrate.verify.files import compare_files
+from migrate.verify.metrics import as_stored
+from migrate.verify.result import Comparison, Ends
+
+#: By id of the model and of the run: what runs say of each logged model.
+LinksOfModels = Mapping[str, Mapping[str, ModelLinks]]
+
+
+def compare_models(
+    ends: Ends, copies: Copies, models: Sequence[LoggedModel], links: LinksOfModels
+) -> Comparison:
+    """Compare some logged models of the source with their copies."""
+    result = Comparison()
+    named = {
+        model.model_id: runs_named(facts_of(model), links.get(model.model_id, {}))
+        for model in models
+    }
+    references = copies.runs(run_id for of_model in named.values() for run_id in of_model)
+    found = {model.model_id: copies.found(_ref(model)) for model in models}
+    ids = [held[0].target_id for held in found.values() if held]
+    there = {copy.model_id: copy for copy in ends.target.read_logged_models(ids)}
+    for model in models:
+        held = found[model.model_id]
+        if not held and _has_no_place(ends, model, references):
+            what = "the target has no logged models, and no run is copied that it could go into"
+            result.declare(_ref(model), [Loss("logged model", what)])
+            continue
+        result.compared[Kind.LOGGED_MODEL] += 1
+        copy = there.get(held[0].target_id) if held else None
+        if copy is None:
+            result.differs(_ref(model), "missing", f"{model.name!r} is not on the target")
+            continue
+        if len(held) > 1:
+            result.differs(_ref(model), "copies", f"the target holds {len(held)} of them")
+        known = {run_id: references[run_id] for run_id in named[model.model_id] & references.keys()}
+        _compare(ends, model, copy, held[0], known, result)
+    return result
+
+
+def _ref(model: LoggedModel) -> Ref:
+    return Ref(Kind.LOGGED_MODEL, model.model_id)
+
+
+def _has_no_place(ends: Ends, model: LoggedModel, references: Mapping[str, str]) -> bool:
+    """Say whether a target without logged models has no run that could hold this one's files."""
+    if not ends.target.capabilities().flattens_models:
+        return False
+    run_id = model.source_run_id
+    return run_id not in references or any(
+        run.lifecycle_stage == DELETED for run in ends.source.find_runs([run_id])
+    )
+
+
+def _compare(
+    ends: Ends,
+    model: LoggedModel,
+    copy: LoggedModel,
+    found: Copy,
+    references: Mapping[str, str],
+    result: Comparison,
+) -> None:
+    ref = _ref(model)
+    can = ends.target.capabilities()
+    # What runs say of it is compared with the runs.
+    wanted = wanted_model(model, {}, references, can, "")
+    result.declare(ref, (*wanted.losses, *found.losses, *losses_from_tags(copy.tags)))
+    if not can.flattens_models:
+        _compare_fields(wanted.model, copy, ref, result, keeps_ids=can.keeps_ids)
+        result.declare(ref, _kept_source_run(model, copy, references))
+        result.check(ref, "source run", wanted.model.source_run_id, copy.source_run_id)
+        _compare_metrics(wanted.model, copy, ref, result)
+    root = ArtifactRoot(ref, model.artifact_uri)
+    copy_root = ArtifactRoot(Ref(Kind.LOGGED_MODEL, copy.model_id), copy.artifact_uri)
+    place = copy.model_id.split("/", 2)[2] if can.flattens_models else copy.artifact_uri
+    rewrites = Rewrites(
+        ids={**references, model.model_id: copy.model_id}, roots=((model.artifact_uri, place),)
+    )
+    compare_files(ends, ref, root, copy_root, rewrites, result)
+
+
+def _compare_fields(
+    wanted: LoggedModel, copy: LoggedModel, ref: Ref, result: Comparison, *, keeps_ids: bool
+) -> None:
+    for field in ("name", "model_type", "status", "lifecycle_stage"):
+        what = field.replace("_", " ")
+        result.check(ref, what, getattr(wanted, field), getattr(copy, field))
+    result.check_items(ref, "param", wanted.params, copy.params)
+    tags, there = dict(wanted.tags), dict(copy.tags)
+    if not keeps_ids:
+        tags, there = without_bookkeeping(tags), without_bookkeeping(there)
+    for mapping in (tags, there):
+        mapping.pop(MODEL_VERSIONS_TAG, None)
+    result.check_items(ref, "tag", tags, there)
+
+
+def _kept_source_run(
+    model: LoggedModel, copy: LoggedModel, references: Mapping[str, str]
+) -> list[Loss]:
+    """Return the loss of a source run that was not there when the copy was made."""
+    if copy.source_run_id or copy.tags.get(SOURCE + "source_run_id") != model.source_run_id:
+        return []
+    why = "was not copied before it" if model.source_run_id in references else "has no copy"
+    reason = f"run {model.source_run_id} {why}: kept as a source tag"
+    return [Loss("source run", reason)] if model.source_run_id else []
+
+
+def _compare_metrics(wanted: LoggedModel, copy: LoggedModel, ref: Ref, result: Comparison) -> None:
+    mine, theirs = _by_key(wanted.metrics), _by_key(copy.metrics)
+    for key in sorted(mine.keys() | theirs.keys()):
+        points, held = mine.get(key, []), theirs.get(key, [])
+        if points != held:
+            detail = f"{len(points)} points became {len(held)}"
+            if len(points) == len(held):
+                detail = "values, times, steps, runs or datasets of its points differ"
+            result.differs(ref, f"metric {key}", detail)
+
+
+def _by_key(metrics: Sequence[ModelMetric]) -> dict[str, list[str]]:
+    """Return the points of each metric as texts in order: NaN equals itself in these."""
+    found: dict[str, list[str]] = {}
+    for metric in metrics:
+        point = as_stored(Metric(metric.key, metric.value, metric.timestamp, metric.step))
+        text = repr(tuple(metric._replace(value=point.value)))
+        found.setdefault(metric.key, []).append(text)
+    return {key: sorted(points) for key, points in found.items()}

@@ -1,0 +1,228 @@
+"""Compares registered models, prompts and their versions with those of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from migrate.errors import Refused
+from migrate.graph.registry_matching import NAMES_ONE_BY_ONE, version_key
+from migrate.objects import CONTAINER_OF, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.origins import SOURCE, without_bookkeeping
+from migrate.outcomes import Loss
+from migrate.tasks.batches import Policy
+from migrate.tasks.model_version import is_placeholder, version_origin, wanted_version
+from migrate.tasks.registered_model import (
+    changes_of_model,
+    is_copy_of,
+    wanted_registered_model,
+)
+from migrate.tasks.version_sources import VersionSource, copied_source, named_by
+from migrate.verify.copies import Copies
+from migrate.verify.result import Comparison, Ends
+
+Versions = dict[Ref, list[ModelVersion]]
+
+
+def compare_registry(
+    ends: Ends,
+    copies: Copies,
+    models: Sequence[RegisteredModel],
+    versions: Sequence[ModelVersion],
+) -> Iterator[Comparison]:
+    """Compare registered models and prompts one by one, each with its ``versions``."""
+    if not models:
+        return
+    there = _on_target(ends, models)
+    held = _versions_of(ends, list(there.values()))
+    of_model: Versions = {}
+    for version in versions:
+        of_model.setdefault(Ref(CONTAINER_OF[version.kind], version.name), []).append(version)
+    matches = {
+        model.ref: _match(ends, of_model.get(model.ref, []), held.get(there[model.ref].name, []))
+        for model in models
+        if model.ref in there
+    }
+    # A version may be made of one of any other model: all are known before any is compared.
+    for matched in matches.values():
+        for ref, found in matched.items():
+            if found:
+                copies.add_version(ref, found[0].ref.id)
+    for model in models:
+        result = Comparison()
+        result.compared[model.kind] += 1
+        wanted = of_model.get(model.ref, [])
+        for version in wanted:
+            result.compared[version.kind] += 1
+        copy = there.get(model.ref)
+        if copy is None:
+            result.differs(model.ref, "missing", f"{model.name!r} is not on the target")
+        else:
+            _compare_model(ends, model, copy, result)
+            for version in filter(is_placeholder, held.get(copy.name, [])):
+                result.differs(model.ref, f"version {version.version}", "is a placeholder only")
+        for version in wanted:
+            found = matches.get(model.ref, {}).get(version.ref, [])
+            ours = copy is not None and _is_ours(ends, model, copy)
+            _compare_versions(ends, copies, version, found, result, ours=ours)
+        yield result
+
+
+def _is_ours(ends: Ends, model: RegisteredModel, copy: RegisteredModel) -> bool:
+    return ends.target.capabilities().keeps_ids or is_copy_of(copy, model)
+
+
+def _on_target(ends: Ends, models: Sequence[RegisteredModel]) -> dict[Ref, RegisteredModel]:
+    """Return the copy of each: the one of its name, else one made from it and named otherwise."""
+    names = [model.name for model in models]
+    few = len(names) <= NAMES_ONE_BY_ONE
+    there = list(ends.target.registered_models(names if few else None))
+    by_name = {model.name: model for model in there}
+    if few and len(by_name) < len(names):
+        there = list(ends.target.registered_models(None))
+    found = {}
+    for model in models:
+        made = [copy for copy in there if is_copy_of(copy, model)]
+        if copy := by_name.get(model.name) or next(iter(made), None):
+            found[model.ref] = copy
+    return found
+
+
+def _versions_of(ends: Ends, models: Sequence[RegisteredModel]) -> dict[str, list[ModelVersion]]:
+    found: dict[str, list[ModelVersion]] = {}
+    for version in ends.target.model_versions(models) if models else ():
+        found.setdefault(version.name, []).append(version)
+    return found
+
+
+def _match(ends: Ends, wanted: Sequence[ModelVersion], there: Sequence[ModelVersion]) -> Versions:
+    """Return all copies of each version, one that has its number first."""
+    keeps_ids = ends.target.capabilities().keeps_ids
+    by_key: dict[str, list[ModelVersion]] = {}
+    for copy in there:
+        by_key.setdefault(version_key(copy, keeps_ids), []).append(copy)
+    matched = {}
+    for version in wanted:
+        key = version.ref.id if keeps_ids else version_origin(version)
+        found = by_key.get(key, [])
+        matched[version.ref] = sorted(found, key=lambda copy: copy.version != version.version)
+    return matched
+
+
+def _compare_model(
+    ends: Ends, model: RegisteredModel, copy: RegisteredModel, result: Comparison
+) -> None:
+    ref = model.ref
+    can = ends.target.capabilities()
+    result.check(ref, "name", model.name, copy.name)
+    result.check(ref, "kind", str(model.kind), str(copy.kind))
+    wanted, losses = wanted_registered_model(model, can, Policy(migration_id=""))
+    result.declare(ref, losses)
+    if _is_ours(ends, model, copy):
+        tags, there = wanted.tags, copy.tags
+    else:
+        # It keeps what it had, and lacks nothing.
+        result.declare(ref, _kept(model, copy))
+        wanted = changes_of_model(copy, wanted, model)
+        tags, there = wanted.tags, copy.tags
+    result.check(ref, "description", wanted.description, copy.description)
+    if not can.keeps_ids:
+        tags, there = without_bookkeeping(tags), without_bookkeeping(there)
+    result.check_items(ref, "tag", tags, there)
+
+
+def _kept(model: RegisteredModel, copy: RegisteredModel) -> Iterator[Loss]:
+    """Yield what a registered model that was there before ``model`` keeps of its own."""
+    reason = f"{copy.name!r} was on the target already, and keeps its own"
+    if model.description not in ("", copy.description) and copy.description:
+        yield Loss("description", reason)
+    for key, value in without_bookkeeping(model.tags).items():
+        if copy.tags.get(key, value) != value:
+            yield Loss(f"tag {key}", reason)
+
+
+def _compare_versions(
+    ends: Ends,
+    copies: Copies,
+    version: ModelVersion,
+    found: Sequence[ModelVersion],
+    result: Comparison,
+    *,
+    ours: bool,
+) -> None:
+    ref = version.ref
+    if not found:
+        result.differs(ref, "missing", f"version {version.version} is not on the target")
+        return
+    if len(found) > 1:
+        numbers = ", ".join(str(copy.version) for copy in found)
+        result.differs(ref, "copies", f"the target holds {len(found)} of them: {numbers}")
+    copy = found[0]
+    if copy.version != version.version:
+        if not ours:
+            reason = f"{copy.name!r} was on the target already: it is version {copy.version} there"
+            result.declare(ref, [Loss("number", reason)])
+        result.check(ref, "number", version.version, copy.version)
+    known = copies.ids(named_by(version))
+    expected = _compare_source(ends, copies, version, copy, known, result)
+    can = ends.target.capabilities()
+    wanted = wanted_version(version, copy.name, expected, known, can, "")
+    result.declare(ref, wanted.losses)
+    for field in ("description", "stage", "run_link"):
+        what = field.replace("_", " ")
+        result.check(ref, what, getattr(wanted.version, field), getattr(copy, field))
+    aliases = [dict.fromkeys(item.aliases, "an alias") for item in (version, copy)]
+    result.check_items(ref, "alias", aliases[0], aliases[1])
+    tags, there = wanted.version.tags, copy.tags
+    if not can.keeps_ids:
+        tags, there = without_bookkeeping(tags), without_bookkeeping(there)
+    result.check_items(ref, "tag", tags, there)
+
+
+def _compare_source(
+    ends: Ends,
+    copies: Copies,
+    version: ModelVersion,
+    copy: ModelVersion,
+    known: Mapping[Ref, str],
+    result: Comparison,
+) -> VersionSource:
+    """Compare what a version is made of; return what its copy should be made of."""
+    ref = version.ref
+    there = VersionSource(copy.source, copy.run_id, copy.model_id)
+    if ends.target.capabilities().keeps_ids or version.kind is Kind.PROMPT_VERSION:
+        expected = VersionSource(version.source, version.run_id, version.model_id)
+    else:
+        try:
+            expected = copied_source(version, _known_then(version, copy, known), copies.place)
+        except Refused as problem:
+            result.differs(ref, "source", str(problem))
+            return there
+    result.declare(ref, _run_left_out(version, copy, known))
+    result.check(ref, "source", expected.source, there.source)
+    result.check(ref, "run", expected.run_id, there.run_id)
+    return expected
+
+
+def _known_then(
+    version: ModelVersion, copy: ModelVersion, known: Mapping[Ref, str]
+) -> Mapping[Ref, str]:
+    """Return the copies that were there when ``copy`` was made: it says itself whose run was not.
+
+    Nobody can change the source or run of a version later.
+    """
+    if not _lacks_run(version, copy):
+        return known
+    return {ref: target_id for ref, target_id in known.items() if ref.id != version.run_id}
+
+
+def _lacks_run(version: ModelVersion, copy: ModelVersion) -> bool:
+    return bool(version.run_id) and copy.tags.get(SOURCE + "run_id") == version.run_id
+
+
+def _run_left_out(
+    version: ModelVersion, copy: ModelVersion, known: Mapping[Ref, str]
+) -> Iterator[Loss]:
+    if _lacks_run(version, copy):
+        later = Ref(Kind.RUN, version.run_id) in known
+        why = "was not copied before it" if later else "has no copy"
+        yield Loss("run", f"run {version.run_id} {why}: kept as a source tag")

@@ -1,0 +1,83 @@
+"""What a comparison is made of, and what it finds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from migrate.endpoints.protocols import Source, Target
+from migrate.graph.selection import Selection
+from migrate.objects import Kind, Ref
+from migrate.outcomes import Loss
+
+Difference = tuple[Ref, str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """The two ends of a comparison and how it is made.
+
+    With ``contents`` every file is read on both ends, otherwise names and sizes are compared.
+    """
+
+    source: Source
+    target: Target
+    selection: Selection
+    workers: int = 8
+    contents: bool = False
+
+    @property
+    def compare_links(self) -> bool:
+        """True when both ends can tell which logged models runs name."""
+        return all(
+            Kind.LOGGED_MODEL in end.capabilities().readable for end in (self.source, self.target)
+        )
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What was compared and what differs; ``declared`` are losses that were known."""
+
+    compared: Counter[Kind] = field(default_factory=Counter)
+    files: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    declared: list[tuple[Ref, Loss]] = field(default_factory=list)
+
+    def merge(self, other: Comparison) -> None:
+        """Take in the result of another part."""
+        self.compared += other.compared
+        self.files += other.files
+        self.differences += other.differences
+        self.declared += other.declared
+
+    def declare(self, ref: Ref, losses: Iterable[Loss]) -> None:
+        """Note losses that are known, each once."""
+        for loss in losses:
+            if (ref, loss) not in self.declared:
+                self.declared.append((ref, loss))
+
+    def differs(self, ref: Ref, what: str, detail: str) -> None:
+        """Note a difference, unless a loss of that name is declared."""
+        if not any(known == ref and loss.what == what for known, loss in self.declared):
+            self.differences.append((ref, what, detail))
+
+    def check(self, ref: Ref, what: str, wanted: object, there: object) -> None:
+        """Note a difference when what is there is not what is wanted."""
+        if wanted != there:
+            self.differs(ref, what, f"{_shown(wanted)} became {_shown(there)}")
+
+    def check_items(
+        self, ref: Ref, word: str, wanted: Mapping[str, str], there: Mapping[str, str]
+    ) -> None:
+        """Note each key under which two mappings differ."""
+        for key in sorted(wanted.keys() | there.keys()):
+            self.check(ref, f"{word} {key}", wanted.get(key), there.get(key))
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if not isinstance(value, str) or len(value) <= 60:
+        return repr(value)
+    return f"{value[:57]!r}… ({len(value)} characters)"

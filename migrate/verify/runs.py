@@ -1,0 +1,168 @@
+"""Compares runs with their copies, and which logged models both name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from migrate.objects import NO_LINKS, RUN_NAME_TAG, ArtifactRoot, Kind, ModelLinks, Ref, Run
+from migrate.origins import losses_from_tags, without_bookkeeping
+from migrate.outcomes import Loss
+from migrate.tasks.model_files import Rewrites
+from migrate.tasks.references import REFERENCE_TAGS, kept_references, wanted_copy, with_own_id
+from migrate.verify.copies import Copies
+from migrate.verify.files import compare_files
+from migrate.verify.metrics import key_sums
+from migrate.verify.result import Comparison, Ends
+
+
+def compare_runs(
+    ends: Ends, copies: Copies, runs: Sequence[Run], container: str
+) -> tuple[Comparison, dict[str, ModelLinks]]:
+    """Compare some runs of one experiment with their copies in ``container``.
+
+    Return also which logged models these runs name, by run id; runs without any are left out.
+    """
+    result = Comparison()
+    found = {run.run_id: copies.found(Ref(Kind.RUN, run.run_id)) for run in runs}
+    ids = [held[0].target_id for held in found.values() if held]
+    there = {copy.run_id: copy for copy in ends.target.read_runs(container, ids)}
+    matched: list[tuple[Run, Run]] = []
+    for run in runs:
+        result.compared[Kind.RUN] += 1
+        ref, held = Ref(Kind.RUN, run.run_id), found[run.run_id]
+        if len(held) > 1:
+            result.differs(ref, "copies", f"the target holds {len(held)} of them")
+        copy = there.get(held[0].target_id) if held else None
+        if copy is None:
+            result.differs(ref, "missing", f"{run.name!r} is not on the target")
+        else:
+            matched.append((run, copy))
+    sums = key_sums(ends.source, [run for run, _ in matched])
+    copied_sums = key_sums(ends.target, [copy for _, copy in matched])
+    mentioned = {run.tags[tag] for run in runs for tag in REFERENCE_TAGS if tag in run.tags}
+    references = copies.runs(mentioned | found.keys())
+    for run, copy in matched:
+        _compare_run(ends, run, copy, references, result)
+        _compare_run_files(ends, copies, run, copy, references, result)
+        ref = Ref(Kind.RUN, run.run_id)
+        mine, theirs = sums[run.run_id], copied_sums[copy.run_id]
+        for key in sorted(mine.keys() | theirs.keys()):
+            if mine.get(key) != theirs.get(key):
+                counts = f"{mine.get(key, (0,))[0]} points became {theirs.get(key, (0,))[0]}"
+                result.differs(ref, f"metric {key}", counts)
+    links = ends.source.model_links([run.run_id for run in runs])
+    if ends.compare_links:
+        _compare_links(ends, copies, matched, links, result)
+    return result, {run_id: named for run_id, named in links.items() if named.model_ids}
+
+
+def _compare_run(
+    ends: Ends, run: Run, copy: Run, references: Mapping[str, str], result: Comparison
+) -> None:
+    ref = Ref(Kind.RUN, run.run_id)
+    can = ends.target.capabilities()
+    wanted = wanted_copy(run, references, can, "")
+    known = wanted.losses + losses_from_tags(copy.tags) + kept_references(run, copy)
+    result.declare(ref, known)
+    for field_name in ("name", "user_id", "status", "start_time", "end_time", "lifecycle_stage"):
+        old, new = getattr(wanted.run, field_name), getattr(copy, field_name)
+        # A run without a name (MLflow 1.x) is given one by the target.
+        if old or field_name != "name":
+            result.check(ref, field_name.replace("_", " "), old, new)
+    late = with_own_id(wanted.late_tags, run.run_id, copy.run_id)
+    tags = {**wanted.run.tags, **late}
+    there = dict(copy.tags)
+    if not can.keeps_ids:
+        tags, there = without_bookkeeping(tags), without_bookkeeping(there)
+        tags.pop(RUN_NAME_TAG, None)
+        there.pop(RUN_NAME_TAG, None)
+    result.check_items(ref, "param", wanted.run.params, copy.params)
+    result.check_items(ref, "tag", tags, there)
+    mine_inputs = sorted(map(_input_key, wanted.run.inputs))
+    if mine_inputs != sorted(map(_input_key, copy.inputs)):
+        detail = f"{len(wanted.run.inputs)} became {len(copy.inputs)}, or their content differs"
+        result.differs(ref, "dataset inputs", detail)
+
+
+def _input_key(item: Mapping[str, object]) -> str:
+    dataset = item["dataset"]
+    tags = item.get("tags", ())
+    assert isinstance(dataset, Mapping)
+    assert isinstance(tags, Iterable)
+    pairs = sorted((str(tag["key"]), str(tag.get("value", ""))) for tag in tags)
+    return repr((sorted((key, str(value)) for key, value in dataset.items()), pairs))
+
+
+def _compare_run_files(
+    ends: Ends,
+    copies: Copies,
+    run: Run,
+    copy: Run,
+    references: Mapping[str, str],
+    result: Comparison,
+) -> None:
+    ref = Ref(Kind.RUN, run.run_id)
+    named = {run.tags[tag] for tag in REFERENCE_TAGS if tag in run.tags} & references.keys()
+    ids = {run_id: references[run_id] for run_id in named} | {run.run_id: copy.run_id}
+    rewrites = Rewrites(ids=ids, roots=((run.artifact_uri, copy.artifact_uri),))
+    compare_files(
+        ends,
+        ref,
+        ArtifactRoot(ref, run.artifact_uri),
+        ArtifactRoot(Ref(Kind.RUN, copy.run_id), copy.artifact_uri),
+        rewrites,
+        result,
+        besides=copies.flattened_into(copy.run_id),
+    )
+
+
+def _compare_links(
+    ends: Ends,
+    copies: Copies,
+    matched: Sequence[tuple[Run, Run]],
+    links: Mapping[str, ModelLinks],
+    result: Comparison,
+) -> None:
+    """Compare the logged models that runs name as inputs and outputs."""
+    there = ends.target.model_links([copy.run_id for _, copy in matched])
+    named = {
+        model_id for run, _ in matched for model_id in links.get(run.run_id, NO_LINKS).model_ids
+    }
+    known = {model_id: model_id for model_id in named}
+    if not ends.target.capabilities().keeps_ids:
+        found = copies.ids(Ref(Kind.LOGGED_MODEL, model_id) for model_id in named)
+        known = {ref.id: copy for ref, copy in found.items()}
+    for run, copy in matched:
+        ref = Ref(Kind.RUN, run.run_id)
+        wanted = links.get(run.run_id, NO_LINKS)
+        result.declare(
+            ref,
+            [
+                Loss(f"logged model {model_id}", "named by the run, and has no copy")
+                for model_id in sorted(wanted.model_ids - known.keys())
+            ],
+        )
+        held = there.get(copy.run_id, NO_LINKS)
+        _check_named(ref, _texts(wanted, known), _texts(held, None), result)
+
+
+def _texts(links: ModelLinks, ids: Mapping[str, str] | None) -> dict[str, str]:
+    """Return each link in words, by the same with the id of the source's logged model."""
+    texts = {}
+    for model_id in links.inputs:
+        if ids is None or model_id in ids:
+            texts[f"input {ids[model_id] if ids else model_id}"] = f"input {model_id}"
+    for model_id, step in links.outputs:
+        if ids is None or model_id in ids:
+            copy = ids[model_id] if ids else model_id
+            texts[f"output {copy} of step {step}"] = f"output {model_id} of step {step}"
+    return texts
+
+
+def _check_named(
+    ref: Ref, wanted: Mapping[str, str], there: Mapping[str, str], result: Comparison
+) -> None:
+    for text in sorted(wanted.keys() - there.keys()):
+        result.differs(ref, f"logged model {wanted[text]}", f"the copy does not name {text}")
+    for text in sorted(there.keys() - wanted.keys()):
+        result.differs(ref, f"logged model {text}", "is named by the copy only")

@@ -1,0 +1,134 @@
+"""Finds what is selected at the source: as a stream, or for chosen models what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from migrate.graph.draft import Draft
+from migrate.graph.planner import discover
+from migrate.graph.registry import discover_registry
+from migrate.graph.selection import choose_experiments
+from migrate.objects import (
+    REGISTRY_KINDS,
+    VERSION_KINDS,
+    VERSION_OF,
+    Experiment,
+    Kind,
+    LoggedModel,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+)
+from migrate.verify.result import Ends
+
+#: Objects that are read and compared together.
+TOGETHER = 50
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """What is to be compared; runs and logged models of an experiment come in groups.
+
+    ``all_models``: deleted logged models that runs and versions name are among ``models``.
+    """
+
+    at_source: Sequence[Experiment]
+    experiments: Sequence[Experiment]
+    runs: Callable[[Experiment], Iterator[list[Run]]]
+    models: Callable[[Experiment], Iterator[list[LoggedModel]]]
+    registered: Sequence[RegisteredModel]
+    versions: Sequence[ModelVersion]
+    all_models: bool
+
+
+def select(ends: Ends) -> Selected:
+    """Return what the selection takes. Raises ``UsageError`` when it names what is not there."""
+    return _closure(ends) if ends.selection.models else _streamed(ends)
+
+
+def groups(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield items in lists of a size that is compared at once."""
+    left = iter(items)
+    while group := list(islice(left, TOGETHER)):
+        yield group
+
+
+def _streamed(ends: Ends) -> Selected:
+    source, selection = ends.source, ends.selection
+    at_source = list(source.experiments())
+    chosen = choose_experiments(selection.experiments, at_source)
+    draft = None
+    if selection.takes_registry:
+        steps = (discover_registry,)
+        draft = discover(source, ends.target, selection, workers=ends.workers, steps=steps)
+
+    def runs(experiment: Experiment) -> Iterator[list[Run]]:
+        found = source.runs([experiment.experiment_id])
+        return groups(run for run in found if not selection.leaves_out_run(run))
+
+    def models(experiment: Experiment) -> Iterator[list[LoggedModel]]:
+        return groups(source.logged_models([experiment.experiment_id]))
+
+    return Selected(
+        at_source=at_source,
+        experiments=[
+            experiment
+            for experiment in at_source
+            if not selection.leaves_out_experiment(experiment, chosen)
+        ],
+        runs=runs,
+        models=models,
+        registered=_registered(ends, draft),
+        versions=_versions(ends, draft),
+        all_models=False,
+    )
+
+
+def _closure(ends: Ends) -> Selected:
+    source = ends.source
+    draft = discover(source, ends.target, ends.selection, workers=ends.workers)
+    ids: dict[tuple[Kind, str], list[str]] = {}
+    for kind in (Kind.RUN, Kind.LOGGED_MODEL):
+        for node in draft.of_kind(kind):
+            ids.setdefault((kind, node.container), []).append(node.ref.id)
+
+    def runs(experiment: Experiment) -> Iterator[list[Run]]:
+        ident = experiment.experiment_id
+        for group in groups(ids.get((Kind.RUN, ident), ())):
+            yield source.read_runs(ident, group)
+
+    def models(experiment: Experiment) -> Iterator[list[LoggedModel]]:
+        for group in groups(ids.get((Kind.LOGGED_MODEL, experiment.experiment_id), ())):
+            yield source.read_logged_models(group)
+
+    return Selected(
+        at_source=list(draft.experiments.values()),
+        experiments=[draft.experiments[node.ref.id] for node in draft.of_kind(Kind.EXPERIMENT)],
+        runs=runs,
+        models=models,
+        registered=_registered(ends, draft),
+        versions=_versions(ends, draft),
+        all_models=True,
+    )
+
+
+def _taken(ends: Ends) -> frozenset[Kind]:
+    """Return the kinds of a registry that the target has: others are not copied."""
+    return ends.target.capabilities().readable & REGISTRY_KINDS
+
+
+def _registered(ends: Ends, draft: Draft | None) -> list[RegisteredModel]:
+    nodes = [node for kind in VERSION_OF for node in draft.of_kind(kind)] if draft else []
+    taken = _taken(ends)
+    return [draft.registered[node.ref] for node in nodes if draft and node.ref.kind in taken]
+
+
+def _versions(ends: Ends, draft: Draft | None) -> list[ModelVersion]:
+    kinds = sorted(VERSION_KINDS & _taken(ends))
+    nodes = [node for kind in kinds for node in draft.of_kind(kind)] if draft else []
+    return [draft.versions[node.ref] for node in nodes if draft]
