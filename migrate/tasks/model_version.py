@@ -240,7 +240,7 @@ class _Attempt:
         """Create the copy under its number. Raises ``Refused`` when that is used up."""
         if self._target.capabilities().keeps_ids:
             self._target.create_model_version(wanted)
-            return wanted
+            return dataclasses.replace(wanted, aliases=())
         number = self._job.number
         if number > self._job.first_free or self._looks():
             self._fill_gap(number)
