@@ -21,11 +21,11 @@ from migrate.endpoints.directory.layout import (
     registry_names,
 )
 from migrate.endpoints.directory.opening import RegistryPlaces
-from migrate.endpoints.directory.registry import (
+from migrate.endpoints.directory.registry import RegistryReader
+from migrate.endpoints.directory.registry_entries import (
     Entry,
     ModelEntry,
     PromptEntry,
-    RegistryReader,
     prompt_file,
     prompt_version_directory,
     read_version_file,
