@@ -269,6 +269,19 @@ def test_files_are_where_artifact_root_says(target: ExportDirectory, path: Path)
         assert source.artifact_root(owner) is None
 
 
+def test_files_can_be_sent_as_soon_as_there_is_a_copy(target: ExportDirectory, path: Path) -> None:
+    writer = target.create_run("7", a_run())
+    target.create_logged_model("7", a_logged_model())
+    for owner in (Ref(Kind.RUN, RUN_ID), Ref(Kind.LOGGED_MODEL, "m-1")):
+        root = target.artifact_root(owner)
+        assert root is not None
+        put(target, root, "a", b"1")
+        assert target.artifacts(root) == [("a", 1)]
+        assert target.artifact_root(Ref(owner.kind, "none such")) is None
+        assert reader(path).artifact_root(owner) is None
+    writer.abandon()
+
+
 def test_nothing_is_written_where_only_reading_was_asked_for(
     target: ExportDirectory, path: Path
 ) -> None:

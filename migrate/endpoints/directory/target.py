@@ -18,6 +18,7 @@ from migrate.endpoints.directory.indexes import (
     write_experiments_for_models,
 )
 from migrate.endpoints.directory.layout import (
+    ARTIFACTS,
     LOGGED_MODEL_FILE,
     LOGGED_MODELS,
     RUNS,
@@ -169,6 +170,17 @@ class ExportDirectory(ExperimentsWriter):
     def delete_model_version(self, version: ModelVersion) -> None:
         """See ``WritesRegistry.delete_model_version``."""
         self._registry_to_write().delete_model_version(version)
+
+    def artifact_root(self, owner: Ref) -> ArtifactRoot | None:
+        """See ``ReadsArtifacts.artifact_root``; where writable, also of what is being written."""
+        found = super().artifact_root(owner)
+        if found is not None or not self._writable:
+            return found
+        if owner.kind is Kind.LOGGED_MODEL:
+            half_made = self._half_made_model(owner.id)
+            return ArtifactRoot(owner, str(half_made[0][1] / ARTIFACTS)) if half_made else None
+        writer = self._writers.get(owner.id) if owner.kind is Kind.RUN else None
+        return writer.root if writer is not None else None
 
     def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
         """See ``ReadsArtifacts.artifacts``; where writable, only what is there and whole.
