@@ -59,7 +59,7 @@ class RegistryReader:
         self.places = places
         self._unreadable = unreadable
         self._nested = nested
-        self._prompts = PromptIndex(places.prompts)
+        self._prompts = PromptIndex(places.prompts, told=False)
 
     def registered_models(self, names: Sequence[str] | None) -> Iterator[RegisteredModel]:
         """See ``ReadsRegistry.registered_models``."""
@@ -153,7 +153,7 @@ class RegistryReader:
         else:
             yield from self._models_in(models)
         ours = {path.name.removesuffix(OUR_PROMPT) for path in files_in(prompts, OUR_PROMPT)}
-        for stem in sorted(ours | self._prompts.by_stem().keys()):
+        for stem in sorted(ours | set(self._prompts.by_stem())):
             yield PromptEntry(base, prompts / stem, self._prompts)
 
     def _models_in(self, folder: Path, depth: int = 0) -> Iterator[Entry]:

@@ -132,27 +132,33 @@ class PromptIndex:
     """The names of the directories of all versions of prompts, by what they begin with.
 
     Listed again when something was added or removed since, which the directory's own time of
-    change tells; ``forget`` says so too, where that time is too coarse.
+    change tells; where ``told``, whoever writes tells by ``add`` and ``forget``.
     """
 
-    def __init__(self, prompts: Path) -> None:
+    def __init__(self, prompts: Path, *, told: bool) -> None:
         self._prompts = prompts
+        self._told = told
         self._listed: tuple[int, dict[str, list[Path]]] | None = None
 
     def forget(self) -> None:
         """List again the next time."""
         self._listed = None
 
+    def add(self, folder: Path) -> None:
+        """Add the directory of a version that was made."""
+        listed = self._listed
+        if listed is not None:
+            _add_folder(listed[1], folder)
+
     def by_stem(self) -> Mapping[str, Sequence[Path]]:
         """Return them. Raises ``DirectoryError``."""
-        changed = self._prompts.stat().st_mtime_ns if self._prompts.is_dir() else -1
+        there = not self._told and self._prompts.is_dir()
+        changed = self._prompts.stat().st_mtime_ns if there else -1
         listed = self._listed
         if listed is None or listed[0] != changed:
             found: dict[str, list[Path]] = {}
             for path in subdirectories(self._prompts):
-                match = PROMPT_VERSION.match(path.name)
-                if match and not path.name.startswith("."):
-                    found.setdefault(match[1], []).append(path)
+                _add_folder(found, path)
             listed = self._listed = changed, found
         return listed[1]
 
@@ -217,6 +223,14 @@ class PromptEntry:
             )
         except MALFORMED as error:
             raise DirectoryError(f"{self.stem} is no prompt: {error!r}", DAMAGED) from error
+
+
+def _add_folder(found: dict[str, list[Path]], folder: Path) -> None:
+    match = PROMPT_VERSION.match(folder.name)
+    if match and not folder.name.startswith("."):
+        folders = found.setdefault(match[1], [])
+        if folder not in folders:
+            folders.append(folder)
 
 
 def prompt_file(stem: Path) -> Path:
