@@ -162,9 +162,7 @@ def quick_model_mark(facts: ModelFacts, links: Links, known_runs: Collection[str
     return FORMAT + digest_of([facts.content, facts.source_run_id in known_runs, metrics, named])
 
 
-def true_metrics(
-    source: Source, metrics: Sequence[ModelMetric]
-) -> tuple[ModelMetric, ...]:
+def true_metrics(source: Source, metrics: Sequence[ModelMetric]) -> tuple[ModelMetric, ...]:
     """Return a logged model's metrics with NaN where the server shows 0.
 
     It keeps NaN for the run alone (seen on 3.17.2), so a point of value 0 is looked up there.
@@ -222,13 +220,14 @@ class _Attempt:
         model = next(iter(self._source.read_logged_models([self._job.ref.id])), None)
         if model is None:
             raise why_missing(self._source, self._job)
-        model = dataclasses.replace(model, metrics=true_metrics(self._source, model.metrics))
         references = self._job.references
         run_ids = sorted(self._job.references)
         links = links_to(model.model_id, self._source.model_links(run_ids))
         root = ArtifactRoot(self._job.ref, model.artifact_uri)
         files = self._source.artifacts(root)
+        # Of what a search shows, as the plan has it.
         mark = model_mark(quick_model_mark(facts_of(model), links, references), files)
+        model = dataclasses.replace(model, metrics=true_metrics(self._source, model.metrics))
         wanted = wanted_model(
             model,
             links,

@@ -307,8 +307,6 @@ class _Attempt:
 def _artifact_uri(end: Source, owner: Ref) -> str:
     """Return where a run or logged model says its files are; empty when it is not there."""
     found = (
-        end.find_runs([owner.id])
-        if owner.kind is Kind.RUN
-        else end.read_logged_models([owner.id])
+        end.find_runs([owner.id]) if owner.kind is Kind.RUN else end.read_logged_models([owner.id])
     )
     return found[0].artifact_uri if found else ""

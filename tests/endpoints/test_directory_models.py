@@ -253,6 +253,16 @@ def test_runs_are_found_in_whatever_experiment(target: ExportDirectory, path: Pa
     assert [entry.ref for entry in source.unreadable()] == [Ref(Kind.RUN, RUN_ID)]
 
 
+def test_files_can_be_sent_as_soon_as_there_is_a_copy(target: ExportDirectory, path: Path) -> None:
+    writer = target.create_run("7", a_run())
+    target.create_logged_model("7", a_logged_model())
+    for owner in (Ref(Kind.RUN, RUN_ID), Ref(Kind.LOGGED_MODEL, "m-1")):
+        root = ArtifactRoot(owner, "")
+        put(target, root, "a", b"1")
+        assert target.artifacts(root) == [("a", 1)]
+    writer.abandon()
+
+
 def test_nothing_is_written_where_only_reading_was_asked_for(
     target: ExportDirectory, path: Path
 ) -> None:
