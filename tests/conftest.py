@@ -1,6 +1,6 @@
 """Fixtures: real tracking servers, the proxy in front of them, and ``migrate`` as a command.
 
-A server takes nine seconds to start, so choose the cheapest one that a test can live with:
+A server takes five seconds to start, so choose the cheapest one that a test can live with:
 
 - ``source_server``, ``target_server``: one each for all tests of a worker, which add to it under
   their ``unique_name`` and delete nothing of others;
@@ -16,7 +16,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,15 +24,17 @@ from typing import Any, Protocol
 import pytest
 
 from migrate.demo.server import TrackingServerProcess, copy_database
+from tests.processes import ROOT, MigrateProcess
 from tests.proxy import Proxy
+from tests.servers import AppServer
 
 for _name in [name for name in os.environ if name.startswith(("MLFLOW_", "MIGRATE_"))]:
     del os.environ[_name]
 
-ROOT = Path(__file__).parent.parent
 EMPTY_DATABASES = ROOT / ".servers" / "empty-databases"
 
-#: Takes the keyword arguments of TrackingServerProcess; ``directory`` has a default here.
+#: Takes the keyword arguments of TrackingServerProcess; ``directory`` has a default here. Without
+#: any other it starts an AppServer, with others ``mlflow server``.
 ServerFactory = Callable[..., TrackingServerProcess]
 #: Takes the arguments of Proxy.
 ProxyFactory = Callable[..., Proxy]
@@ -44,9 +45,10 @@ def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerFactory
     with contextlib.ExitStack() as running:
 
         def start(**options: Any) -> TrackingServerProcess:
+            kind = TrackingServerProcess if options.keys() - {"directory"} else AppServer
             options.setdefault("directory", tmp_path_factory.mktemp("server"))
             options.setdefault("empty_databases", EMPTY_DATABASES)
-            return running.enter_context(TrackingServerProcess(**options))
+            return running.enter_context(kind(**options))
 
         yield start
 
@@ -110,67 +112,32 @@ def unique_name(request: pytest.FixtureRequest) -> str:
 
 class RunMigrate(Protocol):
     def __call__(
-        self,
-        *args: str | Path,
-        env: Mapping[str, str] | None = None,
-        input: str | None = None,
-        timeout: float = 120,
+        self, *args: str | Path, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]: ...
 
 
 @pytest.fixture
-def run_migrate(tmp_path: Path) -> RunMigrate:
+def run_migrate(start_migrate: StartMigrate) -> RunMigrate:
     """Runs ``migrate`` in the test's ``tmp_path`` to its end; ``timeout`` is in seconds."""
 
     def run(
-        *args: str | Path,
-        env: Mapping[str, str] | None = None,
-        input: str | None = None,
-        timeout: float = 120,
+        *args: str | Path, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            _command(args),
-            cwd=tmp_path,
-            env=_environment(env),
-            stdin=subprocess.DEVNULL if input is None else None,
-            input=input,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        process = start_migrate(*args, env=env)
+        ended = process.ended(timeout)
+        process.stdout_file.unlink()
+        process.stderr_file.unlink()
+        return ended
 
     return run
 
 
-class MigrateProcess(subprocess.Popen[str]):
-    """A ``migrate`` that runs, in a process group of its own and with its output in files."""
-
-    def __init__(
-        self, args: tuple[str | Path, ...], cwd: Path, env: Mapping[str, str] | None
-    ) -> None:
-        name = f"migrate-{uuid.uuid4().hex[:8]}"
-        self.stdout_file = cwd / f"{name}.stdout"
-        self.stderr_file = cwd / f"{name}.stderr"
-        with self.stdout_file.open("w") as stdout, self.stderr_file.open("w") as stderr:
-            super().__init__(
-                _command(args),
-                cwd=cwd,
-                env=_environment(env),
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
-
-    def signal_group(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Sends a signal to all processes of the group; nothing happens if it has ended."""
-        if self.poll() is None:
-            os.killpg(self.pid, number)
-
-
 class StartMigrate(Protocol):
     def __call__(
-        self, *args: str | Path, env: Mapping[str, str] | None = None
+        self,
+        *args: str | Path,
+        env: Mapping[str, str] | None = None,
+        entry: str = "migrate.cli:main",
     ) -> MigrateProcess: ...
 
 
@@ -179,19 +146,15 @@ def start_migrate(tmp_path: Path) -> Iterator[StartMigrate]:
     """Starts ``migrate`` in the test's ``tmp_path``; it is killed with the test's end."""
     started: list[MigrateProcess] = []
 
-    def start(*args: str | Path, env: Mapping[str, str] | None = None) -> MigrateProcess:
-        started.append(MigrateProcess(args, tmp_path, env))
+    def start(
+        *args: str | Path,
+        env: Mapping[str, str] | None = None,
+        entry: str = "migrate.cli:main",
+    ) -> MigrateProcess:
+        started.append(MigrateProcess(args, tmp_path, env, entry))
         return started[-1]
 
     yield start
     for process in started:
         process.signal_group(signal.SIGKILL)
         process.wait()
-
-
-def _command(args: tuple[str | Path, ...]) -> list[str]:
-    return [sys.executable, "-m", "migrate", *map(str, args)]
-
-
-def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import MigrateProcess, RunMigrate, StartMigrate
+from tests.conftest import RunMigrate, StartMigrate
+from tests.processes import MigrateProcess
 
 #: Settings of a user who has servers of their own, and a proxy on the way to them.
 SETTINGS = {
