@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import settings
 
 from migrate.demo.server import TrackingServerProcess, copy_database
 from tests.processes import ROOT, MigrateProcess
@@ -30,6 +31,10 @@ from tests.servers import AppServer
 
 for _name in [name for name in os.environ if name.startswith(("MLFLOW_", "MIGRATE_"))]:
     del os.environ[_name]
+
+# Random examples may take as long as a busy machine needs.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 EMPTY_DATABASES = ROOT / ".servers" / "empty-databases"
 
