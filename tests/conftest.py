@@ -4,6 +4,7 @@ A server takes five seconds to start, so choose the cheapest one that a test can
 
 - ``source_server``, ``target_server``: one each for all tests of a worker, which add to it under
   their ``unique_name`` and delete nothing of others;
+- ``fresh_source``: the first of these, with nothing in it while the tests of a module run;
 - ``fresh_target``: an empty server, emptied again for every test in a tenth of a second;
 - ``server_factory``: servers of a module's own, for special options and for tests that kill.
 """
@@ -24,7 +25,7 @@ from typing import Any, Protocol
 import pytest
 from hypothesis import settings
 
-from migrate.demo.server import TrackingServerProcess, copy_database
+from migrate.demo.server import TrackingServerProcess, copy_database, mlflow_version
 from tests.processes import ROOT, MigrateProcess
 from tests.proxy import Proxy
 from tests.servers import AppServer
@@ -43,6 +44,14 @@ EMPTY_DATABASES = ROOT / ".servers" / "empty-databases"
 ServerFactory = Callable[..., TrackingServerProcess]
 #: Takes the arguments of Proxy.
 ProxyFactory = Callable[..., Proxy]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the long files, which are those beside this one, before the many short ones.
+
+    So no worker is still busy with one of them when the others have nothing left.
+    """
+    items.sort(key=lambda item: item.path.parent != ROOT / "tests")
 
 
 @contextlib.contextmanager
@@ -80,25 +89,37 @@ def target_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking
 
 
 @pytest.fixture(scope="session")
-def _emptied_server(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[TrackingServerProcess, Path]]:
+def _emptied_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServerProcess]:
     with _servers(tmp_path_factory) as start:
-        server = start()
-        empty = server.directory / "empty.db"
-        copy_database(server.directory / "mlflow.db", empty)
-        yield server, empty
+        yield start()
+
+
+def empty_database_of(server: TrackingServerProcess) -> Path:
+    """What the database of a server was when it started for the first time."""
+    return EMPTY_DATABASES / f"mlflow-{mlflow_version(server.python)}.db"
+
+
+@pytest.fixture(scope="module")
+def fresh_source(
+    source_server: TrackingServerProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TrackingServerProcess]:
+    """``source_server`` with nothing in it: what other modules wrote is back when this one ends."""
+    database = source_server.directory / "mlflow.db"
+    away = tmp_path_factory.mktemp("away") / "mlflow.db"
+    copy_database(database, away)
+    copy_database(empty_database_of(source_server), database)
+    yield source_server
+    copy_database(away, database)
 
 
 @pytest.fixture
-def fresh_target(_emptied_server: tuple[TrackingServerProcess, Path]) -> TrackingServerProcess:
+def fresh_target(_emptied_server: TrackingServerProcess) -> TrackingServerProcess:
     """A server with nothing in it but what every new one has; only this test's while it runs."""
-    server, empty = _emptied_server
     # SQLite swaps the content in one transaction; the running server keeps no copy of any.
-    copy_database(empty, server.directory / "mlflow.db")
-    shutil.rmtree(server.directory / "artifacts", ignore_errors=True)
-    server.start()
-    return server
+    copy_database(empty_database_of(_emptied_server), _emptied_server.directory / "mlflow.db")
+    shutil.rmtree(_emptied_server.directory / "artifacts", ignore_errors=True)
+    _emptied_server.start()
+    return _emptied_server
 
 
 @pytest.fixture

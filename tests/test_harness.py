@@ -458,8 +458,7 @@ class TestServers:
     def test_a_killed_server_restarts_with_its_data(
         self, server_factory: ServerFactory, unique_name: str
     ) -> None:
-        # With an option it is the command, and this the one test of it alone.
-        server = server_factory(workers=1)
+        server = server_factory()
         uri = server.uri
         experiment = create_experiment(uri, unique_name)
         create_run(uri, experiment)
