@@ -25,7 +25,7 @@ from migrate.endpoints.tracking.versions import READABLE, capabilities_of
 from migrate.objects import Kind
 from migrate.outcomes import TaskStatus
 from state.reports import MigrationStatus
-from tests.conftest import ROOT, ServerFactory
+from tests.conftest import ROOT
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 DOCS += sorted((ROOT / "docs").glob("*.md"))
@@ -118,12 +118,11 @@ def test_no_document_names_an_option_that_does_not_exist() -> None:
 
 
 def test_the_quickstart_works_as_pasted(
-    server_factory: ServerFactory, fresh_target: TrackingServerProcess, tmp_path: Path
+    fresh_source: TrackingServerProcess, fresh_target: TrackingServerProcess, tmp_path: Path
 ) -> None:
-    source = server_factory()
-    write_samples(source.uri)
+    write_samples(fresh_source.uri)
     (script,) = SHELL_BLOCK.findall(sections("README.md", "##")["Quickstart"])[:1]
-    for name, uri in (("SOURCE", source.uri), ("TARGET", fresh_target.uri)):
+    for name, uri in (("SOURCE", fresh_source.uri), ("TARGET", fresh_target.uri)):
         script, replaced = re.subn(rf"^{name}=.*$", f"{name}={uri}", script, flags=re.M)
         assert replaced == 1
     commands = Path(sys.executable).parent

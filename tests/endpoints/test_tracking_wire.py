@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.endpoints.tracking.versions import READABLE, capabilities_of, parse_version
@@ -24,7 +24,6 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 
 
 class TestMetrics:
-    @settings(deadline=None)
     @given(st.text(), st.floats(), st.integers(0, 2**63 - 1), INT64)
     def test_a_point_survives_the_way_there_and_back(
         self, key: str, value: float, timestamp: int, step: int
@@ -51,7 +50,6 @@ class TestMetrics:
         assert metric_from({"key": "loss"}) == Metric("loss", 0.0, 0, 0)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.text()))
 def test_tags_survive_the_way_there_and_back(tags: dict[str, str]) -> None:
     assert tags_from(tags_to(tags)) == tags
