@@ -18,6 +18,7 @@ from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
 from migrate.objects import (
     DELETED,
     Artifact,
+    ArtifactRoot,
     Kind,
     LoggedModel,
     ModelLinks,
