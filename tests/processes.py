@@ -53,7 +53,7 @@ class MigrateProcess:
         with _importing_from(ROOT):
             self._process.start()
         begins.close()
-        # Before that it is not in the group that signals are sent to.
+        # Before that it has neither its process group nor its files.
         begun.recv()
         begun.close()
         assert self._process.pid is not None
@@ -113,8 +113,6 @@ def _become(
 ) -> None:
     """Runs in the new process: all that a shell would set up for a command, then the command."""
     os.setsid()
-    begins.send(None)
-    begins.close()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
@@ -127,6 +125,8 @@ def _become(
         file = os.open(path, mode, 0o644)
         os.dup2(file, number)
         os.close(file)
+    begins.send(None)
+    begins.close()
     sys.argv = args
     module, _, function = entry.partition(":")
     getattr(importlib.import_module(module), function)()
