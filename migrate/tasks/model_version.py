@@ -23,7 +23,7 @@ from migrate.objects import (
     RegisteredModel,
     version_ref,
 )
-from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier
+from migrate.origins import MIGRATION, ORIGIN, PLACEHOLDER, SOURCE, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.experiment import why_missing
@@ -36,8 +36,6 @@ from migrate.tasks.version_sources import (
     copied_source,
 )
 
-#: Tag of a version that only takes a number until the one behind it is there.
-PLACEHOLDER = PREFIX + "placeholder"
 #: The run need not exist: so every server takes this source.
 PLACEHOLDER_RUN = "0" * 32
 PLACEHOLDER_SOURCE = f"runs:/{PLACEHOLDER_RUN}/placeholder"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.errors import AlreadyExists, MigrateError
 from migrate.objects import Action, Kind, Ref, RegisteredModel
-from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier
+from migrate.origins import MIGRATION, ORIGIN, REPLACES, SOURCE, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
@@ -17,8 +17,6 @@ from migrate.tasks.outcomes import failed
 
 #: Tag of a prompt: ids of the experiments it is used in, with a comma around each.
 PROMPT_EXPERIMENTS_TAG = "_mlflow_experiment_ids"
-#: Tag of a registered model that was made in place of another one: by which plan.
-REPLACES = PREFIX + "replaces"
 
 
 def model_origin(model: RegisteredModel) -> str:
