@@ -20,7 +20,7 @@ demo: $(VENV)/installed ## two servers, sample data, one migration, killed and r
 	$(BIN)/migrate demo
 
 test: $(VENV)/installed ## the tests, against real servers of the installed MLflow
-	$(BIN)/python -m pytest tests --ignore=tests/acceptance -m 'not acceptance' \
+	$(BIN)/python -m pytest tests --ignore=tests/acceptance -m 'not acceptance and not thorough' \
 		-n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed ## style, types and import contracts
@@ -29,8 +29,8 @@ lint: $(VENV)/installed ## style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-acceptance: $(VENV)/installed-acceptance ## servers of other MLflow versions, Postgres and S3
-	$(BIN)/python -m pytest tests/acceptance -m acceptance --timeout=900
+acceptance: $(VENV)/installed-acceptance ## servers of other MLflow versions, Postgres and S3; more kills
+	$(BIN)/python -m pytest tests -m 'acceptance or thorough' --timeout=900
 
 bench: $(VENV)/installed-acceptance ## migrate, the floor and mlflow-migration side by side
 	$(BIN)/python -m benchmarks

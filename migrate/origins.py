@@ -19,6 +19,13 @@ SOURCE = PREFIX + "source."  #: values of the source that MLflow does not let a 
 LOSSES = PREFIX + "losses."  #: what did not arrive, as JSON in numbered tags
 #: On an experiment: where the copy of a deleted logged model is, which no search finds.
 DELETED_MODEL = PREFIX + "deleted-model."
+#: On a registered model made in place of another one: by which plan.
+REPLACES = PREFIX + "replaces"
+#: On a version that only takes a number until the one behind it is there.
+PLACEHOLDER = PREFIX + "placeholder"
+#: On a run that holds flattened logged models, by which it is found; and one for each of them.
+HOLDS_FLATTENED = PREFIX + "flattened"
+FLATTENED = PREFIX + "flattened."
 EARLIER = PREFIX + "earlier."  #: the same tags of an earlier migration, when a copy is copied
 
 #: The shortest limit of a tag's value among the targets that are supported.

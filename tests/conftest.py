@@ -1,9 +1,10 @@
 """Fixtures: real tracking servers, the proxy in front of them, and ``migrate`` as a command.
 
-A server takes nine seconds to start, so choose the cheapest one that a test can live with:
+A server takes five seconds to start, so choose the cheapest one that a test can live with:
 
 - ``source_server``, ``target_server``: one each for all tests of a worker, which add to it under
   their ``unique_name`` and delete nothing of others;
+- ``fresh_source``: the first of these, with nothing in it while the tests of a module run;
 - ``fresh_target``: an empty server, emptied again for every test in a tenth of a second;
 - ``server_factory``: servers of a module's own, for special options and for tests that kill.
 """
@@ -16,27 +17,41 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import settings
 
-from migrate.demo.server import TrackingServerProcess, copy_database
+from migrate.demo.server import TrackingServerProcess, copy_database, mlflow_version
+from tests.processes import ROOT, MigrateProcess
 from tests.proxy import Proxy
+from tests.servers import AppServer
 
 for _name in [name for name in os.environ if name.startswith(("MLFLOW_", "MIGRATE_"))]:
     del os.environ[_name]
 
-ROOT = Path(__file__).parent.parent
+# Random examples may take as long as a busy machine needs.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+
 EMPTY_DATABASES = ROOT / ".servers" / "empty-databases"
 
-#: Takes the keyword arguments of TrackingServerProcess; ``directory`` has a default here.
+#: Takes the keyword arguments of TrackingServerProcess; ``directory`` has a default here. Without
+#: any other it starts an AppServer, with others ``mlflow server``.
 ServerFactory = Callable[..., TrackingServerProcess]
 #: Takes the arguments of Proxy.
 ProxyFactory = Callable[..., Proxy]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the long files, which are those beside this one, before the many short ones.
+
+    So no worker is still busy with one of them when the others have nothing left.
+    """
+    items.sort(key=lambda item: item.path.parent != ROOT / "tests")
 
 
 @contextlib.contextmanager
@@ -44,9 +59,10 @@ def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerFactory
     with contextlib.ExitStack() as running:
 
         def start(**options: Any) -> TrackingServerProcess:
+            kind = TrackingServerProcess if options.keys() - {"directory"} else AppServer
             options.setdefault("directory", tmp_path_factory.mktemp("server"))
             options.setdefault("empty_databases", EMPTY_DATABASES)
-            return running.enter_context(TrackingServerProcess(**options))
+            return running.enter_context(kind(**options))
 
         yield start
 
@@ -73,25 +89,37 @@ def target_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking
 
 
 @pytest.fixture(scope="session")
-def _emptied_server(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[TrackingServerProcess, Path]]:
+def _emptied_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServerProcess]:
     with _servers(tmp_path_factory) as start:
-        server = start()
-        empty = server.directory / "empty.db"
-        copy_database(server.directory / "mlflow.db", empty)
-        yield server, empty
+        yield start()
+
+
+def empty_database_of(server: TrackingServerProcess) -> Path:
+    """What the database of a server was when it started for the first time."""
+    return EMPTY_DATABASES / f"mlflow-{mlflow_version(server.python)}.db"
+
+
+@pytest.fixture(scope="module")
+def fresh_source(
+    source_server: TrackingServerProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TrackingServerProcess]:
+    """``source_server`` with nothing in it: what other modules wrote is back when this one ends."""
+    database = source_server.directory / "mlflow.db"
+    away = tmp_path_factory.mktemp("away") / "mlflow.db"
+    copy_database(database, away)
+    copy_database(empty_database_of(source_server), database)
+    yield source_server
+    copy_database(away, database)
 
 
 @pytest.fixture
-def fresh_target(_emptied_server: tuple[TrackingServerProcess, Path]) -> TrackingServerProcess:
+def fresh_target(_emptied_server: TrackingServerProcess) -> TrackingServerProcess:
     """A server with nothing in it but what every new one has; only this test's while it runs."""
-    server, empty = _emptied_server
     # SQLite swaps the content in one transaction; the running server keeps no copy of any.
-    copy_database(empty, server.directory / "mlflow.db")
-    shutil.rmtree(server.directory / "artifacts", ignore_errors=True)
-    server.start()
-    return server
+    copy_database(empty_database_of(_emptied_server), _emptied_server.directory / "mlflow.db")
+    shutil.rmtree(_emptied_server.directory / "artifacts", ignore_errors=True)
+    _emptied_server.start()
+    return _emptied_server
 
 
 @pytest.fixture
@@ -110,67 +138,32 @@ def unique_name(request: pytest.FixtureRequest) -> str:
 
 class RunMigrate(Protocol):
     def __call__(
-        self,
-        *args: str | Path,
-        env: Mapping[str, str] | None = None,
-        input: str | None = None,
-        timeout: float = 120,
+        self, *args: str | Path, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]: ...
 
 
 @pytest.fixture
-def run_migrate(tmp_path: Path) -> RunMigrate:
+def run_migrate(start_migrate: StartMigrate) -> RunMigrate:
     """Runs ``migrate`` in the test's ``tmp_path`` to its end; ``timeout`` is in seconds."""
 
     def run(
-        *args: str | Path,
-        env: Mapping[str, str] | None = None,
-        input: str | None = None,
-        timeout: float = 120,
+        *args: str | Path, env: Mapping[str, str] | None = None, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            _command(args),
-            cwd=tmp_path,
-            env=_environment(env),
-            stdin=subprocess.DEVNULL if input is None else None,
-            input=input,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        process = start_migrate(*args, env=env)
+        ended = process.ended(timeout)
+        process.stdout_file.unlink()
+        process.stderr_file.unlink()
+        return ended
 
     return run
 
 
-class MigrateProcess(subprocess.Popen[str]):
-    """A ``migrate`` that runs, in a process group of its own and with its output in files."""
-
-    def __init__(
-        self, args: tuple[str | Path, ...], cwd: Path, env: Mapping[str, str] | None
-    ) -> None:
-        name = f"migrate-{uuid.uuid4().hex[:8]}"
-        self.stdout_file = cwd / f"{name}.stdout"
-        self.stderr_file = cwd / f"{name}.stderr"
-        with self.stdout_file.open("w") as stdout, self.stderr_file.open("w") as stderr:
-            super().__init__(
-                _command(args),
-                cwd=cwd,
-                env=_environment(env),
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
-
-    def signal_group(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Sends a signal to all processes of the group; nothing happens if it has ended."""
-        if self.poll() is None:
-            os.killpg(self.pid, number)
-
-
 class StartMigrate(Protocol):
     def __call__(
-        self, *args: str | Path, env: Mapping[str, str] | None = None
+        self,
+        *args: str | Path,
+        env: Mapping[str, str] | None = None,
+        entry: str = "migrate.cli:main",
     ) -> MigrateProcess: ...
 
 
@@ -179,19 +172,15 @@ def start_migrate(tmp_path: Path) -> Iterator[StartMigrate]:
     """Starts ``migrate`` in the test's ``tmp_path``; it is killed with the test's end."""
     started: list[MigrateProcess] = []
 
-    def start(*args: str | Path, env: Mapping[str, str] | None = None) -> MigrateProcess:
-        started.append(MigrateProcess(args, tmp_path, env))
+    def start(
+        *args: str | Path,
+        env: Mapping[str, str] | None = None,
+        entry: str = "migrate.cli:main",
+    ) -> MigrateProcess:
+        started.append(MigrateProcess(args, tmp_path, env, entry))
         return started[-1]
 
     yield start
     for process in started:
         process.signal_group(signal.SIGKILL)
         process.wait()
-
-
-def _command(args: tuple[str | Path, ...]) -> list[str]:
-    return [sys.executable, "-m", "migrate", *map(str, args)]
-
-
-def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import MigrateProcess, RunMigrate, StartMigrate
+from tests.conftest import RunMigrate, StartMigrate
+from tests.processes import MigrateProcess
 
 #: Settings of a user who has servers of their own, and a proxy on the way to them.
 SETTINGS = {
@@ -34,6 +35,7 @@ def accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.thorough  # CI plays it by `make demo` as well, which fails if the story does
 @pytest.mark.timeout(600)
 def test_the_demo_is_killed_resumed_and_verified(run_migrate: RunMigrate, tmp_path: Path) -> None:
     directory = tmp_path / "demo"

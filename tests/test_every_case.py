@@ -11,8 +11,9 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from tests.comparison import differences
-from tests.conftest import ProxyFactory, RunMigrate, ServerFactory
+from tests.conftest import ProxyFactory, RunMigrate
 from tests.seed import (
+    START,
     Seeded,
     Source,
     make_broken,
@@ -52,10 +53,10 @@ class Everything:
 
 @pytest.fixture(scope="module")
 def everything(
-    server_factory: ServerFactory, tmp_path_factory: pytest.TempPathFactory
+    fresh_source: TrackingServerProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Everything:
-    server = server_factory()
-    seeded = seed_everything(server.uri, history_points=26_000)
+    server = fresh_source
+    seeded = seed_everything(server.uri, history_points=0)
     artifacts = server.directory / "artifacts"
     with Source(server.uri) as source:
         seed_parent_cycle(source, source.experiment("circle"))
@@ -103,30 +104,6 @@ def verified(run_migrate: RunMigrate, source: str | Path, target: str | Path) ->
     return {(loss["id"], loss["what"]) for loss in found["declared"]}
 
 
-def test_all_but_the_named_losses_goes_from_server_to_server(
-    everything: Everything,
-    fresh_target: TrackingServerProcess,
-    proxy_factory: ProxyFactory,
-    run_migrate: RunMigrate,
-) -> None:
-    source = proxy_factory(everything.server.uri)
-    code, report = report_of(run_migrate, "run", source.uri, fresh_target.uri, "--include-deleted")
-    assert report["failures"] == []
-    assert losses_of(report) == everything.losses
-    assert code == 3
-
-    there = differences(
-        everything.server.uri,
-        fresh_target.uri,
-        expected_losses=everything.losses | everything.opened,
-    )
-    assert there == []
-    assert (
-        verified(run_migrate, source.uri, fresh_target.uri) <= everything.losses | everything.kept
-    )
-    assert source.writes() == []
-
-
 def test_all_but_the_named_losses_goes_through_a_directory(
     everything: Everything,
     fresh_target: TrackingServerProcess,
@@ -150,6 +127,36 @@ def test_all_but_the_named_losses_goes_through_a_directory(
     assert there == []
     declared = verified(run_migrate, directory, fresh_target.uri)
     assert declared <= set(everything.seeded.losses) | everything.kept
+
+
+def test_all_but_the_named_losses_goes_from_server_to_server(
+    everything: Everything,
+    fresh_target: TrackingServerProcess,
+    proxy_factory: ProxyFactory,
+    run_migrate: RunMigrate,
+) -> None:
+    # More points than a page holds. Only here, as every reader of them needs some seconds;
+    # tests/endpoints/test_directory_memory.py has long histories in a directory.
+    with Source(everything.server.uri) as server:
+        points = ((100 / (1 + n), START + 10 * n, n) for n in range(26_000))
+        history = everything.seeded.runs["long-history"]
+        server.metrics(history, (("loss", *point) for point in points))
+    source = proxy_factory(everything.server.uri)
+    code, report = report_of(run_migrate, "run", source.uri, fresh_target.uri, "--include-deleted")
+    assert report["failures"] == []
+    assert losses_of(report) == everything.losses
+    assert code == 3
+
+    there = differences(
+        everything.server.uri,
+        fresh_target.uri,
+        expected_losses=everything.losses | everything.opened,
+    )
+    assert there == []
+    assert (
+        verified(run_migrate, source.uri, fresh_target.uri) <= everything.losses | everything.kept
+    )
+    assert source.writes() == []
 
 
 def test_deleted_objects_are_counted_and_left_out_unless_asked_for(

@@ -31,8 +31,8 @@ EPILOG = (
 
 app = typer.Typer(
     name="migrate",
-    help="Copy experiments and runs between MLflow tracking servers and export directories: "
-    "planned, in parallel, resumable, verified. The source is only read.",
+    help="Copy experiments, runs, models and prompts between MLflow tracking servers and export "
+    "directories: planned, in parallel, resumable, verified. The source is only read.",
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -8,6 +8,7 @@ from itertools import pairwise
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
 from migrate.objects import VERSION_KINDS, VERSION_OF, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.tasks.registered_model import experiments_named
 from migrate.tasks.version_sources import named_by
 
 
@@ -63,7 +64,14 @@ def _add_versions(draft: Draft, versions: Iterable[ModelVersion]) -> None:
 
 
 def link_versions(draft: Draft) -> None:
-    """Draw the edges: what a version is made of before it, and versions in order of number."""
+    """Draw the edges: what a version is made of before it, and versions in order of number.
+
+    Prompts come after the experiments they are used in.
+    """
+    for node in draft.of_kind(Kind.PROMPT):
+        for ident in experiments_named(draft.registered[node.ref]):
+            if draft.selects(Ref(Kind.EXPERIMENT, ident)):
+                draft.need(Ref(Kind.EXPERIMENT, ident), node.ref)
     by_model: dict[tuple[Kind, str], list[ModelVersion]] = {}
     for kind in sorted(VERSION_KINDS):
         for node in draft.of_kind(kind):

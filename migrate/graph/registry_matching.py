@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from migrate.graph.draft import Draft, Node
 from migrate.graph.registry import tell_of_missing
-from migrate.objects import VERSION_OF, Action, ModelVersion, Ref, RegisteredModel
+from migrate.objects import VERSION_OF, Action, Kind, ModelVersion, Ref, RegisteredModel
 from migrate.origins import ORIGIN
 from migrate.outcomes import TaskStatus
 from migrate.tasks.model_version import (
@@ -16,7 +16,12 @@ from migrate.tasks.model_version import (
     version_origin,
     wanted_version,
 )
-from migrate.tasks.registered_model import is_copy_of, is_up_to_date, wanted_registered_model
+from migrate.tasks.registered_model import (
+    experiments_named,
+    is_copy_of,
+    is_up_to_date,
+    wanted_registered_model,
+)
 from migrate.tasks.version_sources import VersionSource, named_by
 
 #: Up to this many names are asked for one by one.
@@ -76,7 +81,12 @@ def _match(
         return
     node.target_id = copy.name
     node.action, node.reason = Action.ADOPT, "copied before" if ours else "same name on the target"
-    as_wanted = wanted_registered_model(model, draft.target_can, draft.policy)[0]
+    experiments = {
+        ref: draft.nodes[ref].target_id
+        for ident in experiments_named(model)
+        if (ref := Ref(Kind.EXPERIMENT, ident)) in draft.nodes and draft.nodes[ref].target_id
+    }
+    as_wanted = wanted_registered_model(model, experiments, draft.target_can, draft.policy)[0]
     if is_up_to_date(copy, dataclasses.replace(as_wanted, name=node.name), model):
         node.status = TaskStatus.DONE
     else:

@@ -7,6 +7,7 @@ and the links are written with the model.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ from migrate.objects import (
     Kind,
     LoggedModel,
     ModelLinks,
+    ModelMetric,
     ModelOutput,
     Ref,
 )
@@ -160,6 +162,27 @@ def quick_model_mark(facts: ModelFacts, links: Links, known_runs: Collection[str
     return FORMAT + digest_of([facts.content, facts.source_run_id in known_runs, metrics, named])
 
 
+def true_metrics(source: Source, metrics: Sequence[ModelMetric]) -> tuple[ModelMetric, ...]:
+    """Return a logged model's metrics with NaN where the server shows 0.
+
+    It keeps NaN for the run alone (seen on 3.17.2), so a point of value 0 is looked up there.
+    """
+    nans: set[tuple[str, str, int, int]] = set()
+    for run_id, key in sorted({(m.run_id, m.key) for m in metrics if m.value == 0 and m.run_id}):
+        for page in source.metric_history(run_id, key):
+            nans.update(
+                (run_id, key, point.timestamp, point.step)
+                for point in page
+                if math.isnan(point.value)
+            )
+    return tuple(
+        metric._replace(value=math.nan)
+        if metric.value == 0 and (metric.run_id, metric.key, metric.timestamp, metric.step) in nans
+        else metric
+        for metric in metrics
+    )
+
+
 def model_mark(quick: str, files: Sequence[Artifact]) -> str:
     """Return the whole mark of a logged model: ``quick.full``, as runs have it."""
     return f"{quick}.{digest_of(sorted(files))}"
@@ -202,7 +225,9 @@ class _Attempt:
         links = links_to(model.model_id, self._source.model_links(run_ids))
         root = ArtifactRoot(self._job.ref, model.artifact_uri)
         files = self._source.artifacts(root)
+        # Of what a search shows, as the plan has it.
         mark = model_mark(quick_model_mark(facts_of(model), links, references), files)
+        model = dataclasses.replace(model, metrics=true_metrics(self._source, model.metrics))
         wanted = wanted_model(
             model,
             links,

@@ -23,7 +23,7 @@ from migrate.objects import (
     RegisteredModel,
     version_ref,
 )
-from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier
+from migrate.origins import MIGRATION, ORIGIN, PLACEHOLDER, SOURCE, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.experiment import why_missing
@@ -36,8 +36,6 @@ from migrate.tasks.version_sources import (
     copied_source,
 )
 
-#: Tag of a version that only takes a number until the one behind it is there.
-PLACEHOLDER = PREFIX + "placeholder"
 #: The run need not exist: so every server takes this source.
 PLACEHOLDER_RUN = "0" * 32
 PLACEHOLDER_SOURCE = f"runs:/{PLACEHOLDER_RUN}/placeholder"
@@ -240,7 +238,7 @@ class _Attempt:
         """Create the copy under its number. Raises ``Refused`` when that is used up."""
         if self._target.capabilities().keeps_ids:
             self._target.create_model_version(wanted)
-            return wanted
+            return dataclasses.replace(wanted, aliases=())
         number = self._job.number
         if number > self._job.first_free or self._looks():
             self._fill_gap(number)
@@ -307,8 +305,6 @@ class _Attempt:
 def _artifact_uri(end: Source, owner: Ref) -> str:
     """Return where a run or logged model says its files are; empty when it is not there."""
     found = (
-        end.find_runs([owner.id])
-        if owner.kind is Kind.RUN
-        else end.read_logged_models([owner.id])
+        end.find_runs([owner.id]) if owner.kind is Kind.RUN else end.read_logged_models([owner.id])
     )
     return found[0].artifact_uri if found else ""

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping
 
 from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.errors import AlreadyExists, MigrateError
-from migrate.objects import Action, RegisteredModel
-from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier
+from migrate.objects import Action, Kind, Ref, RegisteredModel
+from migrate.origins import MIGRATION, ORIGIN, REPLACES, SOURCE, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.outcomes import failed
 
-#: Tag of a registered model that was made in place of another one: by which plan.
-REPLACES = PREFIX + "replaces"
+#: Tag of a prompt: ids of the experiments it is used in, with a comma around each.
+PROMPT_EXPERIMENTS_TAG = "_mlflow_experiment_ids"
 
 
 def model_origin(model: RegisteredModel) -> str:
@@ -43,13 +43,26 @@ def cut_tags(
     return kept, tuple(losses)
 
 
+def experiments_named(model: RegisteredModel) -> list[str]:
+    """Return the ids of the experiments that a prompt says it is used in."""
+    return [ident for ident in model.tags.get(PROMPT_EXPERIMENTS_TAG, "").split(",") if ident]
+
+
 def wanted_registered_model(
-    model: RegisteredModel, target: Capabilities, policy: Policy
+    model: RegisteredModel, copies: Mapping[Ref, str], target: Capabilities, policy: Policy
 ) -> tuple[RegisteredModel, tuple[Loss, ...]]:
-    """Return what the copy should be, with its origin and what MLflow lets nobody set."""
+    """Return what the copy should be, with its origin and what MLflow lets nobody set.
+
+    ``copies`` has the ids of what is on the target.
+    """
     if target.keeps_ids:
         return model, ()
     tags, losses = cut_tags(keep_earlier(model.tags), target)
+    if named := experiments_named(model):
+        known = [copies.get(Ref(Kind.EXPERIMENT, ident)) for ident in named]
+        tags[PROMPT_EXPERIMENTS_TAG] = "".join(f",{ident}" for ident in known if ident) + ","
+        if None in known:
+            tags[SOURCE + "experiment_ids"] = ",".join(named)
     tags |= {ORIGIN: model_origin(model), MIGRATION: policy.migration_id}
     if policy.replaces:
         tags[REPLACES] = policy.replaces
@@ -96,7 +109,7 @@ def copy_registered_models(batch: Batch, source: Source, target: Target) -> Iter
 
 def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> Outcome:
     policy = batch.policy
-    wanted, losses = wanted_registered_model(model, target.capabilities(), policy)
+    wanted, losses = wanted_registered_model(model, job.copies, target.capabilities(), policy)
     wanted = dataclasses.replace(wanted, name=job.name)
     looks = bool(job.target_id or job.attempt > 1 or policy.replaces)
     copy = _on_target(job.name, target) if looks else None

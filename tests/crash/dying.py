@@ -1,6 +1,6 @@
 """``migrate``, killing itself at a moment that no request marks.
 
-``python -m tests.crash.dying MOMENT N ARGUMENTS...``: the Nth time (from 1) that MOMENT comes.
+``main_and_die`` takes ``MOMENT N ARGUMENTS...``: it dies the Nth time (from 1) that MOMENT comes.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ MOMENTS: dict[str, Callable[[int], None]] = {
     "before-last-index": lambda nth: die_before(writing, "write_experiments_file", nth),
 }
 
-if __name__ == "__main__":
+
+def main_and_die() -> None:
     MOMENTS[sys.argv[1]](int(sys.argv[2]))
     del sys.argv[1:3]
     main()

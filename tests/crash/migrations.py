@@ -6,8 +6,6 @@ import contextlib
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +13,9 @@ from typing import Any, Self
 
 from state.store import StateStore
 from tests.comparison import ORIGIN, Server, differences
-from tests.conftest import ROOT, MigrateProcess, StartMigrate
+from tests.conftest import StartMigrate
 from tests.faults import ANY, Fault, Faults, Match, on_nth
+from tests.processes import MigrateProcess
 from tests.proxy import Proxy
 from tests.seed import Source
 
@@ -127,15 +126,9 @@ class Migration:
 
     def run_and_die(self, moment: str, nth: int, *args: str) -> None:
         """Runs a command that kills itself at a moment of its own, see ``tests.crash.dying``."""
-        command = [sys.executable, "-m", "tests.crash.dying", moment, str(nth), *args]
-        ended = subprocess.run(
-            [*command, "--workers", "4"],
-            cwd=self.directory,
-            env={"PYTHONPATH": str(ROOT), "PATH": ""},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
+        words = (moment, str(nth), *args, "--workers", "4")
+        self.process = self.starter(*words, entry="tests.crash.dying:main_and_die")
+        ended = self.process.ended(PATIENCE)
         assert ended.returncode == -signal.SIGKILL, ended
         self.kills += 1
         check_states(self.state.parent)

@@ -180,7 +180,13 @@ def test_an_experiment_deleted_at_the_source_meanwhile_is_deleted_by_the_next_ru
     migration.complete(migration.run())
 
 
-@pytest.mark.parametrize("content", [b"longer than before" * 500, b"short"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"longer than before" * 500, id="longer"),
+        pytest.param(b"short", id="shorter", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_file_replaced_while_it_is_copied_is_listed_and_copied_again(
     own_work: Source, migration_of: MigrationOf, content: bytes
 ) -> None:
@@ -219,7 +225,9 @@ def test_a_file_that_is_gone_is_lost_by_name_and_forgotten_by_the_next_run(
     migration.complete(migration.run())
 
 
-@pytest.mark.parametrize("label", ["parent-0", "deleted-with-it"])
+@pytest.mark.parametrize(
+    "label", ["parent-0", pytest.param("deleted-with-it", marks=pytest.mark.thorough)]
+)
 def test_a_file_the_source_cannot_send_is_told_by_every_run_until_it_can(
     own_work: Source, migration_of: MigrationOf, label: str
 ) -> None:

@@ -95,7 +95,7 @@ def test_the_second_signal_stops_at_once_and_loses_nothing(migration: Migration)
     second = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert Ended.of(process).code == 130
-    assert time.monotonic() - second < 2
+    assert time.monotonic() - second < 5
     migration.heal()
     migration.complete(migration.resume())
 
@@ -105,5 +105,5 @@ def test_a_signal_while_planning_ends_the_command(migration: Migration) -> None:
     process = migration.start_run()
     wait_for_requests(migration, migration.source, SEARCH_RUNS, 1)
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
+    assert process.wait(30) == 130
     assert "Traceback" not in process.stderr_file.read_text()

@@ -24,6 +24,9 @@ RESTORE_RUN = ("POST", "/runs/restore$")
 DELETE_EXPERIMENT = ("POST", "/experiments/delete$")
 LARGE_FILE = ("PUT", "/weights.bin$")
 
+#: For a second variant of a moment that is there once already.
+thorough = pytest.mark.thorough
+
 #: Makes the accident out of what kills.
 Accident = Callable[[Callable[[], object]], Fault]
 #: How a migration is taken up again.
@@ -79,7 +82,11 @@ def test_killed_after_a_run_is_created_before_the_answer_and_again_while_resumin
 
 
 @pytest.mark.parametrize(
-    "match", [CREATE_RUN, LOG_BATCH], ids=["experiment-not-recorded", "run-not-recorded"]
+    "match",
+    [
+        pytest.param(CREATE_RUN, id="experiment-not-recorded", marks=thorough),
+        pytest.param(LOG_BATCH, id="run-not-recorded"),
+    ],
 )
 def test_killed_after_the_answer_to_a_create_before_anything_is_recorded(
     migration: Migration, match: Match
@@ -93,7 +100,7 @@ def test_killed_after_the_answer_to_a_create_before_anything_is_recorded(
     [
         ("marking-start", 2),
         ("before-record", 2),
-        ("inside-record", 1),
+        pytest.param("inside-record", 1, marks=thorough),
         ("inside-record", 4),
     ],
 )
@@ -121,7 +128,9 @@ def test_killed_while_planning_it_says_there_is_nothing_to_resume(migration: Mig
     migration.complete(migration.run())
 
 
-@pytest.mark.parametrize("moment", ["before-plan-is-saved", "saving-plan"])
+@pytest.mark.parametrize(
+    "moment", [pytest.param("before-plan-is-saved", marks=thorough), "saving-plan"]
+)
 def test_killed_while_the_plan_is_saved(migration: Migration, moment: str) -> None:
     ends = (migration.source.uri, migration.target.uri)
     migration.run_and_die(moment, 1, "plan", *ends, *migration.selection)
@@ -133,12 +142,12 @@ def test_killed_while_the_plan_is_saved(migration: Migration, moment: str) -> No
     ("match", "nth", "accident", "taken_up"),
     [
         (UPDATE_RUN, 10, drop_request, begun_anew_without_state),
-        (LOG_BATCH, 1, drop_request, begun_anew),
-        (LOG_BATCH, 11, drop_request, resumed),
-        (LOG_BATCH, 1, lose_response, begun_anew_without_state),
+        pytest.param(LOG_BATCH, 1, drop_request, begun_anew, marks=thorough),
+        pytest.param(LOG_BATCH, 11, drop_request, resumed, marks=thorough),
+        pytest.param(LOG_BATCH, 1, lose_response, begun_anew_without_state, marks=thorough),
         (LOG_BATCH, 11, lose_response, resumed),
         (DELETE_RUN, 1, drop_request, resumed),
-        (DELETE_RUN, 3, drop_request, begun_anew_without_state),
+        pytest.param(DELETE_RUN, 3, drop_request, begun_anew_without_state, marks=thorough),
     ],
 )
 def test_killed_between_the_last_writes_to_a_run(
@@ -153,11 +162,11 @@ def test_killed_between_the_last_writes_to_a_run(
     ("match", "accident", "taken_up"),
     [
         (DELETE_EXPERIMENT, drop_request, resumed),
-        (DELETE_EXPERIMENT, lose_response, resumed),
+        pytest.param(DELETE_EXPERIMENT, lose_response, resumed, marks=thorough),
         (DELETE_EXPERIMENT, lose_response, begun_anew),
-        (RESTORE_RUN, drop_request, resumed),
+        pytest.param(RESTORE_RUN, drop_request, resumed, marks=thorough),
         (RESTORE_RUN, drop_request, begun_anew_without_state),
-        (RESTORE_RUN, lose_response, begun_anew),
+        pytest.param(RESTORE_RUN, lose_response, begun_anew, marks=thorough),
     ],
 )
 def test_killed_around_the_deletion_of_a_deleted_experiment(
@@ -171,9 +180,9 @@ def test_killed_around_the_deletion_of_a_deleted_experiment(
 @pytest.mark.parametrize(
     ("match", "accident", "taken_up"),
     [
-        (RESTORE_EXPERIMENT, lose_response, begun_anew),
+        pytest.param(RESTORE_EXPERIMENT, lose_response, begun_anew, marks=thorough),
         (LOG_BATCH, drop_request, begun_anew_without_state),
-        (DELETE_EXPERIMENT, drop_request, resumed),
+        pytest.param(DELETE_EXPERIMENT, drop_request, resumed, marks=thorough),
     ],
 )
 def test_killed_while_a_deleted_experiment_is_open_for_what_has_changed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -14,11 +15,15 @@ from typing import Any
 import pytest
 
 from migrate.endpoints.directory import ExportDirectory
-from migrate.objects import Kind, Ref
+from migrate.objects import Kind, ModelVersion, Ref
 from tests.endpoints.exports import (
     POINTS,
     a_logged_model,
+    a_prompt,
+    a_prompt_version,
+    a_registered_model,
     a_run,
+    a_version,
     all_points,
     an_experiment,
     files_below,
@@ -174,6 +179,54 @@ def test_a_logged_model_is_killed_before_any_step(tmp_path: Path, updates: bool)
         assert again.find_model_copies("7")["m-1"][0].mark == "new mark"
         assert again.unreadable() == []
         assert {entry.name for entry in (path / "7" / "logged_models").iterdir()} == {"m-1"}
+    assert windows > 10
+
+
+def export_registry(path: Path) -> None:
+    """Export a registered model and a prompt, or go on with them, as a migration does."""
+    target = ExportDirectory(path, writable=True)
+    for model, version in (
+        (a_registered_model(), a_version(aliases=("best",))),
+        (a_prompt(), a_prompt_version(aliases=("live",))),
+    ):
+        if not list(target.registered_models([model.name])):
+            target.create_registered_model(model)
+        target.create_model_version(version)
+        target.update_model_version(dataclasses.replace(version, aliases=()), version)
+    target.publish()
+
+
+def check_registry(path: Path) -> list[ModelVersion]:
+    """A reader sees whole objects only; return the versions."""
+    source = ExportDirectory(path, writable=False)
+    for model in source.registered_models():
+        plain = dataclasses.replace(model, aliases={})
+        assert plain in (a_registered_model(), a_prompt())
+    versions = list(source.model_versions(list(source.registered_models())))
+    for version in versions:
+        plain_version = dataclasses.replace(version, aliases=())
+        assert plain_version in (a_version(), a_prompt_version())
+    assert {entry.ref.kind for entry in source.unreadable()} <= {Kind.PROMPT_VERSION}
+    return versions
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+def test_a_registry_is_killed_before_any_step(tmp_path: Path) -> None:
+    windows = 0
+    while True:
+        path = tmp_path / str(windows)
+        ExportDirectory(path, writable=True).create_experiment(an_experiment())
+        if not export_and_die(path, windows, export_registry):
+            break
+        check_registry(path)
+        windows += 1
+
+        export_registry(path)
+        assert check_registry(path) == [
+            a_version(aliases=("best",)),
+            a_prompt_version(aliases=("live",)),
+        ]
+        assert ExportDirectory(path, writable=False).unreadable() == []
     assert windows > 10
 
 

@@ -18,6 +18,7 @@ from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
 from migrate.objects import (
     DELETED,
     Artifact,
+    ArtifactRoot,
     Kind,
     LoggedModel,
     ModelLinks,
@@ -251,6 +252,16 @@ def test_runs_are_found_in_whatever_experiment(target: ExportDirectory, path: Pa
     found = source.find_runs([RUN_ID, "b" * 32, "none such"])
     assert [(run.run_id, run.experiment_id) for run in found] == [("b" * 32, "8")]
     assert [entry.ref for entry in source.unreadable()] == [Ref(Kind.RUN, RUN_ID)]
+
+
+def test_files_can_be_sent_as_soon_as_there_is_a_copy(target: ExportDirectory, path: Path) -> None:
+    writer = target.create_run("7", a_run())
+    target.create_logged_model("7", a_logged_model())
+    for owner in (Ref(Kind.RUN, RUN_ID), Ref(Kind.LOGGED_MODEL, "m-1")):
+        root = ArtifactRoot(owner, "")
+        put(target, root, "a", b"1")
+        assert target.artifacts(root) == [("a", 1)]
+    writer.abandon()
 
 
 def test_nothing_is_written_where_only_reading_was_asked_for(

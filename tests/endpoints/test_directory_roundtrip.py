@@ -74,7 +74,7 @@ def histories(draw: st.DrawFn) -> list[Metric]:
     return sorted(unique.values(), key=lambda point: point.key)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     params=st.dictionaries(texts, texts, max_size=4),
     tags=st.dictionaries(texts, texts, max_size=4),

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from migrate.endpoints.addresses import Address, open_endpoint
@@ -128,7 +128,6 @@ class TestCredentials:
 
 
 class TestRedaction:
-    @settings(deadline=None)
     @given(SECRETS, SECRETS)
     def test_quoted_credentials_are_never_shown(self, user: str, password: str) -> None:
         uri = f"http://{quote(user, safe='')}:{quote(password, safe='')}@host:5000/path"
@@ -139,7 +138,6 @@ class TestRedaction:
         shown = f"{address!r} {address} {address.shown} {found.base_url}"
         assert not MARKS & set(shown)
 
-    @settings(deadline=None)
     @given(
         st.sampled_from(["http://", "https://", "HTTP://", "ftp://", ""]),
         SECRETS,

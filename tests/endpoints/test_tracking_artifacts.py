@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.demo.server import TrackingServerProcess
@@ -132,7 +132,6 @@ class TestNames:
         ):
             pass
 
-    @settings(deadline=None)
     @given(st.text("abA%41.#?/\\ :;ü\n", max_size=8))
     def test_what_passes_is_no_way_out_of_its_folder(self, path: str) -> None:
         if passes_proxy(path):

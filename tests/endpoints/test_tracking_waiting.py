@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.endpoints.tracking import connections
@@ -102,7 +102,6 @@ class TestRetryAfter:
         assert seconds is not None
         assert least <= seconds <= most
 
-    @settings(deadline=None)
     @given(st.text("0123456789-+. :GMTWed,eE", max_size=30))
     def test_whatever_a_server_says_it_is_seconds_up_to_five_minutes_or_nothing(
         self, value: str

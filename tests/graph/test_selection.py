@@ -117,7 +117,6 @@ class TestModels:
             (["all"], None),
             (["iris,all"], None),
         ],
-        ids=str,
     )
     def test_tokens_are_those_of_experiments_without_ids(
         self, tokens: list[str], names: set[str] | None

@@ -166,7 +166,7 @@ _outcomes = st.builds(
 
 
 @given(turns=st.lists(st.lists(_outcomes, unique_by=lambda outcome: outcome.ref), max_size=5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_tasks_stand_where_their_outcomes_left_them(
     tmp_path_factory: pytest.TempPathFactory, turns: list[list[Outcome]]
 ) -> None:

@@ -36,7 +36,7 @@ def lasting_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateSto
 
 
 @given(plan=plans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_plan_comes_back_as_it_was(lasting_store: StateStore, plan: Plan) -> None:
     lasting_store.save_plan(plan)
     assert lasting_store.load_plan("m1") == plan

@@ -14,7 +14,7 @@ from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import (
     copy_experiments,
-    delete_experiments,
+    delete_objects,
     find_copy,
     kept_values,
     map_location,
@@ -261,7 +261,7 @@ def test_a_deletion_leaves_runs_active_that_were_active_inside() -> None:
         container="1",
         target_container="6",
     )
-    (outcome,) = delete_experiments(batch, source, target)
+    (outcome,) = delete_objects(batch, source, target)
     assert (outcome.status, outcome.target_id) == ("done", "6")
     assert target.experiments_held["6"].lifecycle_stage == DELETED
     stages = {run.run_id: run.lifecycle_stage for run in target.runs_held.values()}

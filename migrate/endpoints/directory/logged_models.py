@@ -36,6 +36,7 @@ class LoggedModelStore:
         except MALFORMED as error:
             message = f"{path} describes no logged model: {error!r}"
             raise DirectoryError(message, DAMAGED) from error
+        self._remember(model.model_id, place)
         return model, sidecar
 
     def find(self, model_id: str, experiments: Callable[[], Iterable[Path]]) -> Path | None:
@@ -43,15 +44,19 @@ class LoggedModelStore:
         known = self._paths.get(model_id)
         if known is not None and known.exists():
             return known
+        self._paths.pop(model_id, None)
         places = (logged_model_directory(path, model_id) for path in experiments())
         found = next(filter(None, map(complete_place, places)), None)
         if found is None and self._may_be_renamed:
             found = next(self._renamed(model_id, experiments()), None)
         if found is not None:
-            if len(self._paths) >= _PATHS_KEPT:
-                self._paths.clear()
-            self._paths[model_id] = found
+            self._remember(model_id, found)
         return found
+
+    def _remember(self, model_id: str, place: Path) -> None:
+        if len(self._paths) >= _PATHS_KEPT:
+            self._paths.clear()
+        self._paths.setdefault(model_id, place)
 
     def _renamed(self, model_id: str, experiments: Iterable[Path]) -> Iterator[Path]:
         for experiment in experiments:

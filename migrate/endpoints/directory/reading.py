@@ -16,7 +16,6 @@ from migrate.endpoints.directory.artifacts import open_stored, stored_files
 from migrate.endpoints.directory.counting import count_in_experiments
 from migrate.endpoints.directory.disk import DAMAGED, load_object
 from migrate.endpoints.directory.layout import (
-    ARTIFACTS,
     EXPERIMENT_FILE,
     LOGGED_MODELS,
     RUNS,

@@ -21,11 +21,12 @@ from migrate.endpoints.directory.layout import (
     registry_names,
 )
 from migrate.endpoints.directory.opening import RegistryPlaces
-from migrate.endpoints.directory.registry import (
+from migrate.endpoints.directory.registry import RegistryReader
+from migrate.endpoints.directory.registry_entries import (
     Entry,
     ModelEntry,
     PromptEntry,
-    RegistryReader,
+    PromptIndex,
     prompt_file,
     prompt_version_directory,
     read_version_file,
@@ -53,6 +54,7 @@ class RegistryWriter(RegistryReader):
 
     def __init__(self, places: RegistryPlaces, unreadable: UnreadableObjects) -> None:
         super().__init__(places, unreadable, nested=False)
+        self._prompts = PromptIndex(places.prompts, told=True)
         self._lock = RLock()
 
     def create_registered_model(self, model: RegisteredModel) -> None:
@@ -149,6 +151,7 @@ class RegistryWriter(RegistryReader):
     def publish(self, run_members: RunMembers) -> bool:
         """Write the lists that other tools import by; return whether there is anything in them."""
         with self._lock:
+            self._prompts.forget()
             whole: list[str] = []
             elsewhere: list[dict[str, str]] = []
             prompts: list[ModelVersion] = []
@@ -210,7 +213,7 @@ class RegistryWriter(RegistryReader):
             with writing(path.parent):
                 path.parent.mkdir(exist_ok=True)
                 sync(path.parent.parent)
-            self._prompts.forget()
+            self._prompts.add(path.parent)
             content = prompt_to_json(version)
         else:
             content = {"model_version": version_to_json(version)}

@@ -80,6 +80,7 @@ class RunStore:
         known = self._paths.get(run_id)
         if known is not None and known.exists():
             return known
+        self._paths.pop(run_id, None)
         found = next(filter(None, (find_run(path, run_id) for path in experiments())), None)
         if found is None and self._may_be_renamed:
             renamed = (self._renamed_in(path).get(run_id) for path in experiments())

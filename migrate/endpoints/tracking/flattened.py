@@ -16,14 +16,10 @@ from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.wire import run_from, tags_to
 from migrate.errors import NotFound, Refused
 from migrate.objects import ACTIVE, LoggedModel, Run
-from migrate.origins import PREFIX, losses_from_tags, losses_to_tags
+from migrate.origins import FLATTENED, HOLDS_FLATTENED, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss
 
 API = "/api/2.0/mlflow"
-#: Tag of a run that holds flattened models, by which they are found.
-HOLDS = PREFIX + "flattened"
-#: Tags of it, one for each model: the path below the run's artifacts, and the mark, as JSON.
-MODEL = PREFIX + "flattened."
 _RUNS_PER_PAGE = 500
 
 
@@ -56,7 +52,7 @@ class FlattenedModels:
             "experiment_ids": [experiment_id],
             "run_view_type": "ALL",
             "max_results": _RUNS_PER_PAGE,
-            "filter": f"tags.`{HOLDS}` = 'true'",
+            "filter": f"tags.`{HOLDS_FLATTENED}` = 'true'",
         }
         for page in self._http.pages(f"{API}/runs/search", body):
             for run in map(run_from, page.get("runs", ())):
@@ -92,7 +88,7 @@ class FlattenedModels:
         return {item["path"] for item in answer.get("files", ())}
 
     def _tag(self, run_id: str, origin: str, claim: Mapping[str, Any]) -> None:
-        tags = {HOLDS: "true", MODEL + origin: json.dumps(claim)}
+        tags = {HOLDS_FLATTENED: "true", FLATTENED + origin: json.dumps(claim)}
         body = {"run_id": run_id, "tags": tags_to(tags)}
         self._http.post(f"{API}/runs/log-batch", body, idempotent=True)
 
@@ -101,13 +97,13 @@ def _claims(run: Run) -> dict[str, dict[str, Any]]:
     """Return what a run remembers of the models flattened into it, by origin."""
     claims = {}
     for key, value in run.tags.items():
-        if key.startswith(MODEL):
+        if key.startswith(FLATTENED):
             try:
                 claim = json.loads(value)
             except ValueError:
                 continue
             if isinstance(claim, dict) and isinstance(claim.get("path"), str):
-                claims[key.removeprefix(MODEL)] = claim
+                claims[key.removeprefix(FLATTENED)] = claim
     return claims
 
 
