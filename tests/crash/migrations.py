@@ -47,6 +47,7 @@ class Migration:
     target: Proxy
     directory: Path
     starter: StartMigrate
+    workers: int = 4
     #: The command that runs now, or ran last.
     process: MigrateProcess | None = None
     kills: int = field(default=0)
@@ -63,7 +64,7 @@ class Migration:
 
     def start(self, *args: str) -> MigrateProcess:
         """Starts a command that copies, plans or verifies."""
-        self.process = self.starter(*args, "--workers", "4")
+        self.process = self.starter(*args, "--workers", str(self.workers))
         return self.process
 
     def start_run(self, *options: str) -> MigrateProcess:
@@ -129,7 +130,7 @@ class Migration:
         """Runs a command that kills itself at a moment of its own, see ``tests.crash.dying``."""
         command = [sys.executable, "-m", "tests.crash.dying", moment, str(nth), *args]
         ended = subprocess.run(
-            [*command, "--workers", "4"],
+            [*command, "--workers", str(self.workers)],
             cwd=self.directory,
             env={"PYTHONPATH": str(ROOT), "PATH": ""},
             capture_output=True,
