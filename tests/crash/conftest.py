@@ -11,10 +11,13 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from tests.conftest import ProxyFactory, StartMigrate
 from tests.crash.migrations import Migration
+from tests.crash.registries import RegistryMigration
 from tests.seed import Source
+from tests.seed_models import ModelSource
 
 #: Takes what is to be migrated.
 MigrationOf = Callable[[Source], Migration]
+RegistryMigrationOf = Callable[[ModelSource], RegistryMigration]
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,23 @@ def migration_of(
     return lambda seeded: Migration(
         seeded=seeded,
         source=proxy_factory(source_server.uri),
+        target=proxy_factory(fresh_target.uri),
+        directory=tmp_path,
+        starter=start_migrate,
+    )
+
+
+@pytest.fixture
+def registry_migration_of(
+    fresh_target: TrackingServerProcess,
+    proxy_factory: ProxyFactory,
+    start_migrate: StartMigrate,
+    tmp_path: Path,
+) -> RegistryMigrationOf:
+    """Makes a migration of a whole server to an empty target, each behind a proxy."""
+    return lambda source: RegistryMigration(
+        seeded=source,
+        source=proxy_factory(source.seeded.uri),
         target=proxy_factory(fresh_target.uri),
         directory=tmp_path,
         starter=start_migrate,

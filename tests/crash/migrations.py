@@ -46,6 +46,7 @@ class Migration:
     target: Proxy
     directory: Path
     starter: StartMigrate
+    workers: int = 4
     #: The command that runs now, or ran last.
     process: MigrateProcess | None = None
     kills: int = field(default=0)
@@ -62,7 +63,7 @@ class Migration:
 
     def start(self, *args: str) -> MigrateProcess:
         """Starts a command that copies, plans or verifies."""
-        self.process = self.starter(*args, "--workers", "4")
+        self.process = self.starter(*args, "--workers", str(self.workers))
         return self.process
 
     def start_run(self, *options: str) -> MigrateProcess:
@@ -126,7 +127,7 @@ class Migration:
 
     def run_and_die(self, moment: str, nth: int, *args: str) -> None:
         """Runs a command that kills itself at a moment of its own, see ``tests.crash.dying``."""
-        words = (moment, str(nth), *args, "--workers", "4")
+        words = (moment, str(nth), *args, "--workers", str(self.workers))
         self.process = self.starter(*words, entry="tests.crash.dying:main_and_die")
         ended = self.process.ended(PATIENCE)
         assert ended.returncode == -signal.SIGKILL, ended
