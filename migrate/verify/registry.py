@@ -13,6 +13,7 @@ from migrate.tasks.batches import Policy
 from migrate.tasks.model_version import is_placeholder, version_origin, wanted_version
 from migrate.tasks.registered_model import (
     changes_of_model,
+    experiments_named,
     is_copy_of,
     wanted_registered_model,
 )
@@ -57,7 +58,7 @@ def compare_registry(
         if copy is None:
             result.differs(model.ref, "missing", f"{model.name!r} is not on the target")
         else:
-            _compare_model(ends, model, copy, result)
+            _compare_model(ends, copies, model, copy, result)
             for version in filter(is_placeholder, held.get(copy.name, [])):
                 result.differs(model.ref, f"version {version.version}", "is a placeholder only")
         for version in wanted:
@@ -109,13 +110,18 @@ def _match(ends: Ends, wanted: Sequence[ModelVersion], there: Sequence[ModelVers
 
 
 def _compare_model(
-    ends: Ends, model: RegisteredModel, copy: RegisteredModel, result: Comparison
+    ends: Ends,
+    copies: Copies,
+    model: RegisteredModel,
+    copy: RegisteredModel,
+    result: Comparison,
 ) -> None:
     ref = model.ref
     can = ends.target.capabilities()
     result.check(ref, "name", model.name, copy.name)
     result.check(ref, "kind", str(model.kind), str(copy.kind))
-    wanted, losses = wanted_registered_model(model, can, Policy(migration_id=""))
+    experiments = copies.ids(Ref(Kind.EXPERIMENT, ident) for ident in experiments_named(model))
+    wanted, losses = wanted_registered_model(model, experiments, can, Policy(migration_id=""))
     result.declare(ref, losses)
     if _is_ours(ends, model, copy):
         tags, there = wanted.tags, copy.tags
