@@ -135,20 +135,21 @@ def verify(
 def map_(
     ids: Annotated[
         list[str] | None,
-        typer.Argument(help="Ids on either side; without any: all.", show_default=False),
+        typer.Argument(help="Ids or names on either side; without any: all.", show_default=False),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print as CSV on stdout.")] = False,
     state: options.State = str(options.DEFAULT_STATE),
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show which id at the source became which id on the target."""
+    """Show what became of what: ids at the source and on the target, names, version numbers."""
     with session(debug), StateStore.open(state, read_only=True) as store:
         rows = [dict(row) for row in _mapped(store, ids or [])]
         if not rows and ids:
             raise MigrateError(
                 f"not in this state database: {', '.join(ids)}",
-                "ids are those of runs and experiments, at the source or on the target",
+                "ids are those of experiments, runs and logged models, the names of registered "
+                "models and prompts, and NAME/NUMBER of a version, on either side",
             )
         if json:
             print_json(rows)

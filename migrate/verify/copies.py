@@ -85,6 +85,9 @@ class Copies:
 
     def _look_for(self, kind: Kind, ids: Sequence[str]) -> None:
         self._known |= {Ref(kind, ident): [] for ident in ids}
+        if kind is Kind.EXPERIMENT:
+            self._look_for_experiments(ids)
+            return
         if kind in VERSION_KINDS:
             self._look_for_versions(kind, ids)
             return
@@ -102,6 +105,15 @@ class Copies:
             if container is not None:
                 found = find(container.experiment_id, inside)
                 self._add(kind, {origin: found[origin] for origin in inside if origin in found})
+
+    def _look_for_experiments(self, ids: Iterable[str]) -> None:
+        for ident in ids:
+            if copy := self.container(ident):
+                stage = copy.lifecycle_stage
+                found = Copy(
+                    origin=ident, target_id=copy.experiment_id, mark="", lifecycle_stage=stage
+                )
+                self._known[Ref(Kind.EXPERIMENT, ident)].append(found)
 
     def _look_for_versions(self, kind: Kind, ids: Iterable[str]) -> None:
         keeps_ids = self._ends.target.capabilities().keeps_ids

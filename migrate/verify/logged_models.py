@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from migrate.endpoints.protocols import Copy
@@ -18,7 +19,7 @@ from migrate.objects import (
 )
 from migrate.origins import SOURCE, losses_from_tags, without_bookkeeping
 from migrate.outcomes import Loss
-from migrate.tasks.logged_model import facts_of, runs_named, wanted_model
+from migrate.tasks.logged_model import facts_of, runs_named, true_metrics, wanted_model
 from migrate.tasks.model_files import Rewrites
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
@@ -85,6 +86,9 @@ def _compare(
     ref = _ref(model)
     can = ends.target.capabilities()
     # What runs say of it is compared with the runs.
+    if not can.flattens_models:
+        model = dataclasses.replace(model, metrics=true_metrics(ends.source, model.metrics))
+        copy = dataclasses.replace(copy, metrics=true_metrics(ends.target, copy.metrics))
     wanted = wanted_model(model, {}, references, can, "")
     result.declare(ref, (*wanted.losses, *found.losses, *losses_from_tags(copy.tags)))
     if not can.flattens_models:

@@ -110,17 +110,17 @@ def _match(ends: Ends, wanted: Sequence[ModelVersion], there: Sequence[ModelVers
 
 
 def _compare_model(
-    ends: Ends, copies: Copies, model: RegisteredModel, copy: RegisteredModel, result: Comparison
+    ends: Ends,
+    copies: Copies,
+    model: RegisteredModel,
+    copy: RegisteredModel,
+    result: Comparison,
 ) -> None:
     ref = model.ref
     can = ends.target.capabilities()
     result.check(ref, "name", model.name, copy.name)
     result.check(ref, "kind", str(model.kind), str(copy.kind))
-    experiments = {
-        Ref(Kind.EXPERIMENT, ident): found.experiment_id
-        for ident in experiments_named(model)
-        if (found := copies.container(ident))
-    }
+    experiments = copies.ids(Ref(Kind.EXPERIMENT, ident) for ident in experiments_named(model))
     wanted, losses = wanted_registered_model(model, experiments, can, Policy(migration_id=""))
     result.declare(ref, losses)
     if _is_ours(ends, model, copy):
