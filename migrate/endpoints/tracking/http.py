@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -332,5 +333,6 @@ def _why(problem: BaseException) -> str:
         if not isinstance(inner, Exception):
             break
         reason = inner
-    text = str(reason).rpartition(">: ")[2] or type(reason).__name__
-    return text[:300]
+    # urllib3 puts the connection before it: "<... object at 0x...>: ", or "Name(host=..., ...): ".
+    text = re.sub(r"^\w+\(host=[^)]*\): ", "", str(reason).rpartition(">: ")[2])
+    return (text or type(reason).__name__)[:300]
