@@ -92,7 +92,7 @@ def test_a_plan_is_drawn_and_explained(
 
     told = migrate("plan", *ends, *selected, "--why", seeded.child, "--graph", "plan.svg").stdout
     assert told.startswith(f'run "child" ({seeded.child})\n  create (pending)')
-    assert f"Why it is in the plan:\n  in experiment:{seeded.experiment}\n" in told
+    assert f"Why it is in the plan:\n  a run of experiment:{seeded.experiment}\n" in told
     assert (tmp_path / "plan.svg").read_text(encoding="utf-8").endswith("</svg>\n")
 
     why = ("--why", f"experiment:{seeded.experiment}", "--json")
@@ -113,10 +113,19 @@ def test_differences_and_what_is_not_copied_end_in_3(
     migrate: Migrate, ends: tuple[str, str], seeded: Seeded
 ) -> None:
     selected = ("--experiments", seeded.name)
+    trace = {
+        "trace_id": "tr-" + "0" * 32,
+        "trace_location": {
+            "type": "MLFLOW_EXPERIMENT",
+            "mlflow_experiment": {"experiment_id": seeded.experiment},
+        },
+        "request_time": "2024-01-01T00:00:00Z",
+        "state": "OK",
+    }
     with Source(ends[0]) as source:
-        source.post("logged-models", {"experiment_id": seeded.experiment, "name": "m"})
+        source.post("../../3.0/mlflow/traces", {"trace": {"trace_info": trace}})
     report = migrate("run", *ends, *selected, code=3).stdout
-    assert "1 logged model not copied by this version" in report.splitlines()[-1]
+    assert "traces not copied by this version" in report.splitlines()[-1]
 
     with Source(ends[0]) as source:
         source.tags(seeded.parent, {"new": "x"})
