@@ -153,7 +153,8 @@ def _number(draft: Draft, nodes: Sequence[Node], *, taken: int, exact: bool) -> 
     following = taken + 1
     for node in nodes:
         number = draft.versions[node.ref].version
-        node.first_free = following
+        # A number that is taken is looked at first: trying would use up another one.
+        node.first_free = following if number >= following else 0
         if exact or number >= following:
             node.number = number
             following = max(following, number + 1)

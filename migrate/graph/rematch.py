@@ -45,7 +45,7 @@ def rematch(plan: Plan, target: Target) -> Plan:
         if task.status is not TaskStatus.PENDING:
             return task
         if task.container in doubtful and task.ref.kind in VERSION_KINDS:
-            # Each looks for what a try that was killed has left.
+            # Each looks for what a try that was killed has left, and whether its number is free.
             task = dataclasses.replace(task, first_free=0)
         if task.ref not in found:
             return task
@@ -56,9 +56,10 @@ def rematch(plan: Plan, target: Target) -> Plan:
 
 
 def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], set[str]]:
-    """Return the copies of versions that are there, and the models that hold something else.
+    """Return the copies of versions that are there, and the models where more is to be known.
 
-    That is a placeholder, or a copy under a number that is not its own.
+    They hold a placeholder, a copy under a number that is not its own, or a version behind one
+    that is still to be made.
     """
     open_versions = [task for task in plan.tasks if task.ref.kind in VERSION_KINDS and _open(task)]
     models = {
@@ -70,6 +71,7 @@ def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], s
     numbers = {task.ref: task.number for task in open_versions}
     found: dict[Ref, tuple[str, str]] = {}
     doubtful: set[str] = set()
+    highest: dict[str, int] = {}
     there = [ref for ref in models if ref in wanted]
     copies = target.registered_models([models[ref] for ref in there]) if there else ()
     names = {models[ref]: ref for ref in there}
@@ -84,6 +86,12 @@ def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], s
             doubtful.add(container.id)
         elif ref in numbers:
             found[ref] = (copy.ref.id, "")
+        highest[container.id] = max(highest.get(container.id, 0), copy.version)
+    doubtful |= {
+        task.container
+        for task in open_versions
+        if task.ref not in found and task.number <= highest.get(task.container, 0)
+    }
     return found, doubtful
 
 

@@ -42,17 +42,24 @@ def copy_files(
     fresh: bool,
     attempt: int,
     rewritten: Mapping[str, bytes] = MappingProxyType({}),
+    whole: bool = False,
 ) -> Sent:
     """Bring ``files`` to the target; those there with the same size are not sent again.
 
-    Those ``rewritten`` are sent as they are there, always.
+    Those ``rewritten`` are sent as they are there, also over one of the same size, unless the
+    copy has been ``whole`` before.
 
     A file the source cannot deliver, or whose name the target refuses, is a loss by name.
     ``fresh`` says that the target holds none yet. Raises ``Unavailable`` when a copy has
     another size than its original, and whatever error stops the endpoint as a whole.
     """
     there = {} if fresh or not files else dict(target.artifacts(target_root))
-    todo = [file for file in files if there.get(file.path) != file.size or file.path in rewritten]
+    todo = [
+        file
+        for file in files
+        if there.get(file.path) != _as_sent(file, rewritten).size
+        or (file.path in rewritten and not whole)
+    ]
     if not todo:
         return Sent(0, 0, ())
 

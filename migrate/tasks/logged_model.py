@@ -239,7 +239,7 @@ class _Attempt:
         known = losses_from_tags(copy.tags) if copy else ()
         sent, warnings, wrote = Sent(0, 0, known), wanted.warnings, False
         if copy is None or there != mark or can_deliver_now(self._source, root, files, known):
-            sent, models = self._fill(copy, wanted, root, files, mark)
+            sent, models = self._fill(copy, wanted, root, files, mark, whole=bool(there))
             warnings, wrote = warnings + models.warnings, True
         return Outcome(
             ref=self._job.ref,
@@ -274,6 +274,8 @@ class _Attempt:
         root: ArtifactRoot,
         files: Sequence[Artifact],
         mark: str,
+        *,
+        whole: bool,
     ) -> tuple[Sent, ModelFiles]:
         fresh = copy is None
         if copy is None:
@@ -291,6 +293,7 @@ class _Attempt:
             fresh=fresh,
             attempt=self._job.attempt,
             rewritten=models.contents,
+            whole=whole,
         )
         with ExitStack() as opened:
             if not self._target.capabilities().keeps_ids:

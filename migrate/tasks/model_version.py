@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from migrate.endpoints.protocols import Capabilities, Source, Target
-from migrate.errors import MigrateError, Refused
+from migrate.errors import EndpointError, MigrateError, Refused
 from migrate.objects import (
     CONTAINER_OF,
     IS_PROMPT_TAG,
@@ -155,6 +155,8 @@ class _Attempt:
         self._source = source
         self._target = target
         self._name = batch.target_container or batch.container
+        #: Numbers on the target that this version got by mistake, and that are to go.
+        self._strays: list[int] = []
         self._model = RegisteredModel(name=self._name, kind=CONTAINER_OF[batch.kind])
         self.target_id = job.target_id
 
@@ -209,19 +211,35 @@ class _Attempt:
 
     def _existing(self, version: ModelVersion) -> ModelVersion | None:
         """Return the copy that is there already."""
+        if self._looks() and not self._target.capabilities().keeps_ids:
+            return self._found(version_origin(version))
         if self._job.target_id:
-            ref = Ref(self._job.ref.kind, self._job.target_id)
-            return self._target.read_model_version(ref)
-        if not self._looks() or self._target.capabilities().keeps_ids:
-            return None
-        origin = version_origin(version)
-        ours = [copy for copy in self._there() if copy.tags.get(ORIGIN) == origin]
-        for copy in ours:
-            if self._fits(copy.version):
-                return copy
-            # Made by a try that was killed before it could see its number.
-            self._target.delete_model_version(copy)
+            return self._target.read_model_version(Ref(self._job.ref.kind, self._job.target_id))
         return None
+
+    def _found(self, origin: str) -> ModelVersion | None:
+        """Look for the copy among all versions, and note what a killed try has left."""
+        copy = None
+        for there in self._there():
+            if there.tags.get(ORIGIN) != origin:
+                continue
+            if copy is None and self._fits(there.version):
+                copy = there
+            else:
+                # It shows what is taken until the right one is there.
+                self._strays.append(there.version)
+        if copy is None or not self._strays:
+            return copy
+        # The aliases that both have point to the one that was made last.
+        self._remove_strays()
+        return self._target.read_model_version(copy.ref)
+
+    def _remove_strays(self) -> None:
+        while self._strays:
+            stray = ModelVersion(
+                name=self._name, version=self._strays.pop(), kind=self._job.ref.kind
+            )
+            self._target.delete_model_version(stray)
 
     def _looks(self) -> bool:
         """Say whether an earlier try may have left something."""
@@ -235,33 +253,46 @@ class _Attempt:
         return not self._job.number or number == self._job.number
 
     def _make(self, wanted: ModelVersion) -> ModelVersion:
-        """Create the copy under its number. Raises ``Refused`` when that is used up."""
+        """Create the copy under its number.
+
+        Raises ``Refused`` when a later number is taken, ``EndpointError`` when only trying shows
+        that the number is used up.
+        """
         if self._target.capabilities().keeps_ids:
             self._target.create_model_version(wanted)
             return dataclasses.replace(wanted, aliases=())
         number = self._job.number
-        if number > self._job.first_free or self._looks():
-            self._fill_gap(number)
-        got = self._target.create_model_version(wanted)
-        while got < number:
-            # A version before this one could not be made, and its number is not to be had later.
-            self._target.delete_model_version(dataclasses.replace(wanted, version=got))
+        try:
+            if number > self._job.first_free or self._looks():
+                self._fill_gap(number)
             got = self._target.create_model_version(wanted)
-        if not self._fits(got):
-            self._target.delete_model_version(dataclasses.replace(wanted, version=got))
-            raise self._used_up(number)
+            while got < number:
+                # A version before this one could not be made; its number is passed over.
+                self._strays.append(got)
+                got = self._target.create_model_version(wanted)
+            if not self._fits(got):
+                self._strays.append(got)
+                raise EndpointError(*self._used_up(number))
+        finally:
+            self._remove_strays()
         return dataclasses.replace(wanted, version=got, stage=NO_STAGE, aliases=())
 
     def _fill_gap(self, number: int) -> None:
-        """Take every free number below ``number`` with a placeholder."""
+        """Take every free number below ``number`` with a placeholder.
+
+        Raises ``Refused`` before anything is made when a later number is taken already.
+        """
         taken = [version.version for version in self._there()]
+        if number and max(taken, default=0) >= number:
+            raise Refused(*self._used_up(number))
         following = max([*taken, self._job.first_free - 1, 0]) + 1
         while following < number:
             got = self._target.create_model_version(self._placeholder())
             if got >= number:
                 placeholder = dataclasses.replace(self._placeholder(), version=got)
                 self._target.delete_model_version(placeholder)
-                raise self._used_up(number)
+                # What comes after it waits: every try uses up a number that cannot be seen.
+                raise EndpointError(*self._used_up(number))
             following = got + 1
 
     def _placeholder(self) -> ModelVersion:
@@ -294,10 +325,10 @@ class _Attempt:
             self._target.delete_model_version(version)
         return bool(found)
 
-    def _used_up(self, number: int) -> Refused:
-        return Refused(
-            f"number {number} of {self._name!r} is used up on the target: a version that was "
-            "deleted there had it",
+    def _used_up(self, number: int) -> tuple[str, str]:
+        return (
+            f"number {number} of {self._name!r} is used up on the target: a later one, or a "
+            "version that was deleted there, has it",
             USED_UP_HINT,
         )
 

@@ -165,7 +165,8 @@ class _Attempt:
             mark, wrote = existing.mark, False
         else:
             copy = existing.run if existing else None
-            mark, sent = self._fill(copy, wanted, history, fingerprint, files)
+            whole = bool(existing and existing.mark)
+            mark, sent = self._fill(copy, wanted, history, fingerprint, files, whole=whole)
             wrote = True
         return Outcome(
             ref=self._job.ref,
@@ -224,6 +225,8 @@ class _Attempt:
         history: Histories,
         fingerprint: Fingerprint,
         files: Sequence[Artifact],
+        *,
+        whole: bool,
     ) -> tuple[str, Sent]:
         writer = self._open(copy, wanted)
         try:
@@ -242,6 +245,7 @@ class _Attempt:
                 fresh=copy is None,
                 attempt=self._job.attempt,
                 rewritten=models.contents,
+                whole=whole,
             )
             self._warnings = models.warnings
             sent = sent._replace(losses=self._unlisted + sent.losses)
