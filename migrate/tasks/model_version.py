@@ -14,13 +14,11 @@ from collections.abc import Iterator, Mapping
 from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.errors import EndpointError, MigrateError, Refused
 from migrate.objects import (
-    CONTAINER_OF,
     IS_PROMPT_TAG,
     NO_STAGE,
     Kind,
     ModelVersion,
     Ref,
-    RegisteredModel,
     version_ref,
 )
 from migrate.origins import MIGRATION, ORIGIN, PLACEHOLDER, SOURCE, keep_earlier
@@ -157,7 +155,6 @@ class _Attempt:
         self._name = batch.target_container or batch.container
         #: Numbers on the target that this version got by mistake, and that are to go.
         self._strays: list[int] = []
-        self._model = RegisteredModel(name=self._name, kind=CONTAINER_OF[batch.kind])
         self.target_id = job.target_id
 
     def copy(self) -> Outcome:
@@ -246,7 +243,8 @@ class _Attempt:
         return self._job.attempt > 1 or not self._job.first_free
 
     def _there(self) -> list[ModelVersion]:
-        return list(self._target.model_versions([self._model]))
+        # By way of the registered model, which is what tells the aliases.
+        return list(self._target.model_versions(list(self._target.registered_models([self._name]))))
 
     def _fits(self, number: int) -> bool:
         """Say whether a copy may have this number (0: any is as good)."""
