@@ -71,7 +71,7 @@ class TestConnecting:
         assert can.version in can.description
         assert proxy.uri in can.description
         assert can.identity.startswith(f"{proxy.uri}#")
-        assert can.writable == can.readable == {Kind.EXPERIMENT, Kind.RUN, Kind.DELETION}
+        assert can.writable == can.readable == set(Kind) - {Kind.TRACE}
         assert proxy.writes() == []
         assert "s3cret" not in repr(can)
 
@@ -306,17 +306,14 @@ class TestFindingCopies:
 
 
 class TestWhatIsNotCopied:
-    def test_logged_models_are_counted_and_traces_noticed(
+    def test_traces_are_noticed_in_the_experiments_asked_for(
         self, server: Target, seed: Source, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         experiment, other = seed.experiment("a"), seed.experiment("b")
         assert server.unsupported([experiment, other]) == {}
-        for name in "xyz":
-            body = {"experiment_id": other, "name": name}
-            seed.post("logged-models", body)
+        seed.post("logged-models", {"experiment_id": other, "name": "x"})
+        assert server.unsupported([experiment, other]) == {}, "logged models are copied"
         monkeypatch.setattr(server_module, "EXPERIMENTS_PER_SEARCH", 1)
-        monkeypatch.setattr(server_module, "RUNS_PER_PAGE", 2)
-        assert server.unsupported([experiment, other]) == {Kind.LOGGED_MODEL: 3}
         trace = {
             "trace_id": f"tr-{other}-{'0' * 20}",
             "trace_location": {
@@ -327,28 +324,13 @@ class TestWhatIsNotCopied:
             "state": "OK",
         }
         seed.post("../../3.0/mlflow/traces", {"trace": {"trace_info": trace}})
-        assert server.unsupported([experiment, other]) == {Kind.LOGGED_MODEL: 3, Kind.TRACE: -1}
+        assert server.unsupported([experiment, other]) == {Kind.TRACE: -1}
+        assert server.unsupported([experiment]) == {}
         assert server.unsupported([]) == {}
 
-    def test_registered_models_and_prompts_are_counted_apart(
-        self, server: Target, seed: Source, unique_name: str
-    ) -> None:
-        before = server.unsupported_registry()
-        seed.post("registered-models/create", {"name": f"{unique_name}-model"})
-        prompt = {"key": "mlflow.prompt.is_prompt", "value": "true"}
-        for n in range(2):
-            body = {"name": f"{unique_name}-prompt-{n}", "tags": [prompt]}
-            seed.post("registered-models/create", body)
-        after = server.unsupported_registry()
-        for kind, more in ((Kind.REGISTERED_MODEL, 1), (Kind.PROMPT, 2)):
-            assert after[kind] - before.get(kind, 0) == more
-
-    def test_a_server_that_has_no_such_things_is_no_problem(
+    def test_a_server_that_has_no_traces_is_no_problem(
         self, server: Target, proxy: Proxy, seed: Source
     ) -> None:
-        no_route = answer(404)
-        proxy.faults = Faults(
-            always(("*", "/traces/|/logged-models/|/registered-models/"), no_route)
-        )
+        proxy.faults = Faults(always(("*", "/traces"), answer(404)))
         assert server.unsupported([seed.experiment("a")]) == {}
-        assert server.unsupported_registry() == {}
+        assert proxy.matching(("*", "/traces"))

@@ -27,14 +27,17 @@ from migrate.objects import (
     Run,
 )
 from migrate.origins import MARK, ORIGIN
+from tests.graph.memory_models import MemoryModels
 
-KINDS = frozenset({Kind.EXPERIMENT, Kind.RUN, Kind.DELETION})
+#: All kinds that a server of MLflow 3 has and that are copied.
+KINDS = frozenset(Kind) - {Kind.TRACE}
 
 
-class MemoryServer:
+class MemoryServer(MemoryModels):
     """A ``Target``. ``writes`` names every call that changed something, in order."""
 
     def __init__(self, name: str = "memory", **capabilities: Any) -> None:
+        super().__init__()
         fields: dict[str, Any] = {
             "description": f"MLflow at {name}",
             "version": "3.17.2",
@@ -52,7 +55,8 @@ class MemoryServer:
         self.runs_held: dict[str, Run] = {}
         self.points: dict[str, list[Metric]] = {}
         self.files: dict[str, dict[str, bytes]] = {}
-        self.registry: dict[Kind, int] = {}
+        #: What is there and not copied, by experiment.
+        self.traces: set[str] = set()
         self.writes: list[str] = []
 
     def capabilities(self) -> Capabilities:
@@ -73,10 +77,7 @@ class MemoryServer:
         yield from list(self.experiments_held.values())
 
     def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
-        return {}
-
-    def unsupported_registry(self) -> Mapping[Kind, int]:
-        return self.registry
+        return {Kind.TRACE: -1} if self.traces & set(experiment_ids) else {}
 
     def unreadable(self) -> Sequence[Unreadable]:
         return ()

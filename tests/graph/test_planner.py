@@ -39,7 +39,7 @@ def world() -> MemoryServer:
             ],
         },
     )
-    source.registry = {Kind.REGISTERED_MODEL: 4}
+    source.traces = {"2"}
     return source
 
 
@@ -68,8 +68,9 @@ def test_what_is_known_of_the_size_counts_selected_runs_only() -> None:
     assert made.known == {"params": 4, "tags": 2, "metric keys": 2, "dataset inputs": 2}
 
 
-def test_the_registry_is_missed_only_when_the_whole_server_is_copied() -> None:
-    assert plan(world(), Selection()).unsupported == {Kind.REGISTERED_MODEL: 4}
+def test_traces_are_missed_only_in_the_experiments_that_are_copied() -> None:
+    assert plan(world(), Selection()).unsupported == {Kind.TRACE: -1}
+    assert plan(world(), Selection(experiments=("churn",))).unsupported == {Kind.TRACE: -1}
     assert plan(world(), Selection(experiments=("fraud",))).unsupported == {}
 
 

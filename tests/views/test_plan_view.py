@@ -75,7 +75,7 @@ def test_what_is_not_supported_is_in_the_last_line() -> None:
         unsupported={Kind.TRACE: -1, Kind.REGISTERED_MODEL: 12},
     )
     assert summary(value) == (
-        "Plan: 1 run to create; 1 run, traces, 12 registered models not supported."
+        "Plan: 1 run to create; 1 run, 12 registered models, traces not supported."
     )
 
 
