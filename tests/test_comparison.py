@@ -23,6 +23,10 @@ from tests.comparison import Server, differences
 from tests.seed import NOWHERE, START, Seeded, Source, put_behind_the_server, seed_everything
 
 # More than the comparison asks for in one page.
+
+#: The tools of the tests are tested with the variants, not before every commit.
+pytestmark = pytest.mark.thorough
+
 HISTORY_POINTS = 10_500
 
 WINE = {"name": "wine", "digest": "1", "source_type": "local", "source": "{}"}

@@ -25,6 +25,9 @@ from tests.mlflow_client import predictions, with_client
 from tests.seed import NOWHERE, Source
 from tests.seed_models import MANY, NAMES, ModelSource, SeededModels, seed_models
 
+#: The tools of the tests are tested with the variants, not before every commit.
+pytestmark = pytest.mark.thorough
+
 #: An id, but for those in the paths of files below a run, where they mean nothing.
 _IDENT = re.compile(
     rb"(?<!artifacts/models/)(?<!runs:/.{32}/models/)m-[0-9a-f]{32}|(?<![\w-])[0-9a-f]{32}(?!\w)"

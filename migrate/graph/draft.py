@@ -61,6 +61,10 @@ class Node:
         self.action, self.reason, self.status = Action.CREATE, "", TaskStatus.PENDING
         self.because = (because,)
 
+    def refuse(self, reason: str) -> None:
+        """Leave this object out because the target cannot take it."""
+        self.action, self.reason, self.status = Action.UNSUPPORTED, reason, TaskStatus.SKIPPED
+
     def skip(self, reason: str) -> None:
         """Leave this object out."""
         self.action, self.reason, self.status = Action.SKIP, reason, TaskStatus.SKIPPED

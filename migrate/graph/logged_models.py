@@ -69,8 +69,7 @@ def check_flattened(draft: Draft) -> None:
             node.reason = f"its files become artifacts of run {run_id}"
             node.losses = (FLATTENED,)
             continue
-        node.action = Action.UNSUPPORTED
-        node.reason = "the target has no logged models, and no run is copied that it could go into"
+        node.refuse("the target has no logged models, and no run is copied that it could go into")
 
 
 def links_by_model(draft: Draft) -> dict[str, dict[str, ModelLinks]]:
@@ -158,7 +157,7 @@ def _decide(draft: Draft, node: Node, links: dict[str, ModelLinks]) -> None:
 
 def add_model_deletions(draft: Draft) -> None:
     """Add the last step of deleted logged models: versions are made of models that are there."""
-    if draft.target_can.keeps_ids:
+    if draft.target_can.keeps_ids or draft.target_can.flattens_models:
         return
     for node in draft.of_kind(Kind.LOGGED_MODEL):
         if not node.deleted or node.copy_deleted:

@@ -38,7 +38,7 @@ from migrate.graph.match import (
 from migrate.graph.registry import discover_registry, link_versions
 from migrate.graph.registry_matching import match_registry
 from migrate.graph.selection import Selection
-from migrate.objects import Action, Kind
+from migrate.objects import Kind
 from migrate.plans import Plan, PlannedTask, Side
 from migrate.tasks.batches import Policy
 
@@ -55,8 +55,7 @@ def check_capabilities(draft: Draft) -> None:
         )
     for node in draft.nodes.values():
         if node.selected and node.ref.kind not in draft.target_can.writable:
-            node.action = Action.UNSUPPORTED
-            node.reason = f"{draft.target_can.description} does not take {node.ref.kind.plural}"
+            node.refuse(f"{draft.target_can.description} does not take {node.ref.kind.plural}")
     if draft.target_can.flattens_models:
         check_flattened(draft)
 
