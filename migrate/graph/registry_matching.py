@@ -11,6 +11,7 @@ from migrate.objects import VERSION_OF, Action, Kind, ModelVersion, Ref, Registe
 from migrate.origins import ORIGIN
 from migrate.outcomes import TaskStatus
 from migrate.tasks.model_version import (
+    USED_UP_HINT,
     is_placeholder,
     needs_write,
     version_origin,
@@ -154,6 +155,8 @@ def _number(draft: Draft, nodes: Sequence[Node], *, taken: int, exact: bool) -> 
     for node in nodes:
         number = draft.versions[node.ref].version
         node.first_free = following
+        if exact and number < following and not draft.target_can.keeps_ids:
+            node.warnings += (f"number {number} is used up on the target: {USED_UP_HINT}",)
         if exact or number >= following:
             node.number = number
             following = max(following, number + 1)
