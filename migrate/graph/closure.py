@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from migrate.graph.discover import add_run, discover_runs
+from migrate.graph.discover import add_run, discover_runs, take_along_experiment
 from migrate.graph.draft import Draft
 from migrate.graph.logged_models import (
     add_model,
     discover_links,
     discover_logged_models,
+    leaves_out_model,
     read_links,
 )
 from migrate.objects import Kind, Ref
@@ -85,10 +86,8 @@ def _add_models(draft: Draft, wanted: Wanted) -> Wanted:
     more: Wanted = {}
     for model in draft.source.read_logged_models(ids) if ids else ():
         ref = Ref(Kind.LOGGED_MODEL, model.model_id)
-        experiment = draft.nodes[Ref(Kind.EXPERIMENT, model.experiment_id)]
-        taken_along = draft.selection.takes_registry and not experiment.deleted
-        if not experiment.selected and taken_along:
-            experiment.select(f"the experiment of {ref}")
+        if draft.selection.takes_registry and not leaves_out_model(draft, model):
+            take_along_experiment(draft, model.experiment_id, ref)
         node = add_model(draft, model, wanted[ref])
         if node.selected and draft.selection.takes_registry:
             runs = {model.source_run_id, *(metric.run_id for metric in model.metrics)} - {""}

@@ -70,18 +70,28 @@ def discover_runs(draft: Draft) -> None:
 
 def add_run(draft: Draft, run: Run, because: str) -> Node:
     """Add a run that something else needs, and its experiment with it."""
-    experiment = draft.nodes[Ref(Kind.EXPERIMENT, run.experiment_id)]
-    if not experiment.selected and experiment.reason.startswith("not selected"):
-        if draft.selection.include_deleted or not experiment.deleted:
-            experiment.select(f"the experiment of run:{run.run_id}")
-        else:
-            experiment.skip("deleted (take it along with --include-deleted)")
+    left_out = draft.selection.leaves_out_run(run)
+    if not left_out:
+        take_along_experiment(draft, run.experiment_id, Ref(Kind.RUN, run.run_id))
     node, sizes = _node_of(draft, run)
+    if left_out:
+        node.skip(left_out)
     node.because = (because,)
     draft.add(node)
     for word, size in sizes.items():
         draft.known[word] = draft.known.get(word, 0) + size
     return node
+
+
+def take_along_experiment(draft: Draft, experiment_id: str, needed_by: Ref) -> None:
+    """Select the experiment of a run or logged model that something else needs."""
+    experiment = draft.nodes[Ref(Kind.EXPERIMENT, experiment_id)]
+    if experiment.selected or not experiment.reason.startswith("not selected"):
+        return
+    if draft.selection.include_deleted or not experiment.deleted:
+        experiment.select(f"the experiment of {needed_by}")
+    else:
+        experiment.skip("deleted (take it along with --include-deleted)")
 
 
 def _read(draft: Draft, experiment_ids: list[str]) -> list[tuple[Node, dict[str, int]]]:

@@ -33,13 +33,20 @@ def add_model(draft: Draft, model: LoggedModel, because: str) -> Node:
         because=(because,),
     )
     experiment = draft.nodes[Ref(Kind.EXPERIMENT, model.experiment_id)]
-    if not experiment.selected:
+    if reason := leaves_out_model(draft, model):
+        node.skip(reason)
+    elif not experiment.selected:
         node.skip(f"its experiment is left out: {experiment.reason}")
-    elif node.deleted and not draft.selection.include_deleted:
-        node.skip("deleted (take it along with --include-deleted)")
     draft.logged[model.model_id] = facts_of(model)
     draft.add(node)
     return node
+
+
+def leaves_out_model(draft: Draft, model: LoggedModel) -> str:
+    """Return why a logged model is left out for its own sake, or an empty text."""
+    if model.lifecycle_stage == DELETED and not draft.selection.include_deleted:
+        return "deleted (take it along with --include-deleted)"
+    return ""
 
 
 def discover_links(draft: Draft) -> None:

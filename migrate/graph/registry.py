@@ -78,7 +78,7 @@ def link_versions(draft: Draft) -> None:
             version = draft.versions[node.ref]
             by_model.setdefault((kind, version.name), []).append(version)
             for ref in named_by(version):
-                if draft.selects(ref) and _comes_before(ref, version):
+                if draft.selects(ref) and _comes_before(draft, ref, version):
                     draft.need(ref, version.ref)
     if not draft.target_can.keeps_ids:
         for versions in by_model.values():
@@ -87,11 +87,18 @@ def link_versions(draft: Draft) -> None:
                 draft.follow(earlier.ref, later_one.ref)
 
 
-def _comes_before(ref: Ref, version: ModelVersion) -> bool:
-    """Say whether what a version names can be there before it: no later one of the same model."""
-    name, _, number = ref.id.rpartition("/")
-    same_model = ref.kind is version.kind and name == version.name
-    return not same_model or int(number) < version.version
+def _comes_before(draft: Draft, ref: Ref, version: ModelVersion) -> bool:
+    """Say whether what a version names can be there before it.
+
+    A version that was made later cannot be what it was made of: that is gone, and a registered
+    model of the same name was made since.
+    """
+    other = draft.versions.get(ref)
+    if other is None:
+        return True
+    if (other.kind, other.name) == (version.kind, version.name):
+        return other.version < version.version
+    return (other.creation_time or 0) <= (version.creation_time or other.creation_time or 0)
 
 
 def tell_of_missing(draft: Draft, node: Node) -> None:

@@ -80,8 +80,8 @@ def changes_of_model(
     keeps its description and tags, and gets those of the source that it lacks.
     """
     if is_copy_of(copy, model) or not wanted.tags.get(ORIGIN):
-        stays = {MIGRATION, REPLACES, SOURCE + "last_update_time"} & copy.tags.keys()
-        tags = {key: value for key, value in wanted.tags.items() if key not in stays}
+        stays = {MIGRATION, SOURCE + "last_update_time"} & copy.tags.keys()
+        tags = {k: v for k, v in wanted.tags.items() if k not in stays and k != REPLACES}
         return dataclasses.replace(wanted, name=copy.name, tags={**copy.tags, **tags})
     missing = {key: wanted.tags[key] for key in keep_earlier(model.tags) if key not in copy.tags}
     return dataclasses.replace(

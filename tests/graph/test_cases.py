@@ -7,6 +7,9 @@ user chose. ``expected`` holds, with empty as the default of all but ``actions``
 - ``order``: in which order one worker takes what is left, when nothing fails;
 - ``blocked``: what a failure of one object keeps from being done;
 - ``reasons``, ``warnings``, ``losses``: a part of the text, by object; ``collisions``: a list;
+- ``numbers``: what versions are to be on the target, and the first number free before each;
+- ``after``: what has to have ended before, though it is not needed;
+- ``because``: a part of why an object is in the plan;
 - ``names``, ``target_ids``: where they are not those of the source, and not empty;
 - ``error``: a part of the error that planning ends with, instead of all others.
 """
@@ -36,7 +39,11 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.json"))
 
 def plan_of(case: Mapping[str, Any]) -> Plan:
     options = dict(case.get("options", {}))
-    policy = Policy(migration_id="m1", if_trashed=options.pop("if_trashed", "fail"))
+    policy = Policy(
+        migration_id="m1",
+        if_trashed=options.pop("if_trashed", "fail"),
+        replaces=options.pop("replaces", ""),
+    )
     quick = options.pop("quick", False)
     source = loading.server("source", case["source"])
     target = loading.server("target", case.get("target", {}), source)
@@ -77,6 +84,17 @@ def test_case(path: Path) -> None:
     losses = {ref: [loss.what for loss in task.losses] for ref, task in tasks.items()}
     says(expected.get("losses", {}), losses)
     says({"": expected.get("collisions", [])}, {"": plan.collisions})
+
+    numbers = {
+        ref: [task.number, task.first_free]
+        for ref, task in tasks.items()
+        if task.is_work and (task.number or task.first_free)
+    }
+    assert numbers == expected.get("numbers", {})
+    after = {ref: [*map(str, task.after)] for ref, task in tasks.items() if task.after}
+    assert after == expected.get("after", {})
+    for ref, text in expected.get("because", {}).items():
+        assert any(text in sentence for sentence in tasks[ref].because)
 
     for ref, name in expected.get("names", {}).items():
         assert tasks[ref].name == name
