@@ -66,10 +66,10 @@ def test_versions_of_the_target_stay_and_new_ones_are_added(
         target.delete_version("churn", 2)
         target.alias("churn", "champion", 1)
     told = "version 1 is expected to become version 4"
-    planned = migration.plan("--why", "churn/1")
+    planned = migration.plan()
     assert planned.code == 0
-    assert "its versions stay, new ones are added" in planned.stdout + planned.stderr
-    assert told in planned.stdout + planned.stderr, planned
+    assert "its versions stay, new ones are added" in planned.stdout
+    assert told in planned.stdout, planned.stdout
     ended = migration.run()
     assert ended.code == 0
     assert "version 1 became version 4" in ended.stdout, ended.stdout
