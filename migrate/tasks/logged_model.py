@@ -262,7 +262,9 @@ class _Attempt:
         with ExitStack() as opened:
             if not self._target.capabilities().keeps_ids:
                 self._open_deleted_runs(opened)
-            self._target.log_model_metrics(copy.model_id, wanted.model.metrics)
+            known = frozenset(copy.metrics)
+            metrics = [metric for metric in wanted.model.metrics if metric not in known]
+            self._target.log_model_metrics(copy.model_id, metrics)
             self._link(copy.model_id, wanted.links, fresh)
         keeps_ids = self._target.capabilities().keeps_ids
         tags = dict(wanted.model.tags)
