@@ -58,7 +58,8 @@ def rematch(plan: Plan, target: Target) -> Plan:
 def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], set[str]]:
     """Return the copies of versions that are there, and the models that hold something else.
 
-    That is a placeholder, or a copy under a number that is not its own.
+    That is a placeholder, a copy under a number that is not its own, or a version behind one that
+    has no copy.
     """
     open_versions = [task for task in plan.tasks if task.ref.kind in VERSION_KINDS and _open(task)]
     models = {
@@ -73,17 +74,24 @@ def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], s
     there = [ref for ref in models if ref in wanted]
     copies = target.registered_models([models[ref] for ref in there]) if there else ()
     names = {models[ref]: ref for ref in there}
+    highest: dict[str, int] = {}
     for copy in target.model_versions(list(copies)):
         container = names[copy.name]
         origin = copy.ref.id
         if not target.capabilities().keeps_ids:
             origin = copy.tags.get(ORIGIN, "").rpartition("@")[0]
         ref = Ref(VERSION_OF[container.kind], origin)
+        highest[container.id] = max(highest.get(container.id, 0), copy.version)
         fits = numbers.get(ref) in (None, 0, copy.version)
         if is_placeholder(copy) or not fits:
             doubtful.add(container.id)
         elif ref in numbers:
             found[ref] = (copy.ref.id, "")
+    doubtful |= {
+        task.container
+        for task in open_versions
+        if task.ref not in found and 0 < task.number <= highest.get(task.container, 0)
+    }
     return found, doubtful
 
 

@@ -228,6 +228,8 @@ class _Attempt:
             self._target.create_model_version(wanted)
             return wanted
         number = self._job.number
+        if 0 < number < self._job.first_free:
+            raise self._used_up(number)
         if number > self._job.first_free or self._looks():
             self._fill_gap(number)
         got = self._target.create_model_version(wanted)
@@ -241,8 +243,14 @@ class _Attempt:
         return dataclasses.replace(wanted, version=got, stage=NO_STAGE, aliases=())
 
     def _fill_gap(self, number: int) -> None:
-        """Take every free number below ``number`` with a placeholder."""
+        """Take every free number below ``number`` with a placeholder.
+
+        Raises ``Refused`` when the target has given out ``number`` or a later one.
+        """
         taken = [version.version for version in self._there()]
+        if number and max(taken, default=0) >= number:
+            # A try would take the next number away from the version that is to have it.
+            raise self._used_up(number)
         following = max([*taken, self._job.first_free - 1, 0]) + 1
         while following < number:
             got = self._target.create_model_version(self._placeholder())
