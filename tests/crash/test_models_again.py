@@ -25,9 +25,7 @@ def work(server_factory: ServerFactory) -> Iterator[ModelSource]:
 
 
 @pytest.fixture
-def migration(
-    work: ModelSource, registry_migration_of: RegistryMigrationOf
-) -> RegistryMigration:
+def migration(work: ModelSource, registry_migration_of: RegistryMigrationOf) -> RegistryMigration:
     return registry_migration_of(work)
 
 
