@@ -11,7 +11,6 @@ from migrate.objects import VERSION_OF, Action, Kind, ModelVersion, Ref, Registe
 from migrate.origins import ORIGIN
 from migrate.outcomes import TaskStatus
 from migrate.tasks.model_version import (
-    USED_UP_HINT,
     is_placeholder,
     needs_write,
     version_origin,

@@ -26,7 +26,7 @@ class RegistryMigration(Migration):
         return ["--include-deleted"]
 
     def differences(self, declared: Collection[tuple[str, str]] = ()) -> list[str]:
-        """As ``Migration.differences``, of models too; ``declared`` as for ``compare_models``."""
+        """As ``Migration.differences``, and of models; ``declared`` is for ``compare_models``."""
         return [
             *super().differences(),
             *compare_models(

@@ -63,7 +63,7 @@ def test_a_refused_version_fails_alone_and_its_number_is_used_up(
     refuse(migration, number)
     check_all_but(migration, number)
 
-    for again in (migration.resume, migration.resume, migration.run):
+    for again in (migration.resume, migration.run):
         migration.target.clear()
         ended = again()
         assert ended.code == 3, ended
