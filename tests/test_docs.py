@@ -117,6 +117,7 @@ def test_no_document_names_an_option_that_does_not_exist() -> None:
             assert options_in(path.read_text(encoding="utf-8")) <= known, path.name
 
 
+@pytest.mark.thorough
 def test_the_quickstart_works_as_pasted(
     fresh_source: TrackingServerProcess, fresh_target: TrackingServerProcess, tmp_path: Path
 ) -> None:

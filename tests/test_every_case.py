@@ -104,6 +104,7 @@ def verified(run_migrate: RunMigrate, source: str | Path, target: str | Path) ->
     return {(loss["id"], loss["what"]) for loss in found["declared"]}
 
 
+@pytest.mark.thorough
 def test_all_but_the_named_losses_goes_through_a_directory(
     everything: Everything,
     fresh_target: TrackingServerProcess,

@@ -11,6 +11,7 @@ from migrate.objects import VERSION_OF, Action, Kind, ModelVersion, Ref, Registe
 from migrate.origins import ORIGIN
 from migrate.outcomes import TaskStatus
 from migrate.tasks.model_version import (
+    USED_UP_HINT,
     is_placeholder,
     needs_write,
     version_origin,
@@ -153,8 +154,11 @@ def _number(draft: Draft, nodes: Sequence[Node], *, taken: int, exact: bool) -> 
     following = taken + 1
     for node in nodes:
         number = draft.versions[node.ref].version
-        # A number that is taken is looked at first: trying would use up another one.
-        node.first_free = following if number >= following else 0
+        node.first_free = following
+        if exact and number < following and not draft.target_can.keeps_ids:
+            # Looked at before it is tried: trying would use up another number.
+            node.first_free = 0
+            node.warnings += (f"number {number} is used up on the target: {USED_UP_HINT}",)
         if exact or number >= following:
             node.number = number
             following = max(following, number + 1)

@@ -102,6 +102,7 @@ def test_exactly_what_is_new_or_changed_is_written(
     assert len(migration.target.writes()) == 10 + 15 + 11 + len(uploads)
 
 
+@pytest.mark.thorough
 def test_quick_finds_what_a_search_shows_and_all_of_what_has_not_ended(
     work: Source, migration: Migration, database: Path
 ) -> None:
@@ -132,6 +133,7 @@ def test_a_state_lost_half_way_is_made_good_from_the_target(migration: Migration
     assert len(paths(migration.target, CREATE_RUN[1])) == 16
 
 
+@pytest.mark.thorough
 def test_a_second_copy_is_told_and_the_whole_one_is_kept_up(
     work: Source, migration: Migration, fresh_target: TrackingServerProcess
 ) -> None:

@@ -91,6 +91,7 @@ def test_a_target_that_answers_nothing_to_every_tenth_create_gets_each_object_on
     assert len(migration.target.matching(CREATE)) > len(paths(migration.target, CREATE[1])) >= 24
 
 
+@pytest.mark.thorough
 def test_a_target_that_fails_at_a_tenth_of_all_requests_gets_each_object_once(
     work: Source, migration_of: MigrationOf
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_target_that_fails_at_a_tenth_of_all_requests_gets_each_object_once(
     migration.complete(carry_through(migration))
 
 
+@pytest.mark.thorough
 def test_a_source_that_fails_at_a_tenth_of_all_reads_is_copied_whole(
     work: Source, migration_of: MigrationOf
 ) -> None:
