@@ -54,7 +54,7 @@ SCALARS = st.sampled_from([RUN, MODEL, ROOT, f"{ROOT}/a", f"{ROOT}2", "x: y", "g
 STYLES = st.sampled_from(["plain", "single", "double", "literal", "folded", "anchor", "tag"])
 
 
-def _scalar(value: str, style: str, indent: str, end: str) -> str:
+def _scalar(value: str, style: str, indent: str, end: str, anchor: str) -> str:
     if style == "single" or (style in ("plain", "anchor", "tag") and ": " in value):
         return f"'{value}'"
     return {
@@ -62,7 +62,7 @@ def _scalar(value: str, style: str, indent: str, end: str) -> str:
         "double": '"' + value.replace(" ", "\\x20") + '"',
         "literal": f"|-{end}{indent}  {value}",
         "folded": f">-  # folded{end}{indent}  {value}{end}",
-        "anchor": f"&a{len(value)} {value}",
+        "anchor": f"&{anchor} {value}",
         "tag": f"!!str {value}",
     }[style]
 
@@ -72,15 +72,15 @@ def documents(draw: st.DrawFn) -> str:
     """A mapping as YAML has it: any order and style, comments, the same keys deeper and twice."""
     end = draw(st.sampled_from(["\n", "\r\n"]))
     lines = []
-    for _ in range(draw(st.integers(1, 7))):
+    for anchor in "abcdefg"[: draw(st.integers(1, 7))]:
         key = draw(st.sampled_from([*KEYS, "other", "größe 🦆", '"run_id"']))
         what = draw(st.sampled_from(["scalar", "scalar", "mapping", "list", "comment", "flow"]))
         value = draw(SCALARS)
         inner = draw(st.sampled_from(KEYS))
         if what == "scalar":
-            lines.append(f"{key}: {_scalar(value, draw(STYLES), '', end)}")
+            lines.append(f"{key}: {_scalar(value, draw(STYLES), '', end, anchor)}")
         elif what == "mapping":
-            lines.append(f"{key}:{end}  {inner}: {_scalar(value, draw(STYLES), '  ', end)}")
+            lines.append(f"{key}:{end}  {inner}: {_scalar(value, draw(STYLES), '  ', end, anchor)}")
         elif what == "list":
             lines.append(f"{key}:{end}- '{value}'{end}- {inner}: '{value}'")
         elif what == "flow":
