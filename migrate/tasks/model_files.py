@@ -90,7 +90,7 @@ def read_model_files(
 def foreign_ids(content: bytes, rewrites: Rewrites) -> list[str]:
     """Return the ids of runs and logged models that a model file names and ``rewrites`` lack."""
     found = {match[1].decode() for match in _NAMED.finditer(content)}
-    return sorted(found - rewrites.ids.keys())
+    return sorted(found - rewrites.ids.keys() - {"null"})
 
 
 def rewritten(content: bytes, rewrites: Rewrites) -> bytes:
@@ -101,23 +101,31 @@ def rewritten(content: bytes, rewrites: Rewrites) -> bytes:
     try:
         text = content.decode()
         top = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as problem:
+    # The last two are PyYAML's own, of escapes that no character has.
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as problem:
         raise UnreadableModelFile(type(problem).__name__) from None
     if not isinstance(top, yaml.MappingNode):
         return content
-    return _replaced(text, _replacements(top.value, rewrites)).encode()
+    return _replaced(text, _replacements(text, top.value, rewrites)).encode()
 
 
 _Replacement = tuple[int, int, str]
+#: An anchor or a tag before a scalar.
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
+#: What ends a plain scalar of a mapping on one line.
+_ENDS_PLAIN = re.compile(r"[,\[\]{}]")
 
 
 def _replacements(
-    members: Iterable[tuple[yaml.Node, yaml.Node]], rewrites: Rewrites
+    text: str, members: Iterable[tuple[yaml.Node, yaml.Node]], rewrites: Rewrites
 ) -> list[_Replacement]:
     found = []
     for key, value in members:
-        if not isinstance(value, yaml.ScalarNode):
+        if not isinstance(key, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
             continue
+        start, end = value.start_mark.index, value.end_mark.index
+        if start < key.start_mark.index:
+            continue  # an alias: what it stands for is elsewhere, and replaced if it has to be
         old = value.value
         if key.value in ID_KEYS:
             new = rewrites.ids.get(old, old)
@@ -126,14 +134,17 @@ def _replacements(
         else:
             continue
         if new != old:
-            quoted = value.style == "'"
-            text = "'" + new.replace("'", "''") + "'" if quoted else _plain(new)
-            found.append((value.start_mark.index, value.end_mark.index, text))
+            start = _PROPERTIES.match(text, start).end()  # type: ignore[union-attr]
+            # A block ends with its line.
+            end = start + len(text[start:end].rstrip())
+            found.append((start, end, _scalar(new, value.style)))
     return found
 
 
-def _plain(value: str) -> str:
+def _scalar(value: str, style: str | None) -> str:
     """Return a YAML scalar on one line, quoted where it has to be."""
+    if style == "'" or _ENDS_PLAIN.search(value):
+        return "'" + value.replace("'", "''") + "'"
     return str(yaml.safe_dump(value, width=float("inf"), allow_unicode=True)).split("\n")[0]
 
 

@@ -17,10 +17,12 @@ from migrate.objects import Kind, ModelVersion, Ref, version_ref
 
 #: Tag of a prompt version: ids of runs, with commas between (``mlflow.prompt.constants``).
 PROMPT_RUNS_TAG = "mlflow.prompt.associatedRunIds"
-_LOGGED_MODEL = re.compile(r"models:/+(m-[^/]+)(.*)", re.S)
+#: MLflow takes a name and a number, or a name and an alias, for a version, whatever the name.
+_LOGGED_MODEL = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)((?:/.*)?)\Z", re.S)
 _VERSION = re.compile(r"models:/+([^/]+)/(\d+)/?\Z", re.S)
 _RUN = re.compile(r"runs:/+([^/]+)(.*)", re.S)
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_FILE = re.compile(r"\Afile:(?://(?:localhost)?)?(?=/)")
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 
 
@@ -139,7 +141,10 @@ def _copied_location(
 
 def _below(uri: str, root: str) -> str | None:
     """Return what follows ``root`` in ``uri``, None where it is not below it."""
-    uri, root = (text.removeprefix("file://").rstrip("/") for text in (uri, root))
+    uri, root = (
+        text[found.end() if (found := _FILE.match(text)) else 0 :].rstrip("/")
+        for text in (uri, root)
+    )
     if root and (uri == root or uri.startswith(root + "/")):
         return uri[len(root) :]
     return None

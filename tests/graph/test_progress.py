@@ -39,6 +39,7 @@ def plans(draw: st.DrawFn) -> list[PlannedTask]:
     tasks: list[PlannedTask] = []
     for number in range(draw(st.integers(0, 14))):
         earlier = draw(st.sets(st.sampled_from(tasks), max_size=3)) if tasks else set()
+        turns = draw(st.sets(st.sampled_from(tasks), max_size=2)) if tasks else set()
         action = draw(st.sampled_from(Action))
         # Only what needs nothing that is still open can be done before the start.
         settled = all(need.status is not TaskStatus.PENDING for need in earlier)
@@ -50,6 +51,7 @@ def plans(draw: st.DrawFn) -> list[PlannedTask]:
                 action=action,
                 container=draw(st.sampled_from("ab")),
                 needs=tuple(need.ref for need in earlier),
+                after=tuple(other.ref for other in turns),
                 status=TaskStatus.DONE if done else TaskStatus.PENDING,
             )
         )
@@ -67,6 +69,7 @@ class Walk:
     batches: list[list[Ref]] = field(default_factory=list)
     blocked: dict[Ref, Ref] = field(default_factory=dict)
     failed: set[Ref] = field(default_factory=set)
+    refused: set[Ref] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.progress = Progress(self.tasks)
@@ -86,12 +89,14 @@ class Walk:
             self.counts_add_up(taken)
 
     def end(self, ref: Ref) -> None:
-        what = self.draw.choice(["done", "done", "failed", "again"])
+        what = self.draw.choice(["done", "done", "failed", "refused", "again"])
         if what == "again":
             self.progress.put_back(ref)
             return
-        status = TaskStatus(what)
-        newly = self.progress.end(ref, status)
+        status = TaskStatus.DONE if what == "done" else TaskStatus.FAILED
+        if what == "refused":
+            self.refused.add(ref)
+        newly = self.progress.end(ref, status, refused=what == "refused")
         self.ends.update([ref, *newly])
         self.order.append(ref)
         if status is TaskStatus.FAILED:
@@ -125,6 +130,10 @@ def test_every_task_ends_exactly_once_in_an_order_that_respects_what_it_needs(
             for need in set(waiting.needs) & work:
                 assert walk.progress.status[need] is TaskStatus.DONE
                 assert place.get(need, -1) < place[waiting.ref]
+            for earlier in set(waiting.after) & work:
+                done = walk.progress.status[earlier] is TaskStatus.DONE
+                assert done or earlier in walk.refused
+                assert place.get(earlier, -1) < place[waiting.ref]
 
 
 @given(plans(), st.integers())
@@ -133,17 +142,26 @@ def test_a_failure_blocks_exactly_what_needs_it_and_is_named_as_the_cause(
 ) -> None:
     walk = Walk(tasks, seed)
 
-    graph = nx.DiGraph()
-    open_refs = {t.ref for t in tasks if t.is_work and t.status is TaskStatus.PENDING}
-    graph.add_nodes_from(open_refs)
-    graph.add_edges_from(
-        (need, t.ref) for t in tasks for need in t.needs if {need, t.ref} <= open_refs
-    )
-    below = {ref: nx.descendants(graph, ref) for ref in walk.failed}
-    assert set(walk.blocked) == set().union(*below.values())
+    blocked = {ref: below(tasks, ref, ref in walk.refused) for ref in walk.failed}
+    assert set(walk.blocked) == set().union(*blocked.values())
     for ref, cause in walk.blocked.items():
-        assert ref in below[cause]
+        assert ref in blocked[cause]
         assert walk.progress.status[ref] is TaskStatus.BLOCKED
+
+
+def below(tasks: Sequence[PlannedTask], failed: Ref, refused: bool) -> set[Ref]:
+    """What a failure holds up: all that needs it or, if it may be made later, comes after it.
+
+    That goes on from each of these, since they may be made later in any case.
+    """
+    open_refs = {t.ref for t in tasks if t.is_work and t.status is TaskStatus.PENDING}
+    graph = nx.DiGraph()
+    graph.add_nodes_from(open_refs)
+    for t in tasks:
+        edges = {*t.needs, *(ref for ref in t.after if ref != failed or not refused)}
+        graph.add_edges_from((ref, t.ref) for ref in edges if {ref, t.ref} <= open_refs)
+    found: set[Ref] = nx.descendants(graph, failed)
+    return found
 
 
 @given(plans(), st.integers())
@@ -153,6 +171,61 @@ def test_a_batch_is_of_one_kind_and_container(tasks: list[PlannedTask], seed: in
         among = walk.progress.among(batch)
         assert len({(t.ref.kind, t.container) for t in among}) == 1
         assert len({t.ref for t in among}) == len(batch)
+
+
+class TestTurns:
+    """What only comes after something else."""
+
+    FIRST, SECOND, THIRD = (Ref(Kind.RUN, n) for n in "123")
+
+    def progress(self) -> Progress:
+        return Progress(
+            [task(1), task(2, after=(self.FIRST,)), task(3, needs=[2], after=(self.FIRST,))]
+        )
+
+    def taken_first(self) -> Progress:
+        progress = self.progress()
+        assert progress.take(9) == [self.FIRST]
+        return progress
+
+    def test_it_waits_for_the_end(self) -> None:
+        progress = self.taken_first()
+        assert progress.take(9) == []
+        assert progress.end(self.FIRST, TaskStatus.DONE) == {}
+        assert progress.take(9) == [self.SECOND]
+        assert progress.end(self.SECOND, TaskStatus.DONE) == {}
+        assert progress.take(9) == [self.THIRD]
+
+    def test_a_refusal_lets_it_go_on(self) -> None:
+        progress = self.taken_first()
+        assert progress.end(self.FIRST, TaskStatus.FAILED, refused=True) == {}
+        assert progress.take(9) == [self.SECOND]
+
+    def test_a_failure_that_may_be_made_good_holds_it_up(self) -> None:
+        progress = self.taken_first()
+        blocked = progress.end(self.FIRST, TaskStatus.FAILED)
+        assert blocked == dict.fromkeys([self.SECOND, self.THIRD], self.FIRST)
+        assert progress.unfinished == 0
+
+    def test_what_a_refusal_blocks_may_be_made_good_and_holds_up_what_follows(self) -> None:
+        progress = Progress([task(1), task(2, needs=[1]), task(3, after=(self.SECOND,))])
+        progress.take(9)
+        blocked = progress.end(self.FIRST, TaskStatus.FAILED, refused=True)
+        assert blocked == dict.fromkeys([self.SECOND, self.THIRD], self.FIRST)
+
+    def test_what_is_needed_as_well_is_needed(self) -> None:
+        progress = Progress([task(1), task(2, needs=[1], after=(self.FIRST,))])
+        progress.take(9)
+        blocked = progress.end(self.FIRST, TaskStatus.FAILED, refused=True)
+        assert blocked == {self.SECOND: self.FIRST}
+
+    def test_it_waits_for_nothing_that_is_done_or_left_out(self) -> None:
+        tasks = [
+            task(1, status=TaskStatus.DONE),
+            task(2, action=Action.SKIP),
+            task(3, after=(self.FIRST, self.SECOND, Ref(Kind.RUN, "nowhere"))),
+        ]
+        assert Progress(tasks).take(9) == [self.THIRD]
 
 
 def test_experiments_take_turns() -> None:

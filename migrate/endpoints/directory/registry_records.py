@@ -28,7 +28,7 @@ _RESERVED_TAGS = frozenset(
 _TEXT, _CHAT = "text", "chat"
 _PROMPT_SOURCE = "dummy-source"  # a version of a prompt has none, and a server takes no other
 
-_LOGGED_MODEL_SOURCE = re.compile(r"models:/(m-[^/]+)\Z")
+_LOGGED_MODEL_SOURCE = re.compile(r"models:/(m-[^/@]+)\Z")
 
 
 def model_to_json(model: RegisteredModel, aliases: Mapping[str, int]) -> dict[str, Any]:

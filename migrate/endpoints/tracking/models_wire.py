@@ -24,7 +24,8 @@ from migrate.objects import (
 )
 
 _STATUS = "LOGGED_MODEL_"
-_MODEL_SOURCE = re.compile(r"models:/+(m-[^/]+)")
+#: With a number or an alias it is a version of a registered model, whatever its name.
+_MODEL_SOURCE = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)(?:/|\Z)")
 
 
 def logged_model_from(body: Mapping[str, Any], lifecycle_stage: str = ACTIVE) -> LoggedModel:
