@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ from migrate.errors import EndpointError, NotFound
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
+    Experiment,
     Kind,
     LoggedModel,
     ModelLinks,
@@ -35,7 +37,7 @@ POINTS_PER_BATCH = 1000
 RUNS_PER_QUERY = 10
 
 
-class LoggedModelCalls:
+class LoggedModelCalls(ABC):
     """The part of a tracking server that knows logged models."""
 
     _http: HttpSession
@@ -43,9 +45,13 @@ class LoggedModelCalls:
     _graphql = True
     _any_models: bool | None = None
 
+    @abstractmethod
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def experiments(self) -> Iterator[Experiment]:
+        """See ``ReadsExperiments.experiments``."""
 
     def _has_logged_models(self) -> bool:
         return Kind.LOGGED_MODEL in self.capabilities().readable
@@ -108,7 +114,7 @@ class LoggedModelCalls:
     def _holds_models(self) -> bool:
         """Say whether any experiment has a logged model; asked once."""
         if self._any_models is None:
-            ids = [experiment.experiment_id for experiment in self.experiments()]  # type: ignore[attr-defined]
+            ids = [experiment.experiment_id for experiment in self.experiments()]
             self._any_models = any(True for _ in self._search_models(ids))
         return self._any_models
 

@@ -6,6 +6,7 @@ search that does not ask for them (since 2.21).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,14 +35,14 @@ PROMPTS = f"tags.`{IS_PROMPT_TAG}` = 'true'"
 PROMPTS_SINCE = (2, 21)
 
 
-class RegistryCalls:
+class RegistryCalls(ABC):
     """The part of a tracking server that knows its model registry."""
 
     _http: HttpSession
 
+    @abstractmethod
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``."""
-        raise NotImplementedError
 
     def _conditions(self) -> tuple[str, ...]:
         """Return the filters by which a search shows everything: models, then prompts."""
