@@ -80,6 +80,9 @@ ACTIVE = "active"
 DELETED = "deleted"
 FINAL_RUN_STATUSES = frozenset({"FINISHED", "FAILED", "KILLED"})
 
+#: In which Databricks gives out notebooks.
+NOTEBOOK_FORMATS = ("SOURCE", "HTML", "JUPYTER", "DBC")
+
 NO_STAGE = "None"
 STAGES = ("Staging", "Production", "Archived", NO_STAGE)
 
@@ -251,6 +254,32 @@ def version_ref(kind: Kind, name: str, version: int) -> Ref:
     return Ref(kind, f"{name}/{version}")
 
 
+class Grant(NamedTuple):
+    """A permission that somebody has on an object, in the words of the server it is from.
+
+    ``kind`` is ``user``, ``group`` or ``service_principal``; Unity Catalog tells none. What is
+    ``inherited`` belongs to something above the object.
+    """
+
+    principal: str
+    permission: str
+    kind: str = "user"
+    inherited: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permissions:
+    """Who may do what with an object; ``grants`` is what ``document`` says.
+
+    ``dialect`` tells whose words these are; it is empty where nothing is known. ``document`` is
+    JSON as the server gave it, which exports keep.
+    """
+
+    dialect: str = ""
+    grants: tuple[Grant, ...] = ()
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Artifact(NamedTuple):
     """A file below an artifact root: ``path`` with ``/`` between its parts, ``size`` in bytes."""
 
@@ -261,7 +290,7 @@ class Artifact(NamedTuple):
 class ArtifactRoot(NamedTuple):
     """Where one object's files live: the object (its ref at that endpoint) and MLflow's URI.
 
-    The object is a run or a logged model.
+    The object is a run, a logged model or a version of a registered model.
     """
 
     owner: Ref

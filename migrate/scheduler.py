@@ -97,7 +97,7 @@ class Scheduler:
                     break
                 self._absorb(self._wait())
         try:
-            worker.endpoint(self._target).publish()
+            worker.endpoint(self._target).publish(self._plan.options)
         finally:
             self._view.stopped()
         if self._fatal is not None:

@@ -9,12 +9,12 @@ import typer
 
 from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
+from migrate.cli.choices import parse_choices
 from migrate.cli.migrations import (
     Ends,
     carry_out,
     check_not_stale,
     ends_of,
-    parse_choices,
     plan_anew,
     progress_view,
     resume_plan,

@@ -13,10 +13,9 @@ from rich.console import Console
 from migrate import worker
 from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
+from migrate.cli.choices import choices_of, parse_choices
 from migrate.cli.migrations import (
-    choices_of,
     ends_of,
-    parse_choices,
     resume_plan,
     stored_ends,
 )

@@ -4,149 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from migrate import worker
+from migrate.cli.choices import Choices, choices_of
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.tracking.access import access_for
 from migrate.errors import StalePlan, UsageError
 from migrate.executors import open_executor
 from migrate.graph.planner import make_plan, new_migration_id
 from migrate.graph.rematch import rematch
-from migrate.graph.selection import (
-    Selection,
-    parse_stages,
-    parse_time,
-    parse_tokens,
-    selection_from_options,
-)
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, Report
 from migrate.scheduler import Scheduler
-from migrate.tasks.batches import Policy
-from migrate.tasks.experiment import TRASH_CHOICES
 from migrate.views.progress import View, choose_view
 from state.store import StateStore
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """What the user chose about what to copy and how; kept with the plan as JSON values."""
-
-    selection: Selection
-    if_trashed: str = "fail"
-    #: Tells what is made in place of the target's registered models; empty: nothing is.
-    replaces: str = ""
-    locations: tuple[tuple[str, str], ...] = ()
-    quick: bool = False
-
-    def as_options(self) -> dict[str, object]:
-        """Return the choices as JSON values."""
-        return {
-            **self.selection.as_options(),
-            "if_trashed": "" if self.if_trashed == "fail" else self.if_trashed,
-            "delete_model": self.replaces,
-            "artifact_location_map": [list(pair) for pair in self.locations],
-            "quick": self.quick,
-        }
-
-    @property
-    def selects(self) -> bool:
-        """True when any choice differs from what holds without options."""
-        return self != Choices(selection=Selection())
-
-    def policy(self, migration_id: str) -> Policy:
-        """Return what the tasks need to know of the choices."""
-        return Policy(
-            migration_id=migration_id,
-            locations=self.locations,
-            if_trashed=self.if_trashed,
-            replaces=self.replaces,
-        )
-
-
-def parse_choices(
-    *,
-    experiments: Sequence[str] | None,
-    run_start_time: str | None,
-    runs_until: str | None,
-    include_deleted: bool,
-    models: Sequence[str] | None,
-    stages: Sequence[str] | None,
-    latest_versions: bool,
-    all_runs: bool,
-    if_trashed: str,
-    delete_model: bool,
-    location_map: Sequence[str] | None,
-    quick: bool,
-) -> Choices:
-    """Check the options of a command. Raises ``UsageError`` naming the bad one."""
-    if if_trashed not in TRASH_CHOICES:
-        raise UsageError(
-            f"--if-trashed {if_trashed!r} is not a choice", f"use one of {', '.join(TRASH_CHOICES)}"
-        )
-    locations = []
-    for pair in location_map or ():
-        old, equals, new = pair.partition("=")
-        if not (old and equals and new):
-            raise UsageError(f"--artifact-location-map {pair!r} is not OLD=NEW")
-        locations.append((old, new))
-    start = parse_time(run_start_time, "--run-start-time") if run_start_time is not None else None
-    until = parse_time(runs_until, "--runs-until") if runs_until is not None else None
-    if start is not None and until is not None and start >= until:
-        raise UsageError("--run-start-time is not before --runs-until: no run can be both")
-    selection = Selection(
-        experiments=parse_tokens(experiments or ()),
-        started_from=start,
-        until=until,
-        include_deleted=include_deleted,
-        models=parse_tokens(models or ()),
-        stages=parse_stages(stages or ()),
-        latest_versions=latest_versions,
-        all_runs=all_runs,
-    )
-    _check_models_options(selection)
-    return Choices(
-        selection=selection,
-        if_trashed=if_trashed,
-        replaces=new_migration_id() if delete_model else "",
-        locations=tuple(locations),
-        quick=quick,
-    )
-
-
-def _check_models_options(selection: Selection) -> None:
-    """Raise ``UsageError`` for an option that would do nothing beside the others."""
-    for given, option in (
-        (selection.stages, "--stages"),
-        (selection.latest_versions, "--export-latest-versions"),
-    ):
-        if given and not selection.takes_registry:
-            raise UsageError(
-                f"{option} chooses versions of registered models; --experiments copies none",
-                "name models as well, with --models",
-            )
-    if selection.all_runs and not selection.models:
-        raise UsageError(
-            "--export-all-runs goes with --models: without it, all runs are copied anyway",
-            "leave it out, or name models with --models",
-        )
-
-
-def choices_of(plan: Plan) -> Choices:
-    """Read the choices a stored plan was made with."""
-    options = dict(plan.options)
-    pairs = options.get("artifact_location_map") or ()
-    assert isinstance(pairs, list | tuple)
-    return Choices(
-        selection=selection_from_options(options),
-        if_trashed=str(options.get("if_trashed") or "fail"),
-        replaces=str(options.get("delete_model") or ""),
-        locations=tuple((str(old), str(new)) for old, new in pairs),
-        quick=bool(options.get("quick")),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,10 @@ class Address:
 
     ``uri`` may hold credentials; ``shown`` never does. ``workers`` bounds the requests under
     way at a time, ``per_second`` those started in a second (None: no bound). A ``read_only``
-    target is only compared with.
+    target is only compared with. ``registry_uri`` is where registered models are, when that is
+    not ``uri``. ``users`` are names of users whose permissions are asked for, on servers that
+    cannot list their users. A new export directory that ``holds_models`` has its experiments
+    one level down, beside the registered models.
     """
 
     uri: str
@@ -28,6 +31,9 @@ class Address:
     workers: int = 8
     per_second: float | None = None
     read_only: bool = False
+    registry_uri: str = ""
+    users: tuple[str, ...] = ()
+    holds_models: bool = False
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r}, side={self.side!r})"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from types import MappingProxyType
+from typing import BinaryIO, NamedTuple, Protocol
 
 from migrate.objects import (
     Artifact,
@@ -21,6 +22,7 @@ from migrate.objects import (
     ModelLinks,
     ModelMetric,
     ModelVersion,
+    Permissions,
     Ref,
     RegisteredModel,
     Run,
@@ -34,7 +36,8 @@ class Capabilities:
 
     ``identity`` tells this server or directory from another at the same address.
     ``keeps_ids``: copies have the ids of the source, so references stay as they are and no
-    bookkeeping tags are needed. ``flattens_models``: logged models become files of the run that
+    bookkeeping tags are needed. ``permissions``: it can tell and keep who may do what.
+    ``flattens_models``: logged models become files of the run that
     made them. Lengths are in characters, None where there is no limit.
     ``notes`` are facts about this endpoint that the user should read in the plan.
     """
@@ -53,6 +56,7 @@ class Capabilities:
     colon_in_keys: bool = True
     model_tag_length: int | None = None
     stages: bool = True
+    permissions: bool = False
     flattens_models: bool = False
     notes: tuple[str, ...] = ()
 
@@ -68,6 +72,13 @@ class Copy:
     target_id: str
     mark: str
     lifecycle_stage: str
+    losses: tuple[Loss, ...] = ()
+
+
+class PermissionsWritten(NamedTuple):
+    """What came of granting permissions: how many were ``granted``, and what could not be."""
+
+    granted: int = 0
     losses: tuple[Loss, ...] = ()
 
 
@@ -188,6 +199,25 @@ class ReadsArtifacts(Protocol):
         self, root: ArtifactRoot, artifact: Artifact
     ) -> AbstractContextManager[BinaryIO]:
         """Open a file for reading as a stream; nothing is held in memory."""
+        ...
+
+
+class ReadsPermissions(Protocol):
+    """Reads who may do what with experiments, registered models and prompts."""
+
+    def permissions(self, ref: Ref) -> Permissions:
+        """Return the permissions on an object; without a dialect where the endpoint has none."""
+        ...
+
+
+class ReadsNotebooks(Protocol):
+    """Reads the notebooks that runs were started from (Databricks)."""
+
+    def notebook(self, path: str, revision: str, export_format: str) -> bytes:
+        """Return a notebook as it was at a revision, in one of ``NOTEBOOK_FORMATS``.
+
+        Raises ``NotFound`` where the notebook or such a thing is not there.
+        """
         ...
 
 
@@ -369,6 +399,18 @@ class WritesRegistry(Protocol):
         ...
 
 
+class WritesPermissions(Protocol):
+    """Grants permissions."""
+
+    def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
+        """Grant on an object what ``permissions`` say and is missing; nothing is taken away.
+
+        May be repeated. What is inherited is not made direct. A directory keeps the document, in
+        place of an earlier one. Principals that the endpoint does not know are losses.
+        """
+        ...
+
+
 class WritesArtifacts(Protocol):
     """Writes files."""
 
@@ -400,9 +442,15 @@ class Source(
     ReadsLoggedModels,
     ReadsRegistry,
     ReadsArtifacts,
+    ReadsPermissions,
+    ReadsNotebooks,
     Protocol,
 ):
     """An endpoint that can be read in full. Not one of its methods writes."""
+
+
+#: What ``Target.publish`` is told when there is no plan.
+NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
 class Target(
@@ -412,10 +460,14 @@ class Target(
     WritesLoggedModels,
     WritesRegistry,
     WritesArtifacts,
+    WritesPermissions,
     Protocol,
 ):
     """An endpoint that can be filled, and read back to adopt and to verify."""
 
-    def publish(self) -> None:
-        """Bring indexes up to date after a migration's tasks ended; a no-op on servers."""
+    def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
+        """Bring indexes up to date after a migration's tasks ended; a no-op on servers.
+
+        ``options`` are those of the plan, for what an index says of its making.
+        """
         ...

@@ -83,7 +83,7 @@ def _adopt(draft: Draft, node: Node, experiment: Experiment, copy: Experiment, o
     trashed = copy.lifecycle_stage == DELETED
     if renamed or (tags and not trashed) or (trashed and experiment.lifecycle_stage != DELETED):
         node.action, node.reason = Action.UPDATE, "changed at the source since"
-    elif not tags or trashed:
+    elif trashed or not (tags or draft.policy.permissions):
         node.status = TaskStatus.DONE
 
 

@@ -89,7 +89,8 @@ def _match(
     }
     as_wanted = wanted_registered_model(model, experiments, draft.target_can, draft.policy)[0]
     if is_up_to_date(copy, dataclasses.replace(as_wanted, name=node.name), model):
-        node.status = TaskStatus.DONE
+        if not draft.policy.permissions:
+            node.status = TaskStatus.DONE
     else:
         node.action, node.reason = Action.UPDATE, "changed at the source since"
     if not ours:

@@ -17,13 +17,31 @@ class Policy:
     """The user's choices that tasks follow. ``locations`` maps prefixes of artifact locations.
 
     ``replaces`` is set where registered models that the target has already are made anew: it
-    tells those made by this plan from those there before.
+    tells those made by this plan from those there before. ``source_tags`` and ``source_user``
+    put what MLflow lets nobody set into tags of the copies, under names other tools gave them.
+    ``permissions`` are carried along; to a directory also ``version_models``, the files of every
+    version once more, and the notebooks of runs in ``notebook_formats``.
     """
 
     migration_id: str
     locations: tuple[tuple[str, str], ...] = ()
     if_trashed: str = "fail"
     replaces: str = ""
+    source_tags: bool = False
+    source_user: bool = False
+    permissions: bool = False
+    version_models: bool = False
+    notebook_formats: tuple[str, ...] = ()
+
+    @property
+    def in_mark(self) -> tuple[str, ...]:
+        """What of the choices decides what the copy of a run holds; part of its mark.
+
+        So a copy made without them is completed when they are chosen later.
+        """
+        chosen = (("source tags", self.source_tags), ("source user", self.source_user))
+        notebooks = tuple(f"notebooks {word}" for word in self.notebook_formats)
+        return tuple(word for word, is_chosen in chosen if is_chosen) + notebooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import MIGRATION, ORIGIN, SOURCE, experiment_origin, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
-from migrate.tasks.outcomes import failed
+from migrate.tasks.outcomes import failed, with_permissions
+from migrate.tasks.permissions import carry_permissions
 
 #: What to do when an experiment's name is held by one in the target's trash.
 TRASH_CHOICES = ("fail", "restore", "rename")
@@ -100,7 +101,10 @@ def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[O
             experiment = at_source.get(job.ref.id)
             if experiment is None:
                 raise why_missing(source, job)
-            yield _copy(batch, job, experiment, target, there, started)
+            outcome = _copy(batch, job, experiment, target, there, started)
+            copy = Ref(Kind.EXPERIMENT, outcome.target_id)
+            carried = carry_permissions(batch.policy, job.ref, copy, source, target)
+            yield with_permissions(outcome, carried)
         except MigrateError as problem:
             yield failed(job, problem, "", time.monotonic() - started)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+from migrate.endpoints.protocols import PermissionsWritten
 from migrate.errors import (
     MigrateError,
     NotAuthenticated,
@@ -27,4 +30,13 @@ def failed(job: Job, problem: MigrateError, target_id: str = "", seconds: float 
         stops=isinstance(problem, StorageFull | NotAuthenticated),
         retry_after=getattr(problem, "retry_after", None),
         seconds=seconds,
+    )
+
+
+def with_permissions(outcome: Outcome, carried: PermissionsWritten) -> Outcome:
+    """Return the outcome of an object whose permissions were carried along as well."""
+    return dataclasses.replace(
+        outcome,
+        wrote=outcome.wrote or carried.granted > 0,
+        losses=outcome.losses + carried.losses,
     )

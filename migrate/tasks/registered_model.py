@@ -13,7 +13,8 @@ from migrate.origins import MIGRATION, ORIGIN, REPLACES, SOURCE, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
-from migrate.tasks.outcomes import failed
+from migrate.tasks.outcomes import failed, with_permissions
+from migrate.tasks.permissions import carry_permissions
 
 #: Tag of a prompt: ids of the experiments it is used in, with a comma around each.
 PROMPT_EXPERIMENTS_TAG = "_mlflow_experiment_ids"
@@ -100,9 +101,11 @@ def copy_registered_models(batch: Batch, source: Source, target: Target) -> Iter
             model = found.get(job.ref.id)
             if model is None:
                 raise why_missing(source, job)
-            yield dataclasses.replace(
-                _copy(batch, job, model, target), seconds=time.monotonic() - started
-            )
+            outcome = _copy(batch, job, model, target)
+            copy = Ref(job.ref.kind, outcome.target_id)
+            carried = carry_permissions(batch.policy, job.ref, copy, source, target)
+            outcome = with_permissions(outcome, carried)
+            yield dataclasses.replace(outcome, seconds=time.monotonic() - started)
         except MigrateError as problem:
             yield failed(job, problem, "", time.monotonic() - started)
 

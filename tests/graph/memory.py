@@ -65,7 +65,7 @@ class MemoryServer(MemoryModels):
     def transferred(self) -> int:
         return sum(len(data) for held in self.files.values() for data in held.values())
 
-    def publish(self) -> None:
+    def publish(self, options: Mapping[str, object]) -> None:
         pass
 
     def close(self) -> None:

@@ -45,6 +45,7 @@ from migrate.objects import (
     Metric,
     ModelLinks,
     ModelVersion,
+    Permissions,
     Ref,
     RegisteredModel,
     Run,
@@ -86,6 +87,14 @@ class ExportReader:
             keeps_ids=True,
             notes=opened.notes,
         )
+
+    def permissions(self, ref: Ref) -> Permissions:
+        """See ``ReadsPermissions.permissions``."""
+        return Permissions()
+
+    def notebook(self, path: str, revision: str, export_format: str) -> bytes:
+        """See ``ReadsNotebooks.notebook``; in an export they are files of their runs."""
+        raise NotFound(f"{self._path} has no notebooks but those among the files of its runs")
 
     def transferred(self) -> int:
         """See ``Endpoint.transferred``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -47,7 +47,7 @@ from migrate.endpoints.directory.writing import (
     folds_case,
     half_made_of,
 )
-from migrate.endpoints.protocols import Copy
+from migrate.endpoints.protocols import NO_OPTIONS, Copy, PermissionsWritten
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import (
     Artifact,
@@ -56,6 +56,7 @@ from migrate.objects import (
     LoggedModel,
     ModelMetric,
     ModelVersion,
+    Permissions,
     Ref,
     RegisteredModel,
 )
@@ -201,7 +202,11 @@ class ExportDirectory(ExperimentsWriter):
             raise DirectoryError(f"{root.owner} is not being written in {self._path}")
         writer.files.put(artifact, stream, self._count_arrived)
 
-    def publish(self) -> None:
+    def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
+        """See ``WritesPermissions.write_permissions``."""
+        return PermissionsWritten()
+
+    def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """See ``Target.publish``: lists in the indexes what is there.
 
         Raises ``DirectoryError`` when an experiment is damaged, after the others are written.

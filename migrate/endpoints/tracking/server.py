@@ -8,7 +8,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
-from migrate.endpoints.protocols import Capabilities, Copy, Histories, Unreadable
+from migrate.endpoints.protocols import (
+    NO_OPTIONS,
+    Capabilities,
+    Copy,
+    Histories,
+    PermissionsWritten,
+    Unreadable,
+)
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
@@ -34,9 +41,12 @@ from migrate.objects import (
     Experiment,
     Kind,
     Metric,
+    Permissions,
+    Ref,
     Run,
 )
 from migrate.origins import MARK, ORIGIN, losses_from_tags
+from migrate.outcomes import Loss
 
 EXPERIMENTS_PER_PAGE = 1000
 RUNS_PER_PAGE = 500
@@ -91,8 +101,28 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
         """See ``Endpoint.close``."""
         self._http.close()
 
-    def publish(self) -> None:
+    def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """A server needs no indexes from us."""
+
+    # -- permissions and notebooks ----------------------------------------------------------
+
+    def permissions(self, ref: Ref) -> Permissions:
+        """See ``ReadsPermissions.permissions``."""
+        return Permissions()
+
+    def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
+        """See ``WritesPermissions.write_permissions``."""
+        reason = "the target keeps no permissions"
+        return PermissionsWritten(
+            losses=tuple(
+                Loss(f"{grant.permission} of {grant.kind} {grant.principal}", reason)
+                for grant in permissions.grants
+            )
+        )
+
+    def notebook(self, path: str, revision: str, export_format: str) -> bytes:
+        """See ``ReadsNotebooks.notebook``."""
+        raise NotFound(f"{self._address} has no notebooks: only Databricks has")
 
     def _connect(self) -> Capabilities:
         version = self._version()

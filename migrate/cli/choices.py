@@ -1,0 +1,222 @@
+"""What the user chose about what to copy and how, checked and kept with the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from migrate.errors import UsageError
+from migrate.graph.planner import new_migration_id
+from migrate.graph.renames import NO_RENAMES, Renames, Rule, read_rules
+from migrate.graph.selection import (
+    Selection,
+    candidate_names,
+    parse_stages,
+    parse_time,
+    parse_tokens,
+    selection_from_options,
+)
+from migrate.objects import NOTEBOOK_FORMATS
+from migrate.plans import Plan
+from migrate.tasks.batches import Policy
+from migrate.tasks.experiment import TRASH_CHOICES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the user chose about what to copy and how; kept with the plan as JSON values."""
+
+    selection: Selection
+    if_trashed: str = "fail"
+    #: Tells what is made in place of the target's registered models; empty: nothing is.
+    replaces: str = ""
+    locations: tuple[tuple[str, str], ...] = ()
+    quick: bool = False
+    renames: Renames = NO_RENAMES
+    source_tags: bool = False
+    source_user: bool = False
+    permissions: bool = False
+    #: Users whose permissions are asked for, on servers that cannot list their users.
+    users: tuple[str, ...] = ()
+    version_models: bool = False
+    notebook_formats: tuple[str, ...] = ()
+
+    def as_options(self) -> dict[str, object]:
+        """Return the choices as JSON values."""
+        return {
+            **self.selection.as_options(),
+            "if_trashed": "" if self.if_trashed == "fail" else self.if_trashed,
+            "delete_model": self.replaces,
+            "artifact_location_map": [list(pair) for pair in self.locations],
+            "quick": self.quick,
+            "experiment_renames": [list(rule) for rule in self.renames.experiments],
+            "model_renames": [list(rule) for rule in self.renames.models],
+            "import_source_tags": self.source_tags,
+            "use_src_user_id": self.source_user,
+            "permissions": self.permissions,
+            "permission_users": list(self.users),
+            "export_version_model": self.version_models,
+            "notebook_formats": list(self.notebook_formats),
+        }
+
+    @property
+    def selects(self) -> bool:
+        """True when any choice differs from what holds without options."""
+        return self != Choices(selection=Selection())
+
+    def policy(self, migration_id: str) -> Policy:
+        """Return what the tasks need to know of the choices."""
+        return Policy(
+            migration_id=migration_id,
+            locations=self.locations,
+            if_trashed=self.if_trashed,
+            replaces=self.replaces,
+            source_tags=self.source_tags,
+            source_user=self.source_user,
+            permissions=self.permissions,
+            version_models=self.version_models,
+            notebook_formats=self.notebook_formats,
+        )
+
+
+def parse_choices(
+    *,
+    experiments: Sequence[str] | None = None,
+    run_start_time: str | None = None,
+    runs_until: str | None = None,
+    include_deleted: bool = False,
+    models: Sequence[str] | None = None,
+    stages: Sequence[str] | None = None,
+    latest_versions: bool = False,
+    all_runs: bool = False,
+    if_trashed: str = "fail",
+    delete_model: bool = False,
+    location_map: Sequence[str] | None = None,
+    quick: bool = False,
+    experiment_renames: Path | None = None,
+    model_renames: Path | None = None,
+    source_tags: bool = False,
+    source_user: bool = False,
+    permissions: bool = False,
+    users: Sequence[str] | None = None,
+    version_models: bool = False,
+    notebook_formats: Sequence[str] | None = None,
+) -> Choices:
+    """Check the options of a command. Raises ``UsageError`` naming the bad one."""
+    if if_trashed not in TRASH_CHOICES:
+        raise UsageError(
+            f"--if-trashed {if_trashed!r} is not a choice", f"use one of {', '.join(TRASH_CHOICES)}"
+        )
+    locations = []
+    for pair in location_map or ():
+        old, equals, new = pair.partition("=")
+        if not (old and equals and new):
+            raise UsageError(f"--artifact-location-map {pair!r} is not OLD=NEW")
+        locations.append((old, new))
+    start = parse_time(run_start_time, "--run-start-time") if run_start_time is not None else None
+    until = parse_time(runs_until, "--runs-until") if runs_until is not None else None
+    if start is not None and until is not None and start >= until:
+        raise UsageError("--run-start-time is not before --runs-until: no run can be both")
+    selection = Selection(
+        experiments=parse_tokens(experiments or ()),
+        started_from=start,
+        until=until,
+        include_deleted=include_deleted,
+        models=parse_tokens(models or ()),
+        stages=parse_stages(stages or ()),
+        latest_versions=latest_versions,
+        all_runs=all_runs,
+    )
+    _check_models_options(selection)
+    return Choices(
+        selection=selection,
+        if_trashed=if_trashed,
+        replaces=new_migration_id() if delete_model else "",
+        locations=tuple(locations),
+        quick=quick,
+        renames=Renames(
+            _rules(experiment_renames, "--experiment-rename-file"),
+            _rules(model_renames, "--model-rename-file"),
+        ),
+        source_tags=source_tags,
+        source_user=source_user,
+        permissions=permissions,
+        users=_users(users or (), permissions=permissions),
+        version_models=version_models,
+        notebook_formats=parse_notebook_formats(notebook_formats or ()),
+    )
+
+
+def _rules(path: Path | None, option: str) -> tuple[Rule, ...]:
+    return read_rules(path, option) if path is not None else ()
+
+
+def _users(values: Sequence[str], *, permissions: bool) -> tuple[str, ...]:
+    if values and not permissions:
+        raise UsageError(
+            "--permission-users says whose permissions are copied, and none are",
+            "ask for them as well: --permissions (--export-permissions of the export commands)",
+        )
+    return candidate_names(parse_tokens(values))
+
+
+def parse_notebook_formats(values: Sequence[str]) -> tuple[str, ...]:
+    """Return the formats that an option's values name, each once. Raises ``UsageError``."""
+    named = {part.strip().upper() for value in values for part in value.split(",") if part.strip()}
+    unknown = sorted(named - set(NOTEBOOK_FORMATS))
+    if unknown:
+        raise UsageError(
+            f"--notebook-formats {unknown[0]!r} is no format of a Databricks notebook",
+            f"the formats are {', '.join(NOTEBOOK_FORMATS)}",
+        )
+    return tuple(word for word in NOTEBOOK_FORMATS if word in named)
+
+
+def _check_models_options(selection: Selection) -> None:
+    """Raise ``UsageError`` for an option that would do nothing beside the others."""
+    for given, option in (
+        (selection.stages, "--stages"),
+        (selection.latest_versions, "--export-latest-versions"),
+    ):
+        if given and not selection.takes_registry:
+            raise UsageError(
+                f"{option} chooses versions of registered models; --experiments copies none",
+                "name models as well, with --models",
+            )
+    if selection.all_runs and not selection.models:
+        raise UsageError(
+            "--export-all-runs goes with --models: without it, all runs are copied anyway",
+            "leave it out, or name models with --models",
+        )
+
+
+def choices_of(plan: Plan) -> Choices:
+    """Read the choices a stored plan was made with."""
+    options = dict(plan.options)
+    return Choices(
+        selection=selection_from_options(options),
+        if_trashed=str(options.get("if_trashed") or "fail"),
+        replaces=str(options.get("delete_model") or ""),
+        locations=_pairs(options.get("artifact_location_map")),
+        quick=bool(options.get("quick")),
+        renames=Renames(
+            _pairs(options.get("experiment_renames")), _pairs(options.get("model_renames"))
+        ),
+        source_tags=bool(options.get("import_source_tags")),
+        source_user=bool(options.get("use_src_user_id")),
+        permissions=bool(options.get("permissions")),
+        users=_texts(options.get("permission_users")),
+        version_models=bool(options.get("export_version_model")),
+        notebook_formats=_texts(options.get("notebook_formats")),
+    )
+
+
+def _pairs(value: object) -> tuple[tuple[str, str], ...]:
+    assert isinstance(value, list | tuple | None)
+    return tuple((str(old), str(new)) for old, new in value or ())
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    assert isinstance(value, list | tuple | None)
+    return tuple(map(str, value or ()))

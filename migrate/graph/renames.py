@@ -1,0 +1,89 @@
+"""Other names for the copies: rules of the user, the first that fits a name. Pure."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from migrate.errors import UsageError
+from migrate.objects import Kind
+
+Rule = tuple[str, str]  #: what a name is or begins with, and what takes its place
+
+FORMAT_HINT = (
+    "write one rule a line: old_name,new_name (a name may stand in double quotes, and has to "
+    "where it holds a comma)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Renames:
+    """The rules for experiments and for registered models, each in the order of its file."""
+
+    experiments: tuple[Rule, ...] = ()
+    models: tuple[Rule, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.experiments or self.models)
+
+    def name_for(self, kind: Kind, name: str) -> str:
+        """Return the name that the copy of an object gets; its own where no rule fits."""
+        rules = {Kind.EXPERIMENT: self.experiments, Kind.REGISTERED_MODEL: self.models}
+        return renamed(name, rules.get(kind, ()))
+
+
+NO_RENAMES = Renames()
+
+
+def renamed(name: str, rules: Sequence[Rule]) -> str:
+    """Replace the whole of a name or its beginning, once, by the first rule that fits."""
+    for old, new in rules:
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
+
+
+def check_distinct(kind: Kind, names: Iterable[tuple[str, str]]) -> None:
+    """Raise ``UsageError`` when two objects would get one name; pairs of name and new name."""
+    by_new: dict[str, list[str]] = {}
+    for name, new in names:
+        by_new.setdefault(new, []).append(name)
+    met = {new: olds for new, olds in by_new.items() if len(olds) > 1}
+    if met:
+        new, olds = next(iter(met.items()))
+        more = f" (and {len(met) - 1} more such names)" if len(met) > 1 else ""
+        raise UsageError(
+            f"{kind.plural} {', '.join(map(repr, sorted(olds)))} would all be called {new!r}{more}",
+            "change the rename file so that every copy has a name of its own",
+        )
+
+
+def read_rules(path: Path, option: str) -> tuple[Rule, ...]:
+    """Read a file of rules, one a line. Raises ``UsageError`` naming what is wrong and where."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UsageError(f"{option}: cannot read {path}: {problem}", FORMAT_HINT) from None
+    rules: list[Rule] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        rules.append(_rule(line, f"{option}: line {number} of {path}"))
+    if not rules:
+        raise UsageError(f"{option}: {path} holds no rule", FORMAT_HINT)
+    return tuple(rules)
+
+
+def _rule(line: str, where: str) -> Rule:
+    try:
+        fields = [field.strip() for field in next(csv.reader([line], strict=True))]
+    except csv.Error as problem:
+        raise UsageError(f"{where} is no rule ({problem}): {line!r}", FORMAT_HINT) from None
+    if len(fields) != 2:
+        raise UsageError(f"{where} has {len(fields)} names, not two: {line!r}", FORMAT_HINT)
+    old, new = fields
+    if not old or not new:
+        raise UsageError(f"{where} has an empty name: {line!r}", FORMAT_HINT)
+    return old, new
