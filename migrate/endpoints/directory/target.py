@@ -13,6 +13,7 @@ from migrate.endpoints.directory.artifacts import whole_files
 from migrate.endpoints.directory.indexes import (
     Contents,
     ExperimentEntry,
+    keep_permissions,
     write_contents,
     write_experiments_file,
     write_experiments_for_models,
@@ -212,8 +213,12 @@ class ExportDirectory(ExperimentsWriter):
         writer.files.put(artifact, stream, self._count_arrived)
 
     def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
-        return PermissionsWritten()
+        """See ``WritesPermissions.write_permissions``. Raises ``NotFound``."""
+        if ref.kind is not Kind.EXPERIMENT:
+            return self._registry_to_write().write_permissions(ref, permissions)
+        with self._lock:
+            directory = self._existing_experiment(ref.id)
+            return keep_permissions(self._base_to_write(), directory, permissions)
 
     def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """See ``Target.publish``: lists in the indexes what is there.
