@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from migrate.endpoints.tracking.access import redact
 from migrate.errors import UsageError
 from migrate.graph.planner import new_migration_id
 from migrate.graph.renames import NO_RENAMES, Renames, Rule, read_rules
@@ -41,6 +43,9 @@ class Choices:
     users: tuple[str, ...] = ()
     version_models: bool = False
     notebook_formats: tuple[str, ...] = ()
+    #: Where registered models are, on either side, when not with all the rest.
+    source_registry: str = ""
+    target_registry: str = ""
 
     def as_options(self) -> dict[str, object]:
         """Return the choices as JSON values."""
@@ -58,12 +63,22 @@ class Choices:
             "permission_users": list(self.users),
             "export_version_model": self.version_models,
             "notebook_formats": list(self.notebook_formats),
+            # Credentials come from the environment when the plan is carried out later.
+            "source_registry": redact(self.source_registry),
+            "target_registry": redact(self.target_registry),
         }
 
     @property
     def selects(self) -> bool:
         """True when any choice differs from what holds without options."""
         return self != Choices(selection=Selection())
+
+    def over(self, others: Choices) -> Choices:
+        """Return ``others`` with what was chosen here in its place."""
+        default = Choices(selection=Selection())
+        names = [field.name for field in dataclasses.fields(self)]
+        chosen = {name for name in names if getattr(self, name) != getattr(default, name)}
+        return dataclasses.replace(others, **{name: getattr(self, name) for name in chosen})
 
     def policy(self, migration_id: str) -> Policy:
         """Return what the tasks need to know of the choices."""
@@ -102,6 +117,8 @@ def parse_choices(
     users: Sequence[str] | None = None,
     version_models: bool = False,
     notebook_formats: Sequence[str] | None = None,
+    source_registry: str = "",
+    target_registry: str = "",
 ) -> Choices:
     """Check the options of a command. Raises ``UsageError`` naming the bad one."""
     if if_trashed not in TRASH_CHOICES:
@@ -145,6 +162,8 @@ def parse_choices(
         users=_users(users or (), permissions=permissions),
         version_models=version_models,
         notebook_formats=parse_notebook_formats(notebook_formats or ()),
+        source_registry=source_registry,
+        target_registry=target_registry,
     )
 
 
@@ -209,6 +228,8 @@ def choices_of(plan: Plan) -> Choices:
         users=_texts(options.get("permission_users")),
         version_models=bool(options.get("export_version_model")),
         notebook_formats=_texts(options.get("notebook_formats")),
+        source_registry=str(options.get("source_registry") or ""),
+        target_registry=str(options.get("target_registry") or ""),
     )
 
 

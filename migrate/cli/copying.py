@@ -9,7 +9,7 @@ import typer
 
 from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
-from migrate.cli.choices import parse_choices
+from migrate.cli.choices import Choices, parse_choices
 from migrate.cli.migrations import (
     Ends,
     carry_out,
@@ -47,6 +47,16 @@ def plan(
     if_trashed: options.IfTrashed = "fail",
     delete_model: options.DeleteModel = False,
     artifact_location_map: options.LocationMap = None,
+    experiment_rename_file: options.ExperimentRenames = None,
+    model_rename_file: options.ModelRenames = None,
+    import_source_tags: options.SourceTags = False,
+    use_src_user_id: options.SourceUser = False,
+    permissions: options.CopyPermissions = False,
+    permission_users: options.PermissionUsers = None,
+    export_version_model: options.VersionModels = False,
+    notebook_formats: options.NotebookFormats = None,
+    source_registry_uri: options.SourceRegistry = "",
+    target_registry_uri: options.TargetRegistry = "",
     quick: options.Quick = False,
     workers: options.Workers = 8,
     max_requests_per_second: options.MaxRequests = None,
@@ -70,11 +80,21 @@ def plan(
             if_trashed=if_trashed,
             delete_model=delete_model,
             location_map=artifact_location_map,
+            experiment_renames=experiment_rename_file,
+            model_renames=model_rename_file,
+            source_tags=import_source_tags,
+            source_user=use_src_user_id,
+            permissions=permissions,
+            users=permission_users,
+            version_models=export_version_model,
+            notebook_formats=notebook_formats,
+            source_registry=source_registry_uri,
+            target_registry=target_registry_uri,
             quick=quick,
         )
         if graph is not None:
             check_graph_path(graph)
-        ends = ends_of(source, target, workers=workers, per_second=max_requests_per_second)
+        ends = ends_of(source, target, choices, workers=workers, per_second=max_requests_per_second)
         ends.check()
         with StateStore.open(state) as store:
             made = plan_anew(ends, choices, store, waits=True)
@@ -111,6 +131,16 @@ def run(
     if_trashed: options.IfTrashed = "fail",
     delete_model: options.DeleteModel = False,
     artifact_location_map: options.LocationMap = None,
+    experiment_rename_file: options.ExperimentRenames = None,
+    model_rename_file: options.ModelRenames = None,
+    import_source_tags: options.SourceTags = False,
+    use_src_user_id: options.SourceUser = False,
+    permissions: options.CopyPermissions = False,
+    permission_users: options.PermissionUsers = None,
+    export_version_model: options.VersionModels = False,
+    notebook_formats: options.NotebookFormats = None,
+    source_registry_uri: options.SourceRegistry = "",
+    target_registry_uri: options.TargetRegistry = "",
     quick: options.Quick = False,
     serial: Annotated[
         bool, typer.Option("--serial", help="One task after the other, without threads.")
@@ -140,6 +170,16 @@ def run(
             if_trashed=if_trashed,
             delete_model=delete_model,
             location_map=artifact_location_map,
+            experiment_renames=experiment_rename_file,
+            model_renames=model_rename_file,
+            source_tags=import_source_tags,
+            source_user=use_src_user_id,
+            permissions=permissions,
+            users=permission_users,
+            version_models=export_version_model,
+            notebook_formats=notebook_formats,
+            source_registry=source_registry_uri,
+            target_registry=target_registry_uri,
             quick=quick,
         )
         if resume and choices.selects:
@@ -147,7 +187,7 @@ def run(
                 "--resume goes on with the stored plan, so it takes no selection",
                 "leave out --resume to plan anew: what is copied already is not copied again",
             )
-        ends = _given_ends(source, target, workers, max_requests_per_second, resume)
+        ends = _given_ends(source, target, choices, workers, max_requests_per_second, resume)
         view = progress_view(json=json, quiet=quiet)
         with StateStore.open(state, must_exist=resume) as store:
             if resume:
@@ -168,7 +208,7 @@ def run(
             print_json(report_as_json(report))
         else:
             print_report(report, resume=_resume_line(state))
-        raise typer.Exit(_exit_code(report))
+        raise typer.Exit(exit_code(report))
 
 
 def _resume_line(state: str) -> str:
@@ -178,10 +218,15 @@ def _resume_line(state: str) -> str:
 
 
 def _given_ends(
-    source: str | None, target: str | None, workers: int, per_second: float | None, resume: bool
+    source: str | None,
+    target: str | None,
+    choices: Choices,
+    workers: int,
+    per_second: float | None,
+    resume: bool,
 ) -> Ends | None:
     if source is not None and target is not None:
-        return ends_of(source, target, workers=workers, per_second=per_second)
+        return ends_of(source, target, choices, workers=workers, per_second=per_second)
     if source is not None or not resume:
         raise UsageError(
             "SOURCE and TARGET are needed",
@@ -190,7 +235,8 @@ def _given_ends(
     return None
 
 
-def _exit_code(report: Report) -> int:
+def exit_code(report: Report) -> int:
+    """Return the exit code that a report stands for."""
     if report.interrupted:
         return EXIT_INTERRUPTED
     return EXIT_OK if report.complete else EXIT_INCOMPLETE

@@ -68,6 +68,14 @@ def verify(
     stages: options.Stages = None,
     export_latest_versions: options.LatestVersions = False,
     export_all_runs: options.AllRuns = False,
+    experiment_rename_file: options.ExperimentRenames = None,
+    model_rename_file: options.ModelRenames = None,
+    import_source_tags: options.SourceTags = False,
+    use_src_user_id: options.SourceUser = False,
+    permissions: options.CopyPermissions = False,
+    permission_users: options.PermissionUsers = None,
+    source_registry_uri: options.SourceRegistry = "",
+    target_registry_uri: options.TargetRegistry = "",
     contents: Annotated[
         bool,
         typer.Option("--contents", help="Read every file on both ends and compare contents."),
@@ -92,20 +100,27 @@ def verify(
             stages=stages,
             latest_versions=export_latest_versions,
             all_runs=export_all_runs,
-            if_trashed="fail",
-            delete_model=False,
-            location_map=None,
-            quick=False,
+            experiment_renames=experiment_rename_file,
+            model_renames=model_rename_file,
+            source_tags=import_source_tags,
+            source_user=use_src_user_id,
+            permissions=permissions,
+            users=permission_users,
+            source_registry=source_registry_uri,
+            target_registry=target_registry_uri,
         )
         if source is None:
             with StateStore.open(state, read_only=True) as store:
                 last = resume_plan(None, store)
             ends = stored_ends(last, workers, max_requests_per_second)
-            choices = choices if choices.selects else choices_of(last)
+            choices = choices.over(choices_of(last))
+            ends = ends.chosen(choices)
         else:
             if target is None:
                 raise UsageError("TARGET is needed", "migrate verify SOURCE TARGET")
-            ends = ends_of(source, target, workers=workers, per_second=max_requests_per_second)
+            ends = ends_of(
+                source, target, choices, workers=workers, per_second=max_requests_per_second
+            )
         ends = ends.only_read()
         ends.check()
         result = compare(
@@ -113,6 +128,7 @@ def verify(
                 source=worker.endpoint(ends.source),
                 target=worker.endpoint(ends.target),
                 selection=choices.selection,
+                renames=choices.renames,
                 workers=workers,
                 contents=contents,
             )

@@ -29,6 +29,19 @@ class Ends:
     source: Address
     target: Address
 
+    def chosen(self, choices: Choices) -> Ends:
+        """Return the same ends as a plan made with these choices needs them."""
+        source, target = (
+            # A URI given with this command goes before that of the plan: it has the credentials.
+            dataclasses.replace(end, users=choices.users, registry_uri=end.registry_uri or registry)
+            for end, registry in (
+                (self.source, choices.source_registry),
+                (self.target, choices.target_registry),
+            )
+        )
+        holds_models = choices.selection.takes_registry
+        return Ends(source=source, target=dataclasses.replace(target, holds_models=holds_models))
+
     def only_read(self) -> Ends:
         """Return the same ends with a target that is not written to, nor made when missing."""
         return dataclasses.replace(self, target=dataclasses.replace(self.target, read_only=True))
@@ -62,12 +75,15 @@ def _place(address: Address) -> tuple[str, ...]:
     return (host, str(port), parts.path, workspace)
 
 
-def ends_of(source: str, target: str, *, workers: int, per_second: float | None) -> Ends:
+def ends_of(
+    source: str, target: str, choices: Choices, *, workers: int, per_second: float | None
+) -> Ends:
     """Return the ends that the arguments of a command name."""
-    return Ends(
+    ends = Ends(
         source=Address(uri=source, side="source", workers=workers, per_second=per_second),
         target=Address(uri=target, side="target", workers=workers, per_second=per_second),
     )
+    return ends.chosen(choices)
 
 
 #: Key in a plan's options while it waits for the run it was made for; not the user's choice.
@@ -86,6 +102,7 @@ def plan_anew(ends: Ends, choices: Choices, store: StateStore, *, waits: bool = 
         source_address=ends.source,
         target_address=ends.target,
         selection=choices.selection,
+        renames=choices.renames,
         policy=choices.policy(migration_id),
         quick=choices.quick,
         options={**choices.as_options(), **({WAITS_FOR_RUN: True} if waits else {})},
@@ -149,6 +166,8 @@ def carry_out(
     plan: Plan, ends: Ends, store: StateStore, *, serial: bool, view: View, stored: bool
 ) -> Report:
     """Carry out a plan. One that was ``stored`` is matched with the target once more first."""
+    choices = choices_of(plan)
+    ends = ends.chosen(choices)
     if stored:
         options = {key: value for key, value in plan.options.items() if key != WAITS_FOR_RUN}
         store.set_options(plan.migration_id, options)
@@ -165,7 +184,7 @@ def carry_out(
             executor,
             source=ends.source,
             target=ends.target,
-            policy=choices_of(plan).policy(plan.migration_id),
+            policy=choices.policy(plan.migration_id),
         ).run()
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
@@ -178,4 +197,10 @@ def progress_view(*, json: bool, quiet: bool) -> View:
 
 def stored_ends(plan: Plan, workers: int, per_second: float | None) -> Ends:
     """Return the ends of a stored plan; credentials come from the environment."""
-    return ends_of(plan.source.uri, plan.target.uri, workers=workers, per_second=per_second)
+    return ends_of(
+        plan.source.uri,
+        plan.target.uri,
+        choices_of(plan),
+        workers=workers,
+        per_second=per_second,
+    )

@@ -87,6 +87,80 @@ LocationMap = Annotated[
         "NEW. Without it: the target's default location. May be repeated.",
     ),
 ]
+ExperimentRenames = Annotated[
+    Path | None,
+    typer.Option(
+        "--experiment-rename-file",
+        metavar="FILE",
+        help="Lines old_name,new_name: experiments whose name is, or begins with, old_name get "
+        "new_name in its place on the target; the first line that fits holds.",
+    ),
+]
+ModelRenames = Annotated[
+    Path | None,
+    typer.Option("--model-rename-file", metavar="FILE", help="The same for registered models."),
+]
+SourceTags = Annotated[
+    bool,
+    typer.Option(
+        "--import-source-tags",
+        help="Put into tags (mlflow_exim.…) of the copies what their originals were.",
+    ),
+]
+SourceUser = Annotated[
+    bool,
+    typer.Option(
+        "--use-src-user-id",
+        help="Set the tag mlflow.user of each run to the user who ran it at the source.",
+    ),
+]
+CopyPermissions = Annotated[
+    bool,
+    typer.Option(
+        "--permissions",
+        help="Copy users' permissions on experiments, registered models and prompts.",
+    ),
+]
+PermissionUsers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--permission-users",
+        help="Whose permissions: names, or a .txt file with one a line; needed where a server "
+        "cannot list its users (MLflow before 3.13). May be repeated.",
+    ),
+]
+VersionModels = Annotated[
+    bool,
+    typer.Option(
+        "--export-version-model",
+        help="Into a directory: the files of every version of a registered model once more, "
+        "as MLflow downloads them for models:/name/version.",
+    ),
+]
+NotebookFormats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--notebook-formats",
+        help="From Databricks into a directory: the notebooks of runs, as SOURCE, HTML, JUPYTER "
+        "or DBC, or a comma list of these; may be repeated.",
+    ),
+]
+SourceRegistry = Annotated[
+    str,
+    typer.Option(
+        "--source-registry-uri",
+        envvar="MIGRATE_SOURCE_REGISTRY_URI",
+        help="Where the source keeps registered models, when that is another server.",
+    ),
+]
+TargetRegistry = Annotated[
+    str,
+    typer.Option(
+        "--target-registry-uri",
+        envvar="MIGRATE_TARGET_REGISTRY_URI",
+        help="Where the target keeps registered models, when that is another server.",
+    ),
+]
 Quick = Annotated[
     bool,
     typer.Option(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import networkx as nx
 
 from migrate.endpoints.protocols import Capabilities, Source, Target
+from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
 from migrate.objects import (
     Action,
@@ -82,6 +83,7 @@ class Draft:
     target: Target
     selection: Selection
     policy: Policy
+    renames: Renames = NO_RENAMES
     quick: bool
     workers: int
     source_can: Capabilities

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -37,12 +38,12 @@ def match_experiments(draft: Draft) -> None:
     undecided = []
     for node in draft.of_kind(Kind.EXPERIMENT):
         experiment = draft.experiments[node.ref.id]
-        copy = find_copy(experiment, draft.there, "")
+        copy = find_copy(dataclasses.replace(experiment, name=node.name), draft.there, "")
         if copy is None:
             continue
         original = originals.get(copy.tags.get(ORIGIN, ""), experiment)
         owner = draft.nodes[Ref(Kind.EXPERIMENT, original.experiment_id)]
-        if owner is not node and owner.selected and _to_be_renamed(draft, original, copy):
+        if owner is not node and owner.selected and _to_be_renamed(draft, owner, copy):
             # The name is free for this one as soon as the other has gone from it.
             draft.need(owner.ref, node.ref)
             continue
@@ -68,7 +69,7 @@ def match_experiments(draft: Draft) -> None:
 def _adopt(draft: Draft, node: Node, experiment: Experiment, copy: Experiment, ours: bool) -> None:
     node.target_id = copy.experiment_id
     wanted, _ = wanted_experiment(experiment, draft.target_can, draft.policy)
-    renamed = ours and _to_be_renamed(draft, experiment, copy)
+    renamed = ours and _to_be_renamed(draft, node, copy)
     if not renamed:
         node.name = copy.name
     tags = missing_tags(copy, wanted, experiment)
@@ -83,15 +84,21 @@ def _adopt(draft: Draft, node: Node, experiment: Experiment, copy: Experiment, o
     trashed = copy.lifecycle_stage == DELETED
     if renamed or (tags and not trashed) or (trashed and experiment.lifecycle_stage != DELETED):
         node.action, node.reason = Action.UPDATE, "changed at the source since"
+        if renamed and node.name != experiment.name:
+            node.reason = f"copied before as {copy.name!r}, renamed as the rename file says"
     elif trashed or not (tags or draft.policy.permissions):
         node.status = TaskStatus.DONE
 
 
-def _to_be_renamed(draft: Draft, experiment: Experiment, copy: Experiment) -> bool:
-    """Say whether a copy of ours has to follow its original to another name.
+def _to_be_renamed(draft: Draft, node: Node, copy: Experiment) -> bool:
+    """Say whether a copy of ours has to get another name: that of a rule, or its original's.
 
     A name the copy was given on purpose stays, until the source changes its own.
     """
+    experiment = draft.experiments[node.ref.id]
+    by_rule = draft.renames.name_for(Kind.EXPERIMENT, experiment.name)
+    if by_rule != experiment.name:
+        return copy.name != by_rule
     known_as = copy.name if draft.target_can.keeps_ids else copy.tags.get(SOURCE + "name")
     return known_as not in (None, experiment.name)
 

@@ -35,8 +35,10 @@ from migrate.graph.match import (
     match_runs,
     orphan_mentions,
 )
+from migrate.graph.naming import rename_copies
 from migrate.graph.registry import discover_registry, link_versions
 from migrate.graph.registry_matching import match_registry
+from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
 from migrate.objects import Kind
 from migrate.plans import Plan, PlannedTask, Side
@@ -86,6 +88,7 @@ STEPS: tuple[Step, ...] = (
     *DISCOVERY,
     discover_unreadable,
     check_capabilities,
+    rename_copies,
     link_runs,
     link_models,
     link_versions,
@@ -135,6 +138,7 @@ def make_plan(
     target_address: Address,
     selection: Selection,
     policy: Policy,
+    renames: Renames = NO_RENAMES,
     quick: bool = False,
     options: Mapping[str, object] | None = None,
 ) -> Plan:
@@ -148,6 +152,7 @@ def make_plan(
         target=target,
         selection=selection,
         policy=policy,
+        renames=renames,
         quick=quick,
         workers=source_address.workers,
         source_can=source.capabilities(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,21 +43,6 @@ def renamed(name: str, rules: Sequence[Rule]) -> str:
         if name.startswith(old):
             return new + name.removeprefix(old)
     return name
-
-
-def check_distinct(kind: Kind, names: Iterable[tuple[str, str]]) -> None:
-    """Raise ``UsageError`` when two objects would get one name; pairs of name and new name."""
-    by_new: dict[str, list[str]] = {}
-    for name, new in names:
-        by_new.setdefault(new, []).append(name)
-    met = {new: olds for new, olds in by_new.items() if len(olds) > 1}
-    if met:
-        new, olds = next(iter(met.items()))
-        more = f" (and {len(met) - 1} more such names)" if len(met) > 1 else ""
-        raise UsageError(
-            f"{kind.plural} {', '.join(map(repr, sorted(olds)))} would all be called {new!r}{more}",
-            "change the rename file so that every copy has a name of its own",
-        )
 
 
 def read_rules(path: Path, option: str) -> tuple[Rule, ...]:

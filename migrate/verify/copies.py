@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.protocols import Copy, Source
-from migrate.objects import VERSION_KINDS, Experiment, Kind, Ref
+from migrate.objects import CONTAINER_OF, VERSION_KINDS, Experiment, Kind, Ref
 from migrate.origins import ORIGIN
 from migrate.tasks.experiment import find_copy
 from migrate.tasks.model_version import version_origin
@@ -35,7 +36,10 @@ class Copies:
     def container(self, experiment_id: str) -> Experiment | None:
         """Return the copy of an experiment of the source."""
         experiment = self._at_source.get(experiment_id)
-        return None if experiment is None else find_copy(experiment, self._there, "")
+        if experiment is None:
+            return None
+        name = self._ends.renames.name_for(Kind.EXPERIMENT, experiment.name)
+        return find_copy(dataclasses.replace(experiment, name=name), self._there, "")
 
     def load(self, containers: Sequence[str]) -> None:
         """Read the copies of all runs and logged models in these experiments of the target."""
@@ -121,7 +125,9 @@ class Copies:
             version = self._ends.source.read_model_version(ref)
             if version is None:
                 continue
-            models = list(self._ends.target.registered_models([version.name]))
+            model = CONTAINER_OF[kind]
+            name = self._ends.renames.name_for(model, version.name)
+            models = list(self._ends.target.registered_models([name]))
             for copy in self._ends.target.model_versions(models) if models else ():
                 origin = copy.tags.get(ORIGIN)
                 same = copy.ref == ref if keeps_ids else origin == version_origin(version)

@@ -74,7 +74,7 @@ def _is_ours(ends: Ends, model: RegisteredModel, copy: RegisteredModel) -> bool:
 
 def _on_target(ends: Ends, models: Sequence[RegisteredModel]) -> dict[Ref, RegisteredModel]:
     """Return the copy of each: the one of its name, else one made from it and named otherwise."""
-    names = [model.name for model in models]
+    names = [_name_for(ends, model) for model in models]
     few = len(names) <= NAMES_ONE_BY_ONE
     there = list(ends.target.registered_models(names if few else None))
     by_name = {model.name: model for model in there}
@@ -83,9 +83,13 @@ def _on_target(ends: Ends, models: Sequence[RegisteredModel]) -> dict[Ref, Regis
     found = {}
     for model in models:
         made = [copy for copy in there if is_copy_of(copy, model)]
-        if copy := by_name.get(model.name) or next(iter(made), None):
+        if copy := by_name.get(_name_for(ends, model)) or next(iter(made), None):
             found[model.ref] = copy
     return found
+
+
+def _name_for(ends: Ends, model: RegisteredModel) -> str:
+    return ends.renames.name_for(model.kind, model.name)
 
 
 def _versions_of(ends: Ends, models: Sequence[RegisteredModel]) -> dict[str, list[ModelVersion]]:
@@ -118,7 +122,7 @@ def _compare_model(
 ) -> None:
     ref = model.ref
     can = ends.target.capabilities()
-    result.check(ref, "name", model.name, copy.name)
+    result.check(ref, "name", _name_for(ends, model), copy.name)
     result.check(ref, "kind", str(model.kind), str(copy.kind))
     experiments = copies.ids(Ref(Kind.EXPERIMENT, ident) for ident in experiments_named(model))
     wanted, losses = wanted_registered_model(model, experiments, can, Policy(migration_id=""))

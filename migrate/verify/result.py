@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from migrate.endpoints.protocols import Source, Target
+from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
 from migrate.objects import Kind, Ref
 from migrate.outcomes import Loss
@@ -24,6 +25,7 @@ class Ends:
     source: Source
     target: Target
     selection: Selection
+    renames: Renames = NO_RENAMES
     workers: int = 8
     contents: bool = False
 
