@@ -26,9 +26,9 @@ from migrate.endpoints.directory.layout import (
     RUNS,
     directory_name,
 )
-from migrate.endpoints.directory.records import MALFORMED, experiment_to_json, readable_time
+from migrate.endpoints.directory.records import MALFORMED, experiment_to_json
 from migrate.errors import DirectoryError
-from migrate.objects import DELETED, Experiment, LoggedModel, Run
+from migrate.objects import DELETED, Experiment, LoggedModel, Run, readable_time
 
 
 class ExperimentEntry(NamedTuple):
