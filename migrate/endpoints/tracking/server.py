@@ -22,6 +22,7 @@ from migrate.endpoints.tracking.histories import HistoryReader
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.registry import RegistryCalls
+from migrate.endpoints.tracking.traces import EXPERIMENTS_PER_SEARCH, has_traces
 from migrate.endpoints.tracking.versions import capabilities_of, parse_version
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
 from migrate.endpoints.tracking.writer import ServerRunWriter
@@ -30,7 +31,6 @@ from migrate.errors import (
     MigrateError,
     NotAuthenticated,
     NotFound,
-    NotPermitted,
     Refused,
 )
 from migrate.objects import (
@@ -50,7 +50,6 @@ from migrate.outcomes import Loss
 
 EXPERIMENTS_PER_PAGE = 1000
 RUNS_PER_PAGE = 500
-EXPERIMENTS_PER_SEARCH = 100
 IDS_PER_SEARCH = 100
 API = "/api/2.0/mlflow"
 
@@ -60,7 +59,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
 
     ``username`` is whom the server knows us as, for the check of what we may see;
     ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
-    one that every call names (MLflow 3.10 and later), empty for the default.
+    one that every call names (MLflow 3.10 and later), empty for the default. ``registry`` calls
+    the server that keeps registered models, when that is another one.
     """
 
     def __init__(
@@ -72,8 +72,10 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
         tracking_uri: str,
         username: str = "",
         workspace: str = "",
+        registry: HttpSession | None = None,
     ) -> None:
         self._http = http
+        self._registry_http = registry or http
         self._side = side
         self._address = address
         self._username = username
@@ -100,6 +102,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
     def close(self) -> None:
         """See ``Endpoint.close``."""
         self._http.close()
+        self._registry_http.close()
 
     def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """A server needs no indexes from us."""
@@ -124,8 +127,12 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
         """See ``ReadsNotebooks.notebook``."""
         raise NotFound(f"{self._address} has no notebooks: only Databricks has")
 
+    def registry_version(self) -> str:
+        """See ``RegistryCalls.registry_version``."""
+        return self.capabilities().registry_version
+
     def _connect(self) -> Capabilities:
-        version = self._version()
+        version = registry_version = _version_of(self._http)
         body = {"max_results": 1}
         try:
             self._http.post(f"{API}/experiments/search", body, idempotent=True, tries=CONNECT_TRIES)
@@ -144,18 +151,18 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
         name = f"MLflow {version or '1.x'} at {self._address}"
         if self._workspace:
             name += f", workspace {self._workspace}"
+        identity = f"{self._address}#{created}#{self._workspace}"
+        if self._registry_http is not self._http:
+            registry_version = _version_of(self._registry_http)
+            name += f", registered models at {self._registry_http.base_url}"
+            identity += f"#{self._registry_http.base_url}"
         return capabilities_of(
             version,
+            registry_version,
             description=name,
-            identity=f"{self._address}#{created}#{self._workspace}",
+            identity=identity,
             notes=self._notes(),
         )
-
-    def _version(self) -> str:
-        try:
-            return self._http.text("/version", tries=CONNECT_TRIES).strip()[:40]
-        except NotFound:
-            return ""
 
     def _notes(self) -> tuple[str, ...]:
         """Say so when this account sees only a part of the server (basic-auth)."""
@@ -189,33 +196,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
 
     def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
-        return {Kind.TRACE: -1} if self._has_traces(experiment_ids) else {}
-
-    def _has_traces(self, experiment_ids: Sequence[str]) -> bool:
-        for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
-            chunk = experiment_ids[start : start + EXPERIMENTS_PER_SEARCH]
-            locations = [
-                {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": ident}}
-                for ident in chunk
-            ]
-            body = {"locations": locations, "max_results": 1}
-            try:
-                page = self._http.post("/api/3.0/mlflow/traces/search", body, idempotent=True)
-            except NotFound:  # before 3.2
-                page = self._page_of_old_traces(chunk)
-            except NotPermitted:  # there may be some: better said than passed over
-                return True
-            if page.get("traces"):
-                return True
-        return False
-
-    def _page_of_old_traces(self, experiment_ids: Sequence[str]) -> Mapping[str, Any]:
-        params = {"experiment_ids": list(experiment_ids), "max_results": 1}
-        try:
-            page: Mapping[str, Any] = self._http.get(f"{API}/traces", params)
-            return page
-        except NotFound:  # before 2.14
-            return {}
+        return {Kind.TRACE: -1} if has_traces(self._http, experiment_ids) else {}
 
     # -- ReadsRuns --------------------------------------------------------------------------
 
@@ -391,3 +372,10 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
         """See ``WritesRuns.restore_runs``."""
         for run_id in run_ids:
             self._http.post(f"{API}/runs/restore", {"run_id": run_id}, idempotent=True)
+
+
+def _version_of(http: HttpSession) -> str:
+    try:
+        return http.text("/version", tries=CONNECT_TRIES).strip()[:40]
+    except NotFound:
+        return ""
