@@ -45,7 +45,9 @@ PROMPTS_SINCE = (2, 21)
 class RegistryCalls(ABC):
     """The part of a tracking server that knows its model registry."""
 
-    #: The server that keeps registered models: mostly the tracking server itself.
+    #: The tracking server, which knows runs; and the one that keeps registered models, which is
+    #: mostly the same.
+    _http: HttpSession
     _registry_http: HttpSession
 
     @abstractmethod
