@@ -14,6 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from migrate.endpoints.directory.disk import DAMAGED, load_object, write_object, writing
+from migrate.endpoints.directory.kept_permissions import (
+    PERMISSIONS,
+    change_of,
+    with_permissions,
+)
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
     EXPERIMENTS,
@@ -27,8 +32,10 @@ from migrate.endpoints.directory.layout import (
     directory_name,
 )
 from migrate.endpoints.directory.records import MALFORMED, experiment_to_json
+from migrate.endpoints.directory.run_file import mlflow_member
+from migrate.endpoints.protocols import PermissionsWritten
 from migrate.errors import DirectoryError
-from migrate.objects import DELETED, Experiment, LoggedModel, Run, readable_time
+from migrate.objects import DELETED, Experiment, LoggedModel, Permissions, Run, readable_time
 
 
 class ExperimentEntry(NamedTuple):
@@ -193,6 +200,17 @@ def change_experiment(
         write_object(path, document)
 
 
+def keep_permissions(base: Path, directory: Path, wanted: Permissions) -> PermissionsWritten:
+    """Write permissions into experiment.json in place of others; not when it has them already."""
+    path = directory / EXPERIMENT_FILE
+    document = load_object(base, path)
+    there = mlflow_member(path, document)
+    if there.get(PERMISSIONS) != wanted.document:
+        document["mlflow"] = with_permissions(there, dict(wanted.document))
+        write_object(path, document)
+    return change_of(path, there, wanted)
+
+
 def write_contents(base: Path, directory: Path, contents: Contents) -> ExperimentEntry:
     """Bring the lists of an experiment up to date; return its entry in experiments.json."""
     path = directory / EXPERIMENT_FILE
@@ -208,7 +226,9 @@ def write_contents(base: Path, directory: Path, contents: Contents) -> Experimen
         )
     except MALFORMED as error:
         raise DirectoryError(f"{path} is damaged: {error!r}", DAMAGED) from error
-    write_index(path, contents.to_json(experiment))
+    content = contents.to_json(experiment)
+    content["mlflow"] = with_permissions(content["mlflow"], document["mlflow"].get(PERMISSIONS))
+    write_index(path, content)
     if os.path.lexists(directory / LOGGED_MODELS):
         listed = contents.logged_models_to_json(directory.name, entry.name)
         write_index(directory / LOGGED_MODELS / LOGGED_MODELS_FILE, listed)

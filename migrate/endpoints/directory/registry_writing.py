@@ -12,6 +12,11 @@ from typing import Any
 
 from migrate.endpoints.directory.disk import refuse_links, sync, write_object, writing
 from migrate.endpoints.directory.indexes import system_block, write_index
+from migrate.endpoints.directory.kept_permissions import (
+    PERMISSIONS,
+    change_of,
+    with_permissions,
+)
 from migrate.endpoints.directory.layout import (
     MODEL_FILE,
     MODELS_FILE,
@@ -37,8 +42,10 @@ from migrate.endpoints.directory.registry_records import (
     version_to_json,
 )
 from migrate.endpoints.directory.unreadable import UnreadableObjects
+from migrate.endpoints.directory.version_files import forget_version_files, has_files
+from migrate.endpoints.protocols import PermissionsWritten
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
-from migrate.objects import VERSION_OF, Kind, ModelVersion, RegisteredModel
+from migrate.objects import VERSION_OF, Kind, ModelVersion, Permissions, Ref, RegisteredModel
 
 #: Given a run's id, its members ``_experiment_name`` and ``_run_artifact_uri`` of a version.
 RunMembers = Callable[[str], Mapping[str, str]]
@@ -68,7 +75,7 @@ class RegistryWriter(RegistryReader):
             above = path.parent / VERSIONS if path.name == MODEL_FILE else path.parent
             with writing(above):
                 above.mkdir(parents=True, exist_ok=True)
-            self._write_model(path, model_to_json(model, {}))
+            self._write_model(path, model_to_json(model, {}), {})
 
     def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
         """See ``WritesRegistry.update_registered_model``."""
@@ -81,7 +88,8 @@ class RegistryWriter(RegistryReader):
                 last_update_time=model.last_update_time or there.last_update_time,
             )
             if wanted != there:
-                self._write_model(entry.path, model_to_json(wanted, wanted.aliases))
+                value = model_to_json(wanted, wanted.aliases)
+                self._write_model(entry.path, value, entry.record())
 
     def delete_registered_model(self, name: str) -> None:
         """See ``WritesRegistry.delete_registered_model``."""
@@ -145,8 +153,19 @@ class RegistryWriter(RegistryReader):
                 _remove_directory(path.parent)
                 self._prompts.forget()
             else:
+                forget_version_files(self.files_of(version.ref))
                 with writing(path):
                     path.unlink(missing_ok=True)
+
+    def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
+        """See ``WritesPermissions.write_permissions``."""
+        with self._lock:
+            entry, model = self._existing(ref.kind, ref.id)
+            there = entry.record()
+            if there.get(PERMISSIONS) != permissions.document:
+                wanted = with_permissions({}, dict(permissions.document))
+                self._write_model(entry.path, model_to_json(model, model.aliases), wanted)
+            return change_of(entry.path, there, permissions)
 
     def publish(self, run_members: RunMembers) -> bool:
         """Write the lists that other tools import by; return whether there is anything in them."""
@@ -202,8 +221,10 @@ class RegistryWriter(RegistryReader):
                 return path
         raise DirectoryError(f"{path} is taken", "remove what should not be there")
 
-    def _write_model(self, path: Path, value: Mapping[str, Any]) -> None:
-        content = {"registered_model": {**value, "versions": []}}
+    def _write_model(self, path: Path, value: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+        """Write a model's record in place of the one that is there, whose permissions stay."""
+        value = with_permissions({**value, "versions": []}, there.get(PERMISSIONS))
+        content = {"registered_model": value}
         write_object(path, {"system": system_block(), "info": {}, "mlflow": content})
 
     def _write_version(self, entry: Entry, version: ModelVersion) -> None:
@@ -223,7 +244,7 @@ class RegistryWriter(RegistryReader):
         self, entry: Entry, model: RegisteredModel, aliases: Mapping[str, int]
     ) -> None:
         if aliases != model.aliases:
-            self._write_model(entry.path, model_to_json(model, aliases))
+            self._write_model(entry.path, model_to_json(model, aliases), entry.record())
 
     def _list_versions(
         self,
@@ -235,7 +256,11 @@ class RegistryWriter(RegistryReader):
         """Write the versions into model.json, which is where other tools look for them."""
         failed = self._failed(Kind.MODEL_VERSION, entry.folder)
         listed = [
-            {**version_to_json(version, version.aliases), **run_members(version.run_id)}
+            {
+                **version_to_json(version, version.aliases),
+                **run_members(version.run_id),
+                **_download_member(entry, version),
+            }
             for version in versions
         ]
         info = {
@@ -248,6 +273,7 @@ class RegistryWriter(RegistryReader):
             "export_permissions": False,
         }
         value = {**model_to_json(model, model.aliases), "versions": listed}
+        value = with_permissions(value, entry.record().get(PERMISSIONS))
         write_index(entry.path, {"info": info, "mlflow": {"registered_model": value}})
 
     def _failed(self, kind: Kind, below: Path | None = None) -> list[str]:
@@ -258,6 +284,13 @@ class RegistryWriter(RegistryReader):
             and os.path.lexists(entry.where)
             and (below is None or Path(entry.where).is_relative_to(below))
         )
+
+
+def _download_member(entry: ModelEntry, version: ModelVersion) -> dict[str, str]:
+    """Return what other tools write where the files of a version are in the export as well."""
+    if not has_files(entry.files_of(str(version.version))):
+        return {}
+    return {"_download_uri": f"models:/{version.name}/{version.version}"}
 
 
 def _version_file(entry: Entry, number: int) -> Path:
