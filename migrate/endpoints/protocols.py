@@ -26,6 +26,7 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     Run,
+    VersionRun,
 )
 from migrate.outcomes import Loss
 
@@ -199,6 +200,10 @@ class ReadsRegistry(Protocol):
 
     def read_model_version(self, ref: Ref) -> ModelVersion | None:
         """Return one version as it is now, with its aliases; None when it is not there."""
+        ...
+
+    def version_run(self, version: ModelVersion) -> VersionRun:
+        """Return what the run of a version says; empty when there is none, or it is gone."""
         ...
 
 

@@ -15,18 +15,21 @@ from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.errors import EndpointError, MigrateError, Refused
 from migrate.objects import (
     IS_PROMPT_TAG,
+    NO_RUN,
     NO_STAGE,
     Kind,
     ModelVersion,
     Ref,
+    VersionRun,
     version_ref,
 )
 from migrate.origins import MIGRATION, ORIGIN, PLACEHOLDER, SOURCE, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
-from migrate.tasks.batches import Batch, Job
+from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.outcomes import failed
-from migrate.tasks.registered_model import cut_tags
+from migrate.tasks.references import fit_tags
+from migrate.tasks.source_tags import version_tags
 from migrate.tasks.version_sources import (
     Place,
     VersionSource,
@@ -72,17 +75,19 @@ def wanted_version(
     found: VersionSource,
     copies: Mapping[Ref, str],
     target: Capabilities,
-    migration_id: str,
+    policy: Policy,
+    run: VersionRun = NO_RUN,
 ) -> WantedVersion:
     """Return what the copy of ``version`` should be in the registered model ``name``.
 
-    ``found`` is its source there, ``copies`` has the ids of what is on the target.
+    ``found`` is its source there, ``copies`` has the ids of what is on the target, and ``run`` is
+    what the version's run says at the source.
     """
     if target.keeps_ids:
         return WantedVersion(version=version)
-    renamed, orphans = copied_prompt_tags(version.tags, copies)
-    tags, losses = cut_tags(keep_earlier(renamed), target)
-    tags |= {ORIGIN: version_origin(version), MIGRATION: migration_id}
+    renamed, orphans = copied_prompt_tags(version_tags(version, policy, run), copies)
+    tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target)
+    tags |= {ORIGIN: version_origin(version), MIGRATION: policy.migration_id}
     warnings = []
     if orphans:
         tags[SOURCE + "associatedRunIds"] = ",".join(orphans)
@@ -187,14 +192,15 @@ class _Attempt:
         return (f"version {version.version} became version {copy.version}",)
 
     def _wanted(self, version: ModelVersion, copy: ModelVersion | None) -> WantedVersion:
-        can, migration_id = self._target.capabilities(), self._batch.policy.migration_id
+        can, policy = self._target.capabilities(), self._batch.policy
         if can.keeps_ids or version.kind is Kind.PROMPT_VERSION:
             found = VersionSource(version.source)
         elif copy is not None:
             found = VersionSource(copy.source, copy.run_id, copy.model_id)
         else:
             found = copied_source(version, self._copies(), self._place)
-        return wanted_version(version, self._name, found, self._copies(), can, migration_id)
+        run = self._source.version_run(version) if policy.source_tags else NO_RUN
+        return wanted_version(version, self._name, found, self._copies(), can, policy, run)
 
     def _copies(self) -> dict[Ref, str]:
         runs = {Ref(Kind.RUN, old): new for old, new in self._job.references.items()}

@@ -152,7 +152,7 @@ class _Attempt:
             self._run,
             self._job.references,
             self._target.capabilities(),
-            self._batch.policy.migration_id,
+            self._batch.policy,
         )
         files = self._files()
         fingerprint = Fingerprint(self._run, wanted.orphans, self._batch.policy.in_mark)

@@ -95,6 +95,22 @@ def test_a_choice_made_later_is_seen_in_the_mark_of_runs_copied_without_it() -> 
     assert action_of(notebook_formats=("HTML",)) is Action.UPDATE
 
 
+@pytest.mark.parametrize(
+    ("choices", "keeps_ids", "option"),
+    [
+        ({"source_tags": True}, True, "--import-source-tags"),
+        ({"source_user": True}, True, "--use-src-user-id"),
+        ({"version_models": True}, False, "--export-version-model"),
+    ],
+)
+def test_a_choice_that_means_nothing_on_the_target_is_refused(
+    choices: dict[str, bool], keeps_ids: bool, option: str
+) -> None:
+    with pytest.raises(UsageError, match=option):
+        plan(world(), Selection(), MemoryServer("target", keeps_ids=keeps_ids), **choices)
+    plan(world(), Selection(), MemoryServer("target", keeps_ids=not keeps_ids), **choices)
+
+
 def test_a_failure_while_planning_leaves_the_collector_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

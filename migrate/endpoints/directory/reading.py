@@ -39,6 +39,7 @@ from migrate.endpoints.protocols import Capabilities, Histories, Unreadable
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
     DELETED,
+    NO_RUN,
     REGISTRY_KINDS,
     Artifact,
     ArtifactRoot,
@@ -52,6 +53,7 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     Run,
+    VersionRun,
 )
 from migrate.origins import experiment_origin
 
@@ -205,6 +207,14 @@ class ExportReader:
     def read_model_version(self, ref: Ref) -> ModelVersion | None:
         """See ``ReadsRegistry.read_model_version``."""
         return self._registry().read_version(ref)
+
+    def version_run(self, version: ModelVersion) -> VersionRun:
+        """See ``ReadsRegistry.version_run``."""
+        for run in self.find_runs([version.run_id] if version.run_id else []):
+            directory = self._experiment_path(run.experiment_id)
+            name = "" if directory is None else self._read_experiment(directory).name
+            return VersionRun(run.artifact_uri, name)
+        return NO_RUN
 
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``. Raises ``DirectoryError`` when one is unreadable."""
