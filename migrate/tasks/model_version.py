@@ -86,7 +86,8 @@ def wanted_version(
     if target.keeps_ids:
         return WantedVersion(version=version)
     renamed, orphans = copied_prompt_tags(version_tags(version, policy, run), copies)
-    tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target)
+    refused = target.refused_in_model_tags
+    tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target, refused)
     tags |= {ORIGIN: version_origin(version), MIGRATION: policy.migration_id}
     warnings = []
     if orphans:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from migrate.endpoints.protocols import PermissionsWritten, Source, Target
-from migrate.errors import NotFound, NotPermitted
 from migrate.objects import Ref
-from migrate.outcomes import Loss
 from migrate.tasks.batches import Policy
 
 
@@ -15,10 +13,5 @@ def carry_permissions(
     """Grant on ``copy`` what is granted on ``ref``, where the user has chosen so."""
     if not policy.permissions:
         return PermissionsWritten()
-    try:
-        held = source.permissions(ref)
-    except (NotFound, NotPermitted) as problem:
-        return PermissionsWritten(
-            losses=(Loss("permissions", f"not told by the source: {problem}"),)
-        )
+    held = source.permissions(ref)
     return target.write_permissions(copy, held) if held.dialect else PermissionsWritten()

@@ -28,5 +28,6 @@ def compare_experiment(
         result.check(ref, f"tag {key}", wanted.tags.get(key), copy.tags.get(key))
     if is_ours(copy, experiment):
         there = without_unasked(without_bookkeeping(copy.tags), wanted.tags, ends.policy)
-        for key in sorted(there.keys() - wanted.tags.keys() - experiment.tags.keys()):
+        own = can.reserved_tags
+        for key in sorted(there.keys() - wanted.tags.keys() - experiment.tags.keys() - own):
             result.differs(ref, f"tag {key}", "only on the target")

@@ -21,11 +21,12 @@ def compare_files(
     result: Comparison,
     *,
     besides: Collection[str] = (),
+    may_have: Collection[str] = (),
 ) -> None:
     """Compare names and sizes, and contents where that is asked for.
 
     Model files are expected as ``rewrites`` makes them. ``besides`` are folders of the copy that
-    hold something else.
+    hold something else, ``may_have`` files that it may have beside those of its original.
     """
     originals = ends.source.artifacts(root)
     theirs = {
@@ -51,7 +52,7 @@ def compare_files(
             copy = Artifact(file.path, theirs[file.path])
             if wanted != _hash(ends.target, copy_root, copy):
                 result.differs(ref, what, "the content differs")
-    for path in sorted(theirs.keys() - mine.keys()):
+    for path in sorted(theirs.keys() - mine.keys() - set(may_have)):
         result.differs(ref, f"artifact {path}", "is only on the target")
 
 

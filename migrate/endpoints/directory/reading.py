@@ -91,6 +91,7 @@ class ExportReader:
             writable=frozenset(),
             keeps_ids=True,
             permissions=True,
+            keeps_notebooks=True,
             notes=opened.notes,
         )
 

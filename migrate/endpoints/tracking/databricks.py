@@ -23,7 +23,8 @@ from migrate.objects import Experiment, Kind, Permissions, Ref, Run
 
 #: Tags that Databricks writes itself; it refuses them ("Cannot update tag 'mlflow.rootRunId'") or
 #: what they say (a source that is another workspace's). Learned from issues #75 and #187 of
-#: mlflow-export-import and #12 of its older home; Databricks publishes no list.
+#: mlflow-export-import and #12 of its older home; Databricks publishes no list. The last four it
+#: writes on every experiment; they say what the experiment is there.
 RESERVED_TAGS = frozenset(
     {
         "mlflow.user",
@@ -31,6 +32,10 @@ RESERVED_TAGS = frozenset(
         "mlflow.log-model.history",
         "mlflow.experiment.sourceType",
         "mlflow.experiment.sourceId",
+        "mlflow.experiment.sourceName",
+        "mlflow.experimentType",
+        "mlflow.ownerEmail",
+        "mlflow.ownerId",
     }
 )
 NOTES = (
