@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from migrate.cli import bulk_options as bulk
 from migrate.cli import options
-from migrate.cli.app import EPILOG, app, session
-from migrate.cli.bulk import Manner, directory, server, transfer
+from migrate.cli.bulk import directory, server, transfer
 from migrate.cli.choices import Choices, parse_choices
-from migrate.cli.flags import FlagsWithValues
+from migrate.cli.manner import Manner, command
 
 
-@app.command("export-all", cls=FlagsWithValues, epilog=EPILOG)
+@command("export-all")
 def export_all(
     output_dir: bulk.OutputDirectory,
     source: bulk.ExportSource = "",
@@ -24,43 +23,29 @@ def export_all(
     export_permissions: bulk.ExportPermissions = False,
     permission_users: options.PermissionUsers = None,
     notebook_formats: options.NotebookFormats = None,
-    use_threads: bulk.UseThreads = None,
-    workers: bulk.Workers = None,
-    max_requests_per_second: options.MaxRequests = None,
-    state: options.State = str(options.DEFAULT_STATE),
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    manner: Manner,
 ) -> None:
     """Export everything of a tracking server to a directory: models, experiments, runs, prompts.
 
     Called again, also after it was killed, it exports what is not there yet.
     """
-    with session(debug):
-        choices = parse_choices(
-            latest_versions=export_latest_versions,
-            stages=stages,
-            run_start_time=run_start_time,
-            runs_until=runs_until,
-            include_deleted=export_deleted_runs,
-            version_models=export_version_model,
-            permissions=export_permissions,
-            users=permission_users,
-            notebook_formats=notebook_formats,
-            source_registry=registry_uri,
-        )
-        manner = Manner(
-            use_threads=use_threads,
-            workers=workers,
-            per_second=max_requests_per_second,
-            state=state,
-            json=json,
-            quiet=quiet,
-        )
-        _export(source, output_dir, choices, manner)
+    choices = parse_choices(
+        latest_versions=export_latest_versions,
+        stages=stages,
+        run_start_time=run_start_time,
+        runs_until=runs_until,
+        include_deleted=export_deleted_runs,
+        version_models=export_version_model,
+        permissions=export_permissions,
+        users=permission_users,
+        notebook_formats=notebook_formats,
+        source_registry=registry_uri,
+    )
+    _export(source, output_dir, choices, manner)
 
 
-@app.command("export-models", cls=FlagsWithValues, epilog=EPILOG)
+@command("export-models")
 def export_models(
     output_dir: bulk.OutputDirectory,
     models: bulk.Models = None,
@@ -76,45 +61,31 @@ def export_models(
     export_deleted_runs: bulk.DeletedRuns = False,
     export_version_model: bulk.VersionModels = False,
     notebook_formats: options.NotebookFormats = None,
-    use_threads: bulk.UseThreads = None,
-    workers: bulk.Workers = None,
-    max_requests_per_second: options.MaxRequests = None,
-    state: options.State = str(options.DEFAULT_STATE),
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    manner: Manner,
 ) -> None:
     """Export registered models to a directory, with the runs and experiments they come from.
 
     Called again, also after it was killed, it exports what is not there yet.
     """
-    with session(debug):
-        choices = parse_choices(
-            models=models or ["all"],
-            latest_versions=export_latest_versions,
-            all_runs=export_all_runs,
-            stages=stages,
-            run_start_time=run_start_time,
-            runs_until=runs_until,
-            include_deleted=export_deleted_runs,
-            version_models=export_version_model,
-            permissions=export_permissions,
-            users=permission_users,
-            notebook_formats=notebook_formats,
-            source_registry=registry_uri,
-        )
-        manner = Manner(
-            use_threads=use_threads,
-            workers=workers,
-            per_second=max_requests_per_second,
-            state=state,
-            json=json,
-            quiet=quiet,
-        )
-        _export(source, output_dir, choices, manner)
+    choices = parse_choices(
+        models=models or ["all"],
+        latest_versions=export_latest_versions,
+        all_runs=export_all_runs,
+        stages=stages,
+        run_start_time=run_start_time,
+        runs_until=runs_until,
+        include_deleted=export_deleted_runs,
+        version_models=export_version_model,
+        permissions=export_permissions,
+        users=permission_users,
+        notebook_formats=notebook_formats,
+        source_registry=registry_uri,
+    )
+    _export(source, output_dir, choices, manner)
 
 
-@app.command("export-experiments", cls=FlagsWithValues, epilog=EPILOG)
+@command("export-experiments")
 def export_experiments(
     experiments: bulk.Experiments,
     output_dir: bulk.OutputDirectory,
@@ -126,38 +97,24 @@ def export_experiments(
     permission_users: options.PermissionUsers = None,
     export_deleted_runs: bulk.DeletedRuns = False,
     notebook_formats: options.NotebookFormats = None,
-    use_threads: bulk.UseThreads = None,
-    workers: bulk.Workers = None,
-    max_requests_per_second: options.MaxRequests = None,
-    state: options.State = str(options.DEFAULT_STATE),
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    manner: Manner,
 ) -> None:
     """Export experiments with their runs and logged models to a directory.
 
     Called again, also after it was killed, it exports what is not there yet.
     """
-    with session(debug):
-        choices = parse_choices(
-            experiments=experiments,
-            run_start_time=run_start_time,
-            runs_until=runs_until,
-            include_deleted=export_deleted_runs,
-            permissions=export_permissions,
-            users=permission_users,
-            notebook_formats=notebook_formats,
-            source_registry=registry_uri,
-        )
-        manner = Manner(
-            use_threads=use_threads,
-            workers=workers,
-            per_second=max_requests_per_second,
-            state=state,
-            json=json,
-            quiet=quiet,
-        )
-        _export(source, output_dir, choices, manner)
+    choices = parse_choices(
+        experiments=experiments,
+        run_start_time=run_start_time,
+        runs_until=runs_until,
+        include_deleted=export_deleted_runs,
+        permissions=export_permissions,
+        users=permission_users,
+        notebook_formats=notebook_formats,
+        source_registry=registry_uri,
+    )
+    _export(source, output_dir, choices, manner)
 
 
 def _export(source: str, output_dir: str, choices: Choices, manner: Manner) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from migrate.cli import bulk_options as bulk
 from migrate.cli import options
-from migrate.cli.app import EPILOG, app, session
-from migrate.cli.bulk import Manner, directory, server, transfer
-from migrate.cli.choices import Choices, parse_choices
-from migrate.cli.flags import FlagsWithValues
+from migrate.cli.bulk import directory, server, transfer
+from migrate.cli.choices import parse_choices
+from migrate.cli.manner import Manner, command
 
 
-@app.command("import-all", cls=FlagsWithValues, epilog=EPILOG)
-@app.command("import-models", cls=FlagsWithValues, epilog=EPILOG)
+@command("import-all", "import-models")
 def import_models(
     input_dir: bulk.InputDirectory,
     target: bulk.ImportTarget = "",
@@ -24,47 +22,33 @@ def import_models(
     use_src_user_id: bulk.SourceUser = False,
     if_trashed: options.IfTrashed = "fail",
     artifact_location_map: options.LocationMap = None,
-    use_threads: bulk.UseThreads = None,
-    workers: bulk.Workers = None,
-    max_requests_per_second: options.MaxRequests = None,
     verbose: bulk.Verbose = False,
-    state: options.State = str(options.DEFAULT_STATE),
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    manner: Manner,
 ) -> None:
     """Import everything in a directory: experiments, runs, registered models, prompts.
 
     import-all and import-models are the same. Called again, also after it was killed, it imports
     what is not there yet.
     """
-    with session(debug):
-        choices = parse_choices(
-            # What was exported as deleted was asked for then.
-            include_deleted=True,
-            delete_model=delete_model,
-            permissions=import_permissions,
-            experiment_renames=experiment_rename_file,
-            model_renames=model_rename_file,
-            source_tags=import_source_tags,
-            source_user=use_src_user_id,
-            if_trashed=if_trashed,
-            location_map=artifact_location_map,
-            target_registry=registry_uri,
-        )
-        manner = Manner(
-            use_threads=use_threads,
-            workers=workers,
-            per_second=max_requests_per_second,
-            state=state,
-            json=json,
-            quiet=quiet,
-            verbose=verbose,
-        )
-        _import(input_dir, target, choices, manner)
+    choices = parse_choices(
+        # What was exported as deleted was asked for then.
+        include_deleted=True,
+        delete_model=delete_model,
+        permissions=import_permissions,
+        experiment_renames=experiment_rename_file,
+        model_renames=model_rename_file,
+        source_tags=import_source_tags,
+        source_user=use_src_user_id,
+        if_trashed=if_trashed,
+        location_map=artifact_location_map,
+        target_registry=registry_uri,
+    )
+    source, server_uri = directory(input_dir, "--input-dir"), server(target, "--target")
+    transfer(source, server_uri, choices, manner, verbose=verbose)
 
 
-@app.command("import-experiments", cls=FlagsWithValues, epilog=EPILOG)
+@command("import-experiments")
 def import_experiments(
     input_dir: bulk.InputDirectory,
     target: bulk.ImportTarget = "",
@@ -75,42 +59,25 @@ def import_experiments(
     experiment_rename_file: bulk.ExperimentRenames = None,
     if_trashed: options.IfTrashed = "fail",
     artifact_location_map: options.LocationMap = None,
-    use_threads: bulk.UseThreads = None,
-    workers: bulk.Workers = None,
-    max_requests_per_second: options.MaxRequests = None,
-    state: options.State = str(options.DEFAULT_STATE),
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    manner: Manner,
 ) -> None:
     """Import the experiments in a directory, with their runs and logged models.
 
     The runs are added to experiments of the same name. Called again, also after it was killed, it
     imports what is not there yet.
     """
-    with session(debug):
-        choices = parse_choices(
-            experiments=["all"],
-            # What was exported as deleted was asked for then.
-            include_deleted=True,
-            permissions=import_permissions,
-            source_tags=import_source_tags,
-            source_user=use_src_user_id,
-            experiment_renames=experiment_rename_file,
-            if_trashed=if_trashed,
-            location_map=artifact_location_map,
-            target_registry=registry_uri,
-        )
-        manner = Manner(
-            use_threads=use_threads,
-            workers=workers,
-            per_second=max_requests_per_second,
-            state=state,
-            json=json,
-            quiet=quiet,
-        )
-        _import(input_dir, target, choices, manner)
-
-
-def _import(input_dir: str, target: str, choices: Choices, manner: Manner) -> None:
-    transfer(directory(input_dir, "--input-dir"), server(target, "--target"), choices, manner)
+    choices = parse_choices(
+        experiments=["all"],
+        # What was exported as deleted was asked for then.
+        include_deleted=True,
+        permissions=import_permissions,
+        source_tags=import_source_tags,
+        source_user=use_src_user_id,
+        experiment_renames=experiment_rename_file,
+        if_trashed=if_trashed,
+        location_map=artifact_location_map,
+        target_registry=registry_uri,
+    )
+    source, server_uri = directory(input_dir, "--input-dir"), server(target, "--target")
+    transfer(source, server_uri, choices, manner)
