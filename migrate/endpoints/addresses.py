@@ -83,6 +83,7 @@ def open_endpoint(address: Address) -> Target:
             tracking_uri=address.uri,
             username=access.username or "",
             workspace=access.workspace or "",
+            users=address.users,
         )
     if scheme == "databricks" or address.uri == "databricks":
         from migrate.endpoints.tracking.databricks import open_databricks
