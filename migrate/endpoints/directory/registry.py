@@ -13,6 +13,7 @@ from migrate.endpoints.directory.layout import (
     MODEL_FILE,
     MODELS_FILE,
     RUN_FILE,
+    VERSION_MODELS,
     VERSIONS,
     directory_name,
     registry_names,
@@ -33,7 +34,7 @@ from migrate.endpoints.directory.unreadable import (
     held_twice,
     not_there,
 )
-from migrate.errors import DirectoryError
+from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
     VERSION_OF,
     Kind,
@@ -43,7 +44,7 @@ from migrate.objects import (
 )
 
 #: What a registered model's directory holds that is not a registered model.
-_NOT_MODELS = frozenset({ARTIFACTS, VERSIONS, "version_models"})
+_NOT_MODELS = frozenset({ARTIFACTS, VERSIONS, VERSION_MODELS})
 _NESTED = 16  # names with slashes make nested directories; MLflow's names are shorter than this
 
 
@@ -60,6 +61,7 @@ class RegistryReader:
         self._unreadable = unreadable
         self._nested = nested
         self._prompts = PromptIndex(places.prompts, told=False)
+        self._folders: dict[str, ModelEntry] = {}
 
     def registered_models(self, names: Sequence[str] | None) -> Iterator[RegisteredModel]:
         """See ``ReadsRegistry.registered_models``."""
@@ -88,6 +90,19 @@ class RegistryReader:
                 if version.ref == ref:
                     return version
         return None
+
+    def files_of(self, ref: Ref) -> Path:
+        """Return where the files of a version are, or would be. Raises ``NotFound``."""
+        name, _, number = ref.id.rpartition("/")
+        known = self._folders.get(name)
+        if known is None or not os.path.lexists(known.path):
+            for entry, model in self.entries([name]):
+                if isinstance(entry, ModelEntry) and VERSION_OF[model.kind] is ref.kind:
+                    known = self._folders[name] = entry
+                    break
+            else:
+                raise NotFound(f"registered model {name!r} is not in {self.places.base}")
+        return known.files_of(number)
 
     def entries(
         self, names: Sequence[str] | None = None

@@ -14,6 +14,8 @@ from migrate.endpoints.directory.layout import (
     MODEL_FILE,
     PROMPT_FILE,
     VERSION_FILE,
+    VERSION_MODEL,
+    VERSION_MODELS,
     VERSIONS,
 )
 from migrate.endpoints.directory.opening import PROMPT_VERSION
@@ -115,6 +117,13 @@ class ModelEntry:
         failed = info.get("failed_versions") if isinstance(info, dict) else None
         entries = failed if isinstance(failed, list) else []
         return [number for entry in entries if (number := _number_of_failed(entry))]
+
+    def files_of(self, number: str) -> Path:
+        """Return where the files of a version are, or would be; ``number`` is its number."""
+        alone = self.folder / VERSION_MODEL
+        if os.path.lexists(alone) and os.path.lexists(self.folder / VERSION_FILE):
+            return alone
+        return self.folder / VERSION_MODELS / number
 
     def _has_files(self) -> bool:
         return os.path.lexists(self.folder / VERSIONS)

@@ -37,6 +37,7 @@ from migrate.endpoints.directory.registry_records import (
     version_to_json,
 )
 from migrate.endpoints.directory.unreadable import UnreadableObjects
+from migrate.endpoints.directory.version_files import forget_version_files, has_files
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import VERSION_OF, Kind, ModelVersion, RegisteredModel
 
@@ -145,6 +146,7 @@ class RegistryWriter(RegistryReader):
                 _remove_directory(path.parent)
                 self._prompts.forget()
             else:
+                forget_version_files(self.files_of(version.ref))
                 with writing(path):
                     path.unlink(missing_ok=True)
 
@@ -235,7 +237,11 @@ class RegistryWriter(RegistryReader):
         """Write the versions into model.json, which is where other tools look for them."""
         failed = self._failed(Kind.MODEL_VERSION, entry.folder)
         listed = [
-            {**version_to_json(version, version.aliases), **run_members(version.run_id)}
+            {
+                **version_to_json(version, version.aliases),
+                **run_members(version.run_id),
+                **_download_member(entry, version),
+            }
             for version in versions
         ]
         info = {
@@ -258,6 +264,13 @@ class RegistryWriter(RegistryReader):
             and os.path.lexists(entry.where)
             and (below is None or Path(entry.where).is_relative_to(below))
         )
+
+
+def _download_member(entry: ModelEntry, version: ModelVersion) -> dict[str, str]:
+    """Return what other tools write where the files of a version are in the export as well."""
+    if not has_files(entry.files_of(str(version.version))):
+        return {}
+    return {"_download_uri": f"models:/{version.name}/{version.version}"}
 
 
 def _version_file(entry: Entry, number: int) -> Path:

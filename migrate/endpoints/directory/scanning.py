@@ -14,6 +14,8 @@ from migrate.endpoints.directory.layout import (
     NOT_OBJECTS,
     RUN_FILE,
     RUNS,
+    VERSION_MODEL,
+    VERSION_MODELS,
     directory_name,
     name_of_partial,
     name_of_replaced,
@@ -22,6 +24,9 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.opening import Opened
 from migrate.endpoints.directory.run_file import mlflow_member
+
+#: The files of versions lie beside the runs where a single version was exported.
+_NOT_OBJECTS = NOT_OBJECTS | {VERSION_MODEL, VERSION_MODELS}
 
 
 class Listed(NamedTuple):
@@ -43,7 +48,7 @@ def experiment_directories(opened: Opened) -> Iterator[Path]:
         yield opened.base
         return
     for path in subdirectories(opened.base):
-        if path.name not in NOT_OBJECTS and _looks_like_experiment(path):
+        if path.name not in _NOT_OBJECTS and _looks_like_experiment(path):
             yield path
 
 
@@ -58,7 +63,7 @@ def run_directories(experiment: Path) -> Iterator[tuple[str, Path]]:
         names.add(name)
         yield name, path
     for path in subdirectories(experiment):  # before 2025, runs were right here
-        known = path.name in NOT_OBJECTS or path.name in names or path.name.startswith(".")
+        known = path.name in _NOT_OBJECTS or path.name in names or path.name.startswith(".")
         if not known and os.path.lexists(path / RUN_FILE):
             yield path.name, path
 

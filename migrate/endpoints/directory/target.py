@@ -41,6 +41,7 @@ from migrate.endpoints.directory.scanning import (
     logged_model_directories,
 )
 from migrate.endpoints.directory.sidecar import Sidecar, read_sidecar
+from migrate.endpoints.directory.version_files import VersionFilesWriter, version_artifacts
 from migrate.endpoints.directory.writing import (
     ExperimentsWriter,
     copy_of,
@@ -75,6 +76,7 @@ class ExportDirectory(ExperimentsWriter):
         super().__init__(path, writable=writable)
         self._model_writers: dict[str, LoggedModelWriter] = {}
         self._registry_writer: RegistryWriter | None = None
+        self._version_writer: VersionFilesWriter | None = None
 
     def close(self) -> None:
         """Abandon what is being written."""
@@ -179,6 +181,8 @@ class ExportDirectory(ExperimentsWriter):
 
         Of what is being written, the files it has so far.
         """
+        if root.owner.kind is Kind.MODEL_VERSION:
+            return self._version_artifacts(root)
         writer = self._writer_of(root.owner)
         if writer is not None:
             files = writer.listing()
@@ -192,9 +196,14 @@ class ExportDirectory(ExperimentsWriter):
     def put_artifact(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``WritesArtifacts.put_artifact``; of a run, only while it is being written.
 
+        Each file of a version is there for good as soon as it has arrived.
         Raises ``Unavailable`` when the stream has not the size of the artifact, ``Refused``,
         ``StorageFull`` or ``DirectoryError``.
         """
+        if root.owner.kind is Kind.MODEL_VERSION:
+            folder = self._registry_to_write().files_of(root.owner)
+            self._version_files().put(folder, artifact, stream, self._count_arrived)
+            return
         writer = self._writer_of(root.owner)
         if writer is None and root.owner.kind is Kind.LOGGED_MODEL:
             writer = self._model_writer(root.owner.id)
@@ -222,11 +231,27 @@ class ExportDirectory(ExperimentsWriter):
                     write_contents(base, directory, self._contents(experiment.experiment_id))
                 )
             write_experiments_file(base, self._open().identity, entries)
+            self._version_files().settle(self._open().registry.models)
             if self._registry_to_write().publish(self._run_members):
                 write_experiments_for_models(base, entries)
         for entry in self.unreadable():
             if entry.ref.kind is Kind.EXPERIMENT and Path(entry.where).exists():
                 raise DirectoryError(entry.reason, entry.hint)
+
+    def _version_artifacts(self, root: ArtifactRoot) -> list[Artifact]:
+        """Return the files of a version; where it is being written, it may have none yet."""
+        if not self._writable:
+            return super().artifacts(root)
+        folder = self._registry_to_write().files_of(root.owner)
+        return version_artifacts(self._open().registry.base, folder)
+
+    def _version_files(self) -> VersionFilesWriter:
+        with self._lock:
+            if self._version_writer is None:
+                folds = folds_case(self._open().base)
+                top = self._open().registry.base
+                self._version_writer = VersionFilesWriter(top, folds_case=folds)
+            return self._version_writer
 
     def _writer_of(self, owner: Ref) -> DirectoryRunWriter | LoggedModelWriter | None:
         if owner.kind is Kind.LOGGED_MODEL:
