@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrate.cli import copying, inspecting, showing
+from migrate.cli import copying, exports, imports, inspecting, showing
 from migrate.cli.app import app, main
 
-__all__ = ["app", "copying", "inspecting", "main", "showing"]
+__all__ = ["app", "copying", "exports", "imports", "inspecting", "main", "showing"]

@@ -104,10 +104,14 @@ def _root(
     pass
 
 
-def main() -> None:
-    """Run the command line."""
+def main(command: str = "") -> None:
+    """Run the command line: ``migrate``, or with ``command`` that one under its own name."""
     try:
-        app()
+        if command:
+            commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+            commands[command](prog_name=command)
+        else:
+            app()
     except click.exceptions.Abort:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:

@@ -208,7 +208,7 @@ def run(
             print_json(report_as_json(report))
         else:
             print_report(report, resume=_resume_line(state))
-        raise typer.Exit(_exit_code(report))
+        raise typer.Exit(exit_code(report))
 
 
 def _resume_line(state: str) -> str:
@@ -235,7 +235,8 @@ def _given_ends(
     return None
 
 
-def _exit_code(report: Report) -> int:
+def exit_code(report: Report) -> int:
+    """Return the exit code that a report stands for."""
     if report.interrupted:
         return EXIT_INTERRUPTED
     return EXIT_OK if report.complete else EXIT_INCOMPLETE

@@ -1,0 +1,108 @@
+"""What the six commands have in common: a selection and options, planned, copied and reported."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from migrate import worker
+from migrate.cli.app import print_json
+from migrate.cli.choices import Choices
+from migrate.cli.copying import exit_code
+from migrate.cli.migrations import Ends, carry_out, ends_of, plan_anew, progress_view
+from migrate.endpoints.addresses import Address
+from migrate.endpoints.tracking.access import redact
+from migrate.errors import UsageError
+from migrate.views.plan import print_notes
+from migrate.views.report import print_report, report_as_json
+from migrate.views.versions import print_versions
+from state.store import StateStore
+
+DEFAULT_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a command works and shows what it does; ``use_threads`` and ``workers`` as given."""
+
+    use_threads: bool | None
+    workers: int | None
+    per_second: float | None
+    state: str
+    json: bool
+    quiet: bool
+    verbose: bool = False
+
+    def at_a_time(self) -> int:
+        """Return how many requests are under way at a time. Raises ``UsageError``."""
+        if self.use_threads is False and (self.workers or 1) > 1:
+            raise UsageError(
+                f"--workers {self.workers} needs threads, and --use-threads is False",
+                "leave out one of the two",
+            )
+        parallel = self.workers is not None if self.use_threads is None else self.use_threads
+        return (self.workers or DEFAULT_WORKERS) if parallel else 1
+
+
+def transfer(source: str, target: str, choices: Choices, manner: Manner) -> None:
+    """Plan and copy; print the report, and end the command with the exit code it stands for.
+
+    It always plans anew: what an earlier call has copied, also one that was killed, is found on
+    the target, and what the source has got since is copied as well.
+    """
+    workers = manner.at_a_time()
+    ends = ends_of(source, target, choices, workers=workers, per_second=manner.per_second)
+    view = progress_view(json=manner.json, quiet=manner.quiet)
+    ends.check()
+    with StateStore.open(manner.state) as store:
+        made = plan_anew(ends, choices, store)
+        if not (manner.json or manner.quiet):
+            print_notes(made)
+        report = carry_out(made, ends, store, serial=workers == 1, view=view, stored=False)
+    if manner.json:
+        print_json(report_as_json(report))
+    else:
+        print_report(report, resume=_this_command())
+        if manner.verbose:
+            _print_versions(ends)
+    raise typer.Exit(exit_code(report))
+
+
+def _print_versions(ends: Ends) -> None:
+    target = worker.endpoint(ends.target)
+    print_versions(target.model_versions(list(target.registered_models())))
+
+
+def _this_command() -> str:
+    """Return this command line, as it can be pasted; never with a password."""
+    program, *args = sys.argv
+    return shlex.join([Path(program).name, *(redact(it) if "://" in it else it for it in args)])
+
+
+def server(uri: str, option: str) -> str:
+    """Return the URI of a tracking server. Raises ``UsageError`` for anything else."""
+    if not uri:
+        raise UsageError(
+            "no tracking server is named",
+            f"set MLFLOW_TRACKING_URI, or give {option} http://host:port",
+        )
+    if Address(uri=uri, side="source").is_directory:
+        raise UsageError(
+            f"{uri!r} is no tracking server",
+            f"give its address, such as {option} http://host:port; for a file store, start one: "
+            "mlflow server --backend-store-uri DIRECTORY",
+        )
+    return uri
+
+
+def directory(path: str, option: str) -> str:
+    """Return the address of a directory. Raises ``UsageError`` for a URI that is none."""
+    if path.startswith(("file:", "dbfs:")):
+        return path
+    if "://" in path or not path:
+        raise UsageError(f"{option} {redact(path)!r} is no directory", "give a path")
+    return str(Path(path).expanduser().absolute())

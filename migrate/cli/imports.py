@@ -1,0 +1,116 @@
+"""``import-all``, ``import-models`` and ``import-experiments``: from a directory to a server."""
+
+from __future__ import annotations
+
+from migrate.cli import bulk_options as bulk
+from migrate.cli import options
+from migrate.cli.app import EPILOG, app, session
+from migrate.cli.bulk import Manner, directory, server, transfer
+from migrate.cli.choices import Choices, parse_choices
+from migrate.cli.flags import FlagsWithValues
+
+
+@app.command("import-all", cls=FlagsWithValues, epilog=EPILOG)
+@app.command("import-models", cls=FlagsWithValues, epilog=EPILOG)
+def import_models(
+    input_dir: bulk.InputDirectory,
+    target: bulk.ImportTarget = "",
+    registry_uri: bulk.Registry = "",
+    delete_model: bulk.DeleteModel = False,
+    import_permissions: bulk.ImportPermissions = False,
+    experiment_rename_file: bulk.ExperimentRenames = None,
+    model_rename_file: options.ModelRenames = None,
+    import_source_tags: bulk.SourceTags = False,
+    use_src_user_id: bulk.SourceUser = False,
+    if_trashed: options.IfTrashed = "fail",
+    artifact_location_map: options.LocationMap = None,
+    use_threads: bulk.UseThreads = None,
+    workers: bulk.Workers = None,
+    max_requests_per_second: options.MaxRequests = None,
+    verbose: bulk.Verbose = False,
+    state: options.State = str(options.DEFAULT_STATE),
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Import everything in a directory: experiments, runs, registered models, prompts.
+
+    import-all and import-models are the same. Called again, also after it was killed, it imports
+    what is not there yet.
+    """
+    with session(debug):
+        choices = parse_choices(
+            # What was exported as deleted was asked for then.
+            include_deleted=True,
+            delete_model=delete_model,
+            permissions=import_permissions,
+            experiment_renames=experiment_rename_file,
+            model_renames=model_rename_file,
+            source_tags=import_source_tags,
+            source_user=use_src_user_id,
+            if_trashed=if_trashed,
+            location_map=artifact_location_map,
+            target_registry=registry_uri,
+        )
+        manner = Manner(
+            use_threads=use_threads,
+            workers=workers,
+            per_second=max_requests_per_second,
+            state=state,
+            json=json,
+            quiet=quiet,
+            verbose=verbose,
+        )
+        _import(input_dir, target, choices, manner)
+
+
+@app.command("import-experiments", cls=FlagsWithValues, epilog=EPILOG)
+def import_experiments(
+    input_dir: bulk.InputDirectory,
+    target: bulk.ImportTarget = "",
+    registry_uri: bulk.Registry = "",
+    import_permissions: bulk.ImportPermissions = False,
+    import_source_tags: bulk.SourceTags = False,
+    use_src_user_id: bulk.SourceUser = False,
+    experiment_rename_file: bulk.ExperimentRenames = None,
+    if_trashed: options.IfTrashed = "fail",
+    artifact_location_map: options.LocationMap = None,
+    use_threads: bulk.UseThreads = None,
+    workers: bulk.Workers = None,
+    max_requests_per_second: options.MaxRequests = None,
+    state: options.State = str(options.DEFAULT_STATE),
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Import the experiments in a directory, with their runs and logged models.
+
+    The runs are added to experiments of the same name. Called again, also after it was killed, it
+    imports what is not there yet.
+    """
+    with session(debug):
+        choices = parse_choices(
+            experiments=["all"],
+            # What was exported as deleted was asked for then.
+            include_deleted=True,
+            permissions=import_permissions,
+            source_tags=import_source_tags,
+            source_user=use_src_user_id,
+            experiment_renames=experiment_rename_file,
+            if_trashed=if_trashed,
+            location_map=artifact_location_map,
+            target_registry=registry_uri,
+        )
+        manner = Manner(
+            use_threads=use_threads,
+            workers=workers,
+            per_second=max_requests_per_second,
+            state=state,
+            json=json,
+            quiet=quiet,
+        )
+        _import(input_dir, target, choices, manner)
+
+
+def _import(input_dir: str, target: str, choices: Choices, manner: Manner) -> None:
+    transfer(directory(input_dir, "--input-dir"), server(target, "--target"), choices, manner)
