@@ -19,6 +19,7 @@ from migrate.tasks.registered_model import (
 )
 from migrate.tasks.version_sources import VersionSource, copied_source, named_by
 from migrate.verify.copies import Copies
+from migrate.verify.permissions import compare_permissions
 from migrate.verify.result import Comparison, Ends
 
 Versions = dict[Ref, list[ModelVersion]]
@@ -138,6 +139,7 @@ def _compare_model(
     if not can.keeps_ids:
         tags, there = without_bookkeeping(tags), without_bookkeeping(there)
     result.check_items(ref, "tag", tags, there)
+    compare_permissions(ends, ref, copy.ref, result, ours=_is_ours(ends, model, copy))
 
 
 def _kept(model: RegisteredModel, copy: RegisteredModel) -> Iterator[Loss]:

@@ -11,8 +11,12 @@ from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
 from migrate.objects import Kind, Ref
 from migrate.outcomes import Loss
+from migrate.tasks.batches import Policy
 
 Difference = tuple[Ref, str, str]
+
+#: What the copies are when none of the choices was made that change them.
+NO_POLICY = Policy(migration_id="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,7 @@ class Ends:
     target: Target
     selection: Selection
     renames: Renames = NO_RENAMES
+    policy: Policy = NO_POLICY
     workers: int = 8
     contents: bool = False
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from migrate.endpoints.permissions import BASIC_AUTH, permissions_of_users
+from migrate.endpoints.permissions import BASIC_AUTH, in_words, permissions_of_users
 from migrate.endpoints.protocols import PermissionsWritten
 from migrate.endpoints.tracking.basic_auth_wire import (
     MANAGE,
@@ -109,7 +109,7 @@ class BasicAuth:
                 except (Refused, NotFound) as problem:
                     reason = problem.message
             if reason:
-                losses.append(Loss(not_granted(grant), f"not granted: {reason}"))
+                losses.append(Loss(in_words(grant), f"not granted: {reason}"))
         return PermissionsWritten(granted, tuple(losses))
 
     def forget(self, name: str) -> None:
@@ -248,8 +248,3 @@ def user_names(http: HttpSession) -> list[str] | None:
         return [item["username"] for item in http.get(f"{API}/users/list")["users"]]
     except NotFound:
         return None
-
-
-def not_granted(grant: Grant) -> str:
-    """Return how a grant that does not arrive is named."""
-    return " ".join(filter(None, (grant.permission, "of", grant.kind, grant.principal)))

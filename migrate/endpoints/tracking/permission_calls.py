@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from migrate.endpoints.permissions import in_words
 from migrate.endpoints.protocols import Capabilities, PermissionsWritten
-from migrate.endpoints.tracking.basic_auth import BasicAuth, not_granted
+from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import MigrateError, NotAuthenticated
 from migrate.objects import Permissions, Ref
@@ -46,9 +47,7 @@ class PermissionCalls(ABC):
         reason = f"not granted: the {self._side} has no permissions that can be written"
         return PermissionsWritten(
             losses=tuple(
-                Loss(not_granted(grant), reason)
-                for grant in permissions.grants
-                if not grant.inherited
+                Loss(in_words(grant), reason) for grant in permissions.grants if not grant.inherited
             )
         )
 
