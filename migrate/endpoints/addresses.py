@@ -95,6 +95,7 @@ def open_endpoint(address: Address) -> Target:
             username=access.username or "",
             workspace=access.workspace or "",
             registry=registry,
+            users=address.users,
         )
     if scheme == "databricks" or address.uri == "databricks":
         from migrate.endpoints.tracking.databricks import open_databricks

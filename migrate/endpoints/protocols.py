@@ -38,7 +38,8 @@ class Capabilities:
     ``identity`` tells this server or directory from another at the same address;
     ``registry_version`` is that of the server which keeps registered models.
     ``keeps_ids``: copies have the ids of the source, so references stay as they are and no
-    bookkeeping tags are needed. ``permissions``: it can tell and keep who may do what.
+    bookkeeping tags are needed. ``permissions``: it can tell and keep who may do what;
+    ``without_permissions`` says why not, where more can be said than that it has none.
     ``notebooks``: it gives out the notebooks of runs; ``keeps_notebooks``: it keeps them beside a
     run's files. ``sets_user``: it says itself whose a run is. ``reserved_tags`` of experiments and
     runs are its own to write. ``absolute_names``: experiments are called by the path of a
@@ -72,6 +73,7 @@ class Capabilities:
     absolute_names: bool = False
     name_levels: int = 0
     refused_in_model_tags: str = ""
+    without_permissions: str = ""
     flattens_models: bool = False
     notes: tuple[str, ...] = ()
 
@@ -226,6 +228,10 @@ class ReadsPermissions(Protocol):
 
     def permissions(self, ref: Ref) -> Permissions:
         """Return the permissions on an object; without a dialect where the endpoint has none."""
+        ...
+
+    def beside_permissions(self, ref: Ref) -> Sequence[str]:
+        """Return in words what has to do with access to an object and is not in its permissions."""
         ...
 
 

@@ -19,6 +19,7 @@ from migrate.tasks.registered_model import (
 from migrate.tasks.source_tags import without_unasked
 from migrate.tasks.version_sources import VersionSource, copied_source, named_by
 from migrate.verify.copies import Copies
+from migrate.verify.permissions import compare_permissions
 from migrate.verify.result import Comparison, Ends
 
 Versions = dict[Ref, list[ModelVersion]]
@@ -136,6 +137,7 @@ def _compare_model(
         tags, there = wanted.tags, copy.tags
     result.check(ref, "description", wanted.description, copy.description)
     _check_tags(ends, ref, tags, there, result)
+    compare_permissions(ends, ref, copy.ref, result, ours=_is_ours(ends, model, copy))
 
 
 def _check_tags(

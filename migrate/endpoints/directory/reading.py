@@ -95,6 +95,10 @@ class ExportReader:
             notes=opened.notes,
         )
 
+    def beside_permissions(self, ref: Ref) -> Sequence[str]:
+        """See ``ReadsPermissions.beside_permissions``: an export holds nothing of the kind."""
+        return ()
+
     def permissions(self, ref: Ref) -> Permissions:
         """See ``ReadsPermissions.permissions``.
 

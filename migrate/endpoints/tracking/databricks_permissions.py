@@ -12,21 +12,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from migrate.endpoints.permissions import DATABRICKS, UNITY_CATALOG, missing, permissions_from
+from migrate.endpoints.permissions import (
+    DATABRICKS,
+    UNITY_CATALOG,
+    in_words,
+    lacking,
+    permissions_from,
+)
 from migrate.endpoints.protocols import PermissionsWritten
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import EndpointError, NotAuthenticated, NotFound, NotPermitted, Refused
 from migrate.objects import Grant, Kind, Permissions, Ref
 from migrate.outcomes import Loss
 
-#: Levels of experiments and registered models, each of which has those before it in it.
-LEVELS = (
-    "CAN_READ",
-    "CAN_EDIT",
-    "CAN_MANAGE_STAGING_VERSIONS",
-    "CAN_MANAGE_PRODUCTION_VERSIONS",
-    "CAN_MANAGE",
-)
 _NAMES = {
     "user": "user_name",
     "group": "group_name",
@@ -58,7 +56,7 @@ class WorkspacePermissions:
         except NotPermitted as problem:
             return _refused(permissions, problem)
         path = self._path(ref)
-        todo = raised(missing(permissions, there), there.grants)
+        todo = lacking(permissions, there)
 
         def send(grant: Grant) -> None:
             entry = {_NAMES[grant.kind]: grant.principal, "permission_level": grant.permission}
@@ -98,7 +96,7 @@ class CatalogPermissions:
         if permissions.dialect != UNITY_CATALOG:
             return foreign(permissions, UNITY_CATALOG)
         try:
-            todo = missing(permissions, self.read(ref))
+            todo = lacking(permissions, self.read(ref))
         except NotPermitted as problem:
             return _refused(permissions, problem)
         path = f"{CATALOG}/permissions/function/{quote(ref.id, safe='')}"
@@ -121,26 +119,6 @@ class CatalogPermissions:
         }
 
 
-def raised(todo: Sequence[Grant], there: Sequence[Grant]) -> list[Grant]:
-    """Return what of ``todo`` gives somebody more than is held: one level for each principal.
-
-    A principal has one direct level, so sending a lower one would take the higher one away.
-    """
-    held: dict[tuple[str, str], int] = {}
-    for grant in there:
-        if not grant.inherited:
-            key = (grant.kind, grant.principal)
-            held[key] = max(held.get(key, -1), _rank(grant))
-    wanted: dict[tuple[str, str], Grant] = {}
-    for grant in todo:
-        key = (grant.kind, grant.principal)
-        if _rank(grant) <= held.get(key, -1):
-            continue
-        if key not in wanted or _rank(wanted[key]) < _rank(grant):
-            wanted[key] = grant
-    return list(wanted.values())
-
-
 def foreign(permissions: Permissions, own: str) -> PermissionsWritten:
     """Return all grants as losses: levels of other servers mean nothing here."""
     return _lost(permissions, f"a permission of {permissions.dialect}, unknown to {own}")
@@ -152,12 +130,7 @@ def _refused(permissions: Permissions, problem: NotPermitted) -> PermissionsWrit
 
 def _lost(permissions: Permissions, reason: str) -> PermissionsWritten:
     direct = [grant for grant in permissions.grants if not grant.inherited]
-    return PermissionsWritten(losses=tuple(Loss(_words(grant), reason) for grant in direct))
-
-
-def _rank(grant: Grant) -> int:
-    """Return the place of a level; one that is not known is above all."""
-    return LEVELS.index(grant.permission) if grant.permission in LEVELS else len(LEVELS)
+    return PermissionsWritten(losses=tuple(Loss(in_words(grant), reason) for grant in direct))
 
 
 def _read(document: Mapping[str, Any], ref: Ref) -> Permissions:
@@ -176,10 +149,5 @@ def _grant_each(grants: Sequence[Grant], send: Callable[[Grant], None]) -> Permi
         except NotAuthenticated:
             raise
         except (NotPermitted, NotFound, Refused) as problem:
-            losses.append(Loss(_words(grant), f"refused by the target: {problem}"))
+            losses.append(Loss(in_words(grant), f"refused by the target: {problem}"))
     return PermissionsWritten(len(grants) - len(losses), tuple(losses))
-
-
-def _words(grant: Grant) -> str:
-    kind = grant.kind.replace("_", " ")
-    return f"permission {grant.permission} of {f'{kind} ' if kind else ''}{grant.principal}"
