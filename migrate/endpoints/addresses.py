@@ -98,7 +98,7 @@ def open_endpoint(address: Address) -> Target:
             users=address.users,
         )
     if scheme == "databricks" or address.uri == "databricks":
-        from migrate.endpoints.tracking.databricks import open_databricks
+        from migrate.endpoints.tracking.databricks_opening import open_databricks
 
         return open_databricks(
             address.uri,

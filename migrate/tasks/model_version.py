@@ -128,6 +128,8 @@ def changes_of_version(copy: ModelVersion, wanted: ModelVersion) -> ModelVersion
     return dataclasses.replace(
         copy,
         description=wanted.description,
+        # One that is not ready was left half-made; what it was at the source is in a tag.
+        status="READY" if ORIGIN in wanted.tags else copy.status,
         stage=wanted.stage,
         tags={**copy.tags, **tags},
         aliases=tuple(sorted({*copy.aliases, *wanted.aliases})),

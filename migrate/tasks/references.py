@@ -18,6 +18,7 @@ from migrate.objects import (
 )
 from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier, set_aside
 from migrate.outcomes import Loss
+from migrate.tasks import source_tags
 from migrate.tasks.batches import Policy
 from migrate.tasks.source_tags import run_tags
 
@@ -144,11 +145,19 @@ def fit_tags(
     """
     losses: list[Loss] = []
     kept = _without_refused(_cut(tags, "tag", limit, losses), "tag", target, losses)
-    for key in [key for key in kept if not key.startswith(PREFIX) and set(key) & set(refused)]:
+    for key in [key for key in kept if set(_bare(key)) & set(refused)]:
         reason = f"the target refuses keys with one of {' '.join(refused)}"
         losses.append(Loss(f"tag {key[:60]}", reason))
         del kept[key]
     return kept, tuple(losses)
+
+
+def _bare(key: str) -> str:
+    """Return what counts of a key: prefixes and dots of our own are spelled as a target wants."""
+    for prefix in (PREFIX, source_tags.PREFIX):
+        if key.startswith(prefix):
+            return key.removeprefix(prefix).replace(".", "")
+    return key
 
 
 def _cut(

@@ -9,12 +9,10 @@ from collections.abc import Sequence
 
 from migrate.endpoints.protocols import Capabilities, PermissionsWritten
 from migrate.endpoints.tracking.databricks_artifacts import DatabricksStores
-from migrate.endpoints.tracking.databricks_login import Login, log_in
 from migrate.endpoints.tracking.databricks_permissions import (
     CatalogPermissions,
     WorkspacePermissions,
 )
-from migrate.endpoints.tracking.databricks_session import DatabricksSession
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.server import API, TrackingServer
 from migrate.endpoints.tracking.versions import ALWAYS
@@ -162,29 +160,3 @@ def _content_of(answer: bytes, path: str) -> bytes:
         return answer if content is None else base64.b64decode(content, validate=True)
     except (ValueError, RecursionError, TypeError, binascii.Error):
         raise EndpointError(f"notebook {path!r} came in a form that makes no sense") from None
-
-
-def open_databricks(
-    uri: str,
-    *,
-    side: str,
-    workers: int,
-    per_second: float | None = None,
-    registry_uri: str = "",
-) -> TrackingServer:
-    """Open ``databricks`` or ``databricks://PROFILE``; ``registry_uri`` may be ``databricks-uc``.
-
-    Raises ``UsageError`` when no credentials are found.
-    """
-    login = log_in(uri)
-
-    def session(of: Login) -> DatabricksSession:
-        return DatabricksSession(of, side=side, workers=workers, per_second=per_second)
-
-    return DatabricksServer(
-        session(login),
-        side=side,
-        address=login.host,
-        tracking_uri=uri,
-        workspace_id=login.workspace_id,
-    )

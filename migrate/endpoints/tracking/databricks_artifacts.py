@@ -32,8 +32,12 @@ class DatabricksStores(ArtifactStores):
         """Return the store for ``root``."""
         parts = urlsplit(root.uri)
         if parts.scheme == "dbfs" and f"{parts.netloc}{parts.path}".lstrip("/").startswith(MANAGED):
-            return ManagedStore(root, self._workspace, ServerRoutes(self._calls, root, self._of))
+            return ManagedStore(root, self._workspace, self.routes(root))
         return super().store(root)
+
+    def routes(self, root: ArtifactRoot) -> ServerRoutes:
+        """Return the workspace's own way to the files of ``root``."""
+        return ServerRoutes(self._calls, root, self._of)
 
 
 class ManagedStore(RepositoryStore):

@@ -1,0 +1,153 @@
+"""The files of versions in Unity Catalog, which keeps its own: by MLflow's repositories for them.
+
+These know the three ways there are (the workspace's Files API, URLs it signs, or a cloud storage
+with credentials for a while) and which one a workspace wants.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from migrate.endpoints.protocols import Source
+from migrate.endpoints.tracking.artifacts import (
+    CHUNK,
+    ArtifactStore,
+    RepositoryStore,
+    ServerRoutes,
+    translated,
+)
+from migrate.endpoints.tracking.databricks_artifacts import DatabricksStores
+from migrate.endpoints.tracking.http import HttpSession
+from migrate.errors import EndpointError, Refused
+from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref
+
+_LOGGED_MODEL = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)(?:/(.*))?\Z", re.S)
+_VERSION = re.compile(r"models:/+([^/]+/\d+)/?\Z", re.S)
+_RUN = re.compile(r"runs:/+([^/]+)/?(.*)", re.S)
+
+
+class CatalogStores(DatabricksStores):
+    """Finds the store of an artifact root in a workspace with Unity Catalog."""
+
+    def __init__(
+        self, http: HttpSession, *, side: str, tracking_uri: str, registry_uri: str
+    ) -> None:
+        super().__init__(http, side=side, tracking_uri=tracking_uri)
+        self._registry_uri = registry_uri
+
+    def store(self, root: ArtifactRoot) -> ArtifactStore:
+        """Return the store for ``root``."""
+        if root.owner.kind is Kind.MODEL_VERSION:
+            return VersionStore(root, self._registry_uri, self.routes(root))
+        return super().store(root)
+
+
+class VersionStore(RepositoryStore):
+    """The files of one version, to be read."""
+
+    def __init__(self, root: ArtifactRoot, registry_uri: str, routes: ServerRoutes) -> None:
+        super().__init__(root, registry_uri, routes)
+        self._registry_uri = registry_uri
+
+    def _repository(self) -> Any:
+        with translated(self._root.uri):
+            from mlflow.store.artifact.unity_catalog_models_artifact_repo import (
+                UnityCatalogModelsArtifactRepository,
+            )
+
+            return UnityCatalogModelsArtifactRepository(self._root.uri, self._registry_uri)
+
+
+class VersionUpload:
+    """What a version is to be made of: files of a run, a logged model or another version.
+
+    Raises ``Refused`` where its source is none of these on the target, or has no files: Unity
+    Catalog has no versions without.
+    """
+
+    def __init__(self, target: Source, version: ModelVersion, *, registry_uri: str) -> None:
+        self._target = target
+        self._name = version.name
+        self._registry_uri = registry_uri
+        self._root, self._folder = _place_of(target, version)
+        self._files = _below(target.artifacts(self._root), self._folder)
+        if not self._files:
+            raise Refused(
+                f"no files are at its source {version.source}; Unity Catalog wants them",
+                "are the artifacts of its run on the target?",
+            )
+
+    def send(self, number: int, held: Mapping[str, Any]) -> None:
+        """Write the files into the storage of version ``number``; ``held`` is what it says."""
+        with tempfile.TemporaryDirectory(prefix="mlflow-migrate-") as folder:
+            for file in self._files:
+                self._fetch(file, Path(folder))
+            place = f"models:/{self._name}/{number}"
+            with translated(place):
+                self._repository(number, held).log_artifacts(folder, "")
+
+    def _fetch(self, file: Artifact, folder: Path) -> None:
+        below = file.path.removeprefix(self._folder).lstrip("/")
+        path = folder / below
+        if ".." in path.parts:
+            raise EndpointError(f"the file {file.path!r} has no place in a version")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._target.open_artifact(self._root, file) as stream, path.open("wb") as copy:
+            shutil.copyfileobj(stream, copy, CHUNK)
+
+    def _repository(self, number: int, held: Mapping[str, Any]) -> Any:
+        from mlflow.protos.databricks_uc_registry_messages_pb2 import ModelVersion as Message
+        from mlflow.store._unity_catalog.registry.rest_store import UcModelRegistryStore
+
+        said = Message(
+            name=self._name,
+            version=str(number),
+            storage_location=str(held.get("storage_location", "")),
+        )
+        store = UcModelRegistryStore(self._registry_uri, self._registry_uri)
+        return store._get_artifact_repo(said, self._name)
+
+
+def _place_of(target: Source, version: ModelVersion) -> tuple[ArtifactRoot, str]:
+    """Return whose files a version is made of, and below which folder of theirs."""
+    source = version.source
+    if found := _LOGGED_MODEL.match(source):
+        return _logged_model(target, found[1], version), found[2] or ""
+    if found := _VERSION.match(source):
+        return ArtifactRoot(Ref(Kind.MODEL_VERSION, found[1]), source), ""
+    if found := _RUN.match(source):
+        return _run(target, found[1], version), found[2].strip("/")
+    owners = []
+    if version.model_id:
+        owners.append(_logged_model(target, version.model_id, version))
+    if version.run_id:
+        owners.append(_run(target, version.run_id, version))
+    for root in owners:
+        if f"{source}/".startswith(root.uri.rstrip("/") + "/"):
+            return root, source.removeprefix(root.uri.rstrip("/")).strip("/")
+    raise Refused(
+        f"its source {source} is below no run or logged model of the target, and Unity Catalog "
+        "wants its files",
+        "copy the run that it was made in along with it",
+    )
+
+
+def _logged_model(target: Source, model_id: str, version: ModelVersion) -> ArtifactRoot:
+    for model in target.read_logged_models([model_id]):
+        return ArtifactRoot(Ref(Kind.LOGGED_MODEL, model_id), model.artifact_uri)
+    raise Refused(f"its source {version.source} is not on the target")
+
+
+def _run(target: Source, run_id: str, version: ModelVersion) -> ArtifactRoot:
+    for run in target.find_runs([run_id]):
+        return ArtifactRoot(Ref(Kind.RUN, run_id), run.artifact_uri)
+    raise Refused(f"its source {version.source} is of run {run_id}, which is not on the target")
+
+
+def _below(files: Sequence[Artifact], folder: str) -> list[Artifact]:
+    return [file for file in files if not folder or file.path.startswith(f"{folder}/")]
