@@ -75,7 +75,6 @@ def check_copied(model: Model, seeded: Seeded) -> None:
         assert version.body["status"] == "READY"
         assert version.files["data/weights"] == b"abc"
         # It names the copy of the run.
-        run_id = version.body["run_id"]
         assert version.body["run_id"] != seeded.run
         assert version.files["MLmodel"] == mlmodel(version.body["run_id"])
 

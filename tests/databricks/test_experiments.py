@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from migrate.objects import NOTEBOOK_FORMATS
+from tests.databricks.answers import Asked, Refusal
 from tests.databricks.conftest import Migrate
 from tests.databricks.notebooks import rendered
 from tests.databricks.workspace import OWNER, Workspace
@@ -188,3 +189,61 @@ def test_a_notebook_that_is_not_to_be_had_is_a_loss_by_name_and_the_run_is_expor
     run = tmp_path / "out" / seeded.experiment / "runs" / seeded.run
     assert (run / "artifacts/model/weights").read_bytes() == b"abc"
     assert not (run / "artifacts/notebooks").exists()
+
+
+def test_a_notebook_that_is_busy_for_good_is_a_loss_and_one_that_was_busy_is_read(
+    migrate: Migrate, workspace: Workspace, seeded: Seeded, tmp_path: Path
+) -> None:
+    asked_for: list[str] = []
+
+    def busy(asked: Asked) -> None:
+        if asked.path == "/api/2.0/workspace/export":
+            asked_for.append(asked.params["format"])
+            if asked.params["format"] == "HTML" or len(asked_for) == 1:
+                raise Refusal(503, "TEMPORARILY_UNAVAILABLE", "busy", {"Retry-After": "0"})
+
+    workspace.refuse = busy
+    chosen = ("--experiments", seeded.name, "--notebook-formats", "SOURCE,HTML")
+    result = migrate("run", "databricks://one", "out", *chosen, code=3)
+    assert f"notebook {NOTEBOOK} as HTML" in result.stdout
+    folder = tmp_path / "out" / seeded.experiment / "runs" / seeded.run / "artifacts" / "notebooks"
+    assert (folder / "train.source").read_bytes() == b"print('then')"
+    assert json.loads((folder / "manifest.json").read_text())["formats"] == ["SOURCE"]
+    workspace.refuse = lambda asked: None
+    migrate("run", "databricks://one", "out", *chosen)
+    assert (folder / "train.html").exists()
+    assert json.loads((folder / "manifest.json").read_text())["formats"] == ["SOURCE", "HTML"]
+
+
+def test_a_run_that_names_no_revision_gets_no_notebook_and_the_report_says_so(
+    migrate: Migrate, workspace: Workspace, unique_name: str, tmp_path: Path
+) -> None:
+    name = f"/Shared/{unique_name}"
+    with Source(workspace.upstream) as source:
+        tags = {"mlflow.databricks.notebookPath": NOTEBOOK}
+        source.run("train", source.experiment(name), tags=tags)
+    workspace.notebooks.texts[NOTEBOOK] = {RAN_AT: "print('now')"}
+    chosen = ("--experiments", name, "--notebook-formats", "SOURCE")
+    result = migrate("run", "databricks://one", "out", *chosen)
+    assert f"notebook {NOTEBOOK}: the run does not say at which revision" in result.stdout
+    assert not list((tmp_path / "out").rglob("train.source"))
+
+
+def test_a_file_of_the_run_with_the_name_of_a_notebook_stays(
+    migrate: Migrate, workspace: Workspace, seeded: Seeded, tmp_path: Path
+) -> None:
+    with Source(workspace.upstream) as source:
+        root = {seeded.run: artifact_uri(workspace, seeded.run)}
+        source.seeded.artifact_uris.update(root)
+        source.artifact(seeded.run, "notebooks/train.source", b"the run's own")
+    chosen = ("--experiments", seeded.name, "--notebook-formats", "SOURCE,HTML")
+    result = migrate("run", "databricks://one", "out", *chosen, code=3)
+    assert "the run has a file notebooks/train.source" in result.stdout
+    folder = tmp_path / "out" / seeded.experiment / "runs" / seeded.run / "artifacts" / "notebooks"
+    assert (folder / "train.source").read_bytes() == b"the run's own"
+    assert (folder / "train.html").exists()
+
+
+def artifact_uri(workspace: Workspace, run_id: str) -> str:
+    run = workspace.call("GET", "/api/2.0/mlflow/runs/get", params={"run_id": run_id})["run"]
+    return str(run["info"]["artifact_uri"])

@@ -36,7 +36,8 @@ class Workspace:
     """A workspace in front of the MLflow server at ``upstream``; a context manager.
 
     ``OWNER`` is an administrator and has ``TOKEN``. ``refuse`` is asked about every request first:
-    what it raises is the answer. ``log`` has the method and path of each request.
+    what it raises is the answer. ``loses`` is asked when a request has been carried out: where it
+    says so, no answer is sent. ``log`` has the method and path of each request.
     """
 
     def __init__(self, upstream: str, *, token: str = TOKEN) -> None:
@@ -48,6 +49,7 @@ class Workspace:
         self.catalog = Catalog(self.accounts)
         self.signed = SignedFiles()
         self.refuse: Callable[[Asked], None] = lambda asked: None
+        self.loses: Callable[[str, str], bool] = lambda method, path: False
         self.log: list[tuple[str, str]] = []
         self._session = requests.Session()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
@@ -255,6 +257,9 @@ def _handler_of(workspace: Workspace) -> type[BaseHTTPRequestHandler]:
                 error = {"error_code": refusal.code, "message": refusal.message}
                 answer = Answer(json.dumps(error).encode(), status=refusal.status)
                 more = refusal.headers
+            if workspace.loses(self.command, urlsplit(self.path).path):
+                self.close_connection = True
+                return
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.content_type)
             self.send_header("Content-Length", str(len(answer.content)))
