@@ -118,7 +118,7 @@ class ProxyStore:
         with ExitStack() as opened:
             path = f"{PROXY}/{self._quoted(artifact)}"
             try:
-                stream = _body(opened.enter_context(self._http.stream(path, tries=tries)))
+                stream = body_of(opened.enter_context(self._http.stream(path, tries=tries)))
             except (EndpointError, Unavailable):
                 if tries > 1:
                     raise
@@ -182,7 +182,7 @@ class ServerRoutes:
         refuse_changed_name(artifact.path, self._side)
         params = {**self._ids, self._file_key: artifact.path}
         with self._http.stream(self._get, params, tries=FILE_TRIES) as response:
-            yield _body(response)
+            yield body_of(response)
 
     def put(self, artifact: Artifact, stream: BinaryIO) -> None:
         """The routes of the server's UI take no more than 10 MB: not used."""
@@ -338,7 +338,8 @@ def _walk(list_folder: Callable[[str], Any]) -> list[Artifact]:
     return files
 
 
-def _body(response: Any) -> BinaryIO:
+def body_of(response: Any) -> BinaryIO:
+    """Return the body of an answer as a stream, unpacked."""
     response.raw.decode_content = True
     return cast(BinaryIO, _Reader(response.raw))
 

@@ -110,7 +110,7 @@ class DatabricksServer(TrackingServer):
         with self._http.stream("/api/2.0/workspace/export", params) as response:
             content: bytes = response.content
             kind = response.headers.get("Content-Type", "")
-        return _content_of(content, path) if "json" in kind else content
+        return notebook_in(content, path) if "json" in kind else content
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -152,8 +152,11 @@ def databricks_capabilities(
     )
 
 
-def _content_of(answer: bytes, path: str) -> bytes:
-    """Return the notebook in the JSON answer. A notebook itself may be JSON, sent directly."""
+def notebook_in(answer: bytes, path: str) -> bytes:
+    """Return the notebook in a JSON answer. A notebook itself may be JSON, sent directly.
+
+    Raises ``EndpointError`` where it is in neither.
+    """
     try:
         body = json.loads(answer)
         content = body.get("content") if isinstance(body, dict) else None
