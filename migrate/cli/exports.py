@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migrate.cli import bulk_options as bulk
 from migrate.cli import options
+from migrate.cli.app import session
 from migrate.cli.bulk import directory, server, transfer
 from migrate.cli.choices import Choices, parse_choices
 from migrate.cli.manner import Manner, command
@@ -30,19 +31,20 @@ def export_all(
 
     Called again, also after it was killed, it exports what is not there yet.
     """
-    choices = parse_choices(
-        latest_versions=export_latest_versions,
-        stages=stages,
-        run_start_time=run_start_time,
-        runs_until=runs_until,
-        include_deleted=export_deleted_runs,
-        version_models=export_version_model,
-        permissions=export_permissions,
-        users=permission_users,
-        notebook_formats=notebook_formats,
-        source_registry=registry_uri,
-    )
-    _export(source, output_dir, choices, manner)
+    with session(manner.debug):
+        choices = parse_choices(
+            latest_versions=export_latest_versions,
+            stages=stages,
+            run_start_time=run_start_time,
+            runs_until=runs_until,
+            include_deleted=export_deleted_runs,
+            version_models=export_version_model,
+            permissions=export_permissions,
+            users=permission_users,
+            notebook_formats=notebook_formats,
+            source_registry=registry_uri,
+        )
+        _export(source, output_dir, choices, manner)
 
 
 @command("export-models")
@@ -68,21 +70,22 @@ def export_models(
 
     Called again, also after it was killed, it exports what is not there yet.
     """
-    choices = parse_choices(
-        models=models or ["all"],
-        latest_versions=export_latest_versions,
-        all_runs=export_all_runs,
-        stages=stages,
-        run_start_time=run_start_time,
-        runs_until=runs_until,
-        include_deleted=export_deleted_runs,
-        version_models=export_version_model,
-        permissions=export_permissions,
-        users=permission_users,
-        notebook_formats=notebook_formats,
-        source_registry=registry_uri,
-    )
-    _export(source, output_dir, choices, manner)
+    with session(manner.debug):
+        choices = parse_choices(
+            models=models or ["all"],
+            latest_versions=export_latest_versions,
+            all_runs=export_all_runs,
+            stages=stages,
+            run_start_time=run_start_time,
+            runs_until=runs_until,
+            include_deleted=export_deleted_runs,
+            version_models=export_version_model,
+            permissions=export_permissions,
+            users=permission_users,
+            notebook_formats=notebook_formats,
+            source_registry=registry_uri,
+        )
+        _export(source, output_dir, choices, manner)
 
 
 @command("export-experiments")
@@ -104,17 +107,18 @@ def export_experiments(
 
     Called again, also after it was killed, it exports what is not there yet.
     """
-    choices = parse_choices(
-        experiments=experiments,
-        run_start_time=run_start_time,
-        runs_until=runs_until,
-        include_deleted=export_deleted_runs,
-        permissions=export_permissions,
-        users=permission_users,
-        notebook_formats=notebook_formats,
-        source_registry=registry_uri,
-    )
-    _export(source, output_dir, choices, manner)
+    with session(manner.debug):
+        choices = parse_choices(
+            experiments=experiments,
+            run_start_time=run_start_time,
+            runs_until=runs_until,
+            include_deleted=export_deleted_runs,
+            permissions=export_permissions,
+            users=permission_users,
+            notebook_formats=notebook_formats,
+            source_registry=registry_uri,
+        )
+        _export(source, output_dir, choices, manner)
 
 
 def _export(source: str, output_dir: str, choices: Choices, manner: Manner) -> None:

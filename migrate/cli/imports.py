@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migrate.cli import bulk_options as bulk
 from migrate.cli import options
+from migrate.cli.app import session
 from migrate.cli.bulk import directory, server, transfer
 from migrate.cli.choices import parse_choices
 from migrate.cli.manner import Manner, command
@@ -31,21 +32,22 @@ def import_models(
     import-all and import-models are the same. Called again, also after it was killed, it imports
     what is not there yet.
     """
-    choices = parse_choices(
-        # What was exported as deleted was asked for then.
-        include_deleted=True,
-        delete_model=delete_model,
-        permissions=import_permissions,
-        experiment_renames=experiment_rename_file,
-        model_renames=model_rename_file,
-        source_tags=import_source_tags,
-        source_user=use_src_user_id,
-        if_trashed=if_trashed,
-        location_map=artifact_location_map,
-        target_registry=registry_uri,
-    )
-    source, server_uri = directory(input_dir, "--input-dir"), server(target, "--target")
-    transfer(source, server_uri, choices, manner, verbose=verbose)
+    with session(manner.debug):
+        choices = parse_choices(
+            # What was exported as deleted was asked for then.
+            include_deleted=True,
+            delete_model=delete_model,
+            permissions=import_permissions,
+            experiment_renames=experiment_rename_file,
+            model_renames=model_rename_file,
+            source_tags=import_source_tags,
+            source_user=use_src_user_id,
+            if_trashed=if_trashed,
+            location_map=artifact_location_map,
+            target_registry=registry_uri,
+        )
+        source, server_uri = directory(input_dir, "--input-dir"), server(target, "--target")
+        transfer(source, server_uri, choices, manner, verbose=verbose)
 
 
 @command("import-experiments")
@@ -67,17 +69,18 @@ def import_experiments(
     The runs are added to experiments of the same name. Called again, also after it was killed, it
     imports what is not there yet.
     """
-    choices = parse_choices(
-        experiments=["all"],
-        # What was exported as deleted was asked for then.
-        include_deleted=True,
-        permissions=import_permissions,
-        source_tags=import_source_tags,
-        source_user=use_src_user_id,
-        experiment_renames=experiment_rename_file,
-        if_trashed=if_trashed,
-        location_map=artifact_location_map,
-        target_registry=registry_uri,
-    )
-    source, server_uri = directory(input_dir, "--input-dir"), server(target, "--target")
-    transfer(source, server_uri, choices, manner)
+    with session(manner.debug):
+        choices = parse_choices(
+            experiments=["all"],
+            # What was exported as deleted was asked for then.
+            include_deleted=True,
+            permissions=import_permissions,
+            source_tags=import_source_tags,
+            source_user=use_src_user_id,
+            experiment_renames=experiment_rename_file,
+            if_trashed=if_trashed,
+            location_map=artifact_location_map,
+            target_registry=registry_uri,
+        )
+        source, server_uri = directory(input_dir, "--input-dir"), server(target, "--target")
+        transfer(source, server_uri, choices, manner)
