@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from migrate.cli import bulk_options as bulk
 from migrate.cli import options
-from migrate.cli.app import EPILOG, app, session
+from migrate.cli.app import EPILOG, app
 from migrate.cli.flags import FlagsWithValues
+from migrate.cli.groups import expanded
 from migrate.errors import UsageError
 
 DEFAULT_WORKERS = 8
@@ -40,28 +39,11 @@ class Manner:
 
 
 def command(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a function a command under these names.
-
-    It has the options that the function declares and those of ``Manner``, which the function gets
-    as ``manner``. Typer reads options from a signature, so one is put together of both.
-    """
+    """Make a function a command under these names; its flags may be followed by a boolean."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        own = inspect.signature(function, eval_str=True).parameters.values()
-        shared = inspect.signature(Manner, eval_str=True).parameters
-
-        def run(**values: Any) -> None:
-            manner = Manner(**{name: values.pop(name) for name in shared})
-            with session(manner.debug):
-                function(**values, manner=manner)
-
-        parameters = [*(item for item in own if item.name != "manner"), *shared.values()]
-        given = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in parameters]
-        run.__annotations__ = {item.name: item.annotation for item in given}
-        run.__doc__ = function.__doc__
-        setattr(run, "__signature__", inspect.Signature(given))  # noqa: B010 (mypy knows no such)
         for name in names:
-            app.command(name, cls=FlagsWithValues, epilog=EPILOG)(run)
+            app.command(name, cls=FlagsWithValues, epilog=EPILOG)(expanded(function))
         return function
 
     return register
