@@ -153,6 +153,8 @@ def _adopt(draft: Draft, node: Node, copies: Mapping[str, ModelVersion], *, exac
     node.losses = wanted.losses
     if needs_write(copy, wanted.version):
         node.action, node.reason = Action.UPDATE, "changed at the source since"
+    elif draft.policy.version_models and version.kind is Kind.MODEL_VERSION:
+        node.reason = "copied before: checked for its files"
     else:
         node.status = TaskStatus.DONE
     if copy.version != version.version:

@@ -34,7 +34,7 @@ from migrate.endpoints.directory.run_store import RunStore
 from migrate.endpoints.directory.scanning import experiment_directories
 from migrate.endpoints.directory.sidecar import read_sidecar
 from migrate.endpoints.directory.unreadable import UnreadableObjects, held_twice
-from migrate.endpoints.directory.version_files import open_of_version, version_artifacts
+from migrate.endpoints.directory.version_files import has_files, open_of_version, version_artifacts
 from migrate.endpoints.protocols import Capabilities, Histories, Unreadable
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
@@ -207,6 +207,11 @@ class ExportReader:
     def read_model_version(self, ref: Ref) -> ModelVersion | None:
         """See ``ReadsRegistry.read_model_version``."""
         return self._registry().read_version(ref)
+
+    def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
+        """See ``ReadsRegistry.version_artifacts``."""
+        folder = self._registry().files_of(ref)
+        return ArtifactRoot(ref, str(folder)) if has_files(folder) else None
 
     def version_run(self, version: ModelVersion) -> VersionRun:
         """See ``ReadsRegistry.version_run``."""
