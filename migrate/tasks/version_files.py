@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import BinaryIO
 
 import yaml
@@ -111,16 +112,17 @@ def _version_files(
 
 def _places(source: Source, version: ModelVersion) -> Iterator[tuple[ArtifactRoot, str]]:
     """Yield among whose files those of a version may be, and in which folder there."""
+    root_of_owner = cache(partial(artifact_uri, source))
     for _ in range(LONGEST_CHAIN):
         told = source.version_artifacts(version.ref)
         uri = told.uri if told is not None else version.source
-        named = named_places(uri, version, lambda owner: artifact_uri(source, owner))
+        named = named_places(uri, version, root_of_owner)
         another = None
         for owner, folder in named:
             if owner.kind is Kind.MODEL_VERSION:
                 another = another or source.read_model_version(owner)
                 continue
-            if root := artifact_uri(source, owner):
+            if root := root_of_owner(owner):
                 yield ArtifactRoot(owner, root), folder
             if owner.kind is Kind.RUN and uri.startswith("runs:"):
                 yield from _models_of_run(source, owner.id, folder)
