@@ -173,8 +173,11 @@ class ExportReader:
         for model_id in model_ids:
             path = self._owner_path(Ref(Kind.LOGGED_MODEL, model_id))
             if path is not None:
-                experiment_id = self._experiment_around(path)
-                found.append(self._parts().models.read(path, experiment_id)[0])
+                model, sidecar = self._parts().models.read(path, self._experiment_around(path))
+                directory = self._directory_around(path)
+                listing = self._parts().model_listing
+                listing.require_whole(directory, path, model_id, sidecar)
+                found.append(model)
         return found
 
     def model_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
@@ -191,7 +194,7 @@ class ExportReader:
             experiment_id = ""
             try:
                 experiment_id = self._experiment_around(path)
-                found.append(self._runs().read(path, experiment_id)[0])
+                found.append(self._whole_run(path, experiment_id))
             except DirectoryError as problem:
                 self._unreadable.report(Ref(Kind.RUN, run_id), experiment_id, path, problem)
         return found
@@ -224,8 +227,7 @@ class ExportReader:
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``. Raises ``DirectoryError`` when one is unreadable."""
         paths = (self._run_path(run_id, experiment_id) for run_id in run_ids)
-        store = self._runs()
-        return [store.read(path, experiment_id)[0] for path in paths if path is not None]
+        return [self._whole_run(path, experiment_id) for path in paths if path is not None]
 
     def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
         """See ``ReadsRuns.histories``. Raises ``DirectoryError`` when the first is damaged."""
@@ -359,11 +361,22 @@ class ExportReader:
             raise NotFound(f"{owner.kind} {owner.id} has no files of its own in {self._path}")
         return folder
 
+    def _whole_run(self, path: Path, experiment_id: str) -> Run:
+        """Read a run. Raises ``DirectoryError`` when it is damaged or did not finish."""
+        run, sidecar = self._runs().read(path, experiment_id)
+        directory = self._directory_around(path)
+        self._parts().run_listing.require_whole(directory, path, run.run_id, sidecar)
+        return run
+
+    def _directory_around(self, path: Path) -> Path:
+        """Return the directory of the experiment that a run or logged model is in."""
+        directory = path.parent
+        below = directory.name in (RUNS, LOGGED_MODELS) and directory != self._open().base
+        return directory.parent if below else directory
+
     def _experiment_around(self, path: Path) -> str:
         """Return the id of the experiment that a run or logged model is in."""
-        directory = path.parent
-        if directory.name in (RUNS, LOGGED_MODELS) and directory != self._open().base:
-            directory = directory.parent
+        directory = self._directory_around(path)
         if directory not in self._experiment_ids:
             self._experiment_ids[directory] = self._read_experiment(directory).experiment_id
         return self._experiment_ids[directory]
