@@ -33,7 +33,7 @@ from migrate.endpoints.directory.records import MALFORMED, experiment_to_json
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.protocols import PermissionsWritten
 from migrate.errors import DirectoryError
-from migrate.objects import DELETED, Experiment, LoggedModel, Permissions, Run, readable_time
+from migrate.objects import DELETED, Experiment, LoggedModel, Permissions, Run
 
 
 class ExperimentEntry(NamedTuple):

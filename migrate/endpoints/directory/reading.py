@@ -235,7 +235,8 @@ class ExportReader:
         held = 0
         for run in runs:
             try:
-                history = self._history(run, budget)
+                place = self._present(Ref(Kind.RUN, run.run_id))
+                history = self._runs().history(place, budget)
             except DirectoryError:
                 if histories:
                     break  # asked for first the next time, it is known by name
@@ -391,17 +392,6 @@ class ExportReader:
             except DirectoryError as problem:
                 ref = Ref(Kind.EXPERIMENT, experiment_id)
                 self._unreadable.report(ref, "", directory, problem)
-
-    def _history(self, run: Run, budget: int) -> Histories:
-        _, stored = self._runs().open(self._present(Ref(Kind.RUN, run.run_id)))
-        points: list[Metric] = []
-        unread = []
-        for key, size in stored.sizes().items():
-            if len(points) + size > budget:
-                unread.append(key)
-            else:
-                points += stored.points(key)
-        return Histories(points=points, unread=tuple(unread))
 
 
 def _order_of_creation(experiment: Experiment) -> tuple[int, int, str]:
