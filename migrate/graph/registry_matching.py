@@ -40,7 +40,9 @@ NAMES_ONE_BY_ONE = 20
 
 def match_registry(draft: Draft) -> None:
     """Find registered models by name and versions by origin, and plan every version's number."""
-    models = [node for kind in VERSION_OF for node in draft.of_kind(kind)]
+    # What cannot be read is known by its place only.
+    known = (node for kind in VERSION_OF for node in draft.of_kind(kind))
+    models = [node for node in known if node.ref in draft.registered]
     if not models:
         return
     names = [node.name for node in models]
@@ -64,7 +66,8 @@ def _versions_by_model(draft: Draft) -> dict[Ref, list[Node]]:
     found: dict[Ref, list[Node]] = {}
     for kind, of_kind in VERSION_OF.items():
         for node in draft.of_kind(of_kind):
-            found.setdefault(Ref(kind, node.container), []).append(node)
+            if node.ref in draft.versions:
+                found.setdefault(Ref(kind, node.container), []).append(node)
     for nodes in found.values():
         nodes.sort(key=lambda node: draft.versions[node.ref].version)
     return found
@@ -153,6 +156,8 @@ def _adopt(draft: Draft, node: Node, copies: Mapping[str, ModelVersion], *, exac
     node.losses = wanted.losses
     if needs_write(copy, wanted.version):
         node.action, node.reason = Action.UPDATE, "changed at the source since"
+    elif draft.policy.version_models and version.kind is Kind.MODEL_VERSION:
+        node.reason = "copied before: checked for its files"
     else:
         node.status = TaskStatus.DONE
     if copy.version != version.version:

@@ -27,9 +27,11 @@ from migrate.origins import MIGRATION, ORIGIN, PLACEHOLDER, SOURCE, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
+from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import failed
 from migrate.tasks.references import fit_tags
 from migrate.tasks.source_tags import version_tags
+from migrate.tasks.version_files import artifact_uri, copy_version_files
 from migrate.tasks.version_sources import (
     Place,
     VersionSource,
@@ -180,14 +182,22 @@ class _Attempt:
             self._target.update_model_version(copy, changes_of_version(copy, wanted.version))
             wrote = True
         wrote |= self._remove_placeholders(copy.version)
+        sent = self._copy_files(version)
         return Outcome(
             ref=self._job.ref,
             status=TaskStatus.DONE,
             target_id=self.target_id,
-            wrote=wrote,
-            losses=wanted.losses,
+            wrote=wrote or sent.files > 0,
+            bytes_sent=sent.bytes,
+            files_sent=sent.files,
+            losses=wanted.losses + sent.losses,
             warnings=wanted.warnings + self._renumbered(version, copy),
         )
+
+    def _copy_files(self, version: ModelVersion) -> Sent:
+        if not (self._batch.policy.version_models and version.kind is Kind.MODEL_VERSION):
+            return NOTHING_SENT
+        return copy_version_files(self._source, version, self._target, self._job.attempt)
 
     def _renumbered(self, version: ModelVersion, copy: ModelVersion) -> tuple[str, ...]:
         if copy.version == version.version:
@@ -211,8 +221,8 @@ class _Attempt:
 
     def _place(self, owner: Ref) -> Place | None:
         """Return where a run's or a logged model's files are, on both ends."""
-        original = _artifact_uri(self._source, owner)
-        copy = _artifact_uri(self._target, Ref(owner.kind, self._copies()[owner]))
+        original = artifact_uri(self._source, owner)
+        copy = artifact_uri(self._target, Ref(owner.kind, self._copies()[owner]))
         return Place(original, copy) if original and copy else None
 
     def _existing(self, version: ModelVersion) -> ModelVersion | None:
@@ -338,11 +348,3 @@ class _Attempt:
             "version that was deleted there, has it",
             USED_UP_HINT,
         )
-
-
-def _artifact_uri(end: Source, owner: Ref) -> str:
-    """Return where a run or logged model says its files are; empty when it is not there."""
-    found = (
-        end.find_runs([owner.id]) if owner.kind is Kind.RUN else end.read_logged_models([owner.id])
-    )
-    return found[0].artifact_uri if found else ""

@@ -19,6 +19,7 @@ from migrate.tasks.registered_model import (
 from migrate.tasks.source_tags import without_unasked
 from migrate.tasks.version_sources import VersionSource, copied_source, named_by
 from migrate.verify.copies import Copies
+from migrate.verify.files import compare_version_files
 from migrate.verify.permissions import compare_permissions
 from migrate.verify.result import Comparison, Ends
 
@@ -193,6 +194,8 @@ def _compare_versions(
     aliases = [dict.fromkeys(item.aliases, "an alias") for item in (version, copy)]
     result.check_items(ref, "alias", aliases[0], aliases[1])
     _check_tags(ends, ref, wanted.version.tags, copy.tags, result)
+    if ends.policy.version_models and version.kind is Kind.MODEL_VERSION:
+        compare_version_files(ends, version, result)
 
 
 def _compare_source(

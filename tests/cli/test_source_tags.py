@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,68 +14,9 @@ from migrate.graph.selection import Selection
 from migrate.tasks.batches import Policy
 from migrate.verify import Ends, compare
 from tests.cli.conftest import Migrate
-from tests.comparison_models import ModelServer
 from tests.conftest import ProxyFactory
-from tests.seed import START
 from tests.seed_models import ModelSource
-
-#: The names of "source tags" in mlflow-export-import's documentation, and as it writes them.
-OF_RUN_INFO = {
-    *("run_id", "experiment_id", "user_id", "status", "start_time", "end_time"),
-    *("lifecycle_stage", "artifact_uri", "run_name", "_start_time", "_end_time"),
-}
-OF_EXPERIMENT = {
-    *("experiment_id", "name", "artifact_location", "lifecycle_stage"),
-    *("creation_time", "last_update_time", "_creation_time", "_last_update_time"),
-}
-OF_VERSION = {
-    *("name", "version", "creation_timestamp", "last_updated_timestamp", "description"),
-    *("user_id", "current_stage", "source", "run_id", "run_link", "status", "status_message"),
-    *("aliases", "model_id", "_run_artifact_uri", "_experiment_name"),
-    *("_creation_timestamp", "_last_updated_timestamp"),
-}
-OF_MODEL = {
-    *("name", "creation_timestamp", "last_updated_timestamp", "description", "aliases"),
-    *("_creation_timestamp", "_last_updated_timestamp"),
-}
-PREFIX = "mlflow_exim."
-BOOKKEEPING = "mlflow-migrate."
-
-
-def tags_of(found: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["key"]: tag.get("value", "") for tag in found.get("tags", ())}
-
-
-@dataclass(frozen=True)
-class Held:
-    """What one server has of the registered model: every answer as the server gave it."""
-
-    experiment: Mapping[str, Any]
-    run: Mapping[str, Any]
-    model: Mapping[str, Any]
-    version: Mapping[str, Any]
-
-    @classmethod
-    def on(cls, uri: str, name: str) -> Held:
-        with ModelServer(uri) as server:
-            experiment = server.experiments()[name]
-            (run,) = server.runs(experiment["experiment_id"])
-            version = server.version(name, 1)
-            assert version is not None
-            return cls(experiment, run, server.registered_models(prompts=False)[name], version)
-
-    def tags(self) -> dict[str, dict[str, str]]:
-        """All tags but those that this tool keeps its books in."""
-        found = {
-            "experiment": tags_of(self.experiment),
-            "run": tags_of(self.run["data"]),
-            "model": tags_of(self.model),
-            "version": tags_of(self.version),
-        }
-        return {
-            kind: {k: v for k, v in tags.items() if not k.startswith(BOOKKEEPING)}
-            for kind, tags in found.items()
-        }
+from tests.source_tags import Held, expected_of, plus, seed_tagged, tags_of
 
 
 @pytest.fixture(scope="module")
@@ -89,69 +27,13 @@ def source(source_server: TrackingServerProcess) -> str:
 @pytest.fixture
 def name(source: str, unique_name: str) -> str:
     """A registered model, and an experiment of its name that its version is from."""
-    with ModelSource(source) as server:
-        note = {"mlflow.note.content": "why", "team": "risk"}
-        experiment = server.experiment(unique_name, tags=note)
-        tags = {"mlflow.user": "a service", "mlflow.source.name": "train.py", "own": "x"}
-        run = server.run("first", experiment, user="ada", tags=tags)
-        server.metrics(run, [("loss", 0.5, START, 0)])
-        server.artifact(run, "model/weights", b"abc")
-        server.registered(unique_name, description="of customers", tags={"mlflow.odd": "y"})
-        fields = {"run_id": run, "run_link": "https://old/a", "description": "one"}
-        server.version(unique_name, f"runs:/{run}/model", tags={"by": "ada"}, **fields)
-        server.alias(unique_name, "champion", 1)
-        server.stage(unique_name, 1, "Production")
+    seed_tagged(source, unique_name)
     return unique_name
 
 
 @pytest.fixture
 def args(name: str) -> list[str]:
     return ["--models", name]
-
-
-def expected_of(held: Held) -> dict[str, dict[str, str]]:
-    """What copies have to say of the objects of the source, by the names listed above."""
-    info = dict(held.run["info"])
-    readable = {f"_{key}": _readable(info[key]) for key in ("start_time", "end_time")}
-    run = {f"run_info.{key}": str((info | readable)[key]) for key in OF_RUN_INFO}
-    experiment = dict(held.experiment)
-    for key in ("creation_time", "last_update_time"):
-        experiment[f"_{key}"] = _readable(experiment[key])
-    version = {"user_id": "", "status_message": "", "model_id": "None", **held.version}
-    version |= {
-        "_run_artifact_uri": info["artifact_uri"],
-        "_experiment_name": experiment["name"],
-        "aliases": "['champion']",
-    }
-    model = {**held.model, "aliases": "[{'alias': 'champion', 'version': '1'}]"}
-    for fields in (version, model):
-        for key in ("creation_timestamp", "last_updated_timestamp"):
-            fields[f"_{key}"] = _readable(fields[key])
-    wanted = {
-        "run": run,
-        "experiment": {f"field.{key}": str(experiment[key]) for key in OF_EXPERIMENT},
-        "version": {f"field.{key}": str(version[key]) for key in OF_VERSION},
-        "model": {f"field.{key}": str(model[key]) for key in OF_MODEL},
-    }
-    wanted["run"] |= {
-        "mlflow_tag.user": "a service",
-        "mlflow_tag.source.name": "train.py",
-        "mlflow_tag.runName": "first",
-    }
-    wanted["experiment"]["mlflow_tag.note.content"] = "why"
-    wanted["model"]["mlflow_tag.odd"] = "y"
-    return {
-        kind: {PREFIX + key: text for key, text in tags.items()} for kind, tags in wanted.items()
-    }
-
-
-def _readable(milliseconds: str | int) -> str:
-    moment = datetime.datetime.fromtimestamp(int(milliseconds) // 1000, datetime.UTC)
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def plus(tags: dict[str, dict[str, str]], more: dict[str, dict[str, str]]) -> Any:
-    return {kind: {**held, **more[kind]} for kind, held in tags.items()}
 
 
 def test_copies_say_what_their_originals_were_and_a_second_time_nothing_is_written(

@@ -20,6 +20,7 @@ from migrate.objects import (
     NO_RUN,
     NO_STAGE,
     VERSION_OF,
+    ArtifactRoot,
     Experiment,
     LoggedModel,
     ModelLinks,
@@ -167,6 +168,12 @@ class MemoryModels:
         name, _, number = ref.id.rpartition("/")
         version = self.versions_held.get((name, int(number)))
         return None if version is None else self._with_aliases(version)
+
+    def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
+        version = self.read_model_version(ref)
+        if version is None:
+            raise NotFound(f"no {ref}")
+        return ArtifactRoot(ref, version.source)
 
     def version_run(self, version: ModelVersion) -> VersionRun:
         run = self.runs_held.get(version.run_id)

@@ -31,6 +31,10 @@ from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.sidecar import require_known_format
 from migrate.errors import DirectoryError
 
+_NOT_COPIED = {
+    "evaluation_datasets_summary.json": "evaluation datasets",
+    "traces.json": "traces",
+}
 #: The name of the directory of a version of a prompt.
 PROMPT_VERSION = re.compile(r"(.+)_v([0-9]{1,18})\Z", re.S)
 
@@ -206,6 +210,9 @@ def _no_export(path: Path) -> tuple[str, str]:
         return f"export directory {path} is empty", "check the path"
     if RUN_FILE in names:
         return f"{path} is the export of a single run", "import the experiment it belongs to"
+    for name, what in _NOT_COPIED.items():
+        if name in names:
+            return f"{path} is an export of {what} alone, which are not copied", "name another one"
     if VERSION_FILE in names:
         return (
             f"{path} is the export of a single version without its registered model",
@@ -268,7 +275,7 @@ def _notes(path: Path, registry: RegistryPlaces) -> tuple[str, ...]:
 
 
 def _lone_notes(registry: RegistryPlaces) -> tuple[str, ...]:
-    if not registry.lone:
+    if not registry.lone or os.path.lexists(registry.models / EXPERIMENT_FILE):
         return ()
     return (
         f"runs and logged models beside {registry.models / MODEL_FILE} are not read: their"

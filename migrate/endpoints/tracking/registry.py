@@ -23,6 +23,7 @@ from migrate.errors import NotFound
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
+    ArtifactRoot,
     Kind,
     ModelVersion,
     Ref,
@@ -100,6 +101,13 @@ class RegistryCalls(ABC):
         aliases = dict.fromkeys(item.get("aliases", ()), int(number))
         kind = Kind.PROMPT if ref.kind is Kind.PROMPT_VERSION else Kind.REGISTERED_MODEL
         return model_version_from(item, RegisteredModel(name=name, kind=kind, aliases=aliases))
+
+    def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
+        """See ``ReadsRegistry.version_artifacts``."""
+        name, _, number = ref.id.rpartition("/")
+        named = {"name": name, "version": number}
+        answer = self._registry_http.get(f"{VERSIONS}/get-download-uri", named)
+        return ArtifactRoot(ref, answer.get("artifact_uri", ""))
 
     def version_run(self, version: ModelVersion) -> VersionRun:
         """See ``ReadsRegistry.version_run``."""
