@@ -24,10 +24,16 @@ def carry_permissions(
     wanted = source.permissions(ref)
     if not wanted.dialect:
         return PermissionsWritten()
-    kept = {} if ours else kept_permissions(wanted, target.permissions(copy))
+    kept = {} if ours else kept_permissions(wanted, permissions_there(target, copy, wanted))
     grants = tuple(grant for grant in wanted.grants if grant not in kept)
     written = target.write_permissions(copy, dataclasses.replace(wanted, grants=grants))
     return written._replace(losses=(*kept.values(), *written.losses))
+
+
+def permissions_there(target: Source, copy: Ref, wanted: Permissions) -> Permissions:
+    """Return the permissions on ``copy``, of all users that ``wanted`` names among others."""
+    target.look_up_users([grant.principal for grant in wanted.grants if grant.kind == "user"])
+    return target.permissions(copy)
 
 
 def kept_permissions(wanted: Permissions, there: Permissions) -> dict[Grant, Loss]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrate.endpoints.permissions import BASIC_AUTH, in_words, missing
 from migrate.objects import Ref
 from migrate.outcomes import Loss
-from migrate.tasks.permissions import kept_permissions
+from migrate.tasks.permissions import kept_permissions, permissions_there
 from migrate.verify.result import Comparison, Ends
 
 
@@ -20,7 +20,7 @@ def compare_permissions(ends: Ends, ref: Ref, copy: Ref, result: Comparison, *, 
     wanted = ends.source.permissions(ref)
     if not wanted.dialect:
         return
-    there = ends.target.permissions(copy)
+    there = permissions_there(ends.target, copy, wanted)
     if there.dialect != wanted.dialect:
         reason = f"the target knows no permissions of this kind of server ({wanted.dialect})"
         result.declare(ref, [Loss(in_words(it), reason) for it in missing(wanted, there)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
@@ -89,6 +89,9 @@ class ExportReader:
             keeps_ids=True,
             notes=opened.notes,
         )
+
+    def look_up_users(self, names: Collection[str]) -> None:
+        """See ``ReadsPermissions.look_up_users``: an export has no users."""
 
     def beside_permissions(self, ref: Ref) -> Sequence[str]:
         """See ``ReadsPermissions.beside_permissions``: an export holds nothing of the kind."""

@@ -7,7 +7,7 @@ together at the first question, and what is granted here is noted in them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.permissions import BASIC_AUTH, in_words, permissions_of_users
@@ -21,6 +21,7 @@ from migrate.endpoints.tracking.basic_auth_wire import (
     direct,
     grants_of_known,
     grants_of_listed,
+    not_found,
     tells_roles,
     thing_of,
     word_for,
@@ -82,12 +83,17 @@ class BasicAuth:
         grants = told.grants + as_creator
         return Permissions(dialect=BASIC_AUTH, grants=grants, document=told.document)
 
+    def look_up(self, names: Collection[str]) -> None:
+        """See ``ReadsPermissions.look_up_users``."""
+        for name in names:
+            self._grants_of(name)
+
     def beside(self, ref: Ref) -> tuple[str, ...]:
         """Return in words what else has to do with access to an object."""
         users = self._users()
         strangers = tuple(
             f"user {name} of --permission-users does not exist on the {self._side}"
-            for name in sorted(self._strangers.intersection(self._names))
+            for name in not_found(self._names, users)
         )
         return strangers + beside_own(self._thing(ref), users)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.permissions import in_words
@@ -34,6 +34,11 @@ class PermissionCalls(ABC):
         """See ``ReadsPermissions.permissions``."""
         auth = self._auth()
         return auth.permissions(ref) if auth else Permissions()
+
+    def look_up_users(self, names: Collection[str]) -> None:
+        """See ``ReadsPermissions.look_up_users``."""
+        if auth := self._auth():
+            auth.look_up(names)
 
     def beside_permissions(self, ref: Ref) -> Sequence[str]:
         """See ``ReadsPermissions.beside_permissions``."""
