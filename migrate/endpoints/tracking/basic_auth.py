@@ -6,6 +6,7 @@ together at the first question, and what is granted here is noted in them.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -71,17 +72,16 @@ class BasicAuth:
     def permissions(self, ref: Ref) -> Permissions:
         """Return the grants on an object.
 
-        ``MANAGE`` of our own account, which every creator gets, counts as inherited: an
-        administrator has it anyway.
+        On a target our own account has ``MANAGE`` and has inherited it: an administrator may do
+        everything, and the server grants it to whoever makes an object.
         """
         held = dict(direct(self._thing(ref), self._users()))
-        ours = held.get(self._account) == MANAGE
-        if ours:
-            del held[self._account]
+        if self._side == "source":
+            return permissions_of_users(held.items())
+        held.pop(self._account, None)
         told = permissions_of_users(held.items())
-        as_creator = (Grant(self._account, MANAGE, inherited=True),) if ours else ()
-        grants = told.grants + as_creator
-        return Permissions(dialect=BASIC_AUTH, grants=grants, document=told.document)
+        ours = Grant(self._account, MANAGE, inherited=True)
+        return dataclasses.replace(told, grants=(*told.grants, ours))
 
     def look_up(self, names: Collection[str]) -> None:
         """See ``ReadsPermissions.look_up_users``."""
