@@ -82,6 +82,14 @@ def test_every_option_is_described_with_its_command(name: str) -> None:
     assert described == options_of(COMMANDS[name]).keys()
 
 
+def test_who_comes_from_another_tool_finds_every_option_of_the_six_commands() -> None:
+    text = text_of("docs/coming-from-mlflow-export-import.md")
+    described = {option for row in rows(text) for option in options_in(row[0])}
+    six = [name for name in COMMANDS if name.startswith(("export-", "import-"))]
+    assert len(six) == 6
+    assert described == {option for name in six for option in options_of(COMMANDS[name])}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_option_and_argument_has_help(name: str) -> None:
     command = COMMANDS[name]

@@ -76,14 +76,21 @@ def open_endpoint(address: Address) -> Target:
     if scheme in ("http", "https"):
         access = access_for(address.uri, address.side)
         http = HttpSession(access, side=address.side, workers=workers, per_second=per_second)
+        registry = None
+        if address.registry_uri and redact(address.registry_uri) != redact(address.uri):
+            _check_registry(address)
+            models = access_for(address.registry_uri, address.side)
+            registry = HttpSession(
+                models, side=address.side, workers=workers, per_second=per_second
+            )
         return TrackingServer(
             http,
             side=address.side,
             address=access.base_url,
             tracking_uri=address.uri,
-            username=access.username or "",
             workspace=access.workspace or "",
             users=address.users,
+            registry=registry,
         )
     if scheme == "databricks" or address.uri == "databricks":
         from migrate.endpoints.tracking.databricks import open_databricks
@@ -95,3 +102,12 @@ def open_endpoint(address: Address) -> Target:
         f"{address.shown} is not a tracking URI this tool knows",
         "use http(s)://host:port, databricks, databricks://profile or a directory",
     )
+
+
+def _check_registry(address: Address) -> None:
+    """Raise ``UsageError`` when the registry of a tracking server is no server like it."""
+    if _scheme(address.registry_uri) not in ("http", "https"):
+        raise UsageError(
+            f"{redact(address.registry_uri)!r} is no registry for {address.shown}",
+            "use http(s)://host:port; databricks-uc goes with the tracking URI databricks",
+        )

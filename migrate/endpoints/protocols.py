@@ -34,7 +34,8 @@ from migrate.outcomes import Loss
 class Capabilities:
     """What an endpoint can take and hold; asked at plan time, never discovered by failing.
 
-    ``identity`` tells this server or directory from another at the same address.
+    ``identity`` tells this server or directory from another at the same address;
+    ``registry_version`` is that of the server which keeps registered models.
     ``keeps_ids``: copies have the ids of the source, so references stay as they are and no
     bookkeeping tags are needed. ``permissions``: it can tell and keep who may do what;
     ``without_permissions`` says why not, where more can be said than that it has none.
@@ -46,6 +47,7 @@ class Capabilities:
     description: str
     version: str
     identity: str
+    registry_version: str = ""
     readable: frozenset[Kind]
     writable: frozenset[Kind]
     keeps_ids: bool = False

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from migrate.endpoints.protocols import Capabilities
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.models_wire import (
     equals_filter,
@@ -38,15 +37,16 @@ PROMPTS_SINCE = (2, 21)
 class RegistryCalls(ABC):
     """The part of a tracking server that knows its model registry."""
 
-    _http: HttpSession
+    #: The server that keeps registered models: mostly the tracking server itself.
+    _registry_http: HttpSession
 
     @abstractmethod
-    def capabilities(self) -> Capabilities:
-        """See ``Endpoint.capabilities``."""
+    def registry_version(self) -> str:
+        """Return the MLflow version of the server that keeps registered models."""
 
     def _conditions(self) -> tuple[str, ...]:
         """Return the filters by which a search shows everything: models, then prompts."""
-        knows_prompts = parse_version(self.capabilities().version) >= PROMPTS_SINCE
+        knows_prompts = parse_version(self.registry_version()) >= PROMPTS_SINCE
         return ("", PROMPTS) if knows_prompts else ("",)
 
     # -- ReadsRegistry ----------------------------------------------------------------------
@@ -56,7 +56,7 @@ class RegistryCalls(ABC):
         if names is not None:
             for name in names:
                 try:
-                    answer = self._http.get(f"{MODELS}/get", {"name": name})
+                    answer = self._registry_http.get(f"{MODELS}/get", {"name": name})
                 except NotFound:
                     continue
                 yield registered_model_from(answer["registered_model"])
@@ -82,7 +82,7 @@ class RegistryCalls(ABC):
         """See ``ReadsRegistry.read_model_version``."""
         name, _, number = ref.id.rpartition("/")
         try:
-            answer = self._http.get(f"{VERSIONS}/get", {"name": name, "version": number})
+            answer = self._registry_http.get(f"{VERSIONS}/get", {"name": name, "version": number})
         except NotFound:
             return None
         item = answer["model_version"]
@@ -115,7 +115,7 @@ class RegistryCalls(ABC):
         params: dict[str, Any] = {"max_results": size}
         if condition:
             params["filter"] = condition
-        return self._http.get_pages(f"{path}/search", params)
+        return self._registry_http.get_pages(f"{path}/search", params)
 
     # -- WritesRegistry ---------------------------------------------------------------------
 
@@ -124,28 +124,28 @@ class RegistryCalls(ABC):
         body: dict[str, Any] = {"name": model.name, "tags": tags_to(model.tags)}
         if model.description:
             body["description"] = model.description
-        self._http.post(f"{MODELS}/create", body, idempotent=False)
+        self._registry_http.post(f"{MODELS}/create", body, idempotent=False)
 
     def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
         """See ``WritesRegistry.update_registered_model``."""
         if copy.description != model.description:
             body = {"name": copy.name, "description": model.description}
-            self._http.change("PATCH", f"{MODELS}/update", body)
+            self._registry_http.change("PATCH", f"{MODELS}/update", body)
         for key, value in _missing(copy.tags, model.tags):
             body = {"name": copy.name, "key": key, "value": value}
-            self._http.post(f"{MODELS}/set-tag", body, idempotent=True)
+            self._registry_http.post(f"{MODELS}/set-tag", body, idempotent=True)
 
     def delete_registered_model(self, name: str) -> None:
         """See ``WritesRegistry.delete_registered_model``."""
         try:
-            self._http.change("DELETE", f"{MODELS}/delete", {"name": name})
+            self._registry_http.change("DELETE", f"{MODELS}/delete", {"name": name})
         except NotFound:
             return
 
     def create_model_version(self, version: ModelVersion) -> int:
         """See ``WritesRegistry.create_model_version``."""
         body = model_version_to(version)
-        answer = self._http.post(f"{VERSIONS}/create", body, idempotent=False)
+        answer = self._registry_http.post(f"{VERSIONS}/create", body, idempotent=False)
         return int(answer["model_version"]["version"])
 
     def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
@@ -153,23 +153,25 @@ class RegistryCalls(ABC):
         named = {"name": copy.name, "version": str(copy.version)}
         if copy.description != version.description:
             described = {**named, "description": version.description}
-            self._http.change("PATCH", f"{VERSIONS}/update", described)
+            self._registry_http.change("PATCH", f"{VERSIONS}/update", described)
         if copy.stage != version.stage:
             body: dict[str, Any] = {**named, "stage": version.stage}
             body["archive_existing_versions"] = False
-            self._http.post(f"{VERSIONS}/transition-stage", body, idempotent=True)
+            self._registry_http.post(f"{VERSIONS}/transition-stage", body, idempotent=True)
         for alias in version.aliases:
             if alias not in copy.aliases:
-                self._http.post(f"{MODELS}/alias", {**named, "alias": alias}, idempotent=True)
+                self._registry_http.post(
+                    f"{MODELS}/alias", {**named, "alias": alias}, idempotent=True
+                )
         for key, value in _missing(copy.tags, version.tags):
             tag = {**named, "key": key, "value": value}
-            self._http.post(f"{VERSIONS}/set-tag", tag, idempotent=True)
+            self._registry_http.post(f"{VERSIONS}/set-tag", tag, idempotent=True)
 
     def delete_model_version(self, version: ModelVersion) -> None:
         """See ``WritesRegistry.delete_model_version``."""
         body = {"name": version.name, "version": str(version.version)}
         try:
-            self._http.change("DELETE", f"{VERSIONS}/delete", body)
+            self._registry_http.change("DELETE", f"{VERSIONS}/delete", body)
         except NotFound:
             return
 

@@ -16,13 +16,14 @@ from migrate.endpoints.protocols import (
     Unreadable,
 )
 from migrate.endpoints.tracking.artifacts import ArtifactStores
-from migrate.endpoints.tracking.basic_auth import open_basic_auth
+from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.registry import RegistryCalls
+from migrate.endpoints.tracking.traces import EXPERIMENTS_PER_SEARCH, has_traces
 from migrate.endpoints.tracking.versions import capabilities_of, parse_version
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
 from migrate.endpoints.tracking.writer import ServerRunWriter
@@ -30,7 +31,6 @@ from migrate.errors import (
     EndpointError,
     MigrateError,
     NotFound,
-    NotPermitted,
     Refused,
 )
 from migrate.objects import (
@@ -47,7 +47,6 @@ from migrate.origins import MARK, ORIGIN, losses_from_tags
 
 EXPERIMENTS_PER_PAGE = 1000
 RUNS_PER_PAGE = 500
-EXPERIMENTS_PER_SEARCH = 100
 IDS_PER_SEARCH = 100
 API = "/api/2.0/mlflow"
 
@@ -55,10 +54,10 @@ API = "/api/2.0/mlflow"
 class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     """Source and target in one; safe for use by several threads.
 
-    ``username`` is whom the server knows us as, for the check of what we may see;
     ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
     one that every call names (MLflow 3.10 and later), empty for the default; ``users`` are those
-    whose permissions are asked for where the server cannot list its users.
+    whose permissions are asked for where the server cannot list its users. ``registry`` calls
+    the server that keeps registered models, when that is another one.
     """
 
     def __init__(
@@ -68,14 +67,14 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         side: str,
         address: str,
         tracking_uri: str,
-        username: str = "",
         workspace: str = "",
         users: Sequence[str] = (),
+        registry: HttpSession | None = None,
     ) -> None:
         self._http = http
+        self._registry_http = registry or http
         self._side = side
         self._address = address
-        self._username = username
         self._workspace = workspace
         self._users = users
         self._capabilities: Capabilities | None = None
@@ -100,6 +99,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     def close(self) -> None:
         """See ``Endpoint.close``."""
         self._http.close()
+        self._registry_http.close()
 
     def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """A server needs no indexes from us."""
@@ -108,8 +108,12 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         """See ``ReadsNotebooks.notebook``."""
         raise NotFound(f"{self._address} has no notebooks: only Databricks has")
 
+    def registry_version(self) -> str:
+        """See ``RegistryCalls.registry_version``."""
+        return self.capabilities().registry_version
+
     def _connect(self) -> Capabilities:
-        version = self._version()
+        version = registry_version = _version_of(self._http)
         body = {"max_results": 1}
         try:
             self._http.post(f"{API}/experiments/search", body, idempotent=True, tries=CONNECT_TRIES)
@@ -128,26 +132,21 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         name = f"MLflow {version or '1.x'} at {self._address}"
         if self._workspace:
             name += f", workspace {self._workspace}"
-        account = self._account()
+        identity = f"{self._address}#{created}#{self._workspace}"
+        if self._registry_http is not self._http:
+            registry_version = _version_of(self._registry_http)
+            name += f", registered models at {self._registry_http.base_url}"
+            identity += f"#{self._registry_http.base_url}"
+        account = self._account(self._http)
+        has_permissions, reason = self._find_permissions(account)
         can = capabilities_of(
             version,
+            registry_version,
             description=name,
-            identity=f"{self._address}#{created}#{self._workspace}",
+            identity=identity,
             notes=self._notes(account),
         )
-        found = open_basic_auth(
-            self._http, account, side=self._side, users=self._users, workspace=self._workspace
-        )
-        if isinstance(found, str):
-            return dataclasses.replace(can, without_permissions=found)
-        self._basic_auth = found
-        return dataclasses.replace(can, permissions=True)
-
-    def _version(self) -> str:
-        try:
-            return self._http.text("/version", tries=CONNECT_TRIES).strip()[:40]
-        except NotFound:
-            return ""
+        return dataclasses.replace(can, permissions=has_permissions, without_permissions=reason)
 
     # -- ReadsExperiments -------------------------------------------------------------------
 
@@ -164,33 +163,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
 
     def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
-        return {Kind.TRACE: -1} if self._has_traces(experiment_ids) else {}
-
-    def _has_traces(self, experiment_ids: Sequence[str]) -> bool:
-        for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
-            chunk = experiment_ids[start : start + EXPERIMENTS_PER_SEARCH]
-            locations = [
-                {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": ident}}
-                for ident in chunk
-            ]
-            body = {"locations": locations, "max_results": 1}
-            try:
-                page = self._http.post("/api/3.0/mlflow/traces/search", body, idempotent=True)
-            except NotFound:  # before 3.2
-                page = self._page_of_old_traces(chunk)
-            except NotPermitted:  # there may be some: better said than passed over
-                return True
-            if page.get("traces"):
-                return True
-        return False
-
-    def _page_of_old_traces(self, experiment_ids: Sequence[str]) -> Mapping[str, Any]:
-        params = {"experiment_ids": list(experiment_ids), "max_results": 1}
-        try:
-            page: Mapping[str, Any] = self._http.get(f"{API}/traces", params)
-            return page
-        except NotFound:  # before 2.14
-            return {}
+        return {Kind.TRACE: -1} if has_traces(self._http, experiment_ids) else {}
 
     # -- ReadsRuns --------------------------------------------------------------------------
 
@@ -320,8 +293,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     def delete_registered_model(self, name: str) -> None:
         """See ``WritesRegistry.delete_registered_model``."""
         super().delete_registered_model(name)
-        if self._basic_auth:
-            self._basic_auth.forget(name)
+        if isinstance(self._registry_auth, BasicAuth):
+            self._registry_auth.forget(name)
 
     # -- WritesRuns -------------------------------------------------------------------------
 
@@ -372,3 +345,10 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         """See ``WritesRuns.restore_runs``."""
         for run_id in run_ids:
             self._http.post(f"{API}/runs/restore", {"run_id": run_id}, idempotent=True)
+
+
+def _version_of(http: HttpSession) -> str:
+    try:
+        return http.text("/version", tries=CONNECT_TRIES).strip()[:40]
+    except NotFound:
+        return ""

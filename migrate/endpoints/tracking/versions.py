@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from migrate.endpoints.protocols import Capabilities
-from migrate.objects import Kind
+from migrate.objects import REGISTRY_KINDS, Kind
 
 Version = tuple[int, int]
 
@@ -36,16 +36,32 @@ def parse_version(text: str) -> Version:
 
 
 def capabilities_of(
-    version_text: str, *, description: str, identity: str, notes: tuple[str, ...] = ()
+    version_text: str,
+    registry_text: str | None = None,
+    *,
+    description: str,
+    identity: str,
+    notes: tuple[str, ...] = (),
 ) -> Capabilities:
-    """Return what a server of this version can do. ``version_text`` is empty when unknown."""
+    """Return what a server of this version can do. ``version_text`` is empty when unknown.
+
+    ``registry_text`` is the version of the server that keeps registered models, when that is
+    another one.
+    """
     version = parse_version(version_text)
-    readable = ALWAYS.union(*(kinds for since, kinds in SINCE if version >= since))
+    registry = parse_version(version_text if registry_text is None else registry_text)
+    readable = ALWAYS.union(
+        *(
+            {kind for kind in kinds if (registry if kind in REGISTRY_KINDS else version) >= since}
+            for since, kinds in SINCE
+        )
+    )
     # Creating runs by name and searching them by run id came with 2.0 and 2.3.
     writable = readable | {Kind.LOGGED_MODEL} if version >= (2, 3) else frozenset()
     return Capabilities(
         description=description,
         version=version_text or "1.x",
+        registry_version=(version_text if registry_text is None else registry_text) or "1.x",
         identity=identity,
         readable=readable,
         writable=writable,
@@ -56,6 +72,6 @@ def capabilities_of(
         metric_key_length=250,
         colon_in_keys=version >= (2, 22),
         flattens_models=Kind.LOGGED_MODEL not in readable,
-        model_tag_length=100_000 if version >= (3, 1) else 5000,
+        model_tag_length=100_000 if registry >= (3, 1) else 5000,
         notes=notes,
     )
