@@ -15,6 +15,7 @@ from typing import BinaryIO, TypeVar
 from migrate.endpoints.directory.artifacts import open_stored, stored_files
 from migrate.endpoints.directory.counting import count_in_experiments
 from migrate.endpoints.directory.disk import DAMAGED, load_object
+from migrate.endpoints.directory.kept_permissions import read_permissions
 from migrate.endpoints.directory.layout import (
     ARTIFACTS,
     EXPERIMENT_FILE,
@@ -87,6 +88,7 @@ class ExportReader:
             readable=KINDS,
             writable=frozenset(),
             keeps_ids=True,
+            permissions=True,
             notes=opened.notes,
         )
 
@@ -98,8 +100,17 @@ class ExportReader:
         return ()
 
     def permissions(self, ref: Ref) -> Permissions:
-        """See ``ReadsPermissions.permissions``."""
-        return Permissions()
+        """See ``ReadsPermissions.permissions``.
+
+        Raises ``NotFound``, and ``DirectoryError`` when they are of no known form.
+        """
+        if ref.kind is not Kind.EXPERIMENT:
+            return self._registry().permissions(ref)
+        directory = self._experiment_path(ref.id)
+        if directory is None:
+            raise NotFound(f"experiment {ref.id} is not in {self._path}")
+        path = directory / EXPERIMENT_FILE
+        return read_permissions(path, mlflow_member(path, load_object(self._open().base, path)))
 
     def notebook(self, path: str, revision: str, export_format: str) -> bytes:
         """See ``ReadsNotebooks.notebook``; in an export they are files of their runs."""

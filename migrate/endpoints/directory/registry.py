@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from migrate.endpoints.directory.disk import load_object
+from migrate.endpoints.directory.kept_permissions import read_permissions
 from migrate.endpoints.directory.layout import (
     ARTIFACTS,
     LOGGED_MODEL_FILE,
@@ -39,6 +40,7 @@ from migrate.objects import (
     VERSION_OF,
     Kind,
     ModelVersion,
+    Permissions,
     Ref,
     RegisteredModel,
 )
@@ -103,6 +105,13 @@ class RegistryReader:
             else:
                 raise NotFound(f"registered model {name!r} is not in {self.places.base}")
         return known.files_of(number)
+
+    def permissions(self, ref: Ref) -> Permissions:
+        """See ``ReadsPermissions.permissions``. Raises ``NotFound`` or ``DirectoryError``."""
+        for entry, model in self.entries([ref.id]):
+            if model.ref == ref:
+                return read_permissions(entry.path, entry.record())
+        raise NotFound(f"{ref.kind} {ref.id!r} is not in {self.places.base}")
 
     def entries(
         self, names: Sequence[str] | None = None

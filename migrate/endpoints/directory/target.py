@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from migrate.endpoints.directory.artifacts import whole_files
+from migrate.endpoints.directory.asked import Asked
 from migrate.endpoints.directory.indexes import (
     Contents,
     ExperimentEntry,
+    keep_permissions,
+    told_durations,
     write_contents,
-    write_experiments_file,
-    write_experiments_for_models,
 )
 from migrate.endpoints.directory.layout import (
     LOGGED_MODEL_FILE,
@@ -29,6 +30,7 @@ from migrate.endpoints.directory.model_writing import (
     each_once,
     read_started_model,
 )
+from migrate.endpoints.directory.publishing import Publication
 from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.registry_writing import RegistryWriter
 from migrate.endpoints.directory.replacing import restore_replaced, settle_replaced
@@ -67,13 +69,14 @@ class ExportDirectory(ExperimentsWriter):
     """A directory of the format in docs/export-format.md; implements ``Target``.
 
     Where not ``writable`` it is a ``Source`` only, and nothing is written to it.
-    Where ``writable``, the first call makes the directory if it is missing. Half-made runs are
-    then among those ``read_runs`` returns, so that they can be adopted. Damaged runs are not:
-    ``create_run`` names the damage. Nor are damaged files listed, so that they are sent again.
+    Where ``writable``, the first call makes the directory if it is missing, in the layout of
+    exports of models where it ``holds_models``. Half-made runs are then among those ``read_runs``
+    returns, so that they can be adopted. Damaged runs are not: ``create_run`` names the damage.
+    Nor are damaged files listed, so that they are sent again.
     """
 
-    def __init__(self, path: Path, *, writable: bool) -> None:
-        super().__init__(path, writable=writable)
+    def __init__(self, path: Path, *, writable: bool, holds_models: bool = False) -> None:
+        super().__init__(path, writable=writable, holds_models=holds_models)
         self._model_writers: dict[str, LoggedModelWriter] = {}
         self._registry_writer: RegistryWriter | None = None
         self._version_writer: VersionFilesWriter | None = None
@@ -212,8 +215,12 @@ class ExportDirectory(ExperimentsWriter):
         writer.files.put(artifact, stream, self._count_arrived)
 
     def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
-        return PermissionsWritten()
+        """See ``WritesPermissions.write_permissions``. Raises ``NotFound``."""
+        if ref.kind is not Kind.EXPERIMENT:
+            return self._registry_to_write().write_permissions(ref, permissions)
+        with self._lock:
+            directory = self._existing_experiment(ref.id)
+            return keep_permissions(self._base_to_write(), directory, permissions)
 
     def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """See ``Target.publish``: lists in the indexes what is there.
@@ -223,20 +230,26 @@ class ExportDirectory(ExperimentsWriter):
         base = self._base_to_write()
         entries: list[ExperimentEntry] = []
         with self._lock:
+            earlier = told_durations(base)
             for experiment in list(self.experiments()):
                 directory = self._experiment_paths[experiment.experiment_id]
                 for folder in (RUNS, LOGGED_MODELS):
                     settle_replaced(directory / folder)
-                entries.append(
-                    write_contents(base, directory, self._contents(experiment.experiment_id))
-                )
-            write_experiments_file(base, self._open().identity, entries)
+                contents = self._contents(experiment.experiment_id)
+                entry = write_contents(base, directory, contents)
+                took = self._durations.of(experiment.experiment_id)
+                if took is None:
+                    took = earlier.get(entry.directory, 0.0)
+                entries.append(entry._replace(duration=took))
             self._version_files().settle(self._open().registry.models)
-            if self._registry_to_write().publish(self._run_members):
-                write_experiments_for_models(base, entries)
-        for entry in self.unreadable():
-            if entry.ref.kind is Kind.EXPERIMENT and Path(entry.where).exists():
-                raise DirectoryError(entry.reason, entry.hint)
+            Publication(
+                opened=self._open(),
+                asked=Asked(directory=self._path, options=options),
+                seconds=self._durations.total(),
+            ).write(entries, self._registry_to_write(), self._run_members)
+        for damaged in self.unreadable():
+            if damaged.ref.kind is Kind.EXPERIMENT and Path(damaged.where).exists():
+                raise DirectoryError(damaged.reason, damaged.hint)
 
     def _version_artifacts(self, root: ArtifactRoot) -> list[Artifact]:
         """Return the files of a version; where it is being written, it may have none yet."""
