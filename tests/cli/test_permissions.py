@@ -181,6 +181,37 @@ class TestArrives:
         copying.run("--delete-model")
         assert target.grants(model, *USERS["target"]) == {"ada": "EDIT"}
 
+    def test_by_way_of_a_directory_they_arrive_as_well(
+        self, copying: Copying, tmp_path: Path
+    ) -> None:
+        copying = copying.with_models
+        source, target, name = copying.source, copying.target, copying.name
+        experiment = source.experiment(name)
+        model, prompt = source.model(f"{name}-model"), source.prompt(f"{name}-prompt")
+        source.grant("ada", experiment, "EDIT")
+        source.grant("bob", model, "READ")
+        source.grant("carol", prompt, "MANAGE")
+        out = dataclasses.replace(copying, uris=(copying.uris[0], str(tmp_path / "export")))
+        assert wrote(out.run()) == 3
+        assert wrote(out.run()) == 0
+        out.verify()
+        back = dataclasses.replace(copying, uris=(str(tmp_path / "export"), copying.uris[1]))
+        assert [what for what, _ in losses(back.run(code=3))] == ["READ of user bob"]
+        copy = target.experiment_named(name)
+        assert target.grants(copy, *USERS["target"]) == {"ada": "EDIT"}
+        assert target.grants(prompt, *USERS["target"]) == {"carol": "MANAGE"}
+        assert wrote(back.run(code=3)) == 0
+        assert "READ of user bob - is not on the target" in back.verify(code=3)
+
+    def test_an_export_without_permissions_is_told_to_have_none(
+        self, copying: Copying, tmp_path: Path
+    ) -> None:
+        export = str(tmp_path / "export")
+        copying.source.experiment(copying.name)
+        copying.migrate("run", copying.uris[0], export, *copying.selected)
+        back = dataclasses.replace(copying, uris=(export, copying.uris[1]))
+        assert "the export holds no permissions on it" in back.plan()
+
     def test_no_password_is_kept_or_told(self, copying: Copying, tmp_path: Path) -> None:
         copying.source.grant("bob", copying.source.experiment(copying.name), "EDIT")
         shown = copying.migrate(*copying.words("run", "--debug"), code=3)

@@ -96,8 +96,13 @@ class ExportReader:
         """See ``ReadsPermissions.look_up_users``: an export has no users."""
 
     def beside_permissions(self, ref: Ref) -> Sequence[str]:
-        """See ``ReadsPermissions.beside_permissions``: an export holds nothing of the kind."""
-        return ()
+        """See ``ReadsPermissions.beside_permissions``: says where an export holds none."""
+        try:
+            if self.permissions(ref).dialect:
+                return ()
+        except (NotFound, DirectoryError):
+            return ()  # whoever wants to copy them is told
+        return ("the export holds no permissions on it: none were exported, or there were none",)
 
     def permissions(self, ref: Ref) -> Permissions:
         """See ``ReadsPermissions.permissions``.
