@@ -212,6 +212,24 @@ class TestArrives:
         back = dataclasses.replace(copying, uris=(export, copying.uris[1]))
         assert "the export holds no permissions on it" in back.plan()
 
+    def test_those_on_models_are_of_the_server_that_has_the_models(
+        self, copying: Copying, tmp_path: Path
+    ) -> None:
+        copying = copying.with_models
+        source, registry, name = copying.source, copying.target, copying.name
+        experiment, model = source.experiment(name), registry.model(f"{name}-model")
+        source.grant("ada", experiment, "EDIT")
+        registry.grant("dora", model, "READ")
+        export = tmp_path / "export"
+        out = dataclasses.replace(copying, uris=(source.as_admin, str(export)))
+        out.run("--source-registry-uri", registry.as_admin)
+        kept = {
+            path.name: {it["username"] for it in grants}
+            for path in export.rglob("*.json")
+            if (grants := grants_in(path.read_text()))
+        }
+        assert kept == {"experiment.json": {"ada", "admin"}, "model.json": {"dora", "admin"}}
+
     def test_no_password_is_kept_or_told(self, copying: Copying, tmp_path: Path) -> None:
         copying.source.grant("bob", copying.source.experiment(copying.name), "EDIT")
         shown = copying.migrate(*copying.words("run", "--debug"), code=3)
@@ -369,6 +387,13 @@ class TestCutOff:
         proxies[1].faults = Faults(on_nth(GRANT, 1, lose_response()))
         assert copying.behind(*proxies).run()["complete"]
         assert self.granted(copying) == {"ada": "EDIT", "carol": "READ"}
+
+
+def grants_in(text: str) -> list[dict[str, str]]:
+    """The grants in a record of an export."""
+    mlflow = json.loads(text).get("mlflow", {})
+    held = mlflow.get("registered_model", mlflow)
+    return list(held.get("permissions", {}).get("grants", ()))
 
 
 def named(thing: tuple[str, str], user: str) -> dict[str, str]:
