@@ -92,10 +92,9 @@ def open_endpoint(address: Address) -> Target:
             side=address.side,
             address=access.base_url,
             tracking_uri=address.uri,
-            username=access.username or "",
             workspace=access.workspace or "",
-            registry=registry,
             users=address.users,
+            registry=registry,
         )
     if scheme == "databricks" or address.uri == "databricks":
         from migrate.endpoints.tracking.databricks_opening import open_databricks

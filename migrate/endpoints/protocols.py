@@ -237,6 +237,10 @@ class ReadsPermissions(Protocol):
         """Return the permissions on an object; without a dialect where the endpoint has none."""
         ...
 
+    def look_up_users(self, names: Collection[str]) -> None:
+        """Have ``permissions`` know of these users, where the endpoint cannot list its users."""
+        ...
+
     def beside_permissions(self, ref: Ref) -> Sequence[str]:
         """Return in words what has to do with access to an object and is not in its permissions."""
         ...

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 from migrate.endpoints.permissions import UNITY_CATALOG, in_words, missing
-from migrate.endpoints.protocols import PermissionsWritten, ReadsPermissions, Source, Target
+from migrate.endpoints.protocols import PermissionsWritten, Source, Target
 from migrate.errors import NotFound, NotPermitted
 from migrate.objects import Grant, Permissions, Ref
 from migrate.outcomes import Loss
 from migrate.tasks.batches import Policy
+
+NO_PERMISSIONS = Permissions()
 
 
 def carry_permissions(
@@ -25,20 +27,27 @@ def carry_permissions(
     wanted, untold = read_permissions(source, ref, "source")
     if not wanted.dialect:
         return PermissionsWritten(losses=untold)
-    there, unseen = (Permissions(), ()) if ours else read_permissions(target, copy, "target")
-    if unseen:
-        return PermissionsWritten(losses=unseen)
-    kept = {} if ours else kept_permissions(wanted, there)
+    kept: dict[Grant, Loss] = {}
+    if not ours:
+        there, unseen = read_permissions(target, copy, "target", wanted)
+        if unseen:
+            return PermissionsWritten(losses=unseen)
+        kept = kept_permissions(wanted, there)
     grants = tuple(grant for grant in wanted.grants if grant not in kept)
     written = target.write_permissions(copy, dataclasses.replace(wanted, grants=grants))
     return written._replace(losses=(*kept.values(), *written.losses))
 
 
 def read_permissions(
-    end: ReadsPermissions, ref: Ref, side: str
+    end: Source, ref: Ref, side: str, named: Permissions = NO_PERMISSIONS
 ) -> tuple[Permissions, tuple[Loss, ...]]:
-    """Return the permissions on an object; a loss where our account may not see them."""
+    """Return the permissions on an object, of all users that ``named`` names among others.
+
+    Where our account may not see them, that is a loss.
+    """
     try:
+        if named.grants:
+            end.look_up_users([it.principal for it in named.grants if it.kind == "user"])
         return end.permissions(ref), ()
     except (NotFound, NotPermitted) as problem:
         return Permissions(), (Loss("permissions", f"not told by the {side}: {problem}"),)

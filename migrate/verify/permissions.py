@@ -21,7 +21,7 @@ def compare_permissions(ends: Ends, ref: Ref, copy: Ref, result: Comparison, *, 
     result.declare(ref, untold)
     if not wanted.dialect:
         return
-    there, unseen = read_permissions(ends.target, copy, "target")
+    there, unseen = read_permissions(ends.target, copy, "target", wanted)
     result.declare(ref, unseen)
     if unseen:
         return

@@ -181,6 +181,55 @@ class TestArrives:
         copying.run("--delete-model")
         assert target.grants(model, *USERS["target"]) == {"ada": "EDIT"}
 
+    def test_by_way_of_a_directory_they_arrive_as_well(
+        self, copying: Copying, tmp_path: Path
+    ) -> None:
+        copying = copying.with_models
+        source, target, name = copying.source, copying.target, copying.name
+        experiment = source.experiment(name)
+        model, prompt = source.model(f"{name}-model"), source.prompt(f"{name}-prompt")
+        source.grant("ada", experiment, "EDIT")
+        source.grant("bob", model, "READ")
+        source.grant("carol", prompt, "MANAGE")
+        out = dataclasses.replace(copying, uris=(copying.uris[0], str(tmp_path / "export")))
+        assert wrote(out.run()) == 3
+        assert wrote(out.run()) == 0
+        out.verify()
+        back = dataclasses.replace(copying, uris=(str(tmp_path / "export"), copying.uris[1]))
+        assert [what for what, _ in losses(back.run(code=3))] == ["READ of user bob"]
+        copy = target.experiment_named(name)
+        assert target.grants(copy, *USERS["target"]) == {"ada": "EDIT"}
+        assert target.grants(prompt, *USERS["target"]) == {"carol": "MANAGE"}
+        assert wrote(back.run(code=3)) == 0
+        assert "READ of user bob - is not on the target" in back.verify(code=3)
+
+    def test_an_export_without_permissions_is_told_to_have_none(
+        self, copying: Copying, tmp_path: Path
+    ) -> None:
+        export = str(tmp_path / "export")
+        copying.source.experiment(copying.name)
+        copying.migrate("run", copying.uris[0], export, *copying.selected)
+        back = dataclasses.replace(copying, uris=(export, copying.uris[1]))
+        assert "the export holds no permissions on it" in back.plan()
+
+    def test_those_on_models_are_of_the_server_that_has_the_models(
+        self, copying: Copying, tmp_path: Path
+    ) -> None:
+        copying = copying.with_models
+        source, registry, name = copying.source, copying.target, copying.name
+        experiment, model = source.experiment(name), registry.model(f"{name}-model")
+        source.grant("ada", experiment, "EDIT")
+        registry.grant("dora", model, "READ")
+        export = tmp_path / "export"
+        out = dataclasses.replace(copying, uris=(source.as_admin, str(export)))
+        out.run("--source-registry-uri", registry.as_admin)
+        kept = {
+            path.name: {it["username"] for it in grants}
+            for path in export.rglob("*.json")
+            if (grants := grants_in(path.read_text()))
+        }
+        assert kept == {"experiment.json": {"ada", "admin"}, "model.json": {"dora", "admin"}}
+
     def test_no_password_is_kept_or_told(self, copying: Copying, tmp_path: Path) -> None:
         copying.source.grant("bob", copying.source.experiment(copying.name), "EDIT")
         shown = copying.migrate(*copying.words("run", "--debug"), code=3)
@@ -285,8 +334,8 @@ class TestCannot:
         source.grant("ada", source.experiment(copying.name), "EDIT")
         bare = dataclasses.replace(copying, uris=(copying.uris[0], target_server.uri))
         assert "the target has none that can be written" in bare.plan()
-        (loss,) = losses(bare.run(code=3))
-        assert loss[0] == "EDIT of user ada"
+        told = [what for what, _ in losses(bare.run(code=3))]
+        assert told == ["EDIT of user ada", "MANAGE of user admin"]
         assert "EDIT of user ada" in bare.verify()
 
     def test_an_account_that_is_not_an_administrator_sees_none(self, copying: Copying) -> None:
@@ -338,6 +387,13 @@ class TestCutOff:
         proxies[1].faults = Faults(on_nth(GRANT, 1, lose_response()))
         assert copying.behind(*proxies).run()["complete"]
         assert self.granted(copying) == {"ada": "EDIT", "carol": "READ"}
+
+
+def grants_in(text: str) -> list[dict[str, str]]:
+    """The grants in a record of an export."""
+    mlflow = json.loads(text).get("mlflow", {})
+    held = mlflow.get("registered_model", mlflow)
+    return list(held.get("permissions", {}).get("grants", ()))
 
 
 def named(thing: tuple[str, str], user: str) -> dict[str, str]:

@@ -6,8 +6,9 @@ together at the first question, and what is granted here is noted in them.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.permissions import BASIC_AUTH, in_words, permissions_of_users
@@ -21,6 +22,7 @@ from migrate.endpoints.tracking.basic_auth_wire import (
     direct,
     grants_of_known,
     grants_of_listed,
+    not_found,
     tells_roles,
     thing_of,
     word_for,
@@ -70,24 +72,28 @@ class BasicAuth:
     def permissions(self, ref: Ref) -> Permissions:
         """Return the grants on an object.
 
-        ``MANAGE`` of our own account, which every creator gets, counts as inherited: an
-        administrator has it anyway.
+        On a target our own account has ``MANAGE`` and has inherited it: an administrator may do
+        everything, and the server grants it to whoever makes an object.
         """
         held = dict(direct(self._thing(ref), self._users()))
-        ours = held.get(self._account) == MANAGE
-        if ours:
-            del held[self._account]
+        if self._side == "source":
+            return permissions_of_users(held.items())
+        held.pop(self._account, None)
         told = permissions_of_users(held.items())
-        as_creator = (Grant(self._account, MANAGE, inherited=True),) if ours else ()
-        grants = told.grants + as_creator
-        return Permissions(dialect=BASIC_AUTH, grants=grants, document=told.document)
+        ours = Grant(self._account, MANAGE, inherited=True)
+        return dataclasses.replace(told, grants=(*told.grants, ours))
+
+    def look_up(self, names: Collection[str]) -> None:
+        """See ``ReadsPermissions.look_up_users``."""
+        for name in names:
+            self._grants_of(name)
 
     def beside(self, ref: Ref) -> tuple[str, ...]:
         """Return in words what else has to do with access to an object."""
         users = self._users()
         strangers = tuple(
             f"user {name} of --permission-users does not exist on the {self._side}"
-            for name in sorted(self._strangers.intersection(self._names))
+            for name in not_found(self._names, users)
         )
         return strangers + beside_own(self._thing(ref), users)
 

@@ -10,7 +10,7 @@ It speaks two dialects (read in the packages, and tried on servers of 2.22, 3.8,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -130,6 +130,17 @@ def beside_own(thing: Thing, users: Mapping[str, UserGrants]) -> tuple[str, ...]
         if every != thing and _touches(every, thing)
     ]
     return tuple(texts)
+
+
+def not_found(names: Iterable[str], users: Collection[str]) -> list[str]:
+    """Return the names, as a user wrote them, of which there is no user.
+
+    Among them is what may be a list as well as a name, as a whole and in parts.
+    """
+    parts = {part.strip() for user in users if "," in user for part in user.split(",")}
+    return sorted(
+        name for name in names if name not in users and "," not in name and name not in parts
+    )
 
 
 def _touches(granted: Thing, thing: Thing) -> bool:

@@ -16,7 +16,7 @@ from migrate.endpoints.protocols import (
     Unreadable,
 )
 from migrate.endpoints.tracking.artifacts import ArtifactStores
-from migrate.endpoints.tracking.basic_auth import open_basic_auth
+from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
@@ -54,11 +54,10 @@ API = "/api/2.0/mlflow"
 class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     """Source and target in one; safe for use by several threads.
 
-    ``username`` is whom the server knows us as, for the check of what we may see;
     ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
-    one that every call names (MLflow 3.10 and later), empty for the default. ``registry`` calls
-    the server that keeps registered models, when that is another one; ``users`` are those whose
-    permissions are asked for where the server cannot list its users.
+    one that every call names (MLflow 3.10 and later), empty for the default; ``users`` are those
+    whose permissions are asked for where the server cannot list its users. ``registry`` calls
+    the server that keeps registered models, when that is another one.
     """
 
     def __init__(
@@ -68,16 +67,14 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         side: str,
         address: str,
         tracking_uri: str,
-        username: str = "",
         workspace: str = "",
-        registry: HttpSession | None = None,
         users: Sequence[str] = (),
+        registry: HttpSession | None = None,
     ) -> None:
         self._http = http
         self._registry_http = registry or http
         self._side = side
         self._address = address
-        self._username = username
         self._workspace = workspace
         self._users = users
         self._capabilities: Capabilities | None = None
@@ -140,7 +137,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
             registry_version = _version_of(self._registry_http)
             name += f", registered models at {self._registry_http.base_url}"
             identity += f"#{self._registry_http.base_url}"
-        account = self._account()
+        account = self._account(self._http)
+        has_permissions, reason = self._find_permissions(account)
         can = capabilities_of(
             version,
             registry_version,
@@ -148,13 +146,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
             identity=identity,
             notes=self._notes(account),
         )
-        found = open_basic_auth(
-            self._http, account, side=self._side, users=self._users, workspace=self._workspace
-        )
-        if isinstance(found, str):
-            return dataclasses.replace(can, without_permissions=found)
-        self._basic_auth = found
-        return dataclasses.replace(can, permissions=True)
+        return dataclasses.replace(can, permissions=has_permissions, without_permissions=reason)
 
     # -- ReadsExperiments -------------------------------------------------------------------
 
@@ -301,8 +293,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     def delete_registered_model(self, name: str) -> None:
         """See ``WritesRegistry.delete_registered_model``."""
         super().delete_registered_model(name)
-        if self._basic_auth:
-            self._basic_auth.forget(name)
+        if isinstance(self._registry_auth, BasicAuth):
+            self._registry_auth.forget(name)
 
     # -- WritesRuns -------------------------------------------------------------------------
 
