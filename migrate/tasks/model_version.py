@@ -118,6 +118,8 @@ def wanted_version(
         run_id=found.run_id,
         model_id=found.model_id,
         tags=tags,
+        # One that is not ready is half-made; what it was at the source is in a tag.
+        status="READY",
         stage=version.stage if stages else NO_STAGE,
     )
     return WantedVersion(version=copy, losses=losses, warnings=tuple(warnings))
@@ -130,8 +132,7 @@ def changes_of_version(copy: ModelVersion, wanted: ModelVersion) -> ModelVersion
     return dataclasses.replace(
         copy,
         description=wanted.description,
-        # One that is not ready was left half-made; what it was at the source is in a tag.
-        status="READY" if ORIGIN in wanted.tags else copy.status,
+        status=wanted.status,
         stage=wanted.stage,
         tags={**copy.tags, **tags},
         aliases=tuple(sorted({*copy.aliases, *wanted.aliases})),
