@@ -56,6 +56,8 @@ class Catalog:
         self.grants: dict[str, dict[str, set[str]]] = {}
         #: Models whose privileges are shown to nobody.
         self.hidden: set[str] = set()
+        #: Whether files of versions go through the Files API rather than signed URLs.
+        self.files_api = False
         self.changes = 0
         self._signed: dict[str, tuple[str, str, str]] = {}
         self._host = ""
@@ -68,7 +70,7 @@ class Catalog:
             (f"GET {GRANTS}/permissions/function/([^/]+)", self._direct),
             (f"GET {GRANTS}/effective-permissions/function/([^/]+)", self._effective),
             (f"PATCH {GRANTS}/permissions/function/([^/]+)", self._grant),
-            (f"GET {models}:is-databricks-sdk-models-artifact-repository-enabled", self._no_sdk),
+            (f"GET {models}:is-databricks-sdk-models-artifact-repository-enabled", self._says_way),
             (f"POST {models}/create", self._create),
             (f"GET {models}/get", self._get),
             (f"GET {models}/search", self._search),
@@ -88,6 +90,8 @@ class Catalog:
             ("POST /api/2.0/fs/create-upload-url", self._upload_url),
             ("POST /api/2.0/fs/create-download-url", self._download_url),
             ("GET /api/2.0/fs/directories/Models/(.+)", self._list),
+            ("PUT /api/2.0/fs/files/Models/(.+)", self._put_file),
+            ("GET /api/2.0/fs/files/Models/(.+)", self._get_file),
         )
 
     # -- registered models ------------------------------------------------------------------
@@ -236,8 +240,21 @@ class Catalog:
 
     # -- files of versions ------------------------------------------------------------------
 
-    def _no_sdk(self, asked: Asked) -> Answer:
-        return as_json({"is_databricks_sdk_models_artifact_repository_enabled": False})
+    def _says_way(self, asked: Asked) -> Answer:
+        answer = {"is_databricks_sdk_models_artifact_repository_enabled": self.files_api}
+        return as_json(answer)
+
+    def _put_file(self, asked: Asked, place: str) -> Answer:
+        name, number, path = _split(place)
+        self._version({"name": name, "version": number}).files[path] = asked.body
+        return as_json({})
+
+    def _get_file(self, asked: Asked, place: str) -> Answer:
+        name, number, path = _split(place)
+        files = self._version({"name": name, "version": number}).files
+        if path not in files:
+            raise Refusal(404, "NOT_FOUND", "no such file")
+        return Answer(files[path], "application/octet-stream")
 
     def _credentials(self, asked: Asked) -> Answer:
         self._version(asked.json())

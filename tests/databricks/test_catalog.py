@@ -155,3 +155,23 @@ def test_models_and_privileges_go_through_a_directory_from_catalog_to_catalog(
     assert other.catalog.models[name].tags["team"] == "risk"
     # What holds because of the schema is not made the model's own.
     assert other.catalog.grants[name] == {"ada@example.com": {"EXECUTE", "APPLY_TAG"}}
+
+
+@pytest.mark.parametrize("files_api", [False, True], ids=["signed", "files-api"])
+def test_files_of_versions_are_exported_from_the_catalog_with_the_command_other_tools_have(
+    files_api: bool, migrate: Migrate, other: Workspace, seeded: Seeded, tmp_path: Path
+) -> None:
+    other.catalog.files_api = files_api
+    migrate(*into_catalog(seeded), code=3)
+    chosen = ("--models", seeded.full, "--output-dir", "out", "--export-version-model", "True")
+    tracked = ("--source", "databricks://two", "--registry-uri", "databricks-uc://two")
+    migrate("export-models", *chosen, *tracked)
+    assert not list(tmp_path.glob("*.db"))
+    folder = tmp_path / "out/models" / seeded.full / "version_models" / "3"
+    assert (folder / "data/weights").read_bytes() == b"abc"
+    record = json.loads((folder.parent.parent / "model.json").read_text())
+    versions = record["mlflow"]["registered_model"]["versions"]
+    assert [int(version["version"]) for version in versions] == [1, 3]
+    assert record["mlflow"]["registered_model"]["aliases"] == [
+        {"alias": "champion", "version": "3"}
+    ]

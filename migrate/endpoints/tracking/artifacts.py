@@ -104,7 +104,7 @@ class ProxyStore:
                 for item in answer.get("files", ())
             ]
 
-        return _walk(list_folder)
+        return walk(list_folder)
 
     @contextmanager
     def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
@@ -185,7 +185,7 @@ class ServerRoutes:
                     return files
                 params["page_token"] = token
 
-        return _walk(list_folder)
+        return walk(list_folder)
 
     @contextmanager
     def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
@@ -224,7 +224,7 @@ class RepositoryStore:
                         for f in repository.list_artifacts(folder or None)
                     ]
 
-            return _walk(list_folder)
+            return walk(list_folder)
         except MigrateError as problem:
             log.debug("listing through the server instead: %s", problem)
             try:
@@ -335,7 +335,7 @@ def _place(uri: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
 
-def _walk(list_folder: Callable[[str], Any]) -> list[Artifact]:
+def walk(list_folder: Callable[[str], Any]) -> list[Artifact]:
     """Collect the files of all folders from a function that lists one."""
     files: list[Artifact] = []
     folders = [""]

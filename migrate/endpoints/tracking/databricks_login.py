@@ -8,6 +8,7 @@ request after a lost connection, creates too, and its typed answers leave out wh
 from __future__ import annotations
 
 import configparser
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -52,6 +53,8 @@ def log_in(uri: str) -> Login:
         raise UsageError(
             f"{uri} needs the package databricks-sdk", "pip install 'mlflow-migrate[databricks]'"
         ) from None
+    # What matters of it comes back as an error; the rest would stand between lines of progress.
+    logging.getLogger("databricks.sdk").setLevel(logging.ERROR)
     if profile:
         _check_environment(uri, profile)
     try:

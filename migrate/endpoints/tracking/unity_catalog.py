@@ -22,13 +22,12 @@ from migrate.endpoints.tracking.models_wire import (
     registered_model_from,
 )
 from migrate.endpoints.tracking.unity_catalog_files import CatalogStores, VersionUpload
+from migrate.endpoints.tracking.unity_catalog_storage import MODELS, VERSIONS, Storage
 from migrate.endpoints.tracking.wire import tags_to
 from migrate.errors import EndpointError, NotFound, Refused
 from migrate.objects import ArtifactRoot, ModelVersion, Ref, RegisteredModel
 from migrate.origins import PLACEHOLDER
 
-MODELS = "/api/2.0/mlflow/unity-catalog/registered-models"
-VERSIONS = "/api/2.0/mlflow/unity-catalog/model-versions"
 #: What keys of tags may not have: "Apply tags to Unity Catalog securable objects" (Databricks).
 REFUSED_IN_TAGS = ".,-=/:"
 LONGEST_TAG = 1000
@@ -48,9 +47,12 @@ class UnityCatalogServer(DatabricksServer):
         super().__init__(http, **workspace)
         self._registry_http = registry
         self._granting = CatalogPermissions(registry)
-        self._uri = uri
+        self._storage = Storage(registry, uri)
         self._stores = CatalogStores(
-            http, side=self._side, tracking_uri=workspace["tracking_uri"], registry_uri=uri
+            http,
+            side=self._side,
+            tracking_uri=workspace["tracking_uri"],
+            storage=self._storage,
         )
 
     def _connect(self) -> Capabilities:
@@ -117,8 +119,11 @@ class UnityCatalogServer(DatabricksServer):
         return dataclasses.replace(version, tags=read_tags(version.tags))
 
     def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
-        """Return where the version keeps its own files."""
-        return ArtifactRoot(ref, f"models:/{ref.id}")
+        """See ``ReadsRegistry.version_artifacts``: a version has files of its own here."""
+        name, _, number = ref.id.rpartition("/")
+        named = {"name": name, "version": number}
+        answer = self._registry_http.get(f"{VERSIONS}/get-download-uri", named)
+        return ArtifactRoot(ref, answer.get("artifact_uri", ""))
 
     # -- WritesRegistry ---------------------------------------------------------------------
 
@@ -186,13 +191,12 @@ class UnityCatalogServer(DatabricksServer):
             return
 
     def _upload_of(self, version: ModelVersion) -> VersionUpload:
-        return VersionUpload(self, version, registry_uri=self._uri)
+        return VersionUpload(self, version, self._storage)
 
     def _complete(self, name: str, number: int, upload: VersionUpload) -> None:
         """Send the files of a version and make it ready; both may be repeated."""
         named = {"name": name, "version": str(number)}
-        held = self._registry_http.get(f"{VERSIONS}/get", named)["model_version"]
-        upload.send(number, held)
+        upload.send(number)
         self._registry_http.post(f"{VERSIONS}/finalize", named, idempotent=True)
 
     def _write_tags(

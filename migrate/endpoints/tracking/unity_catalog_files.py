@@ -1,17 +1,14 @@
-"""The files of versions in Unity Catalog, which keeps its own: by MLflow's repositories for them.
-
-These know the three ways there are (the workspace's Files API, URLs it signs, or a cloud storage
-with credentials for a while) and which one a workspace wants.
-"""
+"""The files of versions in Unity Catalog, which keeps its own: read, and filled from a source."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from migrate.endpoints.protocols import Source
 from migrate.endpoints.tracking.artifacts import (
@@ -20,9 +17,11 @@ from migrate.endpoints.tracking.artifacts import (
     RepositoryStore,
     ServerRoutes,
     translated,
+    walk,
 )
 from migrate.endpoints.tracking.databricks_artifacts import DatabricksStores
 from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.unity_catalog_storage import Storage
 from migrate.errors import EndpointError, Refused
 from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref
 
@@ -35,32 +34,52 @@ class CatalogStores(DatabricksStores):
     """Finds the store of an artifact root in a workspace with Unity Catalog."""
 
     def __init__(
-        self, http: HttpSession, *, side: str, tracking_uri: str, registry_uri: str
+        self, http: HttpSession, *, side: str, tracking_uri: str, storage: Storage
     ) -> None:
         super().__init__(http, side=side, tracking_uri=tracking_uri)
-        self._registry_uri = registry_uri
+        self._storage = storage
 
     def store(self, root: ArtifactRoot) -> ArtifactStore:
         """Return the store for ``root``."""
         if root.owner.kind is Kind.MODEL_VERSION:
-            return VersionStore(root, self._registry_uri, self.routes(root))
+            return VersionStore(root, self._storage, self.routes(root))
         return super().store(root)
 
 
 class VersionStore(RepositoryStore):
-    """The files of one version, to be read."""
+    """The files of one version, to be read; the storage they are in wants a key for each."""
 
-    def __init__(self, root: ArtifactRoot, registry_uri: str, routes: ServerRoutes) -> None:
-        super().__init__(root, registry_uri, routes)
-        self._registry_uri = registry_uri
+    def __init__(self, root: ArtifactRoot, storage: Storage, routes: ServerRoutes) -> None:
+        super().__init__(root, "", routes)
+        self._storage = storage
+
+    def list_files(self) -> list[Artifact]:
+        """See ``ArtifactStore.list_files``."""
+        repository = self._repository()
+
+        def list_folder(folder: str) -> Any:
+            with translated(self._root.uri):
+                return [
+                    {"path": found.path, "is_dir": found.is_dir, "file_size": found.file_size}
+                    # Not None: the repository of signed URLs fails on that.
+                    for found in repository.list_artifacts(folder)
+                ]
+
+        return walk(list_folder)
+
+    @contextmanager
+    def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
+        """See ``ArtifactStore.open``."""
+        with tempfile.TemporaryDirectory(prefix="mlflow-migrate-") as folder:
+            with translated(self._root.uri):
+                path = self._repository().download_artifacts(artifact.path, dst_path=folder)
+            with Path(path).open("rb") as stream:
+                yield stream
 
     def _repository(self) -> Any:
+        name, _, number = self._root.owner.id.rpartition("/")
         with translated(self._root.uri):
-            from mlflow.store.artifact.unity_catalog_models_artifact_repo import (
-                UnityCatalogModelsArtifactRepository,
-            )
-
-            return UnityCatalogModelsArtifactRepository(self._root.uri, self._registry_uri)
+            return self._storage.repository(name, number, to_write=False)
 
 
 class VersionUpload:
@@ -70,10 +89,10 @@ class VersionUpload:
     Catalog has no versions without.
     """
 
-    def __init__(self, target: Source, version: ModelVersion, *, registry_uri: str) -> None:
+    def __init__(self, target: Source, version: ModelVersion, storage: Storage) -> None:
         self._target = target
         self._name = version.name
-        self._registry_uri = registry_uri
+        self._storage = storage
         self._root, self._folder = _place_of(target, version)
         self._files = _below(target.artifacts(self._root), self._folder)
         if not self._files:
@@ -82,14 +101,15 @@ class VersionUpload:
                 "are the artifacts of its run on the target?",
             )
 
-    def send(self, number: int, held: Mapping[str, Any]) -> None:
-        """Write the files into the storage of version ``number``; ``held`` is what it says."""
+    def send(self, number: int) -> None:
+        """Write the files into the storage of version ``number``."""
         with tempfile.TemporaryDirectory(prefix="mlflow-migrate-") as folder:
             for file in self._files:
                 self._fetch(file, Path(folder))
             place = f"models:/{self._name}/{number}"
             with translated(place):
-                self._repository(number, held).log_artifacts(folder, "")
+                repository = self._storage.repository(self._name, str(number), to_write=True)
+                repository.log_artifacts(folder, "")
 
     def _fetch(self, file: Artifact, folder: Path) -> None:
         below = file.path.removeprefix(self._folder).lstrip("/")
@@ -99,18 +119,6 @@ class VersionUpload:
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._target.open_artifact(self._root, file) as stream, path.open("wb") as copy:
             shutil.copyfileobj(stream, copy, CHUNK)
-
-    def _repository(self, number: int, held: Mapping[str, Any]) -> Any:
-        from mlflow.protos.databricks_uc_registry_messages_pb2 import ModelVersion as Message
-        from mlflow.store._unity_catalog.registry.rest_store import UcModelRegistryStore
-
-        said = Message(
-            name=self._name,
-            version=str(number),
-            storage_location=str(held.get("storage_location", "")),
-        )
-        store = UcModelRegistryStore(self._registry_uri, self._registry_uri)
-        return store._get_artifact_repo(said, self._name)
 
 
 def _place_of(target: Source, version: ModelVersion) -> tuple[ArtifactRoot, str]:
