@@ -13,6 +13,21 @@ RESERVED_RUN_TAGS = {"mlflow.user", "mlflow.rootRunId", "mlflow.log-model.histor
 OURS, THEIRS = "mlflow-artifacts:/", "dbfs:/databricks/mlflow-tracking/"
 
 
+def check_limits(path: str, size: int, body: Mapping[str, Any]) -> None:
+    """What the API's reference says of how much a request may ask for or bring."""
+    if path.endswith("/logged-models/search") and body.get("max_results", 0) > 50:
+        raise Refusal(400, "INVALID_PARAMETER_VALUE", "max_results is at most 50")
+    if path.endswith("/experiments/search"):
+        for order in body.get("order_by", ()):
+            if order.split()[0] not in ("name", "last_update_time"):
+                text = f"Invalid attribute key '{order}' specified."
+                raise Refusal(400, "INVALID_PARAMETER_VALUE", text)
+    if path.endswith("/experiments/create") and len(body.get("tags", ())) > 20:
+        raise Refusal(400, "INVALID_PARAMETER_VALUE", "at most 20 tags a request")
+    if path.endswith("/runs/log-batch") and size > 1 << 20:
+        raise Refusal(400, "INVALID_PARAMETER_VALUE", "a request holds at most 1 MB")
+
+
 def check_experiment_name(name: str, folders: Collection[str]) -> None:
     """Experiments are called by an absolute path in a folder that is there."""
     if not name.startswith("/") or name.endswith("/"):

@@ -59,6 +59,23 @@ def test_an_ordinary_server_moves_into_a_workspace_and_reserved_tags_are_kept_as
     migrate("verify", workspace.upstream, "databricks", *chosen, "--contents", env=env)
 
 
+def test_more_than_a_request_may_hold_goes_in_several(
+    migrate: Migrate, workspace: Workspace, other: Workspace, unique_name: str
+) -> None:
+    name = f"/Shared/{unique_name}"
+    params = {f"param {n}": "ä" * 6000 for n in range(60)}
+    tags = {f"tag {n}": "x" for n in range(30)}
+    with Source(workspace.upstream) as source:
+        run = source.run("train", source.experiment(name, tags=tags))
+        source.params(run, params)
+    migrate("run", "databricks://one", "databricks://two", "--experiments", name)
+    data = only_run(other, name)["data"]
+    assert {param["key"]: param["value"] for param in data["params"]} == params
+    kept = {tag["key"]: tag["value"] for tag in experiment_in(other, name)["tags"]}
+    assert kept.items() >= tags.items()
+    migrate("verify", "databricks://one", "databricks://two", "--experiments", name)
+
+
 def test_names_that_are_no_paths_are_all_named_before_anything_is_written(
     migrate: Migrate, workspace: Workspace, other: Workspace, unique_name: str
 ) -> None:

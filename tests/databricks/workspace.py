@@ -19,6 +19,7 @@ from tests.databricks.files import SignedFiles
 from tests.databricks.mlflow_rules import (
     check_experiment_name,
     check_experiment_tags,
+    check_limits,
     check_run_tags,
     own_tags,
     to_client,
@@ -103,6 +104,8 @@ class Workspace:
         params = dict(parse_qsl(parts.query, keep_blank_values=True))
         asked = Asked(method, unquote(parts.path), user, params, body, headers)
         self.refuse(asked)
+        if asked.path.startswith(f"{MLFLOW}/") and body:
+            check_limits(asked.path, len(body), asked.json())
         for pattern, answers in self._routes():
             if found := re.fullmatch(pattern, f"{method} {asked.path}"):
                 return answers(asked, *found.groups())

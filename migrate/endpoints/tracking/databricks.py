@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.endpoints.protocols import Capabilities, PermissionsWritten
 from migrate.endpoints.tracking.databricks_artifacts import DatabricksStores
@@ -14,10 +15,12 @@ from migrate.endpoints.tracking.databricks_permissions import (
     WorkspacePermissions,
 )
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
-from migrate.endpoints.tracking.server import API, TrackingServer
+from migrate.endpoints.tracking.server import API, EXPERIMENTS_PER_PAGE, TrackingServer
 from migrate.endpoints.tracking.versions import ALWAYS
+from migrate.endpoints.tracking.wire import experiment_from
 from migrate.errors import EndpointError, NotFound, Refused
 from migrate.objects import Experiment, Kind, Permissions, Ref, Run
+from migrate.origins import PREFIX
 
 #: Tags that Databricks writes itself; it refuses them ("Cannot update tag 'mlflow.rootRunId'") or
 #: what they say (a source that is another workspace's). Learned from issues #75 and #187 of
@@ -42,8 +45,16 @@ NOTES = (
 )
 
 
+#: Limits of the API's reference (databricks-sdk 0.162 has it as docstrings).
+MODELS_PER_PAGE = 50
+TAGS_AT_CREATION = 20
+
+
 class DatabricksServer(TrackingServer):
     """A workspace as source and target, with its own registry of models."""
+
+    _graphql = False
+    _models_per_page = MODELS_PER_PAGE
 
     def __init__(
         self, http: HttpSession, *, side: str, address: str, tracking_uri: str, workspace_id: str
@@ -71,6 +82,24 @@ class DatabricksServer(TrackingServer):
         )
 
     # -- reading ----------------------------------------------------------------------------
+
+    def experiments(self) -> Iterator[Experiment]:
+        """See ``ReadsExperiments.experiments``; a workspace does not order them by creation."""
+        body = {"max_results": EXPERIMENTS_PER_PAGE, "view_type": "ALL"}
+        found = [
+            experiment_from(item)
+            for page in self._http.pages(f"{API}/experiments/search", body)
+            for item in page.get("experiments", ())
+        ]
+        found.sort(key=lambda one: (one.creation_time or 0, one.experiment_id))
+        return iter(found)
+
+    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
+        """See ``ReadsExperiments.unsupported``."""
+        try:
+            return super().unsupported(experiment_ids)
+        except Refused:  # there may be some: better said than passed over
+            return {Kind.TRACE: -1}
 
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``; one by one where the filter on ids is not to be had."""
@@ -115,15 +144,23 @@ class DatabricksServer(TrackingServer):
     # -- writing ----------------------------------------------------------------------------
 
     def create_experiment(self, experiment: Experiment) -> str:
-        """See ``WritesExperiments.create_experiment``; makes the folder where it is missing."""
+        """See ``WritesExperiments.create_experiment``; makes the folder where it is missing.
+
+        Tags that do not go into the one call are set after it. It has our own, by which whoever
+        tries again finds the copy and completes it.
+        """
+        tags = sorted(experiment.tags.items(), key=lambda tag: not tag[0].startswith(PREFIX))
+        first = dataclasses.replace(experiment, tags=dict(tags[:TAGS_AT_CREATION]))
         try:
-            return super().create_experiment(experiment)
+            created = super().create_experiment(first)
         except NotFound:
             folder = experiment.name.rpartition("/")[0]
             if not folder:
                 raise
-        self._http.post("/api/2.0/workspace/mkdirs", {"path": folder}, idempotent=True)
-        return super().create_experiment(experiment)
+            self._http.post("/api/2.0/workspace/mkdirs", {"path": folder}, idempotent=True)
+            created = super().create_experiment(first)
+        self.set_experiment_tags(created, dict(tags[TAGS_AT_CREATION:]))
+        return created
 
 
 def databricks_capabilities(
