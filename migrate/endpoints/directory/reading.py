@@ -34,11 +34,12 @@ from migrate.endpoints.directory.run_store import RunStore
 from migrate.endpoints.directory.scanning import experiment_directories
 from migrate.endpoints.directory.sidecar import read_sidecar
 from migrate.endpoints.directory.unreadable import UnreadableObjects, held_twice
-from migrate.endpoints.directory.version_files import open_of_version, version_artifacts
+from migrate.endpoints.directory.version_files import has_files, open_of_version, version_artifacts
 from migrate.endpoints.protocols import Capabilities, Histories, Unreadable
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
     DELETED,
+    NO_RUN,
     REGISTRY_KINDS,
     Artifact,
     ArtifactRoot,
@@ -52,6 +53,7 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     Run,
+    VersionRun,
 )
 from migrate.origins import experiment_origin
 
@@ -209,6 +211,19 @@ class ExportReader:
         """See ``ReadsRegistry.read_model_version``."""
         return self._registry().read_version(ref)
 
+    def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
+        """See ``ReadsRegistry.version_artifacts``."""
+        folder = self._registry().files_of(ref)
+        return ArtifactRoot(ref, str(folder)) if has_files(folder) else None
+
+    def version_run(self, version: ModelVersion) -> VersionRun:
+        """See ``ReadsRegistry.version_run``."""
+        for run in self.find_runs([version.run_id] if version.run_id else []):
+            directory = self._experiment_path(run.experiment_id)
+            name = "" if directory is None else self._read_experiment(directory).name
+            return VersionRun(run.artifact_uri, name)
+        return NO_RUN
+
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``. Raises ``DirectoryError`` when one is unreadable."""
         paths = (self._run_path(run_id, experiment_id) for run_id in run_ids)
@@ -220,7 +235,8 @@ class ExportReader:
         held = 0
         for run in runs:
             try:
-                history = self._history(run, budget)
+                place = self._present(Ref(Kind.RUN, run.run_id))
+                history = self._runs().history(place, budget)
             except DirectoryError:
                 if histories:
                     break  # asked for first the next time, it is known by name
@@ -376,17 +392,6 @@ class ExportReader:
             except DirectoryError as problem:
                 ref = Ref(Kind.EXPERIMENT, experiment_id)
                 self._unreadable.report(ref, "", directory, problem)
-
-    def _history(self, run: Run, budget: int) -> Histories:
-        _, stored = self._runs().open(self._present(Ref(Kind.RUN, run.run_id)))
-        points: list[Metric] = []
-        unread = []
-        for key, size in stored.sizes().items():
-            if len(points) + size > budget:
-                unread.append(key)
-            else:
-                points += stored.points(key)
-        return Histories(points=points, unread=tuple(unread))
 
 
 def _order_of_creation(experiment: Experiment) -> tuple[int, int, str]:
