@@ -368,7 +368,10 @@ class TestCutOff:
         copy = copying.target.experiment_named(copying.name)
         return copying.target.grants(copy, *USERS["target"])
 
-    @pytest.mark.parametrize("accident", [drop_request, lose_response])
+    @pytest.mark.parametrize(
+        "accident",
+        [drop_request, pytest.param(lose_response, marks=pytest.mark.thorough)],
+    )
     def test_killed_at_a_grant_the_next_run_gives_what_is_missing(
         self,
         copying: Copying,
