@@ -21,7 +21,8 @@ def compare_permissions(ends: Ends, ref: Ref, copy: Ref, result: Comparison, *, 
     if not wanted.dialect:
         return
     there = permissions_there(ends.target, copy, wanted)
-    if there.dialect != wanted.dialect:
+    knows_none = not ends.target.capabilities().permissions
+    if knows_none or there.dialect not in ("", wanted.dialect):
         reason = f"the target knows no permissions of this kind of server ({wanted.dialect})"
         result.declare(ref, [Loss(in_words(it), reason) for it in missing(wanted, there)])
         return

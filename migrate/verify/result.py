@@ -13,24 +13,23 @@ from migrate.objects import Kind, Ref
 from migrate.outcomes import Loss
 from migrate.tasks.batches import Policy
 
+NO_CHOICES = Policy(migration_id="")
 Difference = tuple[Ref, str, str]
-
-#: What the copies are when none of the choices was made that change them.
-NO_POLICY = Policy(migration_id="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
     """The two ends of a comparison and how it is made.
 
-    With ``contents`` every file is read on both ends, otherwise names and sizes are compared.
+    ``policy`` has the choices that the copies were made with. With ``contents`` every file is
+    read on both ends, otherwise names and sizes are compared.
     """
 
     source: Source
     target: Target
     selection: Selection
     renames: Renames = NO_RENAMES
-    policy: Policy = NO_POLICY
+    policy: Policy = NO_CHOICES
     workers: int = 8
     contents: bool = False
 

@@ -220,6 +220,8 @@ class TestArrives:
         export = str(tmp_path / "export")
         copying.source.experiment(copying.name)
         copying.migrate("run", copying.uris[0], export, *copying.selected)
+        out = dataclasses.replace(copying, uris=(copying.uris[0], export))
+        assert "MANAGE of user admin - is not on the target" in out.verify(code=3)
         back = dataclasses.replace(copying, uris=(export, copying.uris[1]))
         assert "the export holds no permissions on it" in back.plan()
 
