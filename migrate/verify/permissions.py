@@ -25,7 +25,8 @@ def compare_permissions(ends: Ends, ref: Ref, copy: Ref, result: Comparison, *, 
     result.declare(ref, unseen)
     if unseen:
         return
-    if there.dialect != wanted.dialect:
+    knows_none = not ends.target.capabilities().permissions
+    if knows_none or there.dialect not in ("", wanted.dialect):
         reason = f"the target knows no permissions of this kind of server ({wanted.dialect})"
         result.declare(ref, [Loss(in_words(it), reason) for it in missing(wanted, there)])
         return

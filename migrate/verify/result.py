@@ -13,10 +13,8 @@ from migrate.objects import Kind, Ref
 from migrate.outcomes import Loss
 from migrate.tasks.batches import Policy
 
+NO_CHOICES = Policy(migration_id="")
 Difference = tuple[Ref, str, str]
-
-#: What the copies are when none of the choices was made that change them.
-NO_POLICY = Policy(migration_id="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +29,7 @@ class Ends:
     target: Target
     selection: Selection
     renames: Renames = NO_RENAMES
-    policy: Policy = NO_POLICY
+    policy: Policy = NO_CHOICES
     workers: int = 8
     contents: bool = False
 

@@ -160,26 +160,37 @@ class TestArrives:
         copying.verify()
 
     def test_nothing_is_granted_unless_that_was_chosen(self, copying: Copying) -> None:
+        copying = copying.with_models
         source, target, name = copying.source, copying.target, copying.name
+        model = source.model(f"{name}-model")
         source.grant("ada", source.experiment(name), "EDIT")
+        source.grant("carol", model, "READ")
         copying.migrate("run", *copying.uris, *copying.selected)
-        assert target.grants(target.experiment_named(name), *USERS["target"]) == {}
+        copy = target.experiment_named(name)
+        assert target.grants(copy, *USERS["target"]) == {}
+        assert target.grants(model, *USERS["target"]) == {}
         copying.migrate("verify", *copying.uris, *copying.selected)
-        assert "EDIT of user ada" in copying.verify(code=3)
+        told = copying.verify(code=3)
+        assert "EDIT of user ada" in told
+        assert "READ of user carol" in told
         copying.run()
-        assert target.grants(target.experiment_named(name), *USERS["target"]) == {"ada": "EDIT"}
+        assert target.grants(copy, *USERS["target"]) == {"ada": "EDIT"}
+        assert target.grants(model, *USERS["target"]) == {"carol": "READ"}
 
     def test_deleted_and_made_anew_a_model_gets_its_permissions_again(
         self, copying: Copying
     ) -> None:
         copying = dataclasses.replace(copying, by=("--models",))
         source, target = copying.source, copying.target
-        model = source.model(f"{copying.name}-model")
-        source.grant("ada", model, "EDIT")
-        target.grant("ada", target.model(model[1]), "READ")
-        target.grant("dora", model, "READ")
-        copying.run("--delete-model")
-        assert target.grants(model, *USERS["target"]) == {"ada": "EDIT"}
+        # When the second one is deleted, what is granted on it has been read for the first.
+        first, second = (source.model(f"{copying.name}-{number}") for number in (1, 2))
+        for model in (first, second):
+            source.grant("ada", model, "EDIT")
+        target.grant("ada", target.model(second[1]), "EDIT")
+        target.grant("dora", second, "READ")
+        copying.run("--delete-model", "--workers", "1")
+        assert target.grants(first, *USERS["target"]) == {"ada": "EDIT"}
+        assert target.grants(second, *USERS["target"]) == {"ada": "EDIT"}
 
     def test_by_way_of_a_directory_they_arrive_as_well(
         self, copying: Copying, tmp_path: Path
@@ -209,6 +220,8 @@ class TestArrives:
         export = str(tmp_path / "export")
         copying.source.experiment(copying.name)
         copying.migrate("run", copying.uris[0], export, *copying.selected)
+        out = dataclasses.replace(copying, uris=(copying.uris[0], export))
+        assert "MANAGE of user admin - is not on the target" in out.verify(code=3)
         back = dataclasses.replace(copying, uris=(export, copying.uris[1]))
         assert "the export holds no permissions on it" in back.plan()
 
@@ -357,7 +370,10 @@ class TestCutOff:
         copy = copying.target.experiment_named(copying.name)
         return copying.target.grants(copy, *USERS["target"])
 
-    @pytest.mark.parametrize("accident", [drop_request, lose_response])
+    @pytest.mark.parametrize(
+        "accident",
+        [drop_request, pytest.param(lose_response, marks=pytest.mark.thorough)],
+    )
     def test_killed_at_a_grant_the_next_run_gives_what_is_missing(
         self,
         copying: Copying,

@@ -113,7 +113,9 @@ class BasicAuth:
                 try:
                     granted += self._give(grant.principal, self._thing(ref), grant.permission)
                 except (Refused, NotFound) as problem:
-                    reason = problem.message
+                    word = word_for(grant.permission, roles=self._roles)
+                    instead = "" if word == grant.permission else f"{word} was sent in its place: "
+                    reason = instead + problem.message
             if reason:
                 losses.append(Loss(in_words(grant), f"not granted: {reason}"))
         return PermissionsWritten(granted, tuple(losses))
