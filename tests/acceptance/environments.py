@@ -28,13 +28,14 @@ _PKG_RESOURCES = "setuptools<81"
 _FALLBACK_POOL = "sqlalchemy<2.1"
 
 NEWEST = "3.17.2"
+# With ``[auth]``: those whose servers are started with passwords as well.
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "1.30.1": ("mlflow==1.30.1", _PKG_RESOURCES),
     "2.9.2": ("mlflow==2.9.2", _PKG_RESOURCES, _FALLBACK_POOL),
-    "2.22.5": ("mlflow==2.22.5", _FALLBACK_POOL),
+    "2.22.5": ("mlflow[auth]==2.22.5", _FALLBACK_POOL),
     "3.1.4": ("mlflow==3.1.4", _FALLBACK_POOL),
-    "3.8.1": ("mlflow==3.8.1", _FALLBACK_POOL),
-    NEWEST: (f"mlflow=={NEWEST}", "psycopg2-binary", "boto3"),
+    "3.8.1": ("mlflow[auth]==3.8.1", _FALLBACK_POOL),
+    NEWEST: (f"mlflow[auth]=={NEWEST}", "psycopg2-binary", "boto3"),
 }
 
 
