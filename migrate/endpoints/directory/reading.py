@@ -94,6 +94,7 @@ class ExportReader:
             writable=frozenset(),
             keeps_ids=True,
             permissions=True,
+            keeps_notebooks=True,
             notes=opened.notes,
         )
 
