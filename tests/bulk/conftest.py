@@ -87,3 +87,33 @@ def world(fresh_source: TrackingServerProcess) -> Iterator[ModelSource]:
     with ModelSource(fresh_source.uri) as source:
         seed_world(source)
         yield source
+
+
+@pytest.fixture(scope="module")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("exports")
+
+
+@pytest.fixture(scope="module")
+def whole(world: ModelSource, _home: Path) -> Path:
+    """An export of the whole world; tests of a module share it and do not change it."""
+    return _export("export-all", world, _home / "whole")
+
+
+@pytest.fixture(scope="module")
+def wine_and_iris(world: ModelSource, _home: Path) -> Path:
+    """An export of two registered models and their one experiment, shared likewise."""
+    return _export("export-models --models sklearn-*", world, _home / "wine-and-iris")
+
+
+def _export(line: str, world: ModelSource, path: Path) -> Path:
+    command, *args = line.split()
+    process = MigrateProcess(
+        [*args, "--output-dir", path],
+        path.parent,
+        {"HOME": str(path.parent), "MLFLOW_TRACKING_URI": world.seeded.uri},
+        f"migrate.cli.scripts:{command.replace('-', '_')}",
+    )
+    ended = process.ended(120)
+    assert ended.returncode == 0, ended.stderr
+    return path
