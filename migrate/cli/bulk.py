@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -13,6 +12,7 @@ from migrate import worker
 from migrate.cli.app import print_json
 from migrate.cli.choices import Choices
 from migrate.cli.copying import exit_code
+from migrate.cli.manner import Manner
 from migrate.cli.migrations import Ends, carry_out, ends_of, plan_anew, progress_view
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.tracking.access import redact
@@ -22,40 +22,20 @@ from migrate.views.report import print_report, report_as_json
 from migrate.views.versions import print_versions
 from state.store import StateStore
 
-DEFAULT_WORKERS = 8
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How a command works and shows what it does; ``use_threads`` and ``workers`` as given."""
-
-    use_threads: bool | None
-    workers: int | None
-    per_second: float | None
-    state: str
-    json: bool
-    quiet: bool
-    verbose: bool = False
-
-    def at_a_time(self) -> int:
-        """Return how many requests are under way at a time. Raises ``UsageError``."""
-        if self.use_threads is False and (self.workers or 1) > 1:
-            raise UsageError(
-                f"--workers {self.workers} needs threads, and --use-threads is False",
-                "leave out one of the two",
-            )
-        parallel = self.workers is not None if self.use_threads is None else self.use_threads
-        return (self.workers or DEFAULT_WORKERS) if parallel else 1
-
-
-def transfer(source: str, target: str, choices: Choices, manner: Manner) -> None:
+def transfer(
+    source: str, target: str, choices: Choices, manner: Manner, *, verbose: bool = False
+) -> None:
     """Plan and copy; print the report, and end the command with the exit code it stands for.
 
     It always plans anew: what an earlier call has copied, also one that was killed, is found on
-    the target, and what the source has got since is copied as well.
+    the target, and what the source has got since is copied as well. With ``verbose`` a table of
+    all versions on the target follows.
     """
     workers = manner.at_a_time()
-    ends = ends_of(source, target, choices, workers=workers, per_second=manner.per_second)
+    ends = ends_of(
+        source, target, choices, workers=workers, per_second=manner.max_requests_per_second
+    )
     view = progress_view(json=manner.json, quiet=manner.quiet)
     ends.check()
     with StateStore.open(manner.state) as store:
@@ -67,7 +47,7 @@ def transfer(source: str, target: str, choices: Choices, manner: Manner) -> None
         print_json(report_as_json(report))
     else:
         print_report(report, resume=_this_command())
-        if manner.verbose:
+        if verbose:
             _print_versions(ends)
     raise typer.Exit(exit_code(report))
 

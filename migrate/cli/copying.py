@@ -9,7 +9,9 @@ import typer
 
 from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
-from migrate.cli.choices import Choices, parse_choices
+from migrate.cli.choices import Choices
+from migrate.cli.chosen import CopyingOptions
+from migrate.cli.groups import expanded
 from migrate.cli.migrations import (
     Ends,
     carry_out,
@@ -33,31 +35,12 @@ from state.store import StateStore
 
 
 @app.command(epilog=EPILOG)
+@expanded
 def plan(
     source: options.Source,
     target: options.Target,
-    experiments: options.Experiments = None,
-    run_start_time: options.RunStartTime = None,
-    runs_until: options.RunsUntil = None,
-    include_deleted: options.IncludeDeleted = False,
-    models: options.Models = None,
-    stages: options.Stages = None,
-    export_latest_versions: options.LatestVersions = False,
-    export_all_runs: options.AllRuns = False,
-    if_trashed: options.IfTrashed = "fail",
-    delete_model: options.DeleteModel = False,
-    artifact_location_map: options.LocationMap = None,
-    experiment_rename_file: options.ExperimentRenames = None,
-    model_rename_file: options.ModelRenames = None,
-    import_source_tags: options.SourceTags = False,
-    use_src_user_id: options.SourceUser = False,
-    permissions: options.CopyPermissions = False,
-    permission_users: options.PermissionUsers = None,
-    export_version_model: options.VersionModels = False,
-    notebook_formats: options.NotebookFormats = None,
-    source_registry_uri: options.SourceRegistry = "",
-    target_registry_uri: options.TargetRegistry = "",
-    quick: options.Quick = False,
+    *,
+    chosen: CopyingOptions,
     workers: options.Workers = 8,
     max_requests_per_second: options.MaxRequests = None,
     graph: options.Graph = None,
@@ -68,30 +51,7 @@ def plan(
 ) -> None:
     """Read both ends, show what would be done, and store it for migrate run. Writes nothing."""
     with session(debug):
-        choices = parse_choices(
-            experiments=experiments,
-            run_start_time=run_start_time,
-            runs_until=runs_until,
-            include_deleted=include_deleted,
-            models=models,
-            stages=stages,
-            latest_versions=export_latest_versions,
-            all_runs=export_all_runs,
-            if_trashed=if_trashed,
-            delete_model=delete_model,
-            location_map=artifact_location_map,
-            experiment_renames=experiment_rename_file,
-            model_renames=model_rename_file,
-            source_tags=import_source_tags,
-            source_user=use_src_user_id,
-            permissions=permissions,
-            users=permission_users,
-            version_models=export_version_model,
-            notebook_formats=notebook_formats,
-            source_registry=source_registry_uri,
-            target_registry=target_registry_uri,
-            quick=quick,
-        )
+        choices = chosen.choices()
         if graph is not None:
             check_graph_path(graph)
         ends = ends_of(source, target, choices, workers=workers, per_second=max_requests_per_second)
@@ -113,6 +73,7 @@ def plan(
 
 
 @app.command(epilog=EPILOG)
+@expanded
 def run(
     source: options.OptionalSource = None,
     target: options.OptionalTarget = None,
@@ -120,28 +81,8 @@ def run(
         bool,
         typer.Option("--resume", help="Go on with the stored plan; failed tasks are tried again."),
     ] = False,
-    experiments: options.Experiments = None,
-    run_start_time: options.RunStartTime = None,
-    runs_until: options.RunsUntil = None,
-    include_deleted: options.IncludeDeleted = False,
-    models: options.Models = None,
-    stages: options.Stages = None,
-    export_latest_versions: options.LatestVersions = False,
-    export_all_runs: options.AllRuns = False,
-    if_trashed: options.IfTrashed = "fail",
-    delete_model: options.DeleteModel = False,
-    artifact_location_map: options.LocationMap = None,
-    experiment_rename_file: options.ExperimentRenames = None,
-    model_rename_file: options.ModelRenames = None,
-    import_source_tags: options.SourceTags = False,
-    use_src_user_id: options.SourceUser = False,
-    permissions: options.CopyPermissions = False,
-    permission_users: options.PermissionUsers = None,
-    export_version_model: options.VersionModels = False,
-    notebook_formats: options.NotebookFormats = None,
-    source_registry_uri: options.SourceRegistry = "",
-    target_registry_uri: options.TargetRegistry = "",
-    quick: options.Quick = False,
+    *,
+    chosen: CopyingOptions,
     serial: Annotated[
         bool, typer.Option("--serial", help="One task after the other, without threads.")
     ] = False,
@@ -158,30 +99,7 @@ def run(
     that select something make a new one. What is copied already is not copied again.
     """
     with session(debug):
-        choices = parse_choices(
-            experiments=experiments,
-            run_start_time=run_start_time,
-            runs_until=runs_until,
-            include_deleted=include_deleted,
-            models=models,
-            stages=stages,
-            latest_versions=export_latest_versions,
-            all_runs=export_all_runs,
-            if_trashed=if_trashed,
-            delete_model=delete_model,
-            location_map=artifact_location_map,
-            experiment_renames=experiment_rename_file,
-            model_renames=model_rename_file,
-            source_tags=import_source_tags,
-            source_user=use_src_user_id,
-            permissions=permissions,
-            users=permission_users,
-            version_models=export_version_model,
-            notebook_formats=notebook_formats,
-            source_registry=source_registry_uri,
-            target_registry=target_registry_uri,
-            quick=quick,
-        )
+        choices = chosen.choices()
         if resume and choices.selects:
             raise UsageError(
                 "--resume goes on with the stored plan, so it takes no selection",

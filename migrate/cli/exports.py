@@ -2,163 +2,97 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+from typing import Any
+
 from migrate.cli import bulk_options as bulk
 from migrate.cli import options
-from migrate.cli.app import EPILOG, app, session
-from migrate.cli.bulk import Manner, directory, server, transfer
-from migrate.cli.choices import Choices, parse_choices
-from migrate.cli.flags import FlagsWithValues
+from migrate.cli.app import session
+from migrate.cli.bulk import directory, server, transfer
+from migrate.cli.choices import parse_choices
+from migrate.cli.manner import Manner, command
 
 
-@app.command("export-all", cls=FlagsWithValues, epilog=EPILOG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Which runs are exported and what with them, named as the parameters of ``parse_choices``."""
+
+    run_start_time: options.RunStartTime = None
+    runs_until: options.RunsUntil = None
+    include_deleted: bulk.DeletedRuns = False
+    permissions: bulk.ExportPermissions = False
+    users: options.PermissionUsers = None
+    notebook_formats: options.NotebookFormats = None
+    source_registry: bulk.Registry = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionOptions:
+    """Which versions of registered models are exported; named likewise."""
+
+    latest_versions: bulk.LatestVersions = False
+    stages: options.Stages = None
+    version_models: bulk.VersionModels = False
+
+
+@command("export-all")
 def export_all(
     output_dir: bulk.OutputDirectory,
     source: bulk.ExportSource = "",
-    registry_uri: bulk.Registry = "",
-    export_latest_versions: bulk.LatestVersions = False,
-    stages: options.Stages = None,
-    run_start_time: options.RunStartTime = None,
-    runs_until: options.RunsUntil = None,
-    export_deleted_runs: bulk.DeletedRuns = False,
-    export_version_model: bulk.VersionModels = False,
-    export_permissions: bulk.ExportPermissions = False,
-    permission_users: options.PermissionUsers = None,
-    notebook_formats: options.NotebookFormats = None,
-    use_threads: bulk.UseThreads = None,
-    workers: bulk.Workers = None,
-    max_requests_per_second: options.MaxRequests = None,
-    state: options.State = str(options.DEFAULT_STATE),
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    versions: VersionOptions,
+    runs: RunOptions,
+    manner: Manner,
 ) -> None:
     """Export everything of a tracking server to a directory: models, experiments, runs, prompts.
 
     Called again, also after it was killed, it exports what is not there yet.
     """
-    with session(debug):
-        choices = parse_choices(
-            latest_versions=export_latest_versions,
-            stages=stages,
-            run_start_time=run_start_time,
-            runs_until=runs_until,
-            include_deleted=export_deleted_runs,
-            version_models=export_version_model,
-            permissions=export_permissions,
-            users=permission_users,
-            notebook_formats=notebook_formats,
-            source_registry=registry_uri,
-        )
-        manner = Manner(
-            use_threads=use_threads,
-            workers=workers,
-            per_second=max_requests_per_second,
-            state=state,
-            json=json,
-            quiet=quiet,
-        )
-        _export(source, output_dir, choices, manner)
+    _export(source, output_dir, manner, **_values(versions), **_values(runs))
 
 
-@app.command("export-models", cls=FlagsWithValues, epilog=EPILOG)
+@command("export-models")
 def export_models(
     output_dir: bulk.OutputDirectory,
     models: bulk.Models = None,
+    all_runs: bulk.AllRuns = False,
     source: bulk.ExportSource = "",
-    registry_uri: bulk.Registry = "",
-    export_latest_versions: bulk.LatestVersions = False,
-    export_all_runs: bulk.AllRuns = False,
-    stages: options.Stages = None,
-    run_start_time: options.RunStartTime = None,
-    runs_until: options.RunsUntil = None,
-    export_permissions: bulk.ExportPermissions = False,
-    permission_users: options.PermissionUsers = None,
-    export_deleted_runs: bulk.DeletedRuns = False,
-    export_version_model: bulk.VersionModels = False,
-    notebook_formats: options.NotebookFormats = None,
-    use_threads: bulk.UseThreads = None,
-    workers: bulk.Workers = None,
-    max_requests_per_second: options.MaxRequests = None,
-    state: options.State = str(options.DEFAULT_STATE),
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    versions: VersionOptions,
+    runs: RunOptions,
+    manner: Manner,
 ) -> None:
     """Export registered models to a directory, with the runs and experiments they come from.
 
     Called again, also after it was killed, it exports what is not there yet.
     """
-    with session(debug):
-        choices = parse_choices(
-            models=models or ["all"],
-            latest_versions=export_latest_versions,
-            all_runs=export_all_runs,
-            stages=stages,
-            run_start_time=run_start_time,
-            runs_until=runs_until,
-            include_deleted=export_deleted_runs,
-            version_models=export_version_model,
-            permissions=export_permissions,
-            users=permission_users,
-            notebook_formats=notebook_formats,
-            source_registry=registry_uri,
-        )
-        manner = Manner(
-            use_threads=use_threads,
-            workers=workers,
-            per_second=max_requests_per_second,
-            state=state,
-            json=json,
-            quiet=quiet,
-        )
-        _export(source, output_dir, choices, manner)
+    chosen = {"models": models or ["all"], "all_runs": all_runs}
+    _export(source, output_dir, manner, **chosen, **_values(versions), **_values(runs))
 
 
-@app.command("export-experiments", cls=FlagsWithValues, epilog=EPILOG)
+@command("export-experiments")
 def export_experiments(
     experiments: bulk.Experiments,
     output_dir: bulk.OutputDirectory,
     source: bulk.ExportSource = "",
-    registry_uri: bulk.Registry = "",
-    run_start_time: options.RunStartTime = None,
-    runs_until: options.RunsUntil = None,
-    export_permissions: bulk.ExportPermissions = False,
-    permission_users: options.PermissionUsers = None,
-    export_deleted_runs: bulk.DeletedRuns = False,
-    notebook_formats: options.NotebookFormats = None,
-    use_threads: bulk.UseThreads = None,
-    workers: bulk.Workers = None,
-    max_requests_per_second: options.MaxRequests = None,
-    state: options.State = str(options.DEFAULT_STATE),
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    runs: RunOptions,
+    manner: Manner,
 ) -> None:
     """Export experiments with their runs and logged models to a directory.
 
     Called again, also after it was killed, it exports what is not there yet.
     """
-    with session(debug):
-        choices = parse_choices(
-            experiments=experiments,
-            run_start_time=run_start_time,
-            runs_until=runs_until,
-            include_deleted=export_deleted_runs,
-            permissions=export_permissions,
-            users=permission_users,
-            notebook_formats=notebook_formats,
-            source_registry=registry_uri,
-        )
-        manner = Manner(
-            use_threads=use_threads,
-            workers=workers,
-            per_second=max_requests_per_second,
-            state=state,
-            json=json,
-            quiet=quiet,
-        )
-        _export(source, output_dir, choices, manner)
+    _export(source, output_dir, manner, experiments=experiments, **_values(runs))
 
 
-def _export(source: str, output_dir: str, choices: Choices, manner: Manner) -> None:
-    transfer(server(source, "--source"), directory(output_dir, "--output-dir"), choices, manner)
+def _values(group: RunOptions | VersionOptions) -> dict[str, Any]:
+    return {field.name: getattr(group, field.name) for field in fields(group)}
+
+
+def _export(source: str, output_dir: str, manner: Manner, **chosen: Any) -> None:
+    """Export what is ``chosen``, by the parameters of ``parse_choices``."""
+    with session(manner.debug):
+        choices = parse_choices(**chosen)
+        target = directory(output_dir, "--output-dir")
+        transfer(server(source, "--source"), target, choices, manner)

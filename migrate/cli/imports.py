@@ -2,115 +2,79 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+from typing import Any
+
 from migrate.cli import bulk_options as bulk
 from migrate.cli import options
-from migrate.cli.app import EPILOG, app, session
-from migrate.cli.bulk import Manner, directory, server, transfer
-from migrate.cli.choices import Choices, parse_choices
-from migrate.cli.flags import FlagsWithValues
+from migrate.cli.app import session
+from migrate.cli.bulk import directory, server, transfer
+from migrate.cli.choices import parse_choices
+from migrate.cli.manner import Manner, command
 
 
-@app.command("import-all", cls=FlagsWithValues, epilog=EPILOG)
-@app.command("import-models", cls=FlagsWithValues, epilog=EPILOG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """What becomes of what is imported, named as the parameters of ``parse_choices``."""
+
+    target_registry: bulk.Registry = ""
+    permissions: bulk.ImportPermissions = False
+    experiment_renames: bulk.ExperimentRenames = None
+    source_tags: bulk.SourceTags = False
+    source_user: bulk.SourceUser = False
+    if_trashed: options.IfTrashed = "fail"
+    location_map: options.LocationMap = None
+
+
+@command("import-all", "import-models")
 def import_models(
     input_dir: bulk.InputDirectory,
     target: bulk.ImportTarget = "",
-    registry_uri: bulk.Registry = "",
     delete_model: bulk.DeleteModel = False,
-    import_permissions: bulk.ImportPermissions = False,
-    experiment_rename_file: bulk.ExperimentRenames = None,
-    model_rename_file: options.ModelRenames = None,
-    import_source_tags: bulk.SourceTags = False,
-    use_src_user_id: bulk.SourceUser = False,
-    if_trashed: options.IfTrashed = "fail",
-    artifact_location_map: options.LocationMap = None,
-    use_threads: bulk.UseThreads = None,
-    workers: bulk.Workers = None,
-    max_requests_per_second: options.MaxRequests = None,
+    model_renames: options.ModelRenames = None,
     verbose: bulk.Verbose = False,
-    state: options.State = str(options.DEFAULT_STATE),
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    imported: ImportOptions,
+    manner: Manner,
 ) -> None:
     """Import everything in a directory: experiments, runs, registered models, prompts.
 
     import-all and import-models are the same. Called again, also after it was killed, it imports
     what is not there yet.
     """
-    with session(debug):
-        choices = parse_choices(
-            # What was exported as deleted was asked for then.
-            include_deleted=True,
-            delete_model=delete_model,
-            permissions=import_permissions,
-            experiment_renames=experiment_rename_file,
-            model_renames=model_rename_file,
-            source_tags=import_source_tags,
-            source_user=use_src_user_id,
-            if_trashed=if_trashed,
-            location_map=artifact_location_map,
-            target_registry=registry_uri,
-        )
-        manner = Manner(
-            use_threads=use_threads,
-            workers=workers,
-            per_second=max_requests_per_second,
-            state=state,
-            json=json,
-            quiet=quiet,
-            verbose=verbose,
-        )
-        _import(input_dir, target, choices, manner)
+    chosen = {"delete_model": delete_model, "model_renames": model_renames}
+    _import(input_dir, target, imported, manner, verbose=verbose, **chosen)
 
 
-@app.command("import-experiments", cls=FlagsWithValues, epilog=EPILOG)
+@command("import-experiments")
 def import_experiments(
     input_dir: bulk.InputDirectory,
     target: bulk.ImportTarget = "",
-    registry_uri: bulk.Registry = "",
-    import_permissions: bulk.ImportPermissions = False,
-    import_source_tags: bulk.SourceTags = False,
-    use_src_user_id: bulk.SourceUser = False,
-    experiment_rename_file: bulk.ExperimentRenames = None,
-    if_trashed: options.IfTrashed = "fail",
-    artifact_location_map: options.LocationMap = None,
-    use_threads: bulk.UseThreads = None,
-    workers: bulk.Workers = None,
-    max_requests_per_second: options.MaxRequests = None,
-    state: options.State = str(options.DEFAULT_STATE),
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    imported: ImportOptions,
+    manner: Manner,
 ) -> None:
     """Import the experiments in a directory, with their runs and logged models.
 
     The runs are added to experiments of the same name. Called again, also after it was killed, it
     imports what is not there yet.
     """
-    with session(debug):
-        choices = parse_choices(
-            experiments=["all"],
-            # What was exported as deleted was asked for then.
-            include_deleted=True,
-            permissions=import_permissions,
-            source_tags=import_source_tags,
-            source_user=use_src_user_id,
-            experiment_renames=experiment_rename_file,
-            if_trashed=if_trashed,
-            location_map=artifact_location_map,
-            target_registry=registry_uri,
-        )
-        manner = Manner(
-            use_threads=use_threads,
-            workers=workers,
-            per_second=max_requests_per_second,
-            state=state,
-            json=json,
-            quiet=quiet,
-        )
-        _import(input_dir, target, choices, manner)
+    _import(input_dir, target, imported, manner, experiments=["all"])
 
 
-def _import(input_dir: str, target: str, choices: Choices, manner: Manner) -> None:
-    transfer(directory(input_dir, "--input-dir"), server(target, "--target"), choices, manner)
+def _import(
+    input_dir: str,
+    target: str,
+    imported: ImportOptions,
+    manner: Manner,
+    *,
+    verbose: bool = False,
+    **chosen: Any,
+) -> None:
+    """Import what is ``chosen``, by the parameters of ``parse_choices``."""
+    with session(manner.debug):
+        given = {field.name: getattr(imported, field.name) for field in fields(imported)}
+        # What was exported as deleted was asked for then.
+        choices = parse_choices(include_deleted=True, **given, **chosen)
+        source = directory(input_dir, "--input-dir")
+        transfer(source, server(target, "--target"), choices, manner, verbose=verbose)

@@ -13,7 +13,9 @@ from rich.console import Console
 from migrate import worker
 from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
-from migrate.cli.choices import choices_of, parse_choices
+from migrate.cli.choices import choices_of
+from migrate.cli.chosen import ComparingOptions
+from migrate.cli.groups import expanded
 from migrate.cli.migrations import (
     ends_of,
     resume_plan,
@@ -57,25 +59,12 @@ def status(
 
 
 @app.command(epilog=EPILOG)
+@expanded
 def verify(
     source: options.OptionalSource = None,
     target: options.OptionalTarget = None,
-    experiments: options.Experiments = None,
-    run_start_time: options.RunStartTime = None,
-    runs_until: options.RunsUntil = None,
-    include_deleted: options.IncludeDeleted = False,
-    models: options.Models = None,
-    stages: options.Stages = None,
-    export_latest_versions: options.LatestVersions = False,
-    export_all_runs: options.AllRuns = False,
-    experiment_rename_file: options.ExperimentRenames = None,
-    model_rename_file: options.ModelRenames = None,
-    import_source_tags: options.SourceTags = False,
-    use_src_user_id: options.SourceUser = False,
-    permissions: options.CopyPermissions = False,
-    permission_users: options.PermissionUsers = None,
-    source_registry_uri: options.SourceRegistry = "",
-    target_registry_uri: options.TargetRegistry = "",
+    *,
+    chosen: ComparingOptions,
     contents: Annotated[
         bool,
         typer.Option("--contents", help="Read every file on both ends and compare contents."),
@@ -91,24 +80,7 @@ def verify(
     Exit code 0 when nothing differs beyond losses the migration reported, else 3.
     """
     with session(debug):
-        choices = parse_choices(
-            experiments=experiments,
-            run_start_time=run_start_time,
-            runs_until=runs_until,
-            include_deleted=include_deleted,
-            models=models,
-            stages=stages,
-            latest_versions=export_latest_versions,
-            all_runs=export_all_runs,
-            experiment_renames=experiment_rename_file,
-            model_renames=model_rename_file,
-            source_tags=import_source_tags,
-            source_user=use_src_user_id,
-            permissions=permissions,
-            users=permission_users,
-            source_registry=source_registry_uri,
-            target_registry=target_registry_uri,
-        )
+        choices = chosen.choices()
         if source is None:
             with StateStore.open(state, read_only=True) as store:
                 last = resume_plan(None, store)

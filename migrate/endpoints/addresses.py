@@ -42,7 +42,7 @@ class Address:
     def is_directory(self) -> bool:
         """True when this is a path, not a tracking URI."""
         scheme = _scheme(self.uri)
-        return self.uri != "databricks" and (scheme in ("", "file") or len(scheme) == 1)
+        return self.uri != "databricks" and (scheme in ("", "file", "dbfs") or len(scheme) == 1)
 
     @property
     def shown(self) -> str:
@@ -53,7 +53,9 @@ class Address:
 
     @property
     def path(self) -> Path:
-        """The directory, absolute."""
+        """The directory, absolute; what Databricks calls ``dbfs:/x`` is mounted at ``/dbfs/x``."""
+        if _scheme(self.uri) == "dbfs":
+            return (Path("/dbfs") / self.uri.partition(":")[2].lstrip("/")).resolve()
         return Path(self.uri.removeprefix("file://")).expanduser().resolve()
 
 
@@ -69,7 +71,9 @@ def open_endpoint(address: Address) -> Target:
     """
     if address.is_directory:
         return ExportDirectory(
-            address.path, writable=address.side == "target" and not address.read_only
+            address.path,
+            writable=address.side == "target" and not address.read_only,
+            holds_models=address.holds_models,
         )
     scheme = _scheme(address.uri)
     workers, per_second = address.workers, address.per_second

@@ -217,3 +217,7 @@ def add_deletions(draft: Draft) -> None:
             of_model = Ref(Kind.DELETION, run.ref.id)
             if of_model in draft.nodes:
                 draft.need(of_model, deletion.ref)
+            # A server may refuse a version whose run or logged model is in the trash.
+            for version in list(draft.graph.successors(run.ref)):
+                if version.kind is Kind.MODEL_VERSION:
+                    draft.follow(version, deletion.ref)

@@ -21,8 +21,8 @@ def print_versions(versions: Iterable[ModelVersion], console: Console | None = N
             printable(version.name),
             str(version.version),
             version.stage,
-            printable(", ".join(version.aliases)),
-            version.run_id,
+            printable(", ".join(version.aliases)) or "-",
+            printable(version.run_id) or "-",
             printable(version.source),
         ]
         for version in versions

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from migrate.cli import main
-from migrate.endpoints.directory import ExportDirectory, target
+from migrate.endpoints.directory import ExportDirectory, publishing
 from migrate.endpoints.tracking.server import TrackingServer
 from state.store import StateStore
 
@@ -54,7 +54,7 @@ MOMENTS: dict[str, Callable[[int], None]] = {
     "inside-record": lambda nth: die_inside_commit(StateStore, "record", nth),
     "before-publish": lambda nth: die_before(TrackingServer, "publish", nth),
     "before-index": lambda nth: die_before(ExportDirectory, "publish", nth),
-    "before-last-index": lambda nth: die_before(target, "write_experiments_file", nth),
+    "before-last-index": lambda nth: die_before(publishing, "write_experiments_file", nth),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 
 from migrate.endpoints.directory import ExportDirectory
-from migrate.objects import Kind, ModelVersion, Ref
+from migrate.endpoints.permissions import permissions_of_users
+from migrate.errors import DirectoryError, NotFound
+from migrate.objects import Kind, ModelVersion, Permissions, Ref
 from tests.endpoints.exports import (
     POINTS,
     a_logged_model,
@@ -34,10 +37,13 @@ from tests.endpoints.exports import (
     write_logged_model,
     write_run,
 )
+from tests.endpoints.test_directory_version_files import root as version_root
 
 RUN_ID = "a" * 32
 OLD = {"model/a": b"old", "a:b": b"odd"}
 NEW = {"model/a": b"newer", "a:b": b"odd", "x?": b"new"}
+PERMISSIONS = permissions_of_users([("ada", "EDIT"), ("bob", "READ")])
+VERSION_ROOT = version_root(1)
 
 #: Calls that change what is on disk for good.
 LASTING = ("mkdir", "replace", "rename", "fsync", "unlink", "rmdir", "link")
@@ -379,3 +385,63 @@ target.put_artifact(writer.root, Artifact("big", 10**9), Dying())
     assert files_of(target, RUN_ID) == {}
     assert not list(tmp_path.rglob("*.incoming"))
     assert target.artifacts(root_of(RUN_ID)) == []
+
+
+def export_models(path: Path) -> None:
+    """Make an export of models, or go on with one: permissions, files of a version, indexes."""
+    target = ExportDirectory(path, writable=True, holds_models=True)
+    if not list(target.experiments()):
+        target.create_experiment(an_experiment())
+    target.write_permissions(Ref(Kind.EXPERIMENT, "7"), PERMISSIONS)
+    if not list(target.registered_models(["fraud"])):
+        target.create_registered_model(a_registered_model())
+    target.write_permissions(Ref(Kind.REGISTERED_MODEL, "fraud"), PERMISSIONS)
+    target.create_model_version(a_version())
+    there = dict(target.artifacts(VERSION_ROOT))
+    for name, content in NEW.items():
+        if there.get(name) != len(content):
+            put(target, VERSION_ROOT, name, content)
+    target.publish()
+
+
+def check_models(path: Path, *, whole: bool = False) -> None:
+    """A reader sees whole files only, and permissions as they were given or none."""
+    source = ExportDirectory(path, writable=False)
+    try:
+        found = list(source.experiments())
+    except DirectoryError:  # not even the directory is made
+        assert not whole
+        assert not list(path.rglob("experiment.json"))
+        return
+    models = list(source.registered_models())
+    for ref in [
+        *(Ref(Kind.EXPERIMENT, it.experiment_id) for it in found),
+        *(m.ref for m in models),
+    ]:
+        assert source.permissions(ref) in (PERMISSIONS, *(() if whole else (Permissions(),)))
+    files = {}
+    for _ in source.model_versions(models):
+        with contextlib.suppress(NotFound):
+            files = files_below(source, VERSION_ROOT)
+    assert files.items() <= NEW.items()
+    assert {entry.ref.kind for entry in source.unreadable()} <= {Kind.EXPERIMENT}
+    if whole:
+        assert (len(found), len(models), files) == (1, 1, NEW)
+        assert source.unreadable() == []
+        assert (path / "manifest.json").is_file()
+        assert not list(path.rglob(".*"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+def test_an_export_of_models_is_killed_before_any_step(tmp_path: Path) -> None:
+    """From making the directory to its manifest; what is begun in one layout stays in it."""
+    windows = 0
+    while export_and_die(tmp_path / str(windows), windows, export_models):
+        path = tmp_path / str(windows)
+        check_models(path)
+        windows += 1
+
+        export_models(path)
+        check_models(path, whole=True)
+        assert (path / "experiments" / "7").is_dir()
+    assert windows > 40

@@ -73,15 +73,15 @@ def whole_files(base: Path, run: Path, sidecar: Sidecar | None) -> list[StoredFi
     return [file for file in files if sizes.get(file.stored_as) == file.size]
 
 
-def open_stored(base: Path, run: Path, stored_as: str, size: int) -> BinaryIO:
-    """Open one file of a run by its path on disk.
+def open_stored(base: Path, folder: Path, stored_as: str, size: int) -> BinaryIO:
+    """Open one file by its path on disk below ``folder``.
 
     Raises ``NotFound``, and ``DirectoryError`` when it is a link or has another size.
     """
-    path = run / ARTIFACTS / stored_as
+    path = folder / stored_as
     outside = any(part in ("", ".", "..") for part in stored_as.split("/")) or "\0" in stored_as
     if outside or not os.path.lexists(path):
-        raise NotFound(f"{run} has no artifact {stored_as!r}", DAMAGED)
+        raise NotFound(f"{folder} has no artifact {stored_as!r}", DAMAGED)
     file = open_file(base, path)
     found = os.fstat(file.fileno()).st_size
     if found != size:
@@ -91,22 +91,26 @@ def open_stored(base: Path, run: Path, stored_as: str, size: int) -> BinaryIO:
 
 
 class IncomingFiles:
-    """The files of a run that is being put together; several threads may add to it.
+    """The files in ``folder``, which is being filled; several threads may add to it.
 
-    What is there stays there when the process dies, with the names it was given, so that a
-    later attempt goes on from it. ``folds_case`` says that the file system takes ``A`` and
-    ``a`` for the same name.
+    What is there stays there when the process dies, with the names it was given, which
+    ``journal`` keeps, so that a later attempt goes on from it. Files come in through ``work``.
+    ``folds_case`` says that the file system takes ``A`` and ``a`` for the same name; where
+    ``durable``, each file survives a power cut as soon as it is there.
     """
 
-    def __init__(self, partial: Path, work: Path, *, folds_case: bool) -> None:
-        self._folder = partial / ARTIFACTS
+    def __init__(
+        self, folder: Path, work: Path, journal: Path, *, folds_case: bool, durable: bool = False
+    ) -> None:
+        self._folder = folder
         self._work = work
-        self._journal = work / "names.jsonl"
+        self._journal = journal
         self._folds_case = folds_case
+        self._durable = durable
         self._lock = Lock()
         with writing(self._folder):
             self._folder.mkdir(exist_ok=True)
-        self._renamed = dict(self._read_journal())
+        self._renamed = names_given(self._journal.parent, self._journal)
 
     def put(self, artifact: Artifact, stream: BinaryIO, arrived: Callable[[int], None]) -> None:
         """Take in one file; ``arrived`` is told of every piece's size in bytes.
@@ -124,7 +128,11 @@ class IncomingFiles:
                     f" {artifact.size}"
                 )
             with writing(place):
+                if self._durable:
+                    sync(incoming)
                 os.replace(incoming, place)
+                if self._durable:
+                    sync(place.parent)
         finally:
             incoming.unlink(missing_ok=True)
 
@@ -170,6 +178,8 @@ class IncomingFiles:
                     self._renamed[path] = stored
                     with writing(self._journal), self._journal.open("a") as journal:
                         journal.write("\n" + json.dumps([path, stored]) + "\n")
+                    if self._durable:
+                        sync(self._journal)
             parent = (self._folder / stored).parent
             with writing(parent):
                 parent.mkdir(parents=True, exist_ok=True)
@@ -198,18 +208,24 @@ class IncomingFiles:
         with writing(directory):
             return self._folds_case and name not in os.listdir(directory)
 
-    def _read_journal(self) -> Iterator[tuple[str, str]]:
-        """Yield the names given in earlier attempts; a line may be empty or cut off."""
-        if not self._journal.exists():
-            return
-        with reading(self._journal):
-            lines = self._journal.read_text().splitlines()
-        for line in lines:
-            try:
-                path, stored = json.loads(line)
-            except ValueError:
-                continue
-            yield path, stored
+
+def names_given(base: Path, journal: Path) -> dict[str, str]:
+    """Return, by their paths, the names of files that do not have their own.
+
+    A line may be empty or cut off. Raises ``DirectoryError``.
+    """
+    if not os.path.lexists(journal):
+        return {}
+    with open_file(base, journal) as file, reading(journal):
+        lines = file.read().splitlines()
+    names = {}
+    for line in lines:
+        try:
+            path, stored = json.loads(line)
+        except ValueError:
+            continue
+        names[str(path)] = str(stored)
+    return names
 
 
 def _pieces(artifact: Artifact, stream: BinaryIO) -> Iterator[bytes]:

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from migrate.endpoints.directory.disk import DAMAGED, load_object, write_object, writing
+from migrate.endpoints.directory.envelope import (
+    DURATION,
+    system_block,
+    write_index,
+    write_timed_index,
+)
+from migrate.endpoints.directory.kept_permissions import (
+    PERMISSIONS,
+    change_of,
+    with_permissions,
+)
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
     EXPERIMENTS,
     EXPERIMENTS_FILE,
-    EXPORT_FILE_VERSION,
-    FORMAT_VERSION,
     LOGGED_MODELS,
     LOGGED_MODELS_FILE,
-    OURS,
     RUNS,
     directory_name,
 )
-from migrate.endpoints.directory.records import MALFORMED, experiment_to_json, readable_time
+from migrate.endpoints.directory.records import MALFORMED, experiment_to_json
+from migrate.endpoints.directory.run_file import mlflow_member
+from migrate.endpoints.protocols import PermissionsWritten
 from migrate.errors import DirectoryError
-from migrate.objects import DELETED, Experiment, LoggedModel, Run
+from migrate.objects import DELETED, Experiment, LoggedModel, Permissions, Run
 
 
 class ExperimentEntry(NamedTuple):
@@ -39,6 +44,7 @@ class ExperimentEntry(NamedTuple):
     deleted: bool
     ok_runs: int
     failed_runs: int
+    duration: float = 0.0  # in seconds, of the export that last wrote into it
 
     def to_json(self) -> dict[str, Any]:
         """Return it under the names other tools read it by."""
@@ -47,7 +53,11 @@ class ExperimentEntry(NamedTuple):
             "name": self.name,
             "ok_runs": self.ok_runs,
             "failed_runs": self.failed_runs,
+            DURATION: self.duration,
         }
+
+
+_LISTS = ("experiments", "deleted_experiments")
 
 
 class Whole(NamedTuple):
@@ -123,17 +133,49 @@ def _names(objects: Sequence[Whole], *, deleted: bool) -> list[str]:
     return [it.name for it in sorted(objects, reverse=True) if it.deleted == deleted]
 
 
-def write_experiments_file(
-    base: Path, identity: str, entries: Sequence[ExperimentEntry] = ()
-) -> None:
-    """Write experiments.json, unless it says so already.
+def experiments_info(
+    entries: Sequence[ExperimentEntry], options: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    """Return what experiments.json says in numbers and of the options of the export."""
+    ok = sum(entry.ok_runs for entry in entries)
+    failed = sum(entry.failed_runs for entry in entries)
+    return {
+        "experiment_names": [entry.name for entry in entries],
+        "options": dict(options),
+        "status": {
+            DURATION: seconds,
+            "experiments": len(entries),
+            "total_runs": ok + failed,
+            "ok_runs": ok,
+            "failed_runs": failed,
+        },
+    }
 
+
+def write_experiments_file(
+    base: Path,
+    ours: Mapping[str, object],
+    entries: Sequence[ExperimentEntry] = (),
+    info: Mapping[str, Any] | None = None,
+) -> None:
+    """Write experiments.json, unless it says so already; ``ours`` is what ``system_block`` takes.
+
+    Deleted experiments are apart: other tools import all of the list as active ones.
     Raises ``StorageFull`` or ``DirectoryError``.
     """
-    write_index(base / EXPERIMENTS_FILE, _experiments_to_json(entries), identity)
+    content = {
+        "info": info or experiments_info(entries, {}, 0.0),
+        "mlflow": {
+            "experiments": [entry.to_json() for entry in entries if not entry.deleted],
+            "deleted_experiments": [entry.to_json() for entry in entries if entry.deleted],
+        },
+    }
+    write_timed_index(base / EXPERIMENTS_FILE, content, ours)
 
 
-def write_experiments_for_models(base: Path, entries: Sequence[ExperimentEntry]) -> None:
+def write_experiments_for_models(
+    base: Path, entries: Sequence[ExperimentEntry], info: Mapping[str, Any]
+) -> None:
     """Write experiments/experiments.json, which leads import-models to the experiments above.
 
     That tool reads experiments/ beside models/, and goes to wherever an ``id`` leads from there.
@@ -143,28 +185,21 @@ def write_experiments_for_models(base: Path, entries: Sequence[ExperimentEntry])
     with writing(folder):
         folder.mkdir(exist_ok=True)
     above = [entry._replace(directory=f"../{entry.directory}") for entry in entries]
-    write_index(folder / EXPERIMENTS_FILE, _experiments_to_json(above), leads_up=True)
+    write_experiments_file(folder, {"leads_up": True}, above, info)
 
 
-def _experiments_to_json(entries: Sequence[ExperimentEntry]) -> dict[str, Any]:
-    """Deleted ones are apart: other tools import every experiment of the list as an active one."""
-    ok = sum(entry.ok_runs for entry in entries)
-    failed = sum(entry.failed_runs for entry in entries)
+def told_durations(base: Path) -> dict[str, float]:
+    """Return the durations of experiments that an earlier export wrote, by their directories."""
+    path = base / EXPERIMENTS_FILE
+    if not os.path.lexists(path):
+        return {}
+    mlflow = load_object(base, path).get("mlflow")
+    lists = [mlflow.get(name) for name in _LISTS] if isinstance(mlflow, dict) else []
+    entries = [entry for found in lists if isinstance(found, list) for entry in found]
     return {
-        "info": {
-            "experiment_names": [entry.name for entry in entries],
-            "options": {},
-            "status": {
-                "experiments": len(entries),
-                "total_runs": ok + failed,
-                "ok_runs": ok,
-                "failed_runs": failed,
-            },
-        },
-        "mlflow": {
-            "experiments": [entry.to_json() for entry in entries if not entry.deleted],
-            "deleted_experiments": [entry.to_json() for entry in entries if entry.deleted],
-        },
+        str(entry["id"]): entry[DURATION]
+        for entry in entries
+        if isinstance(entry, dict) and "id" in entry and isinstance(entry.get(DURATION), float)
     }
 
 
@@ -193,6 +228,17 @@ def change_experiment(
         write_object(path, document)
 
 
+def keep_permissions(base: Path, directory: Path, wanted: Permissions) -> PermissionsWritten:
+    """Write permissions into experiment.json in place of others; not when it has them already."""
+    path = directory / EXPERIMENT_FILE
+    document = load_object(base, path)
+    there = mlflow_member(path, document)
+    if there.get(PERMISSIONS) != wanted.document:
+        document["mlflow"] = with_permissions(there, dict(wanted.document))
+        write_object(path, document)
+    return change_of(path, there, wanted)
+
+
 def write_contents(base: Path, directory: Path, contents: Contents) -> ExperimentEntry:
     """Bring the lists of an experiment up to date; return its entry in experiments.json."""
     path = directory / EXPERIMENT_FILE
@@ -208,62 +254,10 @@ def write_contents(base: Path, directory: Path, contents: Contents) -> Experimen
         )
     except MALFORMED as error:
         raise DirectoryError(f"{path} is damaged: {error!r}", DAMAGED) from error
-    write_index(path, contents.to_json(experiment))
+    content = contents.to_json(experiment)
+    content["mlflow"] = with_permissions(content["mlflow"], document["mlflow"].get(PERMISSIONS))
+    write_index(path, content)
     if os.path.lexists(directory / LOGGED_MODELS):
         listed = contents.logged_models_to_json(directory.name, entry.name)
         write_index(directory / LOGGED_MODELS / LOGGED_MODELS_FILE, listed)
     return entry
-
-
-def system_block(identity: str = "", *, leads_up: bool = False) -> dict[str, Any]:
-    """Return the ``system`` member that every file of an export begins with.
-
-    ``leads_up`` is of an index whose objects are in the directory above it.
-    """
-    now = time.time()
-    ours: dict[str, Any] = {"format_version": FORMAT_VERSION}
-    if identity:
-        ours["identity"] = identity
-    if leads_up:
-        ours["leads_up"] = True
-    return {
-        "package_version": _installed("mlflow-migrate"),
-        "script": "mlflow-migrate",
-        "export_file_version": EXPORT_FILE_VERSION,
-        "export_time": int(now),
-        "_export_time": readable_time(int(now * 1000)),
-        "mlflow_version": _installed("mlflow"),
-        "platform": {"python_version": platform.python_version(), "system": platform.system()},
-        "user": _user(),
-        OURS: ours,
-    }
-
-
-def write_index(
-    path: Path, content: Mapping[str, Any], identity: str = "", *, leads_up: bool = False
-) -> None:
-    """Write an index when more than the time of writing would change in it.
-
-    Raises ``StorageFull`` or ``DirectoryError``.
-    """
-    if os.path.lexists(path):
-        there = load_object(path.parent, path)
-        if {key: there.get(key) for key in content} == content:
-            return
-    write_object(path, {"system": system_block(identity, leads_up=leads_up), **content})
-
-
-@cache
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
-@cache
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in many containers
-        return ""

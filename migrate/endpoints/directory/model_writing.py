@@ -9,7 +9,7 @@ from threading import Lock
 
 from migrate.endpoints.directory.artifacts import IncomingFiles
 from migrate.endpoints.directory.disk import json_text, writing
-from migrate.endpoints.directory.indexes import system_block
+from migrate.endpoints.directory.envelope import system_block
 from migrate.endpoints.directory.layout import LOGGED_MODEL_FILE
 from migrate.endpoints.directory.model_records import (
     logged_model_from_json,

@@ -17,6 +17,7 @@ from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
     EXPERIMENTS,
     EXPERIMENTS_FILE,
+    MANIFEST_FILE,
     MODEL_FILE,
     MODELS,
     OURS,
@@ -30,6 +31,10 @@ from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.sidecar import require_known_format
 from migrate.errors import DirectoryError
 
+_NOT_COPIED = {
+    "evaluation_datasets_summary.json": "evaluation datasets",
+    "traces.json": "traces",
+}
 #: The name of the directory of a version of a prompt.
 PROMPT_VERSION = re.compile(r"(.+)_v([0-9]{1,18})\Z", re.S)
 
@@ -50,7 +55,8 @@ class Opened:
 
     ``base`` holds the experiments; where ``lone``, it is the one experiment itself, and where
     ``registry_only`` it holds none.
-    ``identity`` is empty where other tools wrote it. ``listed`` are names by id as the index
+    ``identity`` is empty where other tools wrote it; where ours has ``models_above``, its
+    experiments lie one level below the registered models. ``listed`` are names by id as the index
     has them.
     """
 
@@ -59,6 +65,7 @@ class Opened:
     lone: bool = False
     registry_only: bool = False
     identity: str = ""
+    models_above: bool = False
     version: str
     listed: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -92,30 +99,66 @@ def open_export(path: Path) -> Opened:
     )
 
 
-def open_target(path: Path) -> Opened:
+def open_target(path: Path, *, holds_models: bool) -> Opened:
     """Open a directory for writing; make it when it is missing or empty.
 
+    A new one that ``holds_models`` has its experiments in a directory beside the registered
+    models, any other at the top; one that is there stays as it is.
     Raises ``DirectoryError`` when it holds anything else or cannot be written, ``StorageFull``.
     """
-    index = path / EXPERIMENTS_FILE
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-    if not _names(path):
-        write_experiments_file(path, uuid4().hex)
-    if not os.path.lexists(index):
+    if _is_unused(path):
+        _make(path, holds_models=holds_models)
+    base = path if os.path.lexists(path / EXPERIMENTS_FILE) else path / EXPERIMENTS
+    if base != path and not _has_own_index(base):
         raise DirectoryError(
             f"{path} is not empty and holds no export of this tool", "name a new directory"
         )
+    refuse_links(path, base)
     registry = RegistryPlaces(base=path, models=path / MODELS, prompts=path / PROMPTS)
-    opened = _from_index(path, load_object(path, index), registry, ())
+    opened = _from_index(base, load_object(base, base / EXPERIMENTS_FILE), registry, ())
     if not opened.identity:
         raise DirectoryError(
             f"{path} holds an export of another tool ({opened.version}); nothing is added to it",
             "name a new directory; this one can be imported as it is",
         )
+    if opened.models_above and base == path:
+        raise DirectoryError(
+            f"{path} is the part of an export that lies below its registered models",
+            f"name {path.parent}",
+        )
     if not os.access(path, os.W_OK | os.X_OK):
         raise DirectoryError(f"{path} cannot be written", "check its permissions")
     return opened
+
+
+def _is_unused(path: Path) -> bool:
+    """Say whether there is nothing in a directory, or what was left when making one was cut off."""
+    below = path / EXPERIMENTS
+    cut_off = _names(path) == [EXPERIMENTS] and below.is_dir() and not below.is_symlink()
+    return not _names(path) or (cut_off and not _names(below))
+
+
+def _make(path: Path, *, holds_models: bool) -> None:
+    base = path / EXPERIMENTS if holds_models else path
+    with writing(base):
+        base.mkdir(exist_ok=True)
+    models_above = {"models_above": True} if holds_models else {}
+    write_experiments_file(base, {"identity": uuid4().hex, **models_above})
+
+
+def _has_own_index(base: Path) -> bool:
+    """Say whether there is an index of experiments that is no mere sign to those above it."""
+    path = base / EXPERIMENTS_FILE
+    return os.path.lexists(path) and not _ours(load_object(base, path)).get("leads_up")
+
+
+def _ours(index: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what only this tool says in an index."""
+    system = index.get("system")
+    ours = system.get(OURS) if isinstance(system, dict) else None
+    return ours if isinstance(ours, dict) else {}
 
 
 def _base(path: Path) -> Path | None:
@@ -167,12 +210,15 @@ def _no_export(path: Path) -> tuple[str, str]:
         return f"export directory {path} is empty", "check the path"
     if RUN_FILE in names:
         return f"{path} is the export of a single run", "import the experiment it belongs to"
+    for name, what in _NOT_COPIED.items():
+        if name in names:
+            return f"{path} is an export of {what} alone, which are not copied", "name another one"
     if VERSION_FILE in names:
         return (
             f"{path} is the export of a single version without its registered model",
             "export the registered model it belongs to",
         )
-    if "manifest.json" in names:
+    if MANIFEST_FILE in names:
         return (
             f"{path} holds no experiments; exports of mlflow-export-import before 1.2.0, which"
             " have only a manifest.json, are not read",
@@ -196,17 +242,17 @@ def _from_index(
 ) -> Opened:
     path = base / EXPERIMENTS_FILE
     mlflow = mlflow_member(path, index)
-    system = index.get("system")
-    system = system if isinstance(system, dict) else {}
-    ours = system.get(OURS)
-    ours = ours if isinstance(ours, dict) else {}
+    ours = _ours(index)
     if ours:
         require_known_format(path, ours.get("format_version"))
         if ours.get("leads_up"):
             raise DirectoryError(
                 f"{base} only leads other tools to the export it is in", f"name {base.parent}"
             )
-    written_by = f"mlflow-export-import {system.get('package_version') or ''}".strip()
+    system = index.get("system")
+    written_by = "mlflow-export-import"
+    if isinstance(system, dict) and system.get("package_version"):
+        written_by += f" {system['package_version']}"
     entries = [
         entry
         for member in ("experiments", "deleted_experiments")
@@ -219,6 +265,7 @@ def _from_index(
         identity=str(ours.get("identity") or ""),
         version=str(ours["format_version"]) if ours else written_by,
         listed={str(entry["id"]): str(entry.get("name", "")) for entry in entries if "id" in entry},
+        models_above=bool(ours.get("models_above")),
         notes=notes,
     )
 
@@ -228,7 +275,7 @@ def _notes(path: Path, registry: RegistryPlaces) -> tuple[str, ...]:
 
 
 def _lone_notes(registry: RegistryPlaces) -> tuple[str, ...]:
-    if not registry.lone:
+    if not registry.lone or os.path.lexists(registry.models / EXPERIMENT_FILE):
         return ()
     return (
         f"runs and logged models beside {registry.models / MODEL_FILE} are not read: their"

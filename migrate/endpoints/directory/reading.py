@@ -15,7 +15,9 @@ from typing import BinaryIO, TypeVar
 from migrate.endpoints.directory.artifacts import open_stored, stored_files
 from migrate.endpoints.directory.counting import count_in_experiments
 from migrate.endpoints.directory.disk import DAMAGED, load_object
+from migrate.endpoints.directory.kept_permissions import read_permissions
 from migrate.endpoints.directory.layout import (
+    ARTIFACTS,
     EXPERIMENT_FILE,
     LOGGED_MODELS,
     RUNS,
@@ -32,6 +34,7 @@ from migrate.endpoints.directory.run_store import RunStore
 from migrate.endpoints.directory.scanning import experiment_directories
 from migrate.endpoints.directory.sidecar import read_sidecar
 from migrate.endpoints.directory.unreadable import UnreadableObjects, held_twice
+from migrate.endpoints.directory.version_files import open_of_version, version_artifacts
 from migrate.endpoints.protocols import Capabilities, Histories, Unreadable
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
@@ -85,12 +88,22 @@ class ExportReader:
             readable=KINDS,
             writable=frozenset(),
             keeps_ids=True,
+            permissions=True,
             notes=opened.notes,
         )
 
     def permissions(self, ref: Ref) -> Permissions:
-        """See ``ReadsPermissions.permissions``."""
-        return Permissions()
+        """See ``ReadsPermissions.permissions``.
+
+        Raises ``NotFound``, and ``DirectoryError`` when they are of no known form.
+        """
+        if ref.kind is not Kind.EXPERIMENT:
+            return self._registry().permissions(ref)
+        directory = self._experiment_path(ref.id)
+        if directory is None:
+            raise NotFound(f"experiment {ref.id} is not in {self._path}")
+        path = directory / EXPERIMENT_FILE
+        return read_permissions(path, mlflow_member(path, load_object(self._open().base, path)))
 
     def notebook(self, path: str, revision: str, export_format: str) -> bytes:
         """See ``ReadsNotebooks.notebook``; in an export they are files of their runs."""
@@ -228,6 +241,9 @@ class ExportReader:
 
         Raises ``DirectoryError`` when there is a link among them.
         """
+        if root.owner.kind is Kind.MODEL_VERSION:
+            folder = self._present_version_files(root.owner)
+            return version_artifacts(self._open().registry.base, folder)
         place = self._present(root.owner)
         base = self._open().base
         files = stored_files(base, place, read_sidecar(base, place))
@@ -240,10 +256,13 @@ class ExportReader:
 
         Raises ``NotFound``, and ``DirectoryError`` when the file is cut off.
         """
+        if root.owner.kind is Kind.MODEL_VERSION:
+            folder = self._present_version_files(root.owner)
+            return open_of_version(self._open().registry.base, folder, artifact)
         place = self._present(root.owner)
         names = self._runs().stored_names(place)
         stored_as = names.get(artifact.path, artifact.path)
-        return open_stored(self._open().base, place, stored_as, artifact.size)
+        return open_stored(self._open().base, place / ARTIFACTS, stored_as, artifact.size)
 
     def _open(self) -> Opened:
         with self._lock:
@@ -318,6 +337,12 @@ class ExportReader:
         if path is None:
             raise NotFound(f"{owner.kind} {owner.id} is not in {self._path}")
         return path
+
+    def _present_version_files(self, owner: Ref) -> Path:
+        folder = self._registry().files_of(owner)
+        if not os.path.lexists(folder):
+            raise NotFound(f"{owner.kind} {owner.id} has no files of its own in {self._path}")
+        return folder
 
     def _experiment_around(self, path: Path) -> str:
         """Return the id of the experiment that a run or logged model is in."""

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from migrate.endpoints.directory.disk import load_object
+from migrate.endpoints.directory.kept_permissions import read_permissions
 from migrate.endpoints.directory.layout import (
     ARTIFACTS,
     LOGGED_MODEL_FILE,
     MODEL_FILE,
     MODELS_FILE,
     RUN_FILE,
+    VERSION_MODELS,
     VERSIONS,
     directory_name,
     registry_names,
@@ -33,17 +35,18 @@ from migrate.endpoints.directory.unreadable import (
     held_twice,
     not_there,
 )
-from migrate.errors import DirectoryError
+from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
     VERSION_OF,
     Kind,
     ModelVersion,
+    Permissions,
     Ref,
     RegisteredModel,
 )
 
 #: What a registered model's directory holds that is not a registered model.
-_NOT_MODELS = frozenset({ARTIFACTS, VERSIONS, "version_models"})
+_NOT_MODELS = frozenset({ARTIFACTS, VERSIONS, VERSION_MODELS})
 _NESTED = 16  # names with slashes make nested directories; MLflow's names are shorter than this
 
 
@@ -60,6 +63,7 @@ class RegistryReader:
         self._unreadable = unreadable
         self._nested = nested
         self._prompts = PromptIndex(places.prompts, told=False)
+        self._folders: dict[str, ModelEntry] = {}
 
     def registered_models(self, names: Sequence[str] | None) -> Iterator[RegisteredModel]:
         """See ``ReadsRegistry.registered_models``."""
@@ -88,6 +92,26 @@ class RegistryReader:
                 if version.ref == ref:
                     return version
         return None
+
+    def files_of(self, ref: Ref) -> Path:
+        """Return where the files of a version are, or would be. Raises ``NotFound``."""
+        name, _, number = ref.id.rpartition("/")
+        known = self._folders.get(name)
+        if known is None or not os.path.lexists(known.path):
+            for entry, model in self.entries([name]):
+                if isinstance(entry, ModelEntry) and VERSION_OF[model.kind] is ref.kind:
+                    known = self._folders[name] = entry
+                    break
+            else:
+                raise NotFound(f"registered model {name!r} is not in {self.places.base}")
+        return known.files_of(number)
+
+    def permissions(self, ref: Ref) -> Permissions:
+        """See ``ReadsPermissions.permissions``. Raises ``NotFound`` or ``DirectoryError``."""
+        for entry, model in self.entries([ref.id]):
+            if model.ref == ref:
+                return read_permissions(entry.path, entry.record())
+        raise NotFound(f"{ref.kind} {ref.id!r} is not in {self.places.base}")
 
     def entries(
         self, names: Sequence[str] | None = None

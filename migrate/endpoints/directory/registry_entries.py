@@ -14,6 +14,8 @@ from migrate.endpoints.directory.layout import (
     MODEL_FILE,
     PROMPT_FILE,
     VERSION_FILE,
+    VERSION_MODEL,
+    VERSION_MODELS,
     VERSIONS,
 )
 from migrate.endpoints.directory.opening import PROMPT_VERSION
@@ -69,6 +71,10 @@ class Entry(Protocol):
         """Return the numbers of versions that failed when it was exported."""
         ...
 
+    def record(self) -> Mapping[str, Any]:
+        """Return what is written of it, without its versions where those have files."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
@@ -84,7 +90,7 @@ class ModelEntry:
 
     def model(self) -> RegisteredModel:
         """See ``Entry.model``. May be a prompt, exported as if it were a model."""
-        return _read_model(self.path, self._value(), None)
+        return _read_model(self.path, self.record(), None)
 
     def versions(self) -> Iterator[StoredVersion]:
         """See ``Entry.versions``."""
@@ -93,7 +99,7 @@ class ModelEntry:
                 yield StoredVersion(path.stem, path, _member_loader(self.base, path))
             return
         told = set()
-        for position, value in enumerate(_listed_versions(self.path, self._value())):
+        for position, value in enumerate(_listed_versions(self.path, self.record())):
             number = _number(value) or f"number {position + 1} of the list"
             told.add(number)
             yield StoredVersion(number, self.path, partial(_same, value))
@@ -116,10 +122,18 @@ class ModelEntry:
         entries = failed if isinstance(failed, list) else []
         return [number for entry in entries if (number := _number_of_failed(entry))]
 
+    def files_of(self, number: str) -> Path:
+        """Return where the files of a version are, or would be; ``number`` is its number."""
+        alone = self.folder / VERSION_MODEL
+        if os.path.lexists(alone) and os.path.lexists(self.folder / VERSION_FILE):
+            return alone
+        return self.folder / VERSION_MODELS / number
+
     def _has_files(self) -> bool:
         return os.path.lexists(self.folder / VERSIONS)
 
-    def _value(self) -> Mapping[str, Any]:
+    def record(self) -> Mapping[str, Any]:
+        """See ``Entry.record``."""
         value = load_mlflow(self.base, self.path).get("registered_model")
         if not isinstance(value, dict):
             raise DirectoryError(f"{self.path} describes no registered model", DAMAGED)
@@ -179,12 +193,9 @@ class PromptEntry:
 
     def model(self) -> RegisteredModel:
         """See ``Entry.model``; other tools export the versions of a prompt only."""
-        path = prompt_file(self.stem)
-        if os.path.lexists(path):
-            value = load_mlflow(self.base, path).get("registered_model")
-            if not isinstance(value, dict):
-                raise DirectoryError(f"{path} describes no prompt", DAMAGED)
-            return _read_model(path, value, Kind.PROMPT)
+        value = self.record()
+        if value:
+            return _read_model(prompt_file(self.stem), value, Kind.PROMPT)
         return self._from_versions()
 
     def versions(self) -> Iterator[StoredVersion]:
@@ -193,6 +204,16 @@ class PromptEntry:
             told = folder.name.removeprefix(f"{self.stem.name}_v")
             path = folder / PROMPT_FILE
             yield StoredVersion(told, path, partial(_read_prompt, self.base, path))
+
+    def record(self) -> Mapping[str, Any]:
+        """See ``Entry.record``; other tools write none."""
+        path = prompt_file(self.stem)
+        if not os.path.lexists(path):
+            return {}
+        value = load_mlflow(self.base, path).get("registered_model")
+        if not isinstance(value, dict) or not value:
+            raise DirectoryError(f"{path} describes no prompt", DAMAGED)
+        return value
 
     def failed(self) -> list[str]:
         """See ``Entry.failed``: no tool tells of prompts which ones failed."""

@@ -8,10 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
+from migrate.endpoints.directory.asked import Asked
 from migrate.endpoints.directory.disk import refuse_links, sync, write_object, writing
-from migrate.endpoints.directory.indexes import system_block, write_index
+from migrate.endpoints.directory.envelope import (
+    DURATION,
+    system_block,
+    write_index,
+    write_timed_index,
+)
+from migrate.endpoints.directory.kept_permissions import (
+    PERMISSIONS,
+    change_of,
+    with_permissions,
+)
 from migrate.endpoints.directory.layout import (
     MODEL_FILE,
     MODELS_FILE,
@@ -37,12 +48,24 @@ from migrate.endpoints.directory.registry_records import (
     version_to_json,
 )
 from migrate.endpoints.directory.unreadable import UnreadableObjects
+from migrate.endpoints.directory.version_files import forget_version_files, has_files
+from migrate.endpoints.protocols import PermissionsWritten
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
-from migrate.objects import VERSION_OF, Kind, ModelVersion, RegisteredModel
+from migrate.objects import VERSION_OF, Kind, ModelVersion, Permissions, Ref, RegisteredModel
 
 #: Given a run's id, its members ``_experiment_name`` and ``_run_artifact_uri`` of a version.
 RunMembers = Callable[[str], Mapping[str, str]]
+#: What clients of MLflow 3 show of a version beside the rest, and no server tells them.
+_TOLD_BY_MLFLOW_3 = {"params": None, "metrics": None, "deployment_job_state": "None"}
 _KIND_OF = {version: kind for kind, version in VERSION_OF.items()}
+
+
+class Published(NamedTuple):
+    """What the indexes of a registry say: of registered models and of prompts, in numbers."""
+
+    has_models: bool
+    models: Mapping[str, Any]
+    prompts: Mapping[str, int]
 
 
 class RegistryWriter(RegistryReader):
@@ -68,7 +91,7 @@ class RegistryWriter(RegistryReader):
             above = path.parent / VERSIONS if path.name == MODEL_FILE else path.parent
             with writing(above):
                 above.mkdir(parents=True, exist_ok=True)
-            self._write_model(path, model_to_json(model, {}))
+            self._write_model(path, model_to_json(model, {}), {})
 
     def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
         """See ``WritesRegistry.update_registered_model``."""
@@ -81,7 +104,8 @@ class RegistryWriter(RegistryReader):
                 last_update_time=model.last_update_time or there.last_update_time,
             )
             if wanted != there:
-                self._write_model(entry.path, model_to_json(wanted, wanted.aliases))
+                value = model_to_json(wanted, wanted.aliases)
+                self._write_model(entry.path, value, entry.record())
 
     def delete_registered_model(self, name: str) -> None:
         """See ``WritesRegistry.delete_registered_model``."""
@@ -145,11 +169,22 @@ class RegistryWriter(RegistryReader):
                 _remove_directory(path.parent)
                 self._prompts.forget()
             else:
+                forget_version_files(self.files_of(version.ref))
                 with writing(path):
                     path.unlink(missing_ok=True)
 
-    def publish(self, run_members: RunMembers) -> bool:
-        """Write the lists that other tools import by; return whether there is anything in them."""
+    def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
+        """See ``WritesPermissions.write_permissions``."""
+        with self._lock:
+            entry, model = self._existing(ref.kind, ref.id)
+            there = entry.record()
+            if there.get(PERMISSIONS) != permissions.document:
+                wanted = with_permissions({}, dict(permissions.document))
+                self._write_model(entry.path, model_to_json(model, model.aliases), wanted)
+            return change_of(entry.path, there, permissions)
+
+    def publish(self, run_members: RunMembers, asked: Asked, *, seconds: float) -> Published:
+        """Write the lists that other tools import by; ``seconds``: how long the export took."""
         with self._lock:
             self._prompts.forget()
             whole: list[str] = []
@@ -158,7 +193,7 @@ class RegistryWriter(RegistryReader):
             for entry, model in list(self.entries()):
                 versions = self.versions_of(entry, model)
                 if isinstance(entry, ModelEntry):
-                    self._list_versions(entry, model, versions, run_members)
+                    self._list_versions(entry, model, versions, run_members, asked)
                     directory = entry.folder.name
                     if directory == model.name:
                         whole.append(model.name)
@@ -166,16 +201,15 @@ class RegistryWriter(RegistryReader):
                         elsewhere.append({"name": model.name, "directory": directory})
                 else:
                     prompts += versions
+            failed = self._failed(Kind.REGISTERED_MODEL)
+            models = _models_to_json(whole, elsewhere, failed)
+            models["info"] |= asked.of_models(self.places.models) | {DURATION: seconds}
             if os.path.lexists(self.places.models):
-                failed = self._failed(Kind.REGISTERED_MODEL)
-                models = _models_to_json(whole, elsewhere, failed)
-                write_index(self.places.models / MODELS_FILE, models)
+                write_timed_index(self.places.models / MODELS_FILE, models)
+            counts = _counts_of_prompts(len(prompts), len(self._failed(Kind.PROMPT_VERSION)))
             if os.path.lexists(self.places.prompts):
-                failed = self._failed(Kind.PROMPT_VERSION)
-                write_index(
-                    self.places.prompts / PROMPTS_FILE, _prompts_to_json(len(prompts), len(failed))
-                )
-            return bool(whole or elsewhere)
+                write_index(self.places.prompts / PROMPTS_FILE, {"mlflow": counts})
+            return Published(bool(whole or elsewhere), models["info"], counts)
 
     def _entry(self, name: str) -> tuple[Entry, RegisteredModel] | None:
         """Find what has this name. Raises ``DirectoryError`` when that is damaged."""
@@ -202,8 +236,10 @@ class RegistryWriter(RegistryReader):
                 return path
         raise DirectoryError(f"{path} is taken", "remove what should not be there")
 
-    def _write_model(self, path: Path, value: Mapping[str, Any]) -> None:
-        content = {"registered_model": {**value, "versions": []}}
+    def _write_model(self, path: Path, value: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+        """Write a model's record in place of the one that is there, whose permissions stay."""
+        value = with_permissions({**value, "versions": []}, there.get(PERMISSIONS))
+        content = {"registered_model": value}
         write_object(path, {"system": system_block(), "info": {}, "mlflow": content})
 
     def _write_version(self, entry: Entry, version: ModelVersion) -> None:
@@ -223,7 +259,7 @@ class RegistryWriter(RegistryReader):
         self, entry: Entry, model: RegisteredModel, aliases: Mapping[str, int]
     ) -> None:
         if aliases != model.aliases:
-            self._write_model(entry.path, model_to_json(model, aliases))
+            self._write_model(entry.path, model_to_json(model, aliases), entry.record())
 
     def _list_versions(
         self,
@@ -231,23 +267,27 @@ class RegistryWriter(RegistryReader):
         model: RegisteredModel,
         versions: Sequence[ModelVersion],
         run_members: RunMembers,
+        asked: Asked,
     ) -> None:
         """Write the versions into model.json, which is where other tools look for them."""
         failed = self._failed(Kind.MODEL_VERSION, entry.folder)
         listed = [
-            {**version_to_json(version, version.aliases), **run_members(version.run_id)}
+            {
+                **version_to_json(version, version.aliases),
+                **_TOLD_BY_MLFLOW_3,
+                **run_members(version.run_id),
+                **_download_member(entry, version),
+            }
             for version in versions
         ]
         info = {
-            "num_target_stages": 0,
-            "num_target_versions": 0,
             "num_src_versions": len(listed) + len(failed),
             "num_dst_versions": len(listed),
             "failed_versions": [{"version": number.rpartition("/")[2]} for number in failed],
-            "export_latest_versions": False,
-            "export_permissions": False,
+            **asked.of_versions(),
         }
         value = {**model_to_json(model, model.aliases), "versions": listed}
+        value = with_permissions(value, entry.record().get(PERMISSIONS))
         write_index(entry.path, {"info": info, "mlflow": {"registered_model": value}})
 
     def _failed(self, kind: Kind, below: Path | None = None) -> list[str]:
@@ -258,6 +298,13 @@ class RegistryWriter(RegistryReader):
             and os.path.lexists(entry.where)
             and (below is None or Path(entry.where).is_relative_to(below))
         )
+
+
+def _download_member(entry: ModelEntry, version: ModelVersion) -> dict[str, str]:
+    """Return what other tools write where the files of a version are in the export as well."""
+    if not has_files(entry.files_of(str(version.version))):
+        return {}
+    return {"_download_uri": f"models:/{version.name}/{version.version}"}
 
 
 def _version_file(entry: Entry, number: int) -> Path:
@@ -294,6 +341,5 @@ def _models_to_json(
     }
 
 
-def _prompts_to_json(ok: int, failed: int) -> dict[str, Any]:
-    counts = {"total_prompts": ok + failed, "successful_exports": ok, "failed_exports": failed}
-    return {"mlflow": counts}
+def _counts_of_prompts(ok: int, failed: int) -> dict[str, int]:
+    return {"total_prompts": ok + failed, "successful_exports": ok, "failed_exports": failed}

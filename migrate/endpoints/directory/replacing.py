@@ -17,6 +17,7 @@ from migrate.endpoints.directory.disk import (
     writing,
 )
 from migrate.endpoints.directory.layout import (
+    ARTIFACTS,
     SIDECAR_FILE,
     partial_directory,
     replaced_directory,
@@ -26,6 +27,7 @@ from migrate.endpoints.directory.sidecar import Sidecar, StoredFile
 
 _WORK = ".work"  # what a later attempt needs to go on; nothing in it belongs to the export
 _STARTED = "started.json"
+_NAMES = "names.jsonl"
 
 
 class PartialCopy:
@@ -55,7 +57,9 @@ class PartialCopy:
         self._partial = partial_directory(place)
         self.work = self._partial / _WORK
         self._begin(started)
-        self.files = IncomingFiles(self._partial, self.work, folds_case=folds_case)
+        self.files = IncomingFiles(
+            self._partial / ARTIFACTS, self.work, self.work / _NAMES, folds_case=folds_case
+        )
 
     def listing(self) -> list[StoredFile]:
         """Return the files the copy has so far, those of the earlier copy included."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from migrate.endpoints.directory.artifacts import IncomingFiles
-from migrate.endpoints.directory.indexes import system_block
+from migrate.endpoints.directory.envelope import system_block
 from migrate.endpoints.directory.layout import ARTIFACTS, RUN_FILE
 from migrate.endpoints.directory.metric_lines import MetricSpool, point_line
 from migrate.endpoints.directory.records import MALFORMED, run_from_json, run_to_json
@@ -67,6 +67,11 @@ class DirectoryRunWriter:
     def run_id(self) -> str:
         """Id of the copy: that of the original."""
         return self._run.run_id
+
+    @property
+    def experiment_id(self) -> str:
+        """Id of the experiment it is in."""
+        return self._run.experiment_id
 
     @property
     def root(self) -> ArtifactRoot:

@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 from migrate.endpoints.directory.disk import reading, refuse_links
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
+    LOGGED_MODEL_FILE,
     LOGGED_MODELS,
     NOT_OBJECTS,
     RUN_FILE,
     RUNS,
+    VERSION_MODEL,
+    VERSION_MODELS,
     directory_name,
     name_of_partial,
     name_of_replaced,
@@ -22,6 +25,9 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.opening import Opened
 from migrate.endpoints.directory.run_file import mlflow_member
+
+#: The files of versions lie beside the runs where a single version was exported.
+_NOT_OBJECTS = NOT_OBJECTS | {VERSION_MODEL, VERSION_MODELS}
 
 
 class Listed(NamedTuple):
@@ -43,7 +49,7 @@ def experiment_directories(opened: Opened) -> Iterator[Path]:
         yield opened.base
         return
     for path in subdirectories(opened.base):
-        if path.name not in NOT_OBJECTS and _looks_like_experiment(path):
+        if path.name not in _NOT_OBJECTS and _looks_like_experiment(path):
             yield path
 
 
@@ -53,19 +59,12 @@ def run_directories(experiment: Path) -> Iterator[tuple[str, Path]]:
     A run whose directory was being replaced when the export was killed is where it was put
     aside. Raises ``DirectoryError`` when the directories cannot be listed.
     """
-    names = set()
-    for name, path in _complete_in(experiment / RUNS):
-        names.add(name)
-        yield name, path
-    for path in subdirectories(experiment):  # before 2025, runs were right here
-        known = path.name in NOT_OBJECTS or path.name in names or path.name.startswith(".")
-        if not known and os.path.lexists(path / RUN_FILE):
-            yield path.name, path
+    yield from _below(experiment, RUNS, RUN_FILE)  # before 2025, runs had no directory of theirs
 
 
 def logged_model_directories(experiment: Path) -> Iterator[tuple[str, Path]]:
     """Yield the name and directory of every complete logged model, as ``run_directories``."""
-    yield from _complete_in(experiment / LOGGED_MODELS)
+    yield from _below(experiment, LOGGED_MODELS, LOGGED_MODEL_FILE)  # so in export-model-version
 
 
 def half_made_in(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -118,6 +117,18 @@ def _listed(path: Path, document: Mapping[str, Any], member: str) -> Listed:
     if not isinstance(whole, list):
         return Listed(None, failed)
     return Listed(_texts(whole) | _texts(mlflow.get(f"deleted_{member}")), failed)
+
+
+def _below(experiment: Path, folder: str, record: str) -> Iterator[tuple[str, Path]]:
+    """Yield what is in a folder of an experiment, and what lies right in the experiment."""
+    names = set()
+    for name, path in _complete_in(experiment / folder):
+        names.add(name)
+        yield name, path
+    for path in subdirectories(experiment):
+        known = path.name in _NOT_OBJECTS or path.name in names or path.name.startswith(".")
+        if not known and os.path.lexists(path / record):
+            yield path.name, path
 
 
 def _complete_in(folder: Path) -> Iterator[tuple[str, Path]]:

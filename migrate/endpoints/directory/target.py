@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from migrate.endpoints.directory.artifacts import whole_files
+from migrate.endpoints.directory.asked import Asked
 from migrate.endpoints.directory.indexes import (
     Contents,
     ExperimentEntry,
+    keep_permissions,
+    told_durations,
     write_contents,
-    write_experiments_file,
-    write_experiments_for_models,
 )
 from migrate.endpoints.directory.layout import (
     LOGGED_MODEL_FILE,
@@ -29,6 +30,7 @@ from migrate.endpoints.directory.model_writing import (
     each_once,
     read_started_model,
 )
+from migrate.endpoints.directory.publishing import Publication
 from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.registry_writing import RegistryWriter
 from migrate.endpoints.directory.replacing import restore_replaced, settle_replaced
@@ -41,6 +43,7 @@ from migrate.endpoints.directory.scanning import (
     logged_model_directories,
 )
 from migrate.endpoints.directory.sidecar import Sidecar, read_sidecar
+from migrate.endpoints.directory.version_files import VersionFilesWriter, version_artifacts
 from migrate.endpoints.directory.writing import (
     ExperimentsWriter,
     copy_of,
@@ -66,15 +69,17 @@ class ExportDirectory(ExperimentsWriter):
     """A directory of the format in docs/export-format.md; implements ``Target``.
 
     Where not ``writable`` it is a ``Source`` only, and nothing is written to it.
-    Where ``writable``, the first call makes the directory if it is missing. Half-made runs are
-    then among those ``read_runs`` returns, so that they can be adopted. Damaged runs are not:
-    ``create_run`` names the damage. Nor are damaged files listed, so that they are sent again.
+    Where ``writable``, the first call makes the directory if it is missing, in the layout of
+    exports of models where it ``holds_models``. Half-made runs are then among those ``read_runs``
+    returns, so that they can be adopted. Damaged runs are not: ``create_run`` names the damage.
+    Nor are damaged files listed, so that they are sent again.
     """
 
-    def __init__(self, path: Path, *, writable: bool) -> None:
-        super().__init__(path, writable=writable)
+    def __init__(self, path: Path, *, writable: bool, holds_models: bool = False) -> None:
+        super().__init__(path, writable=writable, holds_models=holds_models)
         self._model_writers: dict[str, LoggedModelWriter] = {}
         self._registry_writer: RegistryWriter | None = None
+        self._version_writer: VersionFilesWriter | None = None
 
     def close(self) -> None:
         """Abandon what is being written."""
@@ -179,6 +184,8 @@ class ExportDirectory(ExperimentsWriter):
 
         Of what is being written, the files it has so far.
         """
+        if root.owner.kind is Kind.MODEL_VERSION:
+            return self._version_artifacts(root)
         writer = self._writer_of(root.owner)
         if writer is not None:
             files = writer.listing()
@@ -192,9 +199,14 @@ class ExportDirectory(ExperimentsWriter):
     def put_artifact(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``WritesArtifacts.put_artifact``; of a run, only while it is being written.
 
+        Each file of a version is there for good as soon as it has arrived.
         Raises ``Unavailable`` when the stream has not the size of the artifact, ``Refused``,
         ``StorageFull`` or ``DirectoryError``.
         """
+        if root.owner.kind is Kind.MODEL_VERSION:
+            folder = self._registry_to_write().files_of(root.owner)
+            self._version_files().put(folder, artifact, stream, self._count_arrived)
+            return
         writer = self._writer_of(root.owner)
         if writer is None and root.owner.kind is Kind.LOGGED_MODEL:
             writer = self._model_writer(root.owner.id)
@@ -203,8 +215,12 @@ class ExportDirectory(ExperimentsWriter):
         writer.files.put(artifact, stream, self._count_arrived)
 
     def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
-        return PermissionsWritten()
+        """See ``WritesPermissions.write_permissions``. Raises ``NotFound``."""
+        if ref.kind is not Kind.EXPERIMENT:
+            return self._registry_to_write().write_permissions(ref, permissions)
+        with self._lock:
+            directory = self._existing_experiment(ref.id)
+            return keep_permissions(self._base_to_write(), directory, permissions)
 
     def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """See ``Target.publish``: lists in the indexes what is there.
@@ -214,19 +230,41 @@ class ExportDirectory(ExperimentsWriter):
         base = self._base_to_write()
         entries: list[ExperimentEntry] = []
         with self._lock:
+            earlier = told_durations(base)
             for experiment in list(self.experiments()):
                 directory = self._experiment_paths[experiment.experiment_id]
                 for folder in (RUNS, LOGGED_MODELS):
                     settle_replaced(directory / folder)
-                entries.append(
-                    write_contents(base, directory, self._contents(experiment.experiment_id))
-                )
-            write_experiments_file(base, self._open().identity, entries)
-            if self._registry_to_write().publish(self._run_members):
-                write_experiments_for_models(base, entries)
-        for entry in self.unreadable():
-            if entry.ref.kind is Kind.EXPERIMENT and Path(entry.where).exists():
-                raise DirectoryError(entry.reason, entry.hint)
+                contents = self._contents(experiment.experiment_id)
+                entry = write_contents(base, directory, contents)
+                took = self._durations.of(experiment.experiment_id)
+                if took is None:
+                    took = earlier.get(entry.directory, 0.0)
+                entries.append(entry._replace(duration=took))
+            self._version_files().settle(self._open().registry.models)
+            Publication(
+                opened=self._open(),
+                asked=Asked(directory=self._path, options=options),
+                seconds=self._durations.total(),
+            ).write(entries, self._registry_to_write(), self._run_members)
+        for damaged in self.unreadable():
+            if damaged.ref.kind is Kind.EXPERIMENT and Path(damaged.where).exists():
+                raise DirectoryError(damaged.reason, damaged.hint)
+
+    def _version_artifacts(self, root: ArtifactRoot) -> list[Artifact]:
+        """Return the files of a version; where it is being written, it may have none yet."""
+        if not self._writable:
+            return super().artifacts(root)
+        folder = self._registry_to_write().files_of(root.owner)
+        return version_artifacts(self._open().registry.base, folder)
+
+    def _version_files(self) -> VersionFilesWriter:
+        with self._lock:
+            if self._version_writer is None:
+                folds = folds_case(self._open().base)
+                top = self._open().registry.base
+                self._version_writer = VersionFilesWriter(top, folds_case=folds)
+            return self._version_writer
 
     def _writer_of(self, owner: Ref) -> DirectoryRunWriter | LoggedModelWriter | None:
         if owner.kind is Kind.LOGGED_MODEL:

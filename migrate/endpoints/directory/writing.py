@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from migrate.endpoints.directory.artifacts import whole_files
+from migrate.endpoints.directory.durations import Durations
 from migrate.endpoints.directory.indexes import (
     change_experiment,
     write_new_experiment,
@@ -56,9 +57,11 @@ from migrate.objects import (
 class ExperimentsWriter(ExportReader):
     """The part of ``ExportDirectory`` that writes experiments and runs."""
 
-    def __init__(self, path: Path, *, writable: bool) -> None:
+    def __init__(self, path: Path, *, writable: bool, holds_models: bool) -> None:
         super().__init__(path)
         self._writable = writable
+        self._holds_models = holds_models
+        self._durations = Durations()
         self._writers: dict[str, DirectoryRunWriter] = {}
         self._ids_by_name: dict[str, str] | None = None
         self._arrived = 0
@@ -90,6 +93,7 @@ class ExperimentsWriter(ExportReader):
                 raise AlreadyExists(f"experiment {ident} is in {self._path} already")
             self._take_name(experiment.name, ident)
             write_new_experiment(directory, dataclasses.replace(experiment, lifecycle_stage=ACTIVE))
+            self._durations.note(ident)
         return ident
 
     def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
@@ -189,7 +193,9 @@ class ExperimentsWriter(ExportReader):
         return nullcontext()
 
     def _connect(self) -> Opened:
-        return open_target(self._path) if self._writable else super()._connect()
+        if self._writable:
+            return open_target(self._path, holds_models=self._holds_models)
+        return super()._connect()
 
     def _base_to_write(self) -> Path:
         if not self._writable:
@@ -227,6 +233,7 @@ class ExperimentsWriter(ExportReader):
         self, place: Path, experiment_id: str, run: Run, earlier: Earlier | None
     ) -> DirectoryRunWriter:
         base = self._open().base
+        self._durations.note(experiment_id)
         writer = DirectoryRunWriter(
             base,
             place,
@@ -239,6 +246,7 @@ class ExperimentsWriter(ExportReader):
         return writer
 
     def _ended(self, writer: DirectoryRunWriter) -> None:
+        self._durations.note(writer.experiment_id)
         if self._writers.get(writer.run_id) is writer:
             del self._writers[writer.run_id]
 

@@ -1,0 +1,46 @@
+"""The options of ``plan``, ``run`` and ``verify`` that say what is copied and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from migrate.cli import options
+from migrate.cli.choices import Choices, parse_choices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparingOptions:
+    """What a comparison has to know, named as the parameters of ``parse_choices``."""
+
+    experiments: options.Experiments = None
+    run_start_time: options.RunStartTime = None
+    runs_until: options.RunsUntil = None
+    include_deleted: options.IncludeDeleted = False
+    models: options.Models = None
+    stages: options.Stages = None
+    latest_versions: options.LatestVersions = False
+    all_runs: options.AllRuns = False
+    experiment_renames: options.ExperimentRenames = None
+    model_renames: options.ModelRenames = None
+    source_tags: options.SourceTags = False
+    source_user: options.SourceUser = False
+    permissions: options.CopyPermissions = False
+    users: options.PermissionUsers = None
+    source_registry: options.SourceRegistry = ""
+    target_registry: options.TargetRegistry = ""
+
+    def choices(self) -> Choices:
+        """Check them all. Raises ``UsageError`` naming the bad one."""
+        return parse_choices(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyingOptions(ComparingOptions):
+    """What copying has to know besides."""
+
+    if_trashed: options.IfTrashed = "fail"
+    delete_model: options.DeleteModel = False
+    location_map: options.LocationMap = None
+    version_models: options.VersionModels = False
+    notebook_formats: options.NotebookFormats = None
+    quick: options.Quick = False
