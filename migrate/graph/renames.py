@@ -28,10 +28,13 @@ class Renames:
     def __bool__(self) -> bool:
         return bool(self.experiments or self.models)
 
+    def rules_for(self, kind: Kind) -> tuple[Rule, ...]:
+        """Return the rules for objects of a kind; none for most kinds."""
+        return {Kind.EXPERIMENT: self.experiments, Kind.REGISTERED_MODEL: self.models}.get(kind, ())
+
     def name_for(self, kind: Kind, name: str) -> str:
         """Return the name that the copy of an object gets; its own where no rule fits."""
-        rules = {Kind.EXPERIMENT: self.experiments, Kind.REGISTERED_MODEL: self.models}
-        return renamed(name, rules.get(kind, ()))
+        return renamed(name, self.rules_for(kind))
 
 
 NO_RENAMES = Renames()
@@ -39,10 +42,13 @@ NO_RENAMES = Renames()
 
 def renamed(name: str, rules: Sequence[Rule]) -> str:
     """Replace the whole of a name or its beginning, once, by the first rule that fits."""
-    for old, new in rules:
-        if name.startswith(old):
-            return new + name.removeprefix(old)
-    return name
+    rule = rule_for(name, rules)
+    return name if rule is None else rule[1] + name.removeprefix(rule[0])
+
+
+def rule_for(name: str, rules: Sequence[Rule]) -> Rule | None:
+    """Return the first rule that fits a name, None where none does."""
+    return next((rule for rule in rules if name.startswith(rule[0])), None)
 
 
 def read_rules(path: Path, option: str) -> tuple[Rule, ...]:

@@ -53,12 +53,11 @@ class Exported:
     @property
     def versions(self) -> dict[str, list[int]]:
         """Name of every registered model -> numbers of its versions."""
-        return {
-            record["registered_model"]["name"]: sorted(
-                int(row["model_version"]["version"]) for _, row in _records(place, "versions/*.json")
-            )
-            for place, record in _records(self.path, "models/*/model.json")
-        }
+        found: dict[str, list[int]] = {}
+        for place, record in _records(self.path, "models/*/model.json"):
+            rows = [row["model_version"] for _, row in _records(place, "versions/*.json")]
+            found[record["registered_model"]["name"]] = sorted(int(row["version"]) for row in rows)
+        return found
 
     @property
     def prompts(self) -> dict[str, list[int]]:

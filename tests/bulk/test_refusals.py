@@ -153,8 +153,8 @@ def test_what_is_no_directory(typed: Typed, path: str) -> None:
         ("export-experiments --output-dir out", "Missing option '--experiments'"),
         ("import-models", "Missing option '--input-dir'"),
         ("import-experiments --input-dir out --model-rename-file names.csv", "No such option"),
-        ("import-all out", "unexpected extra argument"),
-        ("export-all --output-dir out --workers 0 --use-threads", "0 is not in the range"),
+        ("import-all --input-dir in out", "unexpected extra argument"),
+        ("export-all --output-dir out --workers 0 --use-threads", "greater than or equal to 1"),
     ],
 )
 def test_what_no_command_takes(typed: Typed, tmp_path: Path, line: str, says: str) -> None:

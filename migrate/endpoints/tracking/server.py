@@ -107,6 +107,9 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
     def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """A server needs no indexes from us."""
 
+    def withdraw(self) -> None:
+        """Opening a server makes nothing."""
+
     # -- permissions and notebooks ----------------------------------------------------------
 
     def permissions(self, ref: Ref) -> Permissions:
