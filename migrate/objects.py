@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -90,10 +91,23 @@ NOTE_TAG = "mlflow.note.content"
 PARENT_RUN_TAG = "mlflow.parentRunId"
 ROOT_RUN_TAG = "mlflow.rootRunId"
 RUN_NAME_TAG = "mlflow.runName"
+USER_TAG = "mlflow.user"
 MODEL_HISTORY_TAG = "mlflow.log-model.history"
 #: Written on logged models by the server, whenever a version is made of one.
 MODEL_VERSIONS_TAG = "mlflow.modelVersions"
 IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def readable_time(milliseconds: int | None) -> str | None:
+    """Return a time for people, in UTC; None where there is none a calendar knows."""
+    if milliseconds is None:
+        return None
+    try:
+        return f"{_EPOCH + timedelta(milliseconds=milliseconds):%Y-%m-%d %H:%M:%S}"
+    except OverflowError:
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +253,7 @@ class ModelVersion:
     aliases: tuple[str, ...] = ()
     stage: str = NO_STAGE
     status: str = "READY"
+    status_message: str = ""
     user_id: str = ""
     creation_time: int | None = None
     last_update_time: int | None = None
@@ -247,6 +262,16 @@ class ModelVersion:
     def ref(self) -> Ref:
         """What names it: a registered model's name holds no slash."""
         return version_ref(self.kind, self.name, self.version)
+
+
+class VersionRun(NamedTuple):
+    """What the run of a version says of itself; empty where it is not known."""
+
+    artifact_uri: str = ""
+    experiment_name: str = ""
+
+
+NO_RUN = VersionRun()
 
 
 def version_ref(kind: Kind, name: str, version: int) -> Ref:

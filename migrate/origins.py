@@ -60,6 +60,15 @@ def without_bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if not key.startswith(PREFIX)}
 
 
+def carried_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a copy's tags that are its original's, not what is said of the copy."""
+    return {
+        key: value
+        for key, value in tags.items()
+        if key.startswith(EARLIER) or not key.startswith(PREFIX)
+    }
+
+
 def losses_to_tags(losses: Iterable[Loss]) -> dict[str, str]:
     """Return losses as numbered tags, so that they are still known when a copy is checked."""
     texts: list[str] = []

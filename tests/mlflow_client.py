@@ -220,6 +220,15 @@ def _load_prompts(argument: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _download(places: dict[str, str]) -> dict[str, str]:
+    """Downloads what each URI names into a folder of its own."""
+    import mlflow.artifacts
+
+    for uri, folder in places.items():
+        mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+    return places
+
+
 def _predict(uris: list[str]) -> dict[str, list[float]]:
     import mlflow.pyfunc
 
@@ -232,6 +241,7 @@ COMMANDS: Mapping[str, Callable[[Any], Any]] = {
     "prompts": _prompts,
     "load-prompts": _load_prompts,
     "predict": _predict,
+    "download": _download,
 }
 
 if __name__ == "__main__":

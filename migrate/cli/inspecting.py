@@ -101,6 +101,7 @@ def verify(
                 target=worker.endpoint(ends.target),
                 selection=choices.selection,
                 renames=choices.renames,
+                policy=choices.policy(""),
                 workers=workers,
                 contents=contents,
             )

@@ -26,6 +26,7 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     Run,
+    VersionRun,
 )
 from migrate.outcomes import Loss
 
@@ -187,6 +188,17 @@ class ReadsRegistry(Protocol):
 
     def read_model_version(self, ref: Ref) -> ModelVersion | None:
         """Return one version as it is now, with its aliases; None when it is not there."""
+        ...
+
+    def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
+        """Return where the files of a version of a registered model are, as the endpoint says.
+
+        None where only the version's source tells. The location may be of any form of a source.
+        """
+        ...
+
+    def version_run(self, version: ModelVersion) -> VersionRun:
+        """Return what the run of a version says; empty when there is none, or it is gone."""
         ...
 
 

@@ -120,7 +120,7 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
         node.skip(reason)
         return node, {}
     node.because = (f"a run of experiment:{run.experiment_id}",)
-    node.losses = fit(run, draft.target_can)[1]
+    node.losses = fit(run, draft.target_can, draft.policy)[1]
     node.content = content_digest(dataclasses.replace(run, links=NO_LINKS))
     node.mentions = {key: run.tags[key] for key in REFERENCE_TAGS if key in run.tags}
     sizes = {

@@ -45,6 +45,27 @@ from migrate.plans import Plan, PlannedTask, Side
 from migrate.tasks.batches import Policy
 
 
+def check_choices(draft: Draft) -> None:
+    """Raise ``UsageError`` for a choice that means nothing on this kind of target."""
+    into_directory = draft.target_can.keeps_ids
+    for chosen, option in (
+        (draft.policy.source_tags, "--import-source-tags"),
+        (draft.policy.source_user, "--use-src-user-id"),
+    ):
+        if chosen and into_directory:
+            raise UsageError(
+                f"{option} adds tags to copies on a tracking server; an export directory keeps "
+                "every object as the source has it",
+                f"leave it out here, and give {option} when the directory is imported",
+            )
+    if draft.policy.version_models and not into_directory:
+        raise UsageError(
+            "--export-version-model stores the files of versions in an export directory; "
+            f"{draft.target_can.description} is none",
+            "leave it out: versions on a server point to the files of their runs and models",
+        )
+
+
 def check_capabilities(draft: Draft) -> None:
     """Mark objects of kinds the target does not take as unsupported.
 
@@ -85,6 +106,7 @@ DISCOVERY: tuple[Step, ...] = (
 #: The order matters: what is left out is known before edges are drawn, edges before copies are
 #: judged (a run whose parent is left out counts as changed when the parent joins later).
 STEPS: tuple[Step, ...] = (
+    check_choices,
     *DISCOVERY,
     discover_unreadable,
     check_capabilities,

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 
 from migrate.graph.draft import Draft, Node
 from migrate.graph.registry import tell_of_missing
-from migrate.objects import VERSION_OF, Action, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.objects import (
+    NO_RUN,
+    VERSION_OF,
+    Action,
+    Kind,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+    VersionRun,
+)
 from migrate.origins import ORIGIN
 from migrate.outcomes import TaskStatus
 from migrate.tasks.model_version import (
@@ -31,7 +40,9 @@ NAMES_ONE_BY_ONE = 20
 
 def match_registry(draft: Draft) -> None:
     """Find registered models by name and versions by origin, and plan every version's number."""
-    models = [node for kind in VERSION_OF for node in draft.of_kind(kind)]
+    # What cannot be read is known by its place only.
+    known = (node for kind in VERSION_OF for node in draft.of_kind(kind))
+    models = [node for node in known if node.ref in draft.registered]
     if not models:
         return
     names = [node.name for node in models]
@@ -55,7 +66,8 @@ def _versions_by_model(draft: Draft) -> dict[Ref, list[Node]]:
     found: dict[Ref, list[Node]] = {}
     for kind, of_kind in VERSION_OF.items():
         for node in draft.of_kind(of_kind):
-            found.setdefault(Ref(kind, node.container), []).append(node)
+            if node.ref in draft.versions:
+                found.setdefault(Ref(kind, node.container), []).append(node)
     for nodes in found.values():
         nodes.sort(key=lambda node: draft.versions[node.ref].version)
     return found
@@ -138,16 +150,25 @@ def _adopt(draft: Draft, node: Node, copies: Mapping[str, ModelVersion], *, exac
         source,
         copies_of_runs,
         draft.target_can,
-        draft.policy.migration_id,
+        draft.policy,
+        _run_of(draft, version),
     )
     node.losses = wanted.losses
     if needs_write(copy, wanted.version):
         node.action, node.reason = Action.UPDATE, "changed at the source since"
+    elif draft.policy.version_models and version.kind is Kind.MODEL_VERSION:
+        node.reason = "copied before: checked for its files"
     else:
         node.status = TaskStatus.DONE
     if copy.version != version.version:
         node.warnings += (f"version {version.version} is version {copy.version} on the target",)
     return True
+
+
+def _run_of(draft: Draft, version: ModelVersion) -> VersionRun:
+    """Return what the plan knows of a version's run: where its files are, the task asks."""
+    run = draft.nodes.get(Ref(Kind.RUN, version.run_id))
+    return NO_RUN if run is None else VersionRun("", draft.experiments[run.container].name)
 
 
 def _number(draft: Draft, nodes: Sequence[Node], *, taken: int, exact: bool) -> None:

@@ -9,11 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.errors import AlreadyExists, EndpointError, MigrateError, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
-from migrate.origins import MIGRATION, ORIGIN, SOURCE, experiment_origin, keep_earlier
+from migrate.origins import (
+    MIGRATION,
+    ORIGIN,
+    SOURCE,
+    carried_tags,
+    experiment_origin,
+    keep_earlier,
+)
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.outcomes import failed, with_permissions
 from migrate.tasks.permissions import carry_permissions
+from migrate.tasks.references import fit_tags
+from migrate.tasks.source_tags import experiment_tags
 
 #: What to do when an experiment's name is held by one in the target's trash.
 TRASH_CHOICES = ("fail", "restore", "rename")
@@ -26,14 +35,8 @@ def wanted_experiment(
     location = map_location(experiment.artifact_location, policy.locations)
     if target.keeps_ids:
         return experiment, ()
-    losses = []
-    tags = keep_earlier(experiment.tags)
-    limit = target.experiment_tag_length
-    for key, value in tags.items():
-        if limit is not None and len(value) > limit:
-            reason = f"{len(value)} characters, the target holds {limit}"
-            losses.append(Loss(f"tag {key[:60]}", reason))
-            tags[key] = value[:limit]
+    tags = keep_earlier(experiment_tags(experiment, policy))
+    tags, losses = fit_tags(tags, target.experiment_tag_length, target)
     tags[ORIGIN] = experiment_origin(experiment)
     tags[MIGRATION] = policy.migration_id
     unsettable = {
@@ -47,7 +50,7 @@ def wanted_experiment(
         if known:
             tags[SOURCE + name] = str(known)
     copy = dataclasses.replace(experiment, tags=tags, artifact_location=location)
-    return copy, tuple(losses)
+    return copy, losses
 
 
 def map_location(location: str, locations: Sequence[tuple[str, str]]) -> str:
@@ -83,11 +86,7 @@ def missing_tags(copy: Experiment, wanted: Experiment, experiment: Experiment) -
     if is_ours(copy, experiment):
         keep = {ORIGIN, MIGRATION, SOURCE + "last_update_time"}
         return {k: v for k, v in wanted.tags.items() if copy.tags.get(k) != v and k not in keep}
-    return {
-        key: wanted.tags[key]
-        for key in keep_earlier(experiment.tags)
-        if key not in copy.tags and key in wanted.tags
-    }
+    return {k: v for k, v in carried_tags(wanted.tags).items() if k not in copy.tags}
 
 
 def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
-from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.protocols import ReadsArtifacts, Source, Target
 from migrate.errors import EndpointError, NotAuthenticated, Refused, StorageFull, Unavailable
 from migrate.objects import Artifact, ArtifactRoot
 from migrate.outcomes import Loss
@@ -32,8 +32,11 @@ class Sent(NamedTuple):
     losses: tuple[Loss, ...]
 
 
+NOTHING_SENT = Sent(0, 0, ())
+
+
 def copy_files(
-    source: Source,
+    source: ReadsArtifacts,
     source_root: ArtifactRoot,
     files: Sequence[Artifact],
     target: Target,
@@ -61,7 +64,7 @@ def copy_files(
         or (file.path in rewritten and not whole)
     ]
     if not todo:
-        return Sent(0, 0, ())
+        return NOTHING_SENT
 
     def copy(file: Artifact) -> Loss | None:
         content = rewritten.get(file.path)
@@ -104,7 +107,7 @@ def _check_sizes(sent: Sequence[Artifact], there: dict[str, int]) -> None:
 
 
 def _copy_file(
-    source: Source,
+    source: ReadsArtifacts,
     source_root: ArtifactRoot,
     file: Artifact,
     target: Target,

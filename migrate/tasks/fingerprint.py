@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -46,12 +46,13 @@ def with_links(content: str, links: ModelLinks) -> str:
     return digest_of([content, sorted(links.inputs), sorted(map(list, links.outputs))])
 
 
-def quick_mark(content: str, orphans: Iterable[str]) -> str:
+def quick_mark(content: str, orphans: Iterable[str], chosen: Sequence[str] = ()) -> str:
     """Return the quick half; ``orphans`` are reference tags whose run has no copy.
 
-    They count, so that a run is updated when the run it names arrives later.
+    They count, so that a run is updated when the run it names arrives later. ``chosen`` says what
+    the copy holds beside what its original does (``Policy.in_mark``).
     """
-    return FORMAT + digest_of([content, sorted(orphans)])
+    return FORMAT + digest_of([content, sorted(orphans), *([list(chosen)] if chosen else [])])
 
 
 @lru_cache(4096)
@@ -70,8 +71,8 @@ def point_digest(point: Metric) -> int:
 class Fingerprint:
     """Collects the full mark of one run while its parts stream by."""
 
-    def __init__(self, run: Run, orphans: Iterable[str]) -> None:
-        self._quick = quick_mark(content_digest(run), orphans)
+    def __init__(self, run: Run, orphans: Iterable[str], chosen: Sequence[str] = ()) -> None:
+        self._quick = quick_mark(content_digest(run), orphans, chosen)
         self._points = 0
         self._sum = 0
         self._files = ""

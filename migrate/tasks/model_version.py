@@ -15,18 +15,23 @@ from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.errors import EndpointError, MigrateError, Refused
 from migrate.objects import (
     IS_PROMPT_TAG,
+    NO_RUN,
     NO_STAGE,
     Kind,
     ModelVersion,
     Ref,
+    VersionRun,
     version_ref,
 )
 from migrate.origins import MIGRATION, ORIGIN, PLACEHOLDER, SOURCE, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
-from migrate.tasks.batches import Batch, Job
+from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
+from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import failed
-from migrate.tasks.registered_model import cut_tags
+from migrate.tasks.references import fit_tags
+from migrate.tasks.source_tags import version_tags
+from migrate.tasks.version_files import artifact_uri, copy_version_files
 from migrate.tasks.version_sources import (
     Place,
     VersionSource,
@@ -72,17 +77,19 @@ def wanted_version(
     found: VersionSource,
     copies: Mapping[Ref, str],
     target: Capabilities,
-    migration_id: str,
+    policy: Policy,
+    run: VersionRun = NO_RUN,
 ) -> WantedVersion:
     """Return what the copy of ``version`` should be in the registered model ``name``.
 
-    ``found`` is its source there, ``copies`` has the ids of what is on the target.
+    ``found`` is its source there, ``copies`` has the ids of what is on the target, and ``run`` is
+    what the version's run says at the source.
     """
     if target.keeps_ids:
         return WantedVersion(version=version)
-    renamed, orphans = copied_prompt_tags(version.tags, copies)
-    tags, losses = cut_tags(keep_earlier(renamed), target)
-    tags |= {ORIGIN: version_origin(version), MIGRATION: migration_id}
+    renamed, orphans = copied_prompt_tags(version_tags(version, policy, run), copies)
+    tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target)
+    tags |= {ORIGIN: version_origin(version), MIGRATION: policy.migration_id}
     warnings = []
     if orphans:
         tags[SOURCE + "associatedRunIds"] = ",".join(orphans)
@@ -172,14 +179,22 @@ class _Attempt:
             self._target.update_model_version(copy, changes_of_version(copy, wanted.version))
             wrote = True
         wrote |= self._remove_placeholders(copy.version)
+        sent = self._copy_files(version)
         return Outcome(
             ref=self._job.ref,
             status=TaskStatus.DONE,
             target_id=self.target_id,
-            wrote=wrote,
-            losses=wanted.losses,
+            wrote=wrote or sent.files > 0,
+            bytes_sent=sent.bytes,
+            files_sent=sent.files,
+            losses=wanted.losses + sent.losses,
             warnings=wanted.warnings + self._renumbered(version, copy),
         )
+
+    def _copy_files(self, version: ModelVersion) -> Sent:
+        if not (self._batch.policy.version_models and version.kind is Kind.MODEL_VERSION):
+            return NOTHING_SENT
+        return copy_version_files(self._source, version, self._target, self._job.attempt)
 
     def _renumbered(self, version: ModelVersion, copy: ModelVersion) -> tuple[str, ...]:
         if copy.version == version.version:
@@ -187,14 +202,15 @@ class _Attempt:
         return (f"version {version.version} became version {copy.version}",)
 
     def _wanted(self, version: ModelVersion, copy: ModelVersion | None) -> WantedVersion:
-        can, migration_id = self._target.capabilities(), self._batch.policy.migration_id
+        can, policy = self._target.capabilities(), self._batch.policy
         if can.keeps_ids or version.kind is Kind.PROMPT_VERSION:
             found = VersionSource(version.source)
         elif copy is not None:
             found = VersionSource(copy.source, copy.run_id, copy.model_id)
         else:
             found = copied_source(version, self._copies(), self._place)
-        return wanted_version(version, self._name, found, self._copies(), can, migration_id)
+        run = self._source.version_run(version) if policy.source_tags else NO_RUN
+        return wanted_version(version, self._name, found, self._copies(), can, policy, run)
 
     def _copies(self) -> dict[Ref, str]:
         runs = {Ref(Kind.RUN, old): new for old, new in self._job.references.items()}
@@ -202,8 +218,8 @@ class _Attempt:
 
     def _place(self, owner: Ref) -> Place | None:
         """Return where a run's or a logged model's files are, on both ends."""
-        original = _artifact_uri(self._source, owner)
-        copy = _artifact_uri(self._target, Ref(owner.kind, self._copies()[owner]))
+        original = artifact_uri(self._source, owner)
+        copy = artifact_uri(self._target, Ref(owner.kind, self._copies()[owner]))
         return Place(original, copy) if original and copy else None
 
     def _existing(self, version: ModelVersion) -> ModelVersion | None:
@@ -329,11 +345,3 @@ class _Attempt:
             "version that was deleted there, has it",
             USED_UP_HINT,
         )
-
-
-def _artifact_uri(end: Source, owner: Ref) -> str:
-    """Return where a run or logged model says its files are; empty when it is not there."""
-    found = (
-        end.find_runs([owner.id]) if owner.kind is Kind.RUN else end.read_logged_models([owner.id])
-    )
-    return found[0].artifact_uri if found else ""

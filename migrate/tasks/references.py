@@ -18,6 +18,8 @@ from migrate.objects import (
 )
 from migrate.origins import MIGRATION, ORIGIN, SOURCE, keep_earlier
 from migrate.outcomes import Loss
+from migrate.tasks.batches import Policy
+from migrate.tasks.source_tags import run_tags
 
 REFERENCE_TAGS = (PARENT_RUN_TAG, ROOT_RUN_TAG)
 
@@ -40,7 +42,7 @@ class Wanted:
 
 
 def wanted_copy(
-    run: Run, references: Mapping[str, str], target: Capabilities, migration_id: str
+    run: Run, references: Mapping[str, str], target: Capabilities, policy: Policy
 ) -> Wanted:
     """Return what the copy of ``run`` should be on this target.
 
@@ -48,7 +50,7 @@ def wanted_copy(
     """
     if target.keeps_ids:
         return Wanted(run=run)
-    fitted, losses, dropped = fit(run, target)
+    fitted, losses, dropped = fit(run, target, policy)
     tags = keep_earlier(fitted.tags)
     tags.pop(RUN_NAME_TAG, None)  # the server derives it from the name
     late: dict[str, str] = {}
@@ -69,7 +71,7 @@ def wanted_copy(
             tags[key] = references[old]
     if MODEL_HISTORY_TAG in tags:
         late[MODEL_HISTORY_TAG] = tags.pop(MODEL_HISTORY_TAG)
-    tags |= {ORIGIN: run.run_id, MIGRATION: migration_id}
+    tags |= {ORIGIN: run.run_id, MIGRATION: policy.migration_id}
     return Wanted(
         run=dataclasses.replace(fitted, tags=tags),
         late_tags=late,
@@ -103,16 +105,20 @@ def kept_references(run: Run, copy: Run) -> tuple[Loss, ...]:
     )
 
 
-def fit(run: Run, target: Capabilities) -> tuple[Run, tuple[Loss, ...], frozenset[str]]:
-    """Cut ``run`` to what the target can hold; return the losses and the refused metric keys.
+def fit(
+    run: Run, target: Capabilities, policy: Policy
+) -> tuple[Run, tuple[Loss, ...], frozenset[str]]:
+    """Cut ``run``, with the tags that the user asked for, to what the target can hold.
+
+    Return the losses and the refused metric keys as well.
 
     Cut here, not by the server: newer servers cut silently, older ones refuse the whole batch.
     """
     losses: list[Loss] = []
     params = _cut(run.params, "param", target.param_length, losses)
-    tags = _cut(run.tags, "tag", target.run_tag_length, losses)
     params = _without_refused(params, "param", target, losses)
-    tags = _without_refused(tags, "tag", target, losses)
+    tags, of_tags = fit_tags(run_tags(run, policy), target.run_tag_length, target)
+    losses += of_tags
     dropped = []
     for metric in run.latest_metrics:
         reason = refused_key(metric.key, target)
@@ -125,6 +131,15 @@ def fit(run: Run, target: Capabilities) -> tuple[Run, tuple[Loss, ...], frozense
         losses.append(Loss(f"{len(run.inputs)} dataset inputs", "the target has no such thing"))
     fitted = dataclasses.replace(run, params=params, tags=tags, inputs=inputs)
     return fitted, tuple(losses), frozenset(dropped)
+
+
+def fit_tags(
+    tags: Mapping[str, str], limit: int | None, target: Capabilities
+) -> tuple[dict[str, str], tuple[Loss, ...]]:
+    """Return tags as the target can hold them, with values of at most ``limit`` characters."""
+    losses: list[Loss] = []
+    cut = _cut(tags, "tag", limit, losses)
+    return _without_refused(cut, "tag", target, losses), tuple(losses)
 
 
 def _cut(

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping
 from migrate.endpoints.protocols import Capabilities, Source, Target
 from migrate.errors import AlreadyExists, MigrateError
 from migrate.objects import Action, Kind, Ref, RegisteredModel
-from migrate.origins import MIGRATION, ORIGIN, REPLACES, SOURCE, keep_earlier
+from migrate.origins import MIGRATION, ORIGIN, REPLACES, SOURCE, carried_tags, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.outcomes import failed, with_permissions
 from migrate.tasks.permissions import carry_permissions
+from migrate.tasks.references import fit_tags
+from migrate.tasks.source_tags import model_tags
 
 #: Tag of a prompt: ids of the experiments it is used in, with a comma around each.
 PROMPT_EXPERIMENTS_TAG = "_mlflow_experiment_ids"
@@ -28,20 +30,6 @@ def model_origin(model: RegisteredModel) -> str:
 def is_copy_of(copy: RegisteredModel, model: RegisteredModel) -> bool:
     """Say whether ``copy`` was made from ``model`` by this tool."""
     return copy.tags.get(ORIGIN) == model_origin(model)
-
-
-def cut_tags(
-    tags: Mapping[str, str], target: Capabilities
-) -> tuple[dict[str, str], tuple[Loss, ...]]:
-    """Return tags as a registry of the target can hold them, and what that loses."""
-    limit = target.model_tag_length
-    kept, losses = dict(tags), []
-    for key, value in tags.items():
-        if limit is not None and len(value) > limit:
-            reason = f"{len(value)} characters, the target holds {limit}"
-            losses.append(Loss(f"tag {key[:60]}", reason))
-            kept[key] = value[:limit]
-    return kept, tuple(losses)
 
 
 def experiments_named(model: RegisteredModel) -> list[str]:
@@ -58,7 +46,8 @@ def wanted_registered_model(
     """
     if target.keeps_ids:
         return model, ()
-    tags, losses = cut_tags(keep_earlier(model.tags), target)
+    tags = keep_earlier(model_tags(model, policy))
+    tags, losses = fit_tags(tags, target.model_tag_length, target)
     if named := experiments_named(model):
         known = [copies.get(Ref(Kind.EXPERIMENT, ident)) for ident in named]
         tags[PROMPT_EXPERIMENTS_TAG] = "".join(f",{ident}" for ident in known if ident) + ","
@@ -84,7 +73,7 @@ def changes_of_model(
         stays = {MIGRATION, SOURCE + "last_update_time"} & copy.tags.keys()
         tags = {k: v for k, v in wanted.tags.items() if k not in stays and k != REPLACES}
         return dataclasses.replace(wanted, name=copy.name, tags={**copy.tags, **tags})
-    missing = {key: wanted.tags[key] for key in keep_earlier(model.tags) if key not in copy.tags}
+    missing = {k: v for k, v in carried_tags(wanted.tags).items() if k not in copy.tags}
     return dataclasses.replace(
         copy, description=copy.description or model.description, tags={**copy.tags, **missing}
     )

@@ -152,10 +152,10 @@ class _Attempt:
             self._run,
             self._job.references,
             self._target.capabilities(),
-            self._batch.policy.migration_id,
+            self._batch.policy,
         )
         files = self._files()
-        fingerprint = Fingerprint(self._run, wanted.orphans)
+        fingerprint = Fingerprint(self._run, wanted.orphans, self._batch.policy.in_mark)
         fingerprint.add_files(files)
         fingerprint.add_points(history.points)
         if existing is not None and self._is_complete(
@@ -209,7 +209,7 @@ class _Attempt:
             return False
         if history.unread:
             # A second reader: the first is still wanted whole by the one who fills.
-            again = Fingerprint(self._run, wanted.orphans)
+            again = Fingerprint(self._run, wanted.orphans, self._batch.policy.in_mark)
             again.add_files(files)
             again.add_points(history.points)
             for key in history.unread:

@@ -7,6 +7,7 @@ anywhere else.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -114,6 +115,26 @@ def copied_source(
         copy = copies.get(Ref(Kind.RUN, found[1]), found[1])
         return VersionSource(f"runs:/{copy}{found[2]}", copy)
     return _copied_location(version, run_id, copies, place)
+
+
+def named_places(
+    uri: str, version: ModelVersion, root_of: Callable[[Ref], str]
+) -> list[tuple[Ref, str]]:
+    """Return whose files a version's location may be among, and the folder there; likeliest first.
+
+    Another version stands for all of its files. ``root_of`` tells where the files of a run or
+    logged model are, with nothing for one that is not there.
+    """
+    if found := _LOGGED_MODEL.match(uri):
+        return [(Ref(Kind.LOGGED_MODEL, found[1]), found[2].strip("/"))]
+    named = dataclasses.replace(version, source=uri, run_id="", model_id="")
+    if _VERSION.match(uri):
+        return [(ref, "") for ref in named_by(named)]
+    if found := _RUN.match(uri):
+        return [(Ref(Kind.RUN, found[1]), found[2].strip("/"))]
+    named = dataclasses.replace(version, source=uri)
+    folders = [(owner, _below(uri, root_of(owner))) for owner in named_by(named)]
+    return [(owner, folder.strip("/")) for owner, folder in folders if folder is not None]
 
 
 def _copied_location(

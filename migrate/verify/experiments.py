@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from migrate.objects import Experiment, Kind, Ref
 from migrate.origins import without_bookkeeping
-from migrate.tasks.batches import Policy
 from migrate.tasks.experiment import is_ours, missing_tags, wanted_experiment
+from migrate.tasks.source_tags import without_unasked
 from migrate.verify.result import Comparison, Ends
 
 
@@ -18,7 +18,7 @@ def compare_experiment(
     if experiment.lifecycle_stage != copy.lifecycle_stage:
         detail = f"{experiment.lifecycle_stage} became {copy.lifecycle_stage}"
         result.differs(ref, "lifecycle stage", detail)
-    wanted, losses = wanted_experiment(experiment, can, Policy(migration_id=""))
+    wanted, losses = wanted_experiment(experiment, can, ends.policy)
     result.declare(ref, losses)
     if can.keeps_ids:
         differing = [k for k, v in experiment.tags.items() if copy.tags.get(k) != v]
@@ -27,5 +27,6 @@ def compare_experiment(
     for key in differing:
         result.check(ref, f"tag {key}", wanted.tags.get(key), copy.tags.get(key))
     if is_ours(copy, experiment):
-        for key in sorted(without_bookkeeping(copy.tags).keys() - experiment.tags.keys()):
+        there = without_unasked(without_bookkeeping(copy.tags), wanted.tags, ends.policy)
+        for key in sorted(there.keys() - wanted.tags.keys() - experiment.tags.keys()):
             result.differs(ref, f"tag {key}", "only on the target")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
-from migrate.endpoints.protocols import Source
-from migrate.errors import MigrateError
-from migrate.objects import Artifact, ArtifactRoot, Ref
+from migrate.endpoints.protocols import ReadsArtifacts
+from migrate.errors import EndpointError, MigrateError, NotAuthenticated
+from migrate.objects import Artifact, ArtifactRoot, ModelVersion, Ref
 from migrate.tasks.model_files import Rewrites, read_model_files
+from migrate.tasks.version_files import files_of_version, not_listed, root_of
 from migrate.verify.result import Comparison, Ends
 
 
@@ -28,17 +30,52 @@ def compare_files(
     hold something else.
     """
     originals = ends.source.artifacts(root)
-    theirs = {
-        path: size
-        for path, size in ends.target.artifacts(copy_root)
-        if not any(path.startswith(folder + "/") for folder in besides)
-    }
     rewritten = {}
     if not ends.target.capabilities().keeps_ids:
         rewritten = dict(read_model_files(ends.source, root, originals, rewrites).contents)
-    mine = {file.path: len(rewritten.get(file.path, b"")) or file.size for file in originals}
+    there = [
+        file
+        for file in ends.target.artifacts(copy_root)
+        if not any(file.path.startswith(folder + "/") for folder in besides)
+    ]
+    mine = _Listed(ends.source, root, originals)
+    _compare_listed(ends, ref, mine, _Listed(ends.target, copy_root, there), rewritten, result)
+
+
+def compare_version_files(ends: Ends, version: ModelVersion, result: Comparison) -> None:
+    """Compare the files that an export holds of a version with those at the source."""
+    try:
+        found = files_of_version(ends.source, version)
+    except NotAuthenticated:
+        raise
+    except EndpointError as problem:
+        result.declare(version.ref, [not_listed(problem)])
+        return
+    mine = _Listed(found.reader, found.root, found.files)
+    place = ends.target.version_artifacts(version.ref)
+    held = ends.target.artifacts(place) if place else []
+    theirs = _Listed(ends.target, place or root_of(version), held)
+    _compare_listed(ends, version.ref, mine, theirs, found.added, result)
+
+
+class _Listed(NamedTuple):
+    end: ReadsArtifacts
+    root: ArtifactRoot
+    files: Sequence[Artifact]
+
+
+def _compare_listed(
+    ends: Ends,
+    ref: Ref,
+    originals: _Listed,
+    copies: _Listed,
+    rewritten: Mapping[str, bytes],
+    result: Comparison,
+) -> None:
+    theirs = dict(copies.files)
+    mine = {file.path: len(rewritten.get(file.path, b"")) or file.size for file in originals.files}
     result.files += len(mine)
-    for file in originals:
+    for file in originals.files:
         what = f"artifact {file.path}"
         if file.path not in theirs:
             result.differs(ref, what, "is not on the target")
@@ -47,9 +84,11 @@ def compare_files(
             result.differs(ref, what, detail)
         elif ends.contents:
             content = rewritten.get(file.path)
-            wanted = _hash(ends.source, root, file) if content is None else _digest(content)
+            wanted = (
+                _hash(originals.end, originals.root, file) if content is None else _digest(content)
+            )
             copy = Artifact(file.path, theirs[file.path])
-            if wanted != _hash(ends.target, copy_root, copy):
+            if wanted != _hash(copies.end, copies.root, copy):
                 result.differs(ref, what, "the content differs")
     for path in sorted(theirs.keys() - mine.keys()):
         result.differs(ref, f"artifact {path}", "is only on the target")
@@ -59,7 +98,7 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _hash(end: Source, root: ArtifactRoot, file: Artifact) -> str:
+def _hash(end: ReadsArtifacts, root: ArtifactRoot, file: Artifact) -> str:
     digest = hashlib.sha256()
     try:
         with end.open_artifact(root, file) as stream:

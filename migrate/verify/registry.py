@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.errors import Refused
 from migrate.graph.registry_matching import NAMES_ONE_BY_ONE, version_key
-from migrate.objects import CONTAINER_OF, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.objects import CONTAINER_OF, NO_RUN, Kind, ModelVersion, Ref, RegisteredModel
 from migrate.origins import SOURCE, without_bookkeeping
 from migrate.outcomes import Loss
-from migrate.tasks.batches import Policy
 from migrate.tasks.model_version import is_placeholder, version_origin, wanted_version
 from migrate.tasks.registered_model import (
     changes_of_model,
@@ -17,8 +16,10 @@ from migrate.tasks.registered_model import (
     is_copy_of,
     wanted_registered_model,
 )
+from migrate.tasks.source_tags import without_unasked
 from migrate.tasks.version_sources import VersionSource, copied_source, named_by
 from migrate.verify.copies import Copies
+from migrate.verify.files import compare_version_files
 from migrate.verify.result import Comparison, Ends
 
 Versions = dict[Ref, list[ModelVersion]]
@@ -125,7 +126,7 @@ def _compare_model(
     result.check(ref, "name", _name_for(ends, model), copy.name)
     result.check(ref, "kind", str(model.kind), str(copy.kind))
     experiments = copies.ids(Ref(Kind.EXPERIMENT, ident) for ident in experiments_named(model))
-    wanted, losses = wanted_registered_model(model, experiments, can, Policy(migration_id=""))
+    wanted, losses = wanted_registered_model(model, experiments, can, ends.policy)
     result.declare(ref, losses)
     if _is_ours(ends, model, copy):
         tags, there = wanted.tags, copy.tags
@@ -135,8 +136,15 @@ def _compare_model(
         wanted = changes_of_model(copy, wanted, model)
         tags, there = wanted.tags, copy.tags
     result.check(ref, "description", wanted.description, copy.description)
-    if not can.keeps_ids:
-        tags, there = without_bookkeeping(tags), without_bookkeeping(there)
+    _check_tags(ends, ref, tags, there, result)
+
+
+def _check_tags(
+    ends: Ends, ref: Ref, tags: Mapping[str, str], there: Mapping[str, str], result: Comparison
+) -> None:
+    if not ends.target.capabilities().keeps_ids:
+        tags = without_bookkeeping(tags)
+        there = without_unasked(without_bookkeeping(there), tags, ends.policy)
     result.check_items(ref, "tag", tags, there)
 
 
@@ -175,17 +183,17 @@ def _compare_versions(
     known = copies.ids(named_by(version))
     expected = _compare_source(ends, copies, version, copy, known, result)
     can = ends.target.capabilities()
-    wanted = wanted_version(version, copy.name, expected, known, can, "")
+    run = ends.source.version_run(version) if ends.policy.source_tags else NO_RUN
+    wanted = wanted_version(version, copy.name, expected, known, can, ends.policy, run)
     result.declare(ref, wanted.losses)
     for field in ("description", "stage", "run_link"):
         what = field.replace("_", " ")
         result.check(ref, what, getattr(wanted.version, field), getattr(copy, field))
     aliases = [dict.fromkeys(item.aliases, "an alias") for item in (version, copy)]
     result.check_items(ref, "alias", aliases[0], aliases[1])
-    tags, there = wanted.version.tags, copy.tags
-    if not can.keeps_ids:
-        tags, there = without_bookkeeping(tags), without_bookkeeping(there)
-    result.check_items(ref, "tag", tags, there)
+    _check_tags(ends, ref, wanted.version.tags, copy.tags, result)
+    if ends.policy.version_models and version.kind is Kind.MODEL_VERSION:
+        compare_version_files(ends, version, result)
 
 
 def _compare_source(

@@ -11,7 +11,9 @@ from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
 from migrate.objects import Kind, Ref
 from migrate.outcomes import Loss
+from migrate.tasks.batches import Policy
 
+NO_CHOICES = Policy(migration_id="")
 Difference = tuple[Ref, str, str]
 
 
@@ -19,13 +21,15 @@ Difference = tuple[Ref, str, str]
 class Ends:
     """The two ends of a comparison and how it is made.
 
-    With ``contents`` every file is read on both ends, otherwise names and sizes are compared.
+    ``policy`` has the choices that the copies were made with. With ``contents`` every file is
+    read on both ends, otherwise names and sizes are compared.
     """
 
     source: Source
     target: Target
     selection: Selection
     renames: Renames = NO_RENAMES
+    policy: Policy = NO_CHOICES
     workers: int = 8
     contents: bool = False
 

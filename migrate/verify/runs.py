@@ -9,6 +9,7 @@ from migrate.origins import losses_from_tags, without_bookkeeping
 from migrate.outcomes import Loss
 from migrate.tasks.model_files import Rewrites
 from migrate.tasks.references import REFERENCE_TAGS, kept_references, wanted_copy, with_own_id
+from migrate.tasks.source_tags import without_unasked
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
 from migrate.verify.metrics import key_sums
@@ -61,7 +62,7 @@ def _compare_run(
 ) -> None:
     ref = Ref(Kind.RUN, run.run_id)
     can = ends.target.capabilities()
-    wanted = wanted_copy(run, references, can, "")
+    wanted = wanted_copy(run, references, can, ends.policy)
     known = wanted.losses + losses_from_tags(copy.tags) + kept_references(run, copy)
     result.declare(ref, known)
     for field_name in ("name", "user_id", "status", "start_time", "end_time", "lifecycle_stage"):
@@ -73,7 +74,8 @@ def _compare_run(
     tags = {**wanted.run.tags, **late}
     there = dict(copy.tags)
     if not can.keeps_ids:
-        tags, there = without_bookkeeping(tags), without_bookkeeping(there)
+        tags = without_bookkeeping(tags)
+        there = without_unasked(without_bookkeeping(there), tags, ends.policy)
         tags.pop(RUN_NAME_TAG, None)
         there.pop(RUN_NAME_TAG, None)
     result.check_items(ref, "param", wanted.run.params, copy.params)

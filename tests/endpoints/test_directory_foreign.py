@@ -242,6 +242,14 @@ def test_a_run_that_was_not_listed_did_not_finish(tmp_path: Path) -> None:
     assert [run.run_id for run in source.runs(["5"])] == [B]
     (entry,) = source.unreadable()
     assert "did not finish" in entry.reason
+    alone = reader(tmp_path)  # as in another process, which has listed nothing
+    with pytest.raises(DirectoryError, match="did not finish"):
+        alone.read_runs("5", [C])
+    assert [run.run_id for run in alone.find_runs([B, C])] == [B]
+    assert [entry.ref for entry in alone.unreadable()] == [Ref(Kind.RUN, C)]
+
+    write_json(tmp_path / "5" / "experiment.json", envelope(foreign_experiment("5", [B, C])))
+    assert [run.run_id for run in alone.read_runs("5", [B, C])] == [B, C]
 
 
 def test_broken_experiments_are_named_and_the_others_are_read(tmp_path: Path) -> None:

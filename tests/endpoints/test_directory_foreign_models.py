@@ -169,6 +169,8 @@ def test_a_logged_model_that_was_not_listed_did_not_finish(
     else:
         assert found == ["m-1"]
         assert "did not finish" in told["m-2"]
+        with pytest.raises(DirectoryError, match="did not finish"):
+            reader(tmp_path).read_logged_models(["m-2"])
         assert "is not there" in told["m-3"]
 
 

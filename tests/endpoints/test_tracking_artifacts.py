@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 from collections.abc import Iterator
@@ -17,11 +18,12 @@ from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.artifacts import passes_proxy
 from migrate.errors import NotFound, Refused, Unavailable
-from migrate.objects import Artifact, ArtifactRoot, Kind, Ref
+from migrate.objects import NO_RUN, Artifact, ArtifactRoot, Kind, Ref, VersionRun
 from tests.conftest import ProxyFactory
 from tests.faults import Faults, always, answer, cut_upload, on_nth, replace_response, truncate
 from tests.proxy import Proxy
 from tests.seed import Source
+from tests.seed_models import ModelSource
 
 UPLOAD = ("PUT", "/mlflow-artifacts/artifacts/")
 DOWNLOAD = ("GET", "/mlflow-artifacts/artifacts/.")
@@ -276,3 +278,50 @@ class TestPathsOfTheServersDisk:
             for name in names
         ]
         assert found.read_bytes() == b"abc"
+
+
+class TestVersions:
+    """Files of a version of a registered model: where the server says that they are."""
+
+    @pytest.fixture
+    def name(
+        self, target_server: TrackingServerProcess, unique_name: str, root: ArtifactRoot
+    ) -> str:
+        with ModelSource(target_server.uri) as registry:
+            name = registry.registered(unique_name)
+            registry.version(name, f"{root.uri}/model", run_id=root.owner.id)
+        return name
+
+    def test_the_server_tells_where_they_are_and_they_are_read_there(
+        self, server: Target, root: ArtifactRoot, name: str
+    ) -> None:
+        put(server, root, "model/deep/weights", b"abc")
+        put(server, root, "other", b"x")
+        place = server.version_artifacts(Ref(Kind.MODEL_VERSION, f"{name}/1"))
+        assert place == ArtifactRoot(Ref(Kind.MODEL_VERSION, f"{name}/1"), f"{root.uri}/model")
+        assert server.artifacts(place) == [Artifact("deep/weights", 3)]
+        assert get(server, place, Artifact("deep/weights", 3)) == b"abc"
+
+    def test_one_that_is_not_there_is_not_found(self, server: Target, name: str) -> None:
+        with pytest.raises(NotFound):
+            server.version_artifacts(Ref(Kind.MODEL_VERSION, f"{name}/2"))
+
+    def test_of_a_local_path_the_server_sends_files_and_lists_none(
+        self, server: Target, root: ArtifactRoot, name: str
+    ) -> None:
+        put(server, root, "model/weights", b"abc")
+        place = ArtifactRoot(Ref(Kind.MODEL_VERSION, f"{name}/1"), "/on/the/server")
+        assert get(server, place, Artifact("weights", 3)) == b"abc"
+        with pytest.raises(Refused, match="the target lists no files of versions"):
+            server.artifacts(place)
+
+    def test_the_run_of_a_version_says_where_it_is(
+        self, server: Target, root: ArtifactRoot, source: Source, name: str
+    ) -> None:
+        version = server.read_model_version(Ref(Kind.MODEL_VERSION, f"{name}/1"))
+        assert version is not None
+        experiment = source.seeded.names["a"]
+        assert server.version_run(version) == VersionRun(root.uri, experiment)
+        for gone in ("", "0" * 32):
+            alone = dataclasses.replace(version, run_id=gone)
+            assert server.version_run(alone) == NO_RUN

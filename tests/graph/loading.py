@@ -142,8 +142,8 @@ def _version(
         name, _, old = item["copy_of"].rpartition("/")
         source = original.versions_held[name, int(old)]
         place = VersionSource(known.get("source", source.source), known.get("run_id", ""))
-        can = made.capabilities()
-        wanted = wanted_version(source, model.name, place, _copies(made), can, "earlier")
+        can, policy = made.capabilities(), Policy(migration_id="earlier")
+        wanted = wanted_version(source, model.name, place, _copies(made), can, policy)
         stale = item.get("stale", {})
         return dataclasses.replace(wanted.version, version=number, creation_time=99, **stale)
     if item.get("placeholder"):

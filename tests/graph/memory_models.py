@@ -17,8 +17,11 @@ from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import (
     ACTIVE,
     DELETED,
+    NO_RUN,
     NO_STAGE,
     VERSION_OF,
+    ArtifactRoot,
+    Experiment,
     LoggedModel,
     ModelLinks,
     ModelMetric,
@@ -26,6 +29,7 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     Run,
+    VersionRun,
 )
 from migrate.origins import MARK, ORIGIN, losses_from_tags
 
@@ -33,6 +37,7 @@ from migrate.origins import MARK, ORIGIN, losses_from_tags
 class MemoryModels:
     """The part of a ``MemoryServer`` that knows models and prompts."""
 
+    experiments_held: dict[str, Experiment]
     runs_held: dict[str, Run]
     writes: list[str]
     _numbers: itertools.count[int]
@@ -163,6 +168,18 @@ class MemoryModels:
         name, _, number = ref.id.rpartition("/")
         version = self.versions_held.get((name, int(number)))
         return None if version is None else self._with_aliases(version)
+
+    def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
+        version = self.read_model_version(ref)
+        if version is None:
+            raise NotFound(f"no {ref}")
+        return ArtifactRoot(ref, version.source)
+
+    def version_run(self, version: ModelVersion) -> VersionRun:
+        run = self.runs_held.get(version.run_id)
+        if run is None:
+            return NO_RUN
+        return VersionRun(run.artifact_uri, self.experiments_held[run.experiment_id].name)
 
     def _with_aliases(self, version: ModelVersion) -> ModelVersion:
         aliases = self.registered_held[version.name].aliases

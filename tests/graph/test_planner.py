@@ -11,7 +11,7 @@ from migrate.endpoints.addresses import Address
 from migrate.errors import Unavailable, UsageError
 from migrate.graph.planner import make_plan
 from migrate.graph.selection import Selection
-from migrate.objects import Kind
+from migrate.objects import Action, Kind, Ref
 from migrate.plans import Plan
 from migrate.tasks.batches import Policy
 from tests.graph import loading
@@ -43,14 +43,19 @@ def world() -> MemoryServer:
     return source
 
 
-def plan(source: MemoryServer, selection: Selection) -> Plan:
+def plan(
+    source: MemoryServer,
+    selection: Selection,
+    target: MemoryServer | None = None,
+    **choices: Any,
+) -> Plan:
     return make_plan(
         source,
-        MemoryServer("target"),
+        target or MemoryServer("target"),
         source_address=SOURCE,
         target_address=TARGET,
         selection=selection,
-        policy=Policy(migration_id="m1"),
+        policy=Policy(migration_id="m1", **choices),
         options={"experiments": list(selection.experiments)},
     )
 
@@ -72,6 +77,38 @@ def test_traces_are_missed_only_in_the_experiments_that_are_copied() -> None:
     assert plan(world(), Selection()).unsupported == {Kind.TRACE: -1}
     assert plan(world(), Selection(experiments=("churn",))).unsupported == {Kind.TRACE: -1}
     assert plan(world(), Selection(experiments=("fraud",))).unsupported == {}
+
+
+def test_a_choice_made_later_is_seen_in_the_mark_of_runs_copied_without_it() -> None:
+    source = world()
+    copied = {"run_id": "copy-of-a", "copy_of": "a"}
+    place = {"experiment_id": "71", "name": "fraud", "copy_of": "1", "runs": [copied]}
+    content = {"experiments": [place]}
+    target = loading.server("target", content, source)
+    a = Ref(Kind.RUN, "a")
+
+    def action_of(**choices: Any) -> Action:
+        tasks = plan(source, Selection(), target, **choices).tasks
+        return next(task.action for task in tasks if task.ref == a)
+
+    assert action_of() is Action.ADOPT
+    assert action_of(notebook_formats=("HTML",)) is Action.UPDATE
+
+
+@pytest.mark.parametrize(
+    ("choices", "keeps_ids", "option"),
+    [
+        ({"source_tags": True}, True, "--import-source-tags"),
+        ({"source_user": True}, True, "--use-src-user-id"),
+        ({"version_models": True}, False, "--export-version-model"),
+    ],
+)
+def test_a_choice_that_means_nothing_on_the_target_is_refused(
+    choices: dict[str, bool], keeps_ids: bool, option: str
+) -> None:
+    with pytest.raises(UsageError, match=option):
+        plan(world(), Selection(), MemoryServer("target", keeps_ids=keeps_ids), **choices)
+    plan(world(), Selection(), MemoryServer("target", keeps_ids=not keeps_ids), **choices)
 
 
 def test_a_failure_while_planning_leaves_the_collector_on(

@@ -167,6 +167,15 @@ def test_orphans_count_so_that_a_parent_that_arrives_later_makes_a_difference() 
     assert quick_half(marks[-1]) == quick_mark(content_digest(run), tags)
 
 
+def test_what_was_chosen_counts_and_a_choice_of_nothing_leaves_marks_as_they_always_were() -> None:
+    content = content_digest(_run())
+    chosen = [(), ("source tags",), ("source user",), ("source tags", "source user")]
+    assert len({quick_mark(content, (), words) for words in chosen}) == 4
+    assert quick_mark(content, (), ()) == "1fde7c606f0d506aa"
+    marks = [Fingerprint(_run(), (), words).mark() for words in chosen]
+    assert [quick_half(mark) for mark in marks] == [quick_mark(content, (), w) for w in chosen]
+
+
 def test_the_mark_has_two_halves_of_one_length_and_fits_any_tag() -> None:
     mark = mark_of(_run(), [], [])
     assert [len(half) for half in mark.split(".")] == [17, 16]

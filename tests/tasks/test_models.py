@@ -163,7 +163,9 @@ PLACE = VersionSource("s3://new", "b" * 32)
 
 
 def wanted_of(version: ModelVersion, migration: str = "m1") -> ModelVersion:
-    return wanted_version(version, version.name, PLACE, {}, can(), migration).version
+    return wanted_version(
+        version, version.name, PLACE, {}, can(), Policy(migration_id=migration)
+    ).version
 
 
 class TestVersions:
@@ -206,7 +208,7 @@ class TestVersions:
             creation_time=5,
             last_update_time=6,
         )
-        found = wanted_version(version, "churn", VersionSource("s3://old"), {}, can(), "m1")
+        found = wanted_version(version, "churn", VersionSource("s3://old"), {}, can(), EARLIER)
         assert found.version.tags == {
             ORIGIN: "churn/3@5",
             MIGRATION: "m1",
@@ -221,13 +223,13 @@ class TestVersions:
 
     def test_a_stage_is_lost_where_there_are_none(self) -> None:
         version = ModelVersion(name="churn", version=1, stage="Production")
-        found = wanted_version(version, "churn", PLACE, {}, can(stages=False), "m1")
+        found = wanted_version(version, "churn", PLACE, {}, can(stages=False), EARLIER)
         assert found.version.stage == "None"
         assert [loss.what for loss in found.losses] == ["stage Production"]
 
     @given(VERSIONS)
     def test_where_ids_are_kept_a_copy_is_as_it_was(self, version: ModelVersion) -> None:
-        found = wanted_version(version, version.name, PLACE, {}, can(keeps_ids=True), "m1")
+        found = wanted_version(version, version.name, PLACE, {}, can(keeps_ids=True), EARLIER)
         assert found.version == version
         assert not needs_write(version, version)
 

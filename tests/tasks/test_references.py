@@ -19,6 +19,7 @@ from migrate.objects import (
     Run,
 )
 from migrate.origins import EARLIER, MARK, MIGRATION, ORIGIN, SOURCE
+from migrate.tasks.batches import Policy
 from migrate.tasks.references import (
     Wanted,
     fit,
@@ -28,6 +29,7 @@ from migrate.tasks.references import (
     with_own_id,
 )
 
+POLICY = Policy(migration_id="m1")
 OLD, NEW = "a" * 32, "b" * 32
 
 
@@ -56,7 +58,7 @@ def run(**changes: Any) -> Run:
 
 
 def wanted(tags: dict[str, str], references: dict[str, str] | None = None) -> Wanted:
-    return wanted_copy(run(tags=tags), references or {}, target(), "m1")
+    return wanted_copy(run(tags=tags), references or {}, target(), POLICY)
 
 
 BOOKKEEPING = {ORIGIN: OLD, MIGRATION: "m1"}
@@ -110,7 +112,7 @@ class TestReferences:
     def test_where_ids_are_kept_nothing_is_changed(self) -> None:
         original = run(tags={PARENT_RUN_TAG: "nowhere", RUN_NAME_TAG: "n", "long": "x" * 99})
         kept = target(keeps_ids=True, run_tag_length=5)
-        assert wanted_copy(original, {}, kept, "m1") == Wanted(run=original)
+        assert wanted_copy(original, {}, kept, POLICY) == Wanted(run=original)
 
     @given(
         st.dictionaries(
@@ -169,7 +171,7 @@ class TestModelHistory:
 class TestLimits:
     def test_a_value_at_the_limit_is_kept_and_one_above_is_cut_with_a_loss(self) -> None:
         original = run(params={"fits": "x" * 5, "long": "🦆" * 6}, tags={"t": "y" * 9})
-        cut, losses, _ = fit(original, target(param_length=5, run_tag_length=8))
+        cut, losses, _ = fit(original, target(param_length=5, run_tag_length=8), POLICY)
         assert cut.params == {"fits": "x" * 5, "long": "🦆" * 5}
         assert cut.tags == {"t": "y" * 8}
         assert losses == (
@@ -184,7 +186,9 @@ class TestLimits:
             tags={long_key: "1"},
             latest_metrics=(Metric("a:b", 1, 1, 1), Metric("ok", 1, 1, 1)),
         )
-        cut, losses, dropped = fit(original, target(metric_key_length=6, colon_in_keys=False))
+        cut, losses, dropped = fit(
+            original, target(metric_key_length=6, colon_in_keys=False), POLICY
+        )
         assert (cut.params, cut.tags, dropped) == ({"ok": "1"}, {}, frozenset({"a:b"}))
         assert [loss.what for loss in losses] == ["param a:b", f"tag {long_key}", "metric a:b"]
         points = [Metric("a:b", 1, 1, 1), Metric("ok", 2, 1, 1)]
@@ -193,7 +197,7 @@ class TestLimits:
 
     def test_dataset_inputs_a_target_does_not_know_are_a_loss(self) -> None:
         original = run(inputs=({"dataset": {}, "tags": []},) * 3)
-        cut, losses, _ = fit(original, target(dataset_inputs=False))
+        cut, losses, _ = fit(original, target(dataset_inputs=False), POLICY)
         assert cut.inputs == ()
         assert losses == (("3 dataset inputs", "the target has no such thing"),)
 
@@ -206,9 +210,9 @@ class TestLimits:
         self, values: dict[str, str], limit: int | None, colon: bool
     ) -> None:
         limits = target(param_length=limit, run_tag_length=limit, colon_in_keys=colon)
-        cut, losses, _ = fit(run(params=values, tags=values), limits)
+        cut, losses, _ = fit(run(params=values, tags=values), limits, POLICY)
         for word, kept in (("param", cut.params), ("tag", cut.tags)):
             told = {loss.what for loss in losses if loss.what.startswith(word)}
             assert told == {f"{word} {key}" for key in values if kept.get(key) != values[key]}
             assert all(limit is None or len(value) <= limit for value in kept.values())
-        assert fit(cut, limits)[:2] == (cut, ())
+        assert fit(cut, limits, POLICY)[:2] == (cut, ())

@@ -42,14 +42,17 @@ class World:
         self.target = loading.server(
             "target", {"experiments": [copy], "capabilities": capabilities}, self.source
         )
+        #: What the user chose, as fields of ``Policy``.
+        self.choices: dict[str, Any] = {}
 
     def copy(self, *jobs: Job) -> dict[str, Outcome]:
+        policy = Policy(migration_id="m1", **self.choices)
         batch = Batch(
             kind=Kind.RUN,
             jobs=jobs or (job(),),
             source=ADDRESS,
             target=ADDRESS,
-            policy=Policy(migration_id="m1"),
+            policy=policy,
             container="1",
             target_container="71",
         )
@@ -95,6 +98,16 @@ def test_a_complete_copy_is_written_to_no_more() -> None:
     again = world.copied(target_id=first.target_id, mark=first.mark)
     assert (again.wrote, again.mark, again.files_sent) == (False, first.mark, 0)
     assert world.target.writes == []
+
+
+def test_what_is_chosen_later_completes_a_copy_made_without_it_once() -> None:
+    world = World()
+    first = world.copied()
+    world.choices = {"notebook_formats": ("HTML",)}
+    second = world.copied(target_id=first.target_id, mark=first.mark)
+    assert (second.wrote, second.target_id) == (True, first.target_id)
+    third = world.copied(target_id=first.target_id, mark=second.mark)
+    assert (third.wrote, third.mark) == (False, second.mark)
 
 
 def grow_params(world: World) -> None:

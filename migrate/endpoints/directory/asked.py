@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from migrate.endpoints.directory.records import readable_time
-from migrate.objects import STAGES
+from migrate.objects import STAGES, readable_time
 
 _ALL = "all"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from migrate.endpoints.directory.disk import load_object, write_object
 from migrate.endpoints.directory.layout import EXPORT_FILE_VERSION, FORMAT_VERSION, OURS
-from migrate.endpoints.directory.records import readable_time
+from migrate.objects import readable_time
 
 NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
 #: How many seconds something took; it alone is no reason to write an index again.

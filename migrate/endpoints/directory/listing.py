@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from migrate.endpoints.directory.disk import load_object
+from migrate.endpoints.directory.disk import load_object, reading
 from migrate.endpoints.directory.layout import EXPERIMENT_FILE, directory_name
 from migrate.endpoints.directory.scanning import Listed, half_made_in
 from migrate.endpoints.directory.sidecar import Sidecar
@@ -45,6 +45,7 @@ class Listing(Generic[T]):
         self._member = member
         self._unreadable = unreadable
         self._holders: dict[str, str] = {}  # id -> the first directory found with it
+        self._indexes: dict[Path, tuple[object, Listed]] = {}
 
     def of(self, experiment_id: str, directory: Path) -> Iterator[T]:
         """Yield what can be read in an experiment's directory, and report what cannot."""
@@ -60,8 +61,7 @@ class Listing(Generic[T]):
                 ident = member.id_of(found)
                 names.add(ident)
                 self._require_only(ident, path)
-                if sidecar is None and not listed.holds(name, ident):
-                    raise not_listed(path, index)
+                _require_listed(listed, index, path, ident, sidecar)
             except DirectoryError as problem:
                 self._report(name, experiment_id, path, problem)
                 continue
@@ -71,6 +71,23 @@ class Listing(Generic[T]):
                 names.add(name)
                 self._report(name, experiment_id, path, half_made(path))
         self._report_absent(experiment_id, index, listed, names)
+
+    def require_whole(
+        self, directory: Path, path: Path, ident: str, sidecar: Sidecar | None
+    ) -> None:
+        """Raise ``DirectoryError`` when what was read at ``path`` did not finish its export.
+
+        ``directory`` is that of its experiment, ``ident`` its id.
+        """
+        index = directory / EXPERIMENT_FILE
+        with reading(index):
+            status = index.lstat()
+        signature = status.st_size, status.st_mtime_ns
+        kept = self._indexes.get(index)
+        if kept is None or kept[0] != signature:
+            listed = self._member.listed(index, load_object(self._base, index))
+            kept = self._indexes[index] = signature, listed
+        _require_listed(kept[1], index, path, ident, sidecar)
 
     def _report(self, name: str, container: str, path: Path, problem: DirectoryError) -> None:
         self._unreadable.report(Ref(self._member.kind, name), container, path, problem)
@@ -93,3 +110,11 @@ class Listing(Generic[T]):
                 problem = not_there(index, f"{self._member.kind} {name}", failed=failed)
                 path = index.with_name(directory_name(name))
                 self._report(name, experiment_id, path, problem)
+
+
+def _require_listed(
+    listed: Listed, index: Path, path: Path, ident: str, sidecar: Sidecar | None
+) -> None:
+    """Other tools write a record first and its files later, and list both when they are there."""
+    if sidecar is None and not listed.holds(path.name, ident):
+        raise not_listed(path, index)

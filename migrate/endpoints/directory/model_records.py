@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from migrate.endpoints.directory.records import (
-    first_of,
-    pairs,
-    readable_time,
-    time_or_none,
-)
-from migrate.objects import ACTIVE, LoggedModel, ModelMetric
+from migrate.endpoints.directory.records import first_of, pairs, time_or_none
+from migrate.objects import ACTIVE, LoggedModel, ModelMetric, readable_time
 
 
 def logged_model_to_json(model: LoggedModel) -> dict[str, Any]:

@@ -34,11 +34,12 @@ from migrate.endpoints.directory.run_store import RunStore
 from migrate.endpoints.directory.scanning import experiment_directories
 from migrate.endpoints.directory.sidecar import read_sidecar
 from migrate.endpoints.directory.unreadable import UnreadableObjects, held_twice
-from migrate.endpoints.directory.version_files import open_of_version, version_artifacts
+from migrate.endpoints.directory.version_files import has_files, open_of_version, version_artifacts
 from migrate.endpoints.protocols import Capabilities, Histories, Unreadable
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
     DELETED,
+    NO_RUN,
     REGISTRY_KINDS,
     Artifact,
     ArtifactRoot,
@@ -52,6 +53,7 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     Run,
+    VersionRun,
 )
 from migrate.origins import experiment_origin
 
@@ -171,8 +173,11 @@ class ExportReader:
         for model_id in model_ids:
             path = self._owner_path(Ref(Kind.LOGGED_MODEL, model_id))
             if path is not None:
-                experiment_id = self._experiment_around(path)
-                found.append(self._parts().models.read(path, experiment_id)[0])
+                model, sidecar = self._parts().models.read(path, self._experiment_around(path))
+                directory = self._directory_around(path)
+                listing = self._parts().model_listing
+                listing.require_whole(directory, path, model_id, sidecar)
+                found.append(model)
         return found
 
     def model_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
@@ -189,7 +194,7 @@ class ExportReader:
             experiment_id = ""
             try:
                 experiment_id = self._experiment_around(path)
-                found.append(self._runs().read(path, experiment_id)[0])
+                found.append(self._whole_run(path, experiment_id))
             except DirectoryError as problem:
                 self._unreadable.report(Ref(Kind.RUN, run_id), experiment_id, path, problem)
         return found
@@ -206,11 +211,23 @@ class ExportReader:
         """See ``ReadsRegistry.read_model_version``."""
         return self._registry().read_version(ref)
 
+    def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
+        """See ``ReadsRegistry.version_artifacts``."""
+        folder = self._registry().files_of(ref)
+        return ArtifactRoot(ref, str(folder)) if has_files(folder) else None
+
+    def version_run(self, version: ModelVersion) -> VersionRun:
+        """See ``ReadsRegistry.version_run``."""
+        for run in self.find_runs([version.run_id] if version.run_id else []):
+            directory = self._experiment_path(run.experiment_id)
+            name = "" if directory is None else self._read_experiment(directory).name
+            return VersionRun(run.artifact_uri, name)
+        return NO_RUN
+
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``. Raises ``DirectoryError`` when one is unreadable."""
         paths = (self._run_path(run_id, experiment_id) for run_id in run_ids)
-        store = self._runs()
-        return [store.read(path, experiment_id)[0] for path in paths if path is not None]
+        return [self._whole_run(path, experiment_id) for path in paths if path is not None]
 
     def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
         """See ``ReadsRuns.histories``. Raises ``DirectoryError`` when the first is damaged."""
@@ -218,7 +235,8 @@ class ExportReader:
         held = 0
         for run in runs:
             try:
-                history = self._history(run, budget)
+                place = self._present(Ref(Kind.RUN, run.run_id))
+                history = self._runs().history(place, budget)
             except DirectoryError:
                 if histories:
                     break  # asked for first the next time, it is known by name
@@ -344,11 +362,22 @@ class ExportReader:
             raise NotFound(f"{owner.kind} {owner.id} has no files of its own in {self._path}")
         return folder
 
+    def _whole_run(self, path: Path, experiment_id: str) -> Run:
+        """Read a run. Raises ``DirectoryError`` when it is damaged or did not finish."""
+        run, sidecar = self._runs().read(path, experiment_id)
+        directory = self._directory_around(path)
+        self._parts().run_listing.require_whole(directory, path, run.run_id, sidecar)
+        return run
+
+    def _directory_around(self, path: Path) -> Path:
+        """Return the directory of the experiment that a run or logged model is in."""
+        directory = path.parent
+        below = directory.name in (RUNS, LOGGED_MODELS) and directory != self._open().base
+        return directory.parent if below else directory
+
     def _experiment_around(self, path: Path) -> str:
         """Return the id of the experiment that a run or logged model is in."""
-        directory = path.parent
-        if directory.name in (RUNS, LOGGED_MODELS) and directory != self._open().base:
-            directory = directory.parent
+        directory = self._directory_around(path)
         if directory not in self._experiment_ids:
             self._experiment_ids[directory] = self._read_experiment(directory).experiment_id
         return self._experiment_ids[directory]
@@ -363,17 +392,6 @@ class ExportReader:
             except DirectoryError as problem:
                 ref = Ref(Kind.EXPERIMENT, experiment_id)
                 self._unreadable.report(ref, "", directory, problem)
-
-    def _history(self, run: Run, budget: int) -> Histories:
-        _, stored = self._runs().open(self._present(Ref(Kind.RUN, run.run_id)))
-        points: list[Metric] = []
-        unread = []
-        for key, size in stored.sizes().items():
-            if len(points) + size > budget:
-                unread.append(key)
-            else:
-                points += stored.points(key)
-        return Histories(points=points, unread=tuple(unread))
 
 
 def _order_of_creation(experiment: Experiment) -> tuple[int, int, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from migrate.objects import (
@@ -14,11 +13,11 @@ from migrate.objects import (
     ModelLinks,
     ModelOutput,
     Run,
+    readable_time,
 )
 
 #: What reading JSON that is not of the expected form raises.
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def experiment_to_json(experiment: Experiment) -> dict[str, Any]:
@@ -145,16 +144,6 @@ def latest_rank(point: Metric) -> tuple[int, int, float]:
     """Return by what MLflow decides which point is the latest; it stores NaN as 0."""
     value = 0.0 if point.value != point.value else point.value
     return point.step, point.timestamp, value
-
-
-def readable_time(milliseconds: int | None) -> str | None:
-    """Return a time for people, in UTC; None where there is none a calendar knows."""
-    if milliseconds is None:
-        return None
-    try:
-        return f"{_EPOCH + timedelta(milliseconds=milliseconds):%Y-%m-%d %H:%M:%S}"
-    except OverflowError:
-        return None
 
 
 def first_of(*values: object) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from migrate.endpoints.directory.records import pairs, readable_time, time_or_none
+from migrate.endpoints.directory.records import pairs, time_or_none
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_STAGE,
@@ -15,6 +15,7 @@ from migrate.objects import (
     Kind,
     ModelVersion,
     RegisteredModel,
+    readable_time,
 )
 
 # How MLflow keeps a prompt in the registry: mlflow/prompt/constants.py of MLflow 3.
@@ -113,7 +114,7 @@ def version_to_json(version: ModelVersion, aliases: Iterable[str] = ()) -> dict[
         "run_link": version.run_link,
         "model_id": version.model_id or None,
         "status": version.status,
-        "status_message": "",
+        "status_message": version.status_message,
         "tags": dict(sorted(version.tags.items())),
         "aliases": sorted(aliases),
         "_creation_timestamp": readable_time(version.creation_time),
@@ -142,6 +143,7 @@ def version_from_json(value: Mapping[str, Any], model: RegisteredModel) -> Model
         aliases=tuple(sorted(alias for alias, at in model.aliases.items() if at == number)),
         stage=_text(value, "current_stage") or NO_STAGE,
         status=_text(value, "status") or "READY",
+        status_message=_text(value, "status_message"),
         user_id=_text(value, "user_id"),
         creation_time=time_or_none(value.get("creation_timestamp")),
         last_update_time=time_or_none(value.get("last_updated_timestamp")),

@@ -12,8 +12,9 @@ from migrate.endpoints.directory.records import MALFORMED, run_from_json, run_id
 from migrate.endpoints.directory.run_file import IndexedRun, LoadedRun, StoredRun
 from migrate.endpoints.directory.scanning import find_run, run_directories
 from migrate.endpoints.directory.sidecar import Sidecar, read_sidecar
+from migrate.endpoints.protocols import Histories
 from migrate.errors import DirectoryError
-from migrate.objects import Run
+from migrate.objects import Metric, Run
 
 _PATHS_KEPT = 10_000
 
@@ -64,6 +65,18 @@ class RunStore:
             raise DirectoryError(message, DAMAGED) from error
         self._remember(record.run_id, run)
         return record, sidecar
+
+    def history(self, run: Path, budget: int) -> Histories:
+        """Read whole histories of a run, ``budget`` points at most. Raises ``DirectoryError``."""
+        _, stored = self.open(run)
+        points: list[Metric] = []
+        unread = []
+        for key, size in stored.sizes().items():
+            if len(points) + size > budget:
+                unread.append(key)
+            else:
+                points += stored.points(key)
+        return Histories(points=points, unread=tuple(unread))
 
     def find_in(self, experiment: Path, run_id: str) -> Path | None:
         """Return the directory of a run in one experiment; None when it is not there."""

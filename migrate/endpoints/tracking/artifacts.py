@@ -141,14 +141,22 @@ class ProxyStore:
 
 
 class ServerRoutes:
-    """Files of a run or logged model as the server lists and sends them, whatever its backend."""
+    """Files of an object as the server lists and sends them, whatever its backend.
+
+    Of a version it sends them, and lists none.
+    """
 
     def __init__(self, http: HttpSession, root: ArtifactRoot, side: str) -> None:
         self._http = http
         self._side = side
         ident = root.owner.id
-        if root.owner.kind is Kind.LOGGED_MODEL:
-            self._ids: dict[str, str] = {}
+        self._list = ""
+        if root.owner.kind is Kind.MODEL_VERSION:
+            name, _, number = ident.rpartition("/")
+            self._ids: dict[str, str] = {"name": name, "version": number}
+            self._get, self._file_key = "/model-versions/get-artifact", "path"
+        elif root.owner.kind is Kind.LOGGED_MODEL:
+            self._ids = {}
             self._list = f"/api/2.0/mlflow/logged-models/{ident}/artifacts/directories"
             self._folder_key = "artifact_directory_path"
             self._get = f"/ajax-api/2.0/mlflow/logged-models/{ident}/artifacts/files"
@@ -160,6 +168,9 @@ class ServerRoutes:
 
     def list_files(self) -> list[Artifact]:
         """See ``ArtifactStore.list_files``."""
+
+        if not self._list:
+            raise Refused(f"the {self._side} lists no files of versions that are no run's")
 
         def list_folder(folder: str) -> Any:
             params = dict(self._ids)

@@ -114,6 +114,7 @@ def model_version_from(body: Mapping[str, Any], model: RegisteredModel) -> Model
         aliases=tuple(sorted(alias for alias, held in model.aliases.items() if held == number)),
         stage=body.get("current_stage") or NO_STAGE,
         status=body.get("status", "READY"),
+        status_message=body.get("status_message", ""),
         user_id=body.get("user_id", ""),
         creation_time=integer(body.get("creation_timestamp")),
         last_update_time=integer(body.get("last_updated_timestamp")),

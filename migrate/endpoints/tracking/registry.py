@@ -18,9 +18,18 @@ from migrate.endpoints.tracking.models_wire import (
     registered_model_from,
 )
 from migrate.endpoints.tracking.versions import parse_version
-from migrate.endpoints.tracking.wire import tags_to
+from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
 from migrate.errors import NotFound
-from migrate.objects import IS_PROMPT_TAG, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.objects import (
+    IS_PROMPT_TAG,
+    NO_RUN,
+    ArtifactRoot,
+    Kind,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+    VersionRun,
+)
 
 API = "/api/2.0/mlflow"
 MODELS = f"{API}/registered-models"
@@ -37,7 +46,9 @@ PROMPTS_SINCE = (2, 21)
 class RegistryCalls(ABC):
     """The part of a tracking server that knows its model registry."""
 
-    #: The server that keeps registered models: mostly the tracking server itself.
+    #: The tracking server, which knows runs; and the one that keeps registered models, which is
+    #: mostly the same.
+    _http: HttpSession
     _registry_http: HttpSession
 
     @abstractmethod
@@ -90,6 +101,25 @@ class RegistryCalls(ABC):
         aliases = dict.fromkeys(item.get("aliases", ()), int(number))
         kind = Kind.PROMPT if ref.kind is Kind.PROMPT_VERSION else Kind.REGISTERED_MODEL
         return model_version_from(item, RegisteredModel(name=name, kind=kind, aliases=aliases))
+
+    def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
+        """See ``ReadsRegistry.version_artifacts``."""
+        name, _, number = ref.id.rpartition("/")
+        named = {"name": name, "version": number}
+        answer = self._registry_http.get(f"{VERSIONS}/get-download-uri", named)
+        return ArtifactRoot(ref, answer.get("artifact_uri", ""))
+
+    def version_run(self, version: ModelVersion) -> VersionRun:
+        """See ``ReadsRegistry.version_run``."""
+        if not version.run_id:
+            return NO_RUN
+        try:
+            run = run_from(self._http.get(f"{API}/runs/get", {"run_id": version.run_id})["run"])
+            place = {"experiment_id": run.experiment_id}
+            experiment = self._http.get(f"{API}/experiments/get", place)["experiment"]
+        except NotFound:
+            return NO_RUN
+        return VersionRun(run.artifact_uri, experiment_from(experiment).name)
 
     def _all_versions(self, models: Mapping[str, RegisteredModel]) -> dict[str, list[ModelVersion]]:
         found: dict[str, list[ModelVersion]] = {name: [] for name in models}
