@@ -94,7 +94,7 @@ def test_an_export_killed_again_and_again_is_as_one_that_was_not(source: Killer)
         )
     ]
     assert all(killed), killed
-    for moment in ("inside-record", "before-index", "before-last-index"):
+    for moment in ("before-clearing-up", "inside-record", "before-index", "before-last-index"):
         source.run_and_die(EXPORT, moment, 1)
     whole_as_uninterrupted(source)
 

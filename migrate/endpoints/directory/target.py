@@ -34,7 +34,7 @@ from migrate.endpoints.directory.opening import unmake
 from migrate.endpoints.directory.publishing import Publication
 from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.registry_writing import RegistryWriter
-from migrate.endpoints.directory.replacing import restore_replaced, settle_replaced
+from migrate.endpoints.directory.replacing import restore_replaced, settle
 from migrate.endpoints.directory.run_writing import (
     DirectoryRunWriter,
 )
@@ -235,7 +235,7 @@ class ExportDirectory(ExperimentsWriter):
             for experiment in list(self.experiments()):
                 directory = self._experiment_paths[experiment.experiment_id]
                 for folder in (RUNS, LOGGED_MODELS):
-                    settle_replaced(directory / folder)
+                    settle(directory / folder)
                 contents = self._contents(experiment.experiment_id)
                 entry = write_contents(base, directory, contents)
                 took = self._durations.of(experiment.experiment_id)
