@@ -31,6 +31,7 @@ def test_delete_model_makes_a_model_of_the_same_name_anew(
         for number in (1, 2):
             target.version(name, f"s3://bucket/own/{number}")
     bulk(f"import-models --input-dir {wine_and_iris} {options}", fresh_target.uri)
+    assert "no difference" in bulk("migrate verify").stdout
     arrived = Arrived(fresh_target.uri)
     assert arrived.versions == {"sklearn-iris": versions, "sklearn-wine": [1, 2, 3]}
 
@@ -64,6 +65,7 @@ class TestTrash:
         bulk(f"{command} --input-dir {wine_and_iris} --if-trashed restore", target.uri)
         assert target.runs[IRIS] == {"of the target", "iris-1", "iris-2"}
         assert target.deleted == set()
+        assert "no difference" in bulk("migrate verify").stdout
 
     def test_or_the_copy_gets_another_name(
         self, bulk: Bulk, wine_and_iris: Path, target: Arrived
@@ -75,6 +77,7 @@ class TestTrash:
             f"{IRIS} (migrated)": {"iris-1", "iris-2"},
         }
         assert target.deleted == {IRIS, "of the target"}
+        assert "no difference" in bulk("migrate verify").stdout
 
 
 @pytest.mark.parametrize("command", ["import-all", "import-experiments"])
@@ -90,6 +93,7 @@ def test_artifacts_go_where_the_location_map_says(
     assert run["artifact_uri"].startswith(location)
     with Server(fresh_target.uri) as server:
         assert server.files(run["run_id"]) == {"model/weights.bin": 4}
+    assert "no difference" in bulk("migrate verify").stdout
 
 
 def test_import_experiments_leaves_models_and_prompts(

@@ -13,6 +13,7 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from tests.bulk.arrived import Arrived
 from tests.bulk.conftest import Bulk
+from tests.bulk.exported import Exported
 from tests.bulk.worlds import IRIS, MNIST, RUNS
 from tests.comparison_models import ModelServer
 from tests.conftest import ProxyFactory
@@ -143,6 +144,7 @@ class TestRegistry:
             version = server.version("of-a-registry-iris", 1)
         assert version is not None
         assert (version["run_id"], version["source"]) == (run_id, f"runs:/{run_id}/model")
+        assert "no difference" in bulk("migrate verify").stdout
 
 
 def test_options_name_the_server_and_go_before_the_environment(
@@ -155,6 +157,19 @@ def test_options_name_the_server_and_go_before_the_environment(
     assert Arrived(fresh_target.uri).versions == {"sklearn-iris": [1]}
     bulk(f"import-experiments --input-dir out --target {fresh_target.uri}")
     bulk("export-all --output-dir out", nowhere, code=1)
+
+
+def test_directories_are_paths_and_file_uris(
+    bulk: Bulk, world: ModelSource, fresh_target: TrackingServerProcess
+) -> None:
+    place = bulk.home / "out"
+    bulk("export-models --models sklearn-iris --output-dir ~/out", world.seeded.uri)
+    assert Exported(place).versions == {"sklearn-iris": [1]}
+    for name in (f"file:{place}", f"file://{place}"):
+        done = bulk(f"import-all --input-dir {name}", fresh_target.uri)
+        assert f" from {place} to " in done.stdout
+    bulk(f"export-models --models sklearn-wine --output-dir file:{place}", world.seeded.uri)
+    assert Exported(place).versions == {"sklearn-iris": [1], "sklearn-wine": [1, 2, 3]}
 
 
 def test_the_state_is_kept_where_it_is_told(bulk: Bulk, world: ModelSource) -> None:

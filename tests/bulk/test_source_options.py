@@ -47,6 +47,7 @@ def test_source_tags_say_what_the_originals_were(
             assert version is not None
             assert tags_of(version)[f"{EXIM}field.current_stage"] == "Production"
     assert not proxy.writes()
+    assert "no difference" in bulk("migrate verify").stdout
 
 
 @pytest.mark.parametrize("command", ["import-models", "import-experiments"])
@@ -67,6 +68,7 @@ def test_the_user_at_the_source_becomes_the_user_that_mlflow_shows(
     assert users() == {"iris-1": ("grace", None), "iris-2": ("ada", "somebody else")}
     bulk(f"{line} --use-src-user-id", fresh_target.uri)
     assert users() == {"iris-1": ("grace", "grace"), "iris-2": ("ada", "ada")}
+    assert "no difference" in bulk("migrate verify").stdout
 
 
 @pytest.mark.parametrize("command", ["export-all", "export-models --models sklearn-wine"])
