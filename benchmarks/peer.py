@@ -22,19 +22,21 @@ class PeerUnavailable(RuntimeError):
 
 def export_command(directory: Path) -> list[str]:
     """Export all experiments of the server in MLFLOW_TRACKING_URI to `directory`."""
-    return [_script("export"), "--experiments", "all", "--output-dir", f"{directory}", *_THREADS]
+    chosen = ("--experiments", "all", "--output-dir", f"{directory}")
+    return [tool("export-experiments"), *chosen, *_THREADS]
 
 
 def import_command(directory: Path) -> list[str]:
     """Import what `directory` holds into the server in MLFLOW_TRACKING_URI."""
-    return [_script("import"), "--input-dir", f"{directory}", *_THREADS]
+    return [tool("import-experiments"), "--input-dir", f"{directory}", *_THREADS]
 
 
 _THREADS = ("--use-threads", "True")
 
 
-def _script(verb: str) -> str:
-    return str(ENVIRONMENT / "bin" / f"mlflow-migration-{verb}-experiments")
+def tool(name: str) -> str:
+    """One of its commands, such as `export-all`."""
+    return str(ENVIRONMENT / "bin" / f"mlflow-migration-{name}")
 
 
 def build() -> None:
@@ -42,7 +44,7 @@ def build() -> None:
 
     Raises PeerUnavailable without a Python 3.12, or if the package index does not answer.
     """
-    if Path(_script("import")).exists():
+    if Path(tool("import-experiments")).exists():
         return
     uv = [sys.executable, "-m", "uv"]
     try:

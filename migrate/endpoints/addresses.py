@@ -93,8 +93,8 @@ def open_endpoint(address: Address) -> Target:
             side=address.side,
             address=access.base_url,
             tracking_uri=address.uri,
-            username=access.username or "",
             workspace=access.workspace or "",
+            users=address.users,
             registry=registry,
         )
     if scheme == "databricks" or address.uri == "databricks":

@@ -55,8 +55,23 @@ def missing(wanted: Permissions, there: Permissions) -> tuple[Grant, ...]:
 
     What is inherited at the source belongs to something that is not copied, and is not missed.
     """
-    held = set(there.grants)
-    return tuple(grant for grant in wanted.grants if not grant.inherited and grant not in held)
+    held = set(map(_comparable, there.grants))
+    return tuple(
+        grant for grant in wanted.grants if not grant.inherited and _comparable(grant) not in held
+    )
+
+
+def in_words(grant: Grant) -> str:
+    """Return how reports call a grant: ``EDIT of user ada``."""
+    return " ".join(filter(None, (grant.permission, "of", grant.kind, grant.principal)))
+
+
+def _comparable(grant: Grant) -> Grant:
+    """Return a grant in the one word for both of basic-auth that keep a user out.
+
+    ``NO_PERMISSIONS`` went when roles came, in 3.13, and ``DENY`` came with 3.17.
+    """
+    return grant._replace(permission="DENY") if grant.permission == "NO_PERMISSIONS" else grant
 
 
 def _of_users(document: Mapping[str, Any]) -> Iterator[Grant]:

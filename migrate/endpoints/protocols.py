@@ -38,7 +38,8 @@ class Capabilities:
     ``identity`` tells this server or directory from another at the same address;
     ``registry_version`` is that of the server which keeps registered models.
     ``keeps_ids``: copies have the ids of the source, so references stay as they are and no
-    bookkeeping tags are needed. ``permissions``: it can tell and keep who may do what.
+    bookkeeping tags are needed. ``permissions``: it can tell and keep who may do what;
+    ``without_permissions`` says why not, where more can be said than that it has none.
     ``flattens_models``: logged models become files of the run that
     made them. Lengths are in characters, None where there is no limit.
     ``notes`` are facts about this endpoint that the user should read in the plan.
@@ -60,6 +61,7 @@ class Capabilities:
     model_tag_length: int | None = None
     stages: bool = True
     permissions: bool = False
+    without_permissions: str = ""
     flattens_models: bool = False
     notes: tuple[str, ...] = ()
 
@@ -221,6 +223,14 @@ class ReadsPermissions(Protocol):
 
     def permissions(self, ref: Ref) -> Permissions:
         """Return the permissions on an object; without a dialect where the endpoint has none."""
+        ...
+
+    def look_up_users(self, names: Collection[str]) -> None:
+        """Have ``permissions`` know of these users, where the endpoint cannot list its users."""
+        ...
+
+    def beside_permissions(self, ref: Ref) -> Sequence[str]:
+        """Return in words what has to do with access to an object and is not in its permissions."""
         ...
 
 

@@ -140,7 +140,7 @@ def discover_unreadable(draft: Draft) -> None:
             continue
         if experiment is None and not _may_be_meant(draft, found.ref):
             continue
-        node = Node(ref=found.ref, name=found.where, container=found.container)
+        node = Node(ref=found.ref, name=found.where, container=found.container, unreadable=True)
         node.reason = f"cannot be read: {found.reason}"
         draft.add(node)
         if experiment is not None:

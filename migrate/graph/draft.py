@@ -42,6 +42,8 @@ class Node:
     #: True for a run that may still change at the source.
     unsettled: bool = False
     deleted: bool = False
+    #: True for what the source has and cannot give: nothing is known of it but where it is.
+    unreadable: bool = False
     #: True when the copy that is on the target has been deleted there, as it should be.
     copy_deleted: bool = False
     #: Source ids of the runs that its reference tags name, by tag.
@@ -126,10 +128,13 @@ class Draft:
         return self.selects(ref) or bool(ref in self.nodes and self.nodes[ref].target_id)
 
     def of_kind(self, kind: Kind) -> list[Node]:
-        """Return the objects of a kind that are selected."""
-        return [node for node in self.nodes.values() if node.ref.kind is kind and node.selected]
+        """Return the objects of a kind that are selected and were read."""
+        return [node for node in self._selected(kind) if not node.unreadable]
 
     def held_by(self, experiment_id: str) -> list[Node]:
         """Return the selected runs and logged models of an experiment."""
-        held = self.of_kind(Kind.RUN) + self.of_kind(Kind.LOGGED_MODEL)
+        held = [*self._selected(Kind.RUN), *self._selected(Kind.LOGGED_MODEL)]
         return [node for node in held if node.container == experiment_id]
+
+    def _selected(self, kind: Kind) -> list[Node]:
+        return [node for node in self.nodes.values() if node.ref.kind is kind and node.selected]

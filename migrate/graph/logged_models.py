@@ -136,7 +136,7 @@ def match_models(draft: Draft) -> None:
             continue
         node.target_id, node.mark = found[0].target_id, found[0].mark
         node.copy_deleted = found[0].lifecycle_stage == DELETED
-        if node.selected:
+        if node.selected and not node.unreadable:
             _decide(draft, node, links.get(node.ref.id, {}))
             if len(found) > 1:
                 node.warnings += (f"the target holds {len(found)} copies of this logged model",)

@@ -36,6 +36,7 @@ from migrate.graph.match import (
     orphan_mentions,
 )
 from migrate.graph.naming import rename_copies
+from migrate.graph.permissions import tell_of_permissions
 from migrate.graph.registry import discover_registry, link_versions
 from migrate.graph.registry_matching import match_registry
 from migrate.graph.renames import NO_RENAMES, Renames
@@ -122,6 +123,7 @@ STEPS: tuple[Step, ...] = (
     add_deletions,
     check_cycles,
     count_unsupported,
+    tell_of_permissions,
 )
 
 

@@ -40,9 +40,7 @@ NAMES_ONE_BY_ONE = 20
 
 def match_registry(draft: Draft) -> None:
     """Find registered models by name and versions by origin, and plan every version's number."""
-    # What cannot be read is known by its place only.
-    known = (node for kind in VERSION_OF for node in draft.of_kind(kind))
-    models = [node for node in known if node.ref in draft.registered]
+    models = [node for kind in VERSION_OF for node in draft.of_kind(kind)]
     if not models:
         return
     names = [node.name for node in models]
@@ -66,8 +64,7 @@ def _versions_by_model(draft: Draft) -> dict[Ref, list[Node]]:
     found: dict[Ref, list[Node]] = {}
     for kind, of_kind in VERSION_OF.items():
         for node in draft.of_kind(of_kind):
-            if node.ref in draft.versions:
-                found.setdefault(Ref(kind, node.container), []).append(node)
+            found.setdefault(Ref(kind, node.container), []).append(node)
     for nodes in found.values():
         nodes.sort(key=lambda node: draft.versions[node.ref].version)
     return found

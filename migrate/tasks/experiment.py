@@ -100,9 +100,9 @@ def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[O
             experiment = at_source.get(job.ref.id)
             if experiment is None:
                 raise why_missing(source, job)
-            outcome = _copy(batch, job, experiment, target, there, started)
+            outcome, ours = _copy(batch, job, experiment, target, there, started)
             copy = Ref(Kind.EXPERIMENT, outcome.target_id)
-            carried = carry_permissions(batch.policy, job.ref, copy, source, target)
+            carried = carry_permissions(batch.policy, job.ref, copy, source, target, ours=ours)
             yield with_permissions(outcome, carried)
         except MigrateError as problem:
             yield failed(job, problem, "", time.monotonic() - started)
@@ -126,7 +126,8 @@ def _copy(
     target: Target,
     there: Sequence[Experiment],
     started: float,
-) -> Outcome:
+) -> tuple[Outcome, bool]:
+    """Create or complete the copy; return what came of it, and whether it is one of ours."""
     wanted, losses = wanted_experiment(experiment, target.capabilities(), batch.policy)
     # By the name it is to get: its own may be held by one in the target's trash.
     named = dataclasses.replace(experiment, name=job.name)
@@ -144,7 +145,7 @@ def _copy(
     if copy is not None:
         target_id = copy.experiment_id
         wrote = _complete(job, experiment, wanted, copy, target)
-    return Outcome(
+    outcome = Outcome(
         ref=job.ref,
         status=TaskStatus.DONE,
         target_id=target_id,
@@ -152,6 +153,7 @@ def _copy(
         losses=losses,
         seconds=time.monotonic() - started,
     )
+    return outcome, copy is None or is_ours(copy, experiment)
 
 
 def find_copy(

@@ -90,16 +90,17 @@ def copy_registered_models(batch: Batch, source: Source, target: Target) -> Iter
             model = found.get(job.ref.id)
             if model is None:
                 raise why_missing(source, job)
-            outcome = _copy(batch, job, model, target)
+            outcome, ours = _copy(batch, job, model, target)
             copy = Ref(job.ref.kind, outcome.target_id)
-            carried = carry_permissions(batch.policy, job.ref, copy, source, target)
+            carried = carry_permissions(batch.policy, job.ref, copy, source, target, ours=ours)
             outcome = with_permissions(outcome, carried)
             yield dataclasses.replace(outcome, seconds=time.monotonic() - started)
         except MigrateError as problem:
             yield failed(job, problem, "", time.monotonic() - started)
 
 
-def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> Outcome:
+def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tuple[Outcome, bool]:
+    """Create or complete the copy; return what came of it, and whether it is one of ours."""
     policy = batch.policy
     wanted, losses = wanted_registered_model(model, job.copies, target.capabilities(), policy)
     wanted = dataclasses.replace(wanted, name=job.name)
@@ -120,9 +121,11 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> Out
                 raise
     if copy is not None:
         wrote = _update(copy, changes_of_model(copy, wanted, model), target)
-    return Outcome(
+    outcome = Outcome(
         ref=job.ref, status=TaskStatus.DONE, target_id=job.name, wrote=wrote, losses=losses
     )
+    ours = copy is None or target.capabilities().keeps_ids or is_copy_of(copy, model)
+    return outcome, ours
 
 
 def is_up_to_date(copy: RegisteredModel, wanted: RegisteredModel, model: RegisteredModel) -> bool:

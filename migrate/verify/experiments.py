@@ -6,6 +6,7 @@ from migrate.objects import Experiment, Kind, Ref
 from migrate.origins import without_bookkeeping
 from migrate.tasks.experiment import is_ours, missing_tags, wanted_experiment
 from migrate.tasks.source_tags import without_unasked
+from migrate.verify.permissions import compare_permissions
 from migrate.verify.result import Comparison, Ends
 
 
@@ -26,7 +27,9 @@ def compare_experiment(
         differing = sorted(without_bookkeeping(missing_tags(copy, wanted, experiment)))
     for key in differing:
         result.check(ref, f"tag {key}", wanted.tags.get(key), copy.tags.get(key))
-    if is_ours(copy, experiment):
+    ours = is_ours(copy, experiment)
+    compare_permissions(ends, ref, Ref(Kind.EXPERIMENT, copy.experiment_id), result, ours=ours)
+    if ours:
         there = without_unasked(without_bookkeeping(copy.tags), wanted.tags, ends.policy)
         for key in sorted(there.keys() - wanted.tags.keys() - experiment.tags.keys()):
             result.differs(ref, f"tag {key}", "only on the target")

@@ -20,6 +20,7 @@ from migrate.tasks.source_tags import without_unasked
 from migrate.tasks.version_sources import VersionSource, copied_source, named_by
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_version_files
+from migrate.verify.permissions import compare_permissions
 from migrate.verify.result import Comparison, Ends
 
 Versions = dict[Ref, list[ModelVersion]]
@@ -137,6 +138,7 @@ def _compare_model(
         tags, there = wanted.tags, copy.tags
     result.check(ref, "description", wanted.description, copy.description)
     _check_tags(ends, ref, tags, there, result)
+    compare_permissions(ends, ref, copy.ref, result, ours=_is_ours(ends, model, copy))
 
 
 def _check_tags(

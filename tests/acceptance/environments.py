@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -28,13 +29,14 @@ _PKG_RESOURCES = "setuptools<81"
 _FALLBACK_POOL = "sqlalchemy<2.1"
 
 NEWEST = "3.17.2"
+# With ``[auth]``: those whose servers are started with passwords as well.
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "1.30.1": ("mlflow==1.30.1", _PKG_RESOURCES),
     "2.9.2": ("mlflow==2.9.2", _PKG_RESOURCES, _FALLBACK_POOL),
-    "2.22.5": ("mlflow==2.22.5", _FALLBACK_POOL),
+    "2.22.5": ("mlflow[auth]==2.22.5", _FALLBACK_POOL),
     "3.1.4": ("mlflow==3.1.4", _FALLBACK_POOL),
-    "3.8.1": ("mlflow==3.8.1", _FALLBACK_POOL),
-    NEWEST: (f"mlflow=={NEWEST}", "psycopg2-binary", "boto3"),
+    "3.8.1": ("mlflow[auth]==3.8.1", _FALLBACK_POOL),
+    NEWEST: (f"mlflow[auth]=={NEWEST}", "psycopg2-binary", "boto3"),
 }
 
 
@@ -47,18 +49,23 @@ def python_of(version: str, servers: Path = SERVERS) -> Path:
     Raises KeyError for a version without requirements, RuntimeError with uv's own words when the
     installation fails.
     """
-    requirements = "\n".join((PYTHON, *REQUIREMENTS[version]))
-    environment = servers / f"mlflow-{version}"
-    finished = environment / "finished"
+    return environment(f"mlflow-{version}", REQUIREMENTS[version], servers) / "bin" / "python"
+
+
+def environment(name: str, requirements: Sequence[str], servers: Path = SERVERS) -> Path:
+    """A virtual environment with these packages, built as ``python_of`` says."""
+    wanted = "\n".join((PYTHON, *requirements))
+    built = servers / name
+    finished = built / "finished"
     servers.mkdir(parents=True, exist_ok=True)
-    with FileLock(servers / f"mlflow-{version}.lock"):
-        if not finished.is_file() or finished.read_text() != requirements:
-            _build(environment, REQUIREMENTS[version])
-            finished.write_text(requirements)
-    return environment / "bin" / "python"
+    with FileLock(servers / f"{name}.lock"):
+        if not finished.is_file() or finished.read_text() != wanted:
+            _build(built, requirements)
+            finished.write_text(wanted)
+    return built
 
 
-def _build(environment: Path, requirements: tuple[str, ...]) -> None:
+def _build(environment: Path, requirements: Sequence[str]) -> None:
     shutil.rmtree(environment, ignore_errors=True)
     _uv("venv", "--quiet", "--python", PYTHON, str(environment))
     python = str(environment / "bin" / "python")

@@ -266,6 +266,9 @@ def test_names_with_slashes_are_nested(tmp_path: Path) -> None:
     assert "failed to export" in told[Ref(Kind.REGISTERED_MODEL, "failed")]
     alone = reader(tmp_path)
     assert [it.name for it in alone.registered_models(["c/d/e", "../a", "none"])] == ["c/d/e"]
+    assert alone.unreadable() == []
+    assert [it.name for it in alone.registered_models(["failed", "a"])] == ["a"]
+    assert [it.ref.id for it in alone.unreadable()] == ["failed"]
     assert [it.name for it in versions_of(alone)] == ["a", "a/b", "c/d/e"]
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from migrate.endpoints.addresses import Address
+from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import Unavailable, UsageError
 from migrate.graph.planner import make_plan
 from migrate.graph.selection import Selection
 from migrate.objects import Action, Kind, Ref
 from migrate.plans import Plan
 from migrate.tasks.batches import Policy
+from tests.endpoints.exports import envelope, write_json
 from tests.graph import loading
 from tests.graph.memory import MemoryServer
 
@@ -125,3 +128,31 @@ def test_a_failure_while_planning_leaves_the_collector_on(
     with pytest.raises(UsageError):
         plan(world(), Selection(experiments=("nothing",)))
     assert gc.isenabled()
+
+
+def test_registered_models_and_versions_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    """An export says which of them failed; the others are planned beside them, by name."""
+    version = {"name": "fraud", "version": "1", "source": "s3://bucket/model"}
+    model = {"registered_model": {"name": "fraud", "versions": [version]}}
+    info = {"failed_versions": [{"version": "2", "message": "deleted run"}]}
+    write_json(tmp_path / "models" / "fraud" / "model.json", envelope(model, info))
+    listed = envelope({"models": ["fraud"]}, {"failed_models": ["lost"]})
+    write_json(tmp_path / "models" / "models.json", listed)
+    made = make_plan(
+        ExportDirectory(tmp_path, writable=False),
+        MemoryServer("target"),
+        source_address=Address(uri=str(tmp_path), side="source"),
+        target_address=TARGET,
+        selection=Selection(),
+        policy=Policy(migration_id="m1"),
+        options={},
+    )
+    reasons = {str(task.ref): task.reason for task in made.tasks}
+    assert reasons.keys() == {
+        "registered model:fraud",
+        "model version:fraud/1",
+        "model version:fraud/2",
+        "registered model:lost",
+    }
+    assert "failed to export" in reasons["registered model:lost"]
+    assert "failed to export" in reasons["model version:fraud/2"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
@@ -93,6 +93,18 @@ class ExportReader:
             permissions=True,
             notes=opened.notes,
         )
+
+    def look_up_users(self, names: Collection[str]) -> None:
+        """See ``ReadsPermissions.look_up_users``: an export has no users."""
+
+    def beside_permissions(self, ref: Ref) -> Sequence[str]:
+        """See ``ReadsPermissions.beside_permissions``: says where an export holds none."""
+        try:
+            if self.permissions(ref).dialect:
+                return ()
+        except (NotFound, DirectoryError):
+            return ()  # whoever wants to copy them is told
+        return ("the export holds no permissions on it: none were exported, or there were none",)
 
     def permissions(self, ref: Ref) -> Permissions:
         """See ``ReadsPermissions.permissions``.

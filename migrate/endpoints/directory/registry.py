@@ -127,6 +127,8 @@ class RegistryReader:
             found = list(self._readable(self._of_name(name), name))
             if not found and self._nested:  # its directory may have any name
                 found = list(self._readable(self._all(), name))
+                if not found:
+                    self._report_absent(frozenset({name}))
             yield from found
 
     def versions_of(self, entry: Entry, model: RegisteredModel) -> list[ModelVersion]:
@@ -220,8 +222,8 @@ class RegistryReader:
                 if os.path.lexists(prompt_file(entry.stem)) or entry.folders():
                     yield entry
 
-    def _report_absent(self) -> None:
-        """Report registered models that models.json lists and that are not there."""
+    def _report_absent(self, names: frozenset[str] | None = None) -> None:
+        """Report registered models, of these names or all, that models.json lists in vain."""
         index = self.places.models / MODELS_FILE
         if self.places.lone or not os.path.lexists(index):
             return
@@ -232,7 +234,8 @@ class RegistryReader:
         info, mlflow = document.get("info"), document.get("mlflow")
         listed = _texts(mlflow, "models")
         failed = _texts(info, "failed_models") if self._nested else frozenset()
-        for name in sorted(listed | failed):
+        wanted = listed | failed if names is None else (listed | failed) & names
+        for name in sorted(wanted):
             if not any(True for _ in self._of_name(name)):
                 ref = Ref(Kind.REGISTERED_MODEL, name)
                 problem = not_there(index, str(ref), failed=name in failed)

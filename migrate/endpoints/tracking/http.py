@@ -56,6 +56,7 @@ class HttpSession:
     ) -> None:
         self._side = side
         self._base = access.base_url
+        self._username = access.username or ""
         self._session = requests.Session()
         adapter = PromptAdapter(workers)
         self._session.mount("http://", adapter)
@@ -63,6 +64,11 @@ class HttpSession:
         access.apply(self._session)
         self._gate = threading.BoundedSemaphore(workers)
         self._rate = RateLimit(per_second)
+
+    @property
+    def username(self) -> str:
+        """Whom the server knows us as; empty where we log in otherwise, or not at all."""
+        return self._username
 
     @property
     def base_url(self) -> str:

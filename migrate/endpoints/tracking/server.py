@@ -13,14 +13,15 @@ from migrate.endpoints.protocols import (
     Capabilities,
     Copy,
     Histories,
-    PermissionsWritten,
     Unreadable,
 )
 from migrate.endpoints.tracking.artifacts import ArtifactStores
+from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
+from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.registry import RegistryCalls
 from migrate.endpoints.tracking.traces import EXPERIMENTS_PER_SEARCH, has_traces
 from migrate.endpoints.tracking.versions import capabilities_of, parse_version
@@ -29,7 +30,6 @@ from migrate.endpoints.tracking.writer import ServerRunWriter
 from migrate.errors import (
     EndpointError,
     MigrateError,
-    NotAuthenticated,
     NotFound,
     Refused,
 )
@@ -41,12 +41,9 @@ from migrate.objects import (
     Experiment,
     Kind,
     Metric,
-    Permissions,
-    Ref,
     Run,
 )
 from migrate.origins import MARK, ORIGIN, losses_from_tags
-from migrate.outcomes import Loss
 
 EXPERIMENTS_PER_PAGE = 1000
 RUNS_PER_PAGE = 500
@@ -54,12 +51,12 @@ IDS_PER_SEARCH = 100
 API = "/api/2.0/mlflow"
 
 
-class TrackingServer(LoggedModelCalls, RegistryCalls):
+class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     """Source and target in one; safe for use by several threads.
 
-    ``username`` is whom the server knows us as, for the check of what we may see;
     ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
-    one that every call names (MLflow 3.10 and later), empty for the default. ``registry`` calls
+    one that every call names (MLflow 3.10 and later), empty for the default; ``users`` are those
+    whose permissions are asked for where the server cannot list its users. ``registry`` calls
     the server that keeps registered models, when that is another one.
     """
 
@@ -70,16 +67,16 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
         side: str,
         address: str,
         tracking_uri: str,
-        username: str = "",
         workspace: str = "",
+        users: Sequence[str] = (),
         registry: HttpSession | None = None,
     ) -> None:
         self._http = http
         self._registry_http = registry or http
         self._side = side
         self._address = address
-        self._username = username
         self._workspace = workspace
+        self._users = users
         self._capabilities: Capabilities | None = None
         self._histories: HistoryReader | None = None
         self._connecting = threading.Lock()
@@ -109,22 +106,6 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
 
     def withdraw(self) -> None:
         """Opening a server makes nothing."""
-
-    # -- permissions and notebooks ----------------------------------------------------------
-
-    def permissions(self, ref: Ref) -> Permissions:
-        """See ``ReadsPermissions.permissions``."""
-        return Permissions()
-
-    def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
-        reason = "the target keeps no permissions"
-        return PermissionsWritten(
-            losses=tuple(
-                Loss(f"{grant.permission} of {grant.kind} {grant.principal}", reason)
-                for grant in permissions.grants
-            )
-        )
 
     def notebook(self, path: str, revision: str, export_format: str) -> bytes:
         """See ``ReadsNotebooks.notebook``."""
@@ -159,30 +140,16 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
             registry_version = _version_of(self._registry_http)
             name += f", registered models at {self._registry_http.base_url}"
             identity += f"#{self._registry_http.base_url}"
-        return capabilities_of(
+        account = self._account(self._http)
+        has_permissions, reason = self._find_permissions(account)
+        can = capabilities_of(
             version,
             registry_version,
             description=name,
             identity=identity,
-            notes=self._notes(),
+            notes=self._notes(account),
         )
-
-    def _notes(self) -> tuple[str, ...]:
-        """Say so when this account sees only a part of the server (basic-auth)."""
-        if not self._username:
-            return ()
-        try:
-            answer = self._http.get(f"{API}/users/get", {"username": self._username})
-        except NotAuthenticated:
-            raise
-        except MigrateError:
-            return ()
-        if answer.get("user", {}).get("is_admin", True):
-            return ()
-        return (
-            f"{self._side}: {self._username} is not an administrator there; MLflow leaves out, "
-            "without a word, every experiment this account may not read",
-        )
+        return dataclasses.replace(can, permissions=has_permissions, without_permissions=reason)
 
     # -- ReadsExperiments -------------------------------------------------------------------
 
@@ -325,6 +292,12 @@ class TrackingServer(LoggedModelCalls, RegistryCalls):
     def _post_experiment(self, verb: str, experiment_id: str, **fields: str) -> None:
         body = {"experiment_id": experiment_id, **fields}
         self._http.post(f"{API}/experiments/{verb}", body, idempotent=True)
+
+    def delete_registered_model(self, name: str) -> None:
+        """See ``WritesRegistry.delete_registered_model``."""
+        super().delete_registered_model(name)
+        if isinstance(self._registry_auth, BasicAuth):
+            self._registry_auth.forget(name)
 
     # -- WritesRuns -------------------------------------------------------------------------
 

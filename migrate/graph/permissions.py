@@ -1,0 +1,32 @@
+"""Step that tells beforehand which permissions will not be carried along, and why."""
+
+from __future__ import annotations
+
+from migrate.graph.draft import Draft
+from migrate.objects import Kind
+
+#: What permissions are on.
+GUARDED = (Kind.EXPERIMENT, Kind.REGISTERED_MODEL, Kind.PROMPT)
+
+
+def tell_of_permissions(draft: Draft) -> None:
+    """Where permissions are to be copied, warn of what cannot be, on the objects it is about.
+
+    As warnings of tasks they are in the report of a run as well as in the plan.
+    """
+    if not draft.policy.permissions:
+        return
+    lacking = tuple(
+        f"permissions are not copied: the {side} has none that can be {used}: "
+        + (can.without_permissions or can.description)
+        for side, can, used in (
+            ("source", draft.source_can, "read"),
+            ("target", draft.target_can, "written"),
+        )
+        if not can.permissions
+    )
+    for kind in GUARDED:
+        for node in draft.of_kind(kind):
+            node.warnings += lacking
+            if draft.source_can.permissions:
+                node.warnings += tuple(draft.source.beside_permissions(node.ref))
