@@ -15,6 +15,7 @@
     │   ├── AlreadyExists        1   the name is taken
     │   ├── Refused              1   the server does not take what was sent
     │   ├── DirectoryError       1   the export directory is unreadable, half-written or newer
+    │   │   └── WrongDirectory   2   ... or it is none: something else is there, or nothing
     │   └── StorageFull          1   no space left where the target writes
     └── Unavailable              1   worth another try: no answer, 429, 5xx
         └── AnswerLost           1   ... and the write may have been carried out
@@ -99,6 +100,12 @@ class Refused(EndpointError):
 
 class DirectoryError(EndpointError):
     """The export directory, or a file in it, is unreadable, half-written or of a newer format."""
+
+
+class WrongDirectory(DirectoryError):
+    """The user named a directory that is no export, or holds something else."""
+
+    exit_code = EXIT_USAGE
 
 
 class StorageFull(EndpointError):

@@ -12,7 +12,9 @@ import pytest
 import migrate
 from tests.conftest import ROOT
 
-ENTRY_POINT = "[console_scripts]\nmigrate = migrate.cli:main"
+COMMANDS = ["export-all", "export-models", "export-experiments"]
+COMMANDS += ["import-all", "import-models", "import-experiments"]
+SCRIPTS = {name: f"migrate.cli.scripts:{name.replace('-', '_')}" for name in COMMANDS}
 
 
 def pip(*args: str | Path) -> None:
@@ -47,20 +49,29 @@ def test_the_wheel_describes_itself(wheel: Path) -> None:
     metadata = f"mlflow_migrate-{migrate.__version__}.dist-info"
     assert wheel.name == f"mlflow_migrate-{migrate.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.read(f"{metadata}/entry_points.txt").decode().strip() == ENTRY_POINT
+        entry_points = archive.read(f"{metadata}/entry_points.txt").decode()
         described = archive.read(f"{metadata}/METADATA").decode()
+    rows = entry_points.replace("[console_scripts]", "").strip().splitlines()
+    assert dict(row.split(" = ") for row in rows) == {"migrate": "migrate.cli:main", **SCRIPTS}
     headers, _, text = described.partition("\n\n")
     assert f"\nVersion: {migrate.__version__}\n" in headers
     assert text.strip() == (ROOT / "README.md").read_text().strip()
 
 
-def test_the_installed_command_runs(wheel: Path, tmp_path: Path) -> None:
+def test_the_installed_commands_run(wheel: Path, tmp_path: Path) -> None:
     pip("install", "--no-deps", "--no-index", "--target", tmp_path / "site", wheel)
-    done = subprocess.run(
-        [tmp_path / "site" / "bin" / "migrate", "--version"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path / "site")},
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.strip() == f"mlflow-migrate {migrate.__version__}", done.stderr
+
+    def said(*command: str) -> str:
+        done = subprocess.run(
+            [tmp_path / "site" / "bin" / command[0], *command[1:]],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(tmp_path / "site"), "COLUMNS": "80"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert said("migrate", "--version").strip() == f"mlflow-migrate {migrate.__version__}"
+    for command in SCRIPTS:
+        assert f"Usage: {command} [OPTIONS]" in said(command, "--help")

@@ -14,13 +14,14 @@ from migrate.cli.choices import Choices
 from migrate.cli.copying import exit_code
 from migrate.cli.manner import Manner
 from migrate.cli.migrations import Ends, carry_out, ends_of, plan_anew, progress_view
-from migrate.endpoints.addresses import Address
 from migrate.endpoints.tracking.access import redact
 from migrate.errors import UsageError
 from migrate.views.plan import print_notes
 from migrate.views.report import print_report, report_as_json
 from migrate.views.versions import print_versions
 from state.store import StateStore
+
+SERVER_SCHEMES = ("http://", "https://", "databricks:")
 
 
 def transfer(
@@ -70,11 +71,11 @@ def server(uri: str, option: str) -> str:
             "no tracking server is named",
             f"set MLFLOW_TRACKING_URI, or give {option} http://host:port",
         )
-    if Address(uri=uri, side="source").is_directory:
+    if uri != "databricks" and not uri.startswith(SERVER_SCHEMES):
         raise UsageError(
-            f"{uri!r} is no tracking server",
-            f"give its address, such as {option} http://host:port; for a file store, start one: "
-            "mlflow server --backend-store-uri DIRECTORY",
+            f"{redact(uri)!r} is no tracking server",
+            f"give its address, such as {option} http://host:port; for a file store or a "
+            "database, start one: mlflow server --backend-store-uri ...",
         )
     return uri
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
@@ -18,7 +18,7 @@ class FlagsWithValues(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line, each flag with its boolean made one word."""
-        return super().parse_args(ctx, list(plain_flags(args, self._flags())))
+        return super().parse_args(ctx, plain_flags(args, self._flags()))
 
     def _flags(self) -> dict[str, str]:
         """Return the name that turns each flag off, by the one that turns it on."""
@@ -30,27 +30,31 @@ class FlagsWithValues(TyperCommand):
         }
 
 
-def plain_flags(args: Sequence[str], flags: Mapping[str, str]) -> Iterator[str]:
-    """Yield ``args`` with ``--flag True`` as ``--flag``, and ``--flag False`` as what is its off.
+def plain_flags(args: Sequence[str], flags: Mapping[str, str]) -> list[str]:
+    """Return ``args`` with ``--flag True`` as ``--flag``, and ``--flag False`` as what is its off.
 
     ``flags`` has that word by the flag's name; it is empty where leaving the flag out is enough.
-    Raises ``typer.BadParameter`` when what follows a flag is no boolean.
+    What is said last holds. Raises ``typer.BadParameter`` when what follows a flag is no boolean.
     """
     left = list(args)
+    words: list[tuple[str, str]] = []  # the flag that a word turns on or off, and the word
     while left:
         word = left.pop(0)
         name, equals, value = word.partition("=")
         if name not in flags:
-            yield word
+            words.append(("", word))
             continue
-        if not equals and left and not left[0].startswith("-"):
-            value = left.pop(0)
-        elif not equals:
-            value = "true"
-        if value.lower() in TRUE_WORDS:
-            yield name
-        elif value.lower() in FALSE_WORDS:
-            if flags[name]:
-                yield flags[name]
-        else:
-            raise typer.BadParameter(f"{name} {value!r}: write True or False, or nothing.")
+        if not equals:
+            value = left.pop(0) if left and not left[0].startswith("-") else "true"
+        words = [said for said in words if said[0] != name]
+        if _is_true(name, value):
+            words.append((name, name))
+        elif flags[name]:
+            words.append((name, flags[name]))
+    return [word for _, word in words]
+
+
+def _is_true(name: str, value: str) -> bool:
+    if value.lower() in TRUE_WORDS | FALSE_WORDS:
+        return value.lower() in TRUE_WORDS
+    raise typer.BadParameter(f"{name} {value!r}: write True or False, or nothing.")

@@ -11,7 +11,7 @@ from migrate import worker
 from migrate.cli.choices import Choices, choices_of
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.tracking.access import access_for
-from migrate.errors import StalePlan, UsageError
+from migrate.errors import MigrateError, StalePlan, UsageError
 from migrate.executors import open_executor
 from migrate.graph.planner import make_plan, new_migration_id
 from migrate.graph.rematch import rematch
@@ -94,19 +94,25 @@ def plan_anew(ends: Ends, choices: Choices, store: StateStore, *, waits: bool = 
     """Plan, and store the plan in place of an earlier one between the same ends.
 
     One that ``waits`` is what the next ``migrate run`` carries out, even if it has no work.
+    Where there can be no plan, a directory that was to be a new export is not left behind.
     """
     migration_id = store.find_migration(*ends.identities()) or new_migration_id()
-    plan = make_plan(
-        worker.endpoint(ends.source),
-        worker.endpoint(ends.target),
-        source_address=ends.source,
-        target_address=ends.target,
-        selection=choices.selection,
-        renames=choices.renames,
-        policy=choices.policy(migration_id),
-        quick=choices.quick,
-        options={**choices.as_options(), **({WAITS_FOR_RUN: True} if waits else {})},
-    )
+    target = worker.endpoint(ends.target)
+    try:
+        plan = make_plan(
+            worker.endpoint(ends.source),
+            target,
+            source_address=ends.source,
+            target_address=ends.target,
+            selection=choices.selection,
+            renames=choices.renames,
+            policy=choices.policy(migration_id),
+            quick=choices.quick,
+            options={**choices.as_options(), **({WAITS_FOR_RUN: True} if waits else {})},
+        )
+    except MigrateError:
+        target.withdraw()
+        raise
     store.save_plan(plan)
     return plan
 

@@ -56,7 +56,8 @@ class Address:
         """The directory, absolute; what Databricks calls ``dbfs:/x`` is mounted at ``/dbfs/x``."""
         if _scheme(self.uri) == "dbfs":
             return (Path("/dbfs") / self.uri.partition(":")[2].lstrip("/")).resolve()
-        return Path(self.uri.removeprefix("file://")).expanduser().resolve()
+        path = self.uri.removeprefix("file:") if _scheme(self.uri) == "file" else self.uri
+        return Path(path.removeprefix("//")).expanduser().resolve()
 
 
 def _scheme(uri: str) -> str:

@@ -507,3 +507,7 @@ class Target(
         ``options`` are those of the plan, for what an index says of its making.
         """
         ...
+
+    def withdraw(self) -> None:
+        """Take back what opening the endpoint has made, where nothing was written to it since."""
+        ...

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from migrate.errors import UsageError
 from migrate.graph.draft import Draft
+from migrate.graph.renames import Rule, rule_for
 from migrate.objects import Kind
 
 #: Names that an error lists before it only counts.
@@ -13,7 +14,10 @@ NAMES_SHOWN = 20
 
 
 def rename_copies(draft: Draft) -> None:
-    """Give the copies their names. Raises ``UsageError`` when two of them would have one."""
+    """Give the copies their names, and note which rules fit nothing.
+
+    Raises ``UsageError`` when two copies would have one name.
+    """
     if not draft.renames:
         return
     if draft.target_can.keeps_ids:
@@ -30,6 +34,17 @@ def rename_copies(draft: Draft) -> None:
                 node.because += (f"called {node.name!r} at the source, renamed by the rename file",)
             node.name = new
         check_distinct(kind, names)
+        draft.notes += idle_rules(kind, [old for old, _ in names], draft.renames.rules_for(kind))
+
+
+def idle_rules(kind: Kind, names: Sequence[str], rules: Sequence[Rule]) -> list[str]:
+    """Say which rules fit none of these names: most likely there is a slip in them."""
+    used = {rule_for(name, rules) for name in names}
+    return [
+        f"rule '{old},{new}' of the rename file fits no {kind} (or an earlier rule fits first)"
+        for old, new in rules
+        if (old, new) not in used
+    ]
 
 
 def check_distinct(kind: Kind, names: Iterable[tuple[str, str]]) -> None:

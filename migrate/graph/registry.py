@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
 from migrate.objects import VERSION_KINDS, VERSION_OF, Kind, ModelVersion, Ref, RegisteredModel
@@ -25,7 +26,7 @@ def discover_registry(draft: Draft) -> None:
     if selection.models and not needs_all_names(selection.models):
         names = candidate_names(selection.models)
     found = list(draft.source.registered_models(names))
-    chosen = choose_models(selection.models, [model.name for model in found])
+    chosen = _choose(draft, [model.name for model in found], all_names=names is None)
     because = "selected by --models" if selection.models else "the whole server is copied"
     taken: list[RegisteredModel] = []
     for model in found:
@@ -37,6 +38,21 @@ def discover_registry(draft: Draft) -> None:
             draft.registered[model.ref] = model
         draft.add(node)
     _add_versions(draft, list(draft.source.model_versions(taken)) if taken else [])
+
+
+def _choose(draft: Draft, names: Sequence[str], *, all_names: bool) -> frozenset[str] | None:
+    """Return the names that are selected, None for all; ``all_names`` says that no other is there.
+
+    Raises ``UsageError`` for what is not there, with the nearest of all names.
+    """
+    try:
+        return choose_models(draft.selection.models, names)
+    except UsageError:
+        if all_names:
+            raise
+    return choose_models(
+        draft.selection.models, [model.name for model in draft.source.registered_models(None)]
+    )
 
 
 def _add_versions(draft: Draft, versions: Iterable[ModelVersion]) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, event
 
 from migrate.cli import main
 from migrate.endpoints.directory import ExportDirectory, publishing
+from migrate.endpoints.directory.replacing import PartialCopy
 from migrate.endpoints.tracking.server import TrackingServer
 from state.store import StateStore
 
@@ -53,6 +54,7 @@ MOMENTS: dict[str, Callable[[int], None]] = {
     "before-record": lambda nth: die_before(StateStore, "record", nth),
     "inside-record": lambda nth: die_inside_commit(StateStore, "record", nth),
     "before-publish": lambda nth: die_before(TrackingServer, "publish", nth),
+    "before-clearing-up": lambda nth: die_before(PartialCopy, "clear", nth),
     "before-index": lambda nth: die_before(ExportDirectory, "publish", nth),
     "before-last-index": lambda nth: die_before(publishing, "write_experiments_file", nth),
 }

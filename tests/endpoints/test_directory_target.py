@@ -19,6 +19,7 @@ from migrate.errors import (
     NotFound,
     Refused,
     Unavailable,
+    WrongDirectory,
 )
 from migrate.objects import ACTIVE, DELETED, Artifact, Metric
 from tests.endpoints.exports import (
@@ -323,8 +324,31 @@ def test_a_path_through_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DirectoryError, match="cannot be written"):
         ExportDirectory(tmp_path / "file" / "export", writable=True).capabilities()
-    with pytest.raises(DirectoryError, match="cannot be written"):
+    with pytest.raises(WrongDirectory, match="is not a directory"):
         ExportDirectory(tmp_path / "file", writable=True).capabilities()
+
+
+@pytest.mark.parametrize("holds_models", [True, False])
+def test_what_opening_made_is_taken_back_only_while_nothing_else_was_written(
+    tmp_path: Path, holds_models: bool
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for path, left in ((tmp_path / "a" / "b", []), (tmp_path / "empty", ["empty"])):
+        directory = ExportDirectory(path, writable=True, holds_models=holds_models)
+        directory.capabilities()
+        assert list(path.rglob("experiments.json"))
+        directory.withdraw()
+        assert [str(found.relative_to(tmp_path)) for found in path.parent.rglob("*")] == left
+
+    directory = ExportDirectory(tmp_path / "used", writable=True, holds_models=holds_models)
+    directory.create_experiment(an_experiment())
+    before = every_file(tmp_path)
+    directory.withdraw()
+    ExportDirectory(tmp_path / "used", writable=True).withdraw()
+    opened_again = ExportDirectory(tmp_path / "used", writable=True, holds_models=holds_models)
+    opened_again.capabilities()
+    opened_again.withdraw()
+    assert every_file(tmp_path) == before
 
 
 def test_the_directory_is_made_with_its_parents_once(tmp_path: Path) -> None:

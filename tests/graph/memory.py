@@ -68,6 +68,9 @@ class MemoryServer(MemoryModels):
     def publish(self, options: Mapping[str, object]) -> None:
         pass
 
+    def withdraw(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -29,7 +30,7 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.sidecar import require_known_format
-from migrate.errors import DirectoryError
+from migrate.errors import DirectoryError, WrongDirectory
 
 _NOT_COPIED = {
     "evaluation_datasets_summary.json": "evaluation datasets",
@@ -57,7 +58,7 @@ class Opened:
     ``registry_only`` it holds none.
     ``identity`` is empty where other tools wrote it; where ours has ``models_above``, its
     experiments lie one level below the registered models. ``listed`` are names by id as the index
-    has them.
+    has them. ``made`` are the directories and the file that opening made, the deepest first.
     """
 
     base: Path
@@ -69,10 +70,14 @@ class Opened:
     version: str
     listed: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    made: tuple[Path, ...] = ()
 
 
 def open_export(path: Path) -> Opened:
-    """Open a directory for reading. Raises ``DirectoryError`` when it is no export."""
+    """Open a directory for reading.
+
+    Raises ``WrongDirectory`` when it is no export, ``DirectoryError`` when it cannot be read.
+    """
     base = _base(path)
     registry = _registry(path)
     notes = _notes(path, registry)
@@ -104,33 +109,49 @@ def open_target(path: Path, *, holds_models: bool) -> Opened:
 
     A new one that ``holds_models`` has its experiments in a directory beside the registered
     models, any other at the top; one that is there stays as it is.
-    Raises ``DirectoryError`` when it holds anything else or cannot be written, ``StorageFull``.
+    Raises ``WrongDirectory`` when it holds anything else, ``DirectoryError`` when it cannot be
+    written, ``StorageFull``.
     """
+    if os.path.lexists(path) and not path.is_dir():
+        raise WrongDirectory(f"{path} is not a directory", "name a new directory")
+    made = [place for place in (path, *path.parents) if not place.exists()]
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
     if _is_unused(path):
-        _make(path, holds_models=holds_models)
+        made = [*_make(path, holds_models=holds_models), *made]
     base = path if os.path.lexists(path / EXPERIMENTS_FILE) else path / EXPERIMENTS
     if base != path and not _has_own_index(base):
-        raise DirectoryError(
+        raise WrongDirectory(
             f"{path} is not empty and holds no export of this tool", "name a new directory"
         )
     refuse_links(path, base)
     registry = RegistryPlaces(base=path, models=path / MODELS, prompts=path / PROMPTS)
     opened = _from_index(base, load_object(base, base / EXPERIMENTS_FILE), registry, ())
     if not opened.identity:
-        raise DirectoryError(
+        raise WrongDirectory(
             f"{path} holds an export of another tool ({opened.version}); nothing is added to it",
             "name a new directory; this one can be imported as it is",
         )
     if opened.models_above and base == path:
-        raise DirectoryError(
+        raise WrongDirectory(
             f"{path} is the part of an export that lies below its registered models",
             f"name {path.parent}",
         )
     if not os.access(path, os.W_OK | os.X_OK):
         raise DirectoryError(f"{path} cannot be written", "check its permissions")
-    return opened
+    return replace(opened, made=tuple(made))
+
+
+def unmake(opened: Opened) -> None:
+    """Remove what opening a directory made; nothing once something else was written there."""
+    if not opened.made or os.listdir(opened.base) != [EXPERIMENTS_FILE]:
+        return
+    with suppress(OSError):
+        for place in opened.made:
+            if place.is_dir():
+                place.rmdir()
+            else:
+                place.unlink()
 
 
 def _is_unused(path: Path) -> bool:
@@ -140,12 +161,15 @@ def _is_unused(path: Path) -> bool:
     return not _names(path) or (cut_off and not _names(below))
 
 
-def _make(path: Path, *, holds_models: bool) -> None:
+def _make(path: Path, *, holds_models: bool) -> list[Path]:
+    """Make an empty export in a directory; return what was made, the deepest first."""
     base = path / EXPERIMENTS if holds_models else path
+    made = [base / EXPERIMENTS_FILE, *([] if base.exists() else [base])]
     with writing(base):
         base.mkdir(exist_ok=True)
     models_above = {"models_above": True} if holds_models else {}
     write_experiments_file(base, {"identity": uuid4().hex, **models_above})
+    return made
 
 
 def _has_own_index(base: Path) -> bool:
@@ -164,11 +188,11 @@ def _ours(index: Mapping[str, Any]) -> Mapping[str, Any]:
 def _base(path: Path) -> Path | None:
     """Return where the experiments are; None where there is only a registry.
 
-    Raises ``DirectoryError`` when it is no export.
+    Raises ``WrongDirectory`` when it is no export.
     """
     if not path.is_dir():
         what = "is not a directory" if os.path.lexists(path) else "does not exist"
-        raise DirectoryError(f"export directory {path} {what}", "check the path")
+        raise WrongDirectory(f"export directory {path} {what}", "check the path")
     for base in (path, path / EXPERIMENTS):
         refuse_links(path, base)
         holds_one = os.path.lexists(base / EXPERIMENT_FILE)
@@ -177,7 +201,7 @@ def _base(path: Path) -> Path | None:
     registry = _registry(path)
     if registry.lone or registry.models.is_dir() or registry.prompts.is_dir():
         return None
-    raise DirectoryError(*_no_export(path))
+    raise WrongDirectory(*_no_export(path))
 
 
 def _registry(path: Path) -> RegistryPlaces:
@@ -246,7 +270,7 @@ def _from_index(
     if ours:
         require_known_format(path, ours.get("format_version"))
         if ours.get("leads_up"):
-            raise DirectoryError(
+            raise WrongDirectory(
                 f"{base} only leads other tools to the export it is in", f"name {base.parent}"
             )
     system = index.get("system")

@@ -12,6 +12,7 @@ from migrate.endpoints.directory.artifacts import INCOMING, IncomingFiles, whole
 from migrate.endpoints.directory.disk import (
     json_text,
     load_object,
+    reading,
     refuse_links,
     sync,
     writing,
@@ -111,10 +112,20 @@ class PartialCopy:
         return whole_files(self._base, self._place, self._sidecar) if self._replaces else []
 
 
-def settle_replaced(folder: Path) -> None:
-    """Undo or finish every replacement in ``folder`` that was killed. Raises ``DirectoryError``."""
+def settle(folder: Path) -> None:
+    """Finish what was killed in ``folder``: replacements, and clearing up after complete copies.
+
+    Raises ``DirectoryError``.
+    """
     for place in replaced_in(folder):
         restore_replaced(place)
+    if not folder.is_dir():
+        return
+    with reading(folder):
+        names = [name for name in os.listdir(folder) if not name.startswith(".")]
+    for name in names:
+        if os.path.lexists(folder / name / _WORK):
+            shutil.rmtree(folder / name / _WORK, ignore_errors=True)
 
 
 def restore_replaced(place: Path) -> None:

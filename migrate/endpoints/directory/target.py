@@ -30,10 +30,11 @@ from migrate.endpoints.directory.model_writing import (
     each_once,
     read_started_model,
 )
+from migrate.endpoints.directory.opening import unmake
 from migrate.endpoints.directory.publishing import Publication
 from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.registry_writing import RegistryWriter
-from migrate.endpoints.directory.replacing import restore_replaced, settle_replaced
+from migrate.endpoints.directory.replacing import restore_replaced, settle
 from migrate.endpoints.directory.run_writing import (
     DirectoryRunWriter,
 )
@@ -234,7 +235,7 @@ class ExportDirectory(ExperimentsWriter):
             for experiment in list(self.experiments()):
                 directory = self._experiment_paths[experiment.experiment_id]
                 for folder in (RUNS, LOGGED_MODELS):
-                    settle_replaced(directory / folder)
+                    settle(directory / folder)
                 contents = self._contents(experiment.experiment_id)
                 entry = write_contents(base, directory, contents)
                 took = self._durations.of(experiment.experiment_id)
@@ -250,6 +251,13 @@ class ExportDirectory(ExperimentsWriter):
         for damaged in self.unreadable():
             if damaged.ref.kind is Kind.EXPERIMENT and Path(damaged.where).exists():
                 raise DirectoryError(damaged.reason, damaged.hint)
+
+    def withdraw(self) -> None:
+        """See ``Target.withdraw``."""
+        with self._lock:
+            if self._opened is not None:
+                unmake(self._opened)
+                self._opened = None
 
     def _version_artifacts(self, root: ArtifactRoot) -> list[Artifact]:
         """Return the files of a version; where it is being written, it may have none yet."""

@@ -104,6 +104,9 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """A server needs no indexes from us."""
 
+    def withdraw(self) -> None:
+        """Opening a server makes nothing."""
+
     def notebook(self, path: str, revision: str, export_format: str) -> bytes:
         """See ``ReadsNotebooks.notebook``."""
         raise NotFound(f"{self._address} has no notebooks: only Databricks has")

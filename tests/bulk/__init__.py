@@ -1,0 +1,1 @@
+"""The six commands that export and import in bulk."""

@@ -1,0 +1,119 @@
+"""The six commands as processes of their own, started by their scripts."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from migrate.demo.server import TrackingServerProcess
+from tests.bulk.exported import Exported
+from tests.bulk.worlds import seed_world
+from tests.cli.conftest import TERMINAL
+from tests.conftest import StartMigrate
+from tests.processes import MigrateProcess
+from tests.seed_models import ModelSource
+
+Result = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """Runs command lines such as ``export-all --output-dir out`` in a directory of the test's.
+
+    ``at`` is the tracking server, as MLFLOW_TRACKING_URI names it.
+    """
+
+    starter: StartMigrate
+    directory: Path
+    home: Path
+
+    def __call__(
+        self,
+        line: str,
+        at: str = "",
+        *,
+        code: int = 0,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120,
+    ) -> Result:
+        """Run to the end, which has to have this exit code; ``timeout`` is in seconds."""
+        process = self.start(line, at, env=env)
+        ended = process.ended(timeout)
+        process.stdout_file.unlink()
+        process.stderr_file.unlink()
+        assert ended.returncode == code, f"{line}\n{ended.stdout}\n{ended.stderr}"
+        assert "Traceback" not in ended.stdout + ended.stderr or "--debug" in line
+        return ended
+
+    def start(
+        self, line: str, at: str = "", *, env: Mapping[str, str] | None = None, entry: str = ""
+    ) -> MigrateProcess:
+        """Start a command line; ``entry`` is called in place of the command's script."""
+        # As a shell: a line goes on behind a backslash.
+        command, *args = shlex.split(line.replace("\\\n", " "))
+        script = "migrate.cli:main"
+        if command != "migrate":
+            script = f"migrate.cli.scripts:{command.replace('-', '_')}"
+        named = {"MLFLOW_TRACKING_URI": at} if at else {}
+        environment = {"HOME": str(self.home), **TERMINAL, **named, **(env or {})}
+        return self.starter(*args, env=environment, entry=entry or script)
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file that a command line names."""
+        path = self.directory / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def exported(self, name: str = "out") -> Exported:
+        """What a directory holds."""
+        return Exported(self.directory / name)
+
+
+@pytest.fixture
+def bulk(
+    start_migrate: StartMigrate, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Bulk:
+    return Bulk(start_migrate, tmp_path, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def world(fresh_source: TrackingServerProcess) -> Iterator[ModelSource]:
+    """A whole server to export from, see ``tests.bulk.worlds``."""
+    with ModelSource(fresh_source.uri) as source:
+        seed_world(source)
+        yield source
+
+
+@pytest.fixture(scope="module")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("exports")
+
+
+@pytest.fixture(scope="module")
+def whole(world: ModelSource, _home: Path) -> Path:
+    """An export of the whole world; tests of a module share it and do not change it."""
+    return _export("export-all", world, _home / "whole")
+
+
+@pytest.fixture(scope="module")
+def wine_and_iris(world: ModelSource, _home: Path) -> Path:
+    """An export of two registered models and their one experiment, shared likewise."""
+    return _export("export-models --models sklearn-*", world, _home / "wine-and-iris")
+
+
+def _export(line: str, world: ModelSource, path: Path) -> Path:
+    command, *args = line.split()
+    process = MigrateProcess(
+        [*args, "--output-dir", path],
+        path.parent,
+        {"HOME": str(path.parent), "MLFLOW_TRACKING_URI": world.seeded.uri},
+        f"migrate.cli.scripts:{command.replace('-', '_')}",
+    )
+    ended = process.ended(120)
+    assert ended.returncode == 0, ended.stderr
+    return path

@@ -1,0 +1,135 @@
+"""What the user chose is kept with the plan, and laid over what was chosen before."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migrate.cli.choices import Choices, choices_of, parse_notebook_formats
+from migrate.errors import UsageError
+from migrate.graph.renames import Renames
+from migrate.graph.selection import Selection
+from migrate.objects import NOTEBOOK_FORMATS, STAGES
+from migrate.plans import Plan, Side
+from migrate.tasks.experiment import TRASH_CHOICES
+
+TEXT = st.text(min_size=1, max_size=8)
+TEXTS = st.lists(TEXT, max_size=3).map(tuple)
+PAIRS = st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple)
+TIMES = st.none() | st.integers(0, 2**45)
+PLACE = st.sampled_from(["", "http://127.0.0.1:5000", "https://registry.example.com/mlflow"])
+SOME_STAGES = st.sets(st.sampled_from(STAGES)).map(lambda found: tuple(sorted(found)))
+
+SELECTIONS = {
+    "experiments": TEXTS,
+    "started_from": TIMES,
+    "until": TIMES,
+    "include_deleted": st.booleans(),
+    "models": TEXTS,
+    "stages": SOME_STAGES,
+    "latest_versions": st.booleans(),
+    "all_runs": st.booleans(),
+}
+CHOICES = {
+    "selection": st.builds(Selection, **SELECTIONS),  # type: ignore[arg-type]
+    "if_trashed": st.sampled_from(TRASH_CHOICES),
+    "replaces": st.sampled_from(["", "0123456789ab"]),
+    "locations": PAIRS,
+    "quick": st.booleans(),
+    "renames": st.builds(Renames, PAIRS, PAIRS),
+    "source_tags": st.booleans(),
+    "source_user": st.booleans(),
+    "permissions": st.booleans(),
+    "users": TEXTS,
+    "version_models": st.booleans(),
+    "notebook_formats": st.sets(st.sampled_from(NOTEBOOK_FORMATS)).map(
+        lambda found: tuple(sorted(found))
+    ),
+    "source_registry": PLACE,
+    "target_registry": PLACE,
+}
+ANY_CHOICES = st.builds(Choices, **CHOICES)  # type: ignore[arg-type]
+NOTHING_CHOSEN = Choices(selection=Selection())
+
+
+def kept(choices: Choices) -> Choices:
+    """What a stored plan says that it was made with."""
+    side = Side(uri="", identity="", description="")
+    options = json.loads(json.dumps(choices.as_options()))
+    plan = Plan(migration_id="", created=0, source=side, target=side, options=options, tasks=())
+    return choices_of(plan)
+
+
+def test_every_choice_is_among_those_tried_here() -> None:
+    assert CHOICES.keys() == {field.name for field in dataclasses.fields(Choices)}
+    assert SELECTIONS.keys() == {field.name for field in dataclasses.fields(Selection)}
+
+
+@given(ANY_CHOICES)
+def test_choices_are_kept_with_the_plan(choices: Choices) -> None:
+    assert kept(choices) == choices
+    assert choices.selects == (choices != NOTHING_CHOSEN)
+
+
+@pytest.mark.parametrize("field", ["source_registry", "target_registry"])
+def test_no_password_is_kept_with_the_plan(field: str) -> None:
+    uri = "https://ada:s3cret@registry.example.com/mlflow"
+    choices = dataclasses.replace(NOTHING_CHOSEN, **{field: uri})
+    assert "s3cret" not in json.dumps(choices.as_options())
+    assert getattr(kept(choices), field) == "https://registry.example.com/mlflow"
+
+
+@given(ANY_CHOICES, ANY_CHOICES)
+def test_what_is_chosen_now_goes_before_what_was_chosen_then(now: Choices, then: Choices) -> None:
+    both = now.over(then)
+    for name in CHOICES:
+        chosen, default = getattr(now, name), getattr(NOTHING_CHOSEN, name)
+        assert getattr(both, name) == (chosen if chosen != default else getattr(then, name))
+    assert NOTHING_CHOSEN.over(then) == then
+    assert now.over(NOTHING_CHOSEN) == now
+
+
+@given(ANY_CHOICES)
+def test_tasks_are_told_all_that_concerns_them(choices: Choices) -> None:
+    policy = choices.policy("migration")
+    assert policy.migration_id == "migration"
+    of_tasks = {field.name for field in dataclasses.fields(policy)} & CHOICES.keys()
+    assert of_tasks == {
+        "locations",
+        "if_trashed",
+        "replaces",
+        "source_tags",
+        "source_user",
+        "permissions",
+        "version_models",
+        "notebook_formats",
+    }
+    for name in of_tasks:
+        assert getattr(policy, name) == getattr(choices, name)
+
+
+@pytest.mark.parametrize(
+    ("values", "formats"),
+    [
+        ([], []),
+        (["SOURCE"], ["SOURCE"]),
+        (["dbc, source", "HTML,,dbc"], ["SOURCE", "HTML", "DBC"]),
+        (["jupyter,html,source,dbc"], list(NOTEBOOK_FORMATS)),
+        ([""], []),
+    ],
+)
+def test_notebook_formats_are_named_in_any_case_and_order(
+    values: list[str], formats: list[str]
+) -> None:
+    assert parse_notebook_formats(values) == tuple(formats)
+
+
+@pytest.mark.parametrize("value", ["PDF", "SOURCE,IPYNB", "SOURCE HTML"])
+def test_an_unknown_notebook_format_is_told(value: str) -> None:
+    with pytest.raises(UsageError, match="is no format of a Databricks notebook") as caught:
+        parse_notebook_formats([value])
+    assert caught.value.hint == "the formats are SOURCE, HTML, JUPYTER, DBC"
