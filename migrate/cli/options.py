@@ -111,7 +111,8 @@ SourceUser = Annotated[
     bool,
     typer.Option(
         "--use-src-user-id",
-        help="Set the tag mlflow.user of each run to the user who ran it at the source.",
+        help="Set the tag mlflow.user of each run to the user who ran it at the source. Not on "
+        "Databricks, which knows its own users only.",
     ),
 ]
 CopyPermissions = Annotated[
@@ -126,7 +127,7 @@ PermissionUsers = Annotated[
     typer.Option(
         "--permission-users",
         help="Whose permissions: names, or a .txt file with one a line; needed where a server "
-        "cannot list its users (MLflow before 3.13). May be repeated.",
+        "cannot list its users (MLflow before 3.10). May be repeated.",
     ),
 ]
 VersionModels = Annotated[
