@@ -48,13 +48,17 @@ class Ends:
 
     def check(self) -> None:
         """Connect to both. Raises ``UsageError`` when they are the same place."""
-        source, target = worker.endpoint(self.source), worker.endpoint(self.target)
+        for end in (self.source, self.target):
+            worker.endpoint(end)
+        same = UsageError(
+            f"source and target are the same: {self.source.shown}", "name two different ends"
+        )
         if _place(self.source) == _place(self.target):
-            raise UsageError(
-                f"source and target are the same: {self.source.shown}", "name two different ends"
-            )
-        source.capabilities()
-        target.capabilities()
+            raise same
+        identities = self.identities()
+        # Two profiles may lead to one workspace; two directories may be copies of each other.
+        if not self.target.is_directory and identities[0] == identities[1]:
+            raise same
 
     def identities(self) -> tuple[str, str]:
         """Return what tells these two from others at the same addresses."""
