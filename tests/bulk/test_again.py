@@ -25,8 +25,13 @@ def target(fresh_target: TrackingServerProcess, proxy_factory: ProxyFactory) -> 
     "line",
     [
         "export-all --output-dir out --export-deleted-runs",
-        "export-models --output-dir out --export-all-runs --use-threads",
-        "export-experiments --experiments all --output-dir out",
+        pytest.param(
+            "export-models --output-dir out --export-all-runs --use-threads",
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param(
+            "export-experiments --experiments all --output-dir out", marks=pytest.mark.thorough
+        ),
     ],
 )
 def test_an_export_of_what_has_not_changed_changes_no_file(

@@ -17,7 +17,7 @@ from tests.seed_models import ModelSource
 
 @pytest.mark.parametrize(
     ("options", "versions"),
-    [("", [1, 2, 3]), ("--delete-model no", [1, 2, 3]), ("--delete-model", [1])],
+    [("--delete-model no", [1, 2, 3]), ("--delete-model", [1])],
 )
 def test_delete_model_makes_a_model_of_the_same_name_anew(
     bulk: Bulk,
