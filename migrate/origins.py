@@ -6,7 +6,7 @@ They ride in the create call itself, so there is no moment at which a copy exist
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from migrate.objects import Experiment
 from migrate.outcomes import Loss
@@ -53,6 +53,11 @@ def keep_earlier(tags: Mapping[str, str]) -> dict[str, str]:
         if key != MARK:
             kept.setdefault(EARLIER + key.removeprefix(PREFIX), tags[key])
     return kept
+
+
+def set_aside(tags: Mapping[str, str], reserved: Collection[str]) -> dict[str, str]:
+    """Return ``tags`` with those that the target keeps for itself under ``SOURCE``."""
+    return {SOURCE + "tag." + key if key in reserved else key: text for key, text in tags.items()}
 
 
 def without_bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:

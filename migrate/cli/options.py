@@ -126,7 +126,7 @@ PermissionUsers = Annotated[
     typer.Option(
         "--permission-users",
         help="Whose permissions: names, or a .txt file with one a line; needed where a server "
-        "cannot list its users (MLflow before 3.13). May be repeated.",
+        "cannot list its users (MLflow before 3.10). May be repeated.",
     ),
 ]
 VersionModels = Annotated[

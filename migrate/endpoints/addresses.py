@@ -98,10 +98,14 @@ def open_endpoint(address: Address) -> Target:
             registry=registry,
         )
     if scheme == "databricks" or address.uri == "databricks":
-        from migrate.endpoints.tracking.databricks import open_databricks
+        from migrate.endpoints.tracking.databricks_opening import open_databricks
 
         return open_databricks(
-            address.uri, side=address.side, workers=workers, per_second=per_second
+            address.uri,
+            side=address.side,
+            workers=workers,
+            per_second=per_second,
+            registry_uri=address.registry_uri,
         )
     raise UsageError(
         f"{address.shown} is not a tracking URI this tool knows",

@@ -17,6 +17,14 @@ DATABRICKS = "databricks"
 UNITY_CATALOG = "unity-catalog"
 #: MLflow's basic-auth app: ``READ``, ``EDIT``, ``MANAGE`` and their like, for users.
 BASIC_AUTH = "basic-auth"
+#: Levels of objects in a workspace, each of which has those before it in it.
+LEVELS = (
+    "CAN_READ",
+    "CAN_EDIT",
+    "CAN_MANAGE_STAGING_VERSIONS",
+    "CAN_MANAGE_PRODUCTION_VERSIONS",
+    "CAN_MANAGE",
+)
 
 _PRINCIPALS = {
     "user_name": "user",
@@ -59,6 +67,35 @@ def missing(wanted: Permissions, there: Permissions) -> tuple[Grant, ...]:
     return tuple(
         grant for grant in wanted.grants if not grant.inherited and _comparable(grant) not in held
     )
+
+
+def lacking(wanted: Permissions, there: Permissions) -> tuple[Grant, ...]:
+    """Return the grants of ``missing`` by which somebody gets more than ``there`` gives.
+
+    In a Databricks workspace a principal has one direct level, with all lower ones in it: to send
+    a lower one would take the higher one away.
+    """
+    grants = missing(wanted, there)
+    if wanted.dialect != DATABRICKS:
+        return grants
+    held: dict[tuple[str, str], int] = {}
+    for grant in there.grants:
+        if not grant.inherited:
+            whose = (grant.kind, grant.principal)
+            held[whose] = max(held.get(whose, -1), _rank(grant))
+    highest: dict[tuple[str, str], Grant] = {}
+    for grant in grants:
+        whose = (grant.kind, grant.principal)
+        if _rank(grant) <= held.get(whose, -1):
+            continue
+        if whose not in highest or _rank(highest[whose]) < _rank(grant):
+            highest[whose] = grant
+    return tuple(highest.values())
+
+
+def _rank(grant: Grant) -> int:
+    """Return the place of a level; one that is not known is above all."""
+    return LEVELS.index(grant.permission) if grant.permission in LEVELS else len(LEVELS)
 
 
 def in_words(grant: Grant) -> str:

@@ -40,6 +40,11 @@ class Capabilities:
     ``keeps_ids``: copies have the ids of the source, so references stay as they are and no
     bookkeeping tags are needed. ``permissions``: it can tell and keep who may do what;
     ``without_permissions`` says why not, where more can be said than that it has none.
+    ``notebooks``: it gives out the notebooks of runs; ``keeps_notebooks``: it keeps them beside a
+    run's files. ``sets_user``: it says itself whose a run is. ``reserved_tags`` of experiments and
+    runs are its own to write. ``absolute_names``: experiments are called by the path of a
+    workspace. ``name_levels`` is how many names with dots between a registered model has (0: any),
+    ``refused_in_model_tags`` are the characters that keys of its tags may not have.
     ``flattens_models``: logged models become files of the run that
     made them. Lengths are in characters, None where there is no limit.
     ``notes`` are facts about this endpoint that the user should read in the plan.
@@ -61,6 +66,13 @@ class Capabilities:
     model_tag_length: int | None = None
     stages: bool = True
     permissions: bool = False
+    notebooks: bool = False
+    keeps_notebooks: bool = False
+    sets_user: bool = False
+    reserved_tags: frozenset[str] = frozenset()
+    absolute_names: bool = False
+    name_levels: int = 0
+    refused_in_model_tags: str = ""
     without_permissions: str = ""
     flattens_models: bool = False
     notes: tuple[str, ...] = ()

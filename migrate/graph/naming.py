@@ -9,6 +9,9 @@ from migrate.graph.draft import Draft
 from migrate.graph.renames import Rule, rule_for
 from migrate.objects import Kind
 
+#: Names that an error lists before it only counts.
+NAMES_SHOWN = 20
+
 
 def rename_copies(draft: Draft) -> None:
     """Give the copies their names, and note which rules fit nothing.
@@ -57,3 +60,52 @@ def check_distinct(kind: Kind, names: Iterable[tuple[str, str]]) -> None:
             f"{kind.plural} {', '.join(map(repr, sorted(olds)))} would all be called {new!r}{more}",
             "change the rename file so that every copy has a name of its own",
         )
+
+
+def check_names(draft: Draft) -> None:
+    """Raise ``UsageError`` when copies would have names that the target does not take."""
+    can = draft.target_can
+    if can.absolute_names:
+        bad = [name for name in _new_names(draft, Kind.EXPERIMENT) if not _is_path(name)]
+        _refuse_names(
+            bad,
+            f"{can.description} takes only absolute paths as names of experiments",
+            "--experiment-rename-file",
+            "/Shared/",
+        )
+    if can.name_levels:
+        bad = [
+            name
+            for name in _new_names(draft, Kind.REGISTERED_MODEL)
+            if not _has_levels(name, can.name_levels)
+        ]
+        _refuse_names(
+            bad,
+            f"{can.description} takes only names of {can.name_levels} levels for registered models",
+            "--model-rename-file",
+            "catalog.schema.",
+        )
+
+
+def _new_names(draft: Draft, kind: Kind) -> list[str]:
+    return [node.name for node in draft.of_kind(kind)]
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith("/") and all(name[1:].split("/"))
+
+
+def _has_levels(name: str, levels: int) -> bool:
+    parts = name.split(".")
+    return len(parts) == levels and all(parts) and not any(char in name for char in " /")
+
+
+def _refuse_names(names: Sequence[str], rule: str, option: str, example: str) -> None:
+    if not names:
+        return
+    shown = ", ".join(map(repr, names[:NAMES_SHOWN]))
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    raise UsageError(
+        f"{rule}; not so called: {shown}{more}",
+        f"give each another name with {option}, one line for each: {names[0]},{example}{names[0]}",
+    )

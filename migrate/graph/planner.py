@@ -35,7 +35,7 @@ from migrate.graph.match import (
     match_runs,
     orphan_mentions,
 )
-from migrate.graph.naming import rename_copies
+from migrate.graph.naming import check_names, rename_copies
 from migrate.graph.permissions import tell_of_permissions
 from migrate.graph.registry import discover_registry, link_versions
 from migrate.graph.registry_matching import match_registry
@@ -47,7 +47,10 @@ from migrate.tasks.batches import Policy
 
 
 def check_choices(draft: Draft) -> None:
-    """Raise ``UsageError`` for a choice that means nothing on this kind of target."""
+    """Raise ``UsageError`` for a choice that means nothing on this kind of target.
+
+    Of one that other tools let pass without effect, a note says so.
+    """
     into_directory = draft.target_can.keeps_ids
     for chosen, option in (
         (draft.policy.source_tags, "--import-source-tags"),
@@ -59,6 +62,19 @@ def check_choices(draft: Draft) -> None:
                 "every object as the source has it",
                 f"leave it out here, and give {option} when the directory is imported",
             )
+    if draft.policy.source_user and draft.target_can.sets_user:
+        draft.notes.append(
+            f"--use-src-user-id has no effect: {draft.target_can.description} says itself whose a "
+            "run is (the source's user is in the tag mlflow-migrate.source.user_id)"
+        )
+    if draft.policy.notebook_formats and not draft.source_can.notebooks:
+        draft.notes.append(
+            f"--notebook-formats has no effect: {draft.source_can.description} has no notebooks"
+        )
+    elif draft.policy.notebook_formats and not draft.target_can.keeps_notebooks:
+        draft.notes.append(
+            "--notebook-formats has no effect: notebooks are kept in an export directory only"
+        )
     if draft.policy.version_models and not into_directory:
         raise UsageError(
             "--export-version-model stores the files of versions in an export directory; "
@@ -112,6 +128,7 @@ STEPS: tuple[Step, ...] = (
     discover_unreadable,
     check_capabilities,
     rename_copies,
+    check_names,
     link_runs,
     link_models,
     link_versions,

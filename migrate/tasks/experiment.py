@@ -16,6 +16,7 @@ from migrate.origins import (
     carried_tags,
     experiment_origin,
     keep_earlier,
+    set_aside,
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
@@ -35,7 +36,7 @@ def wanted_experiment(
     location = map_location(experiment.artifact_location, policy.locations)
     if target.keeps_ids:
         return experiment, ()
-    tags = keep_earlier(experiment_tags(experiment, policy))
+    tags = set_aside(keep_earlier(experiment_tags(experiment, policy)), target.reserved_tags)
     tags, losses = fit_tags(tags, target.experiment_tag_length, target)
     tags[ORIGIN] = experiment_origin(experiment)
     tags[MIGRATION] = policy.migration_id

@@ -88,7 +88,8 @@ def wanted_version(
     if target.keeps_ids:
         return WantedVersion(version=version)
     renamed, orphans = copied_prompt_tags(version_tags(version, policy, run), copies)
-    tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target)
+    refused = target.refused_in_model_tags
+    tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target, refused)
     tags |= {ORIGIN: version_origin(version), MIGRATION: policy.migration_id}
     warnings = []
     if orphans:
@@ -117,6 +118,8 @@ def wanted_version(
         run_id=found.run_id,
         model_id=found.model_id,
         tags=tags,
+        # One that is not ready is half-made; what it was at the source is in a tag.
+        status="READY",
         stage=version.stage if stages else NO_STAGE,
     )
     return WantedVersion(version=copy, losses=losses, warnings=tuple(warnings))
@@ -129,6 +132,7 @@ def changes_of_version(copy: ModelVersion, wanted: ModelVersion) -> ModelVersion
     return dataclasses.replace(
         copy,
         description=wanted.description,
+        status=wanted.status,
         stage=wanted.stage,
         tags={**copy.tags, **tags},
         aliases=tuple(sorted({*copy.aliases, *wanted.aliases})),

@@ -6,9 +6,12 @@ import dataclasses
 
 from migrate.endpoints.permissions import UNITY_CATALOG, in_words, missing
 from migrate.endpoints.protocols import PermissionsWritten, Source, Target
+from migrate.errors import NotFound, NotPermitted
 from migrate.objects import Grant, Permissions, Ref
 from migrate.outcomes import Loss
 from migrate.tasks.batches import Policy
+
+NO_PERMISSIONS = Permissions()
 
 
 def carry_permissions(
@@ -21,19 +24,33 @@ def carry_permissions(
     """
     if not policy.permissions:
         return PermissionsWritten()
-    wanted = source.permissions(ref)
+    wanted, untold = read_permissions(source, ref, "source")
     if not wanted.dialect:
-        return PermissionsWritten()
-    kept = {} if ours else kept_permissions(wanted, permissions_there(target, copy, wanted))
+        return PermissionsWritten(losses=untold)
+    kept: dict[Grant, Loss] = {}
+    if not ours:
+        there, unseen = read_permissions(target, copy, "target", wanted)
+        if unseen:
+            return PermissionsWritten(losses=unseen)
+        kept = kept_permissions(wanted, there)
     grants = tuple(grant for grant in wanted.grants if grant not in kept)
     written = target.write_permissions(copy, dataclasses.replace(wanted, grants=grants))
     return written._replace(losses=(*kept.values(), *written.losses))
 
 
-def permissions_there(target: Source, copy: Ref, wanted: Permissions) -> Permissions:
-    """Return the permissions on ``copy``, of all users that ``wanted`` names among others."""
-    target.look_up_users([grant.principal for grant in wanted.grants if grant.kind == "user"])
-    return target.permissions(copy)
+def read_permissions(
+    end: Source, ref: Ref, side: str, named: Permissions = NO_PERMISSIONS
+) -> tuple[Permissions, tuple[Loss, ...]]:
+    """Return the permissions on an object, of all users that ``named`` names among others.
+
+    Where our account may not see them, that is a loss.
+    """
+    try:
+        if named.grants:
+            end.look_up_users([it.principal for it in named.grants if it.kind == "user"])
+        return end.permissions(ref), ()
+    except (NotFound, NotPermitted) as problem:
+        return Permissions(), (Loss("permissions", f"not told by the {side}: {problem}"),)
 
 
 def kept_permissions(wanted: Permissions, there: Permissions) -> dict[Grant, Loss]:

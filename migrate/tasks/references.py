@@ -16,8 +16,9 @@ from migrate.objects import (
     Metric,
     Run,
 )
-from migrate.origins import MIGRATION, ORIGIN, SOURCE, keep_earlier
+from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier, set_aside
 from migrate.outcomes import Loss
+from migrate.tasks import source_tags
 from migrate.tasks.batches import Policy
 from migrate.tasks.source_tags import run_tags
 
@@ -51,7 +52,7 @@ def wanted_copy(
     if target.keeps_ids:
         return Wanted(run=run)
     fitted, losses, dropped = fit(run, target, policy)
-    tags = keep_earlier(fitted.tags)
+    tags = set_aside(keep_earlier(fitted.tags), target.reserved_tags)
     tags.pop(RUN_NAME_TAG, None)  # the server derives it from the name
     late: dict[str, str] = {}
     warnings: list[str] = []
@@ -71,6 +72,8 @@ def wanted_copy(
             tags[key] = references[old]
     if MODEL_HISTORY_TAG in tags:
         late[MODEL_HISTORY_TAG] = tags.pop(MODEL_HISTORY_TAG)
+    if target.sets_user and run.user_id:
+        tags[SOURCE + "user_id"] = run.user_id
     tags |= {ORIGIN: run.run_id, MIGRATION: policy.migration_id}
     return Wanted(
         run=dataclasses.replace(fitted, tags=tags),
@@ -134,12 +137,27 @@ def fit(
 
 
 def fit_tags(
-    tags: Mapping[str, str], limit: int | None, target: Capabilities
+    tags: Mapping[str, str], limit: int | None, target: Capabilities, refused: str = ""
 ) -> tuple[dict[str, str], tuple[Loss, ...]]:
-    """Return tags as the target can hold them, with values of at most ``limit`` characters."""
+    """Return tags as the target can hold them, with values of at most ``limit`` characters.
+
+    Keys with one of the characters ``refused`` are left out, but for those of our own.
+    """
     losses: list[Loss] = []
-    cut = _cut(tags, "tag", limit, losses)
-    return _without_refused(cut, "tag", target, losses), tuple(losses)
+    kept = _without_refused(_cut(tags, "tag", limit, losses), "tag", target, losses)
+    for key in [key for key in kept if set(_bare(key)) & set(refused)]:
+        reason = f"the target refuses keys with one of {' '.join(refused)}"
+        losses.append(Loss(f"tag {key[:60]}", reason))
+        del kept[key]
+    return kept, tuple(losses)
+
+
+def _bare(key: str) -> str:
+    """Return what counts of a key: prefixes and dots of our own are spelled as a target wants."""
+    for prefix in (PREFIX, source_tags.PREFIX):
+        if key.startswith(prefix):
+            return key.removeprefix(prefix).replace(".", "")
+    return key
 
 
 def _cut(

@@ -47,7 +47,8 @@ def wanted_registered_model(
     if target.keeps_ids:
         return model, ()
     tags = keep_earlier(model_tags(model, policy))
-    tags, losses = fit_tags(tags, target.model_tag_length, target)
+    refused = target.refused_in_model_tags
+    tags, losses = fit_tags(tags, target.model_tag_length, target, refused)
     if named := experiments_named(model):
         known = [copies.get(Ref(Kind.EXPERIMENT, ident)) for ident in named]
         tags[PROMPT_EXPERIMENTS_TAG] = "".join(f",{ident}" for ident in known if ident) + ","

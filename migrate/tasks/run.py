@@ -16,6 +16,7 @@ from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import Fingerprint
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
+from migrate.tasks.notebooks import Notebooks, copy_notebooks
 from migrate.tasks.outcomes import failed
 from migrate.tasks.references import Wanted, keep_points, wanted_copy, with_own_id
 
@@ -248,7 +249,13 @@ class _Attempt:
                 whole=whole,
             )
             self._warnings = models.warnings
-            sent = sent._replace(losses=self._unlisted + sent.losses)
+            notebooks = self._notebooks(files, writer.root)
+            self._warnings += notebooks.warnings
+            sent = Sent(
+                sent.files + notebooks.files,
+                sent.bytes + notebooks.bytes,
+                self._unlisted + sent.losses + notebooks.losses,
+            )
             if wanted.run.inputs:
                 writer.write_inputs(wanted.run.inputs)
             self._write_metrics(writer, wanted, history, fingerprint)
@@ -264,6 +271,17 @@ class _Attempt:
             writer.abandon()
             raise
         return mark, sent
+
+    def _notebooks(self, files: Sequence[Artifact], root: ArtifactRoot) -> Notebooks:
+        return copy_notebooks(
+            self._run.tags,
+            self._batch.policy.notebook_formats,
+            self._source,
+            self._target,
+            root,
+            own_files={file.path for file in files},
+            attempt=self._job.attempt,
+        )
 
     def _model_files(self, files: Sequence[Artifact], copy_root: ArtifactRoot) -> ModelFiles:
         """Return the run's model files with the ids of its copy."""

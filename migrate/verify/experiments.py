@@ -31,5 +31,6 @@ def compare_experiment(
     compare_permissions(ends, ref, Ref(Kind.EXPERIMENT, copy.experiment_id), result, ours=ours)
     if ours:
         there = without_unasked(without_bookkeeping(copy.tags), wanted.tags, ends.policy)
-        for key in sorted(there.keys() - wanted.tags.keys() - experiment.tags.keys()):
+        own = can.reserved_tags
+        for key in sorted(there.keys() - wanted.tags.keys() - experiment.tags.keys() - own):
             result.differs(ref, f"tag {key}", "only on the target")

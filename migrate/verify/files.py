@@ -23,20 +23,23 @@ def compare_files(
     result: Comparison,
     *,
     besides: Collection[str] = (),
+    may_have: Collection[str] = (),
 ) -> None:
     """Compare names and sizes, and contents where that is asked for.
 
     Model files are expected as ``rewrites`` makes them. ``besides`` are folders of the copy that
-    hold something else.
+    hold something else, ``may_have`` files that it may have beside those of its original.
     """
     originals = ends.source.artifacts(root)
     rewritten = {}
     if not ends.target.capabilities().keeps_ids:
         rewritten = dict(read_model_files(ends.source, root, originals, rewrites).contents)
+    besides_originals = set(may_have) - {file.path for file in originals}
     there = [
         file
         for file in ends.target.artifacts(copy_root)
-        if not any(file.path.startswith(folder + "/") for folder in besides)
+        if file.path not in besides_originals
+        and not any(file.path.startswith(folder + "/") for folder in besides)
     ]
     mine = _Listed(ends.source, root, originals)
     _compare_listed(ends, ref, mine, _Listed(ends.target, copy_root, there), rewritten, result)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from migrate.endpoints.permissions import BASIC_AUTH, in_words, missing
+from migrate.endpoints.permissions import BASIC_AUTH, in_words, lacking, missing
 from migrate.objects import Ref
 from migrate.outcomes import Loss
-from migrate.tasks.permissions import kept_permissions, permissions_there
+from migrate.tasks.permissions import kept_permissions, read_permissions
 from migrate.verify.result import Comparison, Ends
 
 
@@ -17,10 +17,14 @@ def compare_permissions(ends: Ends, ref: Ref, copy: Ref, result: Comparison, *, 
     """
     if not ends.policy.permissions:
         return
-    wanted = ends.source.permissions(ref)
+    wanted, untold = read_permissions(ends.source, ref, "source")
+    result.declare(ref, untold)
     if not wanted.dialect:
         return
-    there = permissions_there(ends.target, copy, wanted)
+    there, unseen = read_permissions(ends.target, copy, "target", wanted)
+    result.declare(ref, unseen)
+    if unseen:
+        return
     knows_none = not ends.target.capabilities().permissions
     if knows_none or there.dialect not in ("", wanted.dialect):
         reason = f"the target knows no permissions of this kind of server ({wanted.dialect})"
@@ -30,7 +34,7 @@ def compare_permissions(ends: Ends, ref: Ref, copy: Ref, result: Comparison, *, 
         result.declare(ref, kept_permissions(wanted, there).values())
     # Who made the copy has inherited all that can be granted.
     makers = {grant.principal for grant in there.grants if grant.inherited}
-    for grant in missing(wanted, there):
+    for grant in lacking(wanted, there):
         if wanted.dialect != BASIC_AUTH or grant.principal not in makers:
             result.differs(ref, in_words(grant), "is not on the target")
     if ours and wanted.dialect == BASIC_AUTH:

@@ -8,6 +8,7 @@ from migrate.objects import NO_LINKS, RUN_NAME_TAG, ArtifactRoot, Kind, ModelLin
 from migrate.origins import losses_from_tags, without_bookkeeping
 from migrate.outcomes import Loss
 from migrate.tasks.model_files import Rewrites
+from migrate.tasks.notebooks import notebook_files
 from migrate.tasks.references import REFERENCE_TAGS, kept_references, wanted_copy, with_own_id
 from migrate.tasks.source_tags import without_unasked
 from migrate.verify.copies import Copies
@@ -66,6 +67,8 @@ def _compare_run(
     known = wanted.losses + losses_from_tags(copy.tags) + kept_references(run, copy)
     result.declare(ref, known)
     for field_name in ("name", "user_id", "status", "start_time", "end_time", "lifecycle_stage"):
+        if field_name == "user_id" and can.sets_user:
+            continue
         old, new = getattr(wanted.run, field_name), getattr(copy, field_name)
         # A run without a name (MLflow 1.x) is given one by the target.
         if old or field_name != "name":
@@ -76,8 +79,9 @@ def _compare_run(
     if not can.keeps_ids:
         tags = without_bookkeeping(tags)
         there = without_unasked(without_bookkeeping(there), tags, ends.policy)
-        tags.pop(RUN_NAME_TAG, None)
-        there.pop(RUN_NAME_TAG, None)
+        for key in (RUN_NAME_TAG, *can.reserved_tags):
+            tags.pop(key, None)
+            there.pop(key, None)
     result.check_items(ref, "param", wanted.run.params, copy.params)
     result.check_items(ref, "tag", tags, there)
     mine_inputs = sorted(map(_input_key, wanted.run.inputs))
@@ -115,6 +119,7 @@ def _compare_run_files(
         rewrites,
         result,
         besides=copies.flattened_into(copy.run_id),
+        may_have=notebook_files(run.tags) if ends.target.capabilities().keeps_notebooks else (),
     )
 
 

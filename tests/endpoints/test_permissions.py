@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from migrate.endpoints.permissions import missing, permissions_from, permissions_of_users
+from migrate.endpoints.permissions import (
+    lacking,
+    missing,
+    permissions_from,
+    permissions_of_users,
+)
 from migrate.objects import Grant, Permissions
 
 WORKSPACE = {
@@ -164,3 +169,37 @@ def test_only_direct_grants_are_missed_and_only_direct_ones_are_there() -> None:
     )
     assert missing(wanted, there) == (Grant("bob", "CAN_READ"), Grant("team", "CAN_READ", "group"))
     assert missing(wanted, wanted) == ()
+
+
+def of(dialect: str, *grants: Grant) -> Permissions:
+    return Permissions(dialect=dialect, grants=grants)
+
+
+def test_in_a_workspace_a_higher_level_is_not_lowered_and_of_several_the_highest_is_granted() -> (
+    None
+):
+    wanted = of(
+        "databricks",
+        Grant("ada", "CAN_READ"),
+        Grant("bob", "CAN_READ"),
+        Grant("bob", "CAN_EDIT"),
+        Grant("eve", "CAN_EDIT"),
+        Grant("new", "CAN_DREAM"),
+    )
+    there = of(
+        "databricks",
+        Grant("ada", "CAN_MANAGE"),
+        Grant("eve", "CAN_READ"),
+        Grant("eve", "CAN_MANAGE", inherited=True),
+    )
+    assert lacking(wanted, there) == (
+        Grant("bob", "CAN_EDIT"),
+        Grant("eve", "CAN_EDIT"),
+        Grant("new", "CAN_DREAM"),
+    )
+
+
+def test_in_the_catalog_privileges_stand_side_by_side() -> None:
+    wanted = of("unity-catalog", Grant("ada", "EXECUTE", ""), Grant("ada", "MANAGE", ""))
+    there = of("unity-catalog", Grant("ada", "MANAGE", ""))
+    assert lacking(wanted, there) == (Grant("ada", "EXECUTE", ""),)

@@ -130,6 +130,32 @@ def test_a_failure_while_planning_leaves_the_collector_on(
     assert gc.isenabled()
 
 
+@pytest.mark.parametrize("name", ["fraud", "Shared/fraud", "/", "/Shared/", "/Shared//fraud"])
+def test_names_that_are_no_paths_are_refused_where_experiments_are_called_by_paths(
+    name: str,
+) -> None:
+    experiments = [{"experiment_id": "1", "name": name}, {"experiment_id": "2", "name": "/a/b"}]
+    source = loading.server("source", {"experiments": experiments})
+    with pytest.raises(UsageError, match="absolute paths") as refused:
+        plan(source, Selection(), MemoryServer("target", absolute_names=True))
+    assert repr(name) in refused.value.message
+    assert "/a/b" not in refused.value.message
+    assert "--experiment-rename-file" in refused.value.hint
+
+
+def test_of_many_names_that_are_refused_the_first_are_shown_and_the_others_counted() -> None:
+    experiments = [{"experiment_id": str(n), "name": f"e{n:02}"} for n in range(1, 31)]
+    source = loading.server("source", {"experiments": experiments})
+    with pytest.raises(UsageError, match="and 10 more"):
+        plan(source, Selection(), MemoryServer("target", absolute_names=True))
+
+
+def test_choices_that_have_no_effect_on_these_ends_are_notes() -> None:
+    target = MemoryServer("target", sets_user=True, keeps_notebooks=True)
+    made = plan(world(), Selection(), target, source_user=True, notebook_formats=("SOURCE",))
+    assert sum("has no effect" in note for note in made.notes) == 2
+
+
 def test_registered_models_and_versions_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     """An export says which of them failed; the others are planned beside them, by name."""
     version = {"name": "fraud", "version": "1", "source": "s3://bucket/model"}

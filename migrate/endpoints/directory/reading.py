@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +14,7 @@ from typing import BinaryIO, TypeVar
 from migrate.endpoints.directory.artifacts import open_stored, stored_files
 from migrate.endpoints.directory.counting import count_in_experiments
 from migrate.endpoints.directory.disk import DAMAGED, load_object
+from migrate.endpoints.directory.identity import foreign_identity, order_of_creation
 from migrate.endpoints.directory.kept_permissions import read_permissions
 from migrate.endpoints.directory.layout import (
     ARTIFACTS,
@@ -55,7 +55,6 @@ from migrate.objects import (
     Run,
     VersionRun,
 )
-from migrate.origins import experiment_origin
 
 KINDS = frozenset({Kind.EXPERIMENT, Kind.RUN, Kind.DELETION, Kind.LOGGED_MODEL, *REGISTRY_KINDS})
 _PAGE = 10_000
@@ -82,7 +81,11 @@ class ExportReader:
         """See ``Endpoint.capabilities``. Raises ``DirectoryError`` when it is no export."""
         opened = self._open()
         with self._lock:
-            self._identity = self._identity or opened.identity or self._foreign_identity()
+            self._identity = (
+                self._identity
+                or opened.identity
+                or foreign_identity(self.experiments(), self.registered_models, self._path)
+            )
         return Capabilities(
             description=f"export directory {self._path}",
             version=opened.version,
@@ -91,6 +94,7 @@ class ExportReader:
             writable=frozenset(),
             keeps_ids=True,
             permissions=True,
+            keeps_notebooks=True,
             notes=opened.notes,
         )
 
@@ -163,7 +167,7 @@ class ExportReader:
                 path = experiment_directory(opened.base, ident) / EXPERIMENT_FILE
                 gone = DirectoryError(f"experiment {name!r}: {path} is missing", DAMAGED)
                 self._unreadable.report(Ref(Kind.EXPERIMENT, ident), "", path, gone)
-        return iter(sorted(found.values(), key=_order_of_creation))
+        return iter(sorted(found.values(), key=order_of_creation))
 
     def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
@@ -315,19 +319,6 @@ class ExportReader:
     def _registry(self) -> RegistryReader:
         return self._parts().registry
 
-    def _foreign_identity(self) -> str:
-        """Name an export of another tool by its oldest experiment, which stays when it grows.
-
-        Without one, by its oldest registered model or prompt.
-        """
-        oldest = next(self.experiments(), None)
-        text = experiment_origin(oldest) + oldest.name if oldest else self._oldest_model()
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-    def _oldest_model(self) -> str:
-        named = [(it.creation_time or 0, str(it.ref)) for it in self.registered_models()]
-        return "{}@{}".format(*min(named)) if named else str(self._path.resolve())
-
     def _read_experiment(self, directory: Path) -> Experiment:
         path = directory / EXPERIMENT_FILE
         document = mlflow_member(path, load_object(self._open().base, path))
@@ -404,9 +395,3 @@ class ExportReader:
             except DirectoryError as problem:
                 ref = Ref(Kind.EXPERIMENT, experiment_id)
                 self._unreadable.report(ref, "", directory, problem)
-
-
-def _order_of_creation(experiment: Experiment) -> tuple[int, int, str]:
-    ident = experiment.experiment_id
-    number = int(ident) if ident.isascii() and ident.isdigit() and len(ident) < 20 else 0
-    return experiment.creation_time or 0, number, ident

@@ -104,7 +104,7 @@ class ProxyStore:
                 for item in answer.get("files", ())
             ]
 
-        return _walk(list_folder)
+        return walk(list_folder)
 
     @contextmanager
     def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
@@ -118,7 +118,7 @@ class ProxyStore:
         with ExitStack() as opened:
             path = f"{PROXY}/{self._quoted(artifact)}"
             try:
-                stream = _body(opened.enter_context(self._http.stream(path, tries=tries)))
+                stream = body_of(opened.enter_context(self._http.stream(path, tries=tries)))
             except (EndpointError, Unavailable):
                 if tries > 1:
                     raise
@@ -185,7 +185,7 @@ class ServerRoutes:
                     return files
                 params["page_token"] = token
 
-        return _walk(list_folder)
+        return walk(list_folder)
 
     @contextmanager
     def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
@@ -193,7 +193,7 @@ class ServerRoutes:
         refuse_changed_name(artifact.path, self._side)
         params = {**self._ids, self._file_key: artifact.path}
         with self._http.stream(self._get, params, tries=FILE_TRIES) as response:
-            yield _body(response)
+            yield body_of(response)
 
     def put(self, artifact: Artifact, stream: BinaryIO) -> None:
         """The routes of the server's UI take no more than 10 MB: not used."""
@@ -224,7 +224,7 @@ class RepositoryStore:
                         for f in repository.list_artifacts(folder or None)
                     ]
 
-            return _walk(list_folder)
+            return walk(list_folder)
         except MigrateError as problem:
             log.debug("listing through the server instead: %s", problem)
             try:
@@ -335,7 +335,7 @@ def _place(uri: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
 
-def _walk(list_folder: Callable[[str], Any]) -> list[Artifact]:
+def walk(list_folder: Callable[[str], Any]) -> list[Artifact]:
     """Collect the files of all folders from a function that lists one."""
     files: list[Artifact] = []
     folders = [""]
@@ -349,7 +349,8 @@ def _walk(list_folder: Callable[[str], Any]) -> list[Artifact]:
     return files
 
 
-def _body(response: Any) -> BinaryIO:
+def body_of(response: Any) -> BinaryIO:
+    """Return the body of an answer as a stream, unpacked."""
     response.raw.decode_content = True
     return cast(BinaryIO, _Reader(response.raw))
 

@@ -277,6 +277,11 @@ class HttpSession:
         raise Refused(text)
 
 
+def sized(stream: BinaryIO, size: int) -> Any:
+    """Return a stream as a body of ``size`` bytes; ``Unavailable`` where it is not as long."""
+    return _Sized(stream, size)
+
+
 class _Sized:
     """A stream with a length, so that the body goes out with Content-Length, in chunks.
 

@@ -43,6 +43,7 @@ class LoggedModelCalls(ABC):
     _http: HttpSession
     _flattened: FlattenedModels
     _graphql = True
+    _models_per_page = MODELS_PER_PAGE
     _any_models: bool | None = None
 
     @abstractmethod
@@ -70,7 +71,7 @@ class LoggedModelCalls(ABC):
             chunk = list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
             body = {
                 "experiment_ids": chunk,
-                "max_results": MODELS_PER_PAGE,
+                "max_results": self._models_per_page,
                 "order_by": [{"field_name": "creation_timestamp", "ascending": True}],
             }
             if condition:

@@ -13,6 +13,10 @@ BATCH_TOTAL = 1000
 BATCH_PARAMS = 100
 BATCH_TAGS = 100
 BATCH_INPUTS = 100
+#: Of params and tags, so that a whole batch stays below 1 MB: MLflow's servers do not insist on
+#: it, Databricks does.
+BATCH_BYTES = 700_000
+MARK_BYTES = 1000
 
 
 class ServerRunWriter:
@@ -99,12 +103,15 @@ class ServerRunWriter:
             len(self._params) <= BATCH_PARAMS
             and len(self._tags) < BATCH_TAGS
             and len(self._params) + len(self._metrics) + len(self._tags) < BATCH_TOTAL
+            and sum(map(_size, (*self._params.items(), *self._tags.items())))
+            < BATCH_BYTES - MARK_BYTES
         )
 
     def _flush(self) -> None:
         """Send one batch of what is buffered, as full as the limits allow."""
-        params = dict(list(self._params.items())[:BATCH_PARAMS])
-        tags = dict(list(self._tags.items())[-BATCH_TAGS:])
+        params = _first(self._params.items(), BATCH_PARAMS, BATCH_BYTES)
+        left = BATCH_BYTES - sum(map(_size, params.items()))
+        tags = _first(reversed(self._tags.items()), BATCH_TAGS, left)
         room = BATCH_TOTAL - len(params) - len(tags)
         metrics = self._metrics[:room]
         if not (params or tags or metrics):
@@ -122,3 +129,23 @@ class ServerRunWriter:
             del self._params[key]
         for key in tags:
             del self._tags[key]
+
+
+def _first(values: Iterable[tuple[str, str]], most: int, room: int) -> dict[str, str]:
+    """Return the first of some params or tags: up to ``most``, and ``room`` bytes of JSON."""
+    chosen: dict[str, str] = {}
+    for item in values:
+        room -= _size(item)
+        if len(chosen) == most or room < 0:
+            break
+        chosen[item[0]] = item[1]
+    return chosen
+
+
+def _size(item: tuple[str, str]) -> int:
+    """Return about how many bytes of JSON a param or tag takes: an escape is six for a letter.
+
+    Never more than ``BATCH_BYTES``: what is too long for that goes alone, for the server to judge.
+    """
+    text = "".join(item)
+    return min(BATCH_BYTES, 30 + len(text) * (1 if text.isascii() else 6))

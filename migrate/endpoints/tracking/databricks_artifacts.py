@@ -1,0 +1,175 @@
+"""Files of a Databricks workspace: listed by the workspace, moved through URLs that it signs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+
+from migrate.endpoints.tracking.artifacts import (
+    ArtifactStore,
+    ArtifactStores,
+    RepositoryStore,
+    ServerRoutes,
+    body_of,
+    translated,
+)
+from migrate.endpoints.tracking.http import TIMEOUT, TRANSIENT, HttpSession, sized
+from migrate.errors import EndpointError, NotFound, Unavailable
+from migrate.objects import Artifact, ArtifactRoot, Kind
+
+log = logging.getLogger(__name__)
+
+API = "/api/2.0/mlflow"
+#: Where Databricks keeps the files of runs and logged models unless told otherwise.
+MANAGED = "databricks/mlflow-tracking/"
+#: Kinds of signed URLs that take a whole file in one PUT, up to this size in bytes.
+WHOLE_FILE = frozenset({"AWS_PRESIGNED_URL", "GCP_SIGNED_URL"})
+LARGEST_WHOLE = 1 << 30
+TRIES = 4
+
+
+class DatabricksStores(ArtifactStores):
+    """Finds the store of an artifact root in a workspace."""
+
+    def __init__(self, http: HttpSession, *, side: str, tracking_uri: str) -> None:
+        super().__init__(http, side=side, tracking_uri=tracking_uri)
+        self._workspace = tracking_uri
+        self._calls = http
+        self._of = side
+
+    def store(self, root: ArtifactRoot) -> ArtifactStore:
+        """Return the store for ``root``."""
+        parts = urlsplit(root.uri)
+        if parts.scheme == "dbfs" and f"{parts.netloc}{parts.path}".lstrip("/").startswith(MANAGED):
+            return ManagedStore(root, self._workspace, self._calls, self.routes(root))
+        return super().store(root)
+
+    def routes(self, root: ArtifactRoot) -> ServerRoutes:
+        """Return the workspace's own way to the files of ``root``."""
+        return ServerRoutes(self._calls, root, self._of)
+
+
+class Signed(NamedTuple):
+    """A URL for one file, for reading or writing it; whoever has it needs no login."""
+
+    url: str
+    headers: Mapping[str, str]
+    kind: str
+
+
+class ManagedStore(RepositoryStore):
+    """Files below ``dbfs:/databricks/mlflow-tracking``, streamed through signed URLs.
+
+    What such a URL does not take whole goes through MLflow's repository for these files. It is
+    made here, with the workspace in its URI: what MLflow chooses by itself first asks the workspace
+    of the default login, whatever URI it is given (read in
+    ``mlflow.store.artifact.databricks_tracking_artifact_repo`` of 3.17.2). With two workspaces that
+    is the wrong one for a side, where no file is found and none is missed.
+    """
+
+    def __init__(
+        self, root: ArtifactRoot, tracking_uri: str, http: HttpSession, routes: ServerRoutes
+    ) -> None:
+        super().__init__(root, tracking_uri, routes)
+        self._http = http
+        self.list_files = routes.list_files  # type: ignore[method-assign]
+
+    @contextmanager
+    def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
+        """See ``ArtifactStore.open``."""
+
+        def attempt() -> requests.Response:
+            signed = self._sign(artifact.path, "read", "download")
+            return _send("GET", signed, self._what(artifact), stream=True)
+
+        with _patiently(attempt) as response:
+            yield body_of(response)
+
+    def put(self, artifact: Artifact, stream: BinaryIO) -> None:
+        """See ``ArtifactStore.put``."""
+        signed = self._sign(artifact.path, "write", "upload")
+        if signed.kind not in WHOLE_FILE or artifact.size > LARGEST_WHOLE:
+            super().put(artifact, stream)
+            return
+        again = stream.seekable()
+
+        def attempt() -> None:
+            if again:
+                stream.seek(0)
+            fresh = self._sign(artifact.path, "write", "upload") if again else signed
+            body = sized(stream, artifact.size) if artifact.size else b""
+            _send("PUT", fresh, self._what(artifact), data=body).close()
+
+        _patiently(attempt, TRIES if again else 1)
+
+    def _sign(self, path: str, of_run: str, of_model: str) -> Signed:
+        owner = self._root.owner
+        if owner.kind is Kind.LOGGED_MODEL:
+            url = f"{API}/logged-models/{owner.id}/artifacts/credentials-for-{of_model}"
+            answer = self._http.post(url, {"paths": [path]}, idempotent=True)
+            infos = [item["credential_info"] for item in answer.get("credentials", ())]
+        else:
+            url = f"{API}/artifacts/credentials-for-{of_run}"
+            body = {"run_id": owner.id, "path": [path]}
+            infos = self._http.post(url, body, idempotent=True).get("credential_infos", [])
+        if not infos:
+            raise EndpointError(f"the workspace signs no URL for {path!r} of {owner.kind}")
+        headers = {item["name"]: item["value"] for item in infos[0].get("headers", ())}
+        return Signed(infos[0]["signed_uri"], headers, str(infos[0].get("type", "")))
+
+    def _what(self, artifact: Artifact) -> str:
+        return f"{self._root.uri}/{artifact.path}"
+
+    def _repository(self) -> Any:
+        with translated(self._root.uri):
+            from mlflow.store.artifact.databricks_artifact_repo import DatabricksArtifactRepository
+            from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
+
+            uri = add_databricks_profile_info_to_artifact_uri(self._root.uri, self._tracking_uri)
+            return DatabricksArtifactRepository(uri)
+
+
+def _send(method: str, signed: Signed, what: str, **options: Any) -> requests.Response:
+    """Send one request to a storage. No message names the URL: it is a key."""
+    try:
+        response = requests.request(
+            method,
+            signed.url,
+            headers=dict(signed.headers),
+            # Else a login of ~/.netrc is added, which storages refuse beside a signature.
+            auth=lambda request: request,
+            timeout=TIMEOUT,
+            **options,
+        )
+    except (requests.RequestException, OSError) as problem:
+        raise Unavailable(f"{what}: no answer from its storage: {type(problem).__name__}") from None
+    if response.ok:
+        return response
+    response.close()
+    status = response.status_code
+    if status == 404:
+        raise NotFound(f"{what} is not in its storage")
+    # A URL runs out, with 401 or 403: a fresh one is worth a try.
+    if status in TRANSIENT or status in (401, 403):
+        raise Unavailable(f"{what}: its storage answered {status}")
+    raise EndpointError(f"{what}: its storage answered {status}")
+
+
+def _patiently(attempt: Callable[[], Any], tries: int = TRIES) -> Any:
+    pause = 0.25
+    for left in range(tries - 1, -1, -1):
+        try:
+            return attempt()
+        except Unavailable as problem:
+            if not left:
+                raise
+            log.debug("trying again (%d left): %s", left, problem)
+            time.sleep(pause)
+            pause *= 4
+    raise AssertionError("tries is at least 1")
