@@ -22,6 +22,13 @@ from tests.seed_models import ModelSource, SeededModels
 Result = subprocess.CompletedProcess[str]
 
 
+def one_of(*commands: str) -> pytest.MarkDecorator:
+    """A parameter ``command``: the first every day, the others, which share its code, thorough."""
+    first, *others = commands
+    marked = [pytest.param(command, marks=pytest.mark.thorough) for command in others]
+    return pytest.mark.parametrize("command", [first, *marked])
+
+
 @dataclass(frozen=True)
 class Bulk:
     """Runs command lines such as ``export-all --output-dir out`` in a directory of the test's.

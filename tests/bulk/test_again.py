@@ -52,8 +52,7 @@ def test_an_import_of_what_is_there_writes_nothing(
     target.clear()
     assert "Wrote nothing" in bulk("import-all --input-dir out", target.uri).stdout
     for line in (
-        "import-all --input-dir out --state another.db",
-        "import-models --input-dir out --delete-model",
+        "import-models --input-dir out --delete-model --state another.db",
         "import-experiments --input-dir out --use-threads",
     ):
         bulk(line, target.uri)
