@@ -95,21 +95,6 @@ DeleteModel = Annotated[
         "earlier import copied whole stays.",
     ),
 ]
-SourceTags = Annotated[
-    bool,
-    typer.Option(
-        "--import-source-tags",
-        help="Put into tags (mlflow_exim.…) of the copies what their originals were.",
-    ),
-]
-SourceUser = Annotated[
-    bool,
-    typer.Option(
-        "--use-src-user-id",
-        help="Set the tag mlflow.user of each run to the user who ran it at the source. Not on "
-        "Databricks, which knows its own users only.",
-    ),
-]
 ExperimentRenames = Annotated[
     Path | None,
     typer.Option(

@@ -20,8 +20,8 @@ class ImportOptions:
     target_registry: bulk.Registry = ""
     permissions: bulk.ImportPermissions = False
     experiment_renames: bulk.ExperimentRenames = None
-    source_tags: bulk.SourceTags = False
-    source_user: bulk.SourceUser = False
+    source_tags: options.SourceTags = False
+    source_user: options.SourceUser = False
     if_trashed: options.IfTrashed = "fail"
     location_map: options.LocationMap = None
 

@@ -111,7 +111,8 @@ SourceUser = Annotated[
     bool,
     typer.Option(
         "--use-src-user-id",
-        help="Set the tag mlflow.user of each run to the user who ran it at the source.",
+        help="Set the tag mlflow.user of each run to the user who ran it at the source. Not on "
+        "Databricks, which knows its own users only.",
     ),
 ]
 CopyPermissions = Annotated[

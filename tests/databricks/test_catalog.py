@@ -138,7 +138,7 @@ def test_models_and_privileges_go_through_a_directory_from_catalog_to_catalog(
     for made in (workspace, other):
         made.accounts.users.add("ada@example.com")
         made.accounts.groups["risk"] = set()
-        made.catalog.grants["main.ml"] = {"risk": {"EXECUTE"}}
+    workspace.catalog.grants["main.ml"] = {"risk": {"EXECUTE"}}
     workspace.catalog.grants[name] = {"ada@example.com": {"EXECUTE", "APPLY_TAG"}}
     chosen = ("--models", name, "--permissions")
     migrate("run", "databricks://one", "out", *OUT_OF_CATALOG, *chosen)
@@ -157,7 +157,9 @@ def test_models_and_privileges_go_through_a_directory_from_catalog_to_catalog(
     assert other.catalog.grants[name] == {"ada@example.com": {"EXECUTE", "APPLY_TAG"}}
 
 
-@pytest.mark.parametrize("files_api", [False, True], ids=["signed", "files-api"])
+@pytest.mark.parametrize(
+    "files_api", [pytest.param(False, id="signed", marks=pytest.mark.thorough), True]
+)
 def test_files_of_versions_are_exported_from_the_catalog_with_the_command_other_tools_have(
     files_api: bool, migrate: Migrate, other: Workspace, seeded: Seeded, tmp_path: Path
 ) -> None:

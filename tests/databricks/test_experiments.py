@@ -51,9 +51,11 @@ def seeded(workspace: Workspace, other: Workspace, unique_name: str) -> Seeded:
     workspace.notebooks.texts[NOTEBOOK] = {RAN_AT: "print('then')", "1700000000002": "print('now')"}
     for made in (workspace, other):
         made.accounts.users |= {"ada@example.com", "eve@example.com"}
-        made.accounts.groups |= {"admins": set(), "risk": set()}
+        made.accounts.groups |= {"admins": set(), "risk": set(), "folks": set()}
         made.accounts.service_principals |= {"8d6e-app"}
         made.grants.inherited[("experiments", "/Shared")] = {("group_name", "admins"): "CAN_MANAGE"}
+    # Known there, and with nothing from the folder there.
+    workspace.grants.inherited[("experiments", "/Shared")][("group_name", "folks")] = "CAN_EDIT"
     workspace.grants.direct[("experiments", experiment)] = {
         ("user_name", "ada@example.com"): "CAN_EDIT",
         ("group_name", "risk"): "CAN_READ",

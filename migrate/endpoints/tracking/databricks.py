@@ -19,8 +19,8 @@ from migrate.endpoints.tracking.server import API, EXPERIMENTS_PER_PAGE, Trackin
 from migrate.endpoints.tracking.versions import ALWAYS
 from migrate.endpoints.tracking.wire import experiment_from
 from migrate.errors import EndpointError, NotFound, Refused
-from migrate.objects import Experiment, Kind, Permissions, Ref, Run
-from migrate.origins import PREFIX
+from migrate.objects import Experiment, Kind, LoggedModel, Permissions, Ref, Run
+from migrate.origins import ORIGIN, PREFIX
 
 #: Tags that Databricks writes itself; it refuses them ("Cannot update tag 'mlflow.rootRunId'") or
 #: what they say (a source that is another workspace's). Learned from issues #75 and #187 of
@@ -43,8 +43,6 @@ NOTES = (
     "Databricks says itself whose a run is, and takes no value for "
     f"{', '.join(sorted(RESERVED_TAGS))}: these are kept as mlflow-migrate.source.* tags",
 )
-
-
 #: Limits of the API's reference (databricks-sdk 0.162 has it as docstrings).
 MODELS_PER_PAGE = 50
 TAGS_AT_CREATION = 20
@@ -113,6 +111,23 @@ class DatabricksServer(TrackingServer):
     def find_runs(self, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsLoggedModels.find_runs``."""
         return [run for run in map(self._read_run, run_ids) if run is not None]
+
+    def _search_models(
+        self, experiment_ids: Sequence[str], condition: str = ""
+    ) -> Iterator[LoggedModel]:
+        """Search logged models; among all of them where a filter on tags is refused.
+
+        The API's reference does not say which conditions its search takes.
+        """
+        try:
+            yield from super()._search_models(experiment_ids, condition)
+        except Refused:
+            if not condition:
+                raise
+            for model in super()._search_models(experiment_ids):
+                origin = model.tags.get(ORIGIN)
+                if origin and ("LIKE" in condition or f"'{origin}'" in condition):
+                    yield model
 
     # -- permissions and notebooks ----------------------------------------------------------
 

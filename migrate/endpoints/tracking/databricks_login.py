@@ -80,7 +80,8 @@ def log_in(uri: str) -> Login:
         )
     return Login(
         host=str(config.host).rstrip("/"),
-        workspace_id=str(config.workspace_id or ""),
+        # Not in every version of the SDK that MLflow takes.
+        workspace_id=str(getattr(config, "workspace_id", None) or ""),
         headers=config.authenticate,
     )
 
