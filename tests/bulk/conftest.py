@@ -5,20 +5,28 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from migrate.demo.server import TrackingServerProcess
+from migrate.demo.server import TrackingServerProcess, copy_database
 from tests.bulk.exported import Exported
 from tests.bulk.worlds import seed_world
 from tests.cli.conftest import TERMINAL
 from tests.conftest import StartMigrate
 from tests.processes import MigrateProcess
-from tests.seed_models import ModelSource
+from tests.seed_models import ModelSource, SeededModels
 
 Result = subprocess.CompletedProcess[str]
+
+
+def one_of(*commands: str) -> pytest.MarkDecorator:
+    """A parameter ``command``: the first every day, the others, which share its code, thorough."""
+    first, *others = commands
+    marked = [pytest.param(command, marks=pytest.mark.thorough) for command in others]
+    return pytest.mark.parametrize("command", [first, *marked])
 
 
 @dataclass(frozen=True)
@@ -81,32 +89,50 @@ def bulk(
     return Bulk(start_migrate, tmp_path, tmp_path_factory.mktemp("home"))
 
 
+@dataclass
+class Kept:
+    """The world as it was written once, for the modules that come after."""
+
+    directory: Path
+    seeded: SeededModels | None = None
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    return Kept(tmp_path_factory.mktemp("kept"))
+
+
 @pytest.fixture(scope="module")
-def world(fresh_source: TrackingServerProcess) -> Iterator[ModelSource]:
-    """A whole server to export from, see ``tests.bulk.worlds``."""
+def world(fresh_source: TrackingServerProcess, kept: Kept) -> Iterator[ModelSource]:
+    """A whole server to export from, see ``tests.bulk.worlds``; a module's tests may add to it."""
+    database, copy = fresh_source.directory / "mlflow.db", kept.directory / "mlflow.db"
     with ModelSource(fresh_source.uri) as source:
-        seed_world(source)
+        if kept.seeded is None:
+            seed_world(source)
+            copy_database(database, copy)
+            kept.seeded = deepcopy(source.seeded)
+        else:
+            # The files are still where the server keeps them.
+            copy_database(copy, database)
+            source.seeded = deepcopy(kept.seeded)
         yield source
 
 
 @pytest.fixture(scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("exports")
+def whole(world: ModelSource, kept: Kept) -> Path:
+    """An export of the whole world; all tests share it and none changes it."""
+    return _export("export-all", world, kept.directory / "whole")
 
 
 @pytest.fixture(scope="module")
-def whole(world: ModelSource, _home: Path) -> Path:
-    """An export of the whole world; tests of a module share it and do not change it."""
-    return _export("export-all", world, _home / "whole")
-
-
-@pytest.fixture(scope="module")
-def wine_and_iris(world: ModelSource, _home: Path) -> Path:
+def wine_and_iris(world: ModelSource, kept: Kept) -> Path:
     """An export of two registered models and their one experiment, shared likewise."""
-    return _export("export-models --models sklearn-*", world, _home / "wine-and-iris")
+    return _export("export-models --models sklearn-*", world, kept.directory / "wine-and-iris")
 
 
 def _export(line: str, world: ModelSource, path: Path) -> Path:
+    if path.exists():
+        return path
     command, *args = line.split()
     process = MigrateProcess(
         [*args, "--output-dir", path],

@@ -25,8 +25,13 @@ def target(fresh_target: TrackingServerProcess, proxy_factory: ProxyFactory) -> 
     "line",
     [
         "export-all --output-dir out --export-deleted-runs",
-        "export-models --output-dir out --export-all-runs --use-threads",
-        "export-experiments --experiments all --output-dir out",
+        pytest.param(
+            "export-models --output-dir out --export-all-runs --use-threads",
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param(
+            "export-experiments --experiments all --output-dir out", marks=pytest.mark.thorough
+        ),
     ],
 )
 def test_an_export_of_what_has_not_changed_changes_no_file(
@@ -47,8 +52,7 @@ def test_an_import_of_what_is_there_writes_nothing(
     target.clear()
     assert "Wrote nothing" in bulk("import-all --input-dir out", target.uri).stdout
     for line in (
-        "import-all --input-dir out --state another.db",
-        "import-models --input-dir out --delete-model",
+        "import-models --input-dir out --delete-model --state another.db",
         "import-experiments --input-dir out --use-threads",
     ):
         bulk(line, target.uri)

@@ -133,12 +133,12 @@ def test_versions_of_deleted_runs_are_exported_with_them_on_demand(
 ) -> None:
     seeded = world.seeded
     deleted = seeded.runs["iris-deleted"]
-    if "of a deleted run" not in seeded.registered:
-        name = world.registered("of a deleted run")
-        world.version(name, f"runs:/{deleted}/model", run_id=deleted)
+    name = world.registered("of a deleted run")
+    world.version(name, f"runs:/{deleted}/model", run_id=deleted)
     line = "export-models --models 'of a deleted run' --output-dir"
     bulk(f"{line} less", seeded.uri)
     assert bulk.exported("less").run_names == set()
     bulk(f"{line} out --export-deleted-runs", seeded.uri)
     assert bulk.exported().run_names == {"iris-deleted"}
     assert bulk.exported("less").versions == bulk.exported().versions
+    world.send("DELETE", "registered-models/delete", {"name": name})

@@ -8,7 +8,7 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from tests.bulk.arrived import Arrived
-from tests.bulk.conftest import Bulk
+from tests.bulk.conftest import Bulk, one_of
 from tests.bulk.worlds import IRIS, VERSIONS
 from tests.comparison import Server
 from tests.seed import Source
@@ -17,7 +17,7 @@ from tests.seed_models import ModelSource
 
 @pytest.mark.parametrize(
     ("options", "versions"),
-    [("", [1, 2, 3]), ("--delete-model no", [1, 2, 3]), ("--delete-model", [1])],
+    [("--delete-model no", [1, 2, 3]), ("--delete-model", [1])],
 )
 def test_delete_model_makes_a_model_of_the_same_name_anew(
     bulk: Bulk,
@@ -58,7 +58,7 @@ class TestTrash:
         assert "--if-trashed restore" in result.stderr
         assert target.runs == {"Default": set(), IRIS: {"of the target"}}
 
-    @pytest.mark.parametrize("command", ["import-all", "import-experiments"])
+    @one_of("import-experiments", "import-all")
     def test_it_is_restored_and_added_to(
         self, bulk: Bulk, wine_and_iris: Path, target: Arrived, command: str
     ) -> None:
@@ -80,7 +80,7 @@ class TestTrash:
         assert "no difference" in bulk("migrate verify").stdout
 
 
-@pytest.mark.parametrize("command", ["import-all", "import-experiments"])
+@one_of("import-experiments", "import-all")
 def test_artifacts_go_where_the_location_map_says(
     bulk: Bulk, wine_and_iris: Path, fresh_target: TrackingServerProcess, command: str
 ) -> None:

@@ -42,8 +42,10 @@ class Killer:
         code = self.process.wait(120)
         self.proxy.faults = Faults()
         assert code in (0, -signal.SIGKILL), self.process.ended().stderr
-        if code:
-            check_states(self.bulk.directory / ".migrate")
+        states = self.bulk.directory / ".migrate"
+        # It may have died before it opened one.
+        if code and states.exists():
+            check_states(states)
         return code != 0
 
     def run_and_die(self, line: str, moment: str, nth: int) -> None:

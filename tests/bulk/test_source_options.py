@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from migrate.demo.server import TrackingServerProcess
 from tests.bulk.arrived import Arrived, tags_of
-from tests.bulk.conftest import Bulk
+from tests.bulk.conftest import Bulk, one_of
 from tests.bulk.worlds import IRIS
 from tests.comparison_models import ModelServer
 from tests.conftest import ProxyFactory
@@ -17,7 +15,7 @@ from tests.seed_models import ModelSource
 EXIM = "mlflow_exim."
 
 
-@pytest.mark.parametrize("command", ["import-all", "import-experiments"])
+@one_of("import-all", "import-experiments")
 def test_source_tags_say_what_the_originals_were(
     bulk: Bulk,
     wine_and_iris: Path,
@@ -50,7 +48,7 @@ def test_source_tags_say_what_the_originals_were(
     assert "no difference" in bulk("migrate verify").stdout
 
 
-@pytest.mark.parametrize("command", ["import-models", "import-experiments"])
+@one_of("import-experiments", "import-models")
 def test_the_user_at_the_source_becomes_the_user_that_mlflow_shows(
     bulk: Bulk, wine_and_iris: Path, fresh_target: TrackingServerProcess, command: str
 ) -> None:
@@ -71,7 +69,7 @@ def test_the_user_at_the_source_becomes_the_user_that_mlflow_shows(
     assert "no difference" in bulk("migrate verify").stdout
 
 
-@pytest.mark.parametrize("command", ["export-all", "export-models --models sklearn-wine"])
+@one_of("export-models --models sklearn-wine", "export-all")
 def test_files_of_versions_are_exported_once_more_on_demand(
     bulk: Bulk, world: ModelSource, command: str
 ) -> None:
