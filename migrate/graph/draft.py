@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import networkx as nx
 
-from migrate.endpoints.protocols import Capabilities, Source, Target
+from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.protocols import Source, Target
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
 from migrate.objects import (

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from migrate.endpoints.protocols import Copy
+from migrate.endpoints.answers import Copy
 from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.objects import DELETED, Action, Experiment, Kind, Ref

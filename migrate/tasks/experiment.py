@@ -6,7 +6,8 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from migrate.endpoints.protocols import Capabilities, Source, Target
+from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.protocols import Source, Target
 from migrate.errors import AlreadyExists, EndpointError, MigrateError, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import (

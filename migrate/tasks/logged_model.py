@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from migrate.endpoints.protocols import Capabilities, Source, Target
+from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.protocols import Source, Target
 from migrate.errors import MigrateError
 from migrate.objects import (
     DELETED,

@@ -11,7 +11,8 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping
 
-from migrate.endpoints.protocols import Capabilities, Source, Target
+from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.protocols import Source, Target
 from migrate.errors import EndpointError, MigrateError, Refused
 from migrate.objects import (
     IS_PROMPT_TAG,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from migrate.endpoints.protocols import PermissionsWritten
+from migrate.endpoints.answers import PermissionsWritten
 from migrate.errors import (
     MigrateError,
     NotAuthenticated,

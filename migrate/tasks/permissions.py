@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.permissions import UNITY_CATALOG, in_words, missing
-from migrate.endpoints.protocols import PermissionsWritten, Source, Target
+from migrate.endpoints.protocols import Source, Target
 from migrate.errors import NotFound, NotPermitted
 from migrate.objects import Grant, Permissions, Ref
 from migrate.outcomes import Loss

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from migrate.endpoints.protocols import Capabilities
+from migrate.endpoints.answers import Capabilities
 from migrate.objects import (
     MODEL_HISTORY_TAG,
     PARENT_RUN_TAG,

@@ -6,7 +6,8 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping
 
-from migrate.endpoints.protocols import Capabilities, Source, Target
+from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.protocols import Source, Target
 from migrate.errors import AlreadyExists, MigrateError
 from migrate.objects import Action, Kind, Ref, RegisteredModel
 from migrate.origins import MIGRATION, ORIGIN, REPLACES, SOURCE, carried_tags, keep_earlier

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from migrate.endpoints.protocols import Histories, ReadsRuns, RunWriter, Source, Target
+from migrate.endpoints.answers import Histories
+from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
 from migrate.errors import EndpointError, MigrateError, NotAuthenticated, NotFound, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, ModelLinks, Ref, Run
 from migrate.origins import LOSSES, losses_from_tags, losses_to_tags

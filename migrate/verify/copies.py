@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from migrate.endpoints.protocols import Copy, Source
+from migrate.endpoints.answers import Copy
+from migrate.endpoints.protocols import Source
 from migrate.objects import CONTAINER_OF, VERSION_KINDS, Experiment, Kind, Ref
 from migrate.origins import ORIGIN
 from migrate.tasks.experiment import find_copy

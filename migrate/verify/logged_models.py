@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from migrate.endpoints.protocols import Copy
+from migrate.endpoints.answers import Copy
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from migrate.endpoints.protocols import Histories, Source
+from migrate.endpoints.answers import Histories
+from migrate.endpoints.protocols import Source
 from migrate.errors import EndpointError
 from migrate.objects import Metric, Run
 from migrate.tasks.fingerprint import point_digest

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.permissions import permissions_from, permissions_of_users
-from migrate.endpoints.protocols import PermissionsWritten
 from migrate.errors import DirectoryError, NotFound, Refused
 from migrate.objects import Grant, Kind, Permissions, Ref
 from tests.endpoints.exports import (

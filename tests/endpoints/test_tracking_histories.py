@@ -11,7 +11,8 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
-from migrate.endpoints.protocols import Histories, Target
+from migrate.endpoints.answers import Histories
+from migrate.endpoints.protocols import Target
 from migrate.objects import Metric, Run
 from tests.conftest import ProxyFactory
 from tests.faults import Faults, always, answer

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from migrate.endpoints.protocols import Capabilities, Copy, Histories, Unreadable
+from migrate.endpoints.answers import Capabilities, Copy, Histories, Unreadable
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import (
     ACTIVE,

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from migrate.endpoints.protocols import Copy
+from migrate.endpoints.answers import Copy
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import (
     ACTIVE,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.endpoints.protocols import Capabilities
+from migrate.endpoints.answers import Capabilities
 from migrate.objects import (
     MODEL_VERSIONS_TAG,
     Kind,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from migrate.endpoints.addresses import Address
-from migrate.endpoints.protocols import Histories
+from migrate.endpoints.answers import Histories
 from migrate.errors import AnswerLost, EndpointError, NotAuthenticated, Refused, Unavailable
 from migrate.objects import Action, ArtifactRoot, Kind, Metric, Ref, Run
 from migrate.origins import LOSSES, MARK, ORIGIN, losses_from_tags, without_bookkeeping

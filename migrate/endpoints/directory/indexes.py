@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.directory.disk import DAMAGED, load_object, write_object, writing
 from migrate.endpoints.directory.envelope import (
     DURATION,
@@ -31,7 +32,6 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.records import MALFORMED, experiment_to_json
 from migrate.endpoints.directory.run_file import mlflow_member
-from migrate.endpoints.protocols import PermissionsWritten
 from migrate.errors import DirectoryError
 from migrate.objects import DELETED, Experiment, LoggedModel, Permissions, Run
 

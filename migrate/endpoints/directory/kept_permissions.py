@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.permissions import missing, permissions_from
-from migrate.endpoints.protocols import PermissionsWritten
 from migrate.errors import DirectoryError
 from migrate.objects import Permissions
 

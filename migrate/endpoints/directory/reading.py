@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import BinaryIO, TypeVar
 
+from migrate.endpoints.answers import Capabilities, Histories, Unreadable
 from migrate.endpoints.directory.artifacts import open_stored, stored_files
 from migrate.endpoints.directory.counting import count_in_experiments
 from migrate.endpoints.directory.disk import DAMAGED, load_object
@@ -35,7 +36,6 @@ from migrate.endpoints.directory.scanning import experiment_directories
 from migrate.endpoints.directory.sidecar import read_sidecar
 from migrate.endpoints.directory.unreadable import UnreadableObjects, held_twice
 from migrate.endpoints.directory.version_files import has_files, open_of_version, version_artifacts
-from migrate.endpoints.protocols import Capabilities, Histories, Unreadable
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
     DELETED,

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
 
+from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.directory.asked import Asked
 from migrate.endpoints.directory.disk import refuse_links, sync, write_object, writing
 from migrate.endpoints.directory.envelope import (
@@ -49,7 +50,6 @@ from migrate.endpoints.directory.registry_records import (
 )
 from migrate.endpoints.directory.unreadable import UnreadableObjects
 from migrate.endpoints.directory.version_files import forget_version_files, has_files
-from migrate.endpoints.protocols import PermissionsWritten
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import VERSION_OF, Kind, ModelVersion, Permissions, Ref, RegisteredModel
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from threading import local
 
+from migrate.endpoints.answers import Histories
 from migrate.endpoints.directory.disk import DAMAGED, open_file, reading
 from migrate.endpoints.directory.layout import RUN_FILE, SIDECAR_FILE
 from migrate.endpoints.directory.records import MALFORMED, run_from_json, run_id_of
 from migrate.endpoints.directory.run_file import IndexedRun, LoadedRun, StoredRun
 from migrate.endpoints.directory.scanning import find_run, run_directories
 from migrate.endpoints.directory.sidecar import Sidecar, read_sidecar
-from migrate.endpoints.protocols import Histories
 from migrate.errors import DirectoryError
 from migrate.objects import Metric, Run
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from migrate.endpoints.answers import NO_OPTIONS, Copy, PermissionsWritten
 from migrate.endpoints.directory.artifacts import whole_files
 from migrate.endpoints.directory.asked import Asked
 from migrate.endpoints.directory.indexes import (
@@ -51,7 +52,6 @@ from migrate.endpoints.directory.writing import (
     folds_case,
     half_made_of,
 )
-from migrate.endpoints.protocols import NO_OPTIONS, Copy, PermissionsWritten
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import (
     Artifact,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Lock
 
+from migrate.endpoints.answers import Unreadable
 from migrate.endpoints.directory.disk import DAMAGED
-from migrate.endpoints.protocols import Unreadable
 from migrate.errors import DirectoryError
 from migrate.objects import Kind, Ref
 

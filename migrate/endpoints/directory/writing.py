@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from migrate.endpoints.answers import Capabilities, Copy
 from migrate.endpoints.directory.artifacts import whole_files
 from migrate.endpoints.directory.durations import Durations
 from migrate.endpoints.directory.indexes import (
@@ -40,7 +41,6 @@ from migrate.endpoints.directory.scanning import (
     run_directories,
 )
 from migrate.endpoints.directory.sidecar import Sidecar
-from migrate.endpoints.protocols import Capabilities, Copy
 from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
 from migrate.objects import (
     ACTIVE,

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.permissions import BASIC_AUTH, in_words, permissions_of_users
-from migrate.endpoints.protocols import PermissionsWritten
 from migrate.endpoints.tracking.basic_auth_wire import (
     MANAGE,
     Held,

@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from migrate.endpoints.protocols import Capabilities, PermissionsWritten
+from migrate.endpoints.answers import Capabilities, PermissionsWritten
 from migrate.endpoints.tracking.databricks_artifacts import DatabricksStores
 from migrate.endpoints.tracking.databricks_permissions import (
     CatalogPermissions,

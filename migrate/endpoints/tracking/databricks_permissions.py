@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.permissions import (
     DATABRICKS,
     UNITY_CATALOG,
@@ -19,7 +20,6 @@ from migrate.endpoints.permissions import (
     lacking,
     permissions_from,
 )
-from migrate.endpoints.protocols import PermissionsWritten
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import EndpointError, NotAuthenticated, NotFound, NotPermitted, Refused
 from migrate.objects import Grant, Kind, Permissions, Ref

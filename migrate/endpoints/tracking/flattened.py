@@ -11,7 +11,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from migrate.endpoints.protocols import Copy
+from migrate.endpoints.answers import Copy
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.wire import run_from, tags_to
 from migrate.errors import NotFound, Refused

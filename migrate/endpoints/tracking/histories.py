@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from migrate.endpoints.protocols import Histories
+from migrate.endpoints.answers import Histories
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.wire import metric_from
 from migrate.errors import NotFound, Refused

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from migrate.endpoints.protocols import Capabilities, Copy
+from migrate.endpoints.answers import Capabilities, Copy
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.models_wire import (

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from migrate.endpoints.answers import Capabilities, PermissionsWritten
 from migrate.endpoints.permissions import in_words
-from migrate.endpoints.protocols import Capabilities, PermissionsWritten
 from migrate.endpoints.tracking.basic_auth import BasicAuth, open_basic_auth
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import MigrateError, NotAuthenticated

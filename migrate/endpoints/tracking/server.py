@@ -8,13 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
-from migrate.endpoints.protocols import (
-    NO_OPTIONS,
-    Capabilities,
-    Copy,
-    Histories,
-    Unreadable,
-)
+from migrate.endpoints.answers import NO_OPTIONS, Capabilities, Copy, Histories, Unreadable
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.flattened import FlattenedModels

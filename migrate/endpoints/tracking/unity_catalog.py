@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from migrate.endpoints.protocols import Capabilities
+from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.tracking.databricks import DatabricksServer
 from migrate.endpoints.tracking.databricks_permissions import CatalogPermissions
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from migrate.endpoints.protocols import Capabilities
+from migrate.endpoints.answers import Capabilities
 from migrate.objects import REGISTRY_KINDS, Kind
 
 Version = tuple[int, int]

@@ -1,0 +1,109 @@
+"""What endpoints say of themselves, and of what was found and done there: plain records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+from migrate.objects import Kind, Metric, Ref
+from migrate.outcomes import Loss
+
+#: What ``Target.publish`` is told when there is no plan.
+NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an endpoint can take and hold; asked at plan time, never discovered by failing.
+
+    ``identity`` tells this server or directory from another at the same address;
+    ``registry_version`` is that of the server which keeps registered models.
+    ``keeps_ids``: copies have the ids of the source, so references stay as they are and no
+    bookkeeping tags are needed. ``permissions``: it can tell and keep who may do what;
+    ``without_permissions`` says why not, where more can be said than that it has none.
+    ``notebooks``: it gives out the notebooks of runs; ``keeps_notebooks``: it keeps them beside a
+    run's files. ``sets_user``: it says itself whose a run is. ``reserved_tags`` of experiments and
+    runs are its own to write. ``absolute_names``: experiments are called by the path of a
+    workspace. ``name_levels`` is how many names with dots between a registered model has (0: any),
+    ``refused_in_model_tags`` are the characters that keys of its tags may not have.
+    ``flattens_models``: logged models become files of the run that made them. Lengths are in
+    characters, None where there is no limit.
+    ``notes`` are facts about this endpoint that the user should read in the plan.
+    """
+
+    description: str
+    version: str
+    identity: str
+    registry_version: str = ""
+    readable: frozenset[Kind]
+    writable: frozenset[Kind]
+    keeps_ids: bool = False
+    dataset_inputs: bool = True
+    param_length: int | None = None
+    run_tag_length: int | None = None
+    experiment_tag_length: int | None = None
+    metric_key_length: int | None = None
+    colon_in_keys: bool = True
+    model_tag_length: int | None = None
+    stages: bool = True
+    permissions: bool = False
+    notebooks: bool = False
+    keeps_notebooks: bool = False
+    sets_user: bool = False
+    reserved_tags: frozenset[str] = frozenset()
+    absolute_names: bool = False
+    name_levels: int = 0
+    refused_in_model_tags: str = ""
+    without_permissions: str = ""
+    flattens_models: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A copy found on the target by its origin; ``mark`` is empty when it is half-made.
+
+    ``losses`` are what the copy itself says did not arrive.
+    """
+
+    origin: str
+    target_id: str
+    mark: str
+    lifecycle_stage: str
+    losses: tuple[Loss, ...] = ()
+
+
+class PermissionsWritten(NamedTuple):
+    """What came of granting permissions: how many were ``granted``, and what could not be."""
+
+    granted: int = 0
+    losses: tuple[Loss, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Histories:
+    """The metric histories of one run as far as they were read in bulk.
+
+    ``points`` holds every point of the keys read, key by key; ``unread`` names the keys whose
+    history is too long to hold and is to be streamed with ``metric_history``.
+    """
+
+    points: list[Metric] = field(default_factory=list)
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """An object that is at the source, or should be, and cannot be read.
+
+    ``container`` is the id of its experiment, empty for an experiment. ``where`` is the place
+    at fault, such as a file's path.
+    """
+
+    ref: Ref
+    container: str
+    where: str
+    reason: str
+    hint: str = ""
