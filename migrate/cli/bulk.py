@@ -16,7 +16,6 @@ from migrate.cli.manner import Manner
 from migrate.cli.migrations import Ends, carry_out, ends_of, plan_anew, progress_view
 from migrate.endpoints.tracking.access import redact
 from migrate.errors import UsageError
-from migrate.views.plan import print_notes
 from migrate.views.report import print_report, report_as_json
 from migrate.views.versions import print_versions
 from state.store import StateStore
@@ -41,8 +40,6 @@ def transfer(
     ends.check()
     with StateStore.open(manner.state) as store:
         made = plan_anew(ends, choices, store)
-        if not (manner.json or manner.quiet):
-            print_notes(made)
         report = carry_out(made, ends, store, serial=workers == 1, view=view, stored=False)
     if manner.json:
         print_json(report_as_json(report))

@@ -185,6 +185,9 @@ def carry_out(
         reopened = store.load_plan(plan.migration_id)
         assert reopened is not None
         plan = rematch(reopened, worker.endpoint(ends.target))
+    else:
+        for note in (*plan.notes, *plan.collisions):
+            view.message(f"Note: {note}")
     executor = open_executor("serial" if serial else "threads", ends.source.workers)
     try:
         return Scheduler(

@@ -20,7 +20,6 @@ from migrate.views.json_values import (
 )
 from migrate.views.layout import (
     MOST_LINES,
-    log_console,
     print_groups,
     print_list,
     print_table,
@@ -57,13 +56,6 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     )
     say(console)
     say(console, summary(plan), "bold")
-
-
-def print_notes(plan: Plan, console: Console | None = None) -> None:
-    """Print to stderr what to know of a plan that is carried out at once."""
-    console = console or log_console()
-    for note in (*plan.notes, *plan.collisions):
-        say(console, f"Note: {one_line(note)}")
 
 
 def summary(plan: Plan) -> str:

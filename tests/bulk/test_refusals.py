@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -288,6 +289,9 @@ class TestNames:
         assert "Note: rule 'sklearn_,x' of the rename file fits no registered model" in told
         assert "'/Users/me@,/Users/you@'" not in told
         assert "/Users/you@my.com/sklearn_iris" in Arrived(fresh_target.uri).runs
+        for_programs = bulk(f"{line} --json", fresh_target.uri).stderr
+        notes = [it["text"] for it in map(json.loads, for_programs.splitlines()) if "text" in it]
+        assert any(note.startswith("Note: rule 'sklearn_,x'") for note in notes)
 
 
 def _listing(directory: Path) -> list[str]:
