@@ -214,6 +214,31 @@ class TestArrives:
         assert wrote(back.run(code=3)) == 0
         assert "READ of user bob - is not on the target" in back.verify(code=3)
 
+    def test_the_commands_that_export_and_import_carry_them_on_demand(
+        self, copying: Copying, tmp_path: Path
+    ) -> None:
+        source, target, name = copying.source, copying.target, copying.name
+        experiment = source.experiment(name)
+        source.grant("ada", experiment, "EDIT")
+        source.grant("carol", experiment, "READ")
+        out = str(tmp_path / "export")
+        export = ("export-experiments", "--experiments", name, "--output-dir", out)
+        export += ("--source", copying.uris[0])
+        back = ("import-experiments", "--input-dir", out, "--target", copying.uris[1])
+        copying.migrate(*export, "--export-permissions", "False")
+        assert not any(grants_in(path.read_text()) for path in Path(out).rglob("*.json"))
+        copying.migrate(*export, "--export-permissions", "True")
+        copying.migrate(*back)
+        copy = target.experiment_named(name)
+        assert target.grants(copy, *USERS["target"]) == {}
+        copying.migrate(*back, "--import-permissions", "True")
+        assert target.grants(copy, *USERS["target"]) == {"ada": "EDIT", "carol": "READ"}
+        # Only whose permissions are asked for, where that is said.
+        only = copying.migrate(*export, "--export-permissions", "--permission-users", "ada,zoe")
+        assert "user zoe of --permission-users does not exist on the source" in only.stdout
+        [kept] = filter(None, (grants_in(it.read_text()) for it in Path(out).rglob("*.json")))
+        assert [it["username"] for it in kept] == ["ada"]
+
     def test_an_export_without_permissions_is_told_to_have_none(
         self, copying: Copying, tmp_path: Path
     ) -> None:

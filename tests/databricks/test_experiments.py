@@ -89,8 +89,8 @@ def granted(workspace: Workspace, name: str) -> dict[tuple[str, str], str]:
 def test_permissions_go_through_a_directory_to_another_workspace_and_inherited_ones_stay_inherited(
     migrate: Migrate, workspace: Workspace, other: Workspace, seeded: Seeded, tmp_path: Path
 ) -> None:
-    chosen = ("--experiments", seeded.name, "--permissions")
-    migrate("run", "databricks://one", "out", *chosen)
+    chosen = ("--experiments", seeded.name, "--output-dir", "out", "--source", "databricks://one")
+    migrate("export-experiments", *chosen, "--export-permissions", "True")
     record = json.loads((tmp_path / "out" / seeded.experiment / "experiment.json").read_text())
     document = record["mlflow"]["permissions"]
     assert document["permissions"]["object_id"] == f"/experiments/{seeded.experiment}"
@@ -99,7 +99,10 @@ def test_permissions_go_through_a_directory_to_another_workspace_and_inherited_o
         "CAN_EDIT",
         "CAN_MANAGE",
     ]
-    migrate("run", "out", "databricks://two", "--permissions", "--state", "second.db")
+    back = ("import-experiments", "--input-dir", "out", "--target", "databricks://two")
+    migrate(*back, "--state", "second.db")
+    assert granted(other, seeded.name) == {}
+    migrate(*back, "--state", "second.db", "--import-permissions", "True")
     assert granted(other, seeded.name) == {
         ("user_name", "ada@example.com"): "CAN_EDIT",
         ("group_name", "risk"): "CAN_READ",
@@ -107,7 +110,7 @@ def test_permissions_go_through_a_directory_to_another_workspace_and_inherited_o
     }
     changes = other.grants.changes
     other.log.clear()
-    migrate("run", "out", "databricks://two", "--permissions", "--state", "third.db")
+    migrate(*back, "--state", "third.db", "--import-permissions", "True")
     assert other.grants.changes == changes
     assert {method for method, _ in other.log} <= {"GET", "POST"}
     migrate("verify", "out", "databricks://two")
@@ -144,11 +147,12 @@ def test_notebooks_are_exported_in_all_forms_as_they_were_when_the_run_began(
     migrate: Migrate, workspace: Workspace, other: Workspace, seeded: Seeded, tmp_path: Path
 ) -> None:
     chosen = ("--experiments", seeded.name)
-    migrate("run", "databricks://one", "out", *chosen)
+    export = ("export-experiments", *chosen, "--output-dir", "out", "--source", "databricks://one")
+    migrate(*export)
     folder = tmp_path / "out" / seeded.experiment / "runs" / seeded.run / "artifacts" / "notebooks"
     assert not folder.exists()
     # An export made without them is completed.
-    migrate("run", "databricks://one", "out", *chosen, "--notebook-formats", ALL_FORMATS)
+    migrate(*export, "--notebook-formats", ALL_FORMATS)
     for form in NOTEBOOK_FORMATS:
         assert (folder / f"train.{form.lower()}").read_bytes() == rendered("print('then')", form)
     manifest = json.loads((folder / "manifest.json").read_text())

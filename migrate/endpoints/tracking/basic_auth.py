@@ -70,14 +70,15 @@ class BasicAuth:
         self._reading = threading.RLock()
 
     def permissions(self, ref: Ref) -> Permissions:
-        """Return the grants on an object.
+        """Return the grants on an object; of a source, of the users that were named, if any were.
 
         On a target our own account has ``MANAGE`` and has inherited it: an administrator may do
         everything, and the server grants it to whoever makes an object.
         """
         held = dict(direct(self._thing(ref), self._users()))
         if self._side == "source":
-            return permissions_of_users(held.items())
+            of_named = {name: held[name] for name in self._names if name in held}
+            return permissions_of_users((of_named if self._names else held).items())
         held.pop(self._account, None)
         told = permissions_of_users(held.items())
         ours = Grant(self._account, MANAGE, inherited=True)
