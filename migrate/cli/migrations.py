@@ -188,6 +188,8 @@ def carry_out(
     else:
         for note in (*plan.notes, *plan.collisions):
             view.message(f"Note: {note}")
+    # Not stored: how a plan is carried out is decided each time, and an export tells it.
+    plan = dataclasses.replace(plan, options={**plan.options, "use_threads": not serial})
     executor = open_executor("serial" if serial else "threads", ends.source.workers)
     try:
         return Scheduler(

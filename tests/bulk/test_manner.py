@@ -70,6 +70,8 @@ def test_requests_are_under_way_one_or_several_at_a_time(
     bulk(f"{EXPORT} {options}", proxy.uri)
     assert gauge.most in at_a_time
     assert bulk.exported().runs == {MNIST: RUNS[MNIST]}
+    index = json.loads((bulk.directory / "out" / "experiments.json").read_text())
+    assert index["info"]["options"]["use_threads"] == (at_a_time != {1})
 
 
 @pytest.mark.parametrize(("options", "at_a_time"), [("", {1}), ("--use-threads", set(range(2, 9)))])

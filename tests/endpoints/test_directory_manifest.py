@@ -23,7 +23,7 @@ from tests.endpoints.exports import (
     write_run,
 )
 
-EVERYTHING = parse_choices().as_options()
+EVERYTHING = {**parse_choices().as_options(), "use_threads": True}
 CHOSEN = parse_choices(
     models=["fraud", "wine*"],
     stages=["Production,Staging"],

@@ -33,7 +33,7 @@ class Asked:
             "runs_until": self._time("runs_until"),
             "export_deleted_runs": self._flag("include_deleted"),
             "notebook_formats": self._texts("notebook_formats"),
-            "use_threads": True,
+            "use_threads": self._flag("use_threads"),
         }
 
     def of_models(self, folder: Path) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class Asked:
             "stages": self._stages(),
             "export_latest_versions": self._flag("export_latest_versions"),
             "notebook_formats": self._texts("notebook_formats"),
-            "use_threads": True,
+            "use_threads": self._flag("use_threads"),
             "output_dir": str(folder),
         }
 
