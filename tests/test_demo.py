@@ -41,14 +41,15 @@ def test_the_demo_is_killed_resumed_and_verified(run_migrate: RunMigrate, tmp_pa
     directory = tmp_path / "demo"
     ended = run_migrate("demo", "--directory", directory, env=SETTINGS, timeout=500)
     assert ended.returncode == 0, ended
-    commands = re.findall(r"^\$ migrate (\w+)", ended.stdout, re.M)
-    assert commands == ["plan", "run", "status", "run", "run", "run", "verify", "verify"]
+    commands = re.findall(r"^\$ migrate ([\w-]+)", ended.stdout, re.M)
+    assert commands == ["plan", "run", "status", "run", "run", "export-all", "verify", "verify"]
     killed = re.search(r"^Killed: (\d+) runs on the target", ended.stdout, re.M)
     assert killed is not None
     assert 8 <= int(killed[1]) < 25
     assert ended.stdout.count("\nWrote nothing") == 1
     last = ended.stdout.strip().splitlines()[-1]
-    assert re.match(r"Verified: 5 experiments, 25 runs, \d+ files: no difference\. \(", last)
+    whole = "5 experiments, 25 runs, 1 registered model, 5 model versions"
+    assert re.match(rf"Verified: {whole}, \d+ files: no difference\. \(", last)
 
     ports = ports_in(ended.stdout)
     assert len(ports) == 2
@@ -58,7 +59,9 @@ def test_the_demo_is_killed_resumed_and_verified(run_migrate: RunMigrate, tmp_pa
     status = run_migrate("status", "--state", state, "--json")
     migrations = json.loads(status.stdout)
     assert [(it["status"], it["complete"]) for it in migrations] == [("done", True)] * 2
-    exported = {path.parent.name for path in (directory / "export").glob("*/runs/*/run.json")}
+    exported = {
+        path.parent.name for path in (directory / "export").glob("experiments/*/runs/*/run.json")
+    }
     assert len(exported) == 25
 
 

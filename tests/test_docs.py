@@ -143,10 +143,13 @@ def test_the_quickstart_works_as_pasted(
         text=True,
     )
     assert pasted.returncode == 0, pasted
-    assert "Plan: 3 experiments, 23 runs to create" in pasted.stdout
+    models = "1 registered model, 5 model versions"
+    assert f"Plan: 3 experiments, 23 runs, {models} to create" in pasted.stdout
     assert pasted.stdout.count("\nWrote nothing") == 1
     assert "Verified: 4 experiments, 23 runs, " in pasted.stdout.splitlines()[-1]
-    assert len((tmp_path / "ids.csv").read_text(encoding="utf-8").splitlines()) == 1 + 4 + 23
+    assert (
+        len((tmp_path / "ids.csv").read_text(encoding="utf-8").splitlines()) == 1 + 4 + 23 + 1 + 5
+    )
 
 
 def test_make_targets_in_the_documents_exist() -> None:

@@ -7,6 +7,7 @@ import pytest
 from migrate.demo.samples import FIRST_START, write_samples
 from migrate.demo.server import TrackingServerProcess
 from tests.comparison import Server
+from tests.seed_models import ModelSource
 
 
 def test_samples_hold_one_of_each_kind_and_the_same_numbers_every_time(
@@ -22,6 +23,10 @@ def test_samples_hold_one_of_each_kind_and_the_same_numbers_every_time(
         curve = server.history(final, "rmse")
 
     stages = {name: e["lifecycle_stage"] for name, e in experiments.items()}
+    with ModelSource(fresh_target.uri) as registry:
+        found = registry.send("GET", "model-versions/search?max_results=100", {})["model_versions"]
+    assert sorted(int(it["version"]) for it in found) == [1, 2, 4, 5, 6]
+    assert {it["name"] for it in found} == {"churn"}
     assert stages == {
         "Default": "active",
         "wine-quality": "active",

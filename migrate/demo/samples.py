@@ -1,8 +1,8 @@
 """Writes a small, believable history of machine learning to a tracking server.
 
 Three experiments, a fourth in the trash, and 25 runs: a sweep of nested runs, training curves,
-dataset inputs, plots and a model card. The numbers are drawn with a fixed seed, so that every
-demo shows the same history.
+dataset inputs, plots and a model card; and a registered model with six versions, of which the
+third is gone. The numbers are drawn with a fixed seed, so that every demo shows the same history.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def write_samples(uri: str) -> None:
     draw = random.Random(2024)
     with _Server(uri) as server:
         _write_wine_quality(server, draw)
-        _write_churn(server, draw)
+        _register_churn(server, _write_churn(server, draw))
         _write_flowers(server, draw)
         _write_abandoned(server)
 
@@ -92,8 +92,12 @@ def _write_wine_quality(server: _Server, draw: random.Random) -> None:
     server.artifact(final, "plots/residuals.csv", _csv(draw, ["predicted", "residual"], 200))
 
 
-def _write_churn(server: _Server, draw: random.Random) -> None:
-    """Six weekly trainings on data that grows, and one deleted as it used last year's data."""
+def _write_churn(server: _Server, draw: random.Random) -> list[str]:
+    """Six weekly trainings on data that grows, and one deleted as it used last year's data.
+
+    Return the ids of the six.
+    """
+    weekly = []
     note = "Weekly retraining. Who leaves within 30 days?"
     experiment = server.experiment("customer-churn", note=note, team="growth")
     for week in range(6):
@@ -112,10 +116,27 @@ def _write_churn(server: _Server, draw: random.Random) -> None:
         )
         scores = _csv(draw, ["customer", "score"], 400)
         server.artifact(run, "scores/sample.csv", scores)
+        server.artifact(run, "model/MLmodel", _MLMODEL.format(run_id=run))
+        weekly.append(run)
     start = FIRST_START + 43 * _DAY
     wrong = server.run(experiment, "weekly-16-wrong-data", "retraining-bot", start, minutes=40)
     server.log(wrong, params={"model": "xgboost"}, curves={"auc": [0.611]})
     server.call("runs/delete", {"run_id": wrong})
+    return weekly
+
+
+def _register_churn(server: _Server, runs: Sequence[str]) -> None:
+    """A version of every weekly training; the third one was withdrawn."""
+    name = "churn"
+    described = {"name": name, "description": "Who leaves within 30 days?"}
+    server.call("registered-models/create", described)
+    for week, run in enumerate(runs):
+        tags = _pairs({"week": str(week + 10)})
+        version = {"name": name, "source": f"runs:/{run}/model", "run_id": run, "tags": tags}
+        server.call("model-versions/create", version)
+    server.call("model-versions/delete", {"name": name, "version": "3"}, method="DELETE")
+    champion = {"name": name, "alias": "champion", "version": str(len(runs))}
+    server.call("registered-models/alias", champion)
 
 
 def _write_flowers(server: _Server, draw: random.Random) -> None:
@@ -188,8 +209,9 @@ class _Server:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def call(self, path: str, body: Mapping[str, Any]) -> Any:
-        answer = self._session.post(f"{self._uri}/api/2.0/mlflow/{path}", json=body, timeout=60)
+    def call(self, path: str, body: Mapping[str, Any], method: str = "POST") -> Any:
+        url = f"{self._uri}/api/2.0/mlflow/{path}"
+        answer = self._session.request(method, url, json=body, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
@@ -304,6 +326,12 @@ def _csv(draw: random.Random, columns: Iterable[str], rows: int) -> str:
     lines = [",".join(f"{draw.random():.4f}" for _ in columns) for _ in range(rows)]
     return "\n".join([",".join(columns), *lines, ""])
 
+
+_MLMODEL = """\
+artifact_path: model
+run_id: {run_id}
+flavors: {{}}
+"""
 
 _MODEL_CARD = """\
 # Red wine quality, gradient boosting

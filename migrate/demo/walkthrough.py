@@ -169,7 +169,8 @@ class _Walkthrough:
         self._migrate("run", *ends, "--include-deleted")
 
         tell("The same into a directory: a backup, or the way to a server out of reach.")
-        self._migrate("run", self._source, EXPORT, "--include-deleted", "--quiet")
+        export = ("export-all", "--source", self._source, "--output-dir", EXPORT)
+        self._migrate(*export, "--export-deleted-runs", "--use-threads", "--quiet")
         self._show_tree()
         self._migrate("verify")
 
