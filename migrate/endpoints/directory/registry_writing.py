@@ -53,8 +53,8 @@ from migrate.endpoints.directory.version_files import forget_version_files, has_
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import VERSION_OF, Kind, ModelVersion, Permissions, Ref, RegisteredModel
 
-#: Given a run's id, its members ``_experiment_name`` and ``_run_artifact_uri`` of a version.
-RunMembers = Callable[[str], Mapping[str, str]]
+#: Given a version, its run's members ``_experiment_name`` and ``_run_artifact_uri``.
+RunMembers = Callable[[ModelVersion], Mapping[str, str]]
 #: What clients of MLflow 3 show of a version beside the rest, and no server tells them.
 _TOLD_BY_MLFLOW_3 = {"params": None, "metrics": None, "deployment_job_state": "None"}
 _KIND_OF = {version: kind for kind, version in VERSION_OF.items()}
@@ -275,7 +275,7 @@ class RegistryWriter(RegistryReader):
             {
                 **version_to_json(version, version.aliases),
                 **_TOLD_BY_MLFLOW_3,
-                **run_members(version.run_id),
+                **run_members(version),
                 **_download_member(entry, version),
             }
             for version in versions

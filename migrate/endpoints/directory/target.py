@@ -54,6 +54,7 @@ from migrate.endpoints.directory.writing import (
 )
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import (
+    NO_RUN,
     Artifact,
     ArtifactRoot,
     Kind,
@@ -349,16 +350,12 @@ class ExportDirectory(ExperimentsWriter):
                 self._registry_writer = RegistryWriter(self._open().registry, self._unreadable)
             return self._registry_writer
 
-    def _run_members(self, run_id: str) -> dict[str, str]:
+    def _run_members(self, version: ModelVersion) -> dict[str, str]:
         """Return what a version's entry in model.json says of its run: other tools need it."""
-        for run in self.find_runs([run_id] if run_id else []):
-            directory = self._experiment_path(run.experiment_id)
-            assert directory is not None
-            return {
-                "_run_artifact_uri": run.artifact_uri,
-                "_experiment_name": self._read_experiment(directory).name,
-            }
-        return {}
+        run = self.version_run(version)
+        if run == NO_RUN:
+            return {}
+        return {"_run_artifact_uri": run.artifact_uri, "_experiment_name": run.experiment_name}
 
     def _contents(self, experiment_id: str) -> Contents:
         """Return what is in an experiment; what is damaged or half made counts as failed."""

@@ -50,6 +50,9 @@ class RegistryCalls(ABC):
     #: mostly the same.
     _http: HttpSession
     _registry_http: HttpSession
+    #: Where that server takes calls for registered models and for their versions.
+    _models_api = MODELS
+    _versions_api = VERSIONS
 
     @abstractmethod
     def registry_version(self) -> str:
@@ -67,13 +70,13 @@ class RegistryCalls(ABC):
         if names is not None:
             for name in names:
                 try:
-                    answer = self._registry_http.get(f"{MODELS}/get", {"name": name})
+                    answer = self._registry_http.get(f"{self._models_api}/get", {"name": name})
                 except NotFound:
                     continue
                 yield registered_model_from(answer["registered_model"])
             return
         for condition in self._conditions():
-            for page in self._search(MODELS, condition, MODELS_PER_PAGE):
+            for page in self._search(self._models_api, condition, MODELS_PER_PAGE):
                 yield from map(registered_model_from, page.get("registered_models", ()))
 
     def model_versions(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
@@ -93,7 +96,9 @@ class RegistryCalls(ABC):
         """See ``ReadsRegistry.read_model_version``."""
         name, _, number = ref.id.rpartition("/")
         try:
-            answer = self._registry_http.get(f"{VERSIONS}/get", {"name": name, "version": number})
+            answer = self._registry_http.get(
+                f"{self._versions_api}/get", {"name": name, "version": number}
+            )
         except NotFound:
             return None
         item = answer["model_version"]
@@ -106,7 +111,7 @@ class RegistryCalls(ABC):
         """See ``ReadsRegistry.version_artifacts``."""
         name, _, number = ref.id.rpartition("/")
         named = {"name": name, "version": number}
-        answer = self._registry_http.get(f"{VERSIONS}/get-download-uri", named)
+        answer = self._registry_http.get(f"{self._versions_api}/get-download-uri", named)
         return ArtifactRoot(ref, answer.get("artifact_uri", ""))
 
     def version_run(self, version: ModelVersion) -> VersionRun:
@@ -124,7 +129,7 @@ class RegistryCalls(ABC):
     def _all_versions(self, models: Mapping[str, RegisteredModel]) -> dict[str, list[ModelVersion]]:
         found: dict[str, list[ModelVersion]] = {name: [] for name in models}
         for condition in self._conditions():
-            for page in self._search(VERSIONS, condition, VERSIONS_PER_PAGE):
+            for page in self._search(self._versions_api, condition, VERSIONS_PER_PAGE):
                 for item in page.get("model_versions", ()):
                     if item["name"] in found:
                         model = models[item["name"]]
@@ -136,7 +141,7 @@ class RegistryCalls(ABC):
             condition = f"{condition} AND {PROMPTS}"
         return [
             model_version_from(item, model)
-            for page in self._search(VERSIONS, condition, VERSIONS_PER_PAGE)
+            for page in self._search(self._versions_api, condition, VERSIONS_PER_PAGE)
             for item in page.get("model_versions", ())
             if item["name"] == model.name
         ]
@@ -154,28 +159,28 @@ class RegistryCalls(ABC):
         body: dict[str, Any] = {"name": model.name, "tags": tags_to(model.tags)}
         if model.description:
             body["description"] = model.description
-        self._registry_http.post(f"{MODELS}/create", body, idempotent=False)
+        self._registry_http.post(f"{self._models_api}/create", body, idempotent=False)
 
     def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
         """See ``WritesRegistry.update_registered_model``."""
         if copy.description != model.description:
             body = {"name": copy.name, "description": model.description}
-            self._registry_http.change("PATCH", f"{MODELS}/update", body)
+            self._registry_http.change("PATCH", f"{self._models_api}/update", body)
         for key, value in _missing(copy.tags, model.tags):
             body = {"name": copy.name, "key": key, "value": value}
-            self._registry_http.post(f"{MODELS}/set-tag", body, idempotent=True)
+            self._registry_http.post(f"{self._models_api}/set-tag", body, idempotent=True)
 
     def delete_registered_model(self, name: str) -> None:
         """See ``WritesRegistry.delete_registered_model``."""
         try:
-            self._registry_http.change("DELETE", f"{MODELS}/delete", {"name": name})
+            self._registry_http.change("DELETE", f"{self._models_api}/delete", {"name": name})
         except NotFound:
             return
 
     def create_model_version(self, version: ModelVersion) -> int:
         """See ``WritesRegistry.create_model_version``."""
         body = model_version_to(version)
-        answer = self._registry_http.post(f"{VERSIONS}/create", body, idempotent=False)
+        answer = self._registry_http.post(f"{self._versions_api}/create", body, idempotent=False)
         return int(answer["model_version"]["version"])
 
     def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
@@ -183,25 +188,27 @@ class RegistryCalls(ABC):
         named = {"name": copy.name, "version": str(copy.version)}
         if copy.description != version.description:
             described = {**named, "description": version.description}
-            self._registry_http.change("PATCH", f"{VERSIONS}/update", described)
+            self._registry_http.change("PATCH", f"{self._versions_api}/update", described)
         if copy.stage != version.stage:
             body: dict[str, Any] = {**named, "stage": version.stage}
             body["archive_existing_versions"] = False
-            self._registry_http.post(f"{VERSIONS}/transition-stage", body, idempotent=True)
+            self._registry_http.post(
+                f"{self._versions_api}/transition-stage", body, idempotent=True
+            )
         for alias in version.aliases:
             if alias not in copy.aliases:
                 self._registry_http.post(
-                    f"{MODELS}/alias", {**named, "alias": alias}, idempotent=True
+                    f"{self._models_api}/alias", {**named, "alias": alias}, idempotent=True
                 )
         for key, value in _missing(copy.tags, version.tags):
             tag = {**named, "key": key, "value": value}
-            self._registry_http.post(f"{VERSIONS}/set-tag", tag, idempotent=True)
+            self._registry_http.post(f"{self._versions_api}/set-tag", tag, idempotent=True)
 
     def delete_model_version(self, version: ModelVersion) -> None:
         """See ``WritesRegistry.delete_model_version``."""
         body = {"name": version.name, "version": str(version.version)}
         try:
-            self._registry_http.change("DELETE", f"{VERSIONS}/delete", body)
+            self._registry_http.change("DELETE", f"{self._versions_api}/delete", body)
         except NotFound:
             return
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.tracking.databricks import DatabricksServer
@@ -25,7 +24,7 @@ from migrate.endpoints.tracking.unity_catalog_files import CatalogStores, Versio
 from migrate.endpoints.tracking.unity_catalog_storage import MODELS, VERSIONS, Storage
 from migrate.endpoints.tracking.wire import tags_to
 from migrate.errors import EndpointError, NotFound, Refused
-from migrate.objects import ArtifactRoot, ModelVersion, Ref, RegisteredModel
+from migrate.objects import ModelVersion, Ref, RegisteredModel
 from migrate.origins import PLACEHOLDER
 
 #: What keys of tags may not have: "Apply tags to Unity Catalog securable objects" (Databricks).
@@ -42,6 +41,9 @@ class UnityCatalogServer(DatabricksServer):
 
     ``registry`` calls the workspace through which the catalog is reached, often the same.
     """
+
+    _models_api = MODELS
+    _versions_api = VERSIONS
 
     def __init__(self, http: HttpSession, registry: HttpSession, *, uri: str, **workspace: str):
         super().__init__(http, **workspace)
@@ -118,35 +120,15 @@ class UnityCatalogServer(DatabricksServer):
         version = model_version_from(item, RegisteredModel(name=name, aliases=aliases))
         return dataclasses.replace(version, tags=read_tags(version.tags))
 
-    def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
-        """See ``ReadsRegistry.version_artifacts``: a version has files of its own here."""
-        name, _, number = ref.id.rpartition("/")
-        named = {"name": name, "version": number}
-        answer = self._registry_http.get(f"{VERSIONS}/get-download-uri", named)
-        return ArtifactRoot(ref, answer.get("artifact_uri", ""))
-
     # -- WritesRegistry ---------------------------------------------------------------------
 
     def create_registered_model(self, model: RegisteredModel) -> None:
         """See ``WritesRegistry.create_registered_model``."""
-        body: dict[str, Any] = {"name": model.name, "tags": tags_to(written_tags(model.tags))}
-        if model.description:
-            body["description"] = model.description
-        self._registry_http.post(f"{MODELS}/create", body, idempotent=False)
+        super().create_registered_model(_spelled_model(model))
 
     def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
         """See ``WritesRegistry.update_registered_model``."""
-        if copy.description != model.description:
-            body = {"name": copy.name, "description": model.description}
-            self._registry_http.change("PATCH", f"{MODELS}/update", body)
-        self._write_tags(f"{MODELS}/set-tag", {"name": copy.name}, copy.tags, model.tags)
-
-    def delete_registered_model(self, name: str) -> None:
-        """See ``WritesRegistry.delete_registered_model``."""
-        try:
-            self._registry_http.change("DELETE", f"{MODELS}/delete", {"name": name})
-        except NotFound:
-            return
+        super().update_registered_model(_spelled_model(copy), _spelled_model(model))
 
     def create_model_version(self, version: ModelVersion) -> int:
         """See ``WritesRegistry.create_model_version``.
@@ -172,23 +154,9 @@ class UnityCatalogServer(DatabricksServer):
         """See ``WritesRegistry.update_model_version``."""
         if copy.status != READY:
             self._complete(copy.name, copy.version, self._upload_of(copy))
-        named = {"name": copy.name, "version": str(copy.version)}
-        if copy.description != version.description:
-            body = {**named, "description": version.description}
-            self._registry_http.change("PATCH", f"{VERSIONS}/update", body)
-        for alias in version.aliases:
-            if alias not in copy.aliases:
-                body = {**named, "alias": alias}
-                self._registry_http.post(f"{MODELS}/alias", body, idempotent=True)
-        self._write_tags(f"{VERSIONS}/set-tag", named, copy.tags, version.tags)
-
-    def delete_model_version(self, version: ModelVersion) -> None:
-        """See ``WritesRegistry.delete_model_version``."""
-        body = {"name": version.name, "version": str(version.version)}
-        try:
-            self._registry_http.change("DELETE", f"{VERSIONS}/delete", body)
-        except NotFound:
-            return
+        # A catalog has no stages: the base class is to find nothing to move.
+        wanted = dataclasses.replace(version, stage=copy.stage)
+        super().update_model_version(_spelled_version(copy), _spelled_version(wanted))
 
     def _upload_of(self, version: ModelVersion) -> VersionUpload:
         return VersionUpload(self, version, self._storage)
@@ -199,17 +167,13 @@ class UnityCatalogServer(DatabricksServer):
         upload.send(number)
         self._registry_http.post(f"{VERSIONS}/finalize", named, idempotent=True)
 
-    def _write_tags(
-        self,
-        path: str,
-        named: Mapping[str, str],
-        there: Mapping[str, str],
-        wanted: Mapping[str, str],
-    ) -> None:
-        for key, value in written_tags(wanted).items():
-            if written_tags(there).get(key) != value:
-                body = {**named, "key": key, "value": value}
-                self._registry_http.post(path, body, idempotent=True)
+
+def _spelled_model(model: RegisteredModel) -> RegisteredModel:
+    return dataclasses.replace(model, tags=written_tags(model.tags))
+
+
+def _spelled_version(version: ModelVersion) -> ModelVersion:
+    return dataclasses.replace(version, tags=written_tags(version.tags))
 
 
 def written_tags(tags: Mapping[str, str]) -> dict[str, str]:
