@@ -179,6 +179,26 @@ class Run:
     links: ModelLinks = NO_LINKS
 
 
+def run_info(run: Run) -> dict[str, Any]:
+    """Return what MLflow calls a run's info, under the names of its clients.
+
+    Those with ``_`` in front are for people: mlflow-export-import writes them beside the others.
+    """
+    return {
+        "run_id": run.run_id,
+        "experiment_id": run.experiment_id,
+        "user_id": run.user_id,
+        "status": run.status,
+        "start_time": run.start_time,
+        "end_time": run.end_time,
+        "lifecycle_stage": run.lifecycle_stage,
+        "artifact_uri": run.artifact_uri,
+        "run_name": run.name,
+        "_start_time": readable_time(run.start_time),
+        "_end_time": readable_time(run.end_time),
+    }
+
+
 class ModelMetric(NamedTuple):
     """One point of a logged model's metrics; the run it was logged in, and on which dataset."""
 

@@ -20,6 +20,7 @@ from migrate.objects import (
     Run,
     VersionRun,
     readable_time,
+    run_info,
 )
 from migrate.tasks.batches import Policy
 
@@ -36,7 +37,7 @@ def run_tags(run: Run, policy: Policy) -> dict[str, str]:
     tags = dict(run.tags)
     if policy.source_tags:
         tags |= _of_mlflow_tags(run.tags)
-        tags |= _texts(RUN_INFO, _run_info(run))
+        tags |= _texts(RUN_INFO, run_info(run))
     if policy.source_user and run.user_id:
         tags[USER_TAG] = run.user_id
     return tags
@@ -119,22 +120,6 @@ def without_unasked(
     if policy.source_tags:
         return dict(tags)
     return {key: text for key, text in tags.items() if key in wanted or not key.startswith(PREFIX)}
-
-
-def _run_info(run: Run) -> dict[str, object]:
-    return {
-        "run_id": run.run_id,
-        "experiment_id": run.experiment_id,
-        "user_id": run.user_id,
-        "status": run.status,
-        "start_time": run.start_time,
-        "end_time": run.end_time,
-        "lifecycle_stage": run.lifecycle_stage,
-        "artifact_uri": run.artifact_uri,
-        "run_name": run.name,
-        "_start_time": readable_time(run.start_time),
-        "_end_time": readable_time(run.end_time),
-    }
 
 
 def _texts(prefix: str, fields: Mapping[str, object]) -> dict[str, str]:

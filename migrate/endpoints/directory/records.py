@@ -14,6 +14,7 @@ from migrate.objects import (
     ModelOutput,
     Run,
     readable_time,
+    run_info,
 )
 
 #: What reading JSON that is not of the expected form raises.
@@ -52,21 +53,8 @@ def run_to_json(
     run: Run, params: Mapping[str, str], inputs: Iterable[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the ``mlflow`` member of run.json without its metrics, in our order."""
-    info = {
-        "run_id": run.run_id,
-        "experiment_id": run.experiment_id,
-        "user_id": run.user_id,
-        "status": run.status,
-        "start_time": run.start_time,
-        "end_time": run.end_time,
-        "lifecycle_stage": run.lifecycle_stage,
-        "artifact_uri": run.artifact_uri,
-        "run_name": run.name,
-        "_start_time": readable_time(run.start_time),
-        "_end_time": readable_time(run.end_time),
-    }
     return {
-        "info": info,
+        "info": run_info(run),
         "params": dict(params),
         "tags": dict(sorted(run.tags.items())),
         "inputs": {
