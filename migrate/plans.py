@@ -63,6 +63,7 @@ class Plan:
     ``options`` are the selection and policies it was made with, as JSON values.
     ``unsupported`` counts objects of kinds that are not copied (-1: present, not counted).
     ``notes`` are facts about the two ends; ``collisions`` names of the target already taken.
+    ``unknown`` is what could not be learned of them: the migration is incomplete by it.
     ``known`` counts what is known of the size: params, tags, metric keys, dataset inputs.
     """
 
@@ -74,6 +75,7 @@ class Plan:
     tasks: tuple[PlannedTask, ...]
     notes: tuple[str, ...] = ()
     collisions: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     unsupported: Mapping[Kind, int] = field(default_factory=dict)
     known: Mapping[str, int] = field(default_factory=dict)
 
@@ -114,8 +116,9 @@ class Failure:
 class Report:
     """How a migration stands or ended: the source of the final table, ``status`` and JSON.
 
-    ``losses`` pairs a ref with a loss. ``complete`` is False when anything failed, is blocked,
-    is pending, was lost, or is of a kind that is not copied; the exit code follows from it.
+    ``losses`` pairs a ref with a loss. ``unknown`` is what could not be learned of the two ends.
+    ``complete`` is False when anything failed, is blocked, is pending, was lost, is not known, or
+    is of a kind that is not copied; the exit code follows from it.
     """
 
     migration_id: str
@@ -129,9 +132,12 @@ class Report:
     bytes_sent: int
     seconds: float
     interrupted: bool = False
+    unknown: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
         """True when every object found arrived whole, or was left out by the user."""
         unfinished = any(t.failed or t.blocked or t.pending for t in self.totals.values())
-        return not (unfinished or self.losses or self.interrupted or self.unsupported)
+        return not (
+            unfinished or self.losses or self.interrupted or self.unsupported or self.unknown
+        )

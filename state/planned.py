@@ -69,6 +69,7 @@ def _migration_row(plan: Plan) -> dict[str, Any]:
         "collisions": plan.collisions,
         "unsupported": dict(plan.unsupported),
         "known": dict(plan.known),
+        "unknown": plan.unknown or None,
     }
 
 
@@ -152,6 +153,7 @@ def load(connection: Connection, migration_id: str | None) -> Plan | None:
         collisions=tuple(row.collisions),
         unsupported={Kind(kind): count for kind, count in row.unsupported.items()},
         known=row.known,
+        unknown=tuple(row.unknown or ()),
     )
 
 

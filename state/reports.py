@@ -106,6 +106,7 @@ def report(
         bytes_sent=sum(of_kind.bytes_sent for of_kind in totals.values()),
         seconds=seconds,
         interrupted=interrupted,
+        unknown=tuple(stored.unknown or ()),
     )
 
 

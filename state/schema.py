@@ -30,6 +30,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects import mysql
@@ -39,13 +40,19 @@ from migrate.errors import NewerState, StateError
 from state.database import OURS
 from state.redaction import redacted
 
-VERSION = 1
+VERSION = 2
 
 Upgrade = Callable[[Connection], None]
 
+
+def _add_unknown(connection: Connection) -> None:
+    """Version 2: a plan keeps what could not be learned of its ends."""
+    connection.execute(text("ALTER TABLE migration ADD COLUMN unknown JSON"))
+
+
 #: Entry n turns a database of version n into one of version n + 1. It says so in plain SQL,
 #: because the tables below describe the newest version only.
-UPGRADES: Mapping[int, Upgrade] = {}
+UPGRADES: Mapping[int, Upgrade] = {1: _add_unknown}
 
 
 class AnyText(TypeDecorator[str]):
@@ -116,6 +123,7 @@ migration = Table(
     _column("collisions", JSON),
     _column("unsupported", JSON),
     _column("known", JSON),
+    _column("unknown", _LIST, nullable=True),
 )
 
 #: One row for each object of a plan. The ids of one plan are a range in the plan's order, so that

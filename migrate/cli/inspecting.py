@@ -77,7 +77,8 @@ def verify(
 ) -> None:
     """Read both ends in full and compare. Without SOURCE and TARGET: the last migration's.
 
-    Exit code 0 when nothing differs beyond losses the migration reported, else 3.
+    Exit code 0 when all could be compared and nothing differs beyond losses the migration
+    reported, else 3.
     """
     with session(debug):
         choices = chosen.choices()
@@ -111,12 +112,13 @@ def verify(
             "files": result.files,
             "differences": result.differences,
             "declared": result.declared,
+            "unknown": result.unknown,
         }
         if json:
             print_json(differences_as_json(**found))  # type: ignore[arg-type]
         else:
             print_differences(**found)  # type: ignore[arg-type]
-        raise typer.Exit(EXIT_INCOMPLETE if result.differences else EXIT_OK)
+        raise typer.Exit(EXIT_INCOMPLETE if result.differences or result.unknown else EXIT_OK)
 
 
 @app.command("map", epilog=EPILOG)

@@ -372,6 +372,14 @@ class Endpoint(Protocol):
         """Say what this endpoint is and can do. The first call connects."""
         ...
 
+    def unknown(self) -> Sequence[str]:
+        """Say what could not be learned here so far, in sentences for the user, each once.
+
+        A part that was refused or gave no usable answer: something may be lost by it, so each
+        makes a migration, or a comparison, incomplete.
+        """
+        ...
+
     def transferred(self) -> int:
         """Return artifact bytes written through this endpoint so far, for progress."""
         ...

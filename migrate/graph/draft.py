@@ -97,6 +97,7 @@ class Draft:
     there: list[Experiment] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     collisions: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
     unsupported: dict[Kind, int] = field(default_factory=dict)
     known: dict[str, int] = field(default_factory=dict)
     #: The logged models that selected runs name, by run id; runs without any are not there.

@@ -107,6 +107,11 @@ def check_cycles(draft: Draft) -> None:
         raise MigrateError(f"the objects need each other in a circle: {cycle}")
 
 
+def tell_of_unknown(draft: Draft) -> None:
+    """Say what the ends could not tell while the other steps asked them."""
+    draft.unknown += [*draft.source.unknown(), *draft.target.unknown()]
+
+
 Step = Callable[[Draft], None]
 
 #: The steps that find what is selected, and what that is made of. They only read the source.
@@ -141,6 +146,7 @@ STEPS: tuple[Step, ...] = (
     check_cycles,
     count_unsupported,
     tell_of_permissions,
+    tell_of_unknown,
 )
 
 
@@ -225,6 +231,7 @@ def make_plan(
         tasks=tasks,
         notes=tuple(draft.notes),
         collisions=tuple(draft.collisions),
+        unknown=tuple(dict.fromkeys(draft.unknown)),
         unsupported=draft.unsupported,
         known=draft.known,
     )

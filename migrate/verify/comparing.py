@@ -57,6 +57,7 @@ def compare(ends: Ends) -> Comparison:
         for end in (ends.source, ends.target)
         for found in end.unreadable()
     ]
+    result.unknown += [*ends.source.unknown(), *ends.target.unknown()]
     return result
 
 

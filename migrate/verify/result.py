@@ -43,12 +43,16 @@ class Ends:
 
 @dataclass(slots=True)
 class Comparison:
-    """What was compared and what differs; ``declared`` are losses that were known."""
+    """What was compared and what differs; ``declared`` are losses that were known.
+
+    ``unknown`` is what could not be learned of the two ends, and so not compared.
+    """
 
     compared: Counter[Kind] = field(default_factory=Counter)
     files: int = 0
     differences: list[Difference] = field(default_factory=list)
     declared: list[tuple[Ref, Loss]] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
     def merge(self, other: Comparison) -> None:
         """Take in the result of another part."""

@@ -26,7 +26,15 @@ from migrate.views.layout import (
     result_console,
     say,
 )
-from migrate.views.words import of_kind, one_line, per_kind, printable, shorten
+from migrate.views.words import (
+    NOT_KNOWN,
+    of_kind,
+    one_line,
+    per_kind,
+    printable,
+    shorten,
+    unknowns,
+)
 
 _LONGEST_OPTION = 100
 
@@ -48,6 +56,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         "bold yellow",
     )
     _print_left_out(plan, console)
+    print_list(console, NOT_KNOWN, [one_line(text) for text in plan.unknown], "bold yellow")
     print_groups(
         console,
         "Warnings",
@@ -76,8 +85,11 @@ def summary(plan: Plan) -> str:
         (per_kind(_count(objects, _is_done)), "already done"),
         (per_kind(_count(objects, lambda task: task.action is Action.SKIP)), "skipped"),
         (per_kind(unsupported), "not supported"),
+        (unknowns(plan.unknown), ""),
     )
-    return "Plan: " + "; ".join(f"{amount} {verb}" for amount, verb in parts if amount) + "."
+    return (
+        "Plan: " + "; ".join(f"{amount} {verb}".strip() for amount, verb in parts if amount) + "."
+    )
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
@@ -95,6 +107,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "options": {k: v for k, v in plan.options.items() if not k.startswith("_")},
         "notes": list(plan.notes),
         "collisions": list(plan.collisions),
+        "unknown": list(plan.unknown),
         "known": dict(plan.known),
         "unsupported": unsupported_as_json(plan.unsupported),
         "counts": {

@@ -16,6 +16,7 @@ from migrate.views.json_values import (
 )
 from migrate.views.layout import print_groups, print_list, print_table, result_console, say
 from migrate.views.words import (
+    NOT_KNOWN,
     counted,
     duration,
     label,
@@ -24,6 +25,7 @@ from migrate.views.words import (
     per_kind,
     printable,
     size,
+    unknowns,
 )
 
 RESUME = "migrate run --resume"
@@ -50,6 +52,7 @@ def print_report(report: Report, console: Console | None = None, resume: str = R
     print_groups(console, "Warnings", warnings, "bold yellow")
     unsupported = [of_kind(count, kind) for kind, count in report.unsupported.items()]
     print_list(console, "Not copied by this version:", unsupported, "bold yellow")
+    print_list(console, NOT_KNOWN, [one_line(text) for text in report.unknown], "bold yellow")
     say(console)
     say(console, _effort(report))
     say(console, closing(report, resume), "bold green" if report.complete else "bold red")
@@ -71,6 +74,8 @@ def closing(report: Report, resume: str = RESUME) -> str:
     if report.unsupported:
         kinds = ", ".join(of_kind(count, kind) for kind, count in report.unsupported.items())
         other.append(f"{kinds} not copied by this version")
+    if report.unknown:
+        other.append(unknowns(report.unknown))
     line = "Not complete: " + ", ".join(unfinished + other)
     return line + (f'; run "{resume}" to try again.' if unfinished else "; see above.")
 
@@ -105,6 +110,7 @@ def report_as_json(report: Report) -> dict[str, Any]:
         ],
         "warnings": [{**ref_as_json(ref), "warning": text} for ref, text in report.warnings],
         "unsupported": unsupported_as_json(report.unsupported),
+        "unknown": list(report.unknown),
         "bytes_sent": report.bytes_sent,
         "seconds": report.seconds,
         "summary": closing(report),

@@ -11,7 +11,7 @@ from migrate.objects import Kind, Ref
 from migrate.outcomes import Loss
 from migrate.views.json_values import loss_as_json, ref_as_json
 from migrate.views.layout import print_groups, print_list, result_console, say
-from migrate.views.words import counted, label, one_line, per_kind
+from migrate.views.words import NOT_KNOWN, counted, label, one_line, per_kind, unknowns
 
 Difference = tuple[Ref, str, str]  #: the object, what differs, and the detail
 
@@ -22,6 +22,7 @@ def print_differences(
     files: int,
     differences: Sequence[Difference],
     declared: Sequence[tuple[Ref, Loss]],
+    unknown: Sequence[str] = (),
     console: Console | None = None,
 ) -> None:
     """Print every difference to stdout, and last what was compared and how many there are.
@@ -37,19 +38,27 @@ def print_differences(
     print_list(console, f"Different ({len(lines):,}):", lines, "bold red")
     known = ((ref, "", f"{loss.what} - {loss.reason}") for ref, loss in declared)
     print_groups(console, "Known losses, as the report says", known)
-    if differences or declared:
+    print_list(console, NOT_KNOWN, [one_line(text) for text in unknown], "bold yellow")
+    if differences or declared or unknown:
         say(console)
-    line = verdict(compared, files, len(differences), len(declared))
-    say(console, line, "bold red" if differences else "bold green")
+    line = verdict(compared, files, len(differences), len(declared), unknown)
+    say(console, line, "bold red" if differences or unknown else "bold green")
 
 
-def verdict(compared: Mapping[Kind, int], files: int, differences: int, declared: int) -> str:
+def verdict(
+    compared: Mapping[Kind, int],
+    files: int,
+    differences: int,
+    declared: int,
+    unknown: Sequence[str] = (),
+) -> str:
     """Say ``Verified: 4 experiments, 100 runs, 300 files: no difference.`` or how many."""
     amounts = [per_kind(compared), counted(files, "file") if files else ""]
     what = ", ".join(amount for amount in amounts if amount) or "no objects"
     found = counted(differences, "difference") if differences else "no difference"
     beyond = f" beyond {counted(declared, 'known loss', 'known losses')}" if declared else ""
-    return f"Verified: {what}: {found}{beyond}."
+    but = f"; {unknowns(unknown)}" if unknown else ""
+    return f"Verified: {what}: {found}{beyond}{but}."
 
 
 def differences_as_json(
@@ -58,12 +67,14 @@ def differences_as_json(
     files: int,
     differences: Sequence[Difference],
     declared: Sequence[tuple[Ref, Loss]],
+    unknown: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the comparison as JSON values: ``compared``, ``files``, ``differences``, ..."""
     return {
         "compared": {str(kind): number for kind, number in compared.items()},
         "files": files,
-        "equal": not differences,
+        "equal": not (differences or unknown),
+        "unknown": list(unknown),
         "differences": [
             {**ref_as_json(ref), "what": what, "detail": detail}
             for ref, what, detail in differences

@@ -8,7 +8,7 @@ stands on the screen. Rich markup is never interpreted: views print ``Text``, no
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from migrate.objects import Kind, Ref
 
@@ -105,3 +105,12 @@ def rate(per_second: float) -> str:
     if per_second < 0.1:
         return f"{per_second * 60:.1f}/min"
     return f"{per_second:.1f}/s" if per_second < 100 else f"{per_second:,.0f}/s"
+
+
+#: Heading of what could not be learned of the ends of a migration.
+NOT_KNOWN = "Not known, so something may be missing:"
+
+
+def unknowns(unknown: Sequence[str]) -> str:
+    """Say how many things are not known, ``2 things not known``; empty for none."""
+    return f"{counted(len(unknown), 'thing')} not known" if unknown else ""

@@ -62,6 +62,9 @@ class MemoryServer(MemoryModels):
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
+    def unknown(self) -> Sequence[str]:
+        return ()
+
     def transferred(self) -> int:
         return sum(len(data) for held in self.files.values() for data in held.values())
 

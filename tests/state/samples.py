@@ -116,6 +116,7 @@ def plans(draw: st.DrawFn, migration_id: str = "m1") -> Plan:
         tasks=tasks,
         notes=tuple(draw(st.lists(_words, max_size=3))),
         collisions=tuple(draw(st.lists(_words, max_size=3))),
+        unknown=tuple(draw(st.lists(_words, max_size=3))),
         unsupported=draw(st.dictionaries(st.sampled_from(Kind), st.integers(-1, 10**9))),
         known=draw(st.dictionaries(_words, st.integers(0, 10**12), max_size=3)),
     )

@@ -129,12 +129,16 @@ def test_a_name_with_signs_of_uris_is_a_plain_path(tmp_path: Path) -> None:
 
 
 def test_a_newer_state_is_refused_by_both_versions(path: Path) -> None:
-    execute(path, "UPDATE state_version SET version = 7")
+    execute(path, "UPDATE state_version SET version = 70")
     for read_only in (False, True):
-        with pytest.raises(NewerState, match=r"version 7; .* up to 1") as caught:
+        with pytest.raises(NewerState, match=rf"version 70; .* up to {NOW}") as caught:
             StateStore.open(path, read_only=read_only)
         assert "Upgrade mlflow-migrate" in caught.value.hint
-    assert execute(path, "SELECT version FROM state_version") == [(7,)]
+    assert execute(path, "SELECT version FROM state_version") == [(70,)]
+
+
+#: The version of states that are made today.
+NOW = schema.VERSION
 
 
 def add_column(connection: Connection) -> None:
@@ -149,11 +153,11 @@ def test_an_older_state_is_brought_up_to_date(path: Path, monkeypatch: pytest.Mo
     def halve(connection: Connection) -> None:
         connection.exec_driver_sql("UPDATE task SET weight = weight - 1")
 
-    monkeypatch.setattr(schema, "VERSION", 3)
-    monkeypatch.setattr(schema, "UPGRADES", {1: add_column, 2: halve})
+    monkeypatch.setattr(schema, "VERSION", NOW + 2)
+    monkeypatch.setattr(schema, "UPGRADES", {NOW: add_column, NOW + 1: halve})
     with StateStore.open(path) as store:
         assert store.load_plan() == small_plan()
-    assert execute(path, "SELECT version FROM state_version") == [(3,)]
+    assert execute(path, "SELECT version FROM state_version") == [(NOW + 2,)]
     assert set(execute(path, "SELECT weight FROM task")) == {(2,)}
 
 
@@ -161,22 +165,22 @@ def test_a_failed_upgrade_leaves_the_state_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "VERSION", 3)
-        patched.setattr(schema, "UPGRADES", {1: add_column, 2: fail})
+        patched.setattr(schema, "VERSION", NOW + 2)
+        patched.setattr(schema, "UPGRADES", {NOW: add_column, NOW + 1: fail})
         with pytest.raises(StateError, match="no_such_function"):
             StateStore.open(path)
-    assert execute(path, "SELECT version FROM state_version") == [(1,)]
+    assert execute(path, "SELECT version FROM state_version") == [(NOW,)]
     assert "weight" not in {row[1] for row in execute(path, "PRAGMA table_info(task)")}
     with StateStore.open(path) as store:
         assert store.load_plan() == small_plan()
 
 
 def test_a_reader_does_not_upgrade(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "VERSION", 2)
-    monkeypatch.setattr(schema, "UPGRADES", {1: add_column})
-    with pytest.raises(StateError, match="version 1, which is older"):
+    monkeypatch.setattr(schema, "VERSION", NOW + 1)
+    monkeypatch.setattr(schema, "UPGRADES", {NOW: add_column})
+    with pytest.raises(StateError, match=f"version {NOW}, which is older"):
         StateStore.open(path, read_only=True)
-    assert execute(path, "SELECT version FROM state_version") == [(1,)]
+    assert execute(path, "SELECT version FROM state_version") == [(NOW,)]
 
 
 def shape(path: Path) -> dict[str, object]:

@@ -70,6 +70,7 @@ def test_no_credential_reaches_the_file(tmp_path: Path) -> None:
                 options={"state": secret, "list": [{secret: secret}]},
                 notes=(secret,),
                 collisions=(secret,),
+                unknown=(secret,),
             )
         )
         outcome = failed(

@@ -211,6 +211,7 @@ def test_json_holds_everything_and_survives_a_round_trip() -> None:
         "options": {"deleted": True},
         "notes": [],
         "collisions": [],
+        "unknown": [],
         "known": {"params": 1},
         "unsupported": {"trace": None},
         "counts": {"run": {"update": 1}},

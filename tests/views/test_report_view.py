@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -159,10 +160,23 @@ def test_json_holds_everything() -> None:
         "losses": [{"kind": "run", "id": "abc", "name": "n", "what": "w", "reason": "r"}],
         "warnings": [{"kind": "run", "id": "abc", "warning": "careful"}],
         "unsupported": {"trace": None},
+        "unknown": [],
         "bytes_sent": 1_000_000,
         "seconds": 250.0,
         "summary": closing(value),
     }
+
+
+def test_what_is_not_known_is_said_and_not_complete() -> None:
+    value = dataclasses.replace(
+        report({Kind.RUN: totals(3)}), unknown=("whether there are prompts",)
+    )
+    console = text_console()
+    print_report(value, console)
+    assert "  whether there are prompts" in written(console)
+    assert not value.complete
+    assert closing(value) == "Not complete: 1 thing not known; see above."
+    assert report_as_json(value)["unknown"] == ["whether there are prompts"]
 
 
 NUMBER = st.integers(0, 5_000)

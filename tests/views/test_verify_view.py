@@ -48,6 +48,21 @@ def test_one_difference_and_nothing_compared() -> None:
     assert verdict({}, 0, 0, 0) == "Verified: no objects: no difference."
 
 
+def test_what_could_not_be_asked_is_said_and_is_not_equal() -> None:
+    console = text_console()
+    refused = ["the source does not say whether it has logged models"]
+    print_differences(
+        compared=COMPARED, files=0, differences=[], declared=[], unknown=refused, console=console
+    )
+    lines = written(console).splitlines()
+    assert "  the source does not say whether it has logged models" in lines
+    assert lines[-1] == "Verified: 4 experiments, 100 runs: no difference; 1 thing not known."
+    value = differences_as_json(
+        compared=COMPARED, files=0, differences=[], declared=[], unknown=refused
+    )
+    assert (value["equal"], value["unknown"]) == (False, refused)
+
+
 def test_hostile_text_cannot_steer_the_terminal() -> None:
     console = text_console()
     ref = Ref(Kind.RUN, HOSTILE)
@@ -72,6 +87,7 @@ def test_json() -> None:
         "compared": {"run": 100, "experiment": 4},
         "files": 3,
         "equal": False,
+        "unknown": [],
         "differences": [{"kind": "run", "id": "abc", "what": "missing", "detail": "gone"}],
         "declared": [{"kind": "run", "id": "abc", "what": "user", "reason": "not kept"}],
     }

@@ -127,6 +127,10 @@ class ExportReader:
         """See ``ReadsNotebooks.notebook``; in an export they are files of their runs."""
         raise NotFound(f"{self._path} has no notebooks but those among the files of its runs")
 
+    def unknown(self) -> Sequence[str]:
+        """See ``Endpoint.unknown``; what cannot be read of an export is told by ``unreadable``."""
+        return ()
+
     def transferred(self) -> int:
         """See ``Endpoint.transferred``."""
         return 0

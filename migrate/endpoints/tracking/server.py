@@ -74,6 +74,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         self._capabilities: Capabilities | None = None
         self._histories: HistoryReader | None = None
         self._connecting = threading.Lock()
+        #: Sentences in the order in which they were first said, as keys.
+        self._unknown: dict[str, None] = {}
         self._flattened = FlattenedModels(http)
         self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri)
 
@@ -85,6 +87,10 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
             if self._capabilities is None:
                 self._capabilities = self._connect()
             return self._capabilities
+
+    def unknown(self) -> Sequence[str]:
+        """See ``Endpoint.unknown``."""
+        return tuple(self._unknown)
 
     def transferred(self) -> int:
         """See ``Endpoint.transferred``."""
