@@ -111,7 +111,7 @@ def run(
             if resume:
                 made = resume_plan(ends, store)
                 if ends is None:
-                    ends = stored_ends(made, workers, max_requests_per_second)
+                    ends = stored_ends(made, workers, max_requests_per_second).chosen(choices)
                 ends.check()
                 check_not_stale(made, ends)
                 fresh = False

@@ -24,6 +24,7 @@ class RunOptions:
     users: options.PermissionUsers = None
     notebook_formats: options.NotebookFormats = None
     source_registry: bulk.Registry = ""
+    source_artifacts: options.SourceArtifacts = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking import TrackingServer
 from migrate.endpoints.tracking.access import access_for, redact
 from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.locations import roots_of
 from migrate.errors import UsageError
 
 
@@ -23,7 +24,8 @@ class Address:
     target is only compared with. ``registry_uri`` is where registered models are, when that is
     not ``uri``. ``users`` are names of users whose permissions are asked for, on servers that
     cannot list their users. A new export directory that ``holds_models`` has its experiments
-    one level down, beside the registered models.
+    one level down, beside the registered models. ``artifacts`` are roots of files that the server
+    may send us to: folders of this machine, and URIs (see ``tracking.locations``).
     """
 
     uri: str
@@ -34,6 +36,7 @@ class Address:
     registry_uri: str = ""
     users: tuple[str, ...] = ()
     holds_models: bool = False
+    artifacts: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r}, side={self.side!r})"
@@ -96,6 +99,7 @@ def open_endpoint(address: Address) -> Target:
             workspace=access.workspace or "",
             users=address.users,
             registry=registry,
+            roots=roots_of(address.artifacts),
         )
     if scheme == "databricks" or address.uri == "databricks":
         from migrate.endpoints.tracking.databricks_opening import open_databricks
@@ -106,6 +110,7 @@ def open_endpoint(address: Address) -> Target:
             workers=workers,
             per_second=per_second,
             registry_uri=address.registry_uri,
+            roots=roots_of(address.artifacts),
         )
     raise UsageError(
         f"{address.shown} is not a tracking URI this tool knows",
