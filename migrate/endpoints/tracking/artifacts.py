@@ -118,7 +118,9 @@ class ProxyStore:
         with ExitStack() as opened:
             path = f"{PROXY}/{self._quoted(artifact)}"
             try:
-                stream = body_of(opened.enter_context(self._http.stream(path, tries=tries)))
+                stream = body_of(
+                    opened.enter_context(self._http.stream(path, size=artifact.size, tries=tries))
+                )
             except (EndpointError, Unavailable):
                 if tries > 1:
                     raise
@@ -176,14 +178,8 @@ class ServerRoutes:
             params = dict(self._ids)
             if folder:
                 params[self._folder_key] = folder
-            files: list[Any] = []
-            while True:
-                answer = self._http.get(self._list, params)
-                files += answer.get("files", ())
-                token = answer.get("next_page_token")
-                if not token:
-                    return files
-                params["page_token"] = token
+            pages = self._http.get_pages(self._list, params)
+            return [item for page in pages for item in page.get("files", ())]
 
         return walk(list_folder)
 
@@ -192,7 +188,7 @@ class ServerRoutes:
         """See ``ArtifactStore.open``."""
         refuse_changed_name(artifact.path, self._side)
         params = {**self._ids, self._file_key: artifact.path}
-        with self._http.stream(self._get, params, tries=FILE_TRIES) as response:
+        with self._http.stream(self._get, params, size=artifact.size, tries=FILE_TRIES) as response:
             yield body_of(response)
 
     def put(self, artifact: Artifact, stream: BinaryIO) -> None:
