@@ -79,7 +79,9 @@ def experiment_of(draft: Draft, experiment_id: str, held: Ref) -> Node:
             node = Node(ref=ref, name=experiment_id, unreadable=True)
             node.skip("the source names it, and does not list it")
             draft.add(node)
-            draft.experiments[experiment_id] = Experiment(experiment_id, experiment_id)
+            draft.experiments[experiment_id] = Experiment(
+                experiment_id=experiment_id, name=experiment_id
+            )
             draft.unknown.append(
                 f"source: {held} is in experiment {experiment_id!r}, which is not among those "
                 "that the source lists: what that holds is not copied"
