@@ -26,6 +26,7 @@ from urllib.parse import quote, unquote, urlparse, urlsplit, urlunparse
 
 from urllib3.exceptions import HTTPError
 
+from migrate.endpoints.tracking.folders import walk
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import EndpointError, MigrateError, NotFound, Refused, StorageFull, Unavailable
 from migrate.objects import Artifact, ArtifactRoot, Kind
@@ -329,20 +330,6 @@ def translated(uri: str) -> Iterator[None]:
 def _place(uri: str) -> str:
     parts = urlsplit(uri)
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-
-
-def walk(list_folder: Callable[[str], Any]) -> list[Artifact]:
-    """Collect the files of all folders from a function that lists one."""
-    files: list[Artifact] = []
-    folders = [""]
-    while folders:
-        for item in list_folder(folders.pop()):
-            if item.get("is_dir"):
-                folders.append(item["path"])
-            else:
-                files.append(Artifact(item["path"], int(item.get("file_size") or 0)))
-    files.sort()
-    return files
 
 
 def body_of(response: Any) -> BinaryIO:
