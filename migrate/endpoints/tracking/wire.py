@@ -8,8 +8,6 @@ from typing import Any
 
 from migrate.objects import ACTIVE, RUN_NAME_TAG, Experiment, Metric, ModelLinks, ModelOutput, Run
 
-LARGEST = 1.7976931348623157e308  #: what MLflow's SQL stores keep in place of infinity
-
 
 def experiment_from(body: Mapping[str, Any]) -> Experiment:
     """Read an experiment of ``experiments/search`` or ``experiments/get``."""
