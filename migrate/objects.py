@@ -80,6 +80,7 @@ class Action(StrEnum):
 
 ACTIVE = "active"
 DELETED = "deleted"
+LIFECYCLE_STAGES = (ACTIVE, DELETED)
 FINAL_RUN_STATUSES = frozenset({"FINISHED", "FAILED", "KILLED"})
 
 #: In which Databricks gives out notebooks.

@@ -10,11 +10,12 @@ from itertools import chain
 from typing import NamedTuple
 
 from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
-from migrate.errors import EndpointError, MigrateError, NotAuthenticated, NotFound, Unavailable
+from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, ModelLinks, Ref, Run
 from migrate.origins import LOSSES, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
+from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import Fingerprint
 from migrate.tasks.histories import History, with_histories
@@ -31,8 +32,7 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
     for run_id, problem in damaged.items():
         yield failed(jobs.pop(run_id), problem)
     for run_id in jobs.keys() - {run.run_id for run in runs}:
-        gone = NotFound(f"run {run_id} is no longer at the source", "plan again to leave it out")
-        yield failed(jobs[run_id], gone)
+        yield failed(jobs[run_id], why_missing(source, jobs[run_id]))
     runs = _with_links(runs, source, target)
     copies = _existing_copies(batch, target)
     for run, history in with_histories(source, runs):
@@ -45,7 +45,7 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
         attempt = _Attempt(batch, job, run, source, target)
         try:
             outcome = attempt.copy(copies.get(run.run_id), history)
-        except MigrateError as problem:
+        except Exception as problem:
             outcome = failed(job, problem, attempt.target_id, time.monotonic() - started)
         yield outcome
 
