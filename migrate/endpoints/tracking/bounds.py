@@ -20,8 +20,9 @@ from typing import Any
 import requests
 from urllib3.exceptions import HTTPError
 
+from migrate.endpoints.shapes import Object
 from migrate.endpoints.tracking.connections import PromptConnection, used_by
-from migrate.errors import EndpointError, Unavailable, UsageError
+from migrate.errors import EndpointError, Malformed, Unavailable, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def _number(environment: Mapping[str, str], variable: str, default: float) -> fl
 def read_answer(response: requests.Response, where: str, bounds: Bounds) -> bytes:
     """Return the whole body of an answer, unpacked.
 
-    Raises ``EndpointError`` for one that is larger than the bounds allow, and ``Unavailable``
+    Raises ``Malformed`` for one that is larger than the bounds allow, and ``Unavailable``
     where it breaks off. It is unpacked piece by piece, so that a small one cannot fill memory.
     """
     held = bytearray()
@@ -102,9 +103,9 @@ def read_answer(response: requests.Response, where: str, bounds: Bounds) -> byte
     return content
 
 
-def too_large(where: str, amount: str) -> EndpointError:
+def too_large(where: str, amount: str) -> Malformed:
     """Return the error for an answer that is not held in memory."""
-    return EndpointError(
+    return Malformed(
         f"{where} answered with {amount}, which is not read",
         f"if that is right for this server, set {LARGEST_VARIABLE} to as many megabytes as this "
         "machine can hold several times",
@@ -123,13 +124,13 @@ def paged(
     empty, token, before = 0, "", None
     for _ in range(bounds.pages):
         page = ask(token)
+        token = token_in(page)
         yield page
-        token = page.get("next_page_token") or ""
         if not token:
             return
         items = {key: value for key, value in page.items() if isinstance(value, list) and value}
         empty = 0 if items else empty + 1
-        digest = hashlib.blake2b(str(token).encode("utf-8", "replace"), digest_size=16).digest()
+        digest = hashlib.blake2b(token.encode("utf-8", "replace"), digest_size=16).digest()
         if digest in seen or (items and items == before):
             raise _endless(where, "gives the same page again")
         if empty > bounds.empty_pages:
@@ -137,6 +138,14 @@ def paged(
         seen.add(digest)
         before = items
     raise _endless(where, f"has more than {bounds.pages:,} pages")
+
+
+def token_in(page: Object) -> str:
+    """Return by what the next page is asked for; empty on the last. Raises ``Malformed``."""
+    token = page.get("next_page_token")
+    if token is None or isinstance(token, str):
+        return token or ""
+    raise Malformed(f"{getattr(page, 'where', 'the answer')}: next_page_token is no text")
 
 
 def _endless(where: str, how: str) -> EndpointError:

@@ -21,6 +21,7 @@ import requests
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from migrate.endpoints.shapes import Named, parse_json
 from migrate.endpoints.tracking.access import Access
 from migrate.endpoints.tracking.bounds import Watch, bounds_from, paged, read_answer
 from migrate.endpoints.tracking.connections import PromptAdapter, RateLimit
@@ -28,6 +29,7 @@ from migrate.errors import (
     AlreadyExists,
     AnswerLost,
     EndpointError,
+    Malformed,
     NotAuthenticated,
     NotFound,
     NotPermitted,
@@ -91,7 +93,7 @@ class HttpSession:
         """GET and return the answer as text."""
 
         def attempt() -> str:
-            with self._answer("GET", path) as response:
+            with self._sent("GET", path) as response:
                 return read_answer(response, self._where(path), self._bounds).decode(
                     "utf-8", "replace"
                 )
@@ -140,7 +142,7 @@ class HttpSession:
 
         def attempt() -> None:
             headers = {"Content-Type": "application/octet-stream"}
-            with self._answer("PUT", path, size, data=body(), headers=headers) as response:
+            with self._sent("PUT", path, size, data=body(), headers=headers) as response:
                 read_answer(response, self._where(path), self._bounds)
 
         self._retry(attempt, TRIES if again else 1)
@@ -156,8 +158,8 @@ class HttpSession:
 
         def attempt() -> tuple[requests.Response, ExitStack]:
             with ExitStack() as opened:
-                answer = self._answer("GET", path, size, speaks=False, params=params)
-                return opened.enter_context(answer), opened.pop_all()
+                request = self._sent("GET", path, size, speaks=False, params=params)
+                return opened.enter_context(request), opened.pop_all()
 
         response, opened = self._retry(attempt, tries)
         with opened:
@@ -174,29 +176,34 @@ class HttpSession:
         headers = {"Content-Type": "application/json"} if data is not None else None
 
         def attempt() -> Any:
-            answer = self._answer(method, path, params=params, data=data, headers=headers)
-            with answer as response:
-                content = read_answer(response, self._where(path), self._bounds)
-                try:
-                    value = json.loads(content) if content else {}
-                except (ValueError, RecursionError):
-                    value = None
-                if not isinstance(value, dict):
-                    raise EndpointError(
-                        f"{self._where(path)} answered with something that is not MLflow's JSON",
-                        "is this URI an MLflow tracking server, without a login page before it?",
-                    )
-                return value
+            request = self._sent(method, path, params=params, data=data, headers=headers)
+            with request as response:
+                return self._answer(path, read_answer(response, self._where(path), self._bounds))
 
         try:
             return self._retry(attempt, tries)
-        except Unavailable as problem:
+        except (Unavailable, Malformed) as problem:
             if tries == 1:
-                raise AnswerLost(problem.message, problem.hint, problem.retry_after) from None
+                retry_after = getattr(problem, "retry_after", None)
+                raise AnswerLost(problem.message, problem.hint, retry_after) from None
             raise
 
+    def _answer(self, path: str, content: bytes) -> Named:
+        """Return the JSON object of an answer. Raises ``Malformed``."""
+        why = ""
+        try:
+            answer = parse_json(content) if content else {}
+        except ValueError as problem:
+            answer, why = None, f": {problem}"
+        if not isinstance(answer, dict):
+            raise Malformed(
+                f"{self._where(path)} answered with something that is not MLflow's JSON{why}",
+                "is this URI an MLflow tracking server, without a login page before it?",
+            )
+        return Named(answer, f"the answer of {self._where(path)}")
+
     @contextmanager
-    def _answer(
+    def _sent(
         self, method: str, path: str, size: int = 0, *, speaks: bool = True, **options: Any
     ) -> Iterator[requests.Response]:
         """Send once, and give the answer if it is one of success; its body is not read yet.
@@ -284,6 +291,21 @@ class HttpSession:
         raise Refused(text)
 
 
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Read the answer to a create: when it makes no sense, nobody knows what was created.
+
+    Raises ``AnswerLost`` in place of ``Malformed``.
+    """
+    try:
+        yield
+    except Malformed as problem:
+        raise AnswerLost(
+            problem.message,
+            "is there a proxy before the server that answers in its place?",
+        ) from None
+
+
 def sized(stream: BinaryIO, size: int) -> Any:
     """Return a stream as a body of ``size`` bytes; ``Unavailable`` where it is not as long."""
     return _Sized(stream, size)
@@ -325,7 +347,7 @@ def _is_race(message: str) -> bool:
 def _error_of(response: requests.Response) -> tuple[str, str]:
     """Return MLflow's error code and message, empty where the answer has none."""
     try:
-        body = json.loads(response.raw.read(LONGEST_ERROR, decode_content=True))
+        body = parse_json(response.raw.read(LONGEST_ERROR, decode_content=True))
         return str(body.get("error_code", "")), str(body.get("message", ""))[:500]
     except (ValueError, AttributeError, RecursionError, HTTPError, OSError):
         return "", ""
