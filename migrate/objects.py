@@ -80,6 +80,8 @@ class Action(StrEnum):
 ACTIVE = "active"
 DELETED = "deleted"
 FINAL_RUN_STATUSES = frozenset({"FINISHED", "FAILED", "KILLED"})
+RUN_STATUSES = ("RUNNING", "SCHEDULED", *sorted(FINAL_RUN_STATUSES))
+MODEL_STATUSES = ("PENDING", "READY", "UPLOAD_FAILED")
 
 #: In which Databricks gives out notebooks.
 NOTEBOOK_FORMATS = ("SOURCE", "HTML", "JUPYTER", "DBC")

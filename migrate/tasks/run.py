@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
 from migrate.errors import EndpointError, MigrateError, NotAuthenticated, NotFound, Unavailable
-from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, ModelLinks, Ref, Run
+from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
 from migrate.origins import LOSSES, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.storable import lost_points, storable_points
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import Fingerprint
@@ -259,8 +261,9 @@ class _Attempt:
             )
             if wanted.run.inputs:
                 writer.write_inputs(wanted.run.inputs)
-            self._write_metrics(writer, wanted, history, fingerprint)
             keeps_ids = self._target.capabilities().keeps_ids
+            left_out = self._write_metrics(writer, wanted, history, fingerprint)
+            sent = sent._replace(losses=sent.losses + lost_points(left_out))
             if not keeps_ids:
                 earlier = [key for key in (copy.tags if copy else ()) if key.startswith(LOSSES)]
                 # Tags cannot be taken away: what has arrived meanwhile is overwritten by nothing.
@@ -299,13 +302,24 @@ class _Attempt:
 
     def _write_metrics(
         self, writer: RunWriter, wanted: Wanted, history: Histories, fingerprint: Fingerprint
-    ) -> None:
-        writer.write_metrics(keep_points(history.points, wanted.dropped_keys))
+    ) -> Counter[str]:
+        """Write all points; return by key how many of them no server can store."""
+        left_out: Counter[str] = Counter()
+        as_they_are = self._target.capabilities().keeps_ids
+
+        def write(points: Sequence[Metric]) -> None:
+            kept = keep_points(points, wanted.dropped_keys)
+            if not as_they_are:
+                kept, others = storable_points(kept)
+                left_out.update(others)
+            writer.write_metrics(kept)
+
+        write(history.points)
         for key in history.unread:
             for page in self._source.metric_history(self._run.run_id, key):
                 fingerprint.add_points(page)
-                if key not in wanted.dropped_keys:
-                    writer.write_metrics(page)
+                write(page)
+        return left_out
 
 
 def _ends_alike(copy: Run, run: Run) -> bool:

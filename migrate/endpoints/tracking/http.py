@@ -34,6 +34,7 @@ from migrate.errors import (
     Refused,
     Unavailable,
 )
+from migrate.storable import first_unstorable
 
 log = logging.getLogger(__name__)
 
@@ -97,13 +98,40 @@ class HttpSession:
         self, path: str, body: Mapping[str, Any], *, idempotent: bool, tries: int = TRIES
     ) -> Any:
         """POST JSON and return the JSON answer; sent once unless ``idempotent``."""
-        # allow_nan=False: a bare NaN token makes MLflow drop the rest of a batch unnoticed.
-        data = json.dumps(body, allow_nan=False).encode()
+        data = self._body(path, body)
         return self._json("POST", path, data=data, tries=tries if idempotent else 1)
+
+    def create(self, path: str, body: Mapping[str, Any], member: str) -> Any:
+        """POST a create, sent once, and return the member of the answer that says what was made.
+
+        Raises ``AnswerLost`` where the answer has no such member: something may have been made.
+        """
+        answer = self.post(path, body, idempotent=False)
+        if not answer.get(member):
+            raise AnswerLost(
+                f"{self._where(path)} answered without {member!r}: it is not known what was made",
+                "is a gateway before the server that answers in its place?",
+            )
+        return answer[member]
 
     def change(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         """PATCH or DELETE with a JSON body, which may be repeated; return the JSON answer."""
-        return self._json(method, path, data=json.dumps(body).encode(), tries=TRIES)
+        return self._json(method, path, data=self._body(path, body), tries=TRIES)
+
+    def _body(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """Return a body as JSON. Raises ``Refused`` for what MLflow would drop unnoticed.
+
+        Its parser stops at the first value that it does not take, and the server carries out what
+        was read until then: bare NaN tokens, integers beyond 64 bits, halves of characters.
+        """
+        place = first_unstorable(body)
+        if place is None:
+            return json.dumps(body).encode()
+        raise Refused(
+            f"not sent to {self._where(path)}: {place.lstrip('.')} holds half a character, or "
+            "a number that is beyond 64 bits or none: no MLflow server stores it",
+            "change it at the source, or leave the object out",
+        )
 
     def pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """POST a search and yield its pages; an empty page with a token is not the end."""

@@ -159,7 +159,7 @@ class RegistryCalls(ABC):
         body: dict[str, Any] = {"name": model.name, "tags": tags_to(model.tags)}
         if model.description:
             body["description"] = model.description
-        self._registry_http.post(f"{self._models_api}/create", body, idempotent=False)
+        self._registry_http.create(f"{self._models_api}/create", body, "registered_model")
 
     def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
         """See ``WritesRegistry.update_registered_model``."""
@@ -180,8 +180,8 @@ class RegistryCalls(ABC):
     def create_model_version(self, version: ModelVersion) -> int:
         """See ``WritesRegistry.create_model_version``."""
         body = model_version_to(version)
-        answer = self._registry_http.post(f"{self._versions_api}/create", body, idempotent=False)
-        return int(answer["model_version"]["version"])
+        made = self._registry_http.create(f"{self._versions_api}/create", body, "model_version")
+        return int(made["version"])
 
     def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
         """See ``WritesRegistry.update_model_version``."""

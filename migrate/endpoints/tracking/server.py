@@ -259,8 +259,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         body: dict[str, Any] = {"name": experiment.name, "tags": tags_to(experiment.tags)}
         if experiment.artifact_location:
             body["artifact_location"] = experiment.artifact_location
-        answer = self._http.post(f"{API}/experiments/create", body, idempotent=False)
-        return str(answer["experiment_id"])
+        return str(self._http.create(f"{API}/experiments/create", body, "experiment_id"))
 
     def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """See ``WritesExperiments.set_experiment_tags``."""
@@ -311,9 +310,28 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         }
         if run.name:
             body["run_name"] = run.name
-        answer = self._http.post(f"{API}/runs/create", body, idempotent=False)
-        copy = dataclasses.replace(run_from(answer["run"]), tags=run.tags)
-        return ServerRunWriter(self._http, copy, run.tags)
+        made = run_from(self._http.create(f"{API}/runs/create", body, "run"))
+        writer = ServerRunWriter(self._http, made, run.tags)
+        if made.tags.get(ORIGIN) != run.tags.get(ORIGIN):
+            self._claim(writer, run.tags[ORIGIN])
+        return writer
+
+    def _claim(self, writer: ServerRunWriter, origin: str) -> None:
+        """Give a run its origin, which its create was to give it.
+
+        Raises ``EndpointError`` where the target does not keep it, having moved the run to the
+        trash: nobody could tell whose copy it is.
+        """
+        writer.flush_tags()
+        made = self._read_run(writer.run_id)
+        if made is not None and made.tags.get(ORIGIN) == origin:
+            return
+        self._http.post(f"{API}/runs/delete", {"run_id": writer.run_id}, idempotent=True)
+        raise EndpointError(
+            f"the {self._side} at {self._address} made run {writer.run_id} for run {origin} without "
+            "the tags it was sent, and keeps none that are set: it was moved to the trash",
+            "is a gateway before the server that lets only a part of requests pass?",
+        )
 
     def adopt_run(self, experiment_id: str, copy: Run, run: Run) -> ServerRunWriter:
         """See ``WritesRuns.adopt_run``."""
