@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
-from migrate.errors import EndpointError, MigrateError, NotAuthenticated, NotFound, Unavailable
+from migrate.errors import EndpointError, NotAuthenticated, NotFound, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
 from migrate.origins import LOSSES, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, Outcome, TaskStatus
@@ -47,7 +47,7 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
         attempt = _Attempt(batch, job, run, source, target)
         try:
             outcome = attempt.copy(copies.get(run.run_id), history)
-        except MigrateError as problem:
+        except Exception as problem:
             outcome = failed(job, problem, attempt.target_id, time.monotonic() - started)
         yield outcome
 
