@@ -184,8 +184,7 @@ class LoggedModelCalls(ABC):
         self._http.change("DELETE", f"{MODELS}/{made.model_id}", named)
         raise EndpointError(
             f"{self.capabilities().description} made logged model {made.model_id} for "
-            f"{model.model_id} without the tags it was sent, and keeps none that are set: it was "
-            "deleted",
+            f"{model.model_id} without the tags it was sent, and keeps none: it was deleted",
             "is a gateway before the server that lets only a part of requests pass?",
         )
 

@@ -328,8 +328,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
             return
         self._http.post(f"{API}/runs/delete", {"run_id": writer.run_id}, idempotent=True)
         raise EndpointError(
-            f"the {self._side} at {self._address} made run {writer.run_id} for run {origin} without "
-            "the tags it was sent, and keeps none that are set: it was moved to the trash",
+            f"the {self._side} at {self._address} made run {writer.run_id} for run {origin} "
+            "without the tags it was sent, and keeps none: it was moved to the trash",
             "is a gateway before the server that lets only a part of requests pass?",
         )
 
