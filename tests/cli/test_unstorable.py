@@ -132,7 +132,7 @@ def test_a_create_answered_with_an_empty_object_is_looked_for(
     proxy = proxy_factory(target_server.uri)
     proxy.faults = Faults(always(("POST", "/(runs|experiments)/create$"), answer_with("{}")))
     args = ("run", source_server.uri, proxy.uri, "--experiments", unique_name)
-    assert "it is not known what was made" in migrate(*args, code=3).stdout
+    assert "missing" in migrate(*args, code=3).stdout
     proxy.faults = Faults()
     migrate(*args)
     assert len(runs_of(target_server.uri, unique_name)) == 1

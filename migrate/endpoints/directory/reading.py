@@ -34,8 +34,9 @@ from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.run_store import RunStore
 from migrate.endpoints.directory.scanning import experiment_directories
 from migrate.endpoints.directory.sidecar import read_sidecar
-from migrate.endpoints.directory.unreadable import UnreadableObjects, held_twice
+from migrate.endpoints.directory.unreadable import held_twice
 from migrate.endpoints.directory.version_files import has_files, open_of_version, version_artifacts
+from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
     DELETED,

@@ -144,8 +144,8 @@ class UnityCatalogServer(DatabricksServer):
         body["tags"] = tags_to(written_tags(version.tags))
         if self._workspace_id and version.run_id:
             body["run_tracking_server_id"] = self._workspace_id
-        made = self._registry_http.create(f"{VERSIONS}/create", body, "model_version")
-        number = int(made["version"])
+        answer = self._registry_http.post(f"{VERSIONS}/create", body, idempotent=False)
+        number = int(answer["model_version"]["version"])
         if upload is not None:
             self._complete(version.name, number, upload)
         return number
