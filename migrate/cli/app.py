@@ -24,7 +24,7 @@ from migrate.errors import (
 )
 from migrate.redaction import learn, redacted_json
 from migrate.views.errors import print_error
-from migrate.views.logs import log_to_stderr, show_defect
+from migrate.views.logs import guard_output, log_to_stderr
 from migrate.views.words import lines
 
 EPILOG = (
@@ -63,7 +63,6 @@ def _stopped_by_signal() -> Iterator[None]:
 @contextmanager
 def session(debug: bool) -> Iterator[None]:
     """Turn errors into messages and exit codes; close what was opened."""
-    learn(os.environ, sys.argv)
     log_to_stderr(debug=debug)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     logging.getLogger("filelock").setLevel(logging.WARNING)
@@ -106,7 +105,8 @@ def _root(
 
 def main(command: str = "") -> None:
     """Run the command line: ``migrate``, or with ``command`` that one under its own name."""
-    sys.excepthook = show_defect
+    learn(os.environ, sys.argv)
+    guard_output()
     try:
         if command:
             commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
