@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from migrate.endpoints.tracking.access import redact
 from migrate.endpoints.tracking.locations import check_root
 from migrate.errors import UsageError
 from migrate.graph.planner import new_migration_id
@@ -22,6 +21,7 @@ from migrate.graph.selection import (
 )
 from migrate.objects import NOTEBOOK_FORMATS
 from migrate.plans import Plan
+from migrate.redaction import shown_address
 from migrate.tasks.batches import Policy
 from migrate.tasks.experiment import TRASH_CHOICES
 
@@ -68,8 +68,8 @@ class Choices:
             "export_version_model": self.version_models,
             "notebook_formats": list(self.notebook_formats),
             # Credentials come from the environment when the plan is carried out later.
-            "source_registry": redact(self.source_registry),
-            "target_registry": redact(self.target_registry),
+            "source_registry": shown_address(self.source_registry),
+            "target_registry": shown_address(self.target_registry),
             "source_artifacts": list(self.source_artifacts),
             "target_artifacts": list(self.target_artifacts),
         }

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking import TrackingServer
-from migrate.endpoints.tracking.access import access_for, redact
+from migrate.endpoints.tracking.access import access_for
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.locations import roots_of
 from migrate.errors import UsageError
+from migrate.redaction import is_bare_login, shown_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,8 @@ class Address:
     def is_directory(self) -> bool:
         """True when this is a path, not a tracking URI."""
         scheme = _scheme(self.uri)
+        if is_bare_login(self.uri):
+            return False
         return self.uri != "databricks" and (scheme in ("", "file", "dbfs") or len(scheme) == 1)
 
     @property
@@ -52,7 +55,7 @@ class Address:
         """The address fit for logs, reports and the state database."""
         if self.is_directory:
             return str(self.path)
-        return redact(self.uri)
+        return shown_address(self.uri)
 
     @property
     def path(self) -> Path:
@@ -85,7 +88,8 @@ def open_endpoint(address: Address) -> Target:
         access = access_for(address.uri, address.side)
         http = HttpSession(access, side=address.side, workers=workers, per_second=per_second)
         registry = None
-        if address.registry_uri and redact(address.registry_uri) != redact(address.uri):
+        shown = shown_address(address.registry_uri)
+        if address.registry_uri and shown != address.shown:
             _check_registry(address)
             models = access_for(address.registry_uri, address.side)
             registry = HttpSession(
@@ -122,6 +126,6 @@ def _check_registry(address: Address) -> None:
     """Raise ``UsageError`` when the registry of a tracking server is no server like it."""
     if _scheme(address.registry_uri) not in ("http", "https"):
         raise UsageError(
-            f"{redact(address.registry_uri)!r} is no registry for {address.shown}",
+            f"{shown_address(address.registry_uri)!r} is no registry for {address.shown}",
             "use http(s)://host:port; databricks-uc goes with the tracking URI databricks",
         )

@@ -29,6 +29,7 @@ from migrate.errors import (
     Unavailable,
 )
 from migrate.objects import Artifact, ArtifactRoot, Kind
+from migrate.redaction import cut
 
 log = logging.getLogger(__name__)
 
@@ -361,7 +362,7 @@ def translated(uri: str) -> Iterator[None]:
         raise Unavailable(f"{_place(uri)}: {problem}") from None
     except Exception as problem:  # boto3, gcs, azure and MLflow share no base class
         code = getattr(problem, "error_code", "")
-        text = f"{_place(uri)}: {type(problem).__name__}: {str(problem)[:300]}"
+        text = f"{_place(uri)}: {type(problem).__name__}: {cut(str(problem), 300)}"
         if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
             raise NotFound(text) from None
         raise EndpointError(

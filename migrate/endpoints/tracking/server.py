@@ -47,6 +47,7 @@ from migrate.objects import (
     Run,
 )
 from migrate.origins import MARK, ORIGIN, losses_from_tags
+from migrate.redaction import cut
 
 EXPERIMENTS_PER_PAGE = 1000
 RUNS_PER_PAGE = 500
@@ -388,6 +389,6 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
 
 def _version_of(http: HttpSession) -> str:
     try:
-        return http.text("/version", tries=CONNECT_TRIES).strip()[:40]
+        return cut(http.text("/version", tries=CONNECT_TRIES).strip(), 40)
     except NotFound:
         return ""
