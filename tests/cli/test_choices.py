@@ -37,6 +37,7 @@ SELECTIONS = {
 CHOICES = {
     "selection": st.builds(Selection, **SELECTIONS),  # type: ignore[arg-type]
     "if_trashed": st.sampled_from(TRASH_CHOICES),
+    "most_placeholders": st.integers(0, 2_000_000),
     "replaces": st.sampled_from(["", "0123456789ab"]),
     "locations": PAIRS,
     "quick": st.booleans(),
@@ -101,6 +102,7 @@ def test_tasks_are_told_all_that_concerns_them(choices: Choices) -> None:
     assert of_tasks == {
         "locations",
         "if_trashed",
+        "most_placeholders",
         "replaces",
         "source_tags",
         "source_user",
