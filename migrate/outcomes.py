@@ -26,6 +26,20 @@ class Loss(NamedTuple):
     reason: str
 
 
+class Difference(NamedTuple):
+    """What differs between an object, ``ref``, and its copy, and in which way.
+
+    ``lasting``: a client of the target cannot undo it. ``written_with`` is the object whose task
+    writes it, where that is another one.
+    """
+
+    ref: Ref
+    what: str
+    detail: str
+    lasting: bool = False
+    written_with: Ref | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The end of one attempt at one task.

@@ -52,11 +52,14 @@ def compare(ends: Ends) -> Comparison:
             result.merge(part)
     for part in compare_registry(ends, copies, selected.registered, selected.versions):
         result.merge(part)
-    result.differences += [
-        (found.ref, "unreadable", f"{found.where}: {found.reason}")
-        for end in (ends.source, ends.target)
-        for found in end.unreadable()
-    ]
+    if ends.target.capabilities().rewrites:
+        result.differences = [
+            found._replace(lasting=False, written_with=None) for found in result.differences
+        ]
+    for end in (ends.source, ends.target):
+        for found in end.unreadable():
+            detail = f"{found.where}: {found.reason}"
+            result.differs(found.ref, "unreadable", detail, lasting=end is ends.source)
     result.unknown += [*ends.source.unknown(), *ends.target.unknown()]
     return result
 
