@@ -73,6 +73,13 @@ class Fault:
     reply: int | Literal["close", "hang"] | None = None
     #: Value of a Retry-After header to go with a ``reply`` that is a status.
     retry_after: int | str | None = None
+    #: What goes with a ``reply`` that is a status; without a body, a page made up by the proxy.
+    body: bytes | None = None
+    content_type: str = "text/html"
+    #: Value of a Location header to go with a ``reply`` that is a status.
+    location: str | None = None
+    #: Makes another body of that of the server's answer; that is then held in memory.
+    change: Callable[[bytes], bytes] | None = None
     #: Bytes of the response's body after which the connection is closed.
     truncate: int | None = None
 
@@ -96,6 +103,21 @@ Rule = Callable[[Request], Fault | None]
 def answer(status: int, retry_after: int | str | None = None) -> Fault:
     """The client gets ``status``; the server never sees the request."""
     return Fault(forward=False, reply=status, retry_after=retry_after)
+
+
+def answer_with(body: str, status: int = 200, content_type: str = "application/json") -> Fault:
+    """The client gets this body; the server never sees the request."""
+    return Fault(forward=False, reply=status, body=body.encode(), content_type=content_type)
+
+
+def redirect_to(location: str, status: int = 302) -> Fault:
+    """The client is sent elsewhere; the server never sees the request."""
+    return Fault(forward=False, reply=status, location=location)
+
+
+def change_response(change: Callable[[bytes], bytes]) -> Fault:
+    """The server does it and answers, and the client gets what ``change`` makes of the body."""
+    return Fault(change=change)
 
 
 def drop_request(before: Callback | None = None) -> Fault:

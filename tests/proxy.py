@@ -194,7 +194,7 @@ class _Connection(BaseHTTPRequestHandler):
             passed_on = fault.reply is None
             self._record(request, response.status if passed_on else fault.status, response.status)
             if passed_on:
-                self._pass_on(response, fault.truncate)
+                self._pass_on(response, fault)
             else:
                 self._reply_in_place(fault)
 
@@ -278,9 +278,14 @@ class _Connection(BaseHTTPRequestHandler):
             raise _Close
         return line
 
-    def _pass_on(self, response: HTTPResponse, truncate: int | None) -> None:
-        """Sends the server's answer to the client, or the beginning of it."""
+    def _pass_on(self, response: HTTPResponse, fault: Fault) -> None:
+        """Sends the server's answer to the client, or what the fault makes of it."""
         length = response.headers["Content-Length"]
+        changed = fault.change(response.read()) if fault.change else None
+        if changed is not None:
+            length = str(len(changed))
+            del response.headers["Content-Length"]
+            response.headers["Content-Length"] = length
         bodiless = self.command == "HEAD" or response.status in (204, 304)
         self.send_response_only(response.status, response.reason)
         for name, value in response.headers.items():
@@ -295,8 +300,10 @@ class _Connection(BaseHTTPRequestHandler):
         if bodiless:
             return
         body = _blocks(response, None if length is None else int(length))
-        if truncate is not None:
-            body = _cut(body, truncate)
+        if changed is not None:
+            body = iter([changed] if changed else [])
+        if fault.truncate is not None:
+            body = _cut(body, fault.truncate)
         for part in self._framed(body, chunked):
             self.wfile.write(part)
 
@@ -307,8 +314,12 @@ class _Connection(BaseHTTPRequestHandler):
         if fault.status is None:
             raise _Close
         body = b"<html>This answer was made up by the proxy.</html>"
+        if fault.body is not None:
+            body = fault.body
         self.send_response_only(fault.status)
-        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Type", fault.content_type)
+        if fault.location is not None:
+            self.send_header("Location", fault.location)
         self.send_header("Content-Length", str(len(body)))
         if fault.retry_after is not None:
             self.send_header("Retry-After", str(fault.retry_after))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import AlreadyExists, EndpointError, MigrateError, NotFound, Refused
+from migrate.errors import AlreadyExists, EndpointError, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import (
     MIGRATION,
@@ -109,7 +109,7 @@ def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[O
             copy = Ref(Kind.EXPERIMENT, outcome.target_id)
             carried = carry_permissions(batch.policy, job.ref, copy, source, target, ours=ours)
             yield with_permissions(outcome, carried)
-        except MigrateError as problem:
+        except Exception as problem:
             yield failed(job, problem, "", time.monotonic() - started)
 
 
@@ -244,7 +244,7 @@ def delete_objects(batch: Batch, source: Source, target: Target) -> Iterator[Out
                 wrote=True,
                 seconds=time.monotonic() - started,
             )
-        except MigrateError as problem:
+        except Exception as problem:
             yield failed(job, problem, "", time.monotonic() - started)
 
 

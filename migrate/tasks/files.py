@@ -13,6 +13,7 @@ from migrate.errors import EndpointError, NotAuthenticated, Refused, StorageFull
 from migrate.objects import Artifact, ArtifactRoot
 from migrate.outcomes import Loss
 from migrate.tasks.batches import PATIENT_ATTEMPTS
+from migrate.tasks.outcomes import as_known
 from migrate.tasks.repairs import digest_of_bytes, digest_of_file
 
 #: Up to this size a file is sent from memory, so that sending can be repeated by itself.
@@ -75,7 +76,9 @@ def copy_files(
                 else digest_of_bytes(content)
             )
             return wanted != digest_of_file(target, target_root, sent)
-        except EndpointError:
+        except NotAuthenticated:
+            raise
+        except (EndpointError, Unavailable):
             return True  # copying it tells what is wrong with it
 
     wanted = _pool.map(is_to_be_sent, files)
@@ -108,7 +111,7 @@ def can_deliver_now(
             try:
                 with source.open_artifact(root, file):
                     return True
-            except (EndpointError, Unavailable):
+            except Exception:
                 continue
     return False
 
@@ -150,6 +153,11 @@ def _copy_file(
             if opened:
                 raise
             return Loss(f"artifact {file.path}", f"{NOT_DELIVERED}: {problem}")
+        except Exception as problem:
+            why = as_known(problem, f"artifact {file.path!r}")
+            return Loss(
+                f"artifact {file.path}", f"{'not copied' if opened else NOT_DELIVERED}: {why}"
+            )
     raise AssertionError("the last try returns or raises")
 
 

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import MigrateError
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
@@ -202,7 +201,7 @@ def copy_logged_models(batch: Batch, source: Source, target: Target) -> Iterator
         started = time.monotonic()
         try:
             yield attempt.copy()
-        except MigrateError as problem:
+        except Exception as problem:
             yield failed(job, problem, attempt.target_id, time.monotonic() - started)
 
 

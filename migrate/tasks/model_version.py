@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import EndpointError, MigrateError, Refused
+from migrate.errors import EndpointError, Refused
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
@@ -153,7 +153,7 @@ def copy_versions(batch: Batch, source: Source, target: Target) -> Iterator[Outc
         started = time.monotonic()
         try:
             yield dataclasses.replace(attempt.copy(), seconds=time.monotonic() - started)
-        except MigrateError as problem:
+        except Exception as problem:
             yield failed(job, problem, attempt.target_id, time.monotonic() - started)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import AlreadyExists, MigrateError
+from migrate.errors import AlreadyExists
 from migrate.objects import Action, Kind, Ref, RegisteredModel
 from migrate.origins import MIGRATION, ORIGIN, REPLACES, SOURCE, carried_tags, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
@@ -98,7 +98,7 @@ def copy_registered_models(batch: Batch, source: Source, target: Target) -> Iter
             carried = carry_permissions(batch.policy, job.ref, copy, source, target, ours=ours)
             outcome = with_permissions(outcome, carried)
             yield dataclasses.replace(outcome, seconds=time.monotonic() - started)
-        except MigrateError as problem:
+        except Exception as problem:
             yield failed(job, problem, "", time.monotonic() - started)
 
 

@@ -16,6 +16,7 @@ from migrate.objects import (
     ModelLinks,
     ModelMetric,
     Ref,
+    as_stored,
 )
 from migrate.origins import SOURCE, losses_from_tags
 from migrate.outcomes import Loss
@@ -24,7 +25,6 @@ from migrate.tasks.model_files import Rewrites
 from migrate.tasks.repairs import comparable_tags
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
-from migrate.verify.metrics import as_stored
 from migrate.verify.result import Comparison, Ends
 
 #: What a logged model is created with, and nobody can change later.
@@ -55,11 +55,13 @@ def compare_models(
         result.compared[Kind.LOGGED_MODEL] += 1
         copy = there.get(held[0].target_id) if held else None
         if copy is None:
-            result.differs(_ref(model), "missing", f"{model.name!r} is not on the target")
+            result.differs(
+                _ref(model), "missing", f"{model.name!r} is not on the target", of_copy=False
+            )
             continue
         if len(held) > 1:
             detail = f"the target holds {len(held)} of them"
-            result.differs(_ref(model), "copies", detail, lasting=True)
+            result.differs(_ref(model), "copies", detail, lasting=True, of_copy=False)
         known = {run_id: references[run_id] for run_id in named[model.model_id] & references.keys()}
         _compare(ends, model, copy, held[0], known, result)
     return result

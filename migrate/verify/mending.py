@@ -9,16 +9,13 @@ from migrate.outcomes import Difference, Loss
 from migrate.plans import Damage
 from migrate.tasks.repairs import LASTING
 
-#: Not of one copy: what is missing is copied like anything else, doubles are told by the plan.
-NOT_OF_A_COPY = frozenset({"missing", "copies", "unreadable"})
-
 
 def damage_by_object(differences: Iterable[Difference]) -> Mapping[Ref, Damage]:
     """Return the damage of each copy, by the object whose task has to mend it."""
     mendable: dict[Ref, list[str]] = {}
     lasting: dict[Ref, list[Loss]] = {}
     for found in differences:
-        if found.what in NOT_OF_A_COPY:
+        if not found.of_copy:
             continue
         if found.lasting:
             lasting.setdefault(found.ref, []).append(Loss(found.what, LASTING + found.detail))

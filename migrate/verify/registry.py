@@ -58,7 +58,9 @@ def compare_registry(
             result.compared[version.kind] += 1
         copy = there.get(model.ref)
         if copy is None:
-            result.differs(model.ref, "missing", f"{model.name!r} is not on the target")
+            result.differs(
+                model.ref, "missing", f"{model.name!r} is not on the target", of_copy=False
+            )
         else:
             _compare_model(ends, copies, model, copy, result)
             for version in filter(is_placeholder, held.get(copy.name, [])):
@@ -171,12 +173,14 @@ def _compare_versions(
 ) -> None:
     ref = version.ref
     if not found:
-        result.differs(ref, "missing", f"version {version.version} is not on the target")
+        result.differs(
+            ref, "missing", f"version {version.version} is not on the target", of_copy=False
+        )
         return
     if len(found) > 1:
         numbers = ", ".join(str(copy.version) for copy in found)
         detail = f"the target holds {len(found)} of them: {numbers}"
-        result.differs(ref, "copies", detail, lasting=True)
+        result.differs(ref, "copies", detail, lasting=True, of_copy=False)
     copy = found[0]
     if copy.version != version.version:
         if not ours:

@@ -73,11 +73,12 @@ class Comparison:
         detail: str,
         *,
         lasting: bool = False,
+        of_copy: bool = True,
         written_with: Ref | None = None,
     ) -> None:
         """Note a difference, unless a loss of that name is declared; see ``Difference``."""
         if not any(known == ref and loss.what == what for known, loss in self.declared):
-            self.differences.append(Difference(ref, what, detail, lasting, written_with))
+            self.differences.append(Difference(ref, what, detail, lasting, of_copy, written_with))
 
     def check(
         self, ref: Ref, what: str, wanted: object, there: object, *, lasting: bool = False

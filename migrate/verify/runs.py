@@ -15,7 +15,7 @@ from migrate.tasks.references import REFERENCE_TAGS, kept_references, wanted_cop
 from migrate.tasks.repairs import comparable_tags
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
-from migrate.verify.metrics import key_sums
+from migrate.verify.metrics import Sums, key_sums
 from migrate.verify.result import Comparison, Ends
 
 #: What a run is created with, and nobody can change later.
@@ -38,10 +38,12 @@ def compare_runs(
         result.compared[Kind.RUN] += 1
         ref, held = Ref(Kind.RUN, run.run_id), found[run.run_id]
         if len(held) > 1:
-            result.differs(ref, "copies", f"the target holds {len(held)} of them", lasting=True)
+            result.differs(
+                ref, "copies", f"the target holds {len(held)} of them", lasting=True, of_copy=False
+            )
         copy = there.get(held[0].target_id) if held else None
         if copy is None:
-            result.differs(ref, "missing", f"{run.name!r} is not on the target")
+            result.differs(ref, "missing", f"{run.name!r} is not on the target", of_copy=False)
         else:
             matched.append((run, copy))
     sums = key_sums(ends.source, [run for run, _ in matched])
@@ -51,14 +53,9 @@ def compare_runs(
     for run, copy in matched:
         _compare_run(ends, run, copy, references, result)
         _compare_run_files(ends, copies, run, copy, references, result)
-        ref = Ref(Kind.RUN, run.run_id)
-        mine, theirs = sums[run.run_id], copied_sums[copy.run_id]
-        for key in sorted(mine.keys() | theirs.keys()):
-            if mine.get(key) != theirs.get(key):
-                had, has = mine.get(key, (0,))[0], theirs.get(key, (0,))[0]
-                detail = f"{had} points became {has}"
-                # Fewer are sent again; any that is not one of them stays.
-                result.differs(ref, f"metric {key}", detail, lasting=has >= had)
+        _compare_metrics(
+            Ref(Kind.RUN, run.run_id), sums[run.run_id], copied_sums[copy.run_id], result
+        )
     links = ends.source.model_links([run.run_id for run in runs])
     if ends.compare_links:
         _compare_links(ends, copies, matched, links, result)
@@ -93,6 +90,27 @@ def _compare_run(
         detail = f"{len(wanted.run.inputs)} became {len(copy.inputs)}, or their content differs"
         added = bool(Counter(their_inputs) - Counter(mine_inputs))
         result.differs(ref, "dataset inputs", detail, lasting=added)
+
+
+def _compare_metrics(ref: Ref, mine: Sums, theirs: Sums, result: Comparison) -> None:
+    """Compare the points of every metric that both ends tell whole, and name the others."""
+    lacking: set[str] = set()
+    for side, sums in (("source", mine), ("target", theirs)):
+        if sums.problem:
+            detail = f"not read from the {side}: {sums.problem}"
+            result.differs(ref, "metrics", detail, of_copy=False)
+        for loss in sums.lacking:
+            lacking.add(loss.what)
+            detail = f"at the {side}: {loss.reason}"
+            result.differs(ref, loss.what, detail, of_copy=side == "target")
+    if mine.problem or theirs.problem:
+        return
+    for key in sorted(mine.by_key.keys() | theirs.by_key.keys()):
+        old, new = mine.by_key.get(key, (0, 0)), theirs.by_key.get(key, (0, 0))
+        if old != new and f"metric {key}" not in lacking:
+            detail = f"{old[0]} points became {new[0]}"
+            # Those missing are sent again; any that is not one of its original's stays.
+            result.differs(ref, f"metric {key}", detail, lasting=new[0] >= old[0])
 
 
 def _input_key(item: Mapping[str, object]) -> str:

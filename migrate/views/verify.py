@@ -22,7 +22,7 @@ from migrate.views.words import (
 )
 
 #: What is said of a difference that no repair undoes.
-LASTING = " (cannot be undone)"
+LASTING = " (cannot be mended)"
 
 
 def print_differences(
@@ -60,13 +60,13 @@ def print_differences(
 
 def _what_to_do(differences: Sequence[Difference], repair: str) -> Iterator[str]:
     """Say what can be mended and how, and what cannot."""
-    lasting = sum(found.lasting for found in differences)
-    if repair and lasting < len(differences):
-        amount = "These" if not lasting else f"{len(differences) - lasting:,} of these"
+    mendable = sum(not found.lasting for found in differences)
+    if repair and mendable:
+        amount = "These" if mendable == len(differences) else f"{mendable:,} of these"
         yield f"{amount} can be mended: {printable(repair)}"
-    if lasting:
+    if lasting := sum(found.lasting and found.of_copy for found in differences):
         amount = "These" if lasting == len(differences) else f"{lasting:,}"
-        yield f"{amount} cannot be undone on this target; --repair notes them as known losses."
+        yield f"{amount} cannot be mended on this target; --repair notes them as known losses."
 
 
 def verdict(

@@ -21,6 +21,7 @@ from migrate.errors import (
     AlreadyExists,
     AnswerLost,
     EndpointError,
+    Malformed,
     MigrateError,
     NotAuthenticated,
     NotFound,
@@ -224,7 +225,7 @@ class TestErrors:
             (409, AlreadyExists, "answered 409"),
             (413, Refused, "answered 413"),
             (302, EndpointError, "redirects to another address"),
-            (200, EndpointError, "not MLflow's JSON"),
+            (200, Malformed, "not MLflow's JSON"),
         ],
     )
     def test_every_answer_has_a_meaning_and_names_the_place(

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrate.endpoints.shapes import pairs
 from migrate.endpoints.tracking.versions import ALWAYS, capabilities_of, parse_version
 from migrate.endpoints.tracking.wire import (
     experiment_from,
     metric_from,
     metric_to,
     run_from,
-    tags_from,
     tags_to,
 )
 from migrate.objects import Metric
@@ -52,11 +52,11 @@ class TestMetrics:
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_tags_survive_the_way_there_and_back(tags: dict[str, str]) -> None:
-    assert tags_from(tags_to(tags)) == tags
+    assert pairs({"tags": tags_to(tags)}, "tags") == tags
 
 
 def test_an_empty_value_may_be_absent() -> None:
-    assert tags_from([{"key": "empty"}]) == {"empty": ""}
+    assert pairs({"tags": [{"key": "empty"}]}, "tags") == {"empty": ""}
 
 
 class TestRuns:

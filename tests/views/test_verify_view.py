@@ -56,7 +56,7 @@ def test_the_command_that_mends_is_named_and_what_it_cannot_undo() -> None:
         )
         return written(console).strip().splitlines()[len(lasting) + 2 : -1]
 
-    cannot = "cannot be undone on this target; --repair notes them as known losses."
+    cannot = "cannot be mended on this target; --repair notes them as known losses."
     assert closing(False, False) == ["These can be mended: migrate run A B --repair"]
     assert closing(True, True) == [f"These {cannot}"]
     mixed = ["1 of these can be mended: migrate run A B --repair", f"1 {cannot}"]

@@ -21,12 +21,14 @@ import requests
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from migrate.endpoints.shapes import Named, Object, parse_json
 from migrate.endpoints.tracking.access import Access
 from migrate.endpoints.tracking.connections import PromptAdapter, RateLimit
 from migrate.errors import (
     AlreadyExists,
     AnswerLost,
     EndpointError,
+    Malformed,
     MigrateError,
     NotAuthenticated,
     NotFound,
@@ -110,20 +112,22 @@ class HttpSession:
         request = dict(body)
         while True:
             page = self.post(path, request, idempotent=True)
+            token = token_in(page)
             yield page
-            if not page.get("next_page_token"):
+            if not token:
                 return
-            request["page_token"] = page["next_page_token"]
+            request["page_token"] = token
 
     def get_pages(self, path: str, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """GET a search and yield its pages, likewise."""
         request = dict(params)
         while True:
             page = self.get(path, request)
+            token = token_in(page)
             yield page
-            if not page.get("next_page_token"):
+            if not token:
                 return
-            request["page_token"] = page["next_page_token"]
+            request["page_token"] = token
 
     def put(self, path: str, stream: BinaryIO, size: int) -> None:
         """PUT a file of ``size`` bytes; tried again where the stream can be rewound."""
@@ -178,23 +182,29 @@ class HttpSession:
         def attempt() -> Any:
             with self._send(method, path, params=params, data=data, headers=headers) as response:
                 self._check(response)
-                try:
-                    answer = json.loads(response.content) if response.content else {}
-                except (ValueError, RecursionError):
-                    answer = None
-                if not isinstance(answer, dict):
-                    raise EndpointError(
-                        f"{self._where(path)} answered with something that is not MLflow's JSON",
-                        "is this URI an MLflow tracking server, without a login page before it?",
-                    )
-                return answer
+                return self._answer(path, response.content)
 
         try:
             return self._retry(attempt, tries)
-        except Unavailable as problem:
+        except (Unavailable, Malformed) as problem:
             if tries == 1:
-                raise AnswerLost(problem.message, problem.hint, problem.retry_after) from None
+                retry_after = getattr(problem, "retry_after", None)
+                raise AnswerLost(problem.message, problem.hint, retry_after) from None
             raise
+
+    def _answer(self, path: str, content: bytes) -> Named:
+        """Return the JSON object of an answer. Raises ``Malformed``."""
+        why = ""
+        try:
+            answer = parse_json(content) if content else {}
+        except ValueError as problem:
+            answer, why = None, f": {problem}"
+        if not isinstance(answer, dict):
+            raise Malformed(
+                f"{self._where(path)} answered with something that is not MLflow's JSON{why}",
+                "is this URI an MLflow tracking server, without a login page before it?",
+            )
+        return Named(answer, f"the answer of {self._where(path)}")
 
     def _send(
         self, method: str, path: str, *, hold: bool = False, **options: Any
@@ -277,6 +287,29 @@ class HttpSession:
         raise Refused(text)
 
 
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Read the answer to a create: when it makes no sense, nobody knows what was created.
+
+    Raises ``AnswerLost`` in place of ``Malformed``.
+    """
+    try:
+        yield
+    except Malformed as problem:
+        raise AnswerLost(
+            problem.message,
+            "is there a proxy before the server that answers in its place?",
+        ) from None
+
+
+def token_in(page: Object) -> str:
+    """Return by what the next page is asked for; empty on the last. Raises ``Malformed``."""
+    token = page.get("next_page_token")
+    if token is None or isinstance(token, str):
+        return token or ""
+    raise Malformed(f"{getattr(page, 'where', 'the answer')}: next_page_token is no text")
+
+
 def sized(stream: BinaryIO, size: int) -> Any:
     """Return a stream as a body of ``size`` bytes; ``Unavailable`` where it is not as long."""
     return _Sized(stream, size)
@@ -318,7 +351,7 @@ def _is_race(message: str) -> bool:
 def _error_of(response: requests.Response) -> tuple[str, str]:
     """Return MLflow's error code and message, empty where the answer has none."""
     try:
-        body = response.json()
+        body = parse_json(response.content)
         return str(body.get("error_code", "")), str(body.get("message", ""))[:500]
     except (ValueError, AttributeError):
         return "", ""

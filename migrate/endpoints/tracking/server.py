@@ -9,17 +9,25 @@ from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
 from migrate.endpoints.answers import NO_OPTIONS, Capabilities, Copy, Histories, Unreadable
+from migrate.endpoints.shapes import ident, member, required, text
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.basic_auth import BasicAuth
+from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
-from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
+from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession, read_once
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.registry import RegistryCalls
 from migrate.endpoints.tracking.traces import EXPERIMENTS_PER_SEARCH, has_traces
 from migrate.endpoints.tracking.versions import capabilities_of, parse_version
-from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
+from migrate.endpoints.tracking.wire import (
+    EXPERIMENT,
+    RUN,
+    experiment_from,
+    run_from,
+    tags_to,
+)
 from migrate.endpoints.tracking.writer import ServerRunWriter
 from migrate.errors import (
     EndpointError,
@@ -76,6 +84,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         self._connecting = threading.Lock()
         #: Sentences in the order in which they were first said, as keys.
         self._unknown: dict[str, None] = {}
+        self._entries = Entries(side)
         self._flattened = FlattenedModels(http)
         self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri)
 
@@ -104,6 +113,9 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """A server needs no indexes from us."""
 
+    def claim(self) -> None:
+        """See ``Target.claim``: a server takes several writers at a time."""
+
     def withdraw(self) -> None:
         """Opening a server makes nothing."""
 
@@ -129,7 +141,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         created = ""
         try:
             answer = self._http.get(f"{API}/experiments/get", {"experiment_id": "0"})
-            created = str(answer.get("experiment", {}).get("creation_time", ""))
+            created = text(member(answer, "experiment"), "creation_time")
         except MigrateError:
             pass  # no Default experiment, or not ours to see: the address has to do
         name = f"MLflow {version or '1.x'} at {self._address}"
@@ -160,9 +172,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
             "view_type": "ALL",
             "order_by": ["experiment_id ASC"],
         }
-        for page in self._http.pages(f"{API}/experiments/search", body):
-            for item in page.get("experiments", ()):
-                yield experiment_from(item)
+        pages = self._http.pages(f"{API}/experiments/search", body)
+        yield from self._entries.all(pages, "experiments", EXPERIMENT, experiment_from)
 
     def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
@@ -177,8 +188,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
             yield from self._search_runs(chunk, order_by=["attributes.start_time ASC"])
 
     def unreadable(self) -> Sequence[Unreadable]:
-        """A server answers with everything or with an error."""
-        return ()
+        """See ``ReadsRuns.unreadable``."""
+        return self._entries.unreadable.all()
 
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``."""
@@ -189,9 +200,10 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
 
     def _read_run(self, run_id: str) -> Run | None:
         try:
-            return run_from(self._http.get(f"{API}/runs/get", {"run_id": run_id})["run"])
+            answer = self._http.get(f"{API}/runs/get", {"run_id": run_id})
         except NotFound:
             return None
+        return self._entries.one(answer, "run", RUN, run_from)
 
     def _search_runs(self, experiment_ids: list[str], **options: Any) -> Iterator[Run]:
         body = {
@@ -200,9 +212,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
             "max_results": RUNS_PER_PAGE,
             **options,
         }
-        for page in self._http.pages(f"{API}/runs/search", body):
-            for item in page.get("runs", ()):
-                yield run_from(item)
+        pages = self._http.pages(f"{API}/runs/search", body)
+        yield from self._entries.all(pages, "runs", RUN, run_from)
 
     def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
         """See ``ReadsRuns.histories``."""
@@ -260,7 +271,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         if experiment.artifact_location:
             body["artifact_location"] = experiment.artifact_location
         answer = self._http.post(f"{API}/experiments/create", body, idempotent=False)
-        return str(answer["experiment_id"])
+        with read_once():
+            return ident(answer, "experiment_id")
 
     def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """See ``WritesExperiments.set_experiment_tags``."""
@@ -292,7 +304,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
             self._post_experiment(verb, experiment_id)
         except NotFound:  # the answer to a second time, too
             found = self._http.get(f"{API}/experiments/get", {"experiment_id": experiment_id})
-            if experiment_from(found["experiment"]).lifecycle_stage != stage:
+            if experiment_from(required(found, "experiment")).lifecycle_stage != stage:
                 raise
 
     def _post_experiment(self, verb: str, experiment_id: str, **fields: str) -> None:
@@ -318,7 +330,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         if run.name:
             body["run_name"] = run.name
         answer = self._http.post(f"{API}/runs/create", body, idempotent=False)
-        copy = dataclasses.replace(run_from(answer["run"]), tags=run.tags)
+        with read_once():
+            copy = dataclasses.replace(run_from(required(answer, "run")), tags=run.tags)
         return ServerRunWriter(self._http, copy, run.tags)
 
     def adopt_run(self, experiment_id: str, copy: Run, run: Run) -> ServerRunWriter:
