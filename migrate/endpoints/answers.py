@@ -41,6 +41,7 @@ class Capabilities:
     writable: frozenset[Kind]
     keeps_ids: bool = False
     dataset_inputs: bool = True
+    dataset_schema_length: int | None = None
     param_length: int | None = None
     run_tag_length: int | None = None
     experiment_tag_length: int | None = None

@@ -34,6 +34,7 @@ from migrate.errors import (
     NotFound,
     NotPermitted,
     Refused,
+    ServerFault,
     Unavailable,
 )
 
@@ -96,12 +97,22 @@ class HttpSession:
         return str(self._retry(attempt, tries))
 
     def post(
-        self, path: str, body: Mapping[str, Any], *, idempotent: bool, tries: int = TRIES
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        idempotent: bool,
+        tries: int = TRIES,
+        fault_tries: int = TRIES,
     ) -> Any:
-        """POST JSON and return the JSON answer; sent once unless ``idempotent``."""
+        """POST JSON and return the JSON answer; sent once unless ``idempotent``.
+
+        ``fault_tries`` is how often it is sent where the server answers 500.
+        """
         # allow_nan=False: a bare NaN token makes MLflow drop the rest of a batch unnoticed.
         data = json.dumps(body, allow_nan=False).encode()
-        return self._json("POST", path, data=data, tries=tries if idempotent else 1)
+        tries = tries if idempotent else 1
+        return self._json("POST", path, data=data, tries=tries, fault_tries=fault_tries)
 
     def change(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         """PATCH or DELETE with a JSON body, which may be repeated; return the JSON answer."""
@@ -175,7 +186,14 @@ class HttpSession:
             self._gate.release()
 
     def _json(
-        self, method: str, path: str, *, params: Any = None, data: bytes | None = None, tries: int
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        data: bytes | None = None,
+        tries: int,
+        fault_tries: int = TRIES,
     ) -> Any:
         headers = {"Content-Type": "application/json"} if data is not None else None
 
@@ -185,7 +203,7 @@ class HttpSession:
                 return self._answer(path, response.content)
 
         try:
-            return self._retry(attempt, tries)
+            return self._retry(attempt, tries, fault_tries)
         except (Unavailable, Malformed) as problem:
             if tries == 1:
                 retry_after = getattr(problem, "retry_after", None)
@@ -237,13 +255,15 @@ class HttpSession:
         response: requests.Response = self._session.request(method, self._base + path, **options)
         return response
 
-    def _retry(self, attempt: Callable[[], Any], tries: int) -> Any:
+    def _retry(self, attempt: Callable[[], Any], tries: int, fault_tries: int = TRIES) -> Any:
         pause = 0.25
+        faults = 0
         for left in range(tries - 1, -1, -1):
             try:
                 return attempt()
             except Unavailable as problem:
-                if not left:
+                faults += isinstance(problem, ServerFault)
+                if not left or faults == fault_tries:
                     raise
                 log.debug("trying again (%d left): %s", left, problem)
                 wait = problem.retry_after
@@ -267,8 +287,11 @@ class HttpSession:
         if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
             raise AlreadyExists(text)
         permanent = code in PERMANENT_CODES or PERMANENT_TEXT in message
-        if (status in TRANSIENT and not permanent) or _is_race(message):
-            raise Unavailable(text, retry_after=_retry_after(response))
+        if _is_race(message) or (status in TRANSIENT and not permanent):
+            at_fault = status == 500 and not _is_race(message)
+            raise (ServerFault if at_fault else Unavailable)(
+                text, retry_after=_retry_after(response)
+            )
         if status == 401:
             raise NotAuthenticated(
                 f"the {self._side} at {self._base} does not accept the credentials (401)",

@@ -45,7 +45,7 @@ from migrate.objects import (
     Metric,
     Run,
 )
-from migrate.origins import MARK, ORIGIN, losses_from_tags
+from migrate.origins import MARK, ORIGIN, bookkeeping, losses_from_tags
 
 EXPERIMENTS_PER_PAGE = 1000
 RUNS_PER_PAGE = 500
@@ -320,9 +320,18 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         }
         if run.name:
             body["run_name"] = run.name
-        answer = self._http.post(f"{API}/runs/create", body, idempotent=False)
+        tags = run.tags
+        try:
+            answer = self._http.post(f"{API}/runs/create", body, idempotent=False)
+        except Refused:
+            tags = bookkeeping(run.tags)
+            if tags == run.tags:
+                raise
+            # One tag may be at fault. The others follow, and what is refused then has a name.
+            body["tags"] = tags_to(tags)
+            answer = self._http.post(f"{API}/runs/create", body, idempotent=False)
         with read_once():
-            copy = dataclasses.replace(run_from(required(answer, "run")), tags=run.tags)
+            copy = dataclasses.replace(run_from(required(answer, "run")), tags=tags)
         return ServerRunWriter(self._http, copy, run.tags)
 
     def adopt_run(self, experiment_id: str, copy: Run, run: Run) -> ServerRunWriter:
