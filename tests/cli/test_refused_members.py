@@ -27,12 +27,15 @@ def experiment(source_server: TrackingServerProcess) -> str:
         source.params(run, {f"param {n}": str(n) for n in range(60)})
         source.tags(run, {f"tag {n}": str(n) for n in range(20)})
         source.metrics(run, [("loss", n / 8, START + n, n) for n in range(300)])
+        source.metrics(run, [("auc", n / 8, START + n, n) for n in range(30)])
         source.inputs(run, (DATASET, {"context": "a"}), ({**DATASET, "digest": "2"}, {}))
     database = source_server.directory / "mlflow.db"
     with contextlib.closing(sqlite3.connect(database, timeout=30)) as rows, rows:
         # What a server that was less strict has let in.
         rows.execute("UPDATE params SET key = '/x' WHERE key = 'param 7' AND run_uuid = ?", [run])
         rows.execute("UPDATE metrics SET timestamp = -5 WHERE step = 17 AND run_uuid = ?", [run])
+        for table in ("metrics", "latest_metrics"):
+            rows.execute(f"UPDATE {table} SET key = '/auc' WHERE key = 'auc'")
         rows.execute("UPDATE datasets SET digest = ? WHERE digest = '2'", ["2" * 50])
     return name
 
@@ -41,7 +44,7 @@ def losses(text: str) -> set[str]:
     return {loss["what"] for loss in json.loads(text)["losses"]}
 
 
-EXPECTED = {"param /x", "metric loss", f"dataset input 'train' ({'2' * 36})"}
+EXPECTED = {"param /x", "metric loss", "metric /auc", f"dataset input 'train' ({'2' * 36})"}
 
 
 def test_each_refused_member_is_lost_by_name_and_all_else_arrives(

@@ -15,42 +15,53 @@ from migrate.outcomes import Loss
 #: halves of them are tried next, and for one.
 FAULT_TRIES = 2
 FAULT_TRIES_ALONE = 4
-#: After so many refusals, and nothing taken, it is not the members that are at fault.
+#: After so many names were refused, and nothing taken, it is not the members that are at fault.
 NOTHING_TAKEN = 20
+#: After so many members of a name were refused, and none taken, others of it are not sent.
+MOST_OF_A_NAME = 10
 
 Member = TypeVar("Member")
 
 
 def deliver(
-    send: Callable[[Sequence[Member], int], object], members: Sequence[Member]
-) -> list[tuple[Member, MigrateError]]:
-    """Send members together, and where that is refused in halves; return the refused ones.
+    send: Callable[[Sequence[Member], int], object],
+    members: Sequence[Member],
+    name: Callable[[Member], str],
+) -> list[tuple[str, MigrateError]]:
+    """Send members together, and where that is refused in halves; return what was refused.
 
-    Each comes with the server's words; all others have arrived. ``send`` gets some members and
-    how often to try where the server answers 500; it must be harmless to repeat, and to call with
-    no members, which tells a server that is out of order. Raises what ``send`` raises otherwise,
-    and the refusal where a server takes nothing.
+    That is the ``name`` of each and the server's words; all others have arrived. ``send`` gets
+    some members and how often to try where the server answers 500; it must be harmless to repeat,
+    and to call with no members, which tells a server that is out of order. Raises what ``send``
+    raises otherwise, and the refusal where a server takes nothing.
     """
-    refused: list[tuple[Member, MigrateError]] = []
-    taken = False
+    refused: dict[str, list[MigrateError]] = {}
+    taken: set[str] = set()
     parts = [members] if members else []
     while parts:
         part = parts.pop()
+        hopeless = {of for of, all_of in refused.items() if len(all_of) >= MOST_OF_A_NAME} - taken
+        for member in part if hopeless else ():
+            if name(member) in hopeless:
+                refused[name(member)].append(refused[name(member)][-1])
+        part = [member for member in part if name(member) not in hopeless] if hopeless else part
+        if not part:
+            continue
         try:
             send(part, FAULT_TRIES if len(part) > 1 else FAULT_TRIES_ALONE)
-            taken = True
+            taken.update(map(name, part))
             continue
         except (Refused, ServerFault) as problem:
             if isinstance(problem, ServerFault):
                 send((), FAULT_TRIES)
             if len(part) == 1:
-                refused.append((part[0], problem))
+                refused.setdefault(name(part[0]), []).append(problem)
                 if not taken and len(refused) == NOTHING_TAKEN:
                     raise
                 continue
         half = len(part) // 2
         parts += [part[half:], part[:half]]
-    return refused
+    return [(of, problem) for of, problems in refused.items() for problem in problems]
 
 
 def refusals(refused: Iterable[tuple[str, MigrateError]]) -> tuple[Loss, ...]:

@@ -88,8 +88,12 @@ class ServerRunWriter:
         """See ``RunWriter.write_inputs``."""
         for start in range(0, len(inputs), BATCH_INPUTS):
             chunk = inputs[start : start + BATCH_INPUTS]
-            refused = deliver(self._log_inputs, chunk)
-            self._refused += [(input_name(item), problem) for item, problem in refused]
+            self._refused += deliver(self._log_inputs, chunk, input_name)
+
+    def flush_tags(self) -> None:
+        """Write the tags that are buffered."""
+        while self._tags:
+            self._flush()
 
     def finish(self, run: Run, mark: str, losses: Sequence[Loss] = ()) -> tuple[Loss, ...]:
         """See ``RunWriter.finish``."""
@@ -169,8 +173,7 @@ class ServerRunWriter:
         ]
 
     def _send(self, members: Sequence[_Member]) -> None:
-        refused = deliver(self._log_batch, members)
-        self._refused += [(member.name, problem) for member, problem in refused]
+        self._refused += deliver(self._log_batch, members, lambda member: member.name)
 
     def _log_batch(self, members: Sequence[_Member], fault_tries: int) -> None:
         body: dict[str, Any] = {"run_id": self.run_id}
