@@ -50,8 +50,9 @@ TIMEOUT = (10.0, 120.0)
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 #: Answered with 500 or 503, but the same on every try.
 PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
-#: A version of a logged model that is not there is answered with 500 (seen on 3.17.2).
-PERMANENT_TEXT = "Unable to fetch model from model URI"
+#: Answered with 500 whenever it is asked (seen on 3.17.2): a version of a logged model that is
+#: not there, and a row of a run that lacks something.
+PERMANENT_TEXT = re.compile(r"Unable to fetch model from model URI|\A\w+ cannot be None\Z")
 
 
 class HttpSession:
@@ -145,7 +146,7 @@ class HttpSession:
             asked = {**body, "page_token": token} if token else body
             return self.post(path, asked, idempotent=True)
 
-        return paged(ask, self._where(path), self._bounds)
+        return self.paged(path, ask)
 
     def get_pages(self, path: str, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """GET a search and yield its pages, likewise."""
@@ -153,6 +154,10 @@ class HttpSession:
         def ask(token: str) -> Any:
             return self.get(path, {**params, "page_token": token} if token else params)
 
+        return self.paged(path, ask)
+
+    def paged(self, path: str, ask: Callable[[str], Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield the pages of a search that ``ask`` returns for their tokens, as ``paged`` does."""
         return paged(ask, self._where(path), self._bounds)
 
     def put(self, path: str, stream: BinaryIO, size: int) -> None:
@@ -305,7 +310,7 @@ class HttpSession:
         text = f"{self._where(path)} answered {status}: {message or code or response.reason}"
         if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
             raise AlreadyExists(text)
-        permanent = code in PERMANENT_CODES or PERMANENT_TEXT in message
+        permanent = code in PERMANENT_CODES or PERMANENT_TEXT.search(message) is not None
         if _is_race(message) or (status in TRANSIENT and not permanent):
             at_fault = status == 500 and not _is_race(message)
             raise (ServerFault if at_fault else Unavailable)(
