@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from migrate.endpoints.tracking.http import TRIES, HttpSession
 from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
 from migrate.endpoints.tracking.wire import metric_to
-from migrate.errors import MigrateError, Refused, ServerFault
+from migrate.errors import MigrateError, NotFound, Refused, ServerFault
 from migrate.objects import (
     DELETED,
     RUN_NAME_TAG,
@@ -71,6 +72,13 @@ class ServerRunWriter:
             # The server keeps the name's tag in step with the run's name by itself.
             if there.get(key) != value and key != RUN_NAME_TAG:
                 self._tags[key] = value
+
+    def remove_tags(self, keys: Sequence[str]) -> None:
+        """See ``RunWriter.remove_tags``."""
+        for key in keys:
+            body = {"run_id": self.run_id, "key": key}
+            with suppress(NotFound):
+                self._http.post("/api/2.0/mlflow/runs/delete-tag", body, idempotent=True)
 
     def write_params(self, params: Mapping[str, str]) -> None:
         """See ``RunWriter.write_params``."""
