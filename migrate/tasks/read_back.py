@@ -86,7 +86,7 @@ def seen_of_run(wanted: Run, mark: str, there: Run | None, target: Capabilities)
     ended = seen.check_fixed if wanted.end_time is None else seen.check
     ended("end time", wanted.end_time, there.end_time)
     seen.check("lifecycle stage", wanted.lifecycle_stage, there.lifecycle_stage)
-    seen.check("name", wanted.name or there.name, there.name)
+    seen.check("name", wanted.name, there.name)
     if len(there.inputs) < len({str(item.get("dataset")) for item in wanted.inputs}):
         seen.missing.append("dataset inputs")
     seen.missing += _unseen_metrics(wanted.latest_metrics, there.latest_metrics)

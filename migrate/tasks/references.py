@@ -16,13 +16,23 @@ from migrate.objects import (
     Metric,
     Run,
 )
-from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier, set_aside
+from migrate.origins import (
+    MIGRATION,
+    ORIGIN,
+    PREFIX,
+    SOURCE,
+    STAND_IN,
+    keep_earlier,
+    real_name,
+    set_aside,
+)
 from migrate.outcomes import Loss
 from migrate.storable import HALF_CHARACTER, clean_text, is_text, storable
 from migrate.tasks import source_tags
 from migrate.tasks.batches import Policy
 from migrate.tasks.source_tags import run_tags
 
+NO_NAME = "has no name, and MLflow would make one up: the copy is called by the id of its original"
 REFERENCE_TAGS = (PARENT_RUN_TAG, ROOT_RUN_TAG)
 
 
@@ -50,8 +60,9 @@ def wanted_copy(
 
     ``references`` maps source run ids to the ids of their copies.
     """
+    name = real_name(run.name, run.tags)
     if target.keeps_ids:
-        return Wanted(run=run)
+        return Wanted(run=run if name == run.name else _unnamed(run))
     fitted, losses, dropped = fit(run, target, policy)
     tags = set_aside(keep_earlier(fitted.tags), target.reserved_tags)
     tags.pop(RUN_NAME_TAG, None)  # the server derives it from the name
@@ -76,6 +87,10 @@ def wanted_copy(
     if target.sets_user and run.user_id:
         tags[SOURCE + "user_id"] = fitted.user_id
     tags |= {ORIGIN: run.run_id, MIGRATION: policy.migration_id}
+    if not name:
+        tags[STAND_IN] = run.run_id
+        fitted = dataclasses.replace(fitted, name=run.run_id)
+        warnings.append(NO_NAME)
     return Wanted(
         run=dataclasses.replace(fitted, tags=tags),
         late_tags=late,
@@ -84,6 +99,12 @@ def wanted_copy(
         orphans=orphans,
         dropped_keys=dropped,
     )
+
+
+def _unnamed(run: Run) -> Run:
+    """Return a copy of a run that has no name as its original was."""
+    tags = {key: value for key, value in run.tags.items() if key != RUN_NAME_TAG}
+    return dataclasses.replace(run, name="", tags=tags)
 
 
 def orphan_tags(run: Run, references: Mapping[str, str]) -> tuple[str, ...]:

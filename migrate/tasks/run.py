@@ -351,9 +351,10 @@ class _Attempt:
 
 
 def _ends_alike(copy: Run, run: Run) -> bool:
-    """Compare what is written last. A run without a name gets one from the target."""
-    return (copy.status, copy.end_time, copy.lifecycle_stage) == (
+    """Compare what is written last."""
+    return (copy.status, copy.end_time, copy.lifecycle_stage, copy.name) == (
         run.status,
         run.end_time,
         run.lifecycle_stage,
-    ) and run.name in (copy.name, "")
+        run.name,
+    )

@@ -67,9 +67,7 @@ def _compare_run(
         if field_name == "user_id" and can.sets_user:
             continue
         old, new = getattr(wanted.run, field_name), getattr(copy, field_name)
-        # A run without a name (MLflow 1.x) is given one by the target.
-        if old or field_name != "name":
-            result.check(ref, field_name.replace("_", " "), old, new)
+        result.check(ref, field_name.replace("_", " "), old, new)
     late = with_own_id(wanted.late_tags, run.run_id, copy.run_id)
     tags = {**wanted.run.tags, **late}
     there = dict(copy.tags)
