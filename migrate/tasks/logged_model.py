@@ -46,6 +46,7 @@ from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import FORMAT, digest_of
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.outcomes import failed
+from migrate.tasks.read_back import seen_of_logged_model
 from migrate.tasks.references import NO_NAME
 
 Links = Mapping[str, ModelLinks]
@@ -325,7 +326,13 @@ class _Attempt:
         final = dataclasses.replace(wanted.model, tags=tags)
         # A directory has no place for the losses: without a mark they are tried again.
         self._target.finish_logged_model(copy, final, "" if sent.losses and keeps_ids else mark)
-        return sent, models
+        if keeps_ids or self._target.capabilities().flattens_models:
+            return sent, models
+        there = next(iter(self._target.read_logged_models([copy.model_id])), None)
+        seen = seen_of_logged_model(final, mark, there)
+        seen.leave_out(wanted.losses + sent.losses)
+        seen.require(f"logged model {final.name!r}", self._job.attempt)
+        return sent._replace(losses=sent.losses + tuple(seen.changed)), models
 
     def _model_files(
         self,

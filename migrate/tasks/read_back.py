@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 
 from migrate.endpoints.answers import Capabilities
 from migrate.errors import EndpointError, Unavailable
-from migrate.objects import Metric, Run, holds_point
+from migrate.objects import (
+    MODEL_VERSIONS_TAG,
+    Experiment,
+    LoggedModel,
+    Metric,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+)
 from migrate.origins import MARK
 from migrate.outcomes import Loss
 from migrate.storable import INT64
@@ -43,14 +51,18 @@ class Seen:
     def check_items(self, word: str, wanted: Mapping[str, str], there: Mapping[str, str]) -> None:
         """Note the items that are not shown, and those that the target has cut."""
         for key, value in wanted.items():
-            shown = there.get(key)
-            if shown == value:
-                continue
-            if shown and value.startswith(shown):
-                reason = f"{len(value)} characters, the target cut it to {len(shown)}"
-                self.changed.append(Loss(f"{word} {key[:60]}", reason))
+            if key in there:
+                self.check_text(f"{word} {key[:60]}", value, there[key])
             else:
                 self.missing.append(f"{word} {key[:60]}")
+
+    def check_text(self, what: str, wanted: str, there: str) -> None:
+        """Note a text that is not shown as it was sent, or that the target has cut."""
+        if there and wanted != there and wanted.startswith(there):
+            reason = f"{len(wanted)} characters, the target cut it to {len(there)}"
+            self.changed.append(Loss(what, reason))
+        else:
+            self.check(what, wanted, there)
 
     def leave_out(self, known: Collection[Loss]) -> None:
         """Forget what is known to be lost."""
@@ -96,6 +108,55 @@ def seen_of_run(wanted: Run, mark: str, there: Run | None, target: Capabilities)
     return seen
 
 
+def seen_of_experiment(wanted: Experiment, there: Experiment | None) -> Seen:
+    """Compare the name and tags of an experiment as they were sent with what the target shows."""
+    seen = Seen()
+    if there is None:
+        seen.missing.append("the experiment itself")
+        return seen
+    seen.check_items("tag", wanted.tags, there.tags)
+    seen.check_fixed("name", wanted.name, there.name)
+    return seen
+
+
+def seen_of_registered_model(wanted: RegisteredModel, there: RegisteredModel | None) -> Seen:
+    """Compare a registered model or prompt as it was sent with what the target shows."""
+    seen = Seen()
+    if there is None:
+        seen.missing.append(f"the {wanted.kind} itself")
+        return seen
+    seen.check_items("tag", wanted.tags, there.tags)
+    seen.check_text("description", wanted.description, there.description)
+    return seen
+
+
+def seen_of_version(wanted: ModelVersion, there: ModelVersion | None) -> Seen:
+    """Compare a version as it was sent with what the target shows."""
+    seen = Seen()
+    if there is None:
+        seen.missing.append("the version itself")
+        return seen
+    seen.check_items("tag", wanted.tags, there.tags)
+    seen.check_text("description", wanted.description, there.description)
+    seen.check("stage", wanted.stage, there.stage)
+    seen.missing += [f"alias {alias}" for alias in wanted.aliases if alias not in there.aliases]
+    return seen
+
+
+def seen_of_logged_model(wanted: LoggedModel, mark: str, there: LoggedModel | None) -> Seen:
+    """Compare a logged model as it was sent, with all its tags, with what the target shows."""
+    seen = Seen()
+    if there is None:
+        seen.missing.append("the logged model itself")
+        return seen
+    tags = {key: text for key, text in wanted.tags.items() if key != MODEL_VERSIONS_TAG}
+    seen.check_items("tag", {**tags, MARK: mark}, there.tags)
+    seen.check_items("param", wanted.params, there.params)
+    seen.check("status", wanted.status, there.status)
+    seen.check_fixed("name", wanted.name, there.name)
+    return seen
+
+
 def lacks_something(wanted: Run, there: Run, known: Collection[Loss]) -> bool:
     """Say whether a copy lacks a param or a metric, which nobody can have taken away."""
     seen = Seen()
@@ -106,14 +167,13 @@ def lacks_something(wanted: Run, there: Run, known: Collection[Loss]) -> bool:
 
 
 def _unseen_metrics(wanted: Iterable[Metric], there: Iterable[Metric]) -> Iterator[str]:
-    """Name the metrics whose latest point is not shown, nor one that came after it."""
-    latest = {point.key: point for point in there}
+    """Name the metrics whose latest point is not shown, nor one that came after it.
+
+    Of points of one step and time, servers do not agree which is the latest.
+    """
+    latest = {point.key: (point.step, point.timestamp) for point in there}
     for point in wanted:
-        shown = latest.get(point.key)
-        if point.step not in INT64 or point.timestamp not in INT64:
-            continue
-        if shown is None or (
-            (shown.step, shown.timestamp) <= (point.step, point.timestamp)
-            and not holds_point([shown], point)
-        ):
+        place = (point.step, point.timestamp)
+        storable = point.step in INT64 and point.timestamp in INT64
+        if storable and (point.key not in latest or latest[point.key] < place):
             yield f"metric {point.key[:60]}"
