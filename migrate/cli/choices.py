@@ -21,7 +21,7 @@ from migrate.graph.selection import (
 )
 from migrate.objects import NOTEBOOK_FORMATS
 from migrate.plans import Plan
-from migrate.tasks.batches import Policy
+from migrate.tasks.batches import MOST_PLACEHOLDERS, Policy
 from migrate.tasks.experiment import TRASH_CHOICES
 
 
@@ -31,10 +31,12 @@ class Choices:
 
     selection: Selection
     if_trashed: str = "fail"
+    most_placeholders: int = MOST_PLACEHOLDERS
     #: Tells what is made in place of the target's registered models; empty: nothing is.
     replaces: str = ""
     locations: tuple[tuple[str, str], ...] = ()
     quick: bool = False
+    repair: bool = False
     renames: Renames = NO_RENAMES
     source_tags: bool = False
     source_user: bool = False
@@ -52,9 +54,13 @@ class Choices:
         return {
             **self.selection.as_options(),
             "if_trashed": "" if self.if_trashed == "fail" else self.if_trashed,
+            "most_placeholders": (
+                None if self.most_placeholders == MOST_PLACEHOLDERS else self.most_placeholders
+            ),
             "delete_model": self.replaces,
             "artifact_location_map": [list(pair) for pair in self.locations],
             "quick": self.quick,
+            "repair": self.repair,
             "experiment_renames": [list(rule) for rule in self.renames.experiments],
             "model_renames": [list(rule) for rule in self.renames.models],
             "import_source_tags": self.source_tags,
@@ -86,10 +92,12 @@ class Choices:
             migration_id=migration_id,
             locations=self.locations,
             if_trashed=self.if_trashed,
+            most_placeholders=self.most_placeholders,
             replaces=self.replaces,
             source_tags=self.source_tags,
             source_user=self.source_user,
             permissions=self.permissions,
+            repair=self.repair,
             version_models=self.version_models,
             notebook_formats=self.notebook_formats,
         )
@@ -106,9 +114,11 @@ def parse_choices(
     latest_versions: bool = False,
     all_runs: bool = False,
     if_trashed: str = "fail",
+    most_placeholders: int = MOST_PLACEHOLDERS,
     delete_model: bool = False,
     location_map: Sequence[str] | None = None,
     quick: bool = False,
+    repair: bool = False,
     experiment_renames: Path | None = None,
     model_renames: Path | None = None,
     source_tags: bool = False,
@@ -149,9 +159,11 @@ def parse_choices(
     return Choices(
         selection=selection,
         if_trashed=if_trashed,
+        most_placeholders=most_placeholders,
         replaces=new_migration_id() if delete_model else "",
         locations=tuple(locations),
         quick=quick,
+        repair=repair,
         renames=Renames(
             _rules(experiment_renames, "--experiment-rename-file"),
             _rules(model_renames, "--model-rename-file"),
@@ -216,9 +228,11 @@ def choices_of(plan: Plan) -> Choices:
     return Choices(
         selection=selection_from_options(options),
         if_trashed=str(options.get("if_trashed") or "fail"),
+        most_placeholders=_number(options.get("most_placeholders"), MOST_PLACEHOLDERS),
         replaces=str(options.get("delete_model") or ""),
         locations=_pairs(options.get("artifact_location_map")),
         quick=bool(options.get("quick")),
+        repair=bool(options.get("repair")),
         renames=Renames(
             _pairs(options.get("experiment_renames")), _pairs(options.get("model_renames"))
         ),
@@ -236,6 +250,11 @@ def choices_of(plan: Plan) -> Choices:
 def _pairs(value: object) -> tuple[tuple[str, str], ...]:
     assert isinstance(value, list | tuple | None)
     return tuple((str(old), str(new)) for old, new in value or ())
+
+
+def _number(value: object, default: int) -> int:
+    assert isinstance(value, int | None)
+    return default if value is None else value
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from migrate.cli import options
 from migrate.cli.choices import Choices, parse_choices
+from migrate.tasks.batches import MOST_PLACEHOLDERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +40,10 @@ class CopyingOptions(ComparingOptions):
     """What copying has to know besides."""
 
     if_trashed: options.IfTrashed = "fail"
+    most_placeholders: options.MostPlaceholders = MOST_PLACEHOLDERS
     delete_model: options.DeleteModel = False
     location_map: options.LocationMap = None
     version_models: options.VersionModels = False
     notebook_formats: options.NotebookFormats = None
     quick: options.Quick = False
+    repair: options.Repair = False

@@ -70,6 +70,15 @@ IfTrashed = Annotated[
         "anything is written), restore (that one, with its runs) or rename (the copy)."
     ),
 ]
+MostPlaceholders = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Pass over up to so many numbers of versions in one registered model or prompt; each "
+        "takes two requests. Versions behind a larger gap are left out.",
+    ),
+]
 DeleteModel = Annotated[
     bool,
     typer.Option(
@@ -168,6 +177,14 @@ Quick = Annotated[
         "--quick",
         help="On a later run, trust finished runs that look unchanged in a search: do not look "
         "for metric points or files added to them since.",
+    ),
+]
+Repair = Annotated[
+    bool,
+    typer.Option(
+        "--repair",
+        help="Compare all copies with their originals in full, as migrate verify --contents does, "
+        "and mend what differs on the target.",
     ),
 ]
 Workers = Annotated[

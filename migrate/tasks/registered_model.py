@@ -19,6 +19,7 @@ from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permis
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.read_back import seen_of_registered_model
 from migrate.tasks.references import fit_tags
+from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import model_tags
 
 #: Tag of a prompt: ids of the experiments it is used in, with a comma around each.
@@ -128,8 +129,10 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
         except Refused as problem:
             raise name_refused(job.ref.kind, problem) from None
     if copy is not None:
-        wanted = changes_of_model(copy, wanted, model)
-        wrote = _update(copy, wanted, target)
+        changed = changes_of_model(copy, wanted, model)
+        if job.repairs and (target.capabilities().keeps_ids or is_copy_of(copy, model)):
+            changed = _without_surplus(changed, wanted, policy, target.capabilities())
+        wanted, wrote = changed, _update(copy, changed, target)
     if wrote and not target.capabilities().keeps_ids:
         seen = seen_of_registered_model(wanted, _on_target(job.name, target))
         seen.leave_out(losses)
@@ -154,6 +157,15 @@ def _update(copy: RegisteredModel, changed: RegisteredModel, target: Target) -> 
         return False
     target.update_registered_model(copy, changed)
     return True
+
+
+def _without_surplus(
+    changed: RegisteredModel, wanted: RegisteredModel, policy: Policy, can: Capabilities
+) -> RegisteredModel:
+    """Return what a copy should become without the tags that its original has not."""
+    surplus = surplus_tags(wanted.kind, changed.tags, wanted.tags, can, policy)
+    tags = {key: text for key, text in changed.tags.items() if key not in surplus}
+    return dataclasses.replace(changed, tags=tags)
 
 
 def _on_target(name: str, target: Target) -> RegisteredModel | None:
