@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 
-from migrate.objects import Experiment
+from migrate.objects import IS_PROMPT_TAG, PROMPT_TEXT_TAG, Experiment
 from migrate.outcomes import Loss
 
 PREFIX = "mlflow-migrate."
@@ -67,9 +67,13 @@ def set_aside(tags: Mapping[str, str], reserved: Collection[str]) -> dict[str, s
     return {SOURCE + "tag." + key if key in reserved else key: text for key, text in tags.items()}
 
 
+#: By which a copy is found again, and is told for what it is.
+_INDISPENSABLE = {ORIGIN, MIGRATION, REPLACES, PLACEHOLDER, IS_PROMPT_TAG, PROMPT_TEXT_TAG}
+
+
 def bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return those of a copy's ``tags`` by which it is found again."""
-    return {key: value for key, value in tags.items() if key in (ORIGIN, MIGRATION)}
+    """Return those of a copy's ``tags`` without which nobody finds it, or takes it for another."""
+    return {key: value for key, value in tags.items() if key in _INDISPENSABLE}
 
 
 def without_bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
@@ -96,6 +100,16 @@ def losses_to_tags(losses: Iterable[Loss]) -> dict[str, str]:
         else:
             texts.append(entry)
     return {f"{LOSSES}{number}": f"[{text}]" for number, text in enumerate(texts)}
+
+
+def changed_losses(there: Mapping[str, str], losses: Iterable[Loss]) -> dict[str, str]:
+    """Return the tags to write so that a copy that has the tags ``there`` tells these losses.
+
+    Tags of earlier losses are overwritten by nothing: not every server can take them away.
+    """
+    earlier = dict.fromkeys((key for key in there if key.startswith(LOSSES)), "[]")
+    told = earlier | losses_to_tags(losses)
+    return {key: text for key, text in told.items() if there.get(key) != text}
 
 
 def _entry(loss: Loss) -> str:

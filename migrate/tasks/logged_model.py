@@ -28,14 +28,13 @@ from migrate.objects import (
     Ref,
 )
 from migrate.origins import (
-    LOSSES,
     MIGRATION,
     ORIGIN,
     SOURCE,
     STAND_IN,
+    changed_losses,
     keep_earlier,
     losses_from_tags,
-    losses_to_tags,
     real_name,
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
@@ -320,14 +319,16 @@ class _Attempt:
                 self._open_deleted_runs(opened)
             known = frozenset(copy.metrics)
             metrics = [metric for metric in wanted.model.metrics if metric not in known]
-            self._target.log_model_metrics(copy.model_id, metrics)
-            self._link(copy.model_id, wanted.links, fresh)
+            refused = tuple(self._target.log_model_metrics(copy.model_id, metrics))
+            refused += self._link(copy.model_id, wanted.links, fresh)
         lasting = () if fresh else lasting_losses(copy.tags, self._job.losses)
-        sent = sent._replace(losses=sent.losses + lasting)
+        sent = sent._replace(losses=sent.losses + refused + lasting)
         keeps_ids = self._target.capabilities().keeps_ids
         final = wanted.model if keeps_ids else self._with_tags(copy, wanted.model, sent.losses)
         # A directory has no place for the losses: without a mark they are tried again.
-        self._target.finish_logged_model(copy, final, "" if sent.losses and keeps_ids else mark)
+        written = "" if sent.losses and keeps_ids else mark
+        refused = tuple(self._target.finish_logged_model(copy, final, written, sent.losses))
+        sent = sent._replace(losses=sent.losses + refused)
         if keeps_ids or self._target.capabilities().flattens_models:
             return sent, models
         there = next(iter(self._target.read_logged_models([copy.model_id])), None)
@@ -345,9 +346,7 @@ class _Attempt:
             can, policy = self._target.capabilities(), self._batch.policy
             for key in surplus_tags(Kind.LOGGED_MODEL, copy.tags, wanted.tags, can, policy):
                 del tags[key]
-        # What has arrived meanwhile is overwritten by nothing.
-        tags |= dict.fromkeys((key for key in copy.tags if key.startswith(LOSSES)), "[]")
-        return dataclasses.replace(wanted, tags=tags | losses_to_tags(losses))
+        return dataclasses.replace(wanted, tags=tags | changed_losses(copy.tags, losses))
 
     def _model_files(
         self,
@@ -373,8 +372,9 @@ class _Attempt:
                 copy_id = self._job.references[run.run_id]
                 opened.enter_context(self._target.open_run(copy_id))
 
-    def _link(self, model_id: str, links: Links, fresh: bool) -> None:
+    def _link(self, model_id: str, links: Links, fresh: bool) -> tuple[Loss, ...]:
         """Make the copies of runs name the copy, as far as they do not yet."""
+        refused: tuple[Loss, ...] = ()
         there = {} if fresh else self._target.model_links(sorted(links))
         for run_id, named in links.items():
             known = there.get(run_id, ModelLinks())
@@ -386,4 +386,5 @@ class _Attempt:
                 if model_id not in held
             )
             if inputs or outputs:
-                self._target.link_model(run_id, ModelLinks(inputs, outputs))
+                refused += tuple(self._target.link_model(run_id, ModelLinks(inputs, outputs)))
+        return refused

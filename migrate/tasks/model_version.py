@@ -19,13 +19,14 @@ from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
     NO_STAGE,
+    PROMPT_TEXT_TAG,
     Kind,
     ModelVersion,
     Ref,
     VersionRun,
     version_ref,
 )
-from migrate.origins import MIGRATION, ORIGIN, PLACEHOLDER, SOURCE, keep_earlier
+from migrate.origins import MIGRATION, ORIGIN, PLACEHOLDER, SOURCE, changed_losses, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
@@ -34,6 +35,7 @@ from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import failed
 from migrate.tasks.read_back import seen_of_version
 from migrate.tasks.references import fit_tags
+from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import makes_anew, surplus_tags
 from migrate.tasks.source_tags import version_tags
 from migrate.tasks.version_files import artifact_uri, copy_version_files
@@ -48,8 +50,6 @@ from migrate.tasks.version_sources import (
 PLACEHOLDER_RUN = "0" * 32
 PLACEHOLDER_SOURCE = f"runs:/{PLACEHOLDER_RUN}/placeholder"
 PROMPT_SOURCE = "dummy-source"
-#: Without it MLflow takes a version of a prompt for one of a model.
-PROMPT_TEXT_TAG = "mlflow.prompt.text"
 
 USED_UP_HINT = (
     "make the registered model anew with every number: migrate run ... --delete-model "
@@ -231,8 +231,9 @@ class _Attempt:
             copy = dataclasses.replace(copy, aliases=there.aliases)
         self.target_id = version_ref(self._job.ref.kind, self._name, copy.version).id
         self.sent = self._changes(copy, wanted.version)
+        refused: tuple[Loss, ...] = ()
         if self.sent != copy:
-            self._target.update_model_version(copy, self.sent)
+            refused = self._update(copy, self.sent)
             wrote = True
         wrote |= self._remove_placeholders(copy.version)
         sent = self._copy_files(version)
@@ -243,9 +244,19 @@ class _Attempt:
             wrote=wrote or sent.files > 0,
             bytes_sent=sent.bytes,
             files_sent=sent.files,
-            losses=wanted.losses + sent.losses,
+            losses=wanted.losses + refused + sent.losses,
             warnings=wanted.warnings + self._renumbered(version, copy),
         )
+
+    def _update(self, copy: ModelVersion, wanted: ModelVersion) -> tuple[Loss, ...]:
+        """Bring a copy up to date; return, and tell it, what of that is refused."""
+        refused = tuple(self._target.update_model_version(copy, wanted))
+        told = changed_losses(copy.tags, refused)
+        if told and not self._target.capabilities().keeps_ids:
+            copy = dataclasses.replace(copy, status=wanted.status)
+            lacking = dataclasses.replace(copy, tags={**copy.tags, **told})
+            self._target.update_model_version(copy, lacking)
+        return refused
 
     def _changes(self, copy: ModelVersion, wanted: ModelVersion) -> ModelVersion:
         """Return what a copy should become; a repair leaves nothing that its original has not."""
@@ -351,17 +362,17 @@ class _Attempt:
         try:
             if number > self._job.first_free or self._looks():
                 self._fill_gap(number)
-            got = self._target.create_model_version(wanted)
+            got, made = create_tagged(self._target.create_model_version, wanted)
             while got < number:
                 # A version before this one could not be made; its number is passed over.
                 self._strays.append(got)
-                got = self._target.create_model_version(wanted)
+                got = self._target.create_model_version(made)
             if not self._fits(got):
                 self._strays.append(got)
                 raise EndpointError(*self._used_up(number))
         finally:
             self._remove_strays()
-        return dataclasses.replace(wanted, version=got, stage=NO_STAGE, aliases=())
+        return dataclasses.replace(made, version=got, stage=NO_STAGE, aliases=())
 
     def _fill_gap(self, number: int) -> None:
         """Take every free number below ``number`` with a placeholder.

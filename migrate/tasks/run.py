@@ -13,7 +13,7 @@ from typing import NamedTuple
 from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
-from migrate.origins import LOSSES, MARK, losses_from_tags, losses_to_tags
+from migrate.origins import MARK, changed_losses, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import lost_points, storable_points
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
@@ -307,9 +307,7 @@ class _Attempt:
                 raise EndpointError(f"{what}: {reason}", "the copy stays as it is: try again later")
             sent = sent._replace(losses=sent.losses + history.losses + lost_points(left_out))
             if not keeps_ids:
-                earlier = [key for key in (copy.tags if copy else ()) if key.startswith(LOSSES)]
-                # Tags cannot be taken away: what has arrived meanwhile is overwritten by nothing.
-                writer.write_tags(dict.fromkeys(earlier, "[]") | losses_to_tags(sent.losses))
+                writer.write_tags(changed_losses(copy.tags if copy else {}, sent.losses))
             # A directory has no place for the losses: without a mark they are tried again.
             mark = "" if sent.losses and keeps_ids else fingerprint.mark()
             refused = writer.finish(wanted.run, mark, sent.losses)

@@ -19,6 +19,7 @@ from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession, read_onc
 from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
+from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.registry import RegistryCalls
 from migrate.endpoints.tracking.run_search import RunSearch
 from migrate.endpoints.tracking.traces import EXPERIMENTS_PER_SEARCH, has_traces
@@ -48,6 +49,7 @@ from migrate.objects import (
     Run,
 )
 from migrate.origins import MARK, ORIGIN, bookkeeping, losses_from_tags
+from migrate.outcomes import Loss
 from migrate.redaction import cut
 
 EXPERIMENTS_PER_PAGE = 1000
@@ -281,11 +283,19 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         with read_once():
             return ident(answer, "experiment_id")
 
-    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> tuple[Loss, ...]:
         """See ``WritesExperiments.set_experiment_tags``."""
-        for key, value in tags.items():
-            body = {"experiment_id": experiment_id, "key": key, "value": value}
-            self._http.post(f"{API}/experiments/set-experiment-tag", body, idempotent=True)
+        named = {"experiment_id": experiment_id}
+
+        def send(tag: tuple[str, str], fault_tries: int) -> None:
+            body = {**named, "key": tag[0], "value": tag[1]}
+            path = f"{API}/experiments/set-experiment-tag"
+            self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
+
+        def ask() -> None:
+            self._http.get(f"{API}/experiments/get", named)
+
+        return deliver_singly(send, ask, list(tags.items()), lambda tag: f"tag {tag[0]}")
 
     def remove_experiment_tags(self, experiment_id: str, keys: Sequence[str]) -> None:
         """See ``WritesExperiments.remove_experiment_tags``."""
