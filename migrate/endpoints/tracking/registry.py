@@ -35,6 +35,7 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     VersionRun,
+    version_ref,
 )
 
 API = "/api/2.0/mlflow"
@@ -114,7 +115,31 @@ class RegistryCalls(ABC):
                 for model, condition in zip(models, filters, strict=True)
             }
         for model in models:
-            yield from sorted(found[model.name], key=lambda version: version.version)
+            versions = found[model.name] + self._named_and_not_found(model, found[model.name])
+            yield from sorted(versions, key=lambda version: version.version)
+
+    def _named_and_not_found(
+        self, model: RegisteredModel, found: Sequence[ModelVersion]
+    ) -> list[ModelVersion]:
+        """Return the versions that a model names itself and a search has left out.
+
+        Those that cannot be read by their numbers either are told by ``unreadable``.
+        """
+        named = {*model.latest_versions, *model.aliases.values()}
+        read = []
+        for number in sorted(named - {version.version for version in found}):
+            ref = version_ref(VERSION_OF[model.kind], model.name, number)
+            version = self.read_model_version(ref)
+            if version is None:
+                problem = NotFound(
+                    f"{model.name!r} names its version {number}, by an alias or as the newest of a "
+                    "stage, and the server does not show it",
+                    "is there a gateway before the server that lets only a part of answers pass?",
+                )
+                self._entries.unreadable.report(ref, "", f"{self._versions_api}/get", problem)
+            else:
+                read.append(version)
+        return read
 
     def read_model_version(self, ref: Ref) -> ModelVersion | None:
         """See ``ReadsRegistry.read_model_version``."""
