@@ -115,9 +115,19 @@ def readable_time(milliseconds: int | None) -> str | None:
         return None
 
 
+class Loss(NamedTuple):
+    """Something of an object that does not arrive as it was: ``what``, and the ``reason``."""
+
+    what: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """An experiment; ``creation_time`` and ``last_update_time`` are None on old servers."""
+    """An experiment; ``creation_time`` and ``last_update_time`` are None on old servers.
+
+    Here and below, ``losses`` are what an endpoint itself says is missing of an object.
+    """
 
     experiment_id: str
     name: str
@@ -126,6 +136,7 @@ class Experiment:
     artifact_location: str = ""
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
 
 
 class Metric(NamedTuple):
@@ -205,6 +216,13 @@ class Run:
     latest_metrics: tuple[Metric, ...] = ()
     inputs: tuple[Mapping[str, Any], ...] = ()
     links: ModelLinks = NO_LINKS
+    losses: tuple[Loss, ...] = ()
+
+
+def input_name(item: Mapping[str, Any]) -> str:
+    """Return what a dataset input of a run is called in losses and differences."""
+    dataset = item.get("dataset") or {}
+    return f"dataset input {str(dataset.get('name'))[:60]!r} ({str(dataset.get('digest'))[:36]})"
 
 
 def run_info(run: Run) -> dict[str, Any]:
@@ -261,11 +279,15 @@ class LoggedModel:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[ModelMetric, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredModel:
-    """A registered model or, with ``kind`` PROMPT, a prompt; ``aliases`` name version numbers."""
+    """A registered model or, with ``kind`` PROMPT, a prompt; ``aliases`` name version numbers.
+
+    ``latest_versions`` are numbers that it names itself, one for each stage; not by every endpoint.
+    """
 
     name: str
     kind: Kind = Kind.REGISTERED_MODEL
@@ -274,6 +296,8 @@ class RegisteredModel:
     aliases: Mapping[str, int] = field(default_factory=dict)
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
+    latest_versions: tuple[int, ...] = field(default=(), compare=False)
 
     @property
     def ref(self) -> Ref:
@@ -305,6 +329,7 @@ class ModelVersion:
     user_id: str = ""
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
 
     @property
     def ref(self) -> Ref:

@@ -8,8 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 
-from migrate.objects import Experiment
-from migrate.outcomes import Loss
+from migrate.objects import (
+    Experiment,
+    LoggedModel,
+    Loss,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+)
+
+Lossy = Experiment | Run | LoggedModel | RegisteredModel | ModelVersion
 
 PREFIX = "mlflow-migrate."
 ORIGIN = PREFIX + "origin"  #: the source object's id (see ``experiment_origin`` for experiments)
@@ -26,6 +34,8 @@ PLACEHOLDER = PREFIX + "placeholder"
 #: On a run that holds flattened logged models, by which it is found; and one for each of them.
 HOLDS_FLATTENED = PREFIX + "flattened"
 FLATTENED = PREFIX + "flattened."
+#: On a run or logged model without a name: the name that its copy has for want of one.
+STAND_IN = PREFIX + "name-stands-in"
 EARLIER = PREFIX + "earlier."  #: the same tags of an earlier migration, when a copy is copied
 
 #: The shortest limit of a tag's value among the targets that are supported.
@@ -55,9 +65,19 @@ def keep_earlier(tags: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
+def real_name(name: str, tags: Mapping[str, str]) -> str:
+    """Return the name of a run or logged model; empty where it stands in on a copy of one."""
+    return "" if tags.get(STAND_IN) == name else name
+
+
 def set_aside(tags: Mapping[str, str], reserved: Collection[str]) -> dict[str, str]:
     """Return ``tags`` with those that the target keeps for itself under ``SOURCE``."""
     return {SOURCE + "tag." + key if key in reserved else key: text for key, text in tags.items()}
+
+
+def bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a copy's ``tags`` by which it is found again."""
+    return {key: value for key, value in tags.items() if key in (ORIGIN, MIGRATION)}
 
 
 def without_bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
@@ -105,6 +125,24 @@ def losses_from_tags(tags: Mapping[str, str]) -> tuple[Loss, ...]:
         except (ValueError, TypeError):
             continue
     return tuple(losses)
+
+
+def known_losses(record: Lossy) -> tuple[Loss, ...]:
+    """Return what is missing of an object already: as its endpoint says, or its own tags do.
+
+    The latter are those of an earlier copy, whose copy it is to become.
+    """
+    return tuple(dict.fromkeys((*record.losses, *losses_from_tags(record.tags))))
+
+
+def loss_tags(losses: Iterable[Loss], there: Iterable[str]) -> dict[str, str]:
+    """Return losses as tags of a copy whose tags have the keys ``there``."""
+    return outdated_losses(there) | losses_to_tags(losses)
+
+
+def outdated_losses(there: Iterable[str]) -> dict[str, str]:
+    """Return what overwrites the losses among the tags of a copy, which cannot be taken away."""
+    return {key: "[]" for key in there if key.startswith(LOSSES)}
 
 
 def _number(key: str) -> tuple[int, str]:

@@ -11,9 +11,10 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
 from migrate.endpoints.answers import (
-    NO_OPTIONS,
+    NOT_TOLD,
     Capabilities,
     Copy,
+    Ended,
     Histories,
     PermissionsWritten,
     Unreadable,
@@ -24,6 +25,7 @@ from migrate.objects import (
     Experiment,
     Kind,
     LoggedModel,
+    Loss,
     Metric,
     ModelLinks,
     ModelMetric,
@@ -136,7 +138,14 @@ class ReadsArtifacts(Protocol):
     def open_artifact(
         self, root: ArtifactRoot, artifact: Artifact
     ) -> AbstractContextManager[BinaryIO]:
-        """Open a file for reading as a stream; nothing is held in memory."""
+        """Open a file for reading as a stream; nothing is held in memory.
+
+        Reading it raises ``ChangedContent`` where the endpoint knows that it is damaged.
+        """
+        ...
+
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        """Return the SHA-256 of files by path, as far as they are known without reading them."""
         ...
 
 
@@ -205,8 +214,12 @@ class RunWriter(Protocol):
         """Write dataset inputs."""
         ...
 
-    def finish(self, run: Run, mark: str) -> None:
-        """Complete the copy: status, end time, name and lifecycle as in ``run``."""
+    def finish(self, run: Run, mark: str, losses: Sequence[Loss] = ()) -> Sequence[Loss]:
+        """Complete the copy: status, end time, name and lifecycle as in ``run``.
+
+        Return what the endpoint refused of all that was written. Where it keeps losses with the
+        copy, it keeps these beside ``losses``, which are written already.
+        """
         ...
 
     def abandon(self) -> None:
@@ -436,11 +449,15 @@ class Target(
 ):
     """An endpoint that can be filled, and read back to adopt and to verify."""
 
-    def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
-        """Bring indexes up to date after a migration's tasks ended; a no-op on servers.
+    def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
+        """Keep with a copy what of its original did not arrive, in place of what was said before.
 
-        ``options`` are those of the plan, for what an index says of its making.
+        A no-op on servers, whose copies have tags for it.
         """
+        ...
+
+    def publish(self, ended: Ended = NOT_TOLD) -> None:
+        """Bring indexes up to date after a migration's tasks ended; a no-op on servers."""
         ...
 
     def claim(self) -> None:

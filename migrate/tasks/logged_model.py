@@ -28,22 +28,26 @@ from migrate.objects import (
     Ref,
 )
 from migrate.origins import (
-    LOSSES,
     MIGRATION,
     ORIGIN,
     SOURCE,
+    STAND_IN,
     keep_earlier,
+    known_losses,
+    loss_tags,
     losses_from_tags,
-    losses_to_tags,
+    real_name,
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
-from migrate.storable import lost_points, storable, storable_points
+from migrate.storable import clean_text, lost_points, storable, storable_points
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import FORMAT, digest_of
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.outcomes import failed
+from migrate.tasks.read_back import seen_of_logged_model
+from migrate.tasks.references import NO_NAME
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
 
 Links = Mapping[str, ModelLinks]
@@ -87,8 +91,11 @@ def wanted_model(
 
     ``links`` is what runs of the source say of it, ``references`` maps their ids to their copies.
     """
+    name = real_name(model.name, model.tags)
     if target.keeps_ids:
-        return WantedModel(model=model, links=links)
+        named = dataclasses.replace(model, name=name)
+        return WantedModel(model=named, links=links, losses=known_losses(model))
+    lacking = known_losses(model)
     model, unstorable = storable(model)
     tags = keep_earlier(model.tags)
     tags.pop(MODEL_VERSIONS_TAG, None)
@@ -101,6 +108,9 @@ def wanted_model(
             "kept as a source tag"
         )
     tags |= {ORIGIN: model.model_id, MIGRATION: migration_id}
+    if not name:
+        name = tags[STAND_IN] = model.model_id
+        warnings.append(NO_NAME)
     unsettable = {
         "creation_time": model.creation_time,
         "last_update_time": model.last_update_time,
@@ -110,16 +120,18 @@ def wanted_model(
     tags |= {SOURCE + name: str(value) for name, value in unsettable.items() if value}
     kept: Sequence[ModelMetric]
     kept = [metric for metric in model.metrics if metric.run_id in references]
-    losses = list(unstorable)
+    losses = [*lacking, *unstorable]
     if left := len(model.metrics) - len(kept):
         what = f"{left} metric point{'s' if left > 1 else ''}"
         losses.append(Loss(what, "logged in runs that are not among those copied"))
     kept, left_out = storable_points(kept)
     losses += lost_points(left_out)
     if target.flattens_models:
-        losses = [FLATTENED]
+        losses = [*lacking, FLATTENED]
     metrics = tuple(metric._replace(run_id=references[metric.run_id]) for metric in kept)
-    copy = dataclasses.replace(model, tags=tags, source_run_id=source_run, metrics=metrics)
+    copy = dataclasses.replace(
+        model, name=clean_text(name), tags=tags, source_run_id=source_run, metrics=metrics
+    )
     return WantedModel(
         model=copy,
         links={references[run_id]: named for run_id, named in links.items()},
@@ -147,6 +159,7 @@ def facts_of(model: LoggedModel) -> ModelFacts:
             model.source_run_id,
             dict(model.params),
             {key: value for key, value in model.tags.items() if key != MODEL_VERSIONS_TAG},
+            *model.losses,
         ]
     )
     metrics = {run_id: digest_of(sorted(points)) for run_id, points in of_runs.items()}
@@ -218,6 +231,8 @@ class _Attempt:
         self._job = job
         self._source = source
         self._target = target
+        #: What the source itself lacks of it.
+        self._known: tuple[Loss, ...] = ()
         self._anew = makes_anew(job, batch.policy, target.capabilities())
         self.target_id = job.target_id
 
@@ -227,6 +242,7 @@ class _Attempt:
         model = next(iter(self._source.read_logged_models([self._job.ref.id])), None)
         if model is None:
             raise why_missing(self._source, self._job)
+        self._known = known_losses(model)
         references = self._job.references
         run_ids = sorted(self._job.references)
         links = links_to(model.model_id, self._source.model_links(run_ids))
@@ -316,9 +332,15 @@ class _Attempt:
         sent = sent._replace(losses=sent.losses + lasting)
         keeps_ids = self._target.capabilities().keeps_ids
         final = wanted.model if keeps_ids else self._with_tags(copy, wanted.model, sent.losses)
-        # A directory has no place for the losses: without a mark they are tried again.
+        # In a directory, what was not sent is tried again by whoever finds no mark.
         self._target.finish_logged_model(copy, final, "" if sent.losses and keeps_ids else mark)
-        return sent, models
+        if keeps_ids or self._target.capabilities().flattens_models:
+            return sent, models
+        there = next(iter(self._target.read_logged_models([copy.model_id])), None)
+        seen = seen_of_logged_model(final, mark, there)
+        seen.leave_out(wanted.losses + sent.losses)
+        seen.require(f"logged model {final.name!r}", self._job.attempt)
+        return sent._replace(losses=sent.losses + tuple(seen.changed)), models
 
     def _with_tags(
         self, copy: LoggedModel, wanted: LoggedModel, losses: Sequence[Loss]
@@ -329,9 +351,8 @@ class _Attempt:
             can, policy = self._target.capabilities(), self._batch.policy
             for key in surplus_tags(Kind.LOGGED_MODEL, copy.tags, wanted.tags, can, policy):
                 del tags[key]
-        # What has arrived meanwhile is overwritten by nothing.
-        tags |= dict.fromkeys((key for key in copy.tags if key.startswith(LOSSES)), "[]")
-        return dataclasses.replace(wanted, tags=tags | losses_to_tags(losses))
+        tags |= loss_tags((*self._known, *losses), copy.tags)
+        return dataclasses.replace(wanted, tags=tags)
 
     def _model_files(
         self,

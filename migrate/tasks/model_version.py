@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
@@ -24,13 +25,23 @@ from migrate.objects import (
     VersionRun,
     version_ref,
 )
-from migrate.origins import MIGRATION, ORIGIN, PLACEHOLDER, SOURCE, keep_earlier
+from migrate.origins import (
+    MIGRATION,
+    ORIGIN,
+    PLACEHOLDER,
+    SOURCE,
+    keep_earlier,
+    known_losses,
+    losses_to_tags,
+    outdated_losses,
+)
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import failed
+from migrate.tasks.read_back import seen_of_version
 from migrate.tasks.references import fit_tags
 from migrate.tasks.repairs import makes_anew, surplus_tags
 from migrate.tasks.source_tags import version_tags
@@ -89,14 +100,16 @@ def wanted_version(
     what the version's run says at the source.
     """
     if target.keeps_ids:
-        return WantedVersion(version=version)
+        return WantedVersion(version=version, losses=known_losses(version))
     origin = version_origin(version)
+    lacking = known_losses(version)
     version, unstorable = storable(version)
     renamed, orphans = copied_prompt_tags(version_tags(version, policy, run), copies)
     refused = target.refused_in_model_tags
     tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target, refused)
     losses = unstorable + losses
     tags |= {ORIGIN: origin, MIGRATION: policy.migration_id}
+    tags |= losses_to_tags(lacking)
     warnings = []
     if orphans:
         tags[SOURCE + "associatedRunIds"] = ",".join(orphans)
@@ -128,7 +141,7 @@ def wanted_version(
         status="READY",
         stage=version.stage if stages else NO_STAGE,
     )
-    return WantedVersion(version=copy, losses=losses, warnings=tuple(warnings))
+    return WantedVersion(version=copy, losses=lacking + losses, warnings=tuple(warnings))
 
 
 def changes_of_version(copy: ModelVersion, wanted: ModelVersion) -> ModelVersion:
@@ -140,7 +153,7 @@ def changes_of_version(copy: ModelVersion, wanted: ModelVersion) -> ModelVersion
         description=wanted.description,
         status=wanted.status,
         stage=wanted.stage,
-        tags={**copy.tags, **tags},
+        tags={**copy.tags, **outdated_losses(copy.tags), **tags},
         aliases=tuple(sorted({*copy.aliases, *wanted.aliases})),
     )
 
@@ -152,13 +165,51 @@ def needs_write(copy: ModelVersion, wanted: ModelVersion) -> bool:
 
 def copy_versions(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
     """Copy versions of one registered model or prompt, in their order."""
+    looks_back = not target.capabilities().keeps_ids
+    written: list[_Written] = []
     for job in batch.jobs:
         attempt = _Attempt(batch, job, source, target)
         started = time.monotonic()
         try:
-            yield dataclasses.replace(attempt.copy(), seconds=time.monotonic() - started)
+            outcome = dataclasses.replace(attempt.copy(), seconds=time.monotonic() - started)
         except Exception as problem:
-            yield failed(job, problem, attempt.target_id, time.monotonic() - started)
+            outcome = failed(job, problem, attempt.target_id, time.monotonic() - started)
+        if outcome.wrote and looks_back and attempt.sent is not None:
+            written.append(_Written(job, outcome, attempt.sent))
+        else:
+            yield outcome
+    if written:
+        yield from _looked_at(batch.target_container or batch.container, target, written)
+
+
+class _Written(NamedTuple):
+    """A version that was written: what came of it, and the version as it was sent."""
+
+    job: Job
+    outcome: Outcome
+    sent: ModelVersion
+
+
+def _looked_at(name: str, target: Target, written: Sequence[_Written]) -> Iterator[Outcome]:
+    """Look at what the target shows of the versions of one model; yield what came of each."""
+    shown: dict[str, ModelVersion] = {}
+    problem: Exception | None = None
+    try:
+        there = target.model_versions(list(target.registered_models([name])))
+        shown = {version.ref.id: version for version in there}
+    except Exception as error:
+        problem = error
+    for job, outcome, sent in written:
+        seen = seen_of_version(sent, shown.get(outcome.target_id))
+        seen.leave_out(outcome.losses)
+        try:
+            if problem is not None:
+                raise problem
+            seen.require(f"{job.ref.kind} {outcome.target_id!r}", job.attempt)
+        except Exception as error:
+            yield failed(job, error, outcome.target_id, outcome.seconds)
+            continue
+        yield dataclasses.replace(outcome, losses=outcome.losses + tuple(seen.changed))
 
 
 class _Attempt:
@@ -172,6 +223,8 @@ class _Attempt:
         self._name = batch.target_container or batch.container
         #: Numbers on the target that this version got by mistake, and that are to go.
         self._strays: list[int] = []
+        #: The version as it was sent to the target.
+        self.sent: ModelVersion | None = None
         self.target_id = job.target_id
 
     def copy(self) -> Outcome:
@@ -188,9 +241,9 @@ class _Attempt:
         if there is not None:
             copy = dataclasses.replace(copy, aliases=there.aliases)
         self.target_id = version_ref(self._job.ref.kind, self._name, copy.version).id
-        changed = self._changes(copy, wanted.version)
-        if changed != copy:
-            self._target.update_model_version(copy, changed)
+        self.sent = self._changes(copy, wanted.version)
+        if self.sent != copy:
+            self._target.update_model_version(copy, self.sent)
             wrote = True
         wrote |= self._remove_placeholders(copy.version)
         sent = self._copy_files(version)

@@ -8,15 +8,26 @@ from collections.abc import Iterator, Mapping
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import AlreadyExists
+from migrate.errors import AlreadyExists, Refused
 from migrate.objects import Action, Kind, Ref, RegisteredModel
-from migrate.origins import MIGRATION, ORIGIN, REPLACES, SOURCE, carried_tags, keep_earlier
+from migrate.origins import (
+    MIGRATION,
+    ORIGIN,
+    REPLACES,
+    SOURCE,
+    carried_tags,
+    keep_earlier,
+    known_losses,
+    losses_to_tags,
+    outdated_losses,
+)
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
-from migrate.tasks.outcomes import failed, with_permissions
+from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permissions
 from migrate.tasks.permissions import carry_permissions
+from migrate.tasks.read_back import seen_of_registered_model
 from migrate.tasks.references import fit_tags
 from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import model_tags
@@ -47,8 +58,9 @@ def wanted_registered_model(
 
     ``copies`` has the ids of what is on the target.
     """
+    lacking = known_losses(model)
     if target.keeps_ids:
-        return model, ()
+        return model, lacking
     origin = model_origin(model)
     model, unstorable = storable(model)
     tags = keep_earlier(model_tags(model, policy))
@@ -64,7 +76,8 @@ def wanted_registered_model(
         tags[REPLACES] = policy.replaces
     times = {"creation_time": model.creation_time, "last_update_time": model.last_update_time}
     tags |= {SOURCE + name: str(value) for name, value in times.items() if value}
-    return dataclasses.replace(model, tags=tags), unstorable + losses
+    tags |= losses_to_tags(lacking)
+    return dataclasses.replace(model, tags=tags), lacking + unstorable + losses
 
 
 def changes_of_model(
@@ -78,7 +91,8 @@ def changes_of_model(
     if is_copy_of(copy, model) or not wanted.tags.get(ORIGIN):
         stays = {MIGRATION, SOURCE + "last_update_time"} & copy.tags.keys()
         tags = {k: v for k, v in wanted.tags.items() if k not in stays and k != REPLACES}
-        return dataclasses.replace(wanted, name=copy.name, tags={**copy.tags, **tags})
+        tags = {**copy.tags, **outdated_losses(copy.tags), **tags}
+        return dataclasses.replace(wanted, name=copy.name, tags=tags)
     missing = {k: v for k, v in carried_tags(wanted.tags).items() if k not in copy.tags}
     return dataclasses.replace(
         copy, description=copy.description or model.description, tags={**copy.tags, **missing}
@@ -124,12 +138,19 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.
             copy = _on_target(job.name, target)
             if copy is None:
-                raise
+                raise name_taken(job.ref.kind, job.name) from None
+        except Refused as problem:
+            raise name_refused(job.ref.kind, problem) from None
     if copy is not None:
         changed = changes_of_model(copy, wanted, model)
         if job.repairs and (target.capabilities().keeps_ids or is_copy_of(copy, model)):
             changed = _without_surplus(changed, wanted, policy, target.capabilities())
-        wrote = _update(copy, changed, target)
+        wanted, wrote = changed, _update(copy, changed, target)
+    if wrote and not target.capabilities().keeps_ids:
+        seen = seen_of_registered_model(wanted, _on_target(job.name, target))
+        seen.leave_out(losses)
+        seen.require(f"{job.ref.kind} {job.name!r}", job.attempt)
+        losses += tuple(seen.changed)
     outcome = Outcome(
         ref=job.ref, status=TaskStatus.DONE, target_id=job.name, wrote=wrote, losses=losses
     )

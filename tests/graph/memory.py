@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from migrate.endpoints.answers import Capabilities, Copy, Histories, Unreadable
+from migrate.endpoints.answers import NOT_TOLD, Capabilities, Copy, Ended, Histories, Unreadable
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import (
     ACTIVE,
@@ -22,6 +22,7 @@ from migrate.objects import (
     ArtifactRoot,
     Experiment,
     Kind,
+    Loss,
     Metric,
     Ref,
     Run,
@@ -68,7 +69,13 @@ class MemoryServer(MemoryModels):
     def transferred(self) -> int:
         return sum(len(data) for held in self.files.values() for data in held.values())
 
-    def publish(self, options: Mapping[str, object]) -> None:
+    def publish(self, ended: Ended = NOT_TOLD) -> None:
+        pass
+
+    def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
+        pass
+
+    def claim(self) -> None:
         pass
 
     def withdraw(self) -> None:
@@ -121,6 +128,9 @@ class MemoryServer(MemoryModels):
     def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
         held = self.files.get(root.owner.id, {})
         return [Artifact(path, len(data)) for path, data in sorted(held.items())]
+
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        return {}
 
     @contextmanager
     def open_artifact(self, root: ArtifactRoot, artifact: Artifact) -> Iterator[BinaryIO]:
@@ -268,7 +278,7 @@ class MemoryWriter:
     def write_inputs(self, inputs: Sequence[Mapping[str, object]]) -> None:
         self._server.change_run(self._run_id, "write_inputs", inputs=tuple(inputs))
 
-    def finish(self, run: Run, mark: str) -> None:
+    def finish(self, run: Run, mark: str, losses: Sequence[Loss] = ()) -> Sequence[Loss]:
         self.write_tags({MARK: mark})
         self._server.change_run(
             self._run_id,
@@ -278,6 +288,7 @@ class MemoryWriter:
             name=run.name or self._run.name,
             lifecycle_stage=run.lifecycle_stage,
         )
+        return ()
 
     def abandon(self) -> None:
         pass

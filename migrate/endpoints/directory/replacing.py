@@ -77,7 +77,7 @@ class PartialCopy:
         """
         self.files.carry(self._base, self._place, self._files_to_carry())
         with writing(self._place):
-            content = sidecar(tuple(sorted(self.files.listing())))
+            content = sidecar(tuple(sorted(self.files.recorded())))
             self.files.sync()
             self.files.remove_if_empty()
             sidecar_file = self._partial / SIDECAR_FILE
@@ -138,6 +138,15 @@ def restore_replaced(place: Path) -> None:
             shutil.rmtree(replaced)
         else:
             os.rename(replaced, place)
+
+
+def take_up(place: Path, record: str) -> None:
+    """Make a directory that has lost its ``record`` a half-made one, whose files are kept."""
+    partial = partial_directory(place)
+    whole = place.is_symlink() or os.path.lexists(place / record)
+    if place.is_dir() and not whole and not os.path.lexists(partial):
+        with writing(place):
+            os.rename(place, partial)
 
 
 def discard_partial(base: Path, place: Path) -> None:

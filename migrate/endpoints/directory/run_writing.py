@@ -16,6 +16,7 @@ from migrate.endpoints.directory.run_file import StoredRun, write_run_file
 from migrate.endpoints.directory.sidecar import Sidecar, StoredFile
 from migrate.errors import DirectoryError
 from migrate.objects import ArtifactRoot, Kind, Metric, ModelLinks, ModelOutput, Ref, Run
+from migrate.outcomes import Loss
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +108,8 @@ class DirectoryRunWriter:
             known = dataset if isinstance(dataset, Mapping) else {}
             self._inputs[known.get("name"), known.get("digest")] = entry
 
-    def finish(self, run: Run, mark: str) -> None:
-        """See ``RunWriter.finish``. Raises ``StorageFull`` or ``DirectoryError``."""
+    def finish(self, run: Run, mark: str, losses: Sequence[Loss] = ()) -> Sequence[Loss]:
+        """See ``RunWriter.finish``; refuses nothing. Raises ``StorageFull``, ``DirectoryError``."""
         earlier = self._earlier.run.links if self._earlier else ModelLinks()
         run = dataclasses.replace(
             run,
@@ -125,14 +126,20 @@ class DirectoryRunWriter:
         histories = write_run_file(run_file, document, self._histories())
         self._metrics.close()
         size = run_file.stat().st_size
+        lost = self._earlier.run.losses if self._earlier else ()
         self._copy.publish(
             run_file,
             lambda files: Sidecar(
-                mark=mark, record_bytes=size, artifacts=files, histories=histories
+                mark=mark,
+                record_bytes=size,
+                artifacts=files,
+                histories=histories,
+                losses=lost,
             ),
         )
         self._end()
         self._copy.clear()
+        return ()
 
     def abandon(self) -> None:
         """See ``RunWriter.abandon``. Files that arrived whole stay for the next attempt.

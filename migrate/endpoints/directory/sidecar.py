@@ -6,24 +6,29 @@ stream (where in run.json each metric key begins). Any other reader can do witho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from migrate.endpoints.directory.disk import DAMAGED, load_object
+from migrate.endpoints.directory.disk import DAMAGED, load_object, write_object
 from migrate.endpoints.directory.layout import FORMAT_VERSION, SIDECAR_FILE
+from migrate.endpoints.directory.losses import losses_from_json, losses_to_json
 from migrate.endpoints.directory.records import MALFORMED, metric_from_json
 from migrate.errors import DirectoryError
-from migrate.objects import Metric
+from migrate.objects import Loss, Metric
 
 
 class StoredFile(NamedTuple):
-    """An artifact: its path at the source, its size in bytes, its path below artifacts/."""
+    """An artifact: its path at the source, its size in bytes, its path below artifacts/.
+
+    ``digest`` is the SHA-256 it was written with, empty where nobody took one.
+    """
 
     path: str
     size: int
     stored_as: str
+    digest: str = ""
 
 
 class StoredHistory(NamedTuple):
@@ -43,16 +48,23 @@ class Sidecar:
     record_bytes: int
     artifacts: tuple[StoredFile, ...] = ()
     histories: tuple[StoredHistory, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it is written."""
+        losses = {"losses": losses_to_json(self.losses)} if self.losses else {}
         return {
             "format_version": FORMAT_VERSION,
             "mark": self.mark,
             "record_bytes": self.record_bytes,
             "artifacts": [_file_to_json(file) for file in self.artifacts],
             "metrics": [_history_to_json(history) for history in self.histories],
+            **losses,
         }
+
+
+#: Given the export and a directory in it, its sidecar; None where it has none.
+ReadSidecar = Callable[[Path, Path], "Sidecar | None"]
 
 
 def read_sidecar(base: Path, place: Path) -> Sidecar | None:
@@ -68,9 +80,33 @@ def read_sidecar(base: Path, place: Path) -> Sidecar | None:
             record_bytes=int(value["record_bytes"]),
             artifacts=tuple(_file_from_json(item) for item in value["artifacts"]),
             histories=tuple(_history_from_json(item) for item in value["metrics"]),
+            losses=losses_from_json(value.get("losses", ())),
         )
     except MALFORMED as error:
         raise DirectoryError(f"{path} is damaged: {error!r}", DAMAGED) from error
+
+
+def note_losses(base: Path, place: Path, losses: Sequence[Loss]) -> None:
+    """Write what is lost of a run or logged model into its sidecar; nothing where it says so.
+
+    Raises ``StorageFull`` or ``DirectoryError``.
+    """
+    there = read_sidecar(base, place)
+    if there is not None and there.losses != tuple(losses):
+        write_object(place / SIDECAR_FILE, replace(there, losses=tuple(losses)).to_json())
+
+
+def whole_sidecar(base: Path, place: Path) -> Sidecar | None:
+    """Read a directory's sidecar for whoever writes it anew; None also when it is damaged.
+
+    Raises ``DirectoryError`` where it is of a newer format, or a link.
+    """
+    try:
+        return read_sidecar(base, place)
+    except DirectoryError as problem:
+        if problem.hint != DAMAGED:
+            raise
+        return None
 
 
 def require_known_format(path: Path, version: object) -> None:
@@ -89,6 +125,8 @@ def _file_to_json(file: StoredFile) -> dict[str, Any]:
     entry: dict[str, Any] = {"path": file.path, "size": file.size}
     if file.stored_as != file.path:
         entry["stored_as"] = file.stored_as
+    if file.digest:
+        entry["sha256"] = file.digest
     return entry
 
 
@@ -97,7 +135,7 @@ def _file_from_json(entry: Mapping[str, Any]) -> StoredFile:
     stored_as = str(entry.get("stored_as", path))
     if any(part in ("", ".", "..") for part in stored_as.split("/")) or "\0" in stored_as:
         raise ValueError(f"{stored_as!r} is no path below the artifacts")
-    return StoredFile(path, int(entry["size"]), stored_as)
+    return StoredFile(path, int(entry["size"]), stored_as, str(entry.get("sha256", "")))
 
 
 def _history_to_json(history: StoredHistory) -> dict[str, Any]:

@@ -8,7 +8,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
-from migrate.endpoints.answers import NO_OPTIONS, Capabilities, Copy, Histories, Unreadable
+from migrate.endpoints.answers import (
+    NOT_TOLD,
+    Capabilities,
+    Copy,
+    Ended,
+    Histories,
+    Unreadable,
+)
 from migrate.endpoints.shapes import ident, member, required, text
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.basic_auth import BasicAuth
@@ -16,9 +23,11 @@ from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession, read_once
+from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.registry import RegistryCalls
+from migrate.endpoints.tracking.run_search import RunSearch
 from migrate.endpoints.tracking.traces import EXPERIMENTS_PER_SEARCH, has_traces
 from migrate.endpoints.tracking.versions import capabilities_of, parse_version
 from migrate.endpoints.tracking.wire import (
@@ -42,13 +51,15 @@ from migrate.objects import (
     ArtifactRoot,
     Experiment,
     Kind,
+    Loss,
     Metric,
+    Ref,
     Run,
 )
-from migrate.origins import MARK, ORIGIN, losses_from_tags
+from migrate.origins import MARK, ORIGIN, bookkeeping, losses_from_tags
+from migrate.redaction import cut
 
 EXPERIMENTS_PER_PAGE = 1000
-RUNS_PER_PAGE = 500
 IDS_PER_SEARCH = 100
 API = "/api/2.0/mlflow"
 
@@ -59,7 +70,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
     one that every call names (MLflow 3.10 and later), empty for the default; ``users`` are those
     whose permissions are asked for where the server cannot list its users. ``registry`` calls
-    the server that keeps registered models, when that is another one.
+    the server that keeps registered models, when that is another one; ``roots`` are the places of
+    files that the user named.
     """
 
     def __init__(
@@ -72,6 +84,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         workspace: str = "",
         users: Sequence[str] = (),
         registry: HttpSession | None = None,
+        roots: Roots = NO_ROOTS,
     ) -> None:
         self._http = http
         self._registry_http = registry or http
@@ -85,8 +98,9 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         #: Sentences in the order in which they were first said, as keys.
         self._unknown: dict[str, None] = {}
         self._entries = Entries(side)
+        self._run_search = RunSearch(http, side, self._entries.unreadable)
         self._flattened = FlattenedModels(http)
-        self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri)
+        self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri, roots=roots)
 
     # -- Endpoint ---------------------------------------------------------------------------
 
@@ -110,8 +124,11 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         self._http.close()
         self._registry_http.close()
 
-    def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
+    def publish(self, ended: Ended = NOT_TOLD) -> None:
         """A server needs no indexes from us."""
+
+    def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
+        """See ``Target.keep_losses``: tags of the copy say it."""
 
     def claim(self) -> None:
         """See ``Target.claim``: a server takes several writers at a time."""
@@ -203,16 +220,15 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
             answer = self._http.get(f"{API}/runs/get", {"run_id": run_id})
         except NotFound:
             return None
+        except Refused as problem:
+            self._run_search.leave_out(run_id, "", "runs/get", problem)
+            return None
         return self._entries.one(answer, "run", RUN, run_from)
 
-    def _search_runs(self, experiment_ids: list[str], **options: Any) -> Iterator[Run]:
-        body = {
-            "experiment_ids": experiment_ids,
-            "run_view_type": "ALL",
-            "max_results": RUNS_PER_PAGE,
-            **options,
-        }
-        pages = self._http.pages(f"{API}/runs/search", body)
+    def _search_runs(
+        self, experiment_ids: Sequence[str], condition: str = "", **options: Any
+    ) -> Iterator[Run]:
+        pages = self._run_search.pages(experiment_ids, condition, **options)
         yield from self._entries.all(pages, "runs", RUN, run_from)
 
     def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
@@ -242,9 +258,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     def _runs_among(self, experiment_ids: list[str], run_ids: Sequence[str]) -> list[Run]:
         found: list[Run] = []
         for start in range(0, len(run_ids), IDS_PER_SEARCH):
-            ids = ",".join(f"'{run_id}'" for run_id in run_ids[start : start + IDS_PER_SEARCH])
-            condition = f"attributes.run_id IN ({ids})"
-            found.extend(self._search_runs(experiment_ids, filter=condition))
+            some = run_ids[start : start + IDS_PER_SEARCH]
+            found.extend(self._search_runs(experiment_ids, among=some))
         return found
 
     # -- artifacts --------------------------------------------------------------------------
@@ -258,6 +273,10 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     ) -> AbstractContextManager[BinaryIO]:
         """See ``ReadsArtifacts.open_artifact``."""
         return self._stores.store(root).open(artifact)
+
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        """See ``ReadsArtifacts.digests``: no server of MLflow tells any."""
+        return {}
 
     def put_artifact(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``WritesArtifacts.put_artifact``."""
@@ -329,7 +348,15 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         }
         if run.name:
             body["run_name"] = run.name
-        answer = self._http.post(f"{API}/runs/create", body, idempotent=False)
+        try:
+            answer = self._http.post(f"{API}/runs/create", body, idempotent=False)
+        except Refused:
+            ours = bookkeeping(run.tags)
+            if ours == run.tags:
+                raise
+            # One tag may be at fault. The others follow, and what is refused then has a name.
+            body["tags"] = tags_to(ours)
+            answer = self._http.post(f"{API}/runs/create", body, idempotent=False)
         with read_once():
             made = run_from(required(answer, "run"))
         writer = ServerRunWriter(self._http, made, run.tags)
@@ -370,7 +397,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         )
         found: dict[str, list[Copy]] = {}
         for condition in conditions:
-            for run in self._search_runs([experiment_id], filter=condition):
+            for run in self._search_runs([experiment_id], condition):
                 copy = Copy(
                     origin=run.tags[ORIGIN],
                     target_id=run.run_id,
@@ -391,6 +418,6 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
 
 def _version_of(http: HttpSession) -> str:
     try:
-        return http.text("/version", tries=CONNECT_TRIES).strip()[:40]
+        return cut(http.text("/version", tries=CONNECT_TRIES).strip(), 40)
     except NotFound:
         return ""
