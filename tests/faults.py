@@ -12,7 +12,7 @@ import random
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Literal
 
@@ -73,6 +73,9 @@ class Fault:
     reply: int | Literal["close", "hang"] | None = None
     #: Value of a Retry-After header to go with a ``reply`` that is a status.
     retry_after: int | str | None = None
+    #: What comes with a ``reply`` that is a status: its type, and its bytes.
+    content_type: str = "text/html"
+    content: bytes = b"<html>This answer was made up by the proxy.</html>"
     #: Bytes of the response's body after which the connection is closed.
     truncate: int | None = None
 
@@ -96,6 +99,12 @@ Rule = Callable[[Request], Fault | None]
 def answer(status: int, retry_after: int | str | None = None) -> Fault:
     """The client gets ``status``; the server never sees the request."""
     return Fault(forward=False, reply=status, retry_after=retry_after)
+
+
+def answer_json(content: str, status: int = 200) -> Fault:
+    """The client gets this JSON; the server never sees the request."""
+    fault = answer(status)
+    return replace(fault, content_type="application/json", content=content.encode())
 
 
 def drop_request(before: Callback | None = None) -> Fault:

@@ -306,17 +306,16 @@ class _Connection(BaseHTTPRequestHandler):
             self._hang()
         if fault.status is None:
             raise _Close
-        body = b"<html>This answer was made up by the proxy.</html>"
         self.send_response_only(fault.status)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", fault.content_type)
+        self.send_header("Content-Length", str(len(fault.content)))
         if fault.retry_after is not None:
             self.send_header("Retry-After", str(fault.retry_after))
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(fault.content)
 
     def _hang(self) -> None:
         while not self.proxy.stopping.wait(0.05):

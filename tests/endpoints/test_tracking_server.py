@@ -75,20 +75,6 @@ class TestConnecting:
         assert proxy.writes() == []
         assert "s3cret" not in repr(can)
 
-    def test_a_server_too_old_to_tell_its_version_can_be_read_only(
-        self, proxy: Proxy, server: Target, seed: Source
-    ) -> None:
-        proxy.faults = Faults(always(("GET", "/version$"), answer(404)))
-        can = server.capabilities()
-        assert (can.version, can.writable) == ("1.x", frozenset())
-        # It has no search by run id either.
-        experiment = seed.experiment("a")
-        run_id = seed.run("r", experiment)
-        proxy.clear()
-        found = server.read_runs(experiment, [run_id, "0" * 32])
-        assert [run.run_id for run in found] == [run_id]
-        assert proxy.matching(SEARCHES) == []
-
 
 class TestExperiments:
     def test_all_are_listed_in_order_of_creation_whatever_the_page(

@@ -23,6 +23,7 @@ from urllib3.util import Retry
 
 from migrate.endpoints.tracking.access import Access
 from migrate.endpoints.tracking.connections import PromptAdapter, RateLimit
+from migrate.endpoints.tracking.silence import Silence, has_items
 from migrate.errors import (
     AlreadyExists,
     AnswerLost,
@@ -64,6 +65,8 @@ class HttpSession:
         access.apply(self._session)
         self._gate = threading.BoundedSemaphore(workers)
         self._rate = RateLimit(per_second)
+        #: What is thought of routes that answer with nothing.
+        self.silence = Silence(self._ask_once_more, self.where)
 
     @property
     def username(self) -> str:
@@ -105,25 +108,34 @@ class HttpSession:
         """PATCH or DELETE with a JSON body, which may be repeated; return the JSON answer."""
         return self._json(method, path, data=json.dumps(body).encode(), tries=TRIES)
 
+    def ask(self, method: str, path: str, request: Mapping[str, Any], *, tries: int = TRIES) -> Any:
+        """GET, or POST what may be repeated, and return the JSON answer."""
+        if method == "GET":
+            return self.get(path, request, tries=tries)
+        return self.post(path, request, idempotent=True, tries=tries)
+
     def pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """POST a search and yield its pages; an empty page with a token is not the end."""
-        request = dict(body)
-        while True:
-            page = self.post(path, request, idempotent=True)
-            yield page
-            if not page.get("next_page_token"):
-                return
-            request["page_token"] = page["next_page_token"]
+        return self._pages("POST", path, body)
 
     def get_pages(self, path: str, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """GET a search and yield its pages, likewise."""
-        request = dict(params)
+        return self._pages("GET", path, params)
+
+    def _pages(
+        self, method: str, path: str, asked: Mapping[str, Any]
+    ) -> Iterator[Mapping[str, Any]]:
+        request = dict(asked)
+        found = False
         while True:
-            page = self.get(path, request)
+            page = self.ask(method, path, request)
+            found = found or has_items(page)
             yield page
             if not page.get("next_page_token"):
-                return
+                break
             request["page_token"] = page["next_page_token"]
+        if not found:
+            self.silence.look_at(method, path, asked)
 
     def put(self, path: str, stream: BinaryIO, size: int) -> None:
         """PUT a file of ``size`` bytes; tried again where the stream can be rewound."""
@@ -164,7 +176,7 @@ class HttpSession:
             yield response
         except (requests.RequestException, HTTPError, OSError) as problem:
             raise Unavailable(
-                f"{self._where(path)}: the answer broke off: {_why(problem)}"
+                f"{self.where(path)}: the answer broke off: {_why(problem)}"
             ) from None
         finally:
             response.close()
@@ -184,7 +196,7 @@ class HttpSession:
                     answer = None
                 if not isinstance(answer, dict):
                     raise EndpointError(
-                        f"{self._where(path)} answered with something that is not MLflow's JSON",
+                        f"{self.where(path)} answered with something that is not MLflow's JSON",
                         "is this URI an MLflow tracking server, without a login page before it?",
                     )
                 return answer
@@ -243,8 +255,15 @@ class HttpSession:
                 pause = min(pause * 2, LONGEST_PAUSE)
         raise AssertionError("tries is at least 1")
 
-    def _where(self, path: str) -> str:
+    def where(self, path: str) -> str:
+        """Return whom a route belongs to, for a sentence about it."""
         return f"{self._side} {self._base}{path}"
+
+    def _ask_once_more(
+        self, method: str, path: str, request: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = self.ask(method, path, request, tries=CONNECT_TRIES)
+        return answer
 
     def _check(self, response: requests.Response) -> None:
         """Raise the error that a status other than 2xx stands for."""
@@ -253,7 +272,7 @@ class HttpSession:
             return
         code, message = _error_of(response)
         path = response.request.path_url.partition("?")[0]
-        text = f"{self._where(path)} answered {status}: {message or code or response.reason}"
+        text = f"{self.where(path)} answered {status}: {message or code or response.reason}"
         if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
             raise AlreadyExists(text)
         permanent = code in PERMANENT_CODES or PERMANENT_TEXT in message
@@ -271,10 +290,10 @@ class HttpSession:
             raise NotFound(text)
         if 300 <= status < 400:
             raise EndpointError(
-                f"{self._where(path)} redirects to another address",
+                f"{self.where(path)} redirects to another address",
                 "give the final address of the MLflow server as the URI",
             )
-        raise Refused(text)
+        raise Refused(text, code=code)
 
 
 def sized(stream: BinaryIO, size: int) -> Any:

@@ -13,19 +13,18 @@ from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
-from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
+from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
+from migrate.endpoints.tracking.part_calls import PartCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.registry import RegistryCalls
 from migrate.endpoints.tracking.traces import EXPERIMENTS_PER_SEARCH, has_traces
-from migrate.endpoints.tracking.versions import capabilities_of, parse_version
+from migrate.endpoints.tracking.versions import capabilities_of
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
 from migrate.endpoints.tracking.writer import ServerRunWriter
 from migrate.errors import (
-    EndpointError,
     MigrateError,
     NotFound,
-    Refused,
 )
 from migrate.objects import (
     ACTIVE,
@@ -45,7 +44,7 @@ IDS_PER_SEARCH = 100
 API = "/api/2.0/mlflow"
 
 
-class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
+class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls):
     """Source and target in one; safe for use by several threads.
 
     ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
@@ -76,6 +75,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         self._connecting = threading.Lock()
         #: Sentences in the order in which they were first said, as keys.
         self._unknown: dict[str, None] = {}
+        self._not_known: dict[Kind, str] = {}
+        self._part_notes: list[str] = []
         self._flattened = FlattenedModels(http)
         self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri)
 
@@ -90,7 +91,9 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""
-        return tuple(self._unknown)
+        servers = dict.fromkeys((self._http, self._registry_http))
+        silences = [text for http in servers for text in http.silence.doubts()]
+        return (*self._unknown, *silences)
 
     def transferred(self) -> int:
         """See ``Endpoint.transferred``."""
@@ -111,43 +114,31 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         """See ``ReadsNotebooks.notebook``."""
         raise NotFound(f"{self._address} has no notebooks: only Databricks has")
 
-    def registry_version(self) -> str:
-        """See ``RegistryCalls.registry_version``."""
-        return self.capabilities().registry_version
-
     def _connect(self) -> Capabilities:
-        version = registry_version = _version_of(self._http)
-        body = {"max_results": 1}
-        try:
-            self._http.post(f"{API}/experiments/search", body, idempotent=True, tries=CONNECT_TRIES)
-        except (NotFound, Refused) as problem:
-            raise EndpointError(
-                f"the {self._side} at {self._address} is not an MLflow tracking server, or "
-                f"older than 1.28: {problem}",
-                "open the address in a browser: it should show MLflow's own pages",
-            ) from None
+        self._check_essentials()
+        self._learn_releases()
         created = ""
         try:
             answer = self._http.get(f"{API}/experiments/get", {"experiment_id": "0"})
             created = str(answer.get("experiment", {}).get("creation_time", ""))
         except MigrateError:
             pass  # no Default experiment, or not ours to see: the address has to do
-        name = f"MLflow {version or '1.x'} at {self._address}"
+        name = f"MLflow {self._release} at {self._address}"
         if self._workspace:
             name += f", workspace {self._workspace}"
         identity = f"{self._address}#{created}#{self._workspace}"
         if self._registry_http is not self._http:
-            registry_version = _version_of(self._registry_http)
             name += f", registered models at {self._registry_http.base_url}"
             identity += f"#{self._registry_http.base_url}"
         account = self._account(self._http)
         has_permissions, reason = self._find_permissions(account)
         can = capabilities_of(
-            version,
-            registry_version,
+            self._release,
+            self._registry_release,
             description=name,
             identity=identity,
-            notes=self._notes(account),
+            without=self._missing_kinds(),
+            notes=(*self._notes(account), *self._part_notes),
         )
         return dataclasses.replace(can, permissions=has_permissions, without_permissions=reason)
 
@@ -182,10 +173,13 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
 
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``."""
-        # The filter on run ids came with 2.3.
-        if parse_version(self.capabilities().version) < (2, 3):
+        if not self._filters_run_ids():
             return [run for run in map(self._read_run, run_ids) if run is not None]
         return self._runs_among([experiment_id], run_ids)
+
+    def _filters_run_ids(self) -> bool:
+        self.capabilities()
+        return self._release.reaches((2, 3))
 
     def _read_run(self, run_id: str) -> Run | None:
         try:
@@ -214,8 +208,9 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
 
     def _history_reader(self) -> HistoryReader:
         if self._histories is None:
-            version = parse_version(self.capabilities().version)
-            bulk_runs = 0 if version < (2, 3) else 20 if version < (2, 22) else 100
+            self.capabilities()
+            bulk_runs = 20 if self._release.reaches((2, 3)) else 0
+            bulk_runs = 100 if self._release.reaches((2, 22)) else bulk_runs
             self._histories = HistoryReader(self._http, bulk_runs)
         return self._histories
 
@@ -223,7 +218,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         """See ``ReadsLoggedModels.find_runs``."""
         if not run_ids:
             return []
-        if len(run_ids) == 1 or parse_version(self.capabilities().version) < (2, 3):
+        if len(run_ids) == 1 or not self._filters_run_ids():
             return [run for run in map(self._read_run, run_ids) if run is not None]
         ids = [experiment.experiment_id for experiment in self.experiments()]
         return self._runs_among(ids, run_ids)
@@ -348,10 +343,3 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         """See ``WritesRuns.restore_runs``."""
         for run_id in run_ids:
             self._http.post(f"{API}/runs/restore", {"run_id": run_id}, idempotent=True)
-
-
-def _version_of(http: HttpSession) -> str:
-    try:
-        return http.text("/version", tries=CONNECT_TRIES).strip()[:40]
-    except NotFound:
-        return ""
