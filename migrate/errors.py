@@ -14,6 +14,8 @@
     │   ├── NotFound             1   the object is not there (any more)
     │   ├── AlreadyExists        1   the name is taken
     │   ├── Refused              1   the server does not take what was sent
+    │   ├── TargetInUse          4   another process writes there
+    │   ├── Malformed            1   an answer or a file is not of the shape it has to have
     │   ├── DirectoryError       1   the export directory is unreadable, half-written or newer
     │   │   └── WrongDirectory   2   ... or it is none: something else is there, or nothing
     │   └── StorageFull          1   no space left where the target writes
@@ -103,6 +105,20 @@ class Refused(EndpointError):
     def __init__(self, message: str, hint: str = "", code: str = "") -> None:
         super().__init__(message, hint)
         self.code = code
+
+
+class TargetInUse(EndpointError):
+    """Another process writes into this target."""
+
+    exit_code = EXIT_STALE
+
+
+class Malformed(EndpointError):
+    """An answer, or what a file holds, is not of the shape it has to have."""
+
+    def within(self, where: str) -> Malformed:
+        """Return the same error with what it is about in front."""
+        return Malformed(f"{where}: {self.message}", self.hint)
 
 
 class DirectoryError(EndpointError):

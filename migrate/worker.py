@@ -6,17 +6,17 @@ are opened once per process and address, so connections outlive a batch.
 
 from __future__ import annotations
 
-import logging
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import EndpointError, MigrateError
+from migrate.errors import EndpointError, NotAuthenticated, StorageFull, Unavailable
 from migrate.objects import Kind
 from migrate.outcomes import Outcome
-from migrate.tasks.batches import Batch
+from migrate.tasks.batches import Batch, Job
 from migrate.tasks.experiment import copy_experiments, delete_objects
 from migrate.tasks.logged_model import copy_logged_models
 from migrate.tasks.model_version import copy_versions
@@ -24,7 +24,8 @@ from migrate.tasks.outcomes import failed
 from migrate.tasks.registered_model import copy_registered_models
 from migrate.tasks.run import copy_runs
 
-log = logging.getLogger(__name__)
+#: What says nothing about one object: the others of a batch would end likewise.
+OF_ALL = (Unavailable, NotAuthenticated, StorageFull)
 
 COPIERS: dict[Kind, Callable[[Batch, Source, Target], Iterator[Outcome]]] = {
     Kind.EXPERIMENT: copy_experiments,
@@ -57,24 +58,33 @@ def close_endpoints() -> None:
 
 
 def execute(batch: Batch) -> list[Outcome]:
-    """Carry out a batch; return one outcome per job, whatever happens."""
+    """Carry out a batch; return one outcome per job, whatever happens.
+
+    What ends a batch as a whole may be the fault of one of its objects, so those that are left
+    are tried by themselves.
+    """
     started = time.monotonic()
-    left = {job.ref: job for job in batch.jobs}
+    outcomes, problem = _carry_out(batch)
+    ended = {outcome.ref for outcome in outcomes}
+    left = [job for job in batch.jobs if job.ref not in ended]
+    if len(batch.jobs) > 1 and not isinstance(problem, OF_ALL):
+        return outcomes + [outcome for job in left for outcome in execute(_alone(batch, job))]
+    seconds = time.monotonic() - started
+    return outcomes + [failed(job, problem, seconds=seconds) for job in left]
+
+
+def _carry_out(batch: Batch) -> tuple[list[Outcome], Exception]:
+    """Return the outcomes that a batch gave, and what became of the jobs without any."""
     outcomes: list[Outcome] = []
     try:
         source, target = endpoint(batch.source), endpoint(batch.target)
         for outcome in COPIERS[batch.kind](batch, source, target):
             outcomes.append(outcome)
-            del left[outcome.ref]
-        problem: MigrateError = EndpointError("the batch ended without a word on this task")
-    except MigrateError as known:
-        problem = known
-    except Exception as unknown:  # a defect of ours must not take the migration down
-        log.exception("unexpected error in a batch of %s", batch.kind.plural)
-        problem = EndpointError(
-            f"unexpected {type(unknown).__name__}: {str(unknown)[:300]}",
-            "this is a defect of mlflow-migrate: please report it with --debug output",
-        )
-    seconds = time.monotonic() - started
-    outcomes += [failed(job, problem, seconds=seconds) for job in left.values()]
-    return outcomes
+    except Exception as problem:
+        return outcomes, problem
+    return outcomes, EndpointError("the batch ended without a word on this task")
+
+
+def _alone(batch: Batch, job: Job) -> Batch:
+    """Return a batch of one job, that looks first for what may have been created already."""
+    return dataclasses.replace(batch, jobs=(dataclasses.replace(job, attempt=max(job.attempt, 2)),))

@@ -12,7 +12,7 @@ import random
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import Literal
 
@@ -64,6 +64,8 @@ class Fault:
     #: Bytes of the request's body after which ``during`` is called and the upload may be cut.
     upload_bytes: int | None = None
     during: Callback | None = None
+    #: Makes another body of that of the request; that is then held in memory.
+    rewrite: Callable[[bytes], bytes] | None = None
     #: Close both connections after ``upload_bytes``, so that the server gets half a body.
     cut_upload: bool = False
     after: Callback | None = None
@@ -73,9 +75,13 @@ class Fault:
     reply: int | Literal["close", "hang"] | None = None
     #: Value of a Retry-After header to go with a ``reply`` that is a status.
     retry_after: int | str | None = None
-    #: What comes with a ``reply`` that is a status: its type, and its bytes.
+    #: What goes with a ``reply`` that is a status; without a body, a page made up by the proxy.
+    body: bytes | None = None
     content_type: str = "text/html"
-    content: bytes = b"<html>This answer was made up by the proxy.</html>"
+    #: Value of a Location header to go with a ``reply`` that is a status.
+    location: str | None = None
+    #: Makes another body of that of the server's answer; that is then held in memory.
+    change: Callable[[bytes], bytes] | None = None
     #: Bytes of the response's body after which the connection is closed.
     truncate: int | None = None
 
@@ -101,10 +107,24 @@ def answer(status: int, retry_after: int | str | None = None) -> Fault:
     return Fault(forward=False, reply=status, retry_after=retry_after)
 
 
-def answer_json(content: str, status: int = 200) -> Fault:
-    """The client gets this JSON; the server never sees the request."""
-    fault = answer(status)
-    return replace(fault, content_type="application/json", content=content.encode())
+def answer_with(body: str, status: int = 200, content_type: str = "application/json") -> Fault:
+    """The client gets this body; the server never sees the request."""
+    return Fault(forward=False, reply=status, body=body.encode(), content_type=content_type)
+
+
+def redirect_to(location: str, status: int = 302) -> Fault:
+    """The client is sent elsewhere; the server never sees the request."""
+    return Fault(forward=False, reply=status, location=location)
+
+
+def change_request(rewrite: Callable[[bytes], bytes]) -> Fault:
+    """The server gets what ``rewrite`` makes of the body."""
+    return Fault(rewrite=rewrite)
+
+
+def change_response(change: Callable[[bytes], bytes]) -> Fault:
+    """The server does it and answers, and the client gets what ``change`` makes of the body."""
+    return Fault(change=change)
 
 
 def drop_request(before: Callback | None = None) -> Fault:

@@ -194,7 +194,7 @@ class _Connection(BaseHTTPRequestHandler):
             passed_on = fault.reply is None
             self._record(request, response.status if passed_on else fault.status, response.status)
             if passed_on:
-                self._pass_on(response, fault.truncate)
+                self._pass_on(response, fault)
             else:
                 self._reply_in_place(fault)
 
@@ -205,12 +205,18 @@ class _Connection(BaseHTTPRequestHandler):
         stack.callback(upstream.close)
         upstream.connect()
         stack.enter_context(self.proxy.watching(upstream.sock))
+        rewritten = fault.rewrite(b"".join(self._body())) if fault.rewrite else None
+        length = {"content-length", "transfer-encoding"} if rewritten is not None else set()
         upstream.putrequest(self.command, self.target, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            if name.lower() not in PER_CONNECTION | {"host"}:
+            if name.lower() not in PER_CONNECTION | {"host"} | length:
                 upstream.putheader(name, value)
         upstream.putheader("Host", self.proxy.upstream.netloc)
         upstream.putheader("Connection", "close")
+        if rewritten is not None:
+            upstream.putheader("Content-Length", str(len(rewritten)))
+            upstream.endheaders(rewritten)
+            return stack.enter_context(upstream.getresponse())
         if self._chunked:
             upstream.putheader("Transfer-Encoding", "chunked")
         upstream.endheaders()
@@ -278,9 +284,14 @@ class _Connection(BaseHTTPRequestHandler):
             raise _Close
         return line
 
-    def _pass_on(self, response: HTTPResponse, truncate: int | None) -> None:
-        """Sends the server's answer to the client, or the beginning of it."""
+    def _pass_on(self, response: HTTPResponse, fault: Fault) -> None:
+        """Sends the server's answer to the client, or what the fault makes of it."""
         length = response.headers["Content-Length"]
+        changed = fault.change(response.read()) if fault.change else None
+        if changed is not None:
+            length = str(len(changed))
+            del response.headers["Content-Length"]
+            response.headers["Content-Length"] = length
         bodiless = self.command == "HEAD" or response.status in (204, 304)
         self.send_response_only(response.status, response.reason)
         for name, value in response.headers.items():
@@ -295,8 +306,10 @@ class _Connection(BaseHTTPRequestHandler):
         if bodiless:
             return
         body = _blocks(response, None if length is None else int(length))
-        if truncate is not None:
-            body = _cut(body, truncate)
+        if changed is not None:
+            body = iter([changed] if changed else [])
+        if fault.truncate is not None:
+            body = _cut(body, fault.truncate)
         for part in self._framed(body, chunked):
             self.wfile.write(part)
 
@@ -306,16 +319,21 @@ class _Connection(BaseHTTPRequestHandler):
             self._hang()
         if fault.status is None:
             raise _Close
+        body = b"<html>This answer was made up by the proxy.</html>"
+        if fault.body is not None:
+            body = fault.body
         self.send_response_only(fault.status)
         self.send_header("Content-Type", fault.content_type)
-        self.send_header("Content-Length", str(len(fault.content)))
+        if fault.location is not None:
+            self.send_header("Location", fault.location)
+        self.send_header("Content-Length", str(len(body)))
         if fault.retry_after is not None:
             self.send_header("Retry-After", str(fault.retry_after))
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(fault.content)
+            self.wfile.write(body)
 
     def _hang(self) -> None:
         while not self.proxy.stopping.wait(0.05):

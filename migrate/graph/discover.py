@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,12 +11,23 @@ import networkx as nx
 
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, choose_experiments
-from migrate.objects import DELETED, FINAL_RUN_STATUSES, NO_LINKS, Kind, Ref, Run
+from migrate.objects import (
+    DELETED,
+    FINAL_RUN_STATUSES,
+    NO_LINKS,
+    Experiment,
+    Kind,
+    Ref,
+    Run,
+)
 from migrate.tasks.experiment import wanted_experiment
 from migrate.tasks.fingerprint import content_digest
 from migrate.tasks.references import REFERENCE_TAGS, fit
 
 EXPERIMENTS_AT_ONCE = 25
+
+#: Runs are read by several threads, and each may meet an experiment that is new.
+_listing = threading.Lock()
 
 
 def discover_experiments(draft: Draft) -> None:
@@ -29,21 +41,59 @@ def discover_experiments(draft: Draft) -> None:
     if not selection.only_models:
         chosen = choose_experiments(selection.experiments, found)
     for experiment in found:
-        draft.experiments[experiment.experiment_id] = experiment
-        node = Node(
-            ref=Ref(Kind.EXPERIMENT, experiment.experiment_id),
-            name=experiment.name,
-            deleted=experiment.lifecycle_stage == DELETED,
-        )
         reason = selection.leaves_out_experiment(experiment, chosen)
         if reason and selection.only_models:
             reason = "not selected: nothing in it belongs to the chosen models"
-        if reason:
-            node.skip(reason)
-        else:
-            node.because = (because,)
-        node.losses = wanted_experiment(experiment, draft.target_can, draft.policy)[1]
-        draft.add(node)
+        _add_experiment(draft, experiment, because, reason)
+
+
+def _add_experiment(draft: Draft, experiment: Experiment, because: str, reason: str) -> None:
+    """Add an experiment, left out where there is a ``reason``."""
+    draft.experiments[experiment.experiment_id] = experiment
+    node = Node(
+        ref=Ref(Kind.EXPERIMENT, experiment.experiment_id),
+        name=experiment.name,
+        deleted=experiment.lifecycle_stage == DELETED,
+    )
+    if reason:
+        node.skip(reason)
+    else:
+        node.because = (because,)
+    node.losses = wanted_experiment(experiment, draft.target_can, draft.policy)[1]
+    draft.add(node)
+
+
+def experiment_of(draft: Draft, experiment_id: str, held: Ref) -> Node:
+    """Return the experiment that holds a run or logged model.
+
+    One that was made since the experiments were listed is looked for now, and copied where the
+    whole server is. One that the source does not list is left out, and that is said.
+    """
+    ref = Ref(Kind.EXPERIMENT, experiment_id)
+    with _listing:
+        if ref not in draft.nodes:
+            for experiment in draft.source.experiments():
+                if experiment.experiment_id not in draft.experiments:
+                    _add_late(draft, experiment)
+        if ref not in draft.nodes:
+            node = Node(ref=ref, name=experiment_id, unreadable=True)
+            node.skip("the source names it, and does not list it")
+            draft.add(node)
+            draft.experiments[experiment_id] = Experiment(
+                experiment_id=experiment_id, name=experiment_id
+            )
+            draft.unknown.append(
+                f"source: {held} is in experiment {experiment_id!r}, which is not among those "
+                "that the source lists: what that holds is not copied"
+            )
+    return draft.nodes[ref]
+
+
+def _add_late(draft: Draft, experiment: Experiment) -> None:
+    reason = draft.selection.leaves_out_experiment(experiment, None)
+    if not reason and not draft.selection.whole_server:
+        reason = "not selected: made at the source while the plan was"
+    _add_experiment(draft, experiment, "made at the source while the plan was", reason)
 
 
 def discover_runs(draft: Draft) -> None:
@@ -85,7 +135,7 @@ def add_run(draft: Draft, run: Run, because: str) -> Node:
 
 def take_along_experiment(draft: Draft, experiment_id: str, needed_by: Ref) -> None:
     """Select the experiment of a run or logged model that something else needs."""
-    experiment = draft.nodes[Ref(Kind.EXPERIMENT, experiment_id)]
+    experiment = experiment_of(draft, experiment_id, needed_by)
     if experiment.selected or not experiment.reason.startswith("not selected"):
         return
     if draft.selection.include_deleted or not experiment.deleted:
@@ -112,7 +162,7 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
         deleted=run.lifecycle_stage == DELETED,
         unsettled=run.status not in FINAL_RUN_STATUSES,
     )
-    experiment = draft.nodes[Ref(Kind.EXPERIMENT, run.experiment_id)]
+    experiment = experiment_of(draft, run.experiment_id, node.ref)
     reason = draft.selection.leaves_out_run(run)
     if not experiment.selected:
         reason = f"its experiment is left out: {experiment.reason}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+from migrate.graph.discover import experiment_of
 from migrate.graph.draft import Draft, Node
 from migrate.objects import DELETED, Action, Kind, LoggedModel, ModelLinks, Ref
 from migrate.outcomes import TaskStatus
@@ -32,7 +33,7 @@ def add_model(draft: Draft, model: LoggedModel, because: str) -> Node:
         deleted=model.lifecycle_stage == DELETED,
         because=(because,),
     )
-    experiment = draft.nodes[Ref(Kind.EXPERIMENT, model.experiment_id)]
+    experiment = experiment_of(draft, model.experiment_id, node.ref)
     if reason := leaves_out_model(draft, model):
         node.skip(reason)
     elif not experiment.selected:

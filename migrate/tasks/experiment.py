@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import AlreadyExists, EndpointError, MigrateError, NotFound, Refused
+from migrate.errors import AlreadyExists, EndpointError, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import (
     MIGRATION,
@@ -20,6 +20,7 @@ from migrate.origins import (
     set_aside,
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.outcomes import failed, with_permissions
 from migrate.tasks.permissions import carry_permissions
@@ -34,12 +35,14 @@ def wanted_experiment(
     experiment: Experiment, target: Capabilities, policy: Policy
 ) -> tuple[Experiment, tuple[Loss, ...]]:
     """Return what the copy should be, with its origin and what MLflow lets nobody set."""
-    location = map_location(experiment.artifact_location, policy.locations)
     if target.keeps_ids:
         return experiment, ()
+    origin = experiment_origin(experiment)
+    experiment, unstorable = storable(experiment)
+    location = map_location(experiment.artifact_location, policy.locations)
     tags = set_aside(keep_earlier(experiment_tags(experiment, policy)), target.reserved_tags)
     tags, losses = fit_tags(tags, target.experiment_tag_length, target)
-    tags[ORIGIN] = experiment_origin(experiment)
+    tags[ORIGIN] = origin
     tags[MIGRATION] = policy.migration_id
     unsettable = {
         "experiment_id": experiment.experiment_id,
@@ -52,7 +55,7 @@ def wanted_experiment(
         if known:
             tags[SOURCE + name] = str(known)
     copy = dataclasses.replace(experiment, tags=tags, artifact_location=location)
-    return copy, losses
+    return copy, unstorable + losses
 
 
 def map_location(location: str, locations: Sequence[tuple[str, str]]) -> str:
@@ -106,7 +109,7 @@ def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[O
             copy = Ref(Kind.EXPERIMENT, outcome.target_id)
             carried = carry_permissions(batch.policy, job.ref, copy, source, target, ours=ours)
             yield with_permissions(outcome, carried)
-        except MigrateError as problem:
+        except Exception as problem:
             yield failed(job, problem, "", time.monotonic() - started)
 
 
@@ -217,7 +220,7 @@ def delete_objects(batch: Batch, source: Source, target: Target) -> Iterator[Out
                 wrote=True,
                 seconds=time.monotonic() - started,
             )
-        except MigrateError as problem:
+        except Exception as problem:
             yield failed(job, problem, "", time.monotonic() - started)
 
 

@@ -13,6 +13,7 @@ from migrate.errors import EndpointError, NotAuthenticated, Refused, StorageFull
 from migrate.objects import Artifact, ArtifactRoot
 from migrate.outcomes import Loss
 from migrate.tasks.batches import PATIENT_ATTEMPTS
+from migrate.tasks.outcomes import as_known
 
 #: Up to this size a file is sent from memory, so that sending can be repeated by itself.
 SMALL = 1 << 20
@@ -91,7 +92,7 @@ def can_deliver_now(
             try:
                 with source.open_artifact(root, file):
                     return True
-            except (EndpointError, Unavailable):
+            except Exception:
                 continue
     return False
 
@@ -133,6 +134,11 @@ def _copy_file(
             if opened:
                 raise
             return Loss(f"artifact {file.path}", f"{NOT_DELIVERED}: {problem}")
+        except Exception as problem:
+            why = as_known(problem, f"artifact {file.path!r}")
+            return Loss(
+                f"artifact {file.path}", f"{'not copied' if opened else NOT_DELIVERED}: {why}"
+            )
     raise AssertionError("the last try returns or raises")
 
 

@@ -16,6 +16,7 @@ from hashlib import blake2b
 from migrate.objects import NO_LINKS, Artifact, Metric, ModelLinks, Run
 
 FORMAT = "1"
+_BITS = 0xFFFFFFFFFFFFFFFF
 
 
 def digest_of(value: object) -> str:
@@ -64,7 +65,9 @@ def point_digest(point: Metric) -> int:
     """Return 64 bits for one metric point, alike on every machine."""
     key, value, timestamp, step = point
     # SQLite keeps no sign of zero; adding zero takes it away.
-    packed = struct.pack("<Qdqq", _key_number(key), value + 0.0, timestamp, step)
+    # The lowest 64 bits, which are all of them but for what no server could store.
+    whole = (timestamp & _BITS, step & _BITS)
+    packed = struct.pack("<QdQQ", _key_number(key), value + 0.0, *whole)
     return int.from_bytes(blake2b(packed, digest_size=8).digest(), "little")
 
 
@@ -74,6 +77,7 @@ class Fingerprint:
     def __init__(self, run: Run, orphans: Iterable[str], chosen: Sequence[str] = ()) -> None:
         self._quick = quick_mark(content_digest(run), orphans, chosen)
         self._points = 0
+        self._lacking: frozenset[str] = frozenset()
         self._sum = 0
         self._files = ""
 
@@ -83,14 +87,19 @@ class Fingerprint:
             self._sum += point_digest(point)
             self._points += 1
 
+    def add_lacking(self, keys: Iterable[str]) -> None:
+        """Take in the metrics whose history is not known to be whole, for the time that it is."""
+        self._lacking |= frozenset(keys)
+
     def add_files(self, files: Iterable[Artifact]) -> None:
         """Take in the complete list of files."""
         self._files = digest_of(sorted(files))
 
     def mark(self) -> str:
         """Return the mark: ``quick.full``."""
-        total = self._sum & 0xFFFFFFFFFFFFFFFF
-        return f"{self._quick}.{digest_of([self._points, total, self._files])}"
+        total = self._sum & _BITS
+        lacking = [sorted(self._lacking)] if self._lacking else []
+        return f"{self._quick}.{digest_of([self._points, total, self._files, *lacking])}"
 
 
 def quick_half(mark: str) -> str:

@@ -10,19 +10,19 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Result, Typed
 from tests.conftest import ProxyFactory
-from tests.faults import Fault, Faults, always, answer, answer_json
+from tests.faults import Fault, Faults, always, answer, answer_with
 from tests.proxy import Proxy
 from tests.seed import Source
 
 VERSION = ("GET", "/version$")
 LOGGED_MODELS = ("*", "/logged-models")
 REGISTRY = ("*", "/(registered-models|model-versions)/")
-NO_REGISTRY = answer_json(
+NO_REGISTRY = answer_with(
     '{"error_code": "INVALID_PARAMETER_VALUE", "message": " Model registry functionality is'
     " unavailable; got unsupported URI './mlruns' for model registry data storage.\"}",
     400,
 )
-EMPTY = answer_json("{}")
+EMPTY = answer_with("{}")
 
 
 @pytest.fixture(scope="module")

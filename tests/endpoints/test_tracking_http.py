@@ -21,6 +21,7 @@ from migrate.errors import (
     AlreadyExists,
     AnswerLost,
     EndpointError,
+    Malformed,
     MigrateError,
     NotAuthenticated,
     NotFound,
@@ -89,13 +90,13 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def connects(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The moments at which connections were opened."""
     opened: list[float] = []
-    connect = connections._PromptConnection.connect
+    connect = connections.PromptConnection.connect
 
-    def counted(connection: connections._PromptConnection) -> None:
+    def counted(connection: connections.PromptConnection) -> None:
         opened.append(time.monotonic())
         connect(connection)
 
-    monkeypatch.setattr(connections._PromptConnection, "connect", counted)
+    monkeypatch.setattr(connections.PromptConnection, "connect", counted)
     return opened
 
 
@@ -224,7 +225,7 @@ class TestErrors:
             (409, AlreadyExists, "answered 409"),
             (413, Refused, "answered 413"),
             (302, EndpointError, "redirects to another address"),
-            (200, EndpointError, "not MLflow's JSON"),
+            (200, Malformed, "not MLflow's JSON"),
         ],
     )
     def test_every_answer_has_a_meaning_and_names_the_place(

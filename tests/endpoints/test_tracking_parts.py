@@ -15,13 +15,13 @@ from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import EndpointError, Unavailable
 from migrate.objects import REGISTRY_KINDS, Kind
 from tests.conftest import ProxyFactory
-from tests.faults import Fault, Faults, always, answer, answer_json, on_nth
+from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
 from tests.proxy import Proxy
 from tests.seed import Source
 
-EMPTY = answer_json("{}")
+EMPTY = answer_with("{}")
 WEB_PAGE = answer(200)
-REFUSED_FILTER = answer_json(
+REFUSED_FILTER = answer_with(
     '{"error_code": "INVALID_PARAMETER_VALUE", "message": "Invalid clause(s) in filter string"}',
     400,
 )
@@ -156,7 +156,7 @@ class TestParts:
         the_one(server.unknown(), "a model registry is not known", "/model-versions/search", "403")
 
     def test_a_registry_that_says_itself_that_it_is_none_is_absent(self, open_server: Open) -> None:
-        no_registry = answer_json(NO_REGISTRY, 400)
+        no_registry = answer_with(NO_REGISTRY, 400)
         server = open_server((REGISTRY, no_registry))
         assert list(server.registered_models()) == []
         assert server.unknown() == ()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrate.endpoints.shapes import pairs
 from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
 from migrate.endpoints.tracking.versions import ALWAYS, capabilities_of, release_of
 from migrate.endpoints.tracking.wire import (
@@ -16,7 +17,6 @@ from migrate.endpoints.tracking.wire import (
     metric_from,
     metric_to,
     run_from,
-    tags_from,
     tags_to,
 )
 from migrate.objects import Metric
@@ -53,11 +53,11 @@ class TestMetrics:
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_tags_survive_the_way_there_and_back(tags: dict[str, str]) -> None:
-    assert tags_from(tags_to(tags)) == tags
+    assert pairs({"tags": tags_to(tags)}, "tags") == tags
 
 
 def test_an_empty_value_may_be_absent() -> None:
-    assert tags_from([{"key": "empty"}]) == {"empty": ""}
+    assert pairs({"tags": [{"key": "empty"}]}, "tags") == {"empty": ""}
 
 
 class TestRuns:

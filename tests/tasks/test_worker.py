@@ -60,7 +60,7 @@ def batch(*idents: str) -> Batch:
     [
         (Unavailable("no answer"), "no answer", True),
         (EndpointError("broken"), "broken", False),
-        (ZeroDivisionError("oops"), "unexpected ZeroDivisionError: oops", False),
+        (ZeroDivisionError("oops"), "{}: unexpected ZeroDivisionError: oops", False),
         (None, "the batch ended without a word on this task", False),
     ],
     ids=["unavailable", "error", "defect", "silence"],
@@ -68,8 +68,9 @@ def batch(*idents: str) -> Batch:
 def test_what_a_batch_ends_with_is_the_outcome_of_all_jobs_that_are_left(
     copier: dict[Kind, Any], problem: Exception | None, error: str, retryable: bool
 ) -> None:
-    def one_and_then(*_: object) -> Iterator[Outcome]:
-        yield Outcome(ref=Ref(Kind.RUN, "a"), status=TaskStatus.DONE)
+    def one_and_then(given: Batch, *_: object) -> Iterator[Outcome]:
+        if given.jobs[0].ref.id == "a":
+            yield Outcome(ref=Ref(Kind.RUN, "a"), status=TaskStatus.DONE)
         if problem is not None:
             raise problem
 
@@ -80,7 +81,56 @@ def test_what_a_batch_ends_with_is_the_outcome_of_all_jobs_that_are_left(
         ("b", "failed"),
         ("c", "failed"),
     ]
-    assert {(out.error, out.retryable) for out in outcomes[1:]} == {(error, retryable)}
+    assert [(out.error, out.retryable) for out in outcomes[1:]] == [
+        (error.format(f"run {ident!r}"), retryable) for ident in ("b", "c")
+    ]
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [ZeroDivisionError("oops"), EndpointError("no such name: b"), KeyError("b")],
+    ids=["defect", "error", "key"],
+)
+@pytest.mark.parametrize("done", [0, 1], ids=["at the start", "on the way"])
+def test_what_one_object_brings_about_is_its_own_end_and_not_that_of_the_others(
+    copier: dict[Kind, Any], problem: Exception, done: int
+) -> None:
+    attempts: dict[str, int] = {}
+
+    def spoilt_by_b(given: Batch, *_: object) -> Iterator[Outcome]:
+        idents = [job.ref.id for job in given.jobs]
+        for item in given.jobs[: done if "b" in idents else None]:
+            attempts[item.ref.id] = item.attempt
+            yield Outcome(ref=item.ref, status=TaskStatus.DONE)
+        if "b" in idents:
+            raise problem
+
+    copier[Kind.RUN] = spoilt_by_b
+    ended = {out.ref.id: out for out in worker.execute(batch("a", "b", "c"))}
+    if done:
+        assert attempts.pop("a") == 1
+    assert {ident: str(out.status) for ident, out in ended.items() if ident != "b"} == {
+        "a": "done",
+        "c": "done",
+    }
+    # Nobody knows how far the others got, so they are looked for before they are created.
+    assert set(attempts.values()) == {2}
+
+
+def test_what_says_nothing_about_one_object_is_not_asked_again_for_each(
+    copier: dict[Kind, Any],
+) -> None:
+    asked = 0
+
+    def down(*_: object) -> Iterator[Outcome]:
+        nonlocal asked
+        asked += 1
+        raise Unavailable("no answer")
+
+    copier[Kind.RUN] = down
+    outcomes = worker.execute(batch("a", "b", "c"))
+    assert {out.retryable for out in outcomes} == {True}
+    assert asked == 1
 
 
 def test_an_endpoint_that_cannot_be_opened_fails_the_batch() -> None:

@@ -13,12 +13,12 @@ from migrate.endpoints.directory.layout import EXPERIMENT_FILE, directory_name
 from migrate.endpoints.directory.scanning import Listed, half_made_in
 from migrate.endpoints.directory.sidecar import Sidecar
 from migrate.endpoints.directory.unreadable import (
-    UnreadableObjects,
     half_made,
     held_twice,
     not_listed,
     not_there,
 )
+from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError
 from migrate.objects import Kind, Ref
 

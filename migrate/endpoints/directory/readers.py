@@ -16,7 +16,7 @@ from migrate.endpoints.directory.scanning import (
     logged_model_directories,
     run_directories,
 )
-from migrate.endpoints.directory.unreadable import UnreadableObjects
+from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.objects import Kind
 
 

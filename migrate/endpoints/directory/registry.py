@@ -31,10 +31,10 @@ from migrate.endpoints.directory.registry_entries import (
 )
 from migrate.endpoints.directory.scanning import files_in, subdirectories
 from migrate.endpoints.directory.unreadable import (
-    UnreadableObjects,
     held_twice,
     not_there,
 )
+from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
     VERSION_OF,

@@ -48,8 +48,8 @@ from migrate.endpoints.directory.registry_records import (
     prompt_to_json,
     version_to_json,
 )
-from migrate.endpoints.directory.unreadable import UnreadableObjects
 from migrate.endpoints.directory.version_files import forget_version_files, has_files
+from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import VERSION_OF, Kind, ModelVersion, Permissions, Ref, RegisteredModel
 

@@ -1,53 +1,11 @@
-"""What is in an export and cannot be read, so that nothing is left out in silence."""
+"""Why something in an export cannot be read, in errors that say what to do."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Lock
 
-from migrate.endpoints.answers import Unreadable
 from migrate.endpoints.directory.disk import DAMAGED
 from migrate.errors import DirectoryError
-from migrate.objects import Kind, Ref
-
-
-class UnreadableObjects:
-    """Collects them by kind and experiment; several threads may report."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._found: dict[tuple[Ref, Path], Unreadable] = {}
-
-    def report(self, ref: Ref, container: str, path: Path, problem: DirectoryError) -> None:
-        """Add one."""
-        entry = Unreadable(
-            ref=ref, container=container, where=str(path), reason=problem.message, hint=problem.hint
-        )
-        with self._lock:
-            self._found[ref, path] = entry
-
-    def forget(self, kind: Kind, container: str = "") -> None:
-        """Drop those of a kind in an experiment, which is about to be read again."""
-        with self._lock:
-            self._found = {
-                key: entry
-                for key, entry in self._found.items()
-                if (entry.ref.kind, entry.container) != (kind, container)
-            }
-
-    def forget_below(self, kind: Kind, path: Path) -> None:
-        """Drop those of a kind at or below a path, which is about to be read again."""
-        with self._lock:
-            self._found = {
-                (ref, place): entry
-                for (ref, place), entry in self._found.items()
-                if ref.kind is not kind or not place.is_relative_to(path)
-            }
-
-    def all(self) -> list[Unreadable]:
-        """Return all of them."""
-        with self._lock:
-            return list(self._found.values())
 
 
 def held_twice(what: str, here: Path, there: Path) -> DirectoryError:

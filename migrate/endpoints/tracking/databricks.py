@@ -17,7 +17,7 @@ from migrate.endpoints.tracking.databricks_permissions import (
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.server import API, EXPERIMENTS_PER_PAGE, TrackingServer
 from migrate.endpoints.tracking.versions import ALWAYS
-from migrate.endpoints.tracking.wire import experiment_from
+from migrate.endpoints.tracking.wire import EXPERIMENT, experiment_from
 from migrate.errors import EndpointError, NotFound, Refused
 from migrate.objects import Experiment, Kind, LoggedModel, Permissions, Ref, Run
 from migrate.origins import ORIGIN, PREFIX
@@ -84,11 +84,8 @@ class DatabricksServer(TrackingServer):
     def experiments(self) -> Iterator[Experiment]:
         """See ``ReadsExperiments.experiments``; a workspace does not order them by creation."""
         body = {"max_results": EXPERIMENTS_PER_PAGE, "view_type": "ALL"}
-        found = [
-            experiment_from(item)
-            for page in self._http.pages(f"{API}/experiments/search", body)
-            for item in page.get("experiments", ())
-        ]
+        pages = self._http.pages(f"{API}/experiments/search", body)
+        found = list(self._entries.all(pages, "experiments", EXPERIMENT, experiment_from))
         found.sort(key=lambda one: (one.creation_time or 0, one.experiment_id))
         return iter(found)
 

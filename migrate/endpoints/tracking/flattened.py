@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from migrate.endpoints.answers import Copy
+from migrate.endpoints.shapes import objects, required, required_text
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.wire import run_from, tags_to
 from migrate.errors import NotFound, Refused
@@ -55,7 +56,7 @@ class FlattenedModels:
             "filter": f"tags.`{HOLDS_FLATTENED}` = 'true'",
         }
         for page in self._http.pages(f"{API}/runs/search", body):
-            for run in map(run_from, page.get("runs", ())):
+            for run in map(run_from, objects(page, "runs")):
                 for origin, claim in _claims(run).items():
                     if origins is None or origin in origins:
                         found.setdefault(origin, []).append(_copy(run, origin, claim))
@@ -80,12 +81,13 @@ class FlattenedModels:
         self._tag(run_id, origin, {"path": path, "mark": mark, "losses": losses[:5]})
 
     def _run(self, run_id: str) -> Run:
-        return run_from(self._http.get(f"{API}/runs/get", {"run_id": run_id})["run"])
+        answer = self._http.get(f"{API}/runs/get", {"run_id": run_id})
+        return run_from(required(answer, "run"))
 
     def _folders(self, run_id: str) -> set[str]:
         """Return what lies at the top of a run's artifacts."""
         answer = self._http.get(f"{API}/artifacts/list", {"run_id": run_id, "run_uuid": run_id})
-        return {item["path"] for item in answer.get("files", ())}
+        return {required_text(item, "path") for item in objects(answer, "files")}
 
     def _tag(self, run_id: str, origin: str, claim: Mapping[str, Any]) -> None:
         tags = {HOLDS_FLATTENED: "true", FLATTENED + origin: json.dumps(claim)}

@@ -14,33 +14,38 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
 import requests
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from migrate.endpoints.shapes import Named, parse_json
 from migrate.endpoints.tracking.access import Access
+from migrate.endpoints.tracking.bounds import Watch, bounds_from, paged, read_answer
 from migrate.endpoints.tracking.connections import PromptAdapter, RateLimit
 from migrate.endpoints.tracking.silence import Silence, has_items
 from migrate.errors import (
     AlreadyExists,
     AnswerLost,
     EndpointError,
-    MigrateError,
+    Malformed,
     NotAuthenticated,
     NotFound,
     NotPermitted,
     Refused,
     Unavailable,
 )
+from migrate.storable import first_unstorable
 
 log = logging.getLogger(__name__)
 
 TRIES = 7
 CONNECT_TRIES = 3
 LONGEST_PAUSE = 10.0
+#: Bytes of an answer that is none of success; MLflow's own are a few hundred.
+LONGEST_ERROR = 1 << 20
 TIMEOUT = (10.0, 120.0)
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 #: Answered with 500 or 503, but the same on every try.
@@ -65,8 +70,10 @@ class HttpSession:
         access.apply(self._session)
         self._gate = threading.BoundedSemaphore(workers)
         self._rate = RateLimit(per_second)
+        self._bounds = bounds_from()
+        self._watch = Watch()
         #: What is thought of routes that answer with nothing.
-        self.silence = Silence(self._ask_once_more, self.where)
+        self.silence = Silence(self._ask_once_more, self._where)
 
     @property
     def username(self) -> str:
@@ -90,9 +97,10 @@ class HttpSession:
         """GET and return the answer as text."""
 
         def attempt() -> str:
-            with self._send("GET", path) as response:
-                self._check(response)
-                return response.text
+            with self._sent("GET", path) as response:
+                return read_answer(response, self._where(path), self._bounds).decode(
+                    "utf-8", "replace"
+                )
 
         return str(self._retry(attempt, tries))
 
@@ -100,13 +108,27 @@ class HttpSession:
         self, path: str, body: Mapping[str, Any], *, idempotent: bool, tries: int = TRIES
     ) -> Any:
         """POST JSON and return the JSON answer; sent once unless ``idempotent``."""
-        # allow_nan=False: a bare NaN token makes MLflow drop the rest of a batch unnoticed.
-        data = json.dumps(body, allow_nan=False).encode()
+        data = self._body(path, body)
         return self._json("POST", path, data=data, tries=tries if idempotent else 1)
 
     def change(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         """PATCH or DELETE with a JSON body, which may be repeated; return the JSON answer."""
-        return self._json(method, path, data=json.dumps(body).encode(), tries=TRIES)
+        return self._json(method, path, data=self._body(path, body), tries=TRIES)
+
+    def _body(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """Return a body as JSON. Raises ``Refused`` for what MLflow would drop unnoticed.
+
+        Its parser stops at the first value that it does not take, and the server carries out what
+        was read until then: bare NaN tokens, integers beyond 64 bits, halves of characters.
+        """
+        place = first_unstorable(body)
+        if place is None:
+            return json.dumps(body).encode()
+        raise Refused(
+            f"not sent to {self._where(path)}: {place.lstrip('.')} holds half a character, or "
+            "a number that is beyond 64 bits or none: no MLflow server stores it",
+            "change it at the source, or leave the object out",
+        )
 
     def ask(self, method: str, path: str, request: Mapping[str, Any], *, tries: int = TRIES) -> Any:
         """GET, or POST what may be repeated, and return the JSON answer."""
@@ -115,7 +137,7 @@ class HttpSession:
         return self.post(path, request, idempotent=True, tries=tries)
 
     def pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """POST a search and yield its pages; an empty page with a token is not the end."""
+        """POST a search and yield its pages, as ``paged`` does."""
         return self._pages("POST", path, body)
 
     def get_pages(self, path: str, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -123,19 +145,17 @@ class HttpSession:
         return self._pages("GET", path, params)
 
     def _pages(
-        self, method: str, path: str, asked: Mapping[str, Any]
+        self, method: str, path: str, request: Mapping[str, Any]
     ) -> Iterator[Mapping[str, Any]]:
-        request = dict(asked)
+        def ask(token: str) -> Any:
+            return self.ask(method, path, {**request, "page_token": token} if token else request)
+
         found = False
-        while True:
-            page = self.ask(method, path, request)
+        for page in paged(ask, self._where(path), self._bounds):
             found = found or has_items(page)
             yield page
-            if not page.get("next_page_token"):
-                break
-            request["page_token"] = page["next_page_token"]
         if not found:
-            self.silence.look_at(method, path, asked)
+            self.silence.look_at(method, path, request)
 
     def put(self, path: str, stream: BinaryIO, size: int) -> None:
         """PUT a file of ``size`` bytes; tried again where the stream can be rewound."""
@@ -150,37 +170,33 @@ class HttpSession:
 
         def attempt() -> None:
             headers = {"Content-Type": "application/octet-stream"}
-            with self._send("PUT", path, data=body(), headers=headers) as response:
-                self._check(response)
+            with self._sent("PUT", path, size, data=body(), headers=headers) as response:
+                read_answer(response, self._where(path), self._bounds)
 
         self._retry(attempt, TRIES if again else 1)
 
     @contextmanager
     def stream(
-        self, path: str, params: Any = None, *, tries: int = TRIES
+        self, path: str, params: Any = None, *, size: int = 0, tries: int = TRIES
     ) -> Iterator[requests.Response]:
-        """GET a body as a stream; the request counts as under way until the block ends."""
+        """GET a body of about ``size`` bytes as a stream.
 
-        def attempt() -> requests.Response:
-            response = self._send("GET", path, params=params, stream=True, hold=True)
+        The request counts as under way until the block ends.
+        """
+
+        def attempt() -> tuple[requests.Response, ExitStack]:
+            with ExitStack() as opened:
+                request = self._sent("GET", path, size, speaks=False, params=params)
+                return opened.enter_context(request), opened.pop_all()
+
+        response, opened = self._retry(attempt, tries)
+        with opened:
             try:
-                self._check(response)
-            except MigrateError:
-                response.close()
-                self._gate.release()
-                raise
-            return response
-
-        response: requests.Response = self._retry(attempt, tries)
-        try:
-            yield response
-        except (requests.RequestException, HTTPError, OSError) as problem:
-            raise Unavailable(
-                f"{self.where(path)}: the answer broke off: {_why(problem)}"
-            ) from None
-        finally:
-            response.close()
-            self._gate.release()
+                yield response
+            except (requests.RequestException, HTTPError, OSError) as problem:
+                raise Unavailable(
+                    f"{self._where(path)}: the answer broke off: {_why(problem)}"
+                ) from None
 
     def _json(
         self, method: str, path: str, *, params: Any = None, data: bytes | None = None, tries: int
@@ -188,39 +204,56 @@ class HttpSession:
         headers = {"Content-Type": "application/json"} if data is not None else None
 
         def attempt() -> Any:
-            with self._send(method, path, params=params, data=data, headers=headers) as response:
-                self._check(response)
-                try:
-                    answer = json.loads(response.content) if response.content else {}
-                except (ValueError, RecursionError):
-                    answer = None
-                if not isinstance(answer, dict):
-                    raise EndpointError(
-                        f"{self.where(path)} answered with something that is not MLflow's JSON",
-                        "is this URI an MLflow tracking server, without a login page before it?",
-                    )
-                return answer
+            request = self._sent(method, path, params=params, data=data, headers=headers)
+            with request as response:
+                return self._answer(path, read_answer(response, self._where(path), self._bounds))
 
         try:
             return self._retry(attempt, tries)
-        except Unavailable as problem:
+        except (Unavailable, Malformed) as problem:
             if tries == 1:
-                raise AnswerLost(problem.message, problem.hint, problem.retry_after) from None
+                retry_after = getattr(problem, "retry_after", None)
+                raise AnswerLost(problem.message, problem.hint, retry_after) from None
             raise
 
-    def _send(
-        self, method: str, path: str, *, hold: bool = False, **options: Any
-    ) -> requests.Response:
-        """Send once. With ``hold`` the slot among ``workers`` stays taken on success."""
-        self._rate.wait()
-        self._gate.acquire()
-        held = False
+    def _answer(self, path: str, content: bytes) -> Named:
+        """Return the JSON object of an answer. Raises ``Malformed``."""
+        why = ""
         try:
-            response = self._request(
-                method, path, timeout=TIMEOUT, allow_redirects=False, **options
+            answer = parse_json(content) if content else {}
+        except ValueError as problem:
+            answer, why = None, f": {problem}"
+        if not isinstance(answer, dict):
+            raise Malformed(
+                f"{self._where(path)} answered with something that is not MLflow's JSON{why}",
+                "is this URI an MLflow tracking server, without a login page before it?",
             )
-            held = hold
-            return response
+        return Named(answer, f"the answer of {self._where(path)}")
+
+    @contextmanager
+    def _sent(
+        self, method: str, path: str, size: int = 0, *, speaks: bool = True, **options: Any
+    ) -> Iterator[requests.Response]:
+        """Send once, and give the answer if it is one of success; its body is not read yet.
+
+        All has to be done in the time that the bounds allow for ``size`` bytes.
+        """
+        self._rate.wait()
+        seconds = self._bounds.seconds_for(size)
+        with (
+            self._gate,
+            self._watch.over(self._where(path), seconds, speaks=speaks) as wait,
+            self._send(method, path, **options) as response,
+        ):
+            wait.answered()
+            self._check(response)
+            yield response
+
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+        try:
+            return self._request(
+                method, path, timeout=TIMEOUT, allow_redirects=False, stream=True, **options
+            )
         except requests.exceptions.SSLError as problem:
             raise EndpointError(
                 f"no secure connection to the {self._side} at {self._base}: {_why(problem)}",
@@ -231,9 +264,6 @@ class HttpSession:
                 f"cannot reach the {self._side} at {self._base}: {_why(problem)}",
                 "is the server running, and the URI right?",
             ) from None
-        finally:
-            if not held:
-                self._gate.release()
 
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         response: requests.Response = self._session.request(method, self._base + path, **options)
@@ -255,8 +285,7 @@ class HttpSession:
                 pause = min(pause * 2, LONGEST_PAUSE)
         raise AssertionError("tries is at least 1")
 
-    def where(self, path: str) -> str:
-        """Return whom a route belongs to, for a sentence about it."""
+    def _where(self, path: str) -> str:
         return f"{self._side} {self._base}{path}"
 
     def _ask_once_more(
@@ -272,7 +301,7 @@ class HttpSession:
             return
         code, message = _error_of(response)
         path = response.request.path_url.partition("?")[0]
-        text = f"{self.where(path)} answered {status}: {message or code or response.reason}"
+        text = f"{self._where(path)} answered {status}: {message or code or response.reason}"
         if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
             raise AlreadyExists(text)
         permanent = code in PERMANENT_CODES or PERMANENT_TEXT in message
@@ -290,10 +319,25 @@ class HttpSession:
             raise NotFound(text)
         if 300 <= status < 400:
             raise EndpointError(
-                f"{self.where(path)} redirects to another address",
+                f"{self._where(path)} redirects to another address",
                 "give the final address of the MLflow server as the URI",
             )
         raise Refused(text, code=code)
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Read the answer to a create: when it makes no sense, nobody knows what was created.
+
+    Raises ``AnswerLost`` in place of ``Malformed``.
+    """
+    try:
+        yield
+    except Malformed as problem:
+        raise AnswerLost(
+            problem.message,
+            "is there a proxy before the server that answers in its place?",
+        ) from None
 
 
 def sized(stream: BinaryIO, size: int) -> Any:
@@ -337,9 +381,9 @@ def _is_race(message: str) -> bool:
 def _error_of(response: requests.Response) -> tuple[str, str]:
     """Return MLflow's error code and message, empty where the answer has none."""
     try:
-        body = response.json()
+        body = parse_json(response.raw.read(LONGEST_ERROR, decode_content=True))
         return str(body.get("error_code", "")), str(body.get("message", ""))[:500]
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError, HTTPError, OSError):
         return "", ""
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from migrate.endpoints.answers import Capabilities, Copy
+from migrate.endpoints.shapes import Object, member, objects, pairs, required
+from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.flattened import FlattenedModels
-from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.http import HttpSession, read_once
 from migrate.endpoints.tracking.models_wire import (
+    LOGGED_MODEL,
     in_batches,
     logged_model_from,
     model_metric_to,
     status_to,
 )
-from migrate.endpoints.tracking.wire import links_from, tags_from, tags_to
+from migrate.endpoints.tracking.wire import RUN, links_from, tags_to
 from migrate.errors import EndpointError, NotFound
 from migrate.objects import (
     DELETED,
@@ -41,6 +45,7 @@ class LoggedModelCalls(ABC):
     """The part of a tracking server that knows logged models."""
 
     _http: HttpSession
+    _entries: Entries
     _flattened: FlattenedModels
     _graphql = True
     _models_per_page = MODELS_PER_PAGE
@@ -80,8 +85,8 @@ class LoggedModelCalls(ABC):
             }
             if condition:
                 body["filter"] = condition
-            for page in self._http.pages(f"{MODELS}/search", body):
-                yield from map(logged_model_from, page.get("models", ()))
+            pages = self._http.pages(f"{MODELS}/search", body)
+            yield from self._entries.all(pages, "models", LOGGED_MODEL, logged_model_from)
 
     def read_logged_models(self, model_ids: Sequence[str]) -> list[LoggedModel]:
         """See ``ReadsLoggedModels.read_logged_models``; deleted ones are shown since 3.7."""
@@ -92,12 +97,14 @@ class LoggedModelCalls(ABC):
 
     def _read_model(self, model_id: str) -> LoggedModel | None:
         try:
-            return logged_model_from(self._http.get(f"{MODELS}/{model_id}")["model"])
+            answer = self._http.get(f"{MODELS}/{model_id}")
+            return self._entries.one(answer, "model", LOGGED_MODEL, logged_model_from)
         except NotFound:
             pass
+        deleted = partial(logged_model_from, lifecycle_stage=DELETED)
         try:
             answer = self._http.get(f"{MODELS}/{model_id}", {"allow_deleted": "true"})
-            return logged_model_from(answer["model"], DELETED)
+            return self._entries.one(answer, "model", LOGGED_MODEL, deleted)
         except NotFound:
             return None
 
@@ -127,10 +134,12 @@ class LoggedModelCalls(ABC):
         links = {}
         for run_id in run_ids:
             try:
-                run = self._http.get(f"{API}/runs/get", {"run_id": run_id})["run"]
+                answer = self._http.get(f"{API}/runs/get", {"run_id": run_id})
             except NotFound:
                 continue
-            links[run_id] = links_from(run)
+            read = self._entries.one(answer, "run", RUN, links_from)
+            if read is not None:
+                links[run_id] = read
         return links
 
     def _query_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks] | None:
@@ -142,16 +151,17 @@ class LoggedModelCalls(ABC):
         )
         try:
             answer = self._http.post("/graphql", {"query": f"{{{query}}}"}, idempotent=True)
-            found = [answer["data"][f"r{place}"]["run"] for place in range(len(run_ids))]
-        except (EndpointError, KeyError, TypeError):
+            data = required(answer, "data")
+            found = [required(data, f"r{place}") for place in range(len(run_ids))]
+            return {
+                run_id: links_from(_snake_case(member(run, "run")))
+                for run_id, run in zip(run_ids, found, strict=True)
+                if run.get("run") is not None
+            }
+        except EndpointError:
             # An older schema, or a proxy that lets nothing but /api pass.
             self._graphql = False
             return None
-        return {
-            run_id: links_from(_snake_case(run))
-            for run_id, run in zip(run_ids, found, strict=True)
-            if run is not None
-        }
 
     # -- WritesLoggedModels -----------------------------------------------------------------
 
@@ -170,7 +180,33 @@ class LoggedModelCalls(ABC):
         body = {key: value for key, value in fields.items() if value}
         self._any_models = True
         answer = self._http.post(MODELS, body, idempotent=False)
-        return logged_model_from(answer["model"])
+        with read_once():
+            made = logged_model_from(required(answer, "model"))
+        if made.tags.get(ORIGIN) == model.tags.get(ORIGIN):
+            return made
+        return self._claimed(made, model)
+
+    def _claimed(self, made: LoggedModel, model: LoggedModel) -> LoggedModel:
+        """Give a logged model the tags that its create was to give it, and return it as it is then.
+
+        Raises ``EndpointError`` where the target does not keep them, having deleted it: nobody
+        could tell whose copy it is.
+        """
+        self._tag_model(made.model_id, model.tags)
+        there = self._read_model(made.model_id)
+        if there is not None and there.tags.get(ORIGIN) == model.tags[ORIGIN]:
+            return there
+        named = {"model_id": made.model_id}
+        self._http.change("DELETE", f"{MODELS}/{made.model_id}", named)
+        raise EndpointError(
+            f"{self.capabilities().description} made logged model {made.model_id} for "
+            f"{model.model_id} without the tags it was sent, and keeps none: it was deleted",
+            "is a gateway before the server that lets only a part of requests pass?",
+        )
+
+    def _tag_model(self, model_id: str, tags: Mapping[str, str]) -> None:
+        body = {"model_id": model_id, "tags": tags_to(tags)}
+        self._http.change("PATCH", f"{MODELS}/{model_id}/tags", body)
 
     def find_model_copies(
         self, experiment_id: str, origins: Collection[str] | None = None
@@ -255,9 +291,7 @@ class LoggedModelCalls(ABC):
             if copy.tags.get(key) != value and key != MODEL_VERSIONS_TAG
         }
         if tags:
-            self._http.change(
-                "PATCH", f"{path}/tags", {"model_id": copy.model_id, "tags": tags_to(tags)}
-            )
+            self._tag_model(copy.model_id, tags)
 
     def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
         """See ``WritesLoggedModels.delete_logged_model``: the experiment remembers where it is."""
@@ -272,22 +306,22 @@ class LoggedModelCalls(ABC):
     def _deleted_copies(self, experiment_id: str) -> list[LoggedModel]:
         """Return the deleted copies that an experiment remembers."""
         params = {"experiment_id": experiment_id}
-        found = self._http.get(f"{API}/experiments/get", params)["experiment"]
-        tags = tags_from(found.get("tags", ()))
+        found = self._http.get(f"{API}/experiments/get", params)
+        tags = pairs(required(found, "experiment"), "tags")
         ids = [value for key, value in tags.items() if key.startswith(DELETED_MODEL)]
         models = self.read_logged_models(sorted(ids))
         return [model for model in models if ORIGIN in model.tags]
 
 
-def _snake_case(run: dict[str, dict[str, list[dict[str, object]]]]) -> dict[str, object]:
+def _snake_case(run: Object) -> Object:
     """Return a run of GraphQL with the names that REST gives its members."""
-    inputs = (run.get("inputs") or {}).get("modelInputs") or ()
-    outputs = (run.get("outputs") or {}).get("modelOutputs") or ()
+    inputs = objects(member(run, "inputs"), "modelInputs")
+    outputs = objects(member(run, "outputs"), "modelOutputs")
     return {
-        "inputs": {"model_inputs": [{"model_id": item["modelId"]} for item in inputs]},
+        "inputs": {"model_inputs": [{"model_id": item.get("modelId")} for item in inputs]},
         "outputs": {
             "model_outputs": [
-                {"model_id": item["modelId"], "step": item.get("step")} for item in outputs
+                {"model_id": item.get("modelId"), "step": item.get("step")} for item in outputs
             ]
         },
     }

@@ -9,7 +9,21 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from migrate.endpoints.tracking.wire import integer, metric_to, tags_from, tags_to
+from migrate.endpoints.shapes import (
+    Object,
+    ident,
+    integer,
+    member,
+    objects,
+    pairs,
+    required,
+    required_text,
+    text,
+    told_id,
+    version_number,
+)
+from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.wire import metric_from, metric_to, tags_to
 from migrate.objects import (
     ACTIVE,
     IS_PROMPT_TAG,
@@ -28,26 +42,44 @@ _STATUS = "LOGGED_MODEL_"
 _MODEL_SOURCE = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)(?:/|\Z)")
 
 
-def logged_model_from(body: Mapping[str, Any], lifecycle_stage: str = ACTIVE) -> LoggedModel:
-    """Read a logged model of ``logged-models/search`` or of a GET."""
-    info = body["info"]
-    data = body.get("data", {})
+def logged_model_from(body: Object, lifecycle_stage: str = ACTIVE) -> LoggedModel:
+    """Read a logged model of ``logged-models/search`` or of a GET. Raises ``Malformed``."""
+    info, data = required(body, "info"), member(body, "data")
     return LoggedModel(
-        model_id=info["model_id"],
-        experiment_id=str(info["experiment_id"]),
-        name=info.get("name", ""),
-        model_type=info.get("model_type", ""),
-        status=info.get("status", "READY").removeprefix(_STATUS),
-        status_message=info.get("status_message", ""),
-        source_run_id=info.get("source_run_id", ""),
+        model_id=ident(info, "model_id"),
+        experiment_id=ident(info, "experiment_id"),
+        name=text(info, "name"),
+        model_type=text(info, "model_type"),
+        status=(text(info, "status") or "READY").removeprefix(_STATUS),
+        status_message=text(info, "status_message"),
+        source_run_id=text(info, "source_run_id"),
         lifecycle_stage=lifecycle_stage,
-        artifact_uri=info.get("artifact_uri", ""),
-        creation_time=integer(info.get("creation_timestamp_ms")),
-        last_update_time=integer(info.get("last_updated_timestamp_ms")),
-        params={param["key"]: param.get("value", "") for param in data.get("params", ())},
-        tags=tags_from(info.get("tags", ())),
-        metrics=tuple(sorted(map(_model_metric_from, data.get("metrics", ())))),
+        artifact_uri=text(info, "artifact_uri"),
+        creation_time=integer(info, "creation_timestamp_ms"),
+        last_update_time=integer(info, "last_updated_timestamp_ms"),
+        params=pairs(data, "params"),
+        tags=pairs(info, "tags"),
+        metrics=tuple(sorted(map(_model_metric_from, objects(data, "metrics")))),
     )
+
+
+def _logged_model_told(entry: Any) -> Told:
+    info = entry.get("info") if isinstance(entry, dict) else None
+    return Told(told_id(info, "model_id"), told_id(info, "experiment_id"))
+
+
+LOGGED_MODEL = Form(Kind.LOGGED_MODEL, _logged_model_told)
+REGISTERED_MODEL = Form(Kind.REGISTERED_MODEL, lambda entry: Told(told_id(entry, "name")))
+
+
+def version_form(kind: Kind) -> Form:
+    """Return how versions of registered models, or of prompts, say which they are."""
+
+    def told(entry: Any) -> Told:
+        name, number = told_id(entry, "name"), told_id(entry, "version")
+        return Told(f"{name}/{number}" if name and number else "")
+
+    return Form(kind, told)
 
 
 def status_to(status: str) -> str:
@@ -55,15 +87,13 @@ def status_to(status: str) -> str:
     return _STATUS + status
 
 
-def _model_metric_from(body: Mapping[str, Any]) -> ModelMetric:
+def _model_metric_from(body: Object) -> ModelMetric:
+    point = metric_from(body)
     return ModelMetric(
-        key=body["key"],
-        value=float(body.get("value", 0.0)),
-        timestamp=int(body.get("timestamp", 0)),
-        step=int(body.get("step", 0)),
-        run_id=body.get("run_id", ""),
-        dataset_name=body.get("dataset_name", ""),
-        dataset_digest=body.get("dataset_digest", ""),
+        *point,
+        run_id=text(body, "run_id"),
+        dataset_name=text(body, "dataset_name"),
+        dataset_digest=text(body, "dataset_digest"),
     )
 
 
@@ -76,17 +106,22 @@ def model_metric_to(metric: ModelMetric, model_id: str) -> dict[str, Any]:
     return body
 
 
-def registered_model_from(body: Mapping[str, Any]) -> RegisteredModel:
-    """Read a registered model or prompt of ``registered-models/search`` or ``get``."""
-    tags = tags_from(body.get("tags", ()))
+def registered_model_from(body: Object) -> RegisteredModel:
+    """Read a registered model or prompt of ``registered-models/search`` or ``get``.
+
+    Raises ``Malformed``.
+    """
+    tags = pairs(body, "tags")
     return RegisteredModel(
-        name=body["name"],
+        name=ident(body, "name"),
         kind=Kind.PROMPT if is_prompt(tags) else Kind.REGISTERED_MODEL,
-        description=body.get("description", ""),
+        description=text(body, "description"),
         tags=tags,
-        aliases={item["alias"]: int(item["version"]) for item in body.get("aliases", ())},
-        creation_time=integer(body.get("creation_timestamp")),
-        last_update_time=integer(body.get("last_updated_timestamp")),
+        aliases={
+            required_text(item, "alias"): version_number(item) for item in objects(body, "aliases")
+        },
+        creation_time=integer(body, "creation_timestamp"),
+        last_update_time=integer(body, "last_updated_timestamp"),
     )
 
 
@@ -95,29 +130,32 @@ def is_prompt(tags: Mapping[str, str]) -> bool:
     return tags.get(IS_PROMPT_TAG, "").lower() == "true"
 
 
-def model_version_from(body: Mapping[str, Any], model: RegisteredModel) -> ModelVersion:
-    """Read a version of ``model-versions/search``, which tells no aliases: ``model`` does."""
-    number = int(body["version"])
-    source = body.get("source", "")
+def model_version_from(body: Object, model: RegisteredModel) -> ModelVersion:
+    """Read a version of ``model-versions/search``, which tells no aliases: ``model`` does.
+
+    Raises ``Malformed``.
+    """
+    number = version_number(body)
+    source = text(body, "source")
     named = _MODEL_SOURCE.match(source)
     return ModelVersion(
-        name=body["name"],
+        name=ident(body, "name"),
         version=number,
         kind=VERSION_OF[model.kind],
         source=source,
-        run_id=body.get("run_id", ""),
-        run_link=body.get("run_link", ""),
+        run_id=text(body, "run_id"),
+        run_link=text(body, "run_link"),
         # MLflow's own servers do not store the id, they derive it from the source.
-        model_id=body.get("model_id") or (named[1] if named else ""),
-        description=body.get("description", ""),
-        tags=tags_from(body.get("tags", ())),
+        model_id=text(body, "model_id") or (named[1] if named else ""),
+        description=text(body, "description"),
+        tags=pairs(body, "tags"),
         aliases=tuple(sorted(alias for alias, held in model.aliases.items() if held == number)),
-        stage=body.get("current_stage") or NO_STAGE,
-        status=body.get("status", "READY"),
-        status_message=body.get("status_message", ""),
-        user_id=body.get("user_id", ""),
-        creation_time=integer(body.get("creation_timestamp")),
-        last_update_time=integer(body.get("last_updated_timestamp")),
+        stage=text(body, "current_stage") or NO_STAGE,
+        status=text(body, "status") or "READY",
+        status_message=text(body, "status_message"),
+        user_id=text(body, "user_id"),
+        creation_time=integer(body, "creation_timestamp"),
+        last_update_time=integer(body, "last_updated_timestamp"),
     )
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
-from migrate.endpoints.tracking.silence import has_items, nonsense, swallows
+from migrate.endpoints.tracking.silence import has_items, nonsense
 from migrate.endpoints.tracking.versions import Release, Version
 from migrate.errors import MigrateError, NotFound, Refused
 
@@ -115,7 +115,7 @@ def ask(http: HttpSession, part: Part, release: Release, *, tries: int = CONNECT
         reason = problem.message
     else:
         if not has_items(answer):
-            reason = swallows(http.where(part.path))
+            reason = http.silence.swallowed(part.path)
     if reason:
         return Answer(Standing.UNKNOWN, reason)
     http.silence.believe(part.path)

@@ -11,18 +11,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.answers import Capabilities
-from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.shapes import Object, required, required_text, text, texts, version_number
+from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.tracking.http import HttpSession, read_once
 from migrate.endpoints.tracking.models_wire import (
+    REGISTERED_MODEL,
     equals_filter,
     model_version_from,
     model_version_to,
     registered_model_from,
+    version_form,
 )
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
 from migrate.errors import NotFound
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
+    VERSION_OF,
     ArtifactRoot,
     Kind,
     ModelVersion,
@@ -48,6 +53,7 @@ class RegistryCalls(ABC):
     #: mostly the same.
     _http: HttpSession
     _registry_http: HttpSession
+    _entries: Entries
     #: Where that server takes calls for registered models and for their versions.
     _models_api = MODELS
     _versions_api = VERSIONS
@@ -76,11 +82,17 @@ class RegistryCalls(ABC):
                     answer = self._registry_http.get(f"{self._models_api}/get", {"name": name})
                 except NotFound:
                     continue
-                yield registered_model_from(answer["registered_model"])
+                found = self._entries.one(
+                    answer, "registered_model", REGISTERED_MODEL, registered_model_from
+                )
+                if found is not None:
+                    yield found
             return
         for condition in self._conditions():
-            for page in self._search(self._models_api, condition, MODELS_PER_PAGE):
-                yield from map(registered_model_from, page.get("registered_models", ()))
+            pages = self._search(self._models_api, condition, MODELS_PER_PAGE)
+            yield from self._entries.all(
+                pages, "registered_models", REGISTERED_MODEL, registered_model_from
+            )
 
     def model_versions(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
         """See ``ReadsRegistry.model_versions``."""
@@ -104,50 +116,62 @@ class RegistryCalls(ABC):
             )
         except NotFound:
             return None
-        item = answer["model_version"]
-        # Here, unlike in a search, the server tells the aliases by name.
-        aliases = dict.fromkeys(item.get("aliases", ()), int(number))
         kind = Kind.PROMPT if ref.kind is Kind.PROMPT_VERSION else Kind.REGISTERED_MODEL
-        return model_version_from(item, RegisteredModel(name=name, kind=kind, aliases=aliases))
+
+        def read(item: Object) -> ModelVersion:
+            # Here, unlike in a search, the server tells the aliases by name.
+            aliases = dict.fromkeys(texts(item, "aliases"), int(number))
+            return model_version_from(item, RegisteredModel(name=name, kind=kind, aliases=aliases))
+
+        return self._entries.one(answer, "model_version", version_form(ref.kind), read)
 
     def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
         """See ``ReadsRegistry.version_artifacts``."""
         name, _, number = ref.id.rpartition("/")
         named = {"name": name, "version": number}
         answer = self._registry_http.get(f"{self._versions_api}/get-download-uri", named)
-        return ArtifactRoot(ref, answer.get("artifact_uri", ""))
+        return ArtifactRoot(ref, text(answer, "artifact_uri"))
 
     def version_run(self, version: ModelVersion) -> VersionRun:
         """See ``ReadsRegistry.version_run``."""
         if not version.run_id:
             return NO_RUN
         try:
-            run = run_from(self._http.get(f"{API}/runs/get", {"run_id": version.run_id})["run"])
+            answer = self._http.get(f"{API}/runs/get", {"run_id": version.run_id})
+            run = run_from(required(answer, "run"))
             place = {"experiment_id": run.experiment_id}
-            experiment = self._http.get(f"{API}/experiments/get", place)["experiment"]
+            experiment = required(self._http.get(f"{API}/experiments/get", place), "experiment")
         except NotFound:
             return NO_RUN
         return VersionRun(run.artifact_uri, experiment_from(experiment).name)
 
     def _all_versions(self, models: Mapping[str, RegisteredModel]) -> dict[str, list[ModelVersion]]:
         found: dict[str, list[ModelVersion]] = {name: [] for name in models}
+
+        def read(item: Object) -> ModelVersion | None:
+            model = models.get(required_text(item, "name"))
+            return None if model is None else model_version_from(item, model)
+
         for condition in self._conditions():
-            for page in self._search(self._versions_api, condition, VERSIONS_PER_PAGE):
-                for item in page.get("model_versions", ()):
-                    if item["name"] in found:
-                        model = models[item["name"]]
-                        found[model.name].append(model_version_from(item, model))
+            pages = self._search(self._versions_api, condition, VERSIONS_PER_PAGE)
+            # A search among all tells of none whether it is a prompt's: its model does.
+            form = version_form(Kind.PROMPT_VERSION if condition else Kind.MODEL_VERSION)
+            for version in self._entries.all(pages, "model_versions", form, read):
+                if version is not None:
+                    found[version.name].append(version)
         return found
 
     def _versions_of(self, model: RegisteredModel, condition: str) -> list[ModelVersion]:
         if model.kind is Kind.PROMPT and len(self._conditions()) > 1:
             condition = f"{condition} AND {PROMPTS}"
-        return [
-            model_version_from(item, model)
-            for page in self._search(self._versions_api, condition, VERSIONS_PER_PAGE)
-            for item in page.get("model_versions", ())
-            if item["name"] == model.name
-        ]
+
+        def read(item: Object) -> ModelVersion:
+            return model_version_from(item, model)
+
+        pages = self._search(self._versions_api, condition, VERSIONS_PER_PAGE)
+        form = version_form(VERSION_OF[model.kind])
+        found = self._entries.all(pages, "model_versions", form, read)
+        return [version for version in found if version.name == model.name]
 
     def _search(self, path: str, condition: str, size: int) -> Iterator[Mapping[str, Any]]:
         params: dict[str, Any] = {"max_results": size}
@@ -162,7 +186,9 @@ class RegistryCalls(ABC):
         body: dict[str, Any] = {"name": model.name, "tags": tags_to(model.tags)}
         if model.description:
             body["description"] = model.description
-        self._registry_http.post(f"{self._models_api}/create", body, idempotent=False)
+        answer = self._registry_http.post(f"{self._models_api}/create", body, idempotent=False)
+        with read_once():
+            required(answer, "registered_model")
 
     def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
         """See ``WritesRegistry.update_registered_model``."""
@@ -184,7 +210,8 @@ class RegistryCalls(ABC):
         """See ``WritesRegistry.create_model_version``."""
         body = model_version_to(version)
         answer = self._registry_http.post(f"{self._versions_api}/create", body, idempotent=False)
-        return int(answer["model_version"]["version"])
+        with read_once():
+            return version_number(required(answer, "model_version"))
 
     def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
         """See ``WritesRegistry.update_model_version``."""

@@ -9,20 +9,29 @@ from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
 from migrate.endpoints.answers import NO_OPTIONS, Capabilities, Copy, Histories, Unreadable
+from migrate.endpoints.shapes import ident, member, required, text
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.basic_auth import BasicAuth
+from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
-from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.http import HttpSession, read_once
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.part_calls import PartCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.registry import RegistryCalls
 from migrate.endpoints.tracking.traces import EXPERIMENTS_PER_SEARCH, has_traces
 from migrate.endpoints.tracking.versions import capabilities_of
-from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
+from migrate.endpoints.tracking.wire import (
+    EXPERIMENT,
+    RUN,
+    experiment_from,
+    run_from,
+    tags_to,
+)
 from migrate.endpoints.tracking.writer import ServerRunWriter
 from migrate.errors import (
+    EndpointError,
     MigrateError,
     NotFound,
 )
@@ -77,6 +86,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         self._unknown: dict[str, None] = {}
         self._not_known: dict[Kind, str] = {}
         self._part_notes: list[str] = []
+        self._entries = Entries(side)
         self._flattened = FlattenedModels(http)
         self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri)
 
@@ -107,6 +117,9 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
     def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """A server needs no indexes from us."""
 
+    def claim(self) -> None:
+        """See ``Target.claim``: a server takes several writers at a time."""
+
     def withdraw(self) -> None:
         """Opening a server makes nothing."""
 
@@ -120,7 +133,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         created = ""
         try:
             answer = self._http.get(f"{API}/experiments/get", {"experiment_id": "0"})
-            created = str(answer.get("experiment", {}).get("creation_time", ""))
+            created = text(member(answer, "experiment"), "creation_time")
         except MigrateError:
             pass  # no Default experiment, or not ours to see: the address has to do
         name = f"MLflow {self._release} at {self._address}"
@@ -151,9 +164,8 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
             "view_type": "ALL",
             "order_by": ["experiment_id ASC"],
         }
-        for page in self._http.pages(f"{API}/experiments/search", body):
-            for item in page.get("experiments", ()):
-                yield experiment_from(item)
+        pages = self._http.pages(f"{API}/experiments/search", body)
+        yield from self._entries.all(pages, "experiments", EXPERIMENT, experiment_from)
 
     def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
@@ -168,8 +180,8 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
             yield from self._search_runs(chunk, order_by=["attributes.start_time ASC"])
 
     def unreadable(self) -> Sequence[Unreadable]:
-        """A server answers with everything or with an error."""
-        return ()
+        """See ``ReadsRuns.unreadable``."""
+        return self._entries.unreadable.all()
 
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``."""
@@ -183,9 +195,10 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
 
     def _read_run(self, run_id: str) -> Run | None:
         try:
-            return run_from(self._http.get(f"{API}/runs/get", {"run_id": run_id})["run"])
+            answer = self._http.get(f"{API}/runs/get", {"run_id": run_id})
         except NotFound:
             return None
+        return self._entries.one(answer, "run", RUN, run_from)
 
     def _search_runs(self, experiment_ids: list[str], **options: Any) -> Iterator[Run]:
         body = {
@@ -194,9 +207,8 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
             "max_results": RUNS_PER_PAGE,
             **options,
         }
-        for page in self._http.pages(f"{API}/runs/search", body):
-            for item in page.get("runs", ()):
-                yield run_from(item)
+        pages = self._http.pages(f"{API}/runs/search", body)
+        yield from self._entries.all(pages, "runs", RUN, run_from)
 
     def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
         """See ``ReadsRuns.histories``."""
@@ -255,7 +267,8 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         if experiment.artifact_location:
             body["artifact_location"] = experiment.artifact_location
         answer = self._http.post(f"{API}/experiments/create", body, idempotent=False)
-        return str(answer["experiment_id"])
+        with read_once():
+            return ident(answer, "experiment_id")
 
     def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """See ``WritesExperiments.set_experiment_tags``."""
@@ -281,7 +294,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
             self._post_experiment(verb, experiment_id)
         except NotFound:  # the answer to a second time, too
             found = self._http.get(f"{API}/experiments/get", {"experiment_id": experiment_id})
-            if experiment_from(found["experiment"]).lifecycle_stage != stage:
+            if experiment_from(required(found, "experiment")).lifecycle_stage != stage:
                 raise
 
     def _post_experiment(self, verb: str, experiment_id: str, **fields: str) -> None:
@@ -307,8 +320,29 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         if run.name:
             body["run_name"] = run.name
         answer = self._http.post(f"{API}/runs/create", body, idempotent=False)
-        copy = dataclasses.replace(run_from(answer["run"]), tags=run.tags)
-        return ServerRunWriter(self._http, copy, run.tags)
+        with read_once():
+            made = run_from(required(answer, "run"))
+        writer = ServerRunWriter(self._http, made, run.tags)
+        if made.tags.get(ORIGIN) != run.tags.get(ORIGIN):
+            self._claim(writer, run.tags[ORIGIN])
+        return writer
+
+    def _claim(self, writer: ServerRunWriter, origin: str) -> None:
+        """Give a run its origin, which its create was to give it.
+
+        Raises ``EndpointError`` where the target does not keep it, having moved the run to the
+        trash: nobody could tell whose copy it is.
+        """
+        writer.flush_tags()
+        made = self._read_run(writer.run_id)
+        if made is not None and made.tags.get(ORIGIN) == origin:
+            return
+        self._http.post(f"{API}/runs/delete", {"run_id": writer.run_id}, idempotent=True)
+        raise EndpointError(
+            f"the {self._side} at {self._address} made run {writer.run_id} for run {origin} "
+            "without the tags it was sent, and keeps none: it was moved to the trash",
+            "is a gateway before the server that lets only a part of requests pass?",
+        )
 
     def adopt_run(self, experiment_id: str, copy: Run, run: Run) -> ServerRunWriter:
         """See ``WritesRuns.adopt_run``."""

@@ -37,14 +37,6 @@ def has_items(page: Mapping[str, Any]) -> bool:
     return any(isinstance(value, list) and value for value in page.values())
 
 
-def swallows(where: str) -> str:
-    """Return the sentence on a route that answers nonsense with nothing."""
-    return (
-        f"{where} answers with nothing even what MLflow refuses, as a gateway does that passes "
-        "no such request on: its empty answers are not believed"
-    )
-
-
 class Silence:
     """Looks at the routes of one server that answered with nothing; each is asked once."""
 
@@ -61,6 +53,13 @@ class Silence:
     def believe(self, path: str) -> None:
         """Hear that a route has refused nonsense already."""
         self._believed.add(path)
+
+    def swallowed(self, path: str) -> str:
+        """Return the sentence on a route that answers nonsense with nothing."""
+        return (
+            f"{self._where(path)} answers with nothing even what MLflow refuses, as a gateway does "
+            "that passes no such request on: its empty answers are not believed"
+        )
 
     def look_at(self, method: str, path: str, request: Mapping[str, Any]) -> None:
         """Look at a route that has answered this request with nothing."""
@@ -79,4 +78,4 @@ class Silence:
             if has_items(answer):
                 self.believe(path)
             else:
-                self._doubts[path] = swallows(self._where(path))
+                self._doubts[path] = self.swallowed(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from migrate.endpoints.shapes import items
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import NotFound, NotPermitted
 
@@ -26,7 +27,7 @@ def has_traces(http: HttpSession, experiment_ids: Sequence[str]) -> bool:
             page = _page_of_old_traces(http, chunk)
         except NotPermitted:  # there may be some: better said than passed over
             return True
-        if page.get("traces"):
+        if items(page, "traces"):
             return True
     return False
 

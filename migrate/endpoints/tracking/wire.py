@@ -3,76 +3,123 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from migrate.objects import ACTIVE, RUN_NAME_TAG, Experiment, Metric, ModelLinks, ModelOutput, Run
+from migrate.endpoints.shapes import (
+    Object,
+    any_integer,
+    ident,
+    integer,
+    key_of,
+    member,
+    number,
+    objects,
+    pairs,
+    required,
+    required_text,
+    text,
+    told_id,
+    word,
+)
+from migrate.endpoints.tracking.entries import Form, Told
+from migrate.errors import Malformed
+from migrate.objects import (
+    LIFECYCLE_STAGES,
+    RUN_NAME_TAG,
+    Experiment,
+    Kind,
+    Metric,
+    ModelLinks,
+    ModelOutput,
+    Run,
+)
 
-LARGEST = 1.7976931348623157e308  #: what MLflow's SQL stores keep in place of infinity
 
-
-def experiment_from(body: Mapping[str, Any]) -> Experiment:
-    """Read an experiment of ``experiments/search`` or ``experiments/get``."""
+def experiment_from(body: Object) -> Experiment:
+    """Read an experiment of ``experiments/search`` or ``experiments/get``. Raises ``Malformed``."""
     return Experiment(
-        experiment_id=str(body["experiment_id"]),
-        name=body["name"],
-        tags=tags_from(body.get("tags", ())),
-        lifecycle_stage=body.get("lifecycle_stage", ACTIVE),
-        artifact_location=body.get("artifact_location", ""),
-        creation_time=integer(body.get("creation_time")),
-        last_update_time=integer(body.get("last_update_time")),
+        experiment_id=ident(body, "experiment_id"),
+        name=required_text(body, "name"),
+        tags=pairs(body, "tags"),
+        lifecycle_stage=word(body, "lifecycle_stage", LIFECYCLE_STAGES),
+        artifact_location=text(body, "artifact_location"),
+        creation_time=integer(body, "creation_time"),
+        last_update_time=integer(body, "last_update_time"),
     )
 
 
-def run_from(body: Mapping[str, Any]) -> Run:
-    """Read a run of ``runs/search``, ``runs/get`` or ``runs/create``."""
-    info = body["info"]
-    data = body.get("data", {})
-    tags = tags_from(data.get("tags", ()))
+def run_from(body: Object) -> Run:
+    """Read a run of ``runs/search``, ``runs/get`` or ``runs/create``. Raises ``Malformed``."""
+    info, data = required(body, "info"), member(body, "data")
+    tags = pairs(data, "tags")
     return Run(
-        run_id=info.get("run_id") or info["run_uuid"],
-        experiment_id=str(info["experiment_id"]),
+        run_id=ident(info, "run_id", "run_uuid"),
+        experiment_id=ident(info, "experiment_id"),
         # Servers before 2.0 keep the name in the tag alone.
-        name=info.get("run_name") or tags.get(RUN_NAME_TAG, ""),
-        user_id=info.get("user_id", ""),
-        status=info.get("status", "RUNNING"),
-        start_time=integer(info.get("start_time")) or 0,
-        end_time=integer(info.get("end_time")),
-        lifecycle_stage=info.get("lifecycle_stage", ACTIVE),
-        artifact_uri=info.get("artifact_uri", ""),
-        params={param["key"]: param.get("value", "") for param in data.get("params", ())},
+        name=text(info, "run_name") or tags.get(RUN_NAME_TAG, ""),
+        user_id=text(info, "user_id"),
+        status=text(info, "status") or "RUNNING",
+        start_time=integer(info, "start_time") or 0,
+        end_time=integer(info, "end_time"),
+        lifecycle_stage=word(info, "lifecycle_stage", LIFECYCLE_STAGES),
+        artifact_uri=text(info, "artifact_uri"),
+        params=pairs(data, "params"),
         tags=tags,
-        latest_metrics=tuple(metric_from(metric) for metric in data.get("metrics", ())),
-        inputs=tuple(
-            {"dataset": dict(item["dataset"]), "tags": list(item.get("tags", ()))}
-            for item in body.get("inputs", {}).get("dataset_inputs", ())
-        ),
+        latest_metrics=tuple(metric_from(metric) for metric in objects(data, "metrics")),
+        inputs=tuple(map(dataset_input_from, objects(member(body, "inputs"), "dataset_inputs"))),
         links=links_from(body),
     )
 
 
-def links_from(body: Mapping[str, Any]) -> ModelLinks:
+def _run_told(entry: Any) -> Told:
+    info = entry.get("info") if isinstance(entry, dict) else None
+    return Told(told_id(info, "run_id", "run_uuid"), told_id(info, "experiment_id"))
+
+
+RUN = Form(Kind.RUN, _run_told)
+EXPERIMENT = Form(Kind.EXPERIMENT, lambda entry: Told(told_id(entry, "experiment_id")))
+
+
+def dataset_input_from(body: Object) -> dict[str, Any]:
+    """Read a dataset that a run names as its input. Raises ``Malformed``."""
+    dataset = required(body, "dataset")
+    return {
+        "dataset": {key: text(dataset, key) for key in dataset if dataset[key] is not None},
+        "tags": tags_to(pairs(body, "tags")),
+    }
+
+
+def links_from(body: Object) -> ModelLinks:
     """Read which logged models a run names; a search shows no inputs, servers before 3.6 none."""
-    inputs = body.get("inputs", {}).get("model_inputs", ())
-    outputs = body.get("outputs", {}).get("model_outputs", ())
+    inputs = objects(member(body, "inputs"), "model_inputs")
+    outputs = objects(member(body, "outputs"), "model_outputs")
     return ModelLinks(
-        inputs=tuple(dict.fromkeys(item["model_id"] for item in inputs)),
+        inputs=tuple(dict.fromkeys(ident(item, "model_id") for item in inputs)),
         outputs=tuple(
             dict.fromkeys(
-                ModelOutput(item["model_id"], integer(item.get("step")) or 0) for item in outputs
+                ModelOutput(ident(item, "model_id"), integer(item, "step") or 0) for item in outputs
             )
         ),
     )
 
 
-def metric_from(body: Mapping[str, Any]) -> Metric:
-    """Read a metric point; values that JSON cannot hold come as text, 64-bit integers too."""
-    return Metric(
-        body["key"],
-        float(body.get("value", 0.0)),
-        int(body.get("timestamp", 0)),
-        int(body.get("step", 0)),
-    )
+def metric_from(body: Object) -> Metric:
+    """Read a metric point; values that JSON cannot hold come as text, 64-bit integers too.
+
+    What is 0 may be absent. Times and steps are as large as they are told: what is copied of them
+    is for the tasks to say. Raises ``Malformed``.
+    """
+    key = key_of(body, "metrics")
+    try:
+        return Metric(
+            key,
+            number(body, "value") if "value" in body else 0.0,
+            any_integer(body, "timestamp") or 0,
+            any_integer(body, "step") or 0,
+        )
+    except Malformed as problem:
+        raise problem.within(f"metric {key!r}") from None
 
 
 def metric_to(point: Metric) -> dict[str, Any]:
@@ -87,16 +134,6 @@ def _infinity(value: float) -> str:
     return "Infinity" if value > 0 else "-Infinity"
 
 
-def tags_from(tags: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Read a list of ``{key, value}``; an empty value may be absent."""
-    return {tag["key"]: tag.get("value", "") for tag in tags}
-
-
 def tags_to(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """Write a mapping as a list of ``{key, value}``."""
     return [{"key": key, "value": value} for key, value in tags.items()]
-
-
-def integer(value: Any) -> int | None:
-    """Read a 64-bit integer, which JSON may carry as text."""
-    return None if value is None else int(value)
