@@ -179,7 +179,9 @@ class ExportReader:
                 self._unreadable.report(Ref(Kind.EXPERIMENT, ident), "", path, gone)
         return iter(sorted(found.values(), key=order_of_creation))
 
-    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
         paths = (self._experiment_path(ident) for ident in experiment_ids)
         return count_in_experiments(path for path in paths if path is not None)

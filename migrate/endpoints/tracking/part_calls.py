@@ -9,6 +9,7 @@ from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.parts import (
     EXPERIMENTS,
+    LABEL_SCHEMAS_SINCE,
     LOGGED_MODELS,
     MODEL_VERSIONS,
     REGISTERED_MODELS,
@@ -81,6 +82,11 @@ class PartCalls(ABC):
         self._release = self._registry_release = self._release_of(self._http)
         if self._registry_http is not self._http:
             self._registry_release = self._release_of(self._registry_http)
+        if self._side == "source" and self._release.reaches(LABEL_SCHEMAS_SINCE):
+            self._part_notes.append(
+                "source: label schemas are neither copied nor counted, since MLflow writes one "
+                "when they are read"
+            )
 
     def _release_of(self, http: HttpSession) -> Release:
         """Return the release that a server tells, or that follows from what it answers."""

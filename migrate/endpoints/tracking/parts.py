@@ -81,6 +81,15 @@ REVIEW_QUEUES = Part(
     (3, 14), "GET", f"{NEWER_API}/review-queues/list", {**ONE, "experiment_id": "0"}
 )
 MCP_SERVERS = Part((3, 15), "GET", f"{NEWER_API}/mcp-servers")
+#: Never asked for: reading label schemas makes MLflow write a first one.
+LABEL_SCHEMAS_SINCE = (3, 14)
+GATEWAY = f"{NEWER_API}/gateway"
+# Their lists take any nonsense; asked for one without saying which, MLflow refuses.
+GATEWAY_ENDPOINTS = Part((3, 8), "GET", f"{GATEWAY}/endpoints/get")
+GATEWAY_MODELS = Part((3, 8), "GET", f"{GATEWAY}/model-definitions/get")
+GATEWAY_SECRETS = Part((3, 8), "GET", f"{GATEWAY}/secrets/get")
+GATEWAY_BUDGETS = Part((3, 11), "GET", f"{GATEWAY}/budgets/list")
+GATEWAY_GUARDRAILS = Part((3, 12), "GET", f"{GATEWAY}/guardrails/list")
 
 #: By these, newest first, a server that does not tell its version shows how old it is at most.
 WITNESSES = (

@@ -20,7 +20,12 @@ from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.part_calls import PartCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.registry import RegistryCalls
-from migrate.endpoints.tracking.traces import EXPERIMENTS_PER_SEARCH, has_traces
+from migrate.endpoints.tracking.uncopied import (
+    EXPERIMENTS_PER_SEARCH,
+    OF_REGISTRY,
+    OF_SERVER,
+    UncopiedObjects,
+)
 from migrate.endpoints.tracking.versions import capabilities_of
 from migrate.endpoints.tracking.wire import (
     EXPERIMENT,
@@ -167,9 +172,22 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         pages = self._http.pages(f"{API}/experiments/search", body)
         yield from self._entries.all(pages, "experiments", EXPERIMENT, experiment_from)
 
-    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
-        return {Kind.TRACE: -1} if has_traces(self._http, experiment_ids) else {}
+        self.capabilities()
+        here = UncopiedObjects(self._http, self._release, side=self._side)
+        counts = here.in_experiments(experiment_ids, whole_server=whole_server)
+        if whole_server:
+            there = here
+            if self._registry_http is not self._http:
+                registry = self._registry_http
+                there = UncopiedObjects(registry, self._registry_release, side=self._side)
+            counts |= there.of_server(OF_REGISTRY) | here.of_server(OF_SERVER)
+            self._unknown |= dict.fromkeys(there.unknown)
+        self._unknown |= dict.fromkeys(here.unknown)
+        return {kind: number for kind, number in counts.items() if number}
 
     # -- ReadsRuns --------------------------------------------------------------------------
 
