@@ -142,8 +142,8 @@ def test_scorers_are_counted_where_a_server_lists_those_of_one_experiment_only(
     source: protocols.Source, proxy: Proxy, filled: Filled
 ) -> None:
     refused = answer_with('{"error_code": "INVALID_PARAMETER_VALUE", "message": "required"}', 400)
-    # The first question shows that there is such a list; the second is the one for all.
-    proxy.faults = Faults(on_nth(("GET", "/scorers/list$"), 2, refused))
+    # The first question is the one for all.
+    proxy.faults = Faults(on_nth(("GET", "/scorers/list$"), 1, refused))
     assert source.unsupported([filled.full, filled.empty])[Kind.SCORER] == 1
     assert source.unknown() == ()
 
@@ -151,7 +151,7 @@ def test_scorers_are_counted_where_a_server_lists_those_of_one_experiment_only(
 ROUTES = {
     Kind.TRACE: "/traces",
     Kind.EVALUATION_DATASET: "/datasets/search$",
-    Kind.SCORER: "/scorers/list$",
+    Kind.SCORER: "/scorers/",
     Kind.ISSUE: "/issues/search$",
     Kind.REVIEW_QUEUE: "/review-queues/list$",
     Kind.WEBHOOK: "/webhooks$",
@@ -226,7 +226,17 @@ def test_plan_and_report_count_it_and_end_in_3(
     counted = {str(kind): number for kind, number in (IN_EXPERIMENT | OF_SERVER).items()}
     assert plan["unsupported"] == counted | {"label schema": None}
     shown = typed("run", *ends, code=3).stdout
-    assert "1 evaluation dataset, 1 scorer, 1 issue, label schemas, 1 review queue" in shown
+    assert "1 evaluation dataset, 1 scorer, 1 issue, 1 review queue, label schemas" in shown
     assert "1 MCP server" in shown
     assert "nothing lost" not in shown
     assert "nothing lost" in typed("run", *ends, "--experiments", "empty").stdout
+
+
+def test_a_list_of_scorers_that_takes_nonsense_is_not_believed(
+    source: protocols.Source, proxy: Proxy, filled: Filled
+) -> None:
+    proxy.faults = Faults(always(("GET", "/scorers/list$"), EMPTY))
+    assert Kind.SCORER not in source.unsupported([filled.full])
+    (said,) = source.unknown()
+    assert "/scorers/list" in said
+    assert "not believed" in said

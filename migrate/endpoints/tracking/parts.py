@@ -75,7 +75,8 @@ TRACES = Part(
 )
 WEBHOOKS = Part((3, 3), "GET", f"{API}/webhooks", ONE)
 EVALUATION_DATASETS = Part((3, 4), "POST", f"{NEWER_API}/datasets/search", ONE)
-SCORERS = Part((3, 4), "GET", f"{NEWER_API}/scorers/list")
+# The list of scorers takes any token, but those of no scorer are refused by every version.
+SCORERS = Part((3, 4), "GET", f"{NEWER_API}/scorers/versions")
 ISSUES = Part((3, 11), "POST", f"{NEWER_API}/issues/search", ONE)
 REVIEW_QUEUES = Part(
     (3, 14), "GET", f"{NEWER_API}/review-queues/list", {**ONE, "experiment_id": "0"}
@@ -84,7 +85,7 @@ MCP_SERVERS = Part((3, 15), "GET", f"{NEWER_API}/mcp-servers")
 #: Never asked for: reading label schemas makes MLflow write a first one.
 LABEL_SCHEMAS_SINCE = (3, 14)
 GATEWAY = f"{NEWER_API}/gateway"
-# Their lists take any nonsense; asked for one without saying which, MLflow refuses.
+# Their lists take anything; asked for one without saying which, MLflow refuses.
 GATEWAY_ENDPOINTS = Part((3, 8), "GET", f"{GATEWAY}/endpoints/get")
 GATEWAY_MODELS = Part((3, 8), "GET", f"{GATEWAY}/model-definitions/get")
 GATEWAY_SECRETS = Part((3, 8), "GET", f"{GATEWAY}/secrets/get")

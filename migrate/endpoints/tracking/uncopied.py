@@ -24,6 +24,7 @@ from migrate.endpoints.tracking.parts import (
     ISSUES,
     LABEL_SCHEMAS_SINCE,
     MCP_SERVERS,
+    NEWER_API,
     OLDER_TRACES,
     REVIEW_QUEUES,
     SCORERS,
@@ -78,7 +79,7 @@ OF_SERVER = (
     Uncopied(Kind.GATEWAY_GUARDRAIL, GATEWAY_GUARDRAILS, "guardrails"),
 )
 DATASETS = Uncopied(Kind.EVALUATION_DATASET, EVALUATION_DATASETS, "datasets")
-OF_SCORERS = Uncopied(Kind.SCORER, SCORERS, "scorers")
+OF_SCORERS = Uncopied(Kind.SCORER, SCORERS, "scorers", f"{NEWER_API}/scorers/list")
 OF_ISSUES = Uncopied(Kind.ISSUE, ISSUES, "issues")
 QUEUES = Uncopied(Kind.REVIEW_QUEUE, REVIEW_QUEUES, "review_queues")
 
@@ -141,8 +142,6 @@ class UncopiedObjects:
         if "max_results" in request:
             request["max_results"] = ITEMS_PER_PAGE
         path = what.path or what.part.path
-        # The part has refused nonsense: this may be a list that takes any.
-        self._http.silence.believe(path)
         get_pages = self._http.get_pages if what.part.method == "GET" else self._http.pages
         for page in get_pages(path, request):
             yield from page.get(what.key) or ()
