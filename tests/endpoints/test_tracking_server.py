@@ -12,8 +12,8 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
+from migrate.endpoints.tracking import run_search, uncopied
 from migrate.endpoints.tracking import server as server_module
-from migrate.endpoints.tracking import uncopied
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Run
 from migrate.origins import MARK, ORIGIN
@@ -152,7 +152,7 @@ class TestReadingRuns:
             for n in range(3)
         }
         seed.delete_run(min(expected))
-        monkeypatch.setattr(server_module, "RUNS_PER_PAGE", 2)
+        monkeypatch.setattr(run_search, "RUNS_PER_PAGE", 2)
         monkeypatch.setattr(server_module, "EXPERIMENTS_PER_SEARCH", 2)
         proxy.clear()
         found = list(server.runs(experiments))

@@ -107,6 +107,7 @@ def capabilities_of(
         writable=taken if release.reaches((2, 3)) else frozenset(),
         without=without,
         dataset_inputs=release.reaches((2, 4)),
+        dataset_schema_length=1_048_575 if release.reaches((2, 15)) else 65_535,
         param_length=6000 if release.reaches((2, 9)) else 500,
         run_tag_length=8000 if release.reaches((2, 22)) else 5000,
         experiment_tag_length=20000 if release.reaches((3, 17)) else 5000,
