@@ -126,6 +126,10 @@ class DirectoryError(EndpointError):
     """The export directory, or a file in it, is unreadable, half-written or of a newer format."""
 
 
+class ChangedContent(DirectoryError):
+    """A file of an export has not the content that it was written with."""
+
+
 class WrongDirectory(DirectoryError):
     """The user named a directory that is no export, or holds something else."""
 

@@ -273,6 +273,10 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         """See ``ReadsArtifacts.open_artifact``."""
         return self._stores.store(root).open(artifact)
 
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        """See ``ReadsArtifacts.digests``: no server of MLflow tells any."""
+        return {}
+
     def put_artifact(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``WritesArtifacts.put_artifact``."""
         self._stores.put(root, artifact, stream)
