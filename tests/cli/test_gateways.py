@@ -166,6 +166,16 @@ def test_what_a_gateway_hides_of_the_target_is_not_supported_and_said(
     typed("verify")
 
 
+def test_files_that_a_gateway_may_keep_are_a_loss_by_name(
+    typed: Typed, gateway: Proxy, behind: Proxy
+) -> None:
+    listing = ("GET", "/mlflow-artifacts/artifacts$")
+    gateway.faults = Faults(always(listing, EMPTY))
+    shown = typed("run", gateway.uri, behind.uri, code=3).stdout
+    assert "/mlflow-artifacts/artifacts answers with nothing" in shown
+    assert "nothing lost" not in shown
+
+
 def test_a_source_without_a_registry_is_copied_with_a_note(
     typed: Typed, gateway: Proxy, behind: Proxy
 ) -> None:

@@ -13,7 +13,7 @@ from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.access import Access
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import EndpointError, Unavailable
-from migrate.objects import REGISTRY_KINDS, Kind
+from migrate.objects import REGISTRY_KINDS, ArtifactRoot, Kind, Ref
 from tests.conftest import ProxyFactory
 from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
 from tests.proxy import Proxy
@@ -208,3 +208,18 @@ class TestSilence:
         http = HttpSession(Access(proxy.uri), side="source", workers=1)
         assert list(http.pages("/api/3.0/mlflow/datasets/search", {})) == [{}]
         the_one(http.silence.doubts(), "source", "/datasets/search", said)
+
+    def test_a_listing_of_files_is_looked_at_for_what_cannot_be_there(
+        self, open_server: Open, proxy: Proxy, seed: Source
+    ) -> None:
+        run_id = seed.run("r", seed.experiment("a"))
+        for uri, route in (
+            ("mlflow-artifacts:/0/r/artifacts", "/mlflow-artifacts/artifacts$"),
+            ("/on/the/server", "/artifacts/list$"),
+        ):
+            root = ArtifactRoot(Ref(Kind.RUN, run_id), uri)
+            server = open_server()
+            assert server.artifacts(root) == []
+            assert server.unknown() == ()
+            with pytest.raises(EndpointError, match="not believed"):
+                open_server((("GET", route), EMPTY)).artifacts(root)

@@ -42,7 +42,8 @@ class Answer(NamedTuple):
 class Part:
     """A route that decides whether a kind is there.
 
-    ``since`` is the first version that surely has it. ``request`` is one that finds little.
+    ``since`` is the first version that surely has it. ``request`` is one that finds little, or on
+    a route that takes anything one that it refuses.
     """
 
     since: Version
@@ -111,7 +112,7 @@ def ask(http: HttpSession, part: Part, release: Release, *, tries: int = CONNECT
         return Answer(Standing.ABSENT)
     reason = ""
     try:
-        question = nonsense(part.path, part.request)
+        question = nonsense(part.path, part.request) or part.request
         answer = http.ask(part.method, part.path, question, tries=tries)
     except Refused as problem:
         if problem.code in NO_SUCH_STORE or _NO_REGISTRY in problem.message:

@@ -10,33 +10,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from migrate.errors import AlreadyExists, MigrateError, NotFound, Refused
+from migrate.errors import AlreadyExists, MigrateError, NotFound, NotPermitted, Refused
 
-#: Refused by every search of every MLflow version, but for those below.
-NOT_A_TOKEN: Mapping[str, Any] = {"page_token": "not a page token"}
+_NOT_A_TOKEN: Mapping[str, Any] = {"page_token": "not a page token"}
 _NOT_A_FILTER: Mapping[str, Any] = {"filter": "not a filter"}
-#: What else is refused, by the end of a route: these take any page token, or break off at one.
-_ELSEWHERE: Mapping[str, Mapping[str, Any]] = {
+#: What every MLflow version refuses, by the end of a route; the first that fits counts. Routes that
+#: are not among them take anything, so that nothing can be learned of them.
+_REFUSED: Mapping[str, Mapping[str, Any]] = {
+    # These take any page token, or break off at one.
     "/logged-models/search": _NOT_A_FILTER,
     "/model-versions/search": _NOT_A_FILTER,
-    # An experiment that is none: what is no number breaks servers before 3.17 off.
+    "/search": _NOT_A_TOKEN,
+    "/mlflow/traces": _NOT_A_TOKEN,
+    "/webhooks": _NOT_A_TOKEN,
+    "/mcp-servers": _NOT_A_TOKEN,
+    "/review-queues/list": _NOT_A_TOKEN,
+    "/budgets/list": _NOT_A_TOKEN,
+    "/guardrails/list": _NOT_A_TOKEN,
+    # An experiment that is none: at what is no number, servers before 3.17 break off.
     "/scorers/list": {"experiment_id": str(2**31 - 1)},
+    "/artifacts/list": {"run_id": "0" * 32, "run_uuid": "0" * 32},
+    "/mlflow-artifacts/artifacts": {"path": "../.."},
 }
-#: Lists that take anything, so that nothing can be learned of them; their neighbours are asked.
-_TAKE_ANYTHING = (
-    "/gateway/endpoints/list",
-    "/gateway/model-definitions/list",
-    "/gateway/secrets/list",
-)
 
 #: Asks by a method, a path and a request, and returns the JSON answer.
 Ask = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
 
 
-def nonsense(path: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request as MLflow refuses it on this route, before it looks anything up."""
-    wrong = next((it for end, it in _ELSEWHERE.items() if path.endswith(end)), NOT_A_TOKEN)
-    return {**request, **wrong}
+def nonsense(path: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a request as MLflow refuses it on this route; None where it takes anything."""
+    wrong = next((it for end, it in _REFUSED.items() if path.endswith(end)), None)
+    return None if wrong is None else {**request, **wrong}
 
 
 def has_items(page: Mapping[str, Any]) -> bool:
@@ -68,14 +72,14 @@ class Silence:
             "that passes no such request on: its empty answers are not believed"
         )
 
-    def look_at(self, method: str, path: str, request: Mapping[str, Any]) -> None:
-        """Look at a route that has answered this request with nothing."""
-        known = path in self._believed or path in self._doubts
-        if known or path.endswith(_TAKE_ANYTHING):
-            return
+    def look_at(self, method: str, path: str, request: Mapping[str, Any]) -> str:
+        """Look at a route that has answered this request with nothing; return what is doubted."""
+        question = nonsense(path, request)
+        if question is None or path in self._believed or path in self._doubts:
+            return self._doubts.get(path, "")
         try:
-            answer = self._ask(method, path, nonsense(path, request))
-        except (Refused, NotFound, AlreadyExists):
+            answer = self._ask(method, path, question)
+        except (Refused, NotFound, NotPermitted, AlreadyExists):
             self.believe(path)
         except MigrateError as problem:
             self._doubts[path] = (
@@ -87,3 +91,4 @@ class Silence:
                 self.believe(path)
             else:
                 self._doubts[path] = self.swallowed(path)
+        return self._doubts.get(path, "")
