@@ -16,6 +16,7 @@ from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
 from migrate.endpoints.tracking.http import HttpSession, read_once
+from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.part_calls import PartCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
@@ -65,7 +66,8 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
     ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
     one that every call names (MLflow 3.10 and later), empty for the default; ``users`` are those
     whose permissions are asked for where the server cannot list its users. ``registry`` calls
-    the server that keeps registered models, when that is another one.
+    the server that keeps registered models, when that is another one; ``roots`` are the places of
+    files that the user named.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         workspace: str = "",
         users: Sequence[str] = (),
         registry: HttpSession | None = None,
+        roots: Roots = NO_ROOTS,
     ) -> None:
         self._http = http
         self._registry_http = registry or http
@@ -95,7 +98,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         self._entries = Entries(side)
         self._run_search = RunSearch(http, side, self._entries.unreadable)
         self._flattened = FlattenedModels(http)
-        self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri)
+        self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri, roots=roots)
 
     # -- Endpoint ---------------------------------------------------------------------------
 
