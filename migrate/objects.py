@@ -37,7 +37,7 @@ class Kind(StrEnum):
     MCP_SERVER = "MCP server"
     GATEWAY_ENDPOINT = "gateway endpoint"
     GATEWAY_MODEL = "gateway model definition"
-    GATEWAY_SECRET = "gateway secret"
+    GATEWAY_SECRET = "gateway secret"  # noqa: S105 - the name of a kind
     GATEWAY_BUDGET = "gateway budget"
     GATEWAY_GUARDRAIL = "gateway guardrail"
 
