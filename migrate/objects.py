@@ -127,9 +127,19 @@ def readable_time(milliseconds: int | None) -> str | None:
         return None
 
 
+class Loss(NamedTuple):
+    """Something of an object that does not arrive as it was: ``what``, and the ``reason``."""
+
+    what: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """An experiment; ``creation_time`` and ``last_update_time`` are None on old servers."""
+    """An experiment; ``creation_time`` and ``last_update_time`` are None on old servers.
+
+    Here and below, ``losses`` are what an endpoint itself says is missing of an object.
+    """
 
     experiment_id: str
     name: str
@@ -138,6 +148,7 @@ class Experiment:
     artifact_location: str = ""
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
 
 
 class Metric(NamedTuple):
@@ -217,6 +228,7 @@ class Run:
     latest_metrics: tuple[Metric, ...] = ()
     inputs: tuple[Mapping[str, Any], ...] = ()
     links: ModelLinks = NO_LINKS
+    losses: tuple[Loss, ...] = ()
 
 
 def input_name(item: Mapping[str, Any]) -> str:
@@ -279,6 +291,7 @@ class LoggedModel:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[ModelMetric, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +308,7 @@ class RegisteredModel:
     aliases: Mapping[str, int] = field(default_factory=dict)
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
     latest_versions: tuple[int, ...] = field(default=(), compare=False)
 
     @property
@@ -327,6 +341,7 @@ class ModelVersion:
     user_id: str = ""
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
 
     @property
     def ref(self) -> Ref:

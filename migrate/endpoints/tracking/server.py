@@ -8,7 +8,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
-from migrate.endpoints.answers import NO_OPTIONS, Capabilities, Copy, Histories, Unreadable
+from migrate.endpoints.answers import (
+    NOT_TOLD,
+    Capabilities,
+    Copy,
+    Ended,
+    Histories,
+    Unreadable,
+)
 from migrate.endpoints.shapes import ident, member, required, text
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.basic_auth import BasicAuth
@@ -50,7 +57,9 @@ from migrate.objects import (
     ArtifactRoot,
     Experiment,
     Kind,
+    Loss,
     Metric,
+    Ref,
     Run,
 )
 from migrate.origins import MARK, ORIGIN, bookkeeping, losses_from_tags
@@ -124,8 +133,11 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         self._http.close()
         self._registry_http.close()
 
-    def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
+    def publish(self, ended: Ended = NOT_TOLD) -> None:
         """A server needs no indexes from us."""
+
+    def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
+        """See ``Target.keep_losses``: tags of the copy say it."""
 
     def claim(self) -> None:
         """See ``Target.claim``: a server takes several writers at a time."""
