@@ -52,6 +52,14 @@ def _members_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def present(body: Object, name: str) -> Any:
+    """Return whatever a member is, which has to be there."""
+    value = body.get(name)
+    if value is None:
+        raise _malformed(body, name, None, "missing")
+    return value
+
+
 def text(body: Object, name: str, default: str = "") -> str:
     """Return a text, ``default`` where there is none; numbers as they are written."""
     value = body.get(name)
@@ -157,6 +165,12 @@ def version_number(body: Object, name: str = "version") -> int:
     return value
 
 
+def required_count(body: Object, name: str) -> int:
+    """Return a size or number that has to be there."""
+    present(body, name)
+    return count(body, name)
+
+
 def number(body: Object, name: str) -> float:
     """Return a float; ``NaN`` and infinities, for which JSON has no number, may come as text.
 
@@ -185,8 +199,7 @@ def member(body: Object, name: str) -> Object:
 
 def required(body: Object, name: str) -> Object:
     """Return an object that has to be there."""
-    if body.get(name) is None:
-        raise _malformed(body, name, None, "missing")
+    present(body, name)
     return member(body, name)
 
 
@@ -207,6 +220,12 @@ def objects(body: Object, name: str) -> Sequence[Object]:
         if not isinstance(value, dict):
             raise _malformed(body, f"{name}[{place}]", value, "no object")
     return found
+
+
+def required_objects(body: Object, name: str) -> Sequence[Object]:
+    """Return a list of objects that has to be there."""
+    present(body, name)
+    return objects(body, name)
 
 
 def texts(body: Object, name: str) -> Sequence[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from migrate.endpoints.directory.disk import load_object, reading, refuse_links, writing
+from migrate.endpoints.directory.disk import DAMAGED, load_object, reading, refuse_links, writing
 from migrate.endpoints.directory.indexes import write_experiments_file
 from migrate.endpoints.directory.layout import (
     EVALUATION_DATASETS,
@@ -30,7 +30,8 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.sidecar import require_known_format
-from migrate.errors import DirectoryError, WrongDirectory
+from migrate.endpoints.shapes import ident, objects, text
+from migrate.errors import DirectoryError, Malformed, WrongDirectory
 
 _NOT_COPIED = {
     "evaluation_datasets_summary.json": "evaluation datasets",
@@ -93,7 +94,7 @@ def open_export(path: Path) -> Opened:
     if os.path.lexists(index):
         try:
             content = load_object(base, index)
-            mlflow_member(index, content)
+            _listed_in(index, content)
         except DirectoryError as problem:
             notes += (f"{problem}; the experiments are found by their directories",)
         else:
@@ -265,7 +266,6 @@ def _from_index(
     base: Path, index: Mapping[str, Any], registry: RegistryPlaces, notes: tuple[str, ...]
 ) -> Opened:
     path = base / EXPERIMENTS_FILE
-    mlflow = mlflow_member(path, index)
     ours = _ours(index)
     if ours:
         require_known_format(path, ours.get("format_version"))
@@ -277,21 +277,29 @@ def _from_index(
     written_by = "mlflow-export-import"
     if isinstance(system, dict) and system.get("package_version"):
         written_by += f" {system['package_version']}"
-    entries = [
-        entry
-        for member in ("experiments", "deleted_experiments")
-        for entry in mlflow.get(member) or ()
-        if isinstance(entry, dict)
-    ]
     return Opened(
         base=base,
         registry=registry,
         identity=str(ours.get("identity") or ""),
         version=str(ours["format_version"]) if ours else written_by,
-        listed={str(entry["id"]): str(entry.get("name", "")) for entry in entries if "id" in entry},
+        listed=_listed_in(path, index),
         models_above=bool(ours.get("models_above")),
         notes=notes,
     )
+
+
+def _listed_in(path: Path, index: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names of the experiments that an index lists, by id. Raises ``DirectoryError``."""
+    mlflow = mlflow_member(path, index)
+    try:
+        return {
+            ident(entry, "id"): text(entry, "name")
+            for name in ("experiments", "deleted_experiments")
+            for entry in objects(mlflow, name)
+            if "id" in entry
+        }
+    except Malformed as problem:
+        raise DirectoryError(f"{path} is damaged: {problem}", DAMAGED) from problem
 
 
 def _notes(path: Path, registry: RegistryPlaces) -> tuple[str, ...]:

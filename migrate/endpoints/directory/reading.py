@@ -28,7 +28,7 @@ from migrate.endpoints.directory.layout import (
 from migrate.endpoints.directory.listing import Listing
 from migrate.endpoints.directory.opening import Opened, open_export
 from migrate.endpoints.directory.readers import Readers
-from migrate.endpoints.directory.records import MALFORMED, experiment_from_json
+from migrate.endpoints.directory.records import experiment_from_json
 from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.run_store import RunStore
@@ -36,8 +36,9 @@ from migrate.endpoints.directory.scanning import experiment_directories
 from migrate.endpoints.directory.sidecar import read_sidecar
 from migrate.endpoints.directory.unreadable import held_twice
 from migrate.endpoints.directory.version_files import has_files, open_of_version, version_artifacts
+from migrate.endpoints.shapes import required
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.errors import DirectoryError, NotFound
+from migrate.errors import DirectoryError, Malformed, NotFound
 from migrate.objects import (
     DELETED,
     NO_RUN,
@@ -328,9 +329,9 @@ class ExportReader:
         path = directory / EXPERIMENT_FILE
         document = mlflow_member(path, load_object(self._open().base, path))
         try:
-            return experiment_from_json(document["experiment"], directory.name)
-        except MALFORMED as error:
-            raise DirectoryError(f"{path} describes no experiment: {error!r}", DAMAGED) from error
+            return experiment_from_json(required(document, "experiment"), directory.name)
+        except Malformed as error:
+            raise DirectoryError(f"{path} describes no experiment: {error}", DAMAGED) from error
 
     def _experiment_path(self, experiment_id: str) -> Path | None:
         opened = self._open()

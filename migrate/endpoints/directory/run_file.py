@@ -23,13 +23,13 @@ from migrate.endpoints.directory.disk import (
 )
 from migrate.endpoints.directory.layout import OURS, RUN_FILE
 from migrate.endpoints.directory.metric_lines import point_from_line
-from migrate.endpoints.directory.records import MALFORMED, latest_rank, metrics_from_json
+from migrate.endpoints.directory.records import latest_rank, metrics_from_json
 from migrate.endpoints.directory.sidecar import (
     Sidecar,
     StoredHistory,
     require_known_format,
 )
-from migrate.errors import DirectoryError
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import Metric
 
 _METRICS_LINE = b'    "metrics": {\n'
@@ -124,7 +124,7 @@ class IndexedRun:
         try:
             for line in self.lines(key):
                 yield point_from_line(key, line)
-        except MALFORMED as error:
+        except Malformed as error:
             raise self._damaged(key) from error
 
     def lines(self, key: str) -> Iterator[bytes]:
@@ -153,8 +153,8 @@ class LoadedRun:
         value = mlflow_member(path, parse_object(path, content))
         try:
             self._metrics = metrics_from_json(value)
-        except MALFORMED as error:
-            raise DirectoryError(f"{path} has metrics of no known form: {error!r}") from error
+        except Malformed as error:
+            raise DirectoryError(f"{path} has metrics of no known form: {error}") from error
         self._head = {key: member for key, member in value.items() if key != "metrics"}
 
     def head(self) -> Mapping[str, Any]:

@@ -9,11 +9,11 @@ from threading import local
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.directory.disk import DAMAGED, open_file, reading
 from migrate.endpoints.directory.layout import RUN_FILE, SIDECAR_FILE
-from migrate.endpoints.directory.records import MALFORMED, run_from_json, run_id_of
+from migrate.endpoints.directory.records import run_from_json, run_id_of
 from migrate.endpoints.directory.run_file import IndexedRun, LoadedRun, StoredRun
 from migrate.endpoints.directory.scanning import find_run, run_directories
 from migrate.endpoints.directory.sidecar import Sidecar, read_sidecar
-from migrate.errors import DirectoryError
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import Metric, Run
 
 _PATHS_KEPT = 10_000
@@ -60,8 +60,8 @@ class RunStore:
                 experiment_id=experiment_id,
                 latest=stored.latest(),
             )
-        except MALFORMED as error:
-            message = f"{run / RUN_FILE} describes no run: {error!r}"
+        except Malformed as error:
+            message = f"{run / RUN_FILE} describes no run: {error}"
             raise DirectoryError(message, DAMAGED) from error
         self._remember(record.run_id, run)
         return record, sidecar
@@ -129,7 +129,7 @@ class RunStore:
             for name, path in run_directories(experiment):
                 try:
                     run_id = run_id_of(self.open(path)[1].head(), name)
-                except (DirectoryError, *MALFORMED):
+                except (DirectoryError, Malformed):
                     continue  # listing the runs reports it
                 if run_id != name:
                     renamed[run_id] = path

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from migrate.endpoints.answers import Capabilities, Copy
+from migrate.endpoints.run_members import links_from
 from migrate.endpoints.shapes import Object, member, objects, pairs, required
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.flattened import FlattenedModels
@@ -19,7 +20,7 @@ from migrate.endpoints.tracking.models_wire import (
     model_metric_to,
     status_to,
 )
-from migrate.endpoints.tracking.wire import RUN, links_from, tags_to
+from migrate.endpoints.tracking.wire import RUN, tags_to
 from migrate.errors import EndpointError, NotFound
 from migrate.objects import (
     DELETED,
