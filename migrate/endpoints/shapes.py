@@ -72,19 +72,30 @@ def text(body: Object, name: str, default: str = "") -> str:
     raise _malformed(body, name, value, "no text")
 
 
-def required_text(body: Object, *names: str) -> str:
-    """Return the first of these members that is there; it may not be empty."""
+def required_text(body: Object, *names: str, default: str | None = None) -> str:
+    """Return the first of these members that is there, else ``default``; it may be empty."""
     for name in names:
-        if found := text(body, name):
-            return found
-    raise _malformed(body, names[0], body.get(names[0]), "missing")
+        if body.get(name) is not None:
+            return text(body, name)
+    if default is None:
+        raise _malformed(body, names[0], None, "missing")
+    return default
 
 
-def ident(body: Object, *names: str, default: str = "") -> str:
-    """Return the first of these members that is there, else ``default``: an id, never empty."""
-    found = next((found for name in names if (found := text(body, name))), default)
-    if not found:
-        raise _malformed(body, names[0], body.get(names[0]), "missing")
+def ident(body: Object, *names: str) -> str:
+    """Return the first of these members that is there and not empty, as ``stored_id``."""
+    for name in names:
+        if body.get(name):
+            return stored_id(body, name)
+    raise _malformed(body, names[0], None, "missing")
+
+
+def stored_id(body: Object, *names: str, default: str | None = None) -> str:
+    """Return the first of these members that is there, else ``default``: an id, or such a name.
+
+    In a file it may be empty, as anything that a file system can hold.
+    """
+    found = required_text(body, *names, default=default)
     if len(found) > LONGEST_ID:
         raise _malformed(body, names[0], found, f"no id: it has {len(found)} characters")
     if not is_storable(found):

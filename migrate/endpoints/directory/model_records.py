@@ -7,11 +7,11 @@ from typing import Any
 from migrate.endpoints.run_members import model_metric_from
 from migrate.endpoints.shapes import (
     Object,
-    ident,
     integer,
     objects,
     pairs,
     required_text,
+    stored_id,
     text,
     word,
 )
@@ -65,7 +65,7 @@ def logged_model_from_json(value: Object, *, directory: str, experiment_id: str)
 
 def logged_model_id(value: Object, directory: str) -> str:
     """Return the id in logged_model.json, else the name of its directory. Raises ``Malformed``."""
-    return ident(value, "model_id", default=directory)
+    return stored_id(value, "model_id", default=directory)
 
 
 def _metric_to_json(model_id: str, metric: ModelMetric) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.sidecar import require_known_format
-from migrate.endpoints.shapes import ident, objects, text
+from migrate.endpoints.shapes import objects, stored_id, text
 from migrate.errors import DirectoryError, Malformed, WrongDirectory
 
 _NOT_COPIED = {
@@ -293,7 +293,7 @@ def _listed_in(path: Path, index: Mapping[str, Any]) -> dict[str, str]:
     mlflow = mlflow_member(path, index)
     try:
         return {
-            ident(entry, "id"): text(entry, "name")
+            stored_id(entry, "id"): text(entry, "name")
             for name in ("experiments", "deleted_experiments")
             for entry in objects(mlflow, name)
             if "id" in entry

@@ -8,13 +8,13 @@ from typing import Any
 from migrate.endpoints.run_members import dataset_input_from, links_from, point_from
 from migrate.endpoints.shapes import (
     Object,
-    ident,
     integer,
     member,
     objects,
     pairs,
     required,
     required_text,
+    stored_id,
     text,
     word,
 )
@@ -47,7 +47,7 @@ def experiment_to_json(experiment: Experiment) -> dict[str, Any]:
 def experiment_from_json(value: Object, directory: str) -> Experiment:
     """Read ``mlflow.experiment``. Raises ``Malformed``."""
     return Experiment(
-        experiment_id=ident(value, "experiment_id", default=directory),
+        experiment_id=stored_id(value, "experiment_id", default=directory),
         name=required_text(value, "name"),
         tags=pairs(value, "tags"),
         lifecycle_stage=word(value, "lifecycle_stage", LIFECYCLE_STAGES),
@@ -108,7 +108,7 @@ def run_id_of(value: Object, directory: str) -> str:
 
     Raises ``Malformed``.
     """
-    return ident(required(value, "info"), "run_id", "run_uuid", default=directory)
+    return stored_id(required(value, "info"), "run_id", "run_uuid", default=directory)
 
 
 def metrics_from_json(value: Object) -> dict[str, list[Metric]]:

@@ -31,7 +31,7 @@ from migrate.endpoints.directory.scanning import files_in, subdirectories
 from migrate.endpoints.directory.unreadable import (
     half_made,
 )
-from migrate.endpoints.shapes import as_object, ident, integer
+from migrate.endpoints.shapes import as_object, integer, stored_id
 from migrate.errors import DirectoryError, Malformed
 from migrate.objects import (
     IS_PROMPT_TAG,
@@ -236,7 +236,7 @@ class PromptEntry:
         try:
             created = [integer(version, "creation_timestamp") for version in versions]
             return RegisteredModel(
-                name=ident(versions[0], "name"),
+                name=stored_id(versions[0], "name"),
                 kind=Kind.PROMPT,
                 tags={IS_PROMPT_TAG: "true"},
                 aliases=aliases_from_json({"versions": versions}),
@@ -284,7 +284,7 @@ def read_version(
     """Read a version of ``model``. Raises ``DirectoryError``."""
     try:
         value = as_object(load(), "what it lists")
-        name = ident(value, "name", default=model.name)
+        name = stored_id(value, "name", default=model.name)
         version = version_from_json(value, model)
     except Malformed as error:
         raise DirectoryError(f"{path} describes no version: {error}", DAMAGED) from error

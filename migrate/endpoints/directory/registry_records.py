@@ -9,7 +9,6 @@ from typing import Any
 
 from migrate.endpoints.shapes import (
     Object,
-    ident,
     integer,
     items,
     objects,
@@ -17,6 +16,7 @@ from migrate.endpoints.shapes import (
     present,
     required,
     required_text,
+    stored_id,
     text,
     texts,
     version_number,
@@ -68,7 +68,7 @@ def model_from_json(value: Object, kind: Kind | None = None) -> RegisteredModel:
     """
     tags = pairs(value, "tags")
     return RegisteredModel(
-        name=ident(value, "name"),
+        name=stored_id(value, "name"),
         kind=kind or kind_by_tags(tags),
         description=text(value, "description"),
         tags=tags,
@@ -197,7 +197,7 @@ def registry_version_in(value: Object) -> Object:
     prompt = required(value, "prompt")
     return {
         **{key: prompt.get(key) for key in _SAME_IN_PROMPT},
-        "name": ident(prompt, "name"),
+        "name": stored_id(prompt, "name"),
         "version": version_number(prompt),
         "description": text(prompt, "commit_message") or text(prompt, "description"),
         "source": _PROMPT_SOURCE,
