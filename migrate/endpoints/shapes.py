@@ -83,23 +83,24 @@ def required_text(body: Object, *names: str, default: str | None = None) -> str:
 
 
 def ident(body: Object, *names: str) -> str:
-    """Return the first of these members that is there and not empty, as ``stored_id``."""
-    for name in names:
-        if body.get(name):
-            return stored_id(body, name)
-    raise _malformed(body, names[0], None, "missing")
+    """Return the first of these members that is there and not empty: an id, or such a name."""
+    name = next((name for name in names if body.get(name)), names[0])
+    found = stored_id(body, name)
+    if not found:
+        raise _malformed(body, name, found, "no id")
+    if not is_storable(found):
+        raise _malformed(body, name, found, "no id: it has characters that are none")
+    return found
 
 
 def stored_id(body: Object, *names: str, default: str | None = None) -> str:
-    """Return the first of these members that is there, else ``default``: an id, or such a name.
+    """Return the first of these members that is there, else ``default``, as an id in a file.
 
-    In a file it may be empty, as anything that a file system can hold.
+    That may be empty, and have characters that are none: a file system holds it all the same.
     """
     found = required_text(body, *names, default=default)
     if len(found) > LONGEST_ID:
         raise _malformed(body, names[0], found, f"no id: it has {len(found)} characters")
-    if not is_storable(found):
-        raise _malformed(body, names[0], found, "no id: it has characters that are none")
     return found
 
 
