@@ -36,6 +36,7 @@ from migrate.errors import (
     Refused,
     Unavailable,
 )
+from migrate.storable import first_unstorable
 
 log = logging.getLogger(__name__)
 
@@ -104,13 +105,27 @@ class HttpSession:
         self, path: str, body: Mapping[str, Any], *, idempotent: bool, tries: int = TRIES
     ) -> Any:
         """POST JSON and return the JSON answer; sent once unless ``idempotent``."""
-        # allow_nan=False: a bare NaN token makes MLflow drop the rest of a batch unnoticed.
-        data = json.dumps(body, allow_nan=False).encode()
+        data = self._body(path, body)
         return self._json("POST", path, data=data, tries=tries if idempotent else 1)
 
     def change(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         """PATCH or DELETE with a JSON body, which may be repeated; return the JSON answer."""
-        return self._json(method, path, data=json.dumps(body).encode(), tries=TRIES)
+        return self._json(method, path, data=self._body(path, body), tries=TRIES)
+
+    def _body(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """Return a body as JSON. Raises ``Refused`` for what MLflow would drop unnoticed.
+
+        Its parser stops at the first value that it does not take, and the server carries out what
+        was read until then: bare NaN tokens, integers beyond 64 bits, halves of characters.
+        """
+        place = first_unstorable(body)
+        if place is None:
+            return json.dumps(body).encode()
+        raise Refused(
+            f"not sent to {self._where(path)}: {place.lstrip('.')} holds half a character, or "
+            "a number that is beyond 64 bits or none: no MLflow server stores it",
+            "change it at the source, or leave the object out",
+        )
 
     def pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """POST a search and yield its pages, as ``paged`` does."""
