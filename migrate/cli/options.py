@@ -170,6 +170,14 @@ Quick = Annotated[
         "for metric points or files added to them since.",
     ),
 ]
+Repair = Annotated[
+    bool,
+    typer.Option(
+        "--repair",
+        help="Compare all copies with their originals in full, as migrate verify --contents does, "
+        "and mend what differs on the target.",
+    ),
+]
 Workers = Annotated[
     int, typer.Option(min=1, max=256, help="Requests under way at a time, on each side.")
 ]
