@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import dataclass
+from random import Random
 from typing import Any
 
+from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
+
+#: For whole migrations: what fails is told by its seed, and not made smaller.
+SEEDS = st.integers(0, 2**32)
+MANY: dict[str, Any] = {
+    "phases": (Phase.explicit, Phase.generate),
+    "suppress_health_check": tuple(HealthCheck),
+}
 
 Path = tuple[str | int, ...]
 
@@ -88,9 +98,36 @@ def changed(value: Any, path: Path, change: Any) -> Any:
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A change at one place of a JSON value."""
+
+    path: Path
+    change: Any
+
+    def of(self, value: Any) -> Any:
+        """The value with the change."""
+        return changed(value, self.path, self.change)
+
+    @property
+    def may_hide(self) -> bool:
+        """Whether the answer may look whole, with less in it: nobody can know then."""
+        return self.change in (MISSING, None, []) or isinstance(self.change, dict)
+
+
 @st.composite
-def mutated(draw: st.DrawFn, value: Any) -> Any:
+def mutations(draw: st.DrawFn, value: Any) -> Mutation:
     """One change at one place of a JSON value."""
     path = draw(st.sampled_from(paths_in(value)))
-    change = draw(st.sampled_from((*REPLACEMENTS, MISSING, TWICE)))
-    return changed(value, path, change)
+    return Mutation(path, draw(st.sampled_from((*REPLACEMENTS, MISSING, TWICE))))
+
+
+def any_mutation(value: Any, random: Random) -> Mutation:
+    """One change, chosen by ``random``: for what takes too long to be made smaller."""
+    change = random.choice((*REPLACEMENTS, MISSING, TWICE))
+    return Mutation(random.choice(paths_in(value)), change)
+
+
+def mutated(value: Any) -> st.SearchStrategy[Any]:
+    """The value with one change at one place."""
+    return mutations(value).map(lambda mutation: mutation.of(value))
