@@ -60,7 +60,7 @@ REPLACEMENTS: tuple[Any, ...] = (
     {},
     {"key": None},
     {"": 0},
-    _nested(900),
+    _nested(300),
 )
 MISSING = object()
 TWICE = object()
@@ -81,20 +81,17 @@ def paths_in(value: Any, path: Path = ()) -> list[Path]:
 def changed(value: Any, path: Path, change: Any) -> Any:
     """The same value with something else at ``path``; there missing, or in a list twice."""
     if not path:
-        return None if change in (MISSING, TWICE) else copy.deepcopy(change)
-    result = copy.deepcopy(value)
-    holder = result
-    for step in path[:-1]:
-        holder = holder[step]
-    if change is MISSING:
-        del holder[path[-1]]
-    elif change is TWICE:
-        if isinstance(holder, list):
-            holder.append(copy.deepcopy(holder[path[-1]]))
-        else:
-            holder[path[-1]] = [holder[path[-1]]] * 2
+        return None if change in (MISSING, TWICE) else change
+    result = copy.copy(value)
+    step = path[0]
+    if len(path) > 1:
+        result[step] = changed(value[step], path[1:], change)
+    elif change is MISSING:
+        del result[step]
+    elif change is TWICE and isinstance(result, list):
+        result.append(result[step])
     else:
-        holder[path[-1]] = copy.deepcopy(change)
+        result[step] = [result[step]] * 2 if change is TWICE else change
     return result
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import given, settings
 
 from migrate.demo.server import TrackingServerProcess
 from tests.malformed.replay import Recording, playing, recording
@@ -70,7 +70,6 @@ def _with_one_wrong_answer(recorded: Recorded, seed: int) -> None:
     answer = recorded.answers.json_at(place)
     mutation = any_mutation(answer, random)
     body = json.dumps(mutation.of(answer)).encode()
-    note(f"{place[0][:2]}: {mutation}"[:500])
     with tempfile.TemporaryDirectory() as folder, playing(recorded.answers.changed(place, body)):
         ended = _copy(recorded.uri, Path(folder))
         check_ended(ended)
