@@ -207,6 +207,12 @@ class Run:
     links: ModelLinks = NO_LINKS
 
 
+def input_name(item: Mapping[str, Any]) -> str:
+    """Return what a dataset input of a run is called in losses and differences."""
+    dataset = item.get("dataset") or {}
+    return f"dataset input {str(dataset.get('name'))[:60]!r} ({str(dataset.get('digest'))[:36]})"
+
+
 def run_info(run: Run) -> dict[str, Any]:
     """Return what MLflow calls a run's info, under the names of its clients.
 

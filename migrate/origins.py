@@ -60,6 +60,11 @@ def set_aside(tags: Mapping[str, str], reserved: Collection[str]) -> dict[str, s
     return {SOURCE + "tag." + key if key in reserved else key: text for key, text in tags.items()}
 
 
+def bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a copy's ``tags`` by which it is found again."""
+    return {key: value for key, value in tags.items() if key in (ORIGIN, MIGRATION)}
+
+
 def without_bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
     """Return ``tags`` without those this tool writes."""
     return {key: value for key, value in tags.items() if not key.startswith(PREFIX)}

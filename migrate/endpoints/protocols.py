@@ -34,6 +34,7 @@ from migrate.objects import (
     Run,
     VersionRun,
 )
+from migrate.outcomes import Loss
 
 
 class ReadsExperiments(Protocol):
@@ -205,8 +206,12 @@ class RunWriter(Protocol):
         """Write dataset inputs."""
         ...
 
-    def finish(self, run: Run, mark: str) -> None:
-        """Complete the copy: status, end time, name and lifecycle as in ``run``."""
+    def finish(self, run: Run, mark: str, losses: Sequence[Loss] = ()) -> Sequence[Loss]:
+        """Complete the copy: status, end time, name and lifecycle as in ``run``.
+
+        Return what the endpoint refused of all that was written. Where it keeps losses with the
+        copy, it keeps these beside ``losses``, which are written already.
+        """
         ...
 
     def abandon(self) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from migrate.endpoints.answers import Capabilities
 from migrate.objects import (
@@ -15,6 +16,7 @@ from migrate.objects import (
     RUN_NAME_TAG,
     Metric,
     Run,
+    input_name,
 )
 from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier, set_aside
 from migrate.outcomes import Loss
@@ -134,8 +136,28 @@ def fit(
     if inputs and not target.dataset_inputs:
         inputs = ()
         losses.append(Loss(f"{len(run.inputs)} dataset inputs", "the target has no such thing"))
-    fitted = dataclasses.replace(run, params=params, tags=tags, inputs=inputs)
+    fitted = dataclasses.replace(
+        run, params=params, tags=tags, inputs=_fit_inputs(inputs, target, losses)
+    )
     return fitted, tuple(losses), frozenset(dropped)
+
+
+def _fit_inputs(
+    inputs: Sequence[Mapping[str, Any]], target: Capabilities, losses: list[Loss]
+) -> tuple[Mapping[str, Any], ...]:
+    """Leave out schemas that are too long: half of one is of no use."""
+    limit = target.dataset_schema_length
+
+    def fitted(item: Mapping[str, Any]) -> Mapping[str, Any]:
+        length = len(item["dataset"].get("schema") or "")
+        if limit is None or length <= limit:
+            return item
+        reason = f"left out: {length} characters, the target holds {limit}"
+        losses.append(Loss(f"schema of {input_name(item)}", reason))
+        others = {key: text for key, text in item["dataset"].items() if key != "schema"}
+        return {**item, "dataset": others}
+
+    return tuple(map(fitted, inputs))
 
 
 def fit_tags(

@@ -252,7 +252,8 @@ class _Attempt:
                 writer.write_tags(dict.fromkeys(earlier, "[]") | losses_to_tags(sent.losses))
             # A directory has no place for the losses: without a mark they are tried again.
             mark = "" if sent.losses and keeps_ids else fingerprint.mark()
-            writer.finish(wanted.run, mark)
+            refused = writer.finish(wanted.run, mark, sent.losses)
+            sent = sent._replace(losses=sent.losses + tuple(refused))
         except BaseException:
             writer.abandon()
             raise

@@ -201,6 +201,21 @@ class TestLimits:
         assert cut.inputs == ()
         assert losses == (("3 dataset inputs", "the target has no such thing"),)
 
+    def test_a_schema_too_long_for_the_target_is_left_out_and_nothing_else_of_its_dataset(
+        self,
+    ) -> None:
+        fits = {"name": "a", "digest": "1", "schema": "x" * 10}
+        inputs = tuple(
+            {"dataset": {**fits, "name": name, "schema": "x" * length}, "tags": [{"key": name}]}
+            for name, length in (("a", 10), ("b", 11))
+        )
+        cut, losses, _ = fit(run(inputs=inputs), target(dataset_schema_length=10), POLICY)
+        assert cut.inputs == (inputs[0], {**inputs[1], "dataset": {"name": "b", "digest": "1"}})
+        assert losses == (
+            ("schema of dataset input 'b' (1)", "left out: 11 characters, the target holds 10"),
+        )
+        assert fit(run(inputs=inputs), target(), POLICY)[0].inputs == inputs
+
     @given(
         st.dictionaries(st.text("ab:", max_size=4), st.text(max_size=6)),
         st.none() | st.integers(1, 5),
