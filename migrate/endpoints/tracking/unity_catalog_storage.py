@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from migrate.endpoints.shapes import count, flag, objects, required, required_text
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import NotFound, Refused
 
@@ -68,12 +69,12 @@ class Storage:
         body = {"name": name, "version": number, "operation": operation}
         path = f"{VERSIONS}/generate-temporary-credentials"
         message = TemporaryCredentials()
-        parse_dict(self._http.post(path, body, idempotent=True)["credentials"], message)
+        parse_dict(required(self._http.post(path, body, idempotent=True), "credentials"), message)
         return message
 
     def _location(self, name: str, number: str) -> str:
         params = {"name": name, "version": number}
-        return str(self._http.get(f"{VERSIONS}/get-download-uri", params)["artifact_uri"])
+        return required_text(self._http.get(f"{VERSIONS}/get-download-uri", params), "artifact_uri")
 
 
 class Listed(NamedTuple):
@@ -97,12 +98,12 @@ class FilesApi:
         pages = self._http.get_pages(f"{FILES}/directories{quote(place)}", {})
         return [
             Listed(
-                posixpath.relpath(item["path"], self._root),
-                bool(item.get("is_directory")),
-                item.get("file_size"),
+                posixpath.relpath(required_text(item, "path"), self._root),
+                flag(item, "is_directory"),
+                count(item, "file_size"),
             )
             for page in pages
-            for item in page.get("contents", ())
+            for item in objects(page, "contents")
         ]
 
     def download_artifacts(self, path: str, dst_path: str) -> str:
