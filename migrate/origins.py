@@ -26,6 +26,8 @@ PLACEHOLDER = PREFIX + "placeholder"
 #: On a run that holds flattened logged models, by which it is found; and one for each of them.
 HOLDS_FLATTENED = PREFIX + "flattened"
 FLATTENED = PREFIX + "flattened."
+#: On a run or logged model without a name: the name that its copy has for want of one.
+STAND_IN = PREFIX + "name-stands-in"
 EARLIER = PREFIX + "earlier."  #: the same tags of an earlier migration, when a copy is copied
 
 #: The shortest limit of a tag's value among the targets that are supported.
@@ -53,6 +55,11 @@ def keep_earlier(tags: Mapping[str, str]) -> dict[str, str]:
         if key != MARK:
             kept.setdefault(EARLIER + key.removeprefix(PREFIX), tags[key])
     return kept
+
+
+def real_name(name: str, tags: Mapping[str, str]) -> str:
+    """Return the name of a run or logged model; empty where it stands in on a copy of one."""
+    return "" if tags.get(STAND_IN) == name else name
 
 
 def set_aside(tags: Mapping[str, str], reserved: Collection[str]) -> dict[str, str]:

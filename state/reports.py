@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, and_, case, func, or_, select, tuple_
 from migrate.objects import Action, Kind, Ref, parse_ref
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Failure, KindTotals, Report, Side
+from migrate.redaction import without_logins
 from state.database import damaged
-from state.redaction import redacted
 from state.rows import (
     counts_of_kinds,
     losses_of,
@@ -88,8 +88,8 @@ def find_migration(connection: Connection, source: str, target: str) -> str | No
     found: str | None = connection.scalar(
         select(migration.c.id)
         .where(
-            migration.c.source_identity == redacted(source),
-            migration.c.target_identity == redacted(target),
+            migration.c.source_identity == without_logins(source),
+            migration.c.target_identity == without_logins(target),
         )
         .order_by(migration.c.created.desc(), migration.c.number.desc())
         .limit(1)

@@ -137,7 +137,14 @@ class ReadsArtifacts(Protocol):
     def open_artifact(
         self, root: ArtifactRoot, artifact: Artifact
     ) -> AbstractContextManager[BinaryIO]:
-        """Open a file for reading as a stream; nothing is held in memory."""
+        """Open a file for reading as a stream; nothing is held in memory.
+
+        Reading it raises ``ChangedContent`` where the endpoint knows that it is damaged.
+        """
+        ...
+
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        """Return the SHA-256 of files by path, as far as they are known without reading them."""
         ...
 
 

@@ -7,6 +7,7 @@ import logging
 
 from migrate.endpoints.answers import PermissionsWritten
 from migrate.errors import (
+    AlreadyExists,
     EndpointError,
     MigrateError,
     NotAuthenticated,
@@ -15,10 +16,18 @@ from migrate.errors import (
     StorageFull,
     Unavailable,
 )
+from migrate.objects import Kind
 from migrate.outcomes import Outcome, TaskStatus
+from migrate.redaction import cut
 from migrate.tasks.batches import Job
 
 log = logging.getLogger(__name__)
+
+#: Where the user says which other names copies get.
+RENAME_OPTIONS = {
+    Kind.EXPERIMENT: "--experiment-rename-file",
+    Kind.REGISTERED_MODEL: "--model-rename-file",
+}
 
 
 def as_known(problem: Exception, what: str) -> MigrateError:
@@ -31,7 +40,7 @@ def as_known(problem: Exception, what: str) -> MigrateError:
         return problem
     log.error("unexpected error in %s", what, exc_info=problem)
     return EndpointError(
-        f"{what}: unexpected {type(problem).__name__}: {str(problem)[:300]}",
+        f"{what}: unexpected {type(problem).__name__}: {cut(str(problem), 300)}",
         "this is a defect of mlflow-migrate: please report it with --debug output",
     )
 
@@ -51,6 +60,31 @@ def failed(job: Job, error: Exception, target_id: str = "", seconds: float = 0.0
         retry_after=getattr(problem, "retry_after", None),
         seconds=seconds,
     )
+
+
+def name_taken(kind: Kind, name: str) -> AlreadyExists:
+    """Return the error for a name that the target refuses as taken, and shows on no object.
+
+    Databases of some targets compare names without case or accents: another spelling has it.
+    """
+    return AlreadyExists(
+        f"the target holds the name {name!r} in another spelling: it compares names without case, "
+        "and takes one of them",
+        rename_hint(kind),
+    )
+
+
+def name_refused(kind: Kind, problem: Refused) -> Refused:
+    """Return the error for a create that is refused, with what to do where its name is why."""
+    return Refused(problem.message, problem.hint or f"where it is the name: {rename_hint(kind)}")
+
+
+def rename_hint(kind: Kind) -> str:
+    """Return what to do about a name that the target does not take."""
+    option = RENAME_OPTIONS.get(kind)
+    if option is None:
+        return f"rename the {kind} at the source"
+    return f"give the copy another name: {option} FILE, with a line old_name,new_name"
 
 
 def with_permissions(outcome: Outcome, carried: PermissionsWritten) -> Outcome:

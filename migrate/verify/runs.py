@@ -82,10 +82,8 @@ def _compare_run(
         if field_name == "user_id" and can.sets_user:
             continue
         old, new = getattr(wanted.run, field_name), getattr(copy, field_name)
-        # A run without a name (MLflow 1.x) is given one by the target.
-        if old or field_name != "name":
-            lasting = field_name in SET_ONCE or (field_name == "end_time" and old is None)
-            result.check(ref, field_name.replace("_", " "), old, new, lasting=lasting)
+        lasting = field_name in SET_ONCE or (field_name == "end_time" and old is None)
+        result.check(ref, field_name.replace("_", " "), old, new, lasting=lasting)
     late = with_own_id(wanted.late_tags, run.run_id, copy.run_id)
     wanted_tags = {**wanted.run.tags, **late}
     tags = comparable_tags(Kind.RUN, wanted_tags, wanted_tags, can, ends.policy)

@@ -123,6 +123,9 @@ class MemoryServer(MemoryModels):
         held = self.files.get(root.owner.id, {})
         return [Artifact(path, len(data)) for path, data in sorted(held.items())]
 
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        return {}
+
     @contextmanager
     def open_artifact(self, root: ArtifactRoot, artifact: Artifact) -> Iterator[BinaryIO]:
         held = self.files.get(root.owner.id, {})

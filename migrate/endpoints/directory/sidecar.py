@@ -27,11 +27,15 @@ from migrate.objects import Metric
 
 
 class StoredFile(NamedTuple):
-    """An artifact: its path at the source, its size in bytes, its path below artifacts/."""
+    """An artifact: its path at the source, its size in bytes, its path below artifacts/.
+
+    ``digest`` is the SHA-256 it was written with, empty where nobody took one.
+    """
 
     path: str
     size: int
     stored_as: str
+    digest: str = ""
 
 
 class StoredHistory(NamedTuple):
@@ -99,6 +103,8 @@ def _file_to_json(file: StoredFile) -> dict[str, Any]:
     entry: dict[str, Any] = {"path": file.path, "size": file.size}
     if file.stored_as != file.path:
         entry["stored_as"] = file.stored_as
+    if file.digest:
+        entry["sha256"] = file.digest
     return entry
 
 
@@ -107,7 +113,8 @@ def _file_from_json(entry: Object) -> StoredFile:
     stored_as = text(entry, "stored_as", default=path)
     if any(part in ("", ".", "..") for part in stored_as.split("/")) or "\0" in stored_as:
         raise Malformed(f"{stored_as[:100]!r} is no path below the artifacts")
-    return StoredFile(path, required_count(entry, "size"), stored_as)
+    size = required_count(entry, "size")
+    return StoredFile(path, size, stored_as, text(entry, "sha256"))
 
 
 def _history_to_json(history: StoredHistory) -> dict[str, Any]:

@@ -23,6 +23,7 @@ RUNS_PER_PAGE = 500
 FAULT_TRIES = 2
 #: MLflow's own ids are of the first sixteen; others were made by hand.
 CHARACTERS = "".join(dict.fromkeys(digits + "abcdef" + ascii_letters + "-."))
+USUAL_ID = 32
 LONGEST_ID = 64
 REPAIR = (
     "repair its row in that server's database (a run needs a start time, a status and a user), "
@@ -120,16 +121,20 @@ class RunSearch:
 
     def _find(self, ids: Sequence[str], condition: str) -> str:
         """Return the id of a run at which a search fails; empty where it fails at none."""
+
+        def fails(begins: str, *, whole: bool = False) -> bool:
+            which = f"= '{begins}'" if whole else f"LIKE '{begins}%'"
+            return self._fails(ids, condition, f"attributes.run_id {which}")
+
         begins = ""
         while len(begins) < LONGEST_ID:
-            for character in CHARACTERS:
-                if self._fails(ids, condition, f"attributes.run_id LIKE '{begins + character}%'"):
-                    begins += character
-                    break
-            else:
+            if len(begins) == USUAL_ID and fails(begins, whole=True):
+                return begins
+            longer = next((begins + one for one in CHARACTERS if fails(begins + one)), "")
+            if not longer:
                 break
-        whole = begins and self._fails(ids, condition, f"attributes.run_id = '{begins}'")
-        return begins if whole else ""
+            begins = longer
+        return begins if begins and fails(begins, whole=True) else ""
 
     def _find_among(self, ids: Sequence[str], run_ids: Sequence[str]) -> str:
         """Return the same for runs that are known by their ids."""

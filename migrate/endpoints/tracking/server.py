@@ -16,6 +16,7 @@ from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession, read_once
+from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.registry import RegistryCalls
@@ -47,6 +48,7 @@ from migrate.objects import (
     Run,
 )
 from migrate.origins import MARK, ORIGIN, bookkeeping, losses_from_tags
+from migrate.redaction import cut
 
 EXPERIMENTS_PER_PAGE = 1000
 IDS_PER_SEARCH = 100
@@ -59,7 +61,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
     ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
     one that every call names (MLflow 3.10 and later), empty for the default; ``users`` are those
     whose permissions are asked for where the server cannot list its users. ``registry`` calls
-    the server that keeps registered models, when that is another one.
+    the server that keeps registered models, when that is another one; ``roots`` are the places of
+    files that the user named.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         workspace: str = "",
         users: Sequence[str] = (),
         registry: HttpSession | None = None,
+        roots: Roots = NO_ROOTS,
     ) -> None:
         self._http = http
         self._registry_http = registry or http
@@ -87,7 +91,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         self._entries = Entries(side)
         self._run_search = RunSearch(http, side, self._entries.unreadable)
         self._flattened = FlattenedModels(http)
-        self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri)
+        self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri, roots=roots)
 
     # -- Endpoint ---------------------------------------------------------------------------
 
@@ -258,6 +262,10 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         """See ``ReadsArtifacts.open_artifact``."""
         return self._stores.store(root).open(artifact)
 
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        """See ``ReadsArtifacts.digests``: no server of MLflow tells any."""
+        return {}
+
     def put_artifact(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``WritesArtifacts.put_artifact``."""
         self._stores.put(root, artifact, stream)
@@ -398,6 +406,6 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
 
 def _version_of(http: HttpSession) -> str:
     try:
-        return http.text("/version", tries=CONNECT_TRIES).strip()[:40]
+        return cut(http.text("/version", tries=CONNECT_TRIES).strip(), 40)
     except NotFound:
         return ""
