@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 #: For whole migrations: what fails is told by its seed, and not made smaller.
 SEEDS = st.integers(0, 2**32)
 MANY: dict[str, Any] = {
+    "derandomize": True,
     "phases": (Phase.explicit, Phase.generate),
     "suppress_health_check": tuple(HealthCheck),
 }

@@ -48,7 +48,7 @@ class Recording:
         """The answers that are JSON objects."""
         return [
             (key, place)
-            for key, answers in self.answers.items()
+            for key, answers in sorted(self.answers.items())
             for place, answer in enumerate(answers)
             if answer.json is not None
         ]
@@ -130,7 +130,7 @@ def playing(made: Recording) -> Iterator[None]:
     """Have servers answer as recorded. Nobody waits for a better answer."""
     player = _Player(made)
     with (
-        mock.patch.object(http, "PromptAdapter", lambda workers: player),
-        mock.patch.object(http.time, "sleep", lambda seconds: None),
+        mock.patch.object(http, "PromptAdapter", return_value=player),
+        mock.patch.object(http.time, "sleep", return_value=None),
     ):
         yield

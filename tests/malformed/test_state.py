@@ -37,7 +37,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("table", "column", "value"), CELLS, ids=lambda it: str(it))
+@pytest.mark.parametrize(("table", "column", "value"), CELLS, ids=str)
 def test_a_word_nobody_knows_is_an_error_that_names_it(
     copied: Path, tmp_path: Path, table: str, column: str, value: str
 ) -> None:
