@@ -61,8 +61,12 @@ class LoggedModelCalls(ABC):
     def experiments(self) -> Iterator[Experiment]:
         """See ``ReadsExperiments.experiments``."""
 
+    @abstractmethod
+    def _has(self, kind: Kind) -> bool:
+        """Say whether this server has a kind; where that is not known, ``unknown`` tells so."""
+
     def _has_logged_models(self) -> bool:
-        return Kind.LOGGED_MODEL in self.capabilities().readable
+        return self._has(Kind.LOGGED_MODEL)
 
     # -- ReadsLoggedModels ------------------------------------------------------------------
 
