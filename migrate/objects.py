@@ -28,6 +28,18 @@ class Kind(StrEnum):
     PROMPT = "prompt"
     PROMPT_VERSION = "prompt version"
     TRACE = "trace"
+    EVALUATION_DATASET = "evaluation dataset"
+    SCORER = "scorer"
+    ISSUE = "issue"
+    LABEL_SCHEMA = "label schema"
+    REVIEW_QUEUE = "review queue"
+    WEBHOOK = "webhook"
+    MCP_SERVER = "MCP server"
+    GATEWAY_ENDPOINT = "gateway endpoint"
+    GATEWAY_MODEL = "gateway model definition"
+    GATEWAY_SECRET = "gateway secret"  # noqa: S105 - the name of a kind
+    GATEWAY_BUDGET = "gateway budget"
+    GATEWAY_GUARDRAIL = "gateway guardrail"
 
     @property
     def plural(self) -> str:
@@ -117,9 +129,19 @@ def readable_time(milliseconds: int | None) -> str | None:
         return None
 
 
+class Loss(NamedTuple):
+    """Something of an object that does not arrive as it was: ``what``, and the ``reason``."""
+
+    what: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """An experiment; ``creation_time`` and ``last_update_time`` are None on old servers."""
+    """An experiment; ``creation_time`` and ``last_update_time`` are None on old servers.
+
+    Here and below, ``losses`` are what an endpoint itself says is missing of an object.
+    """
 
     experiment_id: str
     name: str
@@ -128,6 +150,7 @@ class Experiment:
     artifact_location: str = ""
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
 
 
 class Metric(NamedTuple):
@@ -207,6 +230,7 @@ class Run:
     latest_metrics: tuple[Metric, ...] = ()
     inputs: tuple[Mapping[str, Any], ...] = ()
     links: ModelLinks = NO_LINKS
+    losses: tuple[Loss, ...] = ()
 
 
 def input_name(item: Mapping[str, Any]) -> str:
@@ -269,6 +293,7 @@ class LoggedModel:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[ModelMetric, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +310,7 @@ class RegisteredModel:
     aliases: Mapping[str, int] = field(default_factory=dict)
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
     latest_versions: tuple[int, ...] = field(default=(), compare=False)
 
     @property
@@ -317,6 +343,7 @@ class ModelVersion:
     user_id: str = ""
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
 
     @property
     def ref(self) -> Ref:

@@ -8,8 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 
-from migrate.objects import IS_PROMPT_TAG, PROMPT_TEXT_TAG, Experiment
-from migrate.outcomes import Loss
+from migrate.objects import (
+    IS_PROMPT_TAG,
+    PROMPT_TEXT_TAG,
+    Experiment,
+    LoggedModel,
+    Loss,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+)
+
+Lossy = Experiment | Run | LoggedModel | RegisteredModel | ModelVersion
 
 PREFIX = "mlflow-migrate."
 ORIGIN = PREFIX + "origin"  #: the source object's id (see ``experiment_origin`` for experiments)
@@ -102,16 +112,6 @@ def losses_to_tags(losses: Iterable[Loss]) -> dict[str, str]:
     return {f"{LOSSES}{number}": f"[{text}]" for number, text in enumerate(texts)}
 
 
-def changed_losses(there: Mapping[str, str], losses: Iterable[Loss]) -> dict[str, str]:
-    """Return the tags to write so that a copy that has the tags ``there`` tells these losses.
-
-    Tags of earlier losses are overwritten by nothing: not every server can take them away.
-    """
-    earlier = dict.fromkeys((key for key in there if key.startswith(LOSSES)), "[]")
-    told = earlier | losses_to_tags(losses)
-    return {key: text for key, text in told.items() if there.get(key) != text}
-
-
 def _entry(loss: Loss) -> str:
     longest = 500
     while True:
@@ -128,9 +128,32 @@ def losses_from_tags(tags: Mapping[str, str]) -> tuple[Loss, ...]:
     for key in sorted((key for key in tags if key.startswith(LOSSES)), key=_number):
         try:
             losses += [Loss(str(what), str(reason)) for what, reason in json.loads(tags[key])]
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             continue
     return tuple(losses)
+
+
+def known_losses(record: Lossy) -> tuple[Loss, ...]:
+    """Return what is missing of an object already: as its endpoint says, or its own tags do.
+
+    The latter are those of an earlier copy, whose copy it is to become.
+    """
+    return tuple(dict.fromkeys((*record.losses, *losses_from_tags(record.tags))))
+
+
+def loss_tags(losses: Iterable[Loss], there: Iterable[str]) -> dict[str, str]:
+    """Return losses as tags of a copy whose tags have the keys ``there``."""
+    return outdated_losses(there) | losses_to_tags(losses)
+
+
+def losses_beside(tags: Mapping[str, str], losses: Iterable[Loss]) -> dict[str, str]:
+    """Return losses as tags of a copy that has ``tags``, with those that these tell already."""
+    return losses_to_tags((*losses_from_tags(tags), *losses))
+
+
+def outdated_losses(there: Iterable[str]) -> dict[str, str]:
+    """Return what overwrites the losses among the tags of a copy, which cannot be taken away."""
+    return {key: "[]" for key in there if key.startswith(LOSSES)}
 
 
 def _number(key: str) -> tuple[int, str]:

@@ -11,9 +11,10 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
 from migrate.endpoints.answers import (
-    NO_OPTIONS,
+    NOT_TOLD,
     Capabilities,
     Copy,
+    Ended,
     Histories,
     PermissionsWritten,
     Unreadable,
@@ -24,6 +25,7 @@ from migrate.objects import (
     Experiment,
     Kind,
     LoggedModel,
+    Loss,
     Metric,
     ModelLinks,
     ModelMetric,
@@ -34,7 +36,6 @@ from migrate.objects import (
     Run,
     VersionRun,
 )
-from migrate.outcomes import Loss
 
 
 class ReadsExperiments(Protocol):
@@ -44,8 +45,17 @@ class ReadsExperiments(Protocol):
         """Yield every experiment, deleted ones too, in order of creation."""
         ...
 
-    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
-        """Count what lives in these experiments and is not copied (-1: there, not counted)."""
+    def read_experiments(self, experiment_ids: Sequence[str]) -> list[Experiment]:
+        """Return these as they are now, deleted ones too; missing ones are left out."""
+        ...
+
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
+        """Count what lives in these experiments and is not copied (-1: there, not counted).
+
+        With ``whole_server``, also what lives in none. What cannot be learned ``unknown`` tells.
+        """
         ...
 
 
@@ -58,6 +68,10 @@ class ReadsRuns(Protocol):
 
     def unreadable(self) -> Sequence[Unreadable]:
         """Return what ``experiments`` and ``runs``, as last called, had to leave out."""
+        ...
+
+    def why_unreadable(self, ref: Ref) -> Unreadable | None:
+        """Return that of ``unreadable`` which is about this object, None when there is none."""
         ...
 
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
@@ -462,11 +476,15 @@ class Target(
 ):
     """An endpoint that can be filled, and read back to adopt and to verify."""
 
-    def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
-        """Bring indexes up to date after a migration's tasks ended; a no-op on servers.
+    def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
+        """Keep with a copy what of its original did not arrive, in place of what was said before.
 
-        ``options`` are those of the plan, for what an index says of its making.
+        A no-op on servers, whose copies have tags for it.
         """
+        ...
+
+    def publish(self, ended: Ended = NOT_TOLD) -> None:
+        """Bring indexes up to date after a migration's tasks ended; a no-op on servers."""
         ...
 
     def claim(self) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from migrate.errors import UsageError
+from migrate.errors import EndpointError, UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
 from migrate.objects import VERSION_KINDS, VERSION_OF, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.origins import known_losses
 from migrate.tasks.registered_model import experiments_named
 from migrate.tasks.version_sources import named_by
 
@@ -22,6 +23,11 @@ def discover_registry(draft: Draft) -> None:
     selection = draft.selection
     if not selection.takes_registry:
         return
+    if selection.models and Kind.REGISTERED_MODEL in draft.source_can.without:
+        raise EndpointError(
+            f"no models can be chosen: {draft.source_can.without[Kind.REGISTERED_MODEL]}",
+            "leave out --models to copy what else the source has",
+        )
     names = None
     if selection.models and not needs_all_names(selection.models):
         names = candidate_names(selection.models)
@@ -30,7 +36,7 @@ def discover_registry(draft: Draft) -> None:
     because = "selected by --models" if selection.models else "the whole server is copied"
     taken: list[RegisteredModel] = []
     for model in found:
-        node = Node(ref=model.ref, name=model.name, because=(because,))
+        node = Node(ref=model.ref, name=model.name, because=(because,), losses=known_losses(model))
         if chosen is not None and model.name not in chosen:
             node.skip("not selected by --models")
         else:
@@ -69,6 +75,7 @@ def _add_versions(draft: Draft, versions: Iterable[ModelVersion]) -> None:
             name=f"{version.name} version {version.version}",
             container=version.name,
             because=(f"a version of {model}",),
+            losses=known_losses(version),
         )
         is_newest = newest[version.name, version.stage] == version.version
         reason = draft.selection.leaves_out_version(version, is_newest)

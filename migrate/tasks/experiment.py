@@ -16,9 +16,12 @@ from migrate.origins import (
     ORIGIN,
     SOURCE,
     carried_tags,
-    changed_losses,
     experiment_origin,
     keep_earlier,
+    known_losses,
+    losses_beside,
+    losses_to_tags,
+    outdated_losses,
     set_aside,
     without_bookkeeping,
 )
@@ -41,13 +44,15 @@ def wanted_experiment(
     experiment: Experiment, target: Capabilities, policy: Policy
 ) -> tuple[Experiment, tuple[Loss, ...]]:
     """Return what the copy should be, with its origin and what MLflow lets nobody set."""
+    lacking = known_losses(experiment)
     if target.keeps_ids:
-        return experiment, ()
+        return experiment, lacking
     origin = experiment_origin(experiment)
     experiment, unstorable = storable(experiment)
     location = map_location(experiment.artifact_location, policy.locations)
     tags = set_aside(keep_earlier(experiment_tags(experiment, policy)), target.reserved_tags)
     tags, losses = fit_tags(tags, target.experiment_tag_length, target)
+    tags |= losses_to_tags(lacking)
     tags[ORIGIN] = origin
     tags[MIGRATION] = policy.migration_id
     unsettable = {
@@ -61,7 +66,7 @@ def wanted_experiment(
         if known:
             tags[SOURCE + name] = str(known)
     copy = dataclasses.replace(experiment, tags=tags, artifact_location=location)
-    return copy, unstorable + losses
+    return copy, lacking + unstorable + losses
 
 
 def map_location(location: str, locations: Sequence[tuple[str, str]]) -> str:
@@ -96,13 +101,15 @@ def missing_tags(copy: Experiment, wanted: Experiment, experiment: Experiment) -
     """
     if is_ours(copy, experiment):
         keep = {ORIGIN, MIGRATION, SOURCE + "last_update_time"}
-        return {k: v for k, v in wanted.tags.items() if copy.tags.get(k) != v and k not in keep}
+        tags = {**outdated_losses(copy.tags), **wanted.tags}
+        return {k: v for k, v in tags.items() if copy.tags.get(k) != v and k not in keep}
     return {k: v for k, v in carried_tags(wanted.tags).items() if k not in copy.tags}
 
 
 def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
     """Create or adopt the experiments of a batch; yield an outcome per job."""
-    at_source = {item.experiment_id: item for item in source.experiments()}
+    found = source.read_experiments([job.ref.id for job in batch.jobs])
+    at_source = {item.experiment_id: item for item in found}
     looks = any(job.target_id or job.attempt > 1 for job in batch.jobs)
     there = experiments_on(target) if looks else []
     looks_back = not target.capabilities().keeps_ids
@@ -140,7 +147,9 @@ def _looked_at(target: Target, written: Sequence[_Written]) -> Iterator[Outcome]
     Tags that are not shown, such as the origin, are set once more and looked at again.
     """
     for again in (True, False):
-        shown = {item.experiment_id: item for item in target.experiments()} if written else {}
+        ids = [outcome.target_id for _, outcome, _ in written]
+        found = target.read_experiments(ids) if ids else ()
+        shown = {item.experiment_id: item for item in found}
         left: list[_Written] = []
         for job, outcome, sent in written:
             copy = shown.get(outcome.target_id)
@@ -149,7 +158,7 @@ def _looked_at(target: Target, written: Sequence[_Written]) -> Iterator[Outcome]
             try:
                 if seen.missing and copy is not None and again:
                     unseen = {k: v for k, v in sent.tags.items() if copy.tags.get(k) != v}
-                    refused = _set_tags(target, outcome.target_id, unseen, copy.tags)
+                    refused = _set_tags(target, outcome.target_id, unseen, sent)
                     losses = tuple(dict.fromkeys((*outcome.losses, *refused)))
                     left.append(_Written(job, dataclasses.replace(outcome, losses=losses), sent))
                     continue
@@ -163,9 +172,9 @@ def _looked_at(target: Target, written: Sequence[_Written]) -> Iterator[Outcome]
 
 def why_missing(source: Source, job: Job) -> EndpointError:
     """Return the error for an object of the plan that the source does not give."""
-    for found in source.unreadable():
-        if found.ref == job.ref:
-            return EndpointError(f"{found.where}: {found.reason}", found.hint)
+    found = source.why_unreadable(job.ref)
+    if found is not None:
+        return EndpointError(f"{found.where}: {found.reason}", found.hint)
     return NotFound(
         f"{job.ref.kind} {job.name or job.ref.id!r} is no longer at the source",
         "plan again to leave it out",
@@ -194,7 +203,7 @@ def _copy(
         try:
             target_id, made = create_tagged(target.create_experiment, sent)
             left = {k: v for k, v in sent.tags.items() if k not in made.tags}
-            losses += _set_tags(target, target_id, left, made.tags) if left else ()
+            losses += _set_tags(target, target_id, left, sent) if left else ()
             wrote = True
         except AlreadyExists:
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.
@@ -266,7 +275,7 @@ def _complete(
         return _Changed(wrote)
     if not is_ours(copy, experiment):
         return _Changed(True, tuple(target.set_experiment_tags(copy.experiment_id, tags)))
-    return _Changed(True, _set_tags(target, copy.experiment_id, tags, copy.tags))
+    return _Changed(True, _set_tags(target, copy.experiment_id, tags, wanted))
 
 
 class _Changed(NamedTuple):
@@ -277,16 +286,15 @@ class _Changed(NamedTuple):
 
 
 def _set_tags(
-    target: Target, target_id: str, tags: Mapping[str, str], there: Mapping[str, str]
+    target: Target, target_id: str, tags: Mapping[str, str], wanted: Experiment
 ) -> tuple[Loss, ...]:
-    """Set tags of a copy that has those that are ``there``; return what is refused.
+    """Set some of the tags of a copy that is to be as ``wanted``; return what is refused.
 
     The copy is told that too, as far as the target takes it.
     """
     refused = tuple(target.set_experiment_tags(target_id, tags))
-    told = changed_losses(there, refused)
-    if told and not target.capabilities().keeps_ids:
-        target.set_experiment_tags(target_id, told)
+    if refused:
+        target.set_experiment_tags(target_id, losses_beside(wanted.tags, refused))
     return refused
 
 

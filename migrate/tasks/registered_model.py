@@ -16,8 +16,11 @@ from migrate.origins import (
     REPLACES,
     SOURCE,
     carried_tags,
-    changed_losses,
     keep_earlier,
+    known_losses,
+    losses_beside,
+    losses_to_tags,
+    outdated_losses,
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
@@ -57,8 +60,9 @@ def wanted_registered_model(
 
     ``copies`` has the ids of what is on the target.
     """
+    lacking = known_losses(model)
     if target.keeps_ids:
-        return model, ()
+        return model, lacking
     origin = model_origin(model)
     model, unstorable = storable(model)
     tags = keep_earlier(model_tags(model, policy))
@@ -74,7 +78,8 @@ def wanted_registered_model(
         tags[REPLACES] = policy.replaces
     times = {"creation_time": model.creation_time, "last_update_time": model.last_update_time}
     tags |= {SOURCE + name: str(value) for name, value in times.items() if value}
-    return dataclasses.replace(model, tags=tags), unstorable + losses
+    tags |= losses_to_tags(lacking)
+    return dataclasses.replace(model, tags=tags), lacking + unstorable + losses
 
 
 def changes_of_model(
@@ -88,7 +93,8 @@ def changes_of_model(
     if is_copy_of(copy, model) or not wanted.tags.get(ORIGIN):
         stays = {MIGRATION, SOURCE + "last_update_time"} & copy.tags.keys()
         tags = {k: v for k, v in wanted.tags.items() if k not in stays and k != REPLACES}
-        return dataclasses.replace(wanted, name=copy.name, tags={**copy.tags, **tags})
+        tags = {**copy.tags, **outdated_losses(copy.tags), **tags}
+        return dataclasses.replace(wanted, name=copy.name, tags=tags)
     missing = {k: v for k, v in carried_tags(wanted.tags).items() if k not in copy.tags}
     return dataclasses.replace(
         copy, description=copy.description or model.description, tags={**copy.tags, **missing}
@@ -170,10 +176,9 @@ def _update(
     if (copy.description, copy.tags) == (changed.description, changed.tags):
         return copy, ()
     refused = tuple(target.update_registered_model(copy, changed))
-    told = changed_losses(copy.tags, refused)
-    ours = ORIGIN in changed.tags and not target.capabilities().keeps_ids
-    if ours and told:
-        target.update_registered_model(copy, dataclasses.replace(copy, tags={**copy.tags, **told}))
+    if refused and ORIGIN in changed.tags:
+        tags = {**changed.tags, **losses_beside(changed.tags, refused)}
+        target.update_registered_model(changed, dataclasses.replace(changed, tags=tags))
     return changed, refused
 
 

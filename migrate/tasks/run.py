@@ -13,7 +13,7 @@ from typing import NamedTuple
 from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
-from migrate.origins import MARK, changed_losses, losses_from_tags, losses_to_tags
+from migrate.origins import MARK, known_losses, loss_tags, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import lost_points, storable_points
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
@@ -306,11 +306,12 @@ class _Attempt:
                 (what, reason), *_ = history.losses
                 raise EndpointError(f"{what}: {reason}", "the copy stays as it is: try again later")
             sent = sent._replace(losses=sent.losses + history.losses + lost_points(left_out))
+            lacking = (*known_losses(self._run), *sent.losses)
             if not keeps_ids:
-                writer.write_tags(changed_losses(copy.tags if copy else {}, sent.losses))
-            # A directory has no place for the losses: without a mark they are tried again.
+                writer.write_tags(loss_tags(lacking, copy.tags if copy else ()))
+            # In a directory, what was not sent is tried again by whoever finds no mark.
             mark = "" if sent.losses and keeps_ids else fingerprint.mark()
-            refused = writer.finish(wanted.run, mark, sent.losses)
+            refused = writer.finish(wanted.run, mark, lacking)
             sent = sent._replace(losses=sent.losses + tuple(refused))
         except BaseException:
             writer.abandon()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrate.objects import Experiment, Kind, Ref
-from migrate.origins import losses_from_tags, without_bookkeeping
+from migrate.origins import known_losses, without_bookkeeping
 from migrate.tasks.experiment import is_ours, missing_tags, wanted_experiment
 from migrate.tasks.repairs import surplus_tags
 from migrate.verify.permissions import compare_permissions
@@ -20,8 +20,7 @@ def compare_experiment(
         detail = f"{experiment.lifecycle_stage} became {copy.lifecycle_stage}"
         result.differs(ref, "lifecycle stage", detail)
     wanted, losses = wanted_experiment(experiment, can, ends.policy)
-    result.declare(ref, losses)
-    result.declare(ref, losses_from_tags(copy.tags) if is_ours(copy, experiment) else ())
+    result.declare(ref, losses + known_losses(copy))
     if can.keeps_ids:
         differing = [k for k, v in experiment.tags.items() if copy.tags.get(k) != v]
     else:

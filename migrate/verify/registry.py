@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from migrate.errors import Refused
 from migrate.graph.registry_matching import NAMES_ONE_BY_ONE, version_key
 from migrate.objects import CONTAINER_OF, NO_RUN, Kind, ModelVersion, Ref, RegisteredModel
-from migrate.origins import SOURCE, losses_from_tags, without_bookkeeping
+from migrate.origins import SOURCE, known_losses, without_bookkeeping
 from migrate.outcomes import Loss
 from migrate.tasks.model_version import is_placeholder, version_origin, wanted_version
 from migrate.tasks.registered_model import (
@@ -130,9 +130,8 @@ def _compare_model(
     result.check(ref, "kind", str(model.kind), str(copy.kind), lasting=True)
     experiments = copies.ids(Ref(Kind.EXPERIMENT, ident) for ident in experiments_named(model))
     wanted, losses = wanted_registered_model(model, experiments, can, ends.policy)
-    result.declare(ref, losses)
+    result.declare(ref, losses + known_losses(copy))
     if _is_ours(ends, model, copy):
-        result.declare(ref, _refused(ends, copy))
         tags, there = wanted.tags, copy.tags
     else:
         # It keeps what it had, and lacks nothing.
@@ -142,11 +141,6 @@ def _compare_model(
     result.check(ref, "description", wanted.description, copy.description)
     _check_tags(ends, ref, tags, there, result)
     compare_permissions(ends, ref, copy.ref, result, ours=_is_ours(ends, model, copy))
-
-
-def _refused(ends: Ends, copy: RegisteredModel | ModelVersion) -> Sequence[Loss]:
-    """Return what a copy says that it lacks; where ids are kept, that is its original's own."""
-    return () if ends.target.capabilities().keeps_ids else losses_from_tags(copy.tags)
 
 
 def _check_tags(
@@ -198,7 +192,7 @@ def _compare_versions(
     can = ends.target.capabilities()
     run = ends.source.version_run(version) if ends.policy.source_tags else NO_RUN
     wanted = wanted_version(version, copy.name, expected, known, can, ends.policy, run)
-    result.declare(ref, (*wanted.losses, *_refused(ends, copy)))
+    result.declare(ref, wanted.losses + known_losses(copy))
     for field in ("description", "stage", "run_link"):
         what = field.replace("_", " ")
         old, new = getattr(wanted.version, field), getattr(copy, field)

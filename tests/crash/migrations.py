@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from migrate.endpoints.directory.layout import LOCK_FILE
 from state.store import StateStore
 from tests.comparison import ORIGIN, Server, differences
 from tests.conftest import StartMigrate
@@ -197,8 +198,9 @@ class Export:
         return self.import_() if ended.code == 0 else ended
 
     def files(self) -> dict[str, int]:
-        """The files in the directory and when each was written, in ns."""
-        found = (path for path in self.path.rglob("*") if path.is_file())
+        """The files in the directory, but for its lock, and when each was written, in ns."""
+        files = (path for path in self.path.rglob("*") if path.is_file())
+        found = (path for path in files if path.name != LOCK_FILE)
         return {str(path.relative_to(self.path)): path.stat().st_mtime_ns for path in found}
 
     @staticmethod

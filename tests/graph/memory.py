@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from migrate.endpoints.answers import Capabilities, Copy, Histories, Unreadable
+from migrate.endpoints.answers import NOT_TOLD, Capabilities, Copy, Ended, Histories, Unreadable
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import (
     ACTIVE,
@@ -22,16 +22,17 @@ from migrate.objects import (
     ArtifactRoot,
     Experiment,
     Kind,
+    Loss,
     Metric,
     Ref,
     Run,
 )
 from migrate.origins import MARK, ORIGIN
-from migrate.outcomes import Loss
+from migrate.worker import COPIERS
 from tests.graph.memory_models import MemoryModels
 
 #: All kinds that a server of MLflow 3 has and that are copied.
-KINDS = frozenset(Kind) - {Kind.TRACE}
+KINDS = frozenset(COPIERS)
 
 
 class MemoryServer(MemoryModels):
@@ -69,7 +70,13 @@ class MemoryServer(MemoryModels):
     def transferred(self) -> int:
         return sum(len(data) for held in self.files.values() for data in held.values())
 
-    def publish(self, options: Mapping[str, object]) -> None:
+    def publish(self, ended: Ended = NOT_TOLD) -> None:
+        pass
+
+    def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
+        pass
+
+    def claim(self) -> None:
         pass
 
     def withdraw(self) -> None:
@@ -83,11 +90,20 @@ class MemoryServer(MemoryModels):
     def experiments(self) -> Iterator[Experiment]:
         yield from list(self.experiments_held.values())
 
-    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
         return {Kind.TRACE: -1} if self.traces & set(experiment_ids) else {}
 
     def unreadable(self) -> Sequence[Unreadable]:
         return ()
+
+    def why_unreadable(self, ref: Ref) -> Unreadable | None:
+        return None
+
+    def read_experiments(self, experiment_ids: Sequence[str]) -> list[Experiment]:
+        held = self.experiments_held
+        return [held[ident] for ident in experiment_ids if ident in held]
 
     def runs(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
         wanted = set(experiment_ids)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from migrate.endpoints.directory.disk import load_object, refuse_links, writing
+from migrate.endpoints.directory.disk import DAMAGED, load_object, refuse_links, writing
 from migrate.endpoints.directory.indexes import make_experiments_file
 from migrate.endpoints.directory.layout import (
     EVALUATION_DATASETS,
@@ -22,18 +22,26 @@ from migrate.endpoints.directory.layout import (
     MODEL_FILE,
     MODELS,
     MODELS_FILE,
+    NOT_OBJECTS,
     OURS,
     PROMPT_FILE,
     PROMPTS,
     PROMPTS_FILE,
+    RUN_FILE,
+    RUNS,
+    VERSION_FILE,
     VERSIONS,
 )
 from migrate.endpoints.directory.locking import ExportLock
 from migrate.endpoints.directory.recognizing import file_store_around, visible_names, what_it_is
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.sidecar import require_known_format
-from migrate.errors import DirectoryError, TargetInUse, WrongDirectory
+from migrate.endpoints.shapes import items, stored_id, text
+from migrate.errors import DirectoryError, Malformed, TargetInUse, WrongDirectory
 
+_NOT_SEEN = "and an experiment without one would not be noticed"
+#: The lists of experiments in an index: those that are active, and those that are deleted.
+_LISTS = ("experiments", "deleted_experiments")
 #: The name of the directory of a version of a prompt.
 PROMPT_VERSION = re.compile(r"(.+)_v([0-9]{1,18})\Z", re.S)
 
@@ -56,7 +64,9 @@ class Opened:
     ``registry_only`` it holds none.
     ``identity`` is empty where other tools wrote it; where ours has ``models_above``, its
     experiments lie one level below the registered models. ``listed`` are names by id as the index
-    has them. ``made`` are the directories and the file that opening made, the deepest first.
+    has them, those in ``listed_deleted`` of deleted experiments. ``unknown`` is what damage to it
+    leaves open. ``made`` are the directories and
+    the file that opening made, the deepest first.
     """
 
     base: Path
@@ -67,7 +77,9 @@ class Opened:
     models_above: bool = False
     version: str
     listed: Mapping[str, str] = field(default_factory=dict)
+    listed_deleted: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     made: tuple[Path, ...] = ()
 
 
@@ -91,14 +103,21 @@ def open_export(path: Path) -> Opened:
     if os.path.lexists(index):
         try:
             content = load_object(base, index)
-            mlflow_member(index, content)
+            _listed_in(index, content, *_LISTS)
         except DirectoryError as problem:
-            notes += (f"{problem}; the experiments are found by their directories",)
+            unknown = f"{problem}; the experiments are found by their directories, {_NOT_SEEN}"
         else:
             return _from_index(base, content, registry, notes)
-    lone = os.path.lexists(base / EXPERIMENT_FILE)
+    else:
+        unknown = f"{index} is missing: its export did not finish, or it was removed; {_NOT_SEEN}"
+    lone = os.path.lexists(base / EXPERIMENT_FILE) or _holds_runs(base)
     return Opened(
-        base=base, registry=registry, lone=lone, version="mlflow-export-import", notes=notes
+        base=base,
+        registry=registry,
+        lone=lone,
+        version="mlflow-export-import",
+        notes=notes,
+        unknown=() if lone else (unknown,),
     )
 
 
@@ -202,7 +221,7 @@ def _base(path: Path) -> Path | None:
         raise WrongDirectory(*what_it_is(path))
     for base in (path, path / EXPERIMENTS):
         refuse_links(path, base)
-        holds_one = os.path.lexists(base / EXPERIMENT_FILE)
+        holds_one = os.path.lexists(base / EXPERIMENT_FILE) or _holds_runs(base)
         if holds_one or os.path.lexists(base / EXPERIMENTS_FILE) or _has_experiments(base):
             return base
     registry = _registry(path)
@@ -240,8 +259,24 @@ def _holds_registry(places: RegistryPlaces) -> bool:
 
 
 def _has_experiments(base: Path) -> bool:
-    return base.is_dir() and any(
-        os.path.lexists(base / name / EXPERIMENT_FILE) for name in visible_names(base)
+    if not base.is_dir():
+        return False
+    places = [base / name for name in visible_names(base) if name not in NOT_OBJECTS]
+    return any(os.path.lexists(it / EXPERIMENT_FILE) or _holds_runs(it) for it in places)
+
+
+def _holds_runs(experiment: Path) -> bool:
+    """Say whether runs are where an experiment has them, be it described or not.
+
+    Beside a registered model, or a version, lie the runs that it is made of.
+    """
+    if any(os.path.lexists(experiment / name) for name in (MODEL_FILE, VERSION_FILE)):
+        return False
+    return any(
+        os.path.lexists(folder / name / RUN_FILE)
+        for folder in (experiment, experiment / RUNS)
+        if folder.is_dir() and not folder.is_symlink()
+        for name in visible_names(folder)
     )
 
 
@@ -249,7 +284,6 @@ def _from_index(
     base: Path, index: Mapping[str, Any], registry: RegistryPlaces, notes: tuple[str, ...]
 ) -> Opened:
     path = base / EXPERIMENTS_FILE
-    mlflow = mlflow_member(path, index)
     ours = _ours(index)
     if ours:
         require_known_format(path, ours.get("format_version"))
@@ -261,21 +295,33 @@ def _from_index(
     written_by = "mlflow-export-import"
     if isinstance(system, dict) and system.get("package_version"):
         written_by += f" {system['package_version']}"
-    entries = [
-        entry
-        for member in ("experiments", "deleted_experiments")
-        for entry in mlflow.get(member) or ()
-        if isinstance(entry, dict)
-    ]
     return Opened(
         base=base,
         registry=registry,
         identity=str(ours.get("identity") or ""),
         version=str(ours["format_version"]) if ours else written_by,
-        listed={str(entry["id"]): str(entry.get("name", "")) for entry in entries if "id" in entry},
+        listed=_listed_in(path, index, *_LISTS),
+        listed_deleted=frozenset(_listed_in(path, index, _LISTS[1])),
         models_above=bool(ours.get("models_above")),
         notes=notes,
     )
+
+
+def _listed_in(path: Path, index: Mapping[str, Any], *lists: str) -> dict[str, str]:
+    """Return the names of the experiments that an index lists, by id. Raises ``DirectoryError``.
+
+    An entry without an id says nothing; experiments are found by their directories as well.
+    """
+    mlflow = mlflow_member(path, index)
+    try:
+        return {
+            stored_id(entry, "id"): text(entry, "name")
+            for name in lists
+            for entry in items(mlflow, name)
+            if isinstance(entry, dict) and "id" in entry
+        }
+    except Malformed as problem:
+        raise DirectoryError(f"{path} is damaged: {problem}", DAMAGED) from problem
 
 
 def _notes(path: Path, registry: RegistryPlaces) -> tuple[str, ...]:
