@@ -19,6 +19,7 @@ from migrate.objects import (
     ModelVersion,
     RegisteredModel,
     Run,
+    input_name,
 )
 from migrate.origins import LOSSES, MARK
 from migrate.outcomes import Loss
@@ -107,7 +108,9 @@ def seen_of_run(wanted: Run, mark: str, there: Run | None, target: Capabilities)
     seen.check("lifecycle stage", wanted.lifecycle_stage, there.lifecycle_stage)
     seen.check("name", wanted.name, there.name)
     if len(there.inputs) < len({str(item.get("dataset")) for item in wanted.inputs}):
-        seen.missing.append("dataset inputs")
+        shown = set(map(input_name, there.inputs))
+        unseen = [name for name in map(input_name, wanted.inputs) if name not in shown]
+        seen.missing += dict.fromkeys(unseen or ["dataset inputs"])
     seen.missing += _unseen_metrics(wanted.latest_metrics, there.latest_metrics)
     seen.check_fixed("start time", wanted.start_time, there.start_time)
     if not target.sets_user:

@@ -25,7 +25,7 @@ from migrate.endpoints.tracking.models_wire import (
 )
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
-from migrate.errors import NotFound, Refused
+from migrate.errors import EndpointError, NotAuthenticated, NotFound, Refused, ServerFault
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
@@ -186,6 +186,14 @@ class RegistryCalls(ABC):
             place = {"experiment_id": run.experiment_id}
             experiment = required(self._http.get(f"{API}/experiments/get", place), "experiment")
         except NotFound:
+            return NO_RUN
+        except (EndpointError, ServerFault) as problem:
+            # What cannot be read of the run is named with the run: the version is whole without.
+            if isinstance(problem, NotAuthenticated):
+                raise
+            run_ref = Ref(Kind.RUN, version.run_id)
+            named = EndpointError(f"run {version.run_id}: {problem.message}", problem.hint)
+            self._entries.unreadable.report(run_ref, "", f"{API}/runs/get", named)
             return NO_RUN
         return VersionRun(run.artifact_uri, experiment_from(experiment).name)
 
