@@ -40,7 +40,15 @@ def transfer(
     ends.check()
     with StateStore.open(manner.state) as store:
         made = plan_anew(ends, choices, store)
-        report = carry_out(made, ends, store, serial=workers == 1, view=view, stored=False)
+        report = carry_out(
+            made,
+            ends,
+            store,
+            serial=workers == 1,
+            view=view,
+            stored=False,
+            take_over=manner.take_over,
+        )
     if manner.json:
         print_json(report_as_json(report))
     else:

@@ -170,6 +170,14 @@ Quick = Annotated[
         "for metric points or files added to them since.",
     ),
 ]
+TakeOver = Annotated[
+    bool,
+    typer.Option(
+        "--take-over",
+        help="Go on where another migration says on the target that it is writing there: only "
+        "when you know that it has stopped.",
+    ),
+]
 Workers = Annotated[
     int, typer.Option(min=1, max=256, help="Requests under way at a time, on each side.")
 ]

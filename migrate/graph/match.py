@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from migrate.endpoints.answers import Copy
 from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
-from migrate.objects import DELETED, Action, Experiment, Kind, Ref
+from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import ORIGIN, SOURCE, experiment_origin
 from migrate.outcomes import TaskStatus
 from migrate.tasks.experiment import (
@@ -21,6 +21,7 @@ from migrate.tasks.experiment import (
     wanted_experiment,
 )
 from migrate.tasks.fingerprint import quick_half, quick_mark
+from migrate.tasks.outcomes import copies_beside
 
 TRASH_HINT = (
     "choose: --if-trashed restore (takes it out of the trash with all its runs, and adds to it) "
@@ -48,6 +49,10 @@ def match_experiments(draft: Draft) -> None:
             draft.need(owner.ref, node.ref)
             continue
         ours = is_ours(copy, experiment)
+        same = [
+            it for it in draft.there if is_ours(it, experiment) and it.lifecycle_stage == ACTIVE
+        ]
+        node.losses += copies_beside(node.ref.kind, [it.experiment_id for it in same])
         if copy.lifecycle_stage == DELETED and experiment.lifecycle_stage != DELETED:
             if draft.policy.if_trashed == "fail":
                 undecided.append(copy.name)
@@ -132,8 +137,7 @@ def match_runs(draft: Draft) -> None:
     for node, found in copied:
         if node.selected:
             _decide(draft, node, found[0])
-            if len(found) > 1:
-                node.warnings += (f"the target holds {len(found)} copies of this run",)
+            node.losses += copies_beside(node.ref.kind, [copy.target_id for copy in found])
 
 
 def _link_to_earlier_copies(draft: Draft) -> None:

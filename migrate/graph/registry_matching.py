@@ -26,6 +26,7 @@ from migrate.tasks.model_version import (
     version_origin,
     wanted_version,
 )
+from migrate.tasks.outcomes import copies_beside
 from migrate.tasks.registered_model import (
     experiments_named,
     is_copy_of,
@@ -108,6 +109,8 @@ def _match(
             "are added (--delete-model replaces it)"
         )
     left = [item for item in wanted if not _adopt(draft, item, copies, exact=ours)]
+    if not ours:  # of a copy of ours, those under a number that is not their own are removed
+        _tell_of_doubles(draft, wanted, there)
     highest = max((version.version for version in there), default=0)
     _number(draft, left, taken=highest, exact=ours)
     if any(map(is_placeholder, there)) or _has_strays(draft, wanted, copies, exact=ours):
@@ -160,6 +163,16 @@ def _adopt(draft: Draft, node: Node, copies: Mapping[str, ModelVersion], *, exac
     if copy.version != version.version:
         node.warnings += (f"version {version.version} is version {copy.version} on the target",)
     return True
+
+
+def _tell_of_doubles(draft: Draft, wanted: Sequence[Node], there: Sequence[ModelVersion]) -> None:
+    held: dict[str, list[str]] = {}
+    for version in there:
+        held.setdefault(version_key(version, draft.target_can.keeps_ids), []).insert(
+            0, version.ref.id
+        )
+    for node in wanted:
+        node.losses += copies_beside(node.ref.kind, held.get(_key_of(draft, node), ()))
 
 
 def _run_of(draft: Draft, version: ModelVersion) -> VersionRun:

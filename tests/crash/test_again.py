@@ -148,6 +148,7 @@ def test_a_second_copy_is_told_and_the_whole_one_is_kept_up(
     assert "holds 2 of them" in verified.stdout
     work.tags(run_id, {"stage": "production"})
     again = migration.run()
+    assert again.code == 3
     assert "the target holds 2 copies of this run" in again.stdout
     copies = {same["run_id"]: same["tags"] for same in migration.copies()[run_id]}
     assert len(copies) == 2

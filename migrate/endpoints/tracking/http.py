@@ -66,6 +66,8 @@ class HttpSession:
         access.apply(self._session)
         self._gate = threading.BoundedSemaphore(workers)
         self._rate = RateLimit(per_second)
+        #: Called before each request that is sent once, in its thread.
+        self.before_creating: Callable[[], None] | None = None
 
     @property
     def username(self) -> str:
@@ -99,6 +101,8 @@ class HttpSession:
         self, path: str, body: Mapping[str, Any], *, idempotent: bool, tries: int = TRIES
     ) -> Any:
         """POST JSON and return the JSON answer; sent once unless ``idempotent``."""
+        if not idempotent and self.before_creating is not None:
+            self.before_creating()
         # allow_nan=False: a bare NaN token makes MLflow drop the rest of a batch unnoticed.
         data = json.dumps(body, allow_nan=False).encode()
         return self._json("POST", path, data=data, tries=tries if idempotent else 1)
