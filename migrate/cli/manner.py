@@ -22,7 +22,6 @@ class Manner:
     use_threads: bulk.UseThreads = None
     workers: bulk.Workers = None
     max_requests_per_second: options.MaxRequests = None
-    take_over: options.TakeOver = False
     state: options.State = str(options.DEFAULT_STATE)
     json: options.Json = False
     quiet: options.Quiet = False
