@@ -14,6 +14,7 @@
     │   ├── NotFound             1   the object is not there (any more)
     │   ├── AlreadyExists        1   the name is taken
     │   ├── Refused              1   the server does not take what was sent
+    │   ├── TargetInUse          4   another process writes there
     │   ├── Malformed            1   an answer or a file is not of the shape it has to have
     │   ├── TargetInUse          4   another process writes there
     │   ├── DirectoryError       1   the export directory is unreadable, half-written or newer
@@ -98,6 +99,12 @@ class AlreadyExists(EndpointError):
 
 class Refused(EndpointError):
     """The server does not take what was sent (an HTTP 4xx without a more special meaning)."""
+
+
+class TargetInUse(EndpointError):
+    """Another process writes into this target."""
+
+    exit_code = EXIT_STALE
 
 
 class Malformed(EndpointError):

@@ -6,7 +6,8 @@ sizes are bytes. They know nothing of servers, files or plans.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -131,6 +132,29 @@ class Metric(NamedTuple):
     value: float
     timestamp: int
     step: int
+
+
+#: What MLflow's SQL stores keep in place of infinity.
+LARGEST = 1.7976931348623157e308
+
+
+def as_stored(point: Metric) -> Metric:
+    """Return a point as MLflow's SQL stores keep it: infinity as the largest float."""
+    if not math.isinf(point.value):
+        return point
+    return point._replace(value=math.copysign(LARGEST, point.value))
+
+
+def identity_of(point: Metric) -> tuple[object, ...]:
+    """Return what two answers of a server have in common that tell of the same point."""
+    key, value, timestamp, step = as_stored(point)
+    return key, "NaN" if math.isnan(value) else value, timestamp, step
+
+
+def holds_point(points: Iterable[Metric], wanted: Metric) -> bool:
+    """Say whether a point is among others."""
+    identity = identity_of(wanted)
+    return any(point.step == wanted.step and identity_of(point) == identity for point in points)
 
 
 class ModelOutput(NamedTuple):

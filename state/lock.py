@@ -7,8 +7,6 @@ process, however it ends, so nothing has to be cleaned up after a crash.
 from __future__ import annotations
 
 import hashlib
-import os
-import socket
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from migrate.errors import MigrateError, StateError, StateInUse
+from migrate.holder import Holder, this_process
 from state import schema
 from state.database import Location, connect
 
@@ -68,11 +67,7 @@ def _try_session(connection: Connection) -> bool:
 def sign(connection: Connection) -> None:
     """Write down who holds the lock, for the message another process gets."""
     connection.execute(delete(schema.holder))
-    connection.execute(
-        insert(schema.holder).values(
-            pid=os.getpid(), host=socket.gethostname(), since=int(time.time() * 1000)
-        )
-    )
+    connection.execute(insert(schema.holder).values(this_process()._asdict()))
 
 
 def _in_use(location: Location) -> StateInUse:
@@ -89,5 +84,4 @@ def _holder(location: Location) -> str:
             row = connection.execute(select(schema.holder)).one()
     except (SQLAlchemyError, MigrateError):
         return "another process"  # it has only just begun: the table is not there yet
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.since / 1000))
-    return f"process {row.pid} on {row.host}, since {since}"
+    return str(Holder(row.pid, row.host, row.since))

@@ -26,7 +26,7 @@ from migrate.views.errors import print_error
 
 EPILOG = (
     "Exit codes: 0 all done; 1 error; 2 usage; 3 finished with failures, losses or objects that "
-    "are not copied; 4 stale plan, or state in use; 130 interrupted, state saved."
+    "are not copied; 4 stale plan, or state or directory in use; 130 interrupted, state saved."
 )
 
 app = typer.Typer(

@@ -45,6 +45,7 @@ def transfer(
     view = progress_view(json=manner.json, quiet=manner.quiet)
     ends.check()
     with StateStore.open(manner.state) as store:
+        ends.claim()
         made = plan_anew(ends, choices, store)
         report = carry_out(
             made,

@@ -114,11 +114,13 @@ def run(
                 if ends is None:
                     ends = stored_ends(made, workers, max_requests_per_second)
                 ends.check()
+                ends.claim()
                 check_not_stale(made, ends)
                 fresh = False
             else:
                 assert ends is not None
                 ends.check()
+                ends.claim()
                 waiting = None if choices.selects else waiting_plan(ends, store)
                 fresh = waiting is None
                 made = waiting or plan_anew(ends, choices, store)

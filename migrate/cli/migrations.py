@@ -61,6 +61,10 @@ class Ends:
         if not self.target.is_directory and identities[0] == identities[1]:
             raise same
 
+    def claim(self) -> None:
+        """Keep other writers away from the target. Raises ``TargetInUse``."""
+        worker.endpoint(self.target).claim()
+
     def identities(self) -> tuple[str, str]:
         """Return what tells these two from others at the same addresses."""
         return (

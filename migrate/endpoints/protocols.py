@@ -450,6 +450,13 @@ class Target(
         """
         ...
 
+    def claim(self) -> None:
+        """Keep other writers away until ``close``, where the endpoint can; may be repeated.
+
+        Raises ``TargetInUse`` when another process writes there.
+        """
+        ...
+
     def withdraw(self) -> None:
         """Take back what opening the endpoint has made, where nothing was written to it since."""
         ...

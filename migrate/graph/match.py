@@ -162,7 +162,7 @@ def _decide(draft: Draft, run: Node, copy: Copy) -> None:
         frozen = draft.experiments[run.container].lifecycle_stage == DELETED
         # A deleted experiment takes no writes, so what a search shows of its runs is all. Only
         # deleting and restoring come after the mark.
-        trusted = frozen or (draft.quick and not run.unsettled)
+        trusted = frozen or (draft.quick and not run.unsettled and not copy.losses)
         if trusted and (copy.lifecycle_stage == DELETED) == run.deleted:
             run.status, run.reason = TaskStatus.DONE, "copied before, unchanged"
             run.losses += copy.losses

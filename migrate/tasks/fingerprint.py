@@ -74,6 +74,7 @@ class Fingerprint:
     def __init__(self, run: Run, orphans: Iterable[str], chosen: Sequence[str] = ()) -> None:
         self._quick = quick_mark(content_digest(run), orphans, chosen)
         self._points = 0
+        self._lacking: frozenset[str] = frozenset()
         self._sum = 0
         self._files = ""
 
@@ -83,6 +84,10 @@ class Fingerprint:
             self._sum += point_digest(point)
             self._points += 1
 
+    def add_lacking(self, keys: Iterable[str]) -> None:
+        """Take in the metrics whose history is not known to be whole, for the time that it is."""
+        self._lacking |= frozenset(keys)
+
     def add_files(self, files: Iterable[Artifact]) -> None:
         """Take in the complete list of files."""
         self._files = digest_of(sorted(files))
@@ -90,7 +95,8 @@ class Fingerprint:
     def mark(self) -> str:
         """Return the mark: ``quick.full``."""
         total = self._sum & 0xFFFFFFFFFFFFFFFF
-        return f"{self._quick}.{digest_of([self._points, total, self._files])}"
+        lacking = [sorted(self._lacking)] if self._lacking else []
+        return f"{self._quick}.{digest_of([self._points, total, self._files, *lacking])}"
 
 
 def quick_half(mark: str) -> str:

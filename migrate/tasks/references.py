@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from migrate.endpoints.answers import Capabilities
@@ -225,6 +225,6 @@ def _history_with_id(text: str, old: str, new: str) -> str:
     return json.dumps(entries)
 
 
-def keep_points(points: list[Metric], dropped: frozenset[str]) -> list[Metric]:
+def keep_points(points: Sequence[Metric], dropped: frozenset[str]) -> Sequence[Metric]:
     """Return the points whose key the target takes."""
     return [point for point in points if point.key not in dropped] if dropped else points

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy as duplicate
+from itertools import chain
 from typing import NamedTuple
 
-from migrate.endpoints.answers import Histories
 from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, ModelLinks, Ref, Run
@@ -17,13 +18,11 @@ from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import Fingerprint
+from migrate.tasks.histories import History, with_histories
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.notebooks import Notebooks, copy_notebooks
 from migrate.tasks.outcomes import failed
 from migrate.tasks.references import Wanted, keep_points, wanted_copy, with_own_id
-
-#: Metric points of a group of runs held in memory at a time.
-POINTS_HELD = 50_000
 
 
 def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
@@ -41,6 +40,7 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
         if isinstance(history, EndpointError):
             yield failed(job, history)
             continue
+        history.patient = job.attempt >= PATIENT_ATTEMPTS
         started = time.monotonic()
         attempt = _Attempt(batch, job, run, source, target)
         try:
@@ -106,33 +106,6 @@ def read_runs(
     return runs, damaged
 
 
-def with_histories(
-    end: ReadsRuns, runs: Sequence[Run]
-) -> Iterator[tuple[Run, Histories | EndpointError]]:
-    """Yield each run with its histories, or with the error that concerns this run alone.
-
-    Runs are read in groups small enough to hold. Raises ``Unavailable`` as it comes.
-    """
-    left = list(runs)
-    together = len(left)
-    while left:
-        group = left[:together]
-        try:
-            histories = end.histories(group, POINTS_HELD)
-        except EndpointError as problem:
-            if len(group) > 1:
-                together = 1  # one of them is at fault: find out which
-                continue
-            yield left.pop(0), problem
-            continue
-        left = [run for run in left if run.run_id not in histories]
-        # As many as fitted, and some more when all did.
-        together = len(histories) + (len(histories) == len(group)) * (1 + len(group) // 4)
-        for run in group:
-            if run.run_id in histories:
-                yield run, histories.pop(run.run_id)
-
-
 class _Attempt:
     """One try at one run; ``target_id`` is known as soon as there is a copy."""
 
@@ -147,7 +120,7 @@ class _Attempt:
         self._warnings: tuple[str, ...] = ()
         self.target_id = job.target_id
 
-    def copy(self, existing: _Existing | None, history: Histories) -> Outcome:
+    def copy(self, existing: _Existing | None, history: History) -> Outcome:
         """Bring the copy to what the source holds now; write nothing when it is there."""
         started = time.monotonic()
         wanted = wanted_copy(
@@ -159,7 +132,7 @@ class _Attempt:
         files = self._files()
         fingerprint = Fingerprint(self._run, wanted.orphans, self._batch.policy.in_mark)
         fingerprint.add_files(files)
-        fingerprint.add_points(history.points)
+        fingerprint.add_points(history.held)
         if existing is not None and self._is_complete(
             existing, wanted, history, fingerprint, files
         ):
@@ -199,7 +172,7 @@ class _Attempt:
         self,
         existing: _Existing,
         wanted: Wanted,
-        history: Histories,
+        history: History,
         fingerprint: Fingerprint,
         files: Sequence[Artifact],
     ) -> bool:
@@ -209,22 +182,18 @@ class _Attempt:
             return False
         if can_deliver_now(self._source, self._root, files, losses_from_tags(existing.run.tags)):
             return False
-        if history.unread:
-            # A second reader: the first is still wanted whole by the one who fills.
-            again = Fingerprint(self._run, wanted.orphans, self._batch.policy.in_mark)
-            again.add_files(files)
-            again.add_points(history.points)
-            for key in history.unread:
-                for page in self._source.metric_history(self._run.run_id, key):
-                    again.add_points(page)
-            return again.mark() == mark
-        return fingerprint.mark() == mark
+        # A second reader: the first is still wanted whole by the one who fills.
+        again = duplicate(fingerprint)
+        for page in history.streamed():
+            again.add_points(page)
+        again.add_lacking(history.lacking)
+        return again.mark() == mark
 
     def _fill(
         self,
         copy: Run | None,
         wanted: Wanted,
-        history: Histories,
+        history: History,
         fingerprint: Fingerprint,
         files: Sequence[Artifact],
         *,
@@ -261,6 +230,11 @@ class _Attempt:
                 writer.write_inputs(wanted.run.inputs)
             self._write_metrics(writer, wanted, history, fingerprint)
             keeps_ids = self._target.capabilities().keeps_ids
+            if whole and keeps_ids and history.losses:
+                # A directory replaces histories: what is there whole is worth more than a part.
+                (what, reason), *_ = history.losses
+                raise EndpointError(f"{what}: {reason}", "the copy stays as it is: try again later")
+            sent = sent._replace(losses=sent.losses + history.losses)
             if not keeps_ids:
                 earlier = [key for key in (copy.tags if copy else ()) if key.startswith(LOSSES)]
                 # Tags cannot be taken away: what has arrived meanwhile is overwritten by nothing.
@@ -298,14 +272,13 @@ class _Attempt:
         return self._target.adopt_run(self._batch.target_container, copy, wanted.run)
 
     def _write_metrics(
-        self, writer: RunWriter, wanted: Wanted, history: Histories, fingerprint: Fingerprint
+        self, writer: RunWriter, wanted: Wanted, history: History, fingerprint: Fingerprint
     ) -> None:
-        writer.write_metrics(keep_points(history.points, wanted.dropped_keys))
-        for key in history.unread:
-            for page in self._source.metric_history(self._run.run_id, key):
+        for page in chain((history.held,), history.streamed()):
+            writer.write_metrics(keep_points(page, wanted.dropped_keys))
+            if page is not history.held:
                 fingerprint.add_points(page)
-                if key not in wanted.dropped_keys:
-                    writer.write_metrics(page)
+        fingerprint.add_lacking(history.lacking)
 
 
 def _ends_alike(copy: Run, run: Run) -> bool:

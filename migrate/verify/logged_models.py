@@ -16,6 +16,7 @@ from migrate.objects import (
     ModelLinks,
     ModelMetric,
     Ref,
+    as_stored,
 )
 from migrate.origins import SOURCE, losses_from_tags, without_bookkeeping
 from migrate.outcomes import Loss
@@ -23,7 +24,6 @@ from migrate.tasks.logged_model import facts_of, runs_named, true_metrics, wante
 from migrate.tasks.model_files import Rewrites
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
-from migrate.verify.metrics import as_stored
 from migrate.verify.result import Comparison, Ends
 
 #: By id of the model and of the run: what runs say of each logged model.

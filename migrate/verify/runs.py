@@ -13,7 +13,7 @@ from migrate.tasks.references import REFERENCE_TAGS, kept_references, wanted_cop
 from migrate.tasks.source_tags import without_unasked
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
-from migrate.verify.metrics import key_sums
+from migrate.verify.metrics import Sums, key_sums
 from migrate.verify.result import Comparison, Ends
 
 
@@ -46,12 +46,9 @@ def compare_runs(
     for run, copy in matched:
         _compare_run(ends, run, copy, references, result)
         _compare_run_files(ends, copies, run, copy, references, result)
-        ref = Ref(Kind.RUN, run.run_id)
-        mine, theirs = sums[run.run_id], copied_sums[copy.run_id]
-        for key in sorted(mine.keys() | theirs.keys()):
-            if mine.get(key) != theirs.get(key):
-                counts = f"{mine.get(key, (0,))[0]} points became {theirs.get(key, (0,))[0]}"
-                result.differs(ref, f"metric {key}", counts)
+        _compare_metrics(
+            Ref(Kind.RUN, run.run_id), sums[run.run_id], copied_sums[copy.run_id], result
+        )
     links = ends.source.model_links([run.run_id for run in runs])
     if ends.compare_links:
         _compare_links(ends, copies, matched, links, result)
@@ -88,6 +85,23 @@ def _compare_run(
     if mine_inputs != sorted(map(_input_key, copy.inputs)):
         detail = f"{len(wanted.run.inputs)} became {len(copy.inputs)}, or their content differs"
         result.differs(ref, "dataset inputs", detail)
+
+
+def _compare_metrics(ref: Ref, mine: Sums, theirs: Sums, result: Comparison) -> None:
+    """Compare the points of every metric that both ends tell whole, and name the others."""
+    lacking: set[str] = set()
+    for side, sums in (("source", mine), ("target", theirs)):
+        if sums.problem:
+            result.differs(ref, "metrics", f"not read from the {side}: {sums.problem}")
+        for loss in sums.lacking:
+            lacking.add(loss.what)
+            result.differs(ref, loss.what, f"at the {side}: {loss.reason}")
+    if mine.problem or theirs.problem:
+        return
+    for key in sorted(mine.by_key.keys() | theirs.by_key.keys()):
+        old, new = mine.by_key.get(key, (0, 0)), theirs.by_key.get(key, (0, 0))
+        if old != new and f"metric {key}" not in lacking:
+            result.differs(ref, f"metric {key}", f"{old[0]} points became {new[0]}")
 
 
 def _input_key(item: Mapping[str, object]) -> str:

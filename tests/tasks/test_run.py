@@ -14,7 +14,7 @@ from migrate.errors import AnswerLost, EndpointError, NotAuthenticated, Refused,
 from migrate.objects import Action, ArtifactRoot, Kind, Metric, Ref, Run
 from migrate.origins import LOSSES, MARK, ORIGIN, losses_from_tags, without_bookkeeping
 from migrate.outcomes import Loss, Outcome
-from migrate.tasks import run as run_task
+from migrate.tasks import histories as histories_of_runs
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job, Policy
 from migrate.tasks.run import copy_runs
 from tests.graph import loading
@@ -238,16 +238,16 @@ def test_each_run_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_histories_too_long_to_hold_are_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [["loss", n / 7, n, n] for n in range(9)] + [["auc", 1.0, n, n] for n in range(2)]
     world = World({**RUN, "points": points}, {**RUN, "run_id": "b"})
-    monkeypatch.setattr(run_task, "POINTS_HELD", 4)
+    monkeypatch.setattr(histories_of_runs, "POINTS_HELD", 4)
     outcomes = world.copy(job("a"), job("b"))
     for run_id, outcome in outcomes.items():
         copied = world.target.points[outcome.target_id]
         assert sorted(copied) == sorted(world.source.points[run_id])
     # The mark does not depend on how the points came.
-    monkeypatch.setattr(run_task, "POINTS_HELD", 1000)
+    monkeypatch.setattr(histories_of_runs, "POINTS_HELD", 1000)
     known = {"target_id": outcomes["a"].target_id, "mark": outcomes["a"].mark}
     assert not world.copied(**known).wrote
-    monkeypatch.setattr(run_task, "POINTS_HELD", 4)
+    monkeypatch.setattr(histories_of_runs, "POINTS_HELD", 4)
     assert not world.copied(**known).wrote
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
 
 from migrate.errors import DirectoryError, EndpointError, Refused, StorageFull
 
@@ -108,6 +109,36 @@ def write_object(path: Path, value: Mapping[str, Any]) -> None:
         sync(partial)
         os.replace(partial, path)
         sync(path.parent)
+
+
+def create_object(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file whole, unless there is one: of several at once, the first stays."""
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    with writing(path):
+        try:
+            partial.write_bytes(json_text(value).encode())
+            sync(partial)
+            _name_first(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        sync(path.parent)
+
+
+def clear_created(path: Path) -> None:
+    """Remove what ``create_object`` left when it was killed; ``path`` is there by now."""
+    with writing(path.parent):
+        for leftover in path.parent.glob(f".{path.name}.*.partial"):
+            leftover.unlink(missing_ok=True)
+
+
+def _name_first(partial: Path, path: Path) -> None:
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        return
+    except OSError:  # some file systems have no hard links
+        if not os.path.lexists(path):
+            os.replace(partial, path)
 
 
 def partial_file(path: Path) -> Path:

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from migrate.endpoints.answers import PermissionsWritten
-from migrate.endpoints.directory.disk import DAMAGED, load_object, write_object, writing
+from migrate.endpoints.directory.disk import (
+    DAMAGED,
+    create_object,
+    load_object,
+    write_object,
+    writing,
+)
 from migrate.endpoints.directory.envelope import (
     DURATION,
     system_block,
@@ -155,22 +161,37 @@ def experiments_info(
 def write_experiments_file(
     base: Path,
     ours: Mapping[str, object],
-    entries: Sequence[ExperimentEntry] = (),
-    info: Mapping[str, Any] | None = None,
+    entries: Sequence[ExperimentEntry],
+    info: Mapping[str, Any],
 ) -> None:
     """Write experiments.json, unless it says so already; ``ours`` is what ``system_block`` takes.
 
-    Deleted experiments are apart: other tools import all of the list as active ones.
     Raises ``StorageFull`` or ``DirectoryError``.
     """
-    content = {
-        "info": info or experiments_info(entries, {}, 0.0),
+    content = _experiments_to_json(entries, info)
+    write_timed_index(base / EXPERIMENTS_FILE, content, ours)
+
+
+def make_experiments_file(base: Path, ours: Mapping[str, object]) -> None:
+    """Write an experiments.json without experiments, unless there is one by now.
+
+    Raises ``StorageFull`` or ``DirectoryError``.
+    """
+    content = _experiments_to_json((), experiments_info((), {}, 0.0))
+    create_object(base / EXPERIMENTS_FILE, {"system": system_block(ours), **content})
+
+
+def _experiments_to_json(
+    entries: Sequence[ExperimentEntry], info: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what experiments.json says; other tools import all of ``experiments`` as active."""
+    return {
+        "info": info,
         "mlflow": {
             "experiments": [entry.to_json() for entry in entries if not entry.deleted],
             "deleted_experiments": [entry.to_json() for entry in entries if entry.deleted],
         },
     }
-    write_timed_index(base / EXPERIMENTS_FILE, content, ours)
 
 
 def write_experiments_for_models(

@@ -11,31 +11,29 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from migrate.endpoints.directory.disk import load_object, reading, refuse_links, writing
-from migrate.endpoints.directory.indexes import write_experiments_file
+from migrate.endpoints.directory.disk import load_object, refuse_links, writing
+from migrate.endpoints.directory.indexes import make_experiments_file
 from migrate.endpoints.directory.layout import (
     EVALUATION_DATASETS,
     EXPERIMENT_FILE,
     EXPERIMENTS,
     EXPERIMENTS_FILE,
-    MANIFEST_FILE,
+    LOCK_FILE,
     MODEL_FILE,
     MODELS,
+    MODELS_FILE,
     OURS,
     PROMPT_FILE,
     PROMPTS,
     PROMPTS_FILE,
-    RUN_FILE,
-    VERSION_FILE,
+    VERSIONS,
 )
+from migrate.endpoints.directory.locking import ExportLock
+from migrate.endpoints.directory.recognizing import file_store_around, visible_names, what_it_is
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.sidecar import require_known_format
-from migrate.errors import DirectoryError, WrongDirectory
+from migrate.errors import DirectoryError, TargetInUse, WrongDirectory
 
-_NOT_COPIED = {
-    "evaluation_datasets_summary.json": "evaluation datasets",
-    "traces.json": "traces",
-}
 #: The name of the directory of a version of a prompt.
 PROMPT_VERSION = re.compile(r"(.+)_v([0-9]{1,18})\Z", re.S)
 
@@ -114,6 +112,8 @@ def open_target(path: Path, *, holds_models: bool) -> Opened:
     """
     if os.path.lexists(path) and not path.is_dir():
         raise WrongDirectory(f"{path} is not a directory", "name a new directory")
+    if path.is_dir() and not _has_index(path) and file_store_around(path):
+        raise WrongDirectory(what_it_is(path)[0], "name a new directory")
     made = [place for place in (path, *path.parents) if not place.exists()]
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -142,23 +142,25 @@ def open_target(path: Path, *, holds_models: bool) -> Opened:
     return replace(opened, made=tuple(made))
 
 
-def unmake(opened: Opened) -> None:
+def unmake(opened: Opened, lock: ExportLock) -> None:
     """Remove what opening a directory made; nothing once something else was written there."""
-    if not opened.made or os.listdir(opened.base) != [EXPERIMENTS_FILE]:
+    if not opened.made or set(os.listdir(opened.base)) - {LOCK_FILE} != {EXPERIMENTS_FILE}:
         return
-    with suppress(OSError):
-        for place in opened.made:
+    with suppress(OSError, TargetInUse, DirectoryError):
+        lock.take()  # whoever has it now goes on with this directory
+        for place in (opened.registry.base / LOCK_FILE, *opened.made):
             if place.is_dir():
                 place.rmdir()
             else:
                 place.unlink()
+    lock.release()
 
 
 def _is_unused(path: Path) -> bool:
     """Say whether there is nothing in a directory, or what was left when making one was cut off."""
     below = path / EXPERIMENTS
-    cut_off = _names(path) == [EXPERIMENTS] and below.is_dir() and not below.is_symlink()
-    return not _names(path) or (cut_off and not _names(below))
+    cut_off = visible_names(path) == [EXPERIMENTS] and below.is_dir() and not below.is_symlink()
+    return not visible_names(path) or (cut_off and not visible_names(below))
 
 
 def _make(path: Path, *, holds_models: bool) -> list[Path]:
@@ -168,8 +170,14 @@ def _make(path: Path, *, holds_models: bool) -> list[Path]:
     with writing(base):
         base.mkdir(exist_ok=True)
     models_above = {"models_above": True} if holds_models else {}
-    write_experiments_file(base, {"identity": uuid4().hex, **models_above})
+    make_experiments_file(base, {"identity": uuid4().hex, **models_above})
     return made
+
+
+def _has_index(path: Path) -> bool:
+    """Say whether there is an index of experiments, at the top or below."""
+    places = (path, path / EXPERIMENTS)
+    return any(os.path.lexists(place / EXPERIMENTS_FILE) for place in places)
 
 
 def _has_own_index(base: Path) -> bool:
@@ -191,17 +199,16 @@ def _base(path: Path) -> Path | None:
     Raises ``WrongDirectory`` when it is no export.
     """
     if not path.is_dir():
-        what = "is not a directory" if os.path.lexists(path) else "does not exist"
-        raise WrongDirectory(f"export directory {path} {what}", "check the path")
+        raise WrongDirectory(*what_it_is(path))
     for base in (path, path / EXPERIMENTS):
         refuse_links(path, base)
         holds_one = os.path.lexists(base / EXPERIMENT_FILE)
         if holds_one or os.path.lexists(base / EXPERIMENTS_FILE) or _has_experiments(base):
             return base
     registry = _registry(path)
-    if registry.lone or registry.models.is_dir() or registry.prompts.is_dir():
+    if registry.lone or _holds_registry(registry):
         return None
-    raise WrongDirectory(*_no_export(path))
+    raise WrongDirectory(*what_it_is(path))
 
 
 def _registry(path: Path) -> RegistryPlaces:
@@ -211,7 +218,7 @@ def _registry(path: Path) -> RegistryPlaces:
         os.path.lexists(path / PROMPTS_FILE)
         or any(
             PROMPT_VERSION.match(name) and os.path.lexists(path / name / PROMPT_FILE)
-            for name in _names(path)
+            for name in visible_names(path)
         )
     )
     return RegistryPlaces(
@@ -222,43 +229,20 @@ def _registry(path: Path) -> RegistryPlaces:
     )
 
 
+def _holds_registry(places: RegistryPlaces) -> bool:
+    """Say whether something of a registry is there, damaged or not."""
+    if os.path.lexists(places.models / MODELS_FILE) or os.path.lexists(places.prompts):
+        return True
+    for folder, _, files in os.walk(places.models):  # names with slashes are nested directories
+        if MODEL_FILE in files or os.path.basename(folder) == VERSIONS:
+            return True
+    return False
+
+
 def _has_experiments(base: Path) -> bool:
     return base.is_dir() and any(
-        os.path.lexists(base / name / EXPERIMENT_FILE) for name in _names(base)
+        os.path.lexists(base / name / EXPERIMENT_FILE) for name in visible_names(base)
     )
-
-
-def _no_export(path: Path) -> tuple[str, str]:
-    names = _names(path)
-    if not names:
-        return f"export directory {path} is empty", "check the path"
-    if RUN_FILE in names:
-        return f"{path} is the export of a single run", "import the experiment it belongs to"
-    for name, what in _NOT_COPIED.items():
-        if name in names:
-            return f"{path} is an export of {what} alone, which are not copied", "name another one"
-    if VERSION_FILE in names:
-        return (
-            f"{path} is the export of a single version without its registered model",
-            "export the registered model it belongs to",
-        )
-    if MANIFEST_FILE in names:
-        return (
-            f"{path} holds no experiments; exports of mlflow-export-import before 1.2.0, which"
-            " have only a manifest.json, are not read",
-            "export again with mlflow-export-import 1.2.0 or later, or with mlflow-migrate",
-        )
-    return f"{path} is no export: there is no {EXPERIMENTS_FILE} in it", "check the path"
-
-
-def _names(directory: Path) -> list[str]:
-    """Return what is in a directory, without temporary and other hidden files."""
-    with reading(directory):
-        return sorted(
-            name
-            for name in os.listdir(directory)
-            if not name.startswith(".") and name != "lost+found"
-        )
 
 
 def _from_index(
@@ -311,6 +295,6 @@ def _dataset_notes(path: Path) -> tuple[str, ...]:
     datasets = path / EVALUATION_DATASETS
     count = 0
     if datasets.is_dir() and not datasets.is_symlink():
-        files = (datasets / name / "evaluation_dataset.json" for name in _names(datasets))
+        files = (datasets / name / "evaluation_dataset.json" for name in visible_names(datasets))
         count = sum(file.is_file() for file in files)
     return (f"{count} evaluation datasets in {datasets} are not read",) if count else ()

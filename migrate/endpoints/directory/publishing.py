@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrate.endpoints.directory.asked import Asked
-from migrate.endpoints.directory.disk import writing
+from migrate.endpoints.directory.disk import clear_created, writing
 from migrate.endpoints.directory.envelope import DURATION, write_timed_index
 from migrate.endpoints.directory.indexes import (
     ExperimentEntry,
@@ -15,7 +15,7 @@ from migrate.endpoints.directory.indexes import (
     write_experiments_file,
     write_experiments_for_models,
 )
-from migrate.endpoints.directory.layout import MANIFEST_FILE
+from migrate.endpoints.directory.layout import EXPERIMENTS_FILE, MANIFEST_FILE
 from migrate.endpoints.directory.opening import Opened
 from migrate.endpoints.directory.registry_writing import Published, RegistryWriter, RunMembers
 
@@ -43,6 +43,7 @@ class Publication:
         info = experiments_info(entries, self.asked.of_experiments(base), self.seconds)
         ours = {"identity": opened.identity, **models_above}
         write_experiments_file(base, ours, entries, info)
+        clear_created(base / EXPERIMENTS_FILE)
         if opened.models_above:
             # import-models of other tools reads models.json also where it lists none.
             with writing(opened.registry.models):

@@ -26,6 +26,7 @@ from migrate.endpoints.directory.layout import (
     experiment_directory,
 )
 from migrate.endpoints.directory.listing import Listing
+from migrate.endpoints.directory.locking import writer_of
 from migrate.endpoints.directory.opening import Opened, open_export
 from migrate.endpoints.directory.readers import Readers
 from migrate.endpoints.directory.records import MALFORMED, experiment_from_json
@@ -77,6 +78,8 @@ class ExportReader:
         self._experiment_paths: dict[str, Path] = {}
         self._experiment_ids: dict[Path, str] = {}
         self._unreadable = UnreadableObjects()
+        #: Sentences in the order in which they were first said, as keys.
+        self._unknown: dict[str, None] = {}
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``. Raises ``DirectoryError`` when it is no export."""
@@ -130,7 +133,8 @@ class ExportReader:
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``; what cannot be read of an export is told by ``unreadable``."""
-        return ()
+        self._look_for_writer()
+        return tuple(self._unknown)
 
     def transferred(self) -> int:
         """See ``Endpoint.transferred``."""
@@ -311,7 +315,16 @@ class ExportReader:
             return self._opened
 
     def _connect(self) -> Opened:
-        return open_export(self._path)
+        opened = open_export(self._path)
+        self._look_for_writer()
+        return opened
+
+    def _look_for_writer(self) -> None:
+        """Note that somebody writes here, when it is read and when all of it has been read."""
+        writer = writer_of(self._path)
+        if writer is not None:
+            text = f"{self._path} is being written by {writer}: it is read as it was meanwhile"
+            self._unknown[text] = None
 
     def _parts(self) -> Readers:
         self._open()

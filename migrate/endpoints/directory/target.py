@@ -26,6 +26,7 @@ from migrate.endpoints.directory.layout import (
     logged_model_directory,
     partial_directory,
 )
+from migrate.endpoints.directory.locking import ExportLock
 from migrate.endpoints.directory.model_writing import (
     LoggedModelWriter,
     each_once,
@@ -80,14 +81,16 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
 
     def __init__(self, path: Path, *, writable: bool, holds_models: bool = False) -> None:
         super().__init__(path, writable=writable, holds_models=holds_models)
+        self._export_lock = ExportLock(path)
         self._model_writers: dict[str, LoggedModelWriter] = {}
         self._registry_writer: RegistryWriter | None = None
         self._version_writer: VersionFilesWriter | None = None
 
     def close(self) -> None:
-        """Abandon what is being written."""
+        """Abandon what is being written, and let others write."""
         super().close()
         self._model_writers.clear()
+        self._export_lock.release()
 
     def create_logged_model(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
         """See ``WritesLoggedModels.create_logged_model``; goes on with a half-made one.
@@ -254,11 +257,16 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
             if damaged.ref.kind is Kind.EXPERIMENT and Path(damaged.where).exists():
                 raise DirectoryError(damaged.reason, damaged.hint)
 
+    def claim(self) -> None:
+        """See ``Target.claim``. Raises ``DirectoryError`` where nothing can be locked."""
+        self._base_to_write()
+        self._export_lock.take()
+
     def withdraw(self) -> None:
         """See ``Target.withdraw``."""
         with self._lock:
             if self._opened is not None:
-                unmake(self._opened)
+                unmake(self._opened, self._export_lock)
                 self._opened = None
 
     def _version_artifacts(self, root: ArtifactRoot) -> list[Artifact]:

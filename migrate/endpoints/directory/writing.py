@@ -197,6 +197,11 @@ class ExperimentsWriter(ExportReader):
             return open_target(self._path, holds_models=self._holds_models)
         return super()._connect()
 
+    def _look_for_writer(self) -> None:
+        """See ``ExportReader``: who is to write here takes turns with others."""
+        if not self._writable:
+            super()._look_for_writer()
+
     def _base_to_write(self) -> Path:
         if not self._writable:
             raise Refused(f"{self._path} was opened for reading only")

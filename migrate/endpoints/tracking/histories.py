@@ -1,8 +1,9 @@
 """Metric histories read in bulk where the server can, and exactly where it cannot.
 
 ``metrics/get-history-bulk`` (a route of MLflow's UI, since 2.3) answers one key of up to 100
-runs at once, but cuts off silently after 25,000 points, ordered by run id. What may have been
-cut off is read again through ``metrics/get-history``.
+runs at once, but cuts off silently after 25,000 points, ordered by run id; gateways cut sooner, and
+some servers leave runs out. What may have been cut off, and an answer without the latest point that
+one of its runs tells itself, is read again through ``metrics/get-history``.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import Any
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.wire import metric_from
-from migrate.errors import NotFound, Refused
-from migrate.objects import Metric, Run
+from migrate.errors import EndpointError, NotAuthenticated, Unavailable
+from migrate.objects import Metric, Run, holds_point
 
 BULK_ROUTE = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
 BULK_POINTS = 25_000
 PAGE_POINTS = 10_000
+#: What one bulk call does not tell is asked for run by run.
+BULK_TRIES = 2
 
 
 class HistoryReader:
@@ -35,16 +38,26 @@ class HistoryReader:
     def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
         """See ``ReadsRuns.histories``."""
         read = {run.run_id: Histories() for run in runs}
-        keys = {run.run_id: [point.key for point in run.latest_metrics] for run in runs}
-        distinct = list(dict.fromkeys(key for held in keys.values() for key in held))
+        latest = {run.run_id: {point.key: point for point in run.latest_metrics} for run in runs}
+        distinct = list(dict.fromkeys(key for held in latest.values() for key in held))
+        answers = True
         for number, key in enumerate(distinct, start=1):
-            holders = [run_id for run_id in read if key in keys[run_id]]
+            holders = {run_id: latest[run_id][key] for run_id in read if key in latest[run_id]}
             if _points_held(read) > budget:
                 # Only one run can be left here: what it has more is streamed.
                 for run_id in holders:
                     read[run_id].unread += (key,)
                 continue
-            for run_id, points in self._key_of_runs(key, holders, budget).items():
+            found = self._in_bulk(key, holders)
+            for run_id in holders.keys() - found.keys():
+                if answers:
+                    try:
+                        found[run_id] = self._exactly(key, run_id, budget)
+                    except Unavailable:
+                        # Waiting for each of a hundred runs may take hours; a task waits for one.
+                        answers = False
+            for run_id in holders:
+                points = found.get(run_id)
                 if points is None:
                     read[run_id].unread += (key,)
                 else:
@@ -52,51 +65,64 @@ class HistoryReader:
             _let_go(read, budget, number / len(distinct))
         return read
 
-    def _key_of_runs(
-        self, key: str, run_ids: Sequence[str], budget: int
-    ) -> dict[str, list[Metric] | None]:
-        """Return one key's points per run; None where they are too many to hold."""
-        found: dict[str, list[Metric] | None] = {run_id: [] for run_id in run_ids}
-        complete: set[str] = set()
+    def _exactly(self, key: str, run_id: str, budget: int) -> list[Metric] | None:
+        """Return one key's points of a run; None where they are too many, or not told.
+
+        Whoever streams them then learns why, for that metric alone.
+        """
+        points: list[Metric] = []
+        try:
+            for page in self.metric_history(run_id, key):
+                points.extend(page)
+                if len(points) > budget:
+                    return None
+        except NotAuthenticated:
+            raise
+        except EndpointError:
+            return None
+        return points
+
+    def _in_bulk(self, key: str, latest: Mapping[str, Metric]) -> dict[str, list[Metric] | None]:
+        """Return one key's points of those runs whose history bulk calls tell whole.
+
+        ``latest`` has the latest point of each run, as the run tells it.
+        """
+        found: dict[str, list[Metric] | None] = {}
+        run_ids = list(latest)
         if len(run_ids) > 1:
             for start in range(0, len(run_ids), max(1, self._bulk_runs)):
                 if self._has_bulk:
                     chunk = run_ids[start : start + self._bulk_runs]
-                    complete |= self._bulk(key, chunk, found)
-        for run_id in run_ids:
-            if run_id in complete:
-                continue
-            points: list[Metric] = []
-            found[run_id] = points
-            for page in self.metric_history(run_id, key):
-                points.extend(page)
-                if len(points) > budget:
-                    found[run_id] = None
-                    break
+                    found |= self._bulk(key, {run_id: latest[run_id] for run_id in chunk})
         return found
 
-    def _bulk(
-        self, key: str, run_ids: Sequence[str], found: dict[str, list[Metric] | None]
-    ) -> set[str]:
-        """Fill ``found`` from one bulk call; return the runs whose history is whole."""
-        params = [("run_id", run_id) for run_id in run_ids]
+    def _bulk(self, key: str, latest: Mapping[str, Metric]) -> dict[str, list[Metric]]:
+        """Return the points of the runs that one bulk call tells whole.
+
+        Where the answer lacks the latest point of one of them, nothing of it is believed: it may
+        have been cut off anywhere.
+        """
+        params = [("run_id", run_id) for run_id in latest]
         params += [("metric_key", key), ("max_results", str(BULK_POINTS))]
         try:
-            rows = self._http.get(BULK_ROUTE, params).get("metrics", ())
-        except (NotFound, Refused):
+            rows = self._http.get(BULK_ROUTE, params, tries=BULK_TRIES).get("metrics", ())
+        except NotAuthenticated:
+            raise
+        except Unavailable:
+            return {}
+        except EndpointError:
             self._has_bulk = False
-            return set()
+            return {}
+        found: dict[str, list[Metric]] = {run_id: [] for run_id in latest}
         for row in rows:
-            points = found[row["run_id"]]
-            assert points is not None
-            points.append(metric_from(row))
-        if len(rows) < BULK_POINTS:
-            return set(run_ids)
-        last = rows[-1]["run_id"]
-        whole = {run_id for run_id in run_ids if run_id < last}
-        for run_id in set(run_ids) - whole:
-            found[run_id] = []
-        return whole
+            if row["run_id"] in found:
+                found[row["run_id"]].append(metric_from(row))
+        if len(rows) >= BULK_POINTS:
+            last = rows[-1]["run_id"]
+            found = {run_id: points for run_id, points in found.items() if run_id < last}
+        if any(not holds_point(points, latest[run_id]) for run_id, points in found.items()):
+            return {}
+        return found
 
     def metric_history(self, run_id: str, key: str) -> Iterator[list[Metric]]:
         """See ``ReadsRuns.metric_history``.

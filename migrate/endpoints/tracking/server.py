@@ -114,6 +114,9 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls, WriterTag
     def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
         """A server needs no indexes from us."""
 
+    def claim(self) -> None:
+        """See ``Target.claim``: a server takes several writers at a time."""
+
     def withdraw(self) -> None:
         """Opening a server makes nothing."""
 

@@ -35,8 +35,6 @@ from migrate.objects import (
     Run,
 )
 
-LARGEST = 1.7976931348623157e308  #: what MLflow's SQL stores keep in place of infinity
-
 
 def experiment_from(body: Object) -> Experiment:
     """Read an experiment of ``experiments/search`` or ``experiments/get``. Raises ``Malformed``."""

@@ -1,0 +1,94 @@
+"""Keeps a second writer away from an export for as long as the first one lives.
+
+A lock on a file in the directory, which ends with the process, however it ends. Who only reads
+needs none: every object appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from migrate.endpoints.directory.disk import refuse_links
+from migrate.endpoints.directory.layout import LOCK_FILE
+from migrate.errors import DirectoryError, TargetInUse
+from migrate.holder import Holder, this_process
+
+#: A reader that looks whether somebody writes holds the lock for a moment.
+_PATIENCE_SECONDS = 2.0
+
+
+class ExportLock:
+    """The right to write into the export at ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock: FileLock | None = None
+
+    @property
+    def held(self) -> bool:
+        """True while this is the one that may write."""
+        return self._lock is not None
+
+    def take(self) -> None:
+        """Take it, once. Raises ``TargetInUse`` or ``DirectoryError``."""
+        if self._lock is not None:
+            return
+        file = self._path / LOCK_FILE
+        refuse_links(self._path, file)
+        lock = FileLock(file, timeout=_PATIENCE_SECONDS, thread_local=False)
+        try:
+            lock.acquire()
+            file.write_text(json.dumps(this_process()._asdict()) + "\n")
+        except Timeout:
+            raise TargetInUse(
+                f"{self._path} is being written by {_holder(file)}",
+                "wait for it or stop it, then try again; migrate plan, migrate verify and imports"
+                " from it may run beside it. To export meanwhile, name another directory",
+            ) from None
+        except OSError as error:
+            lock.release()
+            raise DirectoryError(
+                f"{file} cannot be locked: {error.strerror or error}",
+                "check the permissions of the directory",
+            ) from error
+        self._lock = lock
+
+    def release(self) -> None:
+        """Let others write; does nothing where it is not held."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def writer_of(path: Path) -> str | None:
+    """Say which process writes into the export at ``path``; None when none can be seen.
+
+    Writes nothing there. It cannot be seen on Windows, nor where the file is not to be read.
+    """
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    file = path / LOCK_FILE
+    with suppress(OSError):
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(file)
+        finally:
+            os.close(handle)
+    return None
+
+
+def _holder(file: Path) -> str:
+    try:
+        return str(Holder(**json.loads(file.read_bytes())))
+    except (OSError, ValueError, TypeError):
+        return "another process"  # it has only just begun
