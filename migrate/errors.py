@@ -16,7 +16,6 @@
     │   ├── Refused              1   the server does not take what was sent
     │   ├── TargetInUse          4   another process writes there
     │   ├── Malformed            1   an answer or a file is not of the shape it has to have
-    │   ├── TargetInUse          4   another process writes there
     │   ├── DirectoryError       1   the export directory is unreadable, half-written or newer
     │   │   └── WrongDirectory   2   ... or it is none: something else is there, or nothing
     │   └── StorageFull          1   no space left where the target writes
@@ -113,12 +112,6 @@ class Malformed(EndpointError):
     def within(self, where: str) -> Malformed:
         """Return the same error with what it is about in front."""
         return Malformed(f"{where}: {self.message}", self.hint)
-
-
-class TargetInUse(EndpointError):
-    """Another process writes into this target."""
-
-    exit_code = EXIT_STALE
 
 
 class DirectoryError(EndpointError):

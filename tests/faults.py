@@ -64,6 +64,8 @@ class Fault:
     #: Bytes of the request's body after which ``during`` is called and the upload may be cut.
     upload_bytes: int | None = None
     during: Callback | None = None
+    #: Makes another body of that of the request; that is then held in memory.
+    rewrite: Callable[[bytes], bytes] | None = None
     #: Close both connections after ``upload_bytes``, so that the server gets half a body.
     cut_upload: bool = False
     after: Callback | None = None
@@ -113,6 +115,11 @@ def answer_with(body: str, status: int = 200, content_type: str = "application/j
 def redirect_to(location: str, status: int = 302) -> Fault:
     """The client is sent elsewhere; the server never sees the request."""
     return Fault(forward=False, reply=status, location=location)
+
+
+def change_request(rewrite: Callable[[bytes], bytes]) -> Fault:
+    """The server gets what ``rewrite`` makes of the body."""
+    return Fault(rewrite=rewrite)
 
 
 def change_response(change: Callable[[bytes], bytes]) -> Fault:

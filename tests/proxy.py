@@ -205,12 +205,18 @@ class _Connection(BaseHTTPRequestHandler):
         stack.callback(upstream.close)
         upstream.connect()
         stack.enter_context(self.proxy.watching(upstream.sock))
+        rewritten = fault.rewrite(b"".join(self._body())) if fault.rewrite else None
+        length = {"content-length", "transfer-encoding"} if rewritten is not None else set()
         upstream.putrequest(self.command, self.target, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            if name.lower() not in PER_CONNECTION | {"host"}:
+            if name.lower() not in PER_CONNECTION | {"host"} | length:
                 upstream.putheader(name, value)
         upstream.putheader("Host", self.proxy.upstream.netloc)
         upstream.putheader("Connection", "close")
+        if rewritten is not None:
+            upstream.putheader("Content-Length", str(len(rewritten)))
+            upstream.endheaders(rewritten)
+            return stack.enter_context(upstream.getresponse())
         if self._chunked:
             upstream.putheader("Transfer-Encoding", "chunked")
         upstream.endheaders()

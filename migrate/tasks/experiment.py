@@ -20,6 +20,7 @@ from migrate.origins import (
     set_aside,
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.outcomes import failed, with_permissions
 from migrate.tasks.permissions import carry_permissions
@@ -34,12 +35,14 @@ def wanted_experiment(
     experiment: Experiment, target: Capabilities, policy: Policy
 ) -> tuple[Experiment, tuple[Loss, ...]]:
     """Return what the copy should be, with its origin and what MLflow lets nobody set."""
-    location = map_location(experiment.artifact_location, policy.locations)
     if target.keeps_ids:
         return experiment, ()
+    origin = experiment_origin(experiment)
+    experiment, unstorable = storable(experiment)
+    location = map_location(experiment.artifact_location, policy.locations)
     tags = set_aside(keep_earlier(experiment_tags(experiment, policy)), target.reserved_tags)
     tags, losses = fit_tags(tags, target.experiment_tag_length, target)
-    tags[ORIGIN] = experiment_origin(experiment)
+    tags[ORIGIN] = origin
     tags[MIGRATION] = policy.migration_id
     unsettable = {
         "experiment_id": experiment.experiment_id,
@@ -52,7 +55,7 @@ def wanted_experiment(
         if known:
             tags[SOURCE + name] = str(known)
     copy = dataclasses.replace(experiment, tags=tags, artifact_location=location)
-    return copy, losses
+    return copy, unstorable + losses
 
 
 def map_location(location: str, locations: Sequence[tuple[str, str]]) -> str:

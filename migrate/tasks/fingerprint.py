@@ -16,6 +16,7 @@ from hashlib import blake2b
 from migrate.objects import NO_LINKS, Artifact, Metric, ModelLinks, Run
 
 FORMAT = "1"
+_BITS = 0xFFFFFFFFFFFFFFFF
 
 
 def digest_of(value: object) -> str:
@@ -64,7 +65,9 @@ def point_digest(point: Metric) -> int:
     """Return 64 bits for one metric point, alike on every machine."""
     key, value, timestamp, step = point
     # SQLite keeps no sign of zero; adding zero takes it away.
-    packed = struct.pack("<Qdqq", _key_number(key), value + 0.0, timestamp, step)
+    # The lowest 64 bits, which are all of them but for what no server could store.
+    whole = (timestamp & _BITS, step & _BITS)
+    packed = struct.pack("<QdQQ", _key_number(key), value + 0.0, *whole)
     return int.from_bytes(blake2b(packed, digest_size=8).digest(), "little")
 
 
@@ -94,7 +97,7 @@ class Fingerprint:
 
     def mark(self) -> str:
         """Return the mark: ``quick.full``."""
-        total = self._sum & 0xFFFFFFFFFFFFFFFF
+        total = self._sum & _BITS
         lacking = [sorted(self._lacking)] if self._lacking else []
         return f"{self._quick}.{digest_of([self._points, total, self._files, *lacking])}"
 

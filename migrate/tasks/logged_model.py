@@ -37,6 +37,7 @@ from migrate.origins import (
     losses_to_tags,
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.storable import lost_points, storable, storable_points
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
@@ -87,6 +88,7 @@ def wanted_model(
     """
     if target.keeps_ids:
         return WantedModel(model=model, links=links)
+    model, unstorable = storable(model)
     tags = keep_earlier(model.tags)
     tags.pop(MODEL_VERSIONS_TAG, None)
     warnings = []
@@ -105,11 +107,14 @@ def wanted_model(
         "artifact_uri": model.artifact_uri,
     }
     tags |= {SOURCE + name: str(value) for name, value in unsettable.items() if value}
+    kept: Sequence[ModelMetric]
     kept = [metric for metric in model.metrics if metric.run_id in references]
-    losses = []
+    losses = list(unstorable)
     if left := len(model.metrics) - len(kept):
         what = f"{left} metric point{'s' if left > 1 else ''}"
         losses.append(Loss(what, "logged in runs that are not among those copied"))
+    kept, left_out = storable_points(kept)
+    losses += lost_points(left_out)
     if target.flattens_models:
         losses = [FLATTENED]
     metrics = tuple(metric._replace(run_id=references[metric.run_id]) for metric in kept)

@@ -26,6 +26,7 @@ from migrate.objects import (
 )
 from migrate.origins import MIGRATION, ORIGIN, PLACEHOLDER, SOURCE, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import NOTHING_SENT, Sent
@@ -88,10 +89,13 @@ def wanted_version(
     """
     if target.keeps_ids:
         return WantedVersion(version=version)
+    origin = version_origin(version)
+    version, unstorable = storable(version)
     renamed, orphans = copied_prompt_tags(version_tags(version, policy, run), copies)
     refused = target.refused_in_model_tags
     tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target, refused)
-    tags |= {ORIGIN: version_origin(version), MIGRATION: policy.migration_id}
+    losses = unstorable + losses
+    tags |= {ORIGIN: origin, MIGRATION: policy.migration_id}
     warnings = []
     if orphans:
         tags[SOURCE + "associatedRunIds"] = ",".join(orphans)

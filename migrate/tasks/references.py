@@ -18,6 +18,7 @@ from migrate.objects import (
 )
 from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier, set_aside
 from migrate.outcomes import Loss
+from migrate.storable import HALF_CHARACTER, clean_text, is_text, storable
 from migrate.tasks import source_tags
 from migrate.tasks.batches import Policy
 from migrate.tasks.source_tags import run_tags
@@ -73,7 +74,7 @@ def wanted_copy(
     if MODEL_HISTORY_TAG in tags:
         late[MODEL_HISTORY_TAG] = tags.pop(MODEL_HISTORY_TAG)
     if target.sets_user and run.user_id:
-        tags[SOURCE + "user_id"] = run.user_id
+        tags[SOURCE + "user_id"] = fitted.user_id
     tags |= {ORIGIN: run.run_id, MIGRATION: policy.migration_id}
     return Wanted(
         run=dataclasses.replace(fitted, tags=tags),
@@ -117,7 +118,8 @@ def fit(
 
     Cut here, not by the server: newer servers cut silently, older ones refuse the whole batch.
     """
-    losses: list[Loss] = []
+    run, unstorable = storable(run)
+    losses = list(unstorable)
     params = _cut(run.params, "param", target.param_length, losses)
     params = _without_refused(params, "param", target, losses)
     tags, of_tags = fit_tags(run_tags(run, policy), target.run_tag_length, target)
@@ -127,7 +129,7 @@ def fit(
         reason = refused_key(metric.key, target)
         if reason:
             dropped.append(metric.key)
-            losses.append(Loss(f"metric {metric.key[:60]}", reason))
+            losses.append(Loss(f"metric {clean_text(metric.key)[:60]}", reason))
     inputs = run.inputs
     if inputs and not target.dataset_inputs:
         inputs = ()
@@ -188,6 +190,10 @@ def _without_refused(
 
 def refused_key(key: str, target: Capabilities) -> str:
     """Return why the target refuses a key, or an empty text."""
+    if not key:
+        return "its key is empty, which no server stores"
+    if not is_text(key):
+        return f"its key {HALF_CHARACTER}"
     limit = target.metric_key_length
     if limit is not None and len(key) > limit:
         return f"its key has {len(key)} characters, the target holds {limit}"

@@ -12,6 +12,7 @@ from migrate.errors import AlreadyExists
 from migrate.objects import Action, Kind, Ref, RegisteredModel
 from migrate.origins import MIGRATION, ORIGIN, REPLACES, SOURCE, carried_tags, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.outcomes import failed, with_permissions
@@ -47,6 +48,8 @@ def wanted_registered_model(
     """
     if target.keeps_ids:
         return model, ()
+    origin = model_origin(model)
+    model, unstorable = storable(model)
     tags = keep_earlier(model_tags(model, policy))
     refused = target.refused_in_model_tags
     tags, losses = fit_tags(tags, target.model_tag_length, target, refused)
@@ -55,12 +58,12 @@ def wanted_registered_model(
         tags[PROMPT_EXPERIMENTS_TAG] = "".join(f",{ident}" for ident in known if ident) + ","
         if None in known:
             tags[SOURCE + "experiment_ids"] = ",".join(named)
-    tags |= {ORIGIN: model_origin(model), MIGRATION: policy.migration_id}
+    tags |= {ORIGIN: origin, MIGRATION: policy.migration_id}
     if policy.replaces:
         tags[REPLACES] = policy.replaces
     times = {"creation_time": model.creation_time, "last_update_time": model.last_update_time}
     tags |= {SOURCE + name: str(value) for name, value in times.items() if value}
-    return dataclasses.replace(model, tags=tags), losses
+    return dataclasses.replace(model, tags=tags), unstorable + losses
 
 
 def changes_of_model(

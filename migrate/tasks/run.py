@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy as duplicate
 from itertools import chain
@@ -11,9 +12,10 @@ from typing import NamedTuple
 
 from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
-from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, ModelLinks, Ref, Run
+from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
 from migrate.origins import LOSSES, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.storable import lost_points, storable_points
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
@@ -228,13 +230,13 @@ class _Attempt:
             )
             if wanted.run.inputs:
                 writer.write_inputs(wanted.run.inputs)
-            self._write_metrics(writer, wanted, history, fingerprint)
             keeps_ids = self._target.capabilities().keeps_ids
+            left_out = self._write_metrics(writer, wanted, history, fingerprint)
             if whole and keeps_ids and history.losses:
                 # A directory replaces histories: what is there whole is worth more than a part.
                 (what, reason), *_ = history.losses
                 raise EndpointError(f"{what}: {reason}", "the copy stays as it is: try again later")
-            sent = sent._replace(losses=sent.losses + history.losses)
+            sent = sent._replace(losses=sent.losses + history.losses + lost_points(left_out))
             if not keeps_ids:
                 earlier = [key for key in (copy.tags if copy else ()) if key.startswith(LOSSES)]
                 # Tags cannot be taken away: what has arrived meanwhile is overwritten by nothing.
@@ -273,12 +275,20 @@ class _Attempt:
 
     def _write_metrics(
         self, writer: RunWriter, wanted: Wanted, history: History, fingerprint: Fingerprint
-    ) -> None:
+    ) -> Counter[str]:
+        """Write all points; return by key how many of them no server can store."""
+        left_out: Counter[str] = Counter()
+        as_they_are = self._target.capabilities().keeps_ids
         for page in chain((history.held,), history.streamed()):
-            writer.write_metrics(keep_points(page, wanted.dropped_keys))
+            points: Sequence[Metric] = keep_points(page, wanted.dropped_keys)
+            if not as_they_are:
+                points, others = storable_points(points)
+                left_out.update(others)
+            writer.write_metrics(points)
             if page is not history.held:
                 fingerprint.add_points(page)
         fingerprint.add_lacking(history.lacking)
+        return left_out
 
 
 def _ends_alike(copy: Run, run: Run) -> bool:

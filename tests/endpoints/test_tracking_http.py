@@ -90,13 +90,13 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def connects(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The moments at which connections were opened."""
     opened: list[float] = []
-    connect = connections._PromptConnection.connect
+    connect = connections.PromptConnection.connect
 
-    def counted(connection: connections._PromptConnection) -> None:
+    def counted(connection: connections.PromptConnection) -> None:
         opened.append(time.monotonic())
         connect(connection)
 
-    monkeypatch.setattr(connections._PromptConnection, "connect", counted)
+    monkeypatch.setattr(connections.PromptConnection, "connect", counted)
     return opened
 
 

@@ -26,6 +26,7 @@ from urllib.parse import quote, unquote, urlparse, urlsplit, urlunparse
 
 from urllib3.exceptions import HTTPError
 
+from migrate.endpoints.tracking.folders import walk
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import EndpointError, MigrateError, NotFound, Refused, StorageFull, Unavailable
 from migrate.objects import Artifact, ArtifactRoot, Kind
@@ -118,7 +119,9 @@ class ProxyStore:
         with ExitStack() as opened:
             path = f"{PROXY}/{self._quoted(artifact)}"
             try:
-                stream = body_of(opened.enter_context(self._http.stream(path, tries=tries)))
+                stream = body_of(
+                    opened.enter_context(self._http.stream(path, size=artifact.size, tries=tries))
+                )
             except (EndpointError, Unavailable):
                 if tries > 1:
                     raise
@@ -176,14 +179,8 @@ class ServerRoutes:
             params = dict(self._ids)
             if folder:
                 params[self._folder_key] = folder
-            files: list[Any] = []
-            while True:
-                answer = self._http.get(self._list, params)
-                files += answer.get("files", ())
-                token = answer.get("next_page_token")
-                if not token:
-                    return files
-                params["page_token"] = token
+            pages = self._http.get_pages(self._list, params)
+            return [item for page in pages for item in page.get("files", ())]
 
         return walk(list_folder)
 
@@ -192,7 +189,7 @@ class ServerRoutes:
         """See ``ArtifactStore.open``."""
         refuse_changed_name(artifact.path, self._side)
         params = {**self._ids, self._file_key: artifact.path}
-        with self._http.stream(self._get, params, tries=FILE_TRIES) as response:
+        with self._http.stream(self._get, params, size=artifact.size, tries=FILE_TRIES) as response:
             yield body_of(response)
 
     def put(self, artifact: Artifact, stream: BinaryIO) -> None:
@@ -333,20 +330,6 @@ def translated(uri: str) -> Iterator[None]:
 def _place(uri: str) -> str:
     parts = urlsplit(uri)
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-
-
-def walk(list_folder: Callable[[str], Any]) -> list[Artifact]:
-    """Collect the files of all folders from a function that lists one."""
-    files: list[Artifact] = []
-    folders = [""]
-    while folders:
-        for item in list_folder(folders.pop()):
-            if item.get("is_dir"):
-                folders.append(item["path"])
-            else:
-                files.append(Artifact(item["path"], int(item.get("file_size") or 0)))
-    files.sort()
-    return files
 
 
 def body_of(response: Any) -> BinaryIO:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -26,19 +27,37 @@ UPLOAD_CHUNK = 1 << 18
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 
-class _PromptConnection(HTTPConnection):
+#: The connection on which each thread last sent something.
+_used_by: dict[int, PromptConnection] = {}
+
+
+def used_by(thread: int) -> PromptConnection | None:
+    """Return the connection on which a thread last sent something."""
+    return _used_by.get(thread)
+
+
+class PromptConnection(HTTPConnection):
     """Acknowledges at once, and counts as dropped after ``IDLE_SECONDS`` of rest."""
 
     _used = 0.0
+    #: An answer that ends with its connection takes ``sock`` away from here.
+    _in_use: socket.socket | None = None
 
     def _acknowledge_at_once(self) -> None:
         self._used = time.monotonic()
+        _used_by[threading.get_ident()] = self
         if QUICKACK is not None and self.sock is not None:
             try:
                 self.sock.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
             except OSError:
                 # A socket that just broke: the request on it reports that better.
                 return
+
+    def cut(self) -> None:
+        """Break the connection under whoever waits on it, from any thread."""
+        if self._in_use is not None:
+            with contextlib.suppress(OSError):
+                self._in_use.shutdown(socket.SHUT_RDWR)
 
     @property
     def is_connected(self) -> bool:
@@ -48,6 +67,7 @@ class _PromptConnection(HTTPConnection):
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
+        self._in_use = self.sock
         self._acknowledge_at_once()
         super().send(data)
 
@@ -56,12 +76,12 @@ class _PromptConnection(HTTPConnection):
         return super().getresponse()
 
 
-class _PromptHTTPSConnection(_PromptConnection, HTTPSConnection):
+class _PromptHTTPSConnection(PromptConnection, HTTPSConnection):
     """The same over TLS."""
 
 
 class _PromptPool(HTTPConnectionPool):
-    ConnectionCls = _PromptConnection
+    ConnectionCls = PromptConnection
 
 
 class _PromptHTTPSPool(HTTPSConnectionPool):

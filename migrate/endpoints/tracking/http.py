@@ -14,34 +14,37 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
 import requests
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from migrate.endpoints.shapes import Named, Object, parse_json
+from migrate.endpoints.shapes import Named, parse_json
 from migrate.endpoints.tracking.access import Access
+from migrate.endpoints.tracking.bounds import Watch, bounds_from, paged, read_answer
 from migrate.endpoints.tracking.connections import PromptAdapter, RateLimit
 from migrate.errors import (
     AlreadyExists,
     AnswerLost,
     EndpointError,
     Malformed,
-    MigrateError,
     NotAuthenticated,
     NotFound,
     NotPermitted,
     Refused,
     Unavailable,
 )
+from migrate.storable import first_unstorable
 
 log = logging.getLogger(__name__)
 
 TRIES = 7
 CONNECT_TRIES = 3
 LONGEST_PAUSE = 10.0
+#: Bytes of an answer that is none of success; MLflow's own are a few hundred.
+LONGEST_ERROR = 1 << 20
 TIMEOUT = (10.0, 120.0)
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 #: Answered with 500 or 503, but the same on every try.
@@ -68,6 +71,8 @@ class HttpSession:
         self._rate = RateLimit(per_second)
         #: Called before each request that is sent once, in its thread.
         self.before_creating: Callable[[], None] | None = None
+        self._bounds = bounds_from()
+        self._watch = Watch()
 
     @property
     def username(self) -> str:
@@ -91,9 +96,10 @@ class HttpSession:
         """GET and return the answer as text."""
 
         def attempt() -> str:
-            with self._send("GET", path) as response:
-                self._check(response)
-                return response.text
+            with self._sent("GET", path) as response:
+                return read_answer(response, self._where(path), self._bounds).decode(
+                    "utf-8", "replace"
+                )
 
         return str(self._retry(attempt, tries))
 
@@ -103,35 +109,44 @@ class HttpSession:
         """POST JSON and return the JSON answer; sent once unless ``idempotent``."""
         if not idempotent and self.before_creating is not None:
             self.before_creating()
-        # allow_nan=False: a bare NaN token makes MLflow drop the rest of a batch unnoticed.
-        data = json.dumps(body, allow_nan=False).encode()
+        data = self._body(path, body)
         return self._json("POST", path, data=data, tries=tries if idempotent else 1)
 
     def change(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         """PATCH or DELETE with a JSON body, which may be repeated; return the JSON answer."""
-        return self._json(method, path, data=json.dumps(body).encode(), tries=TRIES)
+        return self._json(method, path, data=self._body(path, body), tries=TRIES)
+
+    def _body(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """Return a body as JSON. Raises ``Refused`` for what MLflow would drop unnoticed.
+
+        Its parser stops at the first value that it does not take, and the server carries out what
+        was read until then: bare NaN tokens, integers beyond 64 bits, halves of characters.
+        """
+        place = first_unstorable(body)
+        if place is None:
+            return json.dumps(body).encode()
+        raise Refused(
+            f"not sent to {self._where(path)}: {place.lstrip('.')} holds half a character, or "
+            "a number that is beyond 64 bits or none: no MLflow server stores it",
+            "change it at the source, or leave the object out",
+        )
 
     def pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """POST a search and yield its pages; an empty page with a token is not the end."""
-        request = dict(body)
-        while True:
-            page = self.post(path, request, idempotent=True)
-            token = token_in(page)
-            yield page
-            if not token:
-                return
-            request["page_token"] = token
+        """POST a search and yield its pages, as ``paged`` does."""
+
+        def ask(token: str) -> Any:
+            asked = {**body, "page_token": token} if token else body
+            return self.post(path, asked, idempotent=True)
+
+        return paged(ask, self._where(path), self._bounds)
 
     def get_pages(self, path: str, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """GET a search and yield its pages, likewise."""
-        request = dict(params)
-        while True:
-            page = self.get(path, request)
-            token = token_in(page)
-            yield page
-            if not token:
-                return
-            request["page_token"] = token
+
+        def ask(token: str) -> Any:
+            return self.get(path, {**params, "page_token": token} if token else params)
+
+        return paged(ask, self._where(path), self._bounds)
 
     def put(self, path: str, stream: BinaryIO, size: int) -> None:
         """PUT a file of ``size`` bytes; tried again where the stream can be rewound."""
@@ -146,37 +161,33 @@ class HttpSession:
 
         def attempt() -> None:
             headers = {"Content-Type": "application/octet-stream"}
-            with self._send("PUT", path, data=body(), headers=headers) as response:
-                self._check(response)
+            with self._sent("PUT", path, size, data=body(), headers=headers) as response:
+                read_answer(response, self._where(path), self._bounds)
 
         self._retry(attempt, TRIES if again else 1)
 
     @contextmanager
     def stream(
-        self, path: str, params: Any = None, *, tries: int = TRIES
+        self, path: str, params: Any = None, *, size: int = 0, tries: int = TRIES
     ) -> Iterator[requests.Response]:
-        """GET a body as a stream; the request counts as under way until the block ends."""
+        """GET a body of about ``size`` bytes as a stream.
 
-        def attempt() -> requests.Response:
-            response = self._send("GET", path, params=params, stream=True, hold=True)
+        The request counts as under way until the block ends.
+        """
+
+        def attempt() -> tuple[requests.Response, ExitStack]:
+            with ExitStack() as opened:
+                request = self._sent("GET", path, size, speaks=False, params=params)
+                return opened.enter_context(request), opened.pop_all()
+
+        response, opened = self._retry(attempt, tries)
+        with opened:
             try:
-                self._check(response)
-            except MigrateError:
-                response.close()
-                self._gate.release()
-                raise
-            return response
-
-        response: requests.Response = self._retry(attempt, tries)
-        try:
-            yield response
-        except (requests.RequestException, HTTPError, OSError) as problem:
-            raise Unavailable(
-                f"{self._where(path)}: the answer broke off: {_why(problem)}"
-            ) from None
-        finally:
-            response.close()
-            self._gate.release()
+                yield response
+            except (requests.RequestException, HTTPError, OSError) as problem:
+                raise Unavailable(
+                    f"{self._where(path)}: the answer broke off: {_why(problem)}"
+                ) from None
 
     def _json(
         self, method: str, path: str, *, params: Any = None, data: bytes | None = None, tries: int
@@ -184,9 +195,9 @@ class HttpSession:
         headers = {"Content-Type": "application/json"} if data is not None else None
 
         def attempt() -> Any:
-            with self._send(method, path, params=params, data=data, headers=headers) as response:
-                self._check(response)
-                return self._answer(path, response.content)
+            request = self._sent(method, path, params=params, data=data, headers=headers)
+            with request as response:
+                return self._answer(path, read_answer(response, self._where(path), self._bounds))
 
         try:
             return self._retry(attempt, tries)
@@ -210,19 +221,30 @@ class HttpSession:
             )
         return Named(answer, f"the answer of {self._where(path)}")
 
-    def _send(
-        self, method: str, path: str, *, hold: bool = False, **options: Any
-    ) -> requests.Response:
-        """Send once. With ``hold`` the slot among ``workers`` stays taken on success."""
+    @contextmanager
+    def _sent(
+        self, method: str, path: str, size: int = 0, *, speaks: bool = True, **options: Any
+    ) -> Iterator[requests.Response]:
+        """Send once, and give the answer if it is one of success; its body is not read yet.
+
+        All has to be done in the time that the bounds allow for ``size`` bytes.
+        """
         self._rate.wait()
-        self._gate.acquire()
-        held = False
+        seconds = self._bounds.seconds_for(size)
+        with (
+            self._gate,
+            self._watch.over(self._where(path), seconds, speaks=speaks) as wait,
+            self._send(method, path, **options) as response,
+        ):
+            wait.answered()
+            self._check(response)
+            yield response
+
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
         try:
-            response = self._request(
-                method, path, timeout=TIMEOUT, allow_redirects=False, **options
+            return self._request(
+                method, path, timeout=TIMEOUT, allow_redirects=False, stream=True, **options
             )
-            held = hold
-            return response
         except requests.exceptions.SSLError as problem:
             raise EndpointError(
                 f"no secure connection to the {self._side} at {self._base}: {_why(problem)}",
@@ -233,9 +255,6 @@ class HttpSession:
                 f"cannot reach the {self._side} at {self._base}: {_why(problem)}",
                 "is the server running, and the URI right?",
             ) from None
-        finally:
-            if not held:
-                self._gate.release()
 
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         response: requests.Response = self._session.request(method, self._base + path, **options)
@@ -306,14 +325,6 @@ def read_once() -> Iterator[None]:
         ) from None
 
 
-def token_in(page: Object) -> str:
-    """Return by what the next page is asked for; empty on the last. Raises ``Malformed``."""
-    token = page.get("next_page_token")
-    if token is None or isinstance(token, str):
-        return token or ""
-    raise Malformed(f"{getattr(page, 'where', 'the answer')}: next_page_token is no text")
-
-
 def sized(stream: BinaryIO, size: int) -> Any:
     """Return a stream as a body of ``size`` bytes; ``Unavailable`` where it is not as long."""
     return _Sized(stream, size)
@@ -355,9 +366,9 @@ def _is_race(message: str) -> bool:
 def _error_of(response: requests.Response) -> tuple[str, str]:
     """Return MLflow's error code and message, empty where the answer has none."""
     try:
-        body = parse_json(response.content)
+        body = parse_json(response.raw.read(LONGEST_ERROR, decode_content=True))
         return str(body.get("error_code", "")), str(body.get("message", ""))[:500]
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError, HTTPError, OSError):
         return "", ""
 
 

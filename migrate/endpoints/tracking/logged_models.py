@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -177,7 +177,32 @@ class LoggedModelCalls(ABC):
         self._any_models = True
         answer = self._http.post(MODELS, body, idempotent=False)
         with read_once():
-            return logged_model_from(required(answer, "model"))
+            made = logged_model_from(required(answer, "model"))
+        if made.tags.get(ORIGIN) == model.tags.get(ORIGIN):
+            return made
+        return self._claimed(made, model)
+
+    def _claimed(self, made: LoggedModel, model: LoggedModel) -> LoggedModel:
+        """Give a logged model the tags that its create was to give it, and return it as it is then.
+
+        Raises ``EndpointError`` where the target does not keep them, having deleted it: nobody
+        could tell whose copy it is.
+        """
+        self._tag_model(made.model_id, model.tags)
+        there = self._read_model(made.model_id)
+        if there is not None and there.tags.get(ORIGIN) == model.tags[ORIGIN]:
+            return there
+        named = {"model_id": made.model_id}
+        self._http.change("DELETE", f"{MODELS}/{made.model_id}", named)
+        raise EndpointError(
+            f"{self.capabilities().description} made logged model {made.model_id} for "
+            f"{model.model_id} without the tags it was sent, and keeps none: it was deleted",
+            "is a gateway before the server that lets only a part of requests pass?",
+        )
+
+    def _tag_model(self, model_id: str, tags: Mapping[str, str]) -> None:
+        body = {"model_id": model_id, "tags": tags_to(tags)}
+        self._http.change("PATCH", f"{MODELS}/{model_id}/tags", body)
 
     def find_model_copies(
         self, experiment_id: str, origins: Collection[str] | None = None
@@ -262,9 +287,7 @@ class LoggedModelCalls(ABC):
             if copy.tags.get(key) != value and key != MODEL_VERSIONS_TAG
         }
         if tags:
-            self._http.change(
-                "PATCH", f"{path}/tags", {"model_id": copy.model_id, "tags": tags_to(tags)}
-            )
+            self._tag_model(copy.model_id, tags)
 
     def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
         """See ``WritesLoggedModels.delete_logged_model``: the experiment remembers where it is."""

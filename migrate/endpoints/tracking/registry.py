@@ -183,7 +183,9 @@ class RegistryCalls(ABC):
         body: dict[str, Any] = {"name": model.name, "tags": tags_to(model.tags)}
         if model.description:
             body["description"] = model.description
-        self._registry_http.post(f"{self._models_api}/create", body, idempotent=False)
+        answer = self._registry_http.post(f"{self._models_api}/create", body, idempotent=False)
+        with read_once():
+            required(answer, "registered_model")
 
     def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
         """See ``WritesRegistry.update_registered_model``."""

@@ -326,8 +326,28 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls, WriterTag
             body["run_name"] = run.name
         answer = self._http.post(f"{API}/runs/create", body, idempotent=False)
         with read_once():
-            copy = dataclasses.replace(run_from(required(answer, "run")), tags=run.tags)
-        return ServerRunWriter(self._http, copy, run.tags)
+            made = run_from(required(answer, "run"))
+        writer = ServerRunWriter(self._http, made, run.tags)
+        if made.tags.get(ORIGIN) != run.tags.get(ORIGIN):
+            self._claim(writer, run.tags[ORIGIN])
+        return writer
+
+    def _claim(self, writer: ServerRunWriter, origin: str) -> None:
+        """Give a run its origin, which its create was to give it.
+
+        Raises ``EndpointError`` where the target does not keep it, having moved the run to the
+        trash: nobody could tell whose copy it is.
+        """
+        writer.flush_tags()
+        made = self._read_run(writer.run_id)
+        if made is not None and made.tags.get(ORIGIN) == origin:
+            return
+        self._http.post(f"{API}/runs/delete", {"run_id": writer.run_id}, idempotent=True)
+        raise EndpointError(
+            f"the {self._side} at {self._address} made run {writer.run_id} for run {origin} "
+            "without the tags it was sent, and keeps none: it was moved to the trash",
+            "is a gateway before the server that lets only a part of requests pass?",
+        )
 
     def adopt_run(self, experiment_id: str, copy: Run, run: Run) -> ServerRunWriter:
         """See ``WritesRuns.adopt_run``."""

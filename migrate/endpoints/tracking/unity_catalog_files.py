@@ -17,9 +17,9 @@ from migrate.endpoints.tracking.artifacts import (
     RepositoryStore,
     ServerRoutes,
     translated,
-    walk,
 )
 from migrate.endpoints.tracking.databricks_artifacts import DatabricksStores
+from migrate.endpoints.tracking.folders import walk
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.unity_catalog_storage import Storage
 from migrate.errors import EndpointError, Refused

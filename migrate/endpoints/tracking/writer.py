@@ -76,6 +76,11 @@ class ServerRunWriter:
             body = {"run_id": self.run_id, "datasets": chunk}
             self._http.post("/api/2.0/mlflow/runs/log-inputs", body, idempotent=True)
 
+    def flush_tags(self) -> None:
+        """Write the tags that are buffered."""
+        while self._tags:
+            self._flush()
+
     def finish(self, run: Run, mark: str) -> None:
         """See ``RunWriter.finish``."""
         copy = self._copy
