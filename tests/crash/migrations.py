@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from migrate.endpoints.directory.layout import LOCK_FILE
 from state.store import StateStore
 from tests.comparison import ORIGIN, Server, differences
 from tests.conftest import StartMigrate
@@ -197,8 +198,8 @@ class Export:
         return self.import_() if ended.code == 0 else ended
 
     def files(self) -> dict[str, int]:
-        """The files in the directory and when each was written, in ns."""
-        found = (path for path in self.path.rglob("*") if path.is_file())
+        """The files in the directory and when each was written, in ns; but for its lock."""
+        found = (path for path in self.path.rglob("*") if path.is_file() and path.name != LOCK_FILE)
         return {str(path.relative_to(self.path)): path.stat().st_mtime_ns for path in found}
 
     @staticmethod
