@@ -74,6 +74,7 @@ class Action(StrEnum):
     CREATE = "create"  #: it is not on the target
     ADOPT = "adopt"  #: it is there already: checked, completed where needed
     UPDATE = "update"  #: it is there, and the source has changed since
+    REPAIR = "repair"  #: it is there, and was found to differ: compared in full and mended
     SKIP = "skip"  #: the user's selection leaves it out
     UNSUPPORTED = "unsupported"  #: the target, or this version of the tool, cannot take it
 

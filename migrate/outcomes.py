@@ -26,6 +26,22 @@ class Loss(NamedTuple):
     reason: str
 
 
+class Difference(NamedTuple):
+    """What differs between an object, ``ref``, and its copy, and in which way.
+
+    ``lasting``: a client of the target cannot undo it. Not ``of_copy`` is what is missing, double
+    or a fault of the source. ``written_with`` is the object whose task writes it, where that is
+    another one.
+    """
+
+    ref: Ref
+    what: str
+    detail: str
+    lasting: bool = False
+    of_copy: bool = True
+    written_with: Ref | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The end of one attempt at one task.

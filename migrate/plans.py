@@ -41,7 +41,15 @@ class PlannedTask:
     @property
     def is_work(self) -> bool:
         """True when the scheduler has to carry this task out."""
-        return self.action in (Action.CREATE, Action.ADOPT, Action.UPDATE)
+        return self.action in (Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPAIR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """What a comparison found of one copy: in words what can be mended, and what no one can."""
+
+    mendable: tuple[str, ...] = ()
+    lasting: tuple[Loss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

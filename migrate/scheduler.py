@@ -173,6 +173,7 @@ class Scheduler:
             },
             number=task.number,
             first_free=task.first_free,
+            losses=task.losses,
         )
 
     def _submit(self, batch: Batch) -> None:

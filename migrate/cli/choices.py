@@ -35,6 +35,7 @@ class Choices:
     replaces: str = ""
     locations: tuple[tuple[str, str], ...] = ()
     quick: bool = False
+    repair: bool = False
     renames: Renames = NO_RENAMES
     source_tags: bool = False
     source_user: bool = False
@@ -55,6 +56,7 @@ class Choices:
             "delete_model": self.replaces,
             "artifact_location_map": [list(pair) for pair in self.locations],
             "quick": self.quick,
+            "repair": self.repair,
             "experiment_renames": [list(rule) for rule in self.renames.experiments],
             "model_renames": [list(rule) for rule in self.renames.models],
             "import_source_tags": self.source_tags,
@@ -90,6 +92,7 @@ class Choices:
             source_tags=self.source_tags,
             source_user=self.source_user,
             permissions=self.permissions,
+            repair=self.repair,
             version_models=self.version_models,
             notebook_formats=self.notebook_formats,
         )
@@ -109,6 +112,7 @@ def parse_choices(
     delete_model: bool = False,
     location_map: Sequence[str] | None = None,
     quick: bool = False,
+    repair: bool = False,
     experiment_renames: Path | None = None,
     model_renames: Path | None = None,
     source_tags: bool = False,
@@ -152,6 +156,7 @@ def parse_choices(
         replaces=new_migration_id() if delete_model else "",
         locations=tuple(locations),
         quick=quick,
+        repair=repair,
         renames=Renames(
             _rules(experiment_renames, "--experiment-rename-file"),
             _rules(model_renames, "--model-rename-file"),
@@ -219,6 +224,7 @@ def choices_of(plan: Plan) -> Choices:
         replaces=str(options.get("delete_model") or ""),
         locations=_pairs(options.get("artifact_location_map")),
         quick=bool(options.get("quick")),
+        repair=bool(options.get("repair")),
         renames=Renames(
             _pairs(options.get("experiment_renames")), _pairs(options.get("model_renames"))
         ),

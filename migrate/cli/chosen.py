@@ -44,3 +44,4 @@ class CopyingOptions(ComparingOptions):
     version_models: options.VersionModels = False
     notebook_formats: options.NotebookFormats = None
     quick: options.Quick = False
+    repair: options.Repair = False

@@ -23,6 +23,7 @@ class RunOptions:
     permissions: bulk.ExportPermissions = False
     users: options.PermissionUsers = None
     notebook_formats: options.NotebookFormats = None
+    repair: options.Repair = False
     source_registry: bulk.Registry = ""
 
 

@@ -24,6 +24,7 @@ class ImportOptions:
     source_user: options.SourceUser = False
     if_trashed: options.IfTrashed = "fail"
     location_map: options.LocationMap = None
+    repair: options.Repair = False
 
 
 @command("import-all", "import-models")

@@ -10,21 +10,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from migrate import worker
 from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
 from migrate.cli.choices import choices_of
 from migrate.cli.chosen import ComparingOptions
 from migrate.cli.groups import expanded
 from migrate.cli.migrations import (
+    compare_ends,
     ends_of,
     resume_plan,
     stored_ends,
 )
 from migrate.errors import EXIT_INCOMPLETE, EXIT_OK, MigrateError, UsageError
 from migrate.objects import Kind
-from migrate.verify import Ends as ComparedEnds
-from migrate.verify import compare
 from migrate.views.report import print_report, report_as_json
 from migrate.views.verify import differences_as_json, print_differences
 from state.store import StateStore
@@ -96,17 +94,7 @@ def verify(
             )
         ends = ends.only_read()
         ends.check()
-        result = compare(
-            ComparedEnds(
-                source=worker.endpoint(ends.source),
-                target=worker.endpoint(ends.target),
-                selection=choices.selection,
-                renames=choices.renames,
-                policy=choices.policy(""),
-                workers=workers,
-                contents=contents,
-            )
-        )
+        result = compare_ends(ends, choices, contents=contents)
         found = {
             "compared": result.compared,
             "files": result.files,
@@ -117,7 +105,9 @@ def verify(
         if json:
             print_json(differences_as_json(**found))  # type: ignore[arg-type]
         else:
-            print_differences(**found)  # type: ignore[arg-type]
+            again = f"migrate run {ends.source.shown} {ends.target.shown} --repair"
+            more = " (with the same selection)" if choices.selects else ""
+            print_differences(**found, repair=again + more)  # type: ignore[arg-type]
         raise typer.Exit(EXIT_INCOMPLETE if result.differences or result.unknown else EXIT_OK)
 
 

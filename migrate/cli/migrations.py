@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,9 +17,12 @@ from migrate.errors import MigrateError, StalePlan, UsageError
 from migrate.executors import open_executor
 from migrate.graph.planner import make_plan, new_migration_id
 from migrate.graph.rematch import rematch
+from migrate.objects import Ref
 from migrate.outcomes import TaskStatus
-from migrate.plans import Plan, Report
+from migrate.plans import Damage, Plan, Report
 from migrate.scheduler import Scheduler
+from migrate.verify import Comparison, compare, damage_by_object
+from migrate.verify import Ends as ComparedEnds
 from migrate.views.progress import View, choose_view
 from state.store import StateStore
 
@@ -108,6 +112,7 @@ def plan_anew(ends: Ends, choices: Choices, store: StateStore, *, waits: bool = 
     migration_id = store.find_migration(*ends.identities()) or new_migration_id()
     target = worker.endpoint(ends.target)
     try:
+        damaged = find_damage(ends, choices) if choices.repair else {}
         plan = make_plan(
             worker.endpoint(ends.source),
             target,
@@ -118,12 +123,33 @@ def plan_anew(ends: Ends, choices: Choices, store: StateStore, *, waits: bool = 
             policy=choices.policy(migration_id),
             quick=choices.quick,
             options={**choices.as_options(), **({WAITS_FOR_RUN: True} if waits else {})},
+            damaged=damaged,
         )
     except MigrateError:
         target.withdraw()
         raise
     store.save_plan(plan)
     return plan
+
+
+def compare_ends(ends: Ends, choices: Choices, *, contents: bool) -> Comparison:
+    """Compare what is selected with its copies; with ``contents`` every file is read."""
+    return compare(
+        ComparedEnds(
+            source=worker.endpoint(ends.source),
+            target=worker.endpoint(ends.target),
+            selection=choices.selection,
+            renames=choices.renames,
+            policy=choices.policy(""),
+            workers=ends.source.workers,
+            contents=contents,
+        )
+    )
+
+
+def find_damage(ends: Ends, choices: Choices) -> Mapping[Ref, Damage]:
+    """Compare everything selected in full; return what differs, by object."""
+    return damage_by_object(compare_ends(ends, choices, contents=True).differences)
 
 
 def stored_plan(ends: Ends, store: StateStore) -> Plan | None:

@@ -176,6 +176,12 @@ TakeOver = Annotated[
         "--take-over",
         help="Go on where another migration says on the target that it is writing there: only "
         "when you know that it has stopped.",
+Repair = Annotated[
+    bool,
+    typer.Option(
+        "--repair",
+        help="Compare all copies with their originals in full, as migrate verify --contents does, "
+        "and mend what differs on the target.",
     ),
 ]
 Workers = Annotated[

@@ -21,7 +21,8 @@ class Capabilities:
     ``identity`` tells this server or directory from another at the same address;
     ``registry_version`` is that of the server which keeps registered models.
     ``keeps_ids``: copies have the ids of the source, so references stay as they are and no
-    bookkeeping tags are needed. ``permissions``: it can tell and keep who may do what;
+    bookkeeping tags are needed. ``rewrites``: a copy can be made anew in its own place, so that
+    nothing stays of what was added to it. ``permissions``: it can tell and keep who may do what;
     ``without_permissions`` says why not, where more can be said than that it has none.
     ``notebooks``: it gives out the notebooks of runs; ``keeps_notebooks``: it keeps them beside a
     run's files. ``sets_user``: it says itself whose a run is. ``reserved_tags`` of experiments and
@@ -40,6 +41,7 @@ class Capabilities:
     readable: frozenset[Kind]
     writable: frozenset[Kind]
     keeps_ids: bool = False
+    rewrites: bool = False
     dataset_inputs: bool = True
     param_length: int | None = None
     run_tag_length: int | None = None

@@ -189,6 +189,10 @@ class RunWriter(Protocol):
         """Write tags beside those the run was created with; equal ones are left alone."""
         ...
 
+    def remove_tags(self, keys: Sequence[str]) -> None:
+        """Take tags off the copy; no error where one is gone."""
+        ...
+
     def write_params(self, params: Mapping[str, str]) -> None:
         """Write params; those already there with the same value are left alone."""
         ...
@@ -225,6 +229,10 @@ class WritesExperiments(Protocol):
         """Set tags; others stay."""
         ...
 
+    def remove_experiment_tags(self, experiment_id: str, keys: Sequence[str]) -> None:
+        """Take tags off it. Raises ``NotFound`` where the endpoint has no such call."""
+        ...
+
     def delete_experiment(self, experiment_id: str) -> None:
         """Move it and all its runs to the trash."""
         ...
@@ -241,10 +249,11 @@ class WritesExperiments(Protocol):
 class WritesRuns(Protocol):
     """Makes and fills runs."""
 
-    def create_run(self, experiment_id: str, run: Run) -> RunWriter:
+    def create_run(self, experiment_id: str, run: Run, *, anew: bool = False) -> RunWriter:
         """Create a run with name, user, start time and all tags of ``run`` in one call.
 
-        Sent once. Raises ``AnswerLost`` when it is not known whether it was created.
+        ``anew``, where the endpoint ``rewrites``: in place of one that is there, of which nothing
+        stays. Sent once. Raises ``AnswerLost`` when it is not known whether it was created.
         """
         ...
 
@@ -272,10 +281,13 @@ class WritesRuns(Protocol):
 class WritesLoggedModels(Protocol):
     """Makes and fills logged models; every method but the create may be repeated."""
 
-    def create_logged_model(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
+    def create_logged_model(
+        self, experiment_id: str, model: LoggedModel, *, anew: bool = False
+    ) -> LoggedModel:
         """Create one with name, type, source run, params and tags of ``model``; return the copy.
 
-        Sent once. Raises ``AnswerLost`` when it is not known whether it was created.
+        ``anew`` as in ``WritesRuns.create_run``. Sent once. Raises ``AnswerLost`` when it is not
+        known whether it was created.
         """
         ...
 
@@ -302,7 +314,10 @@ class WritesLoggedModels(Protocol):
         ...
 
     def finish_logged_model(self, copy: LoggedModel, model: LoggedModel, mark: str) -> None:
-        """Complete a copy: tags and status as in ``model``, then the mark."""
+        """Complete a copy: tags and status as in ``model``, then the mark.
+
+        Tags that ``copy`` has and ``model`` has not are taken off.
+        """
         ...
 
     def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
@@ -321,7 +336,10 @@ class WritesRegistry(Protocol):
         ...
 
     def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
-        """Write the description and those tags of ``model`` in which ``copy`` differs."""
+        """Write the description and tags of ``model`` in which ``copy`` differs.
+
+        Tags that ``copy`` has and ``model`` has not are taken off.
+        """
         ...
 
     def delete_registered_model(self, name: str) -> None:
@@ -337,7 +355,10 @@ class WritesRegistry(Protocol):
         ...
 
     def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
-        """Write description, stage and those tags and aliases in which ``copy`` differs."""
+        """Write description, stage, tags and aliases in which ``copy`` differs.
+
+        Tags and aliases that ``copy`` has and ``version`` has not are taken off.
+        """
         ...
 
     def delete_model_version(self, version: ModelVersion) -> None:

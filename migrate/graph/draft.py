@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import networkx as nx
@@ -20,6 +21,7 @@ from migrate.objects import (
     RegisteredModel,
 )
 from migrate.outcomes import Loss, TaskStatus
+from migrate.plans import Damage
 from migrate.tasks.batches import Policy
 from migrate.tasks.logged_model import ModelFacts
 
@@ -100,6 +102,8 @@ class Draft:
     unknown: list[str] = field(default_factory=list)
     unsupported: dict[Kind, int] = field(default_factory=dict)
     known: dict[str, int] = field(default_factory=dict)
+    #: Copies that are to be repaired, by their originals.
+    damaged: Mapping[Ref, Damage] = field(default_factory=dict)
     #: The logged models that selected runs name, by run id; runs without any are not there.
     links: dict[str, ModelLinks] = field(default_factory=dict)
     #: What the plan has to remember of logged models, by id.

@@ -26,6 +26,7 @@ _VERBS = {
     Action.CREATE: "to create",
     Action.ADOPT: "to adopt",
     Action.UPDATE: "to update",
+    Action.REPAIR: "to repair",
     Action.SKIP: "skipped",
     Action.UNSUPPORTED: "not supported",
 }

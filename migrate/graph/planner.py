@@ -6,6 +6,7 @@ import gc
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import networkx as nx
 
@@ -40,9 +41,10 @@ from migrate.graph.permissions import tell_of_permissions
 from migrate.graph.registry import discover_registry, link_versions
 from migrate.graph.registry_matching import match_registry
 from migrate.graph.renames import NO_RENAMES, Renames
+from migrate.graph.repairs import plan_repairs
 from migrate.graph.selection import Selection
-from migrate.objects import Kind
-from migrate.plans import Plan, PlannedTask, Side
+from migrate.objects import Kind, Ref
+from migrate.plans import Damage, Plan, PlannedTask, Side
 from migrate.tasks.batches import Policy
 
 
@@ -114,6 +116,8 @@ def tell_of_unknown(draft: Draft) -> None:
 
 Step = Callable[[Draft], None]
 
+NOTHING_DAMAGED: Mapping[Ref, Damage] = MappingProxyType({})
+
 #: The steps that find what is selected, and what that is made of. They only read the source.
 DISCOVERY: tuple[Step, ...] = (
     discover_registry,
@@ -141,6 +145,7 @@ STEPS: tuple[Step, ...] = (
     match_runs,
     match_models,
     match_registry,
+    plan_repairs,
     add_model_deletions,
     add_deletions,
     check_cycles,
@@ -188,9 +193,11 @@ def make_plan(
     renames: Renames = NO_RENAMES,
     quick: bool = False,
     options: Mapping[str, object] | None = None,
+    damaged: Mapping[Ref, Damage] = NOTHING_DAMAGED,
 ) -> Plan:
     """Read both ends and return what copying the selection takes. Writes nothing.
 
+    Copies that are ``damaged`` are repaired, by the refs of their originals.
     Raises ``UsageError`` for a selection that names what is not there, and for choices that the
     user has to make first; errors of the endpoints as they are.
     """
@@ -201,6 +208,7 @@ def make_plan(
         policy=policy,
         renames=renames,
         quick=quick,
+        damaged=damaged,
         workers=source_address.workers,
         source_can=source.capabilities(),
         target_can=target.capabilities(),

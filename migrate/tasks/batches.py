@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from migrate.endpoints.addresses import Address
 from migrate.objects import Action, Kind, Ref
+from migrate.outcomes import Loss
 
 #: After this many attempts, a file the source answers with 5xx counts as undeliverable.
 PATIENT_ATTEMPTS = 3
@@ -19,6 +20,7 @@ class Policy:
     ``replaces`` is set where registered models that the target has already are made anew: it
     tells those made by this plan from those there before. ``source_tags`` and ``source_user``
     put what MLflow lets nobody set into tags of the copies, under names other tools gave them.
+    With ``repair``, a copy that cannot be read is made anew where the target rewrites its own.
     ``permissions`` are carried along; to a directory also ``version_models``, the files of every
     version once more, and the notebooks of runs in ``notebook_formats``.
     """
@@ -30,6 +32,7 @@ class Policy:
     source_tags: bool = False
     source_user: bool = False
     permissions: bool = False
+    repair: bool = False
     version_models: bool = False
     notebook_formats: tuple[str, ...] = ()
 
@@ -52,7 +55,7 @@ class Job:
     ``attempt`` counts from 1; from the second on an unknown copy is looked for.
     ``references`` maps source run ids to the ids of their copies, ``copies`` whatever else the
     object needs. A version is to get ``number`` on the target (0: any), where ``first_free`` is the
-    first number not taken before it (0: not known).
+    first number not taken before it (0: not known). ``losses`` are those that the plan knows.
     """
 
     ref: Ref
@@ -65,6 +68,12 @@ class Job:
     copies: Mapping[Ref, str] = field(default_factory=dict)
     number: int = 0
     first_free: int = 0
+    losses: tuple[Loss, ...] = ()
+
+    @property
+    def repairs(self) -> bool:
+        """True when the copy was found to differ: its mark says nothing."""
+        return self.action is Action.REPAIR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
@@ -18,6 +19,7 @@ from migrate.origins import (
     experiment_origin,
     keep_earlier,
     set_aside,
+    without_bookkeeping,
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
@@ -25,6 +27,7 @@ from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.outcomes import failed, with_permissions
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.references import fit_tags
+from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import experiment_tags
 
 #: What to do when an experiment's name is held by one in the target's trash.
@@ -150,6 +153,9 @@ def _copy(
     if copy is not None:
         target_id = copy.experiment_id
         wrote = _complete(job, experiment, wanted, copy, target)
+        if job.repairs and is_ours(copy, experiment):
+            removed = _remove_surplus(experiment, wanted, copy, batch.policy, target)
+            wrote, losses = wrote or removed.wrote, losses + removed.losses
     outcome = Outcome(
         ref=job.ref,
         status=TaskStatus.DONE,
@@ -182,7 +188,7 @@ def _complete(
 ) -> bool:
     """Bring an existing copy up to date; return whether anything was written."""
     wrote = False
-    if copy.lifecycle_stage == DELETED and job.action is Action.UPDATE:
+    if copy.lifecycle_stage == DELETED and job.action in (Action.UPDATE, Action.REPAIR):
         target.restore_experiment(copy.experiment_id)
         copy = dataclasses.replace(copy, lifecycle_stage=ACTIVE)
         wrote = True
@@ -201,6 +207,27 @@ def _complete(
         target.set_experiment_tags(copy.experiment_id, tags)
         wrote = True
     return wrote
+
+
+class _Removed(NamedTuple):
+    wrote: bool = False
+    losses: tuple[Loss, ...] = ()
+
+
+def _remove_surplus(
+    experiment: Experiment, wanted: Experiment, copy: Experiment, policy: Policy, target: Target
+) -> _Removed:
+    """Take off a copy the tags that its original has not."""
+    known = {**experiment.tags, **wanted.tags}
+    there = without_bookkeeping(copy.tags)
+    can = target.capabilities()
+    surplus = surplus_tags(Kind.EXPERIMENT, there, known, can, policy)
+    try:
+        target.remove_experiment_tags(copy.experiment_id, surplus)
+    except NotFound:
+        reason = f"only on the target, and {can.description} takes no tag off an experiment"
+        return _Removed(losses=tuple(Loss(f"tag {key}", reason) for key in surplus))
+    return _Removed(wrote=bool(surplus))
 
 
 def delete_objects(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:

@@ -14,6 +14,7 @@ from migrate.objects import Artifact, ArtifactRoot
 from migrate.outcomes import Loss
 from migrate.tasks.batches import PATIENT_ATTEMPTS
 from migrate.tasks.outcomes import as_known
+from migrate.tasks.repairs import digest_of_bytes, digest_of_file
 
 #: Up to this size a file is sent from memory, so that sending can be repeated by itself.
 SMALL = 1 << 20
@@ -47,23 +48,41 @@ def copy_files(
     attempt: int,
     rewritten: Mapping[str, bytes] = MappingProxyType({}),
     whole: bool = False,
+    contents: bool = False,
 ) -> Sent:
     """Bring ``files`` to the target; those there with the same size are not sent again.
 
     Those ``rewritten`` are sent as they are there, also over one of the same size, unless the
-    copy has been ``whole`` before.
+    copy has been ``whole`` before. With ``contents``, those there are read on both ends, and sent
+    again where they differ.
 
     A file the source cannot deliver, or whose name the target refuses, is a loss by name.
     ``fresh`` says that the target holds none yet. Raises ``Unavailable`` when a copy has
     another size than its original, and whatever error stops the endpoint as a whole.
     """
     there = {} if fresh or not files else dict(target.artifacts(target_root))
-    todo = [
-        file
-        for file in files
-        if there.get(file.path) != _as_sent(file, rewritten).size
-        or (file.path in rewritten and not whole)
-    ]
+
+    def is_to_be_sent(file: Artifact) -> bool:
+        sent = _as_sent(file, rewritten)
+        if there.get(file.path) != sent.size:
+            return True
+        if not contents:
+            return file.path in rewritten and not whole
+        content = rewritten.get(file.path)
+        try:
+            wanted = (
+                digest_of_file(source, source_root, file)
+                if content is None
+                else digest_of_bytes(content)
+            )
+            return wanted != digest_of_file(target, target_root, sent)
+        except NotAuthenticated:
+            raise
+        except (EndpointError, Unavailable):
+            return True  # copying it tells what is wrong with it
+
+    wanted = _pool.map(is_to_be_sent, files)
+    todo = [file for file, is_sent in zip(files, wanted, strict=True) if is_sent]
     if not todo:
         return NOTHING_SENT
 

@@ -44,6 +44,7 @@ from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import FORMAT, digest_of
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.outcomes import failed
+from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
 
 Links = Mapping[str, ModelLinks]
 
@@ -217,6 +218,7 @@ class _Attempt:
         self._job = job
         self._source = source
         self._target = target
+        self._anew = makes_anew(job, batch.policy, target.capabilities())
         self.target_id = job.target_id
 
     def copy(self) -> Outcome:
@@ -243,8 +245,10 @@ class _Attempt:
         copy, there = self._existing()
         known = losses_from_tags(copy.tags) if copy else ()
         sent, warnings, wrote = Sent(0, 0, known), wanted.warnings, False
-        if copy is None or there != mark or can_deliver_now(self._source, root, files, known):
-            sent, models = self._fill(copy, wanted, root, files, mark, whole=bool(there))
+        whole = copy is not None and there == mark and not self._job.repairs
+        if not whole or can_deliver_now(self._source, root, files, known):
+            there_already = None if self._anew else copy
+            sent, models = self._fill(there_already, wanted, root, files, mark, whole=bool(there))
             warnings, wrote = warnings + models.warnings, True
         return Outcome(
             ref=self._job.ref,
@@ -285,7 +289,7 @@ class _Attempt:
         fresh = copy is None
         if copy is None:
             container = self._batch.target_container
-            copy = self._target.create_logged_model(container, wanted.model)
+            copy = self._target.create_logged_model(container, wanted.model, anew=self._anew)
         self.target_id = copy.model_id
         copy_root = ArtifactRoot(Ref(Kind.LOGGED_MODEL, copy.model_id), copy.artifact_uri)
         models = self._model_files(root, copy_root, files, wanted.model)
@@ -299,6 +303,7 @@ class _Attempt:
             attempt=self._job.attempt,
             rewritten=models.contents,
             whole=whole,
+            contents=self._job.repairs,
         )
         with ExitStack() as opened:
             if not self._target.capabilities().keeps_ids:
@@ -307,16 +312,26 @@ class _Attempt:
             metrics = [metric for metric in wanted.model.metrics if metric not in known]
             self._target.log_model_metrics(copy.model_id, metrics)
             self._link(copy.model_id, wanted.links, fresh)
+        lasting = () if fresh else lasting_losses(copy.tags, self._job.losses)
+        sent = sent._replace(losses=sent.losses + lasting)
         keeps_ids = self._target.capabilities().keeps_ids
-        tags = dict(wanted.model.tags)
-        if not keeps_ids:
-            # Tags cannot be taken away: what has arrived meanwhile is overwritten by nothing.
-            tags |= dict.fromkeys((key for key in copy.tags if key.startswith(LOSSES)), "[]")
-            tags |= losses_to_tags(sent.losses)
-        final = dataclasses.replace(wanted.model, tags=tags)
+        final = wanted.model if keeps_ids else self._with_tags(copy, wanted.model, sent.losses)
         # A directory has no place for the losses: without a mark they are tried again.
         self._target.finish_logged_model(copy, final, "" if sent.losses and keeps_ids else mark)
         return sent, models
+
+    def _with_tags(
+        self, copy: LoggedModel, wanted: LoggedModel, losses: Sequence[Loss]
+    ) -> LoggedModel:
+        """Return what a copy on a server should be at last, with what it lost in its tags."""
+        tags = {**copy.tags, **wanted.tags}
+        if self._job.repairs:
+            can, policy = self._target.capabilities(), self._batch.policy
+            for key in surplus_tags(Kind.LOGGED_MODEL, copy.tags, wanted.tags, can, policy):
+                del tags[key]
+        # What has arrived meanwhile is overwritten by nothing.
+        tags |= dict.fromkeys((key for key in copy.tags if key.startswith(LOSSES)), "[]")
+        return dataclasses.replace(wanted, tags=tags | losses_to_tags(losses))
 
     def _model_files(
         self,

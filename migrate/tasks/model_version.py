@@ -32,6 +32,7 @@ from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import failed
 from migrate.tasks.references import fit_tags
+from migrate.tasks.repairs import makes_anew, surplus_tags
 from migrate.tasks.source_tags import version_tags
 from migrate.tasks.version_files import artifact_uri, copy_version_files
 from migrate.tasks.version_sources import (
@@ -178,14 +179,18 @@ class _Attempt:
         version = self._source.read_model_version(self._job.ref)
         if version is None:
             raise why_missing(self._source, self._job)
-        copy = self._existing(version)
+        there = copy = self._existing(version)
         wanted = self._wanted(version, copy)
-        wrote = copy is None
-        if copy is None:
+        anew = makes_anew(self._job, self._batch.policy, self._target.capabilities())
+        wrote = copy is None or anew
+        if copy is None or anew:
             copy = self._make(wanted.version)
+        if there is not None:
+            copy = dataclasses.replace(copy, aliases=there.aliases)
         self.target_id = version_ref(self._job.ref.kind, self._name, copy.version).id
-        if needs_write(copy, wanted.version):
-            self._target.update_model_version(copy, changes_of_version(copy, wanted.version))
+        changed = self._changes(copy, wanted.version)
+        if changed != copy:
+            self._target.update_model_version(copy, changed)
             wrote = True
         wrote |= self._remove_placeholders(copy.version)
         sent = self._copy_files(version)
@@ -200,10 +205,26 @@ class _Attempt:
             warnings=wanted.warnings + self._renumbered(version, copy),
         )
 
+    def _changes(self, copy: ModelVersion, wanted: ModelVersion) -> ModelVersion:
+        """Return what a copy should become; a repair leaves nothing that its original has not."""
+        changed = changes_of_version(copy, wanted)
+        if not self._job.repairs:
+            return changed
+        can, policy = self._target.capabilities(), self._batch.policy
+        surplus = surplus_tags(wanted.kind, changed.tags, wanted.tags, can, policy)
+        tags = {key: text for key, text in changed.tags.items() if key not in surplus}
+        return dataclasses.replace(changed, tags=tags, aliases=wanted.aliases)
+
     def _copy_files(self, version: ModelVersion) -> Sent:
         if not (self._batch.policy.version_models and version.kind is Kind.MODEL_VERSION):
             return NOTHING_SENT
-        return copy_version_files(self._source, version, self._target, self._job.attempt)
+        return copy_version_files(
+            self._source,
+            version,
+            self._target,
+            self._job.attempt,
+            contents=self._job.repairs,
+        )
 
     def _renumbered(self, version: ModelVersion, copy: ModelVersion) -> tuple[str, ...]:
         if copy.version == version.version:

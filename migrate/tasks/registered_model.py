@@ -18,6 +18,7 @@ from migrate.tasks.experiment import why_missing
 from migrate.tasks.outcomes import failed, with_permissions
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.references import fit_tags
+from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import model_tags
 
 #: Tag of a prompt: ids of the experiments it is used in, with a comma around each.
@@ -125,7 +126,10 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
             if copy is None:
                 raise
     if copy is not None:
-        wrote = _update(copy, changes_of_model(copy, wanted, model), target)
+        changed = changes_of_model(copy, wanted, model)
+        if job.repairs and (target.capabilities().keeps_ids or is_copy_of(copy, model)):
+            changed = _without_surplus(changed, wanted, policy, target.capabilities())
+        wrote = _update(copy, changed, target)
     outcome = Outcome(
         ref=job.ref, status=TaskStatus.DONE, target_id=job.name, wrote=wrote, losses=losses
     )
@@ -145,6 +149,15 @@ def _update(copy: RegisteredModel, changed: RegisteredModel, target: Target) -> 
         return False
     target.update_registered_model(copy, changed)
     return True
+
+
+def _without_surplus(
+    changed: RegisteredModel, wanted: RegisteredModel, policy: Policy, can: Capabilities
+) -> RegisteredModel:
+    """Return what a copy should become without the tags that its original has not."""
+    surplus = surplus_tags(wanted.kind, changed.tags, wanted.tags, can, policy)
+    tags = {key: text for key, text in changed.tags.items() if key not in surplus}
+    return dataclasses.replace(changed, tags=tags)
 
 
 def _on_target(name: str, target: Target) -> RegisteredModel | None:

@@ -25,6 +25,7 @@ from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.notebooks import Notebooks, copy_notebooks
 from migrate.tasks.outcomes import failed
 from migrate.tasks.references import Wanted, keep_points, wanted_copy, with_own_id
+from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
 
 
 def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
@@ -118,6 +119,7 @@ class _Attempt:
         self._source = source
         self._target = target
         self._root = ArtifactRoot(Ref(Kind.RUN, run.run_id), run.artifact_uri)
+        self._anew = makes_anew(job, batch.policy, target.capabilities())
         self._unlisted: tuple[Loss, ...] = ()
         self._warnings: tuple[str, ...] = ()
         self.target_id = job.target_id
@@ -135,13 +137,15 @@ class _Attempt:
         fingerprint = Fingerprint(self._run, wanted.orphans, self._batch.policy.in_mark)
         fingerprint.add_files(files)
         fingerprint.add_points(history.held)
-        if existing is not None and self._is_complete(
-            existing, wanted, history, fingerprint, files
+        if (
+            existing is not None
+            and not self._job.repairs
+            and self._is_complete(existing, wanted, history, fingerprint, files)
         ):
             sent = Sent(0, 0, losses_from_tags(existing.run.tags))
             mark, wrote = existing.mark, False
         else:
-            copy = existing.run if existing else None
+            copy = existing.run if existing and not self._anew else None
             whole = bool(existing and existing.mark)
             mark, sent = self._fill(copy, wanted, history, fingerprint, files, whole=whole)
             wrote = True
@@ -205,10 +209,14 @@ class _Attempt:
         try:
             self.target_id = writer.run_id
             models = self._model_files(files, writer.root)
-            if wanted.late_tags:
-                late = with_own_id(wanted.late_tags, self._run.run_id, writer.run_id)
-                writer.write_tags(late)
-            writer.write_params(wanted.run.params)
+            late = with_own_id(wanted.late_tags, self._run.run_id, writer.run_id)
+            writer.write_tags(late)
+            if copy is not None and self._job.repairs:
+                writer.remove_tags(self._surplus_tags(copy, {**wanted.run.tags, **late}))
+            lasting = lasting_losses(copy.tags if copy else {}, self._job.losses)
+            stays = {loss.what for loss in lasting}
+            params = wanted.run.params
+            writer.write_params({k: v for k, v in params.items() if f"param {k}" not in stays})
             sent = copy_files(
                 self._source,
                 self._root,
@@ -219,6 +227,7 @@ class _Attempt:
                 attempt=self._job.attempt,
                 rewritten=models.contents,
                 whole=whole,
+                contents=self._job.repairs,
             )
             self._warnings = models.warnings
             notebooks = self._notebooks(files, writer.root)
@@ -226,7 +235,7 @@ class _Attempt:
             sent = Sent(
                 sent.files + notebooks.files,
                 sent.bytes + notebooks.bytes,
-                self._unlisted + sent.losses + notebooks.losses,
+                self._unlisted + sent.losses + notebooks.losses + lasting,
             )
             if wanted.run.inputs:
                 writer.write_inputs(wanted.run.inputs)
@@ -249,6 +258,10 @@ class _Attempt:
             raise
         return mark, sent
 
+    def _surplus_tags(self, copy: Run, wanted: Mapping[str, str]) -> Sequence[str]:
+        can = self._target.capabilities()
+        return surplus_tags(Kind.RUN, copy.tags, wanted, can, self._batch.policy)
+
     def _notebooks(self, files: Sequence[Artifact], root: ArtifactRoot) -> Notebooks:
         return copy_notebooks(
             self._run.tags,
@@ -270,7 +283,8 @@ class _Attempt:
 
     def _open(self, copy: Run | None, wanted: Wanted) -> RunWriter:
         if copy is None:
-            return self._target.create_run(self._batch.target_container, wanted.run)
+            container = self._batch.target_container
+            return self._target.create_run(container, wanted.run, anew=self._anew)
         return self._target.adopt_run(self._batch.target_container, copy, wanted.run)
 
     def _write_metrics(

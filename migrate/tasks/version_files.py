@@ -50,8 +50,12 @@ def root_of(version: ModelVersion) -> ArtifactRoot:
     return ArtifactRoot(version.ref, f"models:/{version.ref.id}")
 
 
-def copy_version_files(source: Source, version: ModelVersion, target: Target, attempt: int) -> Sent:
+def copy_version_files(
+    source: Source, version: ModelVersion, target: Target, attempt: int, *, contents: bool = False
+) -> Sent:
     """Bring the files of a version to the target; those there with the same size stay.
+
+    With ``contents`` only where they are equal.
 
     What the source cannot deliver is a loss. Raises what ``copy_files`` raises.
     """
@@ -73,6 +77,7 @@ def copy_version_files(source: Source, version: ModelVersion, target: Target, at
         attempt=attempt,
         rewritten=found.added,
         whole=True,
+        contents=contents,
     )
 
 

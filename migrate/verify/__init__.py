@@ -7,6 +7,7 @@ database is needed.
 from __future__ import annotations
 
 from migrate.verify.comparing import compare
-from migrate.verify.result import Comparison, Difference, Ends
+from migrate.verify.mending import damage_by_object
+from migrate.verify.result import Comparison, Ends
 
-__all__ = ["Comparison", "Difference", "Ends", "compare"]
+__all__ = ["Comparison", "Ends", "compare", "damage_by_object"]

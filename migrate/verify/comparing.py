@@ -37,7 +37,9 @@ def compare(ends: Ends) -> Comparison:
         copy = copies.container(experiment.experiment_id)
         if copy is None:
             ref = Ref(Kind.EXPERIMENT, experiment.experiment_id)
-            result.differs(ref, "missing", f"{experiment.name!r} is not on the target")
+            result.differs(
+                ref, "missing", f"{experiment.name!r} is not on the target", of_copy=False
+            )
             continue
         pairs.append((experiment, copy))
         compare_experiment(ends, experiment, copy, result)
@@ -52,11 +54,17 @@ def compare(ends: Ends) -> Comparison:
             result.merge(part)
     for part in compare_registry(ends, copies, selected.registered, selected.versions):
         result.merge(part)
-    result.differences += [
-        (found.ref, "unreadable", f"{found.where}: {found.reason}")
-        for end in (ends.source, ends.target)
-        for found in end.unreadable()
-    ]
+    if ends.target.capabilities().rewrites:
+        result.differences = [
+            found._replace(lasting=False, written_with=None) if found.of_copy else found
+            for found in result.differences
+        ]
+    for end in (ends.source, ends.target):
+        for found in end.unreadable():
+            detail = f"{found.where}: {found.reason}"
+            result.differs(
+                found.ref, "unreadable", detail, lasting=end is ends.source, of_copy=False
+            )
     result.unknown += [*ends.source.unknown(), *ends.target.unknown()]
     return result
 

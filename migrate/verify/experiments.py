@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrate.objects import Experiment, Kind, Ref
 from migrate.origins import without_bookkeeping
 from migrate.tasks.experiment import is_ours, missing_tags, wanted_experiment
-from migrate.tasks.source_tags import without_unasked
+from migrate.tasks.repairs import surplus_tags
 from migrate.verify.permissions import compare_permissions
 from migrate.verify.result import Comparison, Ends
 
@@ -30,7 +30,7 @@ def compare_experiment(
     ours = is_ours(copy, experiment)
     compare_permissions(ends, ref, Ref(Kind.EXPERIMENT, copy.experiment_id), result, ours=ours)
     if ours:
-        there = without_unasked(without_bookkeeping(copy.tags), wanted.tags, ends.policy)
-        own = can.reserved_tags
-        for key in sorted(there.keys() - wanted.tags.keys() - experiment.tags.keys() - own):
+        there = without_bookkeeping(copy.tags)
+        known = {**experiment.tags, **wanted.tags}
+        for key in surplus_tags(Kind.EXPERIMENT, there, known, can, ends.policy):
             result.differs(ref, f"tag {key}", "only on the target")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from migrate.endpoints.protocols import ReadsArtifacts
 from migrate.errors import EndpointError, MigrateError, NotAuthenticated
 from migrate.objects import Artifact, ArtifactRoot, ModelVersion, Ref
 from migrate.tasks.model_files import Rewrites, read_model_files
+from migrate.tasks.repairs import digest_of_bytes, digest_of_file
 from migrate.tasks.version_files import files_of_version, not_listed, root_of
 from migrate.verify.result import Comparison, Ends
 
@@ -88,25 +88,19 @@ def _compare_listed(
         elif ends.contents:
             content = rewritten.get(file.path)
             wanted = (
-                _hash(originals.end, originals.root, file) if content is None else _digest(content)
+                _digest(originals.end, originals.root, file)
+                if content is None
+                else digest_of_bytes(content)
             )
             copy = Artifact(file.path, theirs[file.path])
-            if wanted != _hash(copies.end, copies.root, copy):
+            if wanted != _digest(copies.end, copies.root, copy):
                 result.differs(ref, what, "the content differs")
     for path in sorted(theirs.keys() - mine.keys()):
-        result.differs(ref, f"artifact {path}", "is only on the target")
+        result.differs(ref, f"artifact {path}", "is only on the target", lasting=True)
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _hash(end: ReadsArtifacts, root: ArtifactRoot, file: Artifact) -> str:
-    digest = hashlib.sha256()
+def _digest(end: ReadsArtifacts, root: ArtifactRoot, file: Artifact) -> str:
     try:
-        with end.open_artifact(root, file) as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
+        return digest_of_file(end, root, file)
     except MigrateError as problem:
         return f"unreadable: {problem}"
-    return digest.hexdigest()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from migrate.endpoints.answers import Copy
 from migrate.objects import (
     DELETED,
-    MODEL_VERSIONS_TAG,
     ArtifactRoot,
     Kind,
     LoggedModel,
@@ -18,14 +18,17 @@ from migrate.objects import (
     Ref,
     as_stored,
 )
-from migrate.origins import SOURCE, losses_from_tags, without_bookkeeping
+from migrate.origins import SOURCE, losses_from_tags
 from migrate.outcomes import Loss
 from migrate.tasks.logged_model import facts_of, runs_named, true_metrics, wanted_model
 from migrate.tasks.model_files import Rewrites
+from migrate.tasks.repairs import comparable_tags
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
 from migrate.verify.result import Comparison, Ends
 
+#: What a logged model is created with, and nobody can change later.
+SET_ONCE = ("name", "model_type")
 #: By id of the model and of the run: what runs say of each logged model.
 LinksOfModels = Mapping[str, Mapping[str, ModelLinks]]
 
@@ -52,10 +55,13 @@ def compare_models(
         result.compared[Kind.LOGGED_MODEL] += 1
         copy = there.get(held[0].target_id) if held else None
         if copy is None:
-            result.differs(_ref(model), "missing", f"{model.name!r} is not on the target")
+            result.differs(
+                _ref(model), "missing", f"{model.name!r} is not on the target", of_copy=False
+            )
             continue
         if len(held) > 1:
-            result.differs(_ref(model), "copies", f"the target holds {len(held)} of them")
+            detail = f"the target holds {len(held)} of them"
+            result.differs(_ref(model), "copies", detail, lasting=True, of_copy=False)
         known = {run_id: references[run_id] for run_id in named[model.model_id] & references.keys()}
         _compare(ends, model, copy, held[0], known, result)
     return result
@@ -92,9 +98,16 @@ def _compare(
     wanted = wanted_model(model, {}, references, can, "")
     result.declare(ref, (*wanted.losses, *found.losses, *losses_from_tags(copy.tags)))
     if not can.flattens_models:
-        _compare_fields(wanted.model, copy, ref, result, keeps_ids=can.keeps_ids)
+        _compare_fields(wanted.model, copy, ref, result)
+        wanted_tags = wanted.model.tags
+        tags = comparable_tags(ref.kind, wanted_tags, wanted_tags, can, ends.policy)
+        there = comparable_tags(ref.kind, copy.tags, wanted_tags, can, ends.policy)
+        # MLflow's call that deletes one has its key in the path.
+        stays = [key for key in there.keys() - tags.keys() if "/" in key]
+        result.check_items(ref, "tag", tags, there, lasting=stays)
         result.declare(ref, _kept_source_run(model, copy, references))
-        result.check(ref, "source run", wanted.model.source_run_id, copy.source_run_id)
+        old, new = wanted.model.source_run_id, copy.source_run_id
+        result.check(ref, "source run", old, new, lasting=True)
         _compare_metrics(wanted.model, copy, ref, result)
     root = ArtifactRoot(ref, model.artifact_uri)
     copy_root = ArtifactRoot(Ref(Kind.LOGGED_MODEL, copy.model_id), copy.artifact_uri)
@@ -105,19 +118,13 @@ def _compare(
     compare_files(ends, ref, root, copy_root, rewrites, result)
 
 
-def _compare_fields(
-    wanted: LoggedModel, copy: LoggedModel, ref: Ref, result: Comparison, *, keeps_ids: bool
-) -> None:
+def _compare_fields(wanted: LoggedModel, copy: LoggedModel, ref: Ref, result: Comparison) -> None:
     for field in ("name", "model_type", "status", "lifecycle_stage"):
         what = field.replace("_", " ")
-        result.check(ref, what, getattr(wanted, field), getattr(copy, field))
-    result.check_items(ref, "param", wanted.params, copy.params)
-    tags, there = dict(wanted.tags), dict(copy.tags)
-    if not keeps_ids:
-        tags, there = without_bookkeeping(tags), without_bookkeeping(there)
-    for mapping in (tags, there):
-        mapping.pop(MODEL_VERSIONS_TAG, None)
-    result.check_items(ref, "tag", tags, there)
+        old, new = getattr(wanted, field), getattr(copy, field)
+        lasting = field in SET_ONCE or (field == "lifecycle_stage" and new == DELETED)
+        result.check(ref, what, old, new, lasting=lasting)
+    result.check_items(ref, "param", wanted.params, copy.params, lasting=copy.params)
 
 
 def _kept_source_run(
@@ -139,7 +146,8 @@ def _compare_metrics(wanted: LoggedModel, copy: LoggedModel, ref: Ref, result: C
             detail = f"{len(points)} points became {len(held)}"
             if len(points) == len(held):
                 detail = "values, times, steps, runs or datasets of its points differ"
-            result.differs(ref, f"metric {key}", detail)
+            added = bool(Counter(held) - Counter(points))
+            result.differs(ref, f"metric {key}", detail, lasting=added)
 
 
 def _by_key(metrics: Sequence[ModelMetric]) -> dict[str, list[str]]:

@@ -39,4 +39,4 @@ def compare_permissions(ends: Ends, ref: Ref, copy: Ref, result: Comparison, *, 
             result.differs(ref, in_words(grant), "is not on the target")
     if ours and wanted.dialect == BASIC_AUTH:
         for grant in missing(there, wanted):
-            result.differs(ref, in_words(grant), "only on the target")
+            result.differs(ref, in_words(grant), "only on the target", lasting=True)

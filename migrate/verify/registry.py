@@ -16,7 +16,7 @@ from migrate.tasks.registered_model import (
     is_copy_of,
     wanted_registered_model,
 )
-from migrate.tasks.source_tags import without_unasked
+from migrate.tasks.repairs import comparable_tags
 from migrate.tasks.version_sources import VersionSource, copied_source, named_by
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_version_files
@@ -58,7 +58,9 @@ def compare_registry(
             result.compared[version.kind] += 1
         copy = there.get(model.ref)
         if copy is None:
-            result.differs(model.ref, "missing", f"{model.name!r} is not on the target")
+            result.differs(
+                model.ref, "missing", f"{model.name!r} is not on the target", of_copy=False
+            )
         else:
             _compare_model(ends, copies, model, copy, result)
             for version in filter(is_placeholder, held.get(copy.name, [])):
@@ -124,8 +126,8 @@ def _compare_model(
 ) -> None:
     ref = model.ref
     can = ends.target.capabilities()
-    result.check(ref, "name", _name_for(ends, model), copy.name)
-    result.check(ref, "kind", str(model.kind), str(copy.kind))
+    result.check(ref, "name", _name_for(ends, model), copy.name, lasting=True)
+    result.check(ref, "kind", str(model.kind), str(copy.kind), lasting=True)
     experiments = copies.ids(Ref(Kind.EXPERIMENT, ident) for ident in experiments_named(model))
     wanted, losses = wanted_registered_model(model, experiments, can, ends.policy)
     result.declare(ref, losses)
@@ -144,10 +146,10 @@ def _compare_model(
 def _check_tags(
     ends: Ends, ref: Ref, tags: Mapping[str, str], there: Mapping[str, str], result: Comparison
 ) -> None:
-    if not ends.target.capabilities().keeps_ids:
-        tags = without_bookkeeping(tags)
-        there = without_unasked(without_bookkeeping(there), tags, ends.policy)
-    result.check_items(ref, "tag", tags, there)
+    can = ends.target.capabilities()
+    mine = comparable_tags(ref.kind, tags, tags, can, ends.policy)
+    theirs = comparable_tags(ref.kind, there, tags, can, ends.policy)
+    result.check_items(ref, "tag", mine, theirs)
 
 
 def _kept(model: RegisteredModel, copy: RegisteredModel) -> Iterator[Loss]:
@@ -171,17 +173,20 @@ def _compare_versions(
 ) -> None:
     ref = version.ref
     if not found:
-        result.differs(ref, "missing", f"version {version.version} is not on the target")
+        result.differs(
+            ref, "missing", f"version {version.version} is not on the target", of_copy=False
+        )
         return
     if len(found) > 1:
         numbers = ", ".join(str(copy.version) for copy in found)
-        result.differs(ref, "copies", f"the target holds {len(found)} of them: {numbers}")
+        detail = f"the target holds {len(found)} of them: {numbers}"
+        result.differs(ref, "copies", detail, lasting=True, of_copy=False)
     copy = found[0]
     if copy.version != version.version:
         if not ours:
             reason = f"{copy.name!r} was on the target already: it is version {copy.version} there"
             result.declare(ref, [Loss("number", reason)])
-        result.check(ref, "number", version.version, copy.version)
+        result.check(ref, "number", version.version, copy.version, lasting=True)
     known = copies.ids(named_by(version))
     expected = _compare_source(ends, copies, version, copy, known, result)
     can = ends.target.capabilities()
@@ -190,7 +195,8 @@ def _compare_versions(
     result.declare(ref, wanted.losses)
     for field in ("description", "stage", "run_link"):
         what = field.replace("_", " ")
-        result.check(ref, what, getattr(wanted.version, field), getattr(copy, field))
+        old, new = getattr(wanted.version, field), getattr(copy, field)
+        result.check(ref, what, old, new, lasting=field == "run_link")
     aliases = [dict.fromkeys(item.aliases, "an alias") for item in (version, copy)]
     result.check_items(ref, "alias", aliases[0], aliases[1])
     _check_tags(ends, ref, wanted.version.tags, copy.tags, result)
@@ -215,11 +221,11 @@ def _compare_source(
         try:
             expected = copied_source(version, _known_then(version, copy, known), copies.place)
         except Refused as problem:
-            result.differs(ref, "source", str(problem))
+            result.differs(ref, "source", str(problem), lasting=True)
             return there
     result.declare(ref, _run_left_out(version, copy, known))
-    result.check(ref, "source", expected.source, there.source)
-    result.check(ref, "run", expected.run_id, there.run_id)
+    result.check(ref, "source", expected.source, there.source, lasting=True)
+    result.check(ref, "run", expected.run_id, there.run_id, lasting=True)
     return expected
 
 

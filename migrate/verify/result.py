@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from migrate.endpoints.protocols import Source, Target
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
 from migrate.objects import Kind, Ref
-from migrate.outcomes import Loss
+from migrate.outcomes import Difference, Loss
 from migrate.tasks.batches import Policy
 
 NO_CHOICES = Policy(migration_id="")
-Difference = tuple[Ref, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,22 +66,40 @@ class Comparison:
             if (ref, loss) not in self.declared:
                 self.declared.append((ref, loss))
 
-    def differs(self, ref: Ref, what: str, detail: str) -> None:
-        """Note a difference, unless a loss of that name is declared."""
+    def differs(
+        self,
+        ref: Ref,
+        what: str,
+        detail: str,
+        *,
+        lasting: bool = False,
+        of_copy: bool = True,
+        written_with: Ref | None = None,
+    ) -> None:
+        """Note a difference, unless a loss of that name is declared; see ``Difference``."""
         if not any(known == ref and loss.what == what for known, loss in self.declared):
-            self.differences.append((ref, what, detail))
+            self.differences.append(Difference(ref, what, detail, lasting, of_copy, written_with))
 
-    def check(self, ref: Ref, what: str, wanted: object, there: object) -> None:
+    def check(
+        self, ref: Ref, what: str, wanted: object, there: object, *, lasting: bool = False
+    ) -> None:
         """Note a difference when what is there is not what is wanted."""
         if wanted != there:
-            self.differs(ref, what, f"{_shown(wanted)} became {_shown(there)}")
+            self.differs(ref, what, f"{_shown(wanted)} became {_shown(there)}", lasting=lasting)
 
     def check_items(
-        self, ref: Ref, word: str, wanted: Mapping[str, str], there: Mapping[str, str]
+        self,
+        ref: Ref,
+        word: str,
+        wanted: Mapping[str, str],
+        there: Mapping[str, str],
+        *,
+        lasting: Collection[str] = (),
     ) -> None:
-        """Note each key under which two mappings differ."""
+        """Note each key under which two mappings differ; what is under some is there to stay."""
         for key in sorted(wanted.keys() | there.keys()):
-            self.check(ref, f"{word} {key}", wanted.get(key), there.get(key))
+            stays = key in lasting
+            self.check(ref, f"{word} {key}", wanted.get(key), there.get(key), lasting=stays)
 
 
 def _shown(value: object) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from migrate.objects import NO_LINKS, RUN_NAME_TAG, ArtifactRoot, Kind, ModelLinks, Ref, Run
-from migrate.origins import losses_from_tags, without_bookkeeping
+from migrate.objects import NO_LINKS, ArtifactRoot, Kind, ModelLinks, Ref, Run
+from migrate.origins import losses_from_tags
 from migrate.outcomes import Loss
 from migrate.tasks.model_files import Rewrites
 from migrate.tasks.notebooks import notebook_files
 from migrate.tasks.references import REFERENCE_TAGS, kept_references, wanted_copy, with_own_id
-from migrate.tasks.source_tags import without_unasked
+from migrate.tasks.repairs import comparable_tags
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
 from migrate.verify.metrics import Sums, key_sums
 from migrate.verify.result import Comparison, Ends
+
+#: What a run is created with, and nobody can change later.
+SET_ONCE = ("user_id", "start_time")
 
 
 def compare_runs(
@@ -33,10 +38,12 @@ def compare_runs(
         result.compared[Kind.RUN] += 1
         ref, held = Ref(Kind.RUN, run.run_id), found[run.run_id]
         if len(held) > 1:
-            result.differs(ref, "copies", f"the target holds {len(held)} of them")
+            result.differs(
+                ref, "copies", f"the target holds {len(held)} of them", lasting=True, of_copy=False
+            )
         copy = there.get(held[0].target_id) if held else None
         if copy is None:
-            result.differs(ref, "missing", f"{run.name!r} is not on the target")
+            result.differs(ref, "missing", f"{run.name!r} is not on the target", of_copy=False)
         else:
             matched.append((run, copy))
     sums = key_sums(ends.source, [run for run, _ in matched])
@@ -69,22 +76,20 @@ def _compare_run(
         old, new = getattr(wanted.run, field_name), getattr(copy, field_name)
         # A run without a name (MLflow 1.x) is given one by the target.
         if old or field_name != "name":
-            result.check(ref, field_name.replace("_", " "), old, new)
+            lasting = field_name in SET_ONCE or (field_name == "end_time" and old is None)
+            result.check(ref, field_name.replace("_", " "), old, new, lasting=lasting)
     late = with_own_id(wanted.late_tags, run.run_id, copy.run_id)
-    tags = {**wanted.run.tags, **late}
-    there = dict(copy.tags)
-    if not can.keeps_ids:
-        tags = without_bookkeeping(tags)
-        there = without_unasked(without_bookkeeping(there), tags, ends.policy)
-        for key in (RUN_NAME_TAG, *can.reserved_tags):
-            tags.pop(key, None)
-            there.pop(key, None)
-    result.check_items(ref, "param", wanted.run.params, copy.params)
+    wanted_tags = {**wanted.run.tags, **late}
+    tags = comparable_tags(Kind.RUN, wanted_tags, wanted_tags, can, ends.policy)
+    there = comparable_tags(Kind.RUN, copy.tags, wanted_tags, can, ends.policy)
+    result.check_items(ref, "param", wanted.run.params, copy.params, lasting=copy.params)
     result.check_items(ref, "tag", tags, there)
     mine_inputs = sorted(map(_input_key, wanted.run.inputs))
-    if mine_inputs != sorted(map(_input_key, copy.inputs)):
+    their_inputs = sorted(map(_input_key, copy.inputs))
+    if mine_inputs != their_inputs:
         detail = f"{len(wanted.run.inputs)} became {len(copy.inputs)}, or their content differs"
-        result.differs(ref, "dataset inputs", detail)
+        added = bool(Counter(their_inputs) - Counter(mine_inputs))
+        result.differs(ref, "dataset inputs", detail, lasting=added)
 
 
 def _compare_metrics(ref: Ref, mine: Sums, theirs: Sums, result: Comparison) -> None:
@@ -92,16 +97,20 @@ def _compare_metrics(ref: Ref, mine: Sums, theirs: Sums, result: Comparison) -> 
     lacking: set[str] = set()
     for side, sums in (("source", mine), ("target", theirs)):
         if sums.problem:
-            result.differs(ref, "metrics", f"not read from the {side}: {sums.problem}")
+            detail = f"not read from the {side}: {sums.problem}"
+            result.differs(ref, "metrics", detail, of_copy=False)
         for loss in sums.lacking:
             lacking.add(loss.what)
-            result.differs(ref, loss.what, f"at the {side}: {loss.reason}")
+            detail = f"at the {side}: {loss.reason}"
+            result.differs(ref, loss.what, detail, of_copy=side == "target")
     if mine.problem or theirs.problem:
         return
     for key in sorted(mine.by_key.keys() | theirs.by_key.keys()):
         old, new = mine.by_key.get(key, (0, 0)), theirs.by_key.get(key, (0, 0))
         if old != new and f"metric {key}" not in lacking:
-            result.differs(ref, f"metric {key}", f"{old[0]} points became {new[0]}")
+            detail = f"{old[0]} points became {new[0]}"
+            # Those missing are sent again; any that is not one of its original's stays.
+            result.differs(ref, f"metric {key}", detail, lasting=new[0] >= old[0])
 
 
 def _input_key(item: Mapping[str, object]) -> str:
@@ -167,23 +176,39 @@ def _compare_links(
         _check_named(ref, _texts(wanted, known), _texts(held, None), result)
 
 
-def _texts(links: ModelLinks, ids: Mapping[str, str] | None) -> dict[str, str]:
-    """Return each link in words, by the same with the id of the source's logged model."""
+class _Named(NamedTuple):
+    """A link in words, and the logged model that it names."""
+
+    text: str
+    model_id: str
+
+
+def _texts(links: ModelLinks, ids: Mapping[str, str] | None) -> dict[str, _Named]:
+    """Return each link, by its words with the id of the copy of the logged model."""
     texts = {}
     for model_id in links.inputs:
         if ids is None or model_id in ids:
-            texts[f"input {ids[model_id] if ids else model_id}"] = f"input {model_id}"
+            key = f"input {ids[model_id] if ids else model_id}"
+            texts[key] = _Named(f"input {model_id}", model_id)
     for model_id, step in links.outputs:
         if ids is None or model_id in ids:
             copy = ids[model_id] if ids else model_id
-            texts[f"output {copy} of step {step}"] = f"output {model_id} of step {step}"
+            text = f"output {model_id} of step {step}"
+            texts[f"output {copy} of step {step}"] = _Named(text, model_id)
     return texts
 
 
 def _check_named(
-    ref: Ref, wanted: Mapping[str, str], there: Mapping[str, str], result: Comparison
+    ref: Ref, wanted: Mapping[str, _Named], there: Mapping[str, _Named], result: Comparison
 ) -> None:
     for text in sorted(wanted.keys() - there.keys()):
-        result.differs(ref, f"logged model {wanted[text]}", f"the copy does not name {text}")
+        model = wanted[text]
+        result.differs(
+            ref,
+            f"logged model {model.text}",
+            f"the copy does not name {text}",
+            written_with=Ref(Kind.LOGGED_MODEL, model.model_id),
+        )
     for text in sorted(there.keys() - wanted.keys()):
-        result.differs(ref, f"logged model {text}", "is named by the copy only")
+        what = f"logged model {text}"
+        result.differs(ref, what, "is named by the copy only", lasting=True)

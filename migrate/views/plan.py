@@ -55,7 +55,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         ],
         "bold yellow",
     )
-    _print_left_out(plan, console)
+    _print_reasons(plan, console)
     print_list(console, NOT_KNOWN, [one_line(text) for text in plan.unknown], "bold yellow")
     print_groups(
         console,
@@ -80,6 +80,7 @@ def summary(plan: Plan) -> str:
     parts = (
         (_open_with(objects, Action.CREATE), "to create"),
         (_open_with(objects, Action.UPDATE), "to update"),
+        (_open_with(objects, Action.REPAIR), "to repair"),
         (_open_with(objects, Action.ADOPT), "to adopt"),
         (marked, "to mark as deleted"),
         (per_kind(_count(objects, _is_done)), "already done"),
@@ -209,8 +210,9 @@ def _print_collisions(plan: Plan, console: Console) -> None:
     print_list(console, title, lines, "bold yellow")
 
 
-def _print_left_out(plan: Plan, console: Console) -> None:
+def _print_reasons(plan: Plan, console: Console) -> None:
     for action, title in (
+        (Action.REPAIR, "To repair"),
         (Action.SKIP, "Skipped"),
         (Action.UNSUPPORTED, "Not possible on this target"),
     ):

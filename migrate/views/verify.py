@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
 from migrate.objects import Kind, Ref
-from migrate.outcomes import Loss
+from migrate.outcomes import Difference, Loss
 from migrate.views.json_values import loss_as_json, ref_as_json
 from migrate.views.layout import print_groups, print_list, result_console, say
-from migrate.views.words import NOT_KNOWN, counted, label, one_line, per_kind, unknowns
+from migrate.views.words import (
+    NOT_KNOWN,
+    counted,
+    label,
+    one_line,
+    per_kind,
+    printable,
+    unknowns,
+)
 
-Difference = tuple[Ref, str, str]  #: the object, what differs, and the detail
+#: What is said of a difference that no repair undoes.
+LASTING = " (cannot be mended)"
 
 
 def print_differences(
@@ -23,17 +32,19 @@ def print_differences(
     differences: Sequence[Difference],
     declared: Sequence[tuple[Ref, Loss]],
     unknown: Sequence[str] = (),
+    repair: str = "",
     console: Console | None = None,
 ) -> None:
     """Print every difference to stdout, and last what was compared and how many there are.
 
     ``files`` counts the compared artifacts. ``declared`` are losses that the report of the
-    migration named already; they are not differences.
+    migration named already; they are not differences. ``repair`` is the command that mends.
     """
     console = console or result_console()
     lines = [
-        f"{label(ref)}: {one_line(f'{what} - {detail}' if detail else what)}"
-        for ref, what, detail in differences
+        f"{label(it.ref)}: {one_line(f'{it.what} - {it.detail}' if it.detail else it.what)}"
+        + (LASTING if it.lasting else "")
+        for it in differences
     ]
     print_list(console, f"Different ({len(lines):,}):", lines, "bold red")
     known = ((ref, "", f"{loss.what} - {loss.reason}") for ref, loss in declared)
@@ -41,8 +52,21 @@ def print_differences(
     print_list(console, NOT_KNOWN, [one_line(text) for text in unknown], "bold yellow")
     if differences or declared or unknown:
         say(console)
+    for line in _what_to_do(differences, repair):
+        say(console, line)
     line = verdict(compared, files, len(differences), len(declared), unknown)
     say(console, line, "bold red" if differences or unknown else "bold green")
+
+
+def _what_to_do(differences: Sequence[Difference], repair: str) -> Iterator[str]:
+    """Say what can be mended and how, and what cannot."""
+    mendable = sum(not found.lasting for found in differences)
+    if repair and mendable:
+        amount = "These" if mendable == len(differences) else f"{mendable:,} of these"
+        yield f"{amount} can be mended: {printable(repair)}"
+    if lasting := sum(found.lasting and found.of_copy for found in differences):
+        amount = "These" if lasting == len(differences) else f"{lasting:,}"
+        yield f"{amount} cannot be mended on this target; --repair notes them as known losses."
 
 
 def verdict(
@@ -76,8 +100,8 @@ def differences_as_json(
         "equal": not (differences or unknown),
         "unknown": list(unknown),
         "differences": [
-            {**ref_as_json(ref), "what": what, "detail": detail}
-            for ref, what, detail in differences
+            {**ref_as_json(it.ref), "what": it.what, "detail": it.detail, "lasting": it.lasting}
+            for it in differences
         ],
         "declared": [{**ref_as_json(ref), **loss_as_json(loss)} for ref, loss in declared],
     }

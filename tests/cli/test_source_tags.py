@@ -182,7 +182,7 @@ class Verified:
                 selection=Selection(models=(self._name,)),
                 policy=Policy(migration_id="", **choices),
             )
-            return {f"{ref.kind}: {what}" for ref, what, _ in compare(ends).differences}
+            return {f"{ref.kind}: {what}" for ref, what, *_ in compare(ends).differences}
 
 
 @pytest.fixture

@@ -223,6 +223,6 @@ def differing(source_uri: str, export: Path, name: str) -> Mapping[str, set[str]
             contents=True,
         )
         found: dict[str, set[str]] = {}
-        for ref, what, _ in compare(ends).differences:
+        for ref, what, *_ in compare(ends).differences:
             found.setdefault(ref.id, set()).add(what)
         return found

@@ -186,7 +186,7 @@ class MemoryServer(MemoryModels):
     def restore_experiment(self, experiment_id: str) -> None:
         self._move(experiment_id, ACTIVE, "restore_experiment")
 
-    def create_run(self, experiment_id: str, run: Run) -> MemoryWriter:
+    def create_run(self, experiment_id: str, run: Run, *, anew: bool = False) -> MemoryWriter:
         self._active_experiment(experiment_id)
         run_id = f"copy-{next(self._numbers)}"
         self.runs_held[run_id] = Run(

@@ -70,7 +70,9 @@ class MemoryModels:
     def find_runs(self, run_ids: Sequence[str]) -> list[Run]:
         return [self.runs_held[run_id] for run_id in run_ids if run_id in self.runs_held]
 
-    def create_logged_model(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
+    def create_logged_model(
+        self, experiment_id: str, model: LoggedModel, *, anew: bool = False
+    ) -> LoggedModel:
         model_id = f"m-copy-{next(self._numbers)}"
         made = dataclasses.replace(
             model,

@@ -84,7 +84,7 @@ def copied(everything: Copied) -> Iterator[Copied]:
 
 
 def found_in(result: Comparison) -> Found:
-    return {(ref.kind, ref.id, what) for ref, what, _ in result.differences}
+    return {(ref.kind, ref.id, what) for ref, what, *_ in result.differences}
 
 
 def test_a_whole_copy_shows_no_difference(copied: Copied) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from migrate.objects import Kind, Ref
-from migrate.outcomes import Loss
+from migrate.outcomes import Difference, Loss
 from migrate.views.verify import differences_as_json, print_differences, verdict
 
 from .samples import HOSTILE, assert_harmless, text_console, written
@@ -25,7 +25,7 @@ def test_differences_and_known_losses_are_listed() -> None:
     print_differences(
         compared=COMPARED,
         files=0,
-        differences=[(RUN, "param lr", "0.1 is 0.2"), (RUN, "missing", "")],
+        differences=[Difference(RUN, "param lr", "0.1 is 0.2"), Difference(RUN, "missing", "")],
         declared=[(RUN, Loss("user", "not kept"))],
         console=console,
     )
@@ -41,6 +41,26 @@ def test_differences_and_known_losses_are_listed() -> None:
             "Verified: 4 experiments, 100 runs: 2 differences beyond 1 known loss.",
         ]
     )
+
+
+def test_the_command_that_mends_is_named_and_what_it_cannot_undo() -> None:
+    def closing(*lasting: bool) -> list[str]:
+        console = text_console()
+        print_differences(
+            compared=COMPARED,
+            files=0,
+            differences=[Difference(RUN, "metric a", "", lasting=it) for it in lasting],
+            declared=[],
+            repair="migrate run A B --repair",
+            console=console,
+        )
+        return written(console).strip().splitlines()[len(lasting) + 2 : -1]
+
+    cannot = "cannot be mended on this target; --repair notes them as known losses."
+    assert closing(False, False) == ["These can be mended: migrate run A B --repair"]
+    assert closing(True, True) == [f"These {cannot}"]
+    mixed = ["1 of these can be mended: migrate run A B --repair", f"1 {cannot}"]
+    assert closing(True, False) == mixed
 
 
 def test_one_difference_and_nothing_compared() -> None:
@@ -69,7 +89,7 @@ def test_hostile_text_cannot_steer_the_terminal() -> None:
     print_differences(
         compared={},
         files=0,
-        differences=[(ref, HOSTILE, HOSTILE)],
+        differences=[Difference(ref, HOSTILE, HOSTILE)],
         declared=[(ref, Loss(HOSTILE, HOSTILE))],
         console=console,
     )
@@ -80,7 +100,7 @@ def test_json() -> None:
     value = differences_as_json(
         compared=COMPARED,
         files=3,
-        differences=[(RUN, "missing", "gone")],
+        differences=[Difference(RUN, "missing", "gone")],
         declared=[(RUN, Loss("user", "not kept"))],
     )
     assert json.loads(json.dumps(value)) == {
@@ -88,6 +108,8 @@ def test_json() -> None:
         "files": 3,
         "equal": False,
         "unknown": [],
-        "differences": [{"kind": "run", "id": "abc", "what": "missing", "detail": "gone"}],
+        "differences": [
+            {"kind": "run", "id": "abc", "what": "missing", "detail": "gone", "lasting": False}
+        ],
         "declared": [{"kind": "run", "id": "abc", "what": "user", "reason": "not kept"}],
     }

@@ -97,6 +97,7 @@ class ExportReader:
             readable=KINDS,
             writable=frozenset(),
             keeps_ids=True,
+            rewrites=True,
             permissions=True,
             keeps_notebooks=True,
             notes=opened.notes,

@@ -100,7 +100,7 @@ class RegistryWriter(RegistryReader):
             wanted = replace(
                 there,
                 description=model.description,
-                tags={**there.tags, **model.tags},
+                tags=_changed(there.tags, copy.tags, model.tags),
                 last_update_time=model.last_update_time or there.last_update_time,
             )
             if wanted != there:
@@ -143,7 +143,7 @@ class RegistryWriter(RegistryReader):
                 there,
                 description=version.description,
                 stage=version.stage,
-                tags={**there.tags, **version.tags},
+                tags=_changed(there.tags, copy.tags, version.tags),
                 last_update_time=version.last_update_time or there.last_update_time,
             )
             if wanted != there:
@@ -305,6 +305,13 @@ def _download_member(entry: ModelEntry, version: ModelVersion) -> dict[str, str]
     if not has_files(entry.files_of(str(version.version))):
         return {}
     return {"_download_uri": f"models:/{version.name}/{version.version}"}
+
+
+def _changed(
+    there: Mapping[str, str], known: Mapping[str, str], wanted: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the tags that are there, without those known and not wanted, and with those wanted."""
+    return {**{key: there[key] for key in there.keys() - (known.keys() - wanted.keys())}, **wanted}
 
 
 def _version_file(entry: Entry, number: int) -> Path:

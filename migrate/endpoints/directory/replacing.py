@@ -140,6 +140,15 @@ def restore_replaced(place: Path) -> None:
             os.rename(replaced, place)
 
 
+def discard_partial(base: Path, place: Path) -> None:
+    """Remove what a killed attempt left beside a place. Raises ``DirectoryError``."""
+    partial = partial_directory(place)
+    refuse_links(base, partial)
+    if partial.exists():
+        with writing(partial):
+            shutil.rmtree(partial)
+
+
 def started_with(base: Path, partial: Path) -> Mapping[str, Any]:
     """Return what a half-made copy was begun with. Raises ``DirectoryError`` or KeyError."""
     document = load_object(base, partial / _WORK / _STARTED)

@@ -87,6 +87,11 @@ class DirectoryRunWriter:
         """See ``RunWriter.write_tags``."""
         self._tags.update(tags)
 
+    def remove_tags(self, keys: Sequence[str]) -> None:
+        """See ``RunWriter.remove_tags``."""
+        for key in keys:
+            self._tags.pop(key, None)
+
     def write_params(self, params: Mapping[str, str]) -> None:
         """See ``RunWriter.write_params``."""
         self._params.update(params)

@@ -37,7 +37,7 @@ from migrate.endpoints.directory.opening import unmake
 from migrate.endpoints.directory.publishing import Publication
 from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.registry_writing import RegistryWriter
-from migrate.endpoints.directory.replacing import restore_replaced, settle
+from migrate.endpoints.directory.replacing import discard_partial, restore_replaced, settle
 from migrate.endpoints.directory.run_writing import (
     DirectoryRunWriter,
 )
@@ -92,15 +92,20 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
         self._model_writers.clear()
         self._export_lock.release()
 
-    def create_logged_model(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
+    def create_logged_model(
+        self, experiment_id: str, model: LoggedModel, *, anew: bool = False
+    ) -> LoggedModel:
         """See ``WritesLoggedModels.create_logged_model``; goes on with a half-made one.
 
-        Raises ``AlreadyExists`` when it is there, ``DirectoryError`` when it is damaged.
+        Unless ``anew``: raises ``AlreadyExists`` when it is there, ``DirectoryError`` when it is
+        damaged.
         """
         directory = self._existing_experiment(experiment_id)
         place = logged_model_directory(directory, model.model_id)
         restore_replaced(place)
-        if place.exists():
+        if anew:
+            discard_partial(self._open().base, place)
+        elif place.exists():
             self._parts().models.read(place, experiment_id)
             raise AlreadyExists(f"logged model {model.model_id} is in {self._path} already")
         copy = dataclasses.replace(model, experiment_id=experiment_id)

@@ -28,7 +28,7 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.opening import Opened, open_target
 from migrate.endpoints.directory.reading import KINDS, ExportReader
-from migrate.endpoints.directory.replacing import restore_replaced
+from migrate.endpoints.directory.replacing import discard_partial, restore_replaced
 from migrate.endpoints.directory.run_writing import (
     DirectoryRunWriter,
     Earlier,
@@ -104,6 +104,15 @@ class ExperimentsWriter(ExportReader):
 
         self._change_experiment(experiment_id, change)
 
+    def remove_experiment_tags(self, experiment_id: str, keys: Sequence[str]) -> None:
+        """See ``WritesExperiments.remove_experiment_tags``."""
+
+        def change(experiment: dict[str, Any]) -> None:
+            left = {key: text for key, text in experiment["tags"].items() if key not in keys}
+            experiment["tags"] = left
+
+        self._change_experiment(experiment_id, change)
+
     def delete_experiment(self, experiment_id: str) -> None:
         """See ``WritesExperiments.delete_experiment``; its runs stay as their records say."""
         self._change_experiment(experiment_id, lambda it: it.update(lifecycle_stage=DELETED))
@@ -120,13 +129,16 @@ class ExperimentsWriter(ExportReader):
             self._change_experiment(experiment_id, lambda it: it.update(name=name))
             self._ids_by_name = None  # the old name is free again
 
-    def create_run(self, experiment_id: str, run: Run) -> DirectoryRunWriter:
+    def create_run(self, experiment_id: str, run: Run, *, anew: bool = False) -> DirectoryRunWriter:
         """See ``WritesRuns.create_run``; goes on with a half-made run of this id.
 
-        Raises ``AlreadyExists`` when the run is there, ``DirectoryError`` when it is damaged.
+        Unless ``anew``: raises ``AlreadyExists`` when the run is there, ``DirectoryError`` when
+        it is damaged.
         """
         place = self._place_of_run(experiment_id, run.run_id)
-        if place.exists():
+        if anew:
+            discard_partial(self._open().base, place)
+        elif place.exists():
             self._runs().read(place, experiment_id)
             raise AlreadyExists(f"run {run.run_id} is in {self._path} already")
         return self._start(place, experiment_id, run, None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from urllib.parse import quote
 
 from migrate.endpoints.answers import Capabilities, Copy
 from migrate.endpoints.shapes import Object, member, objects, pairs, required
@@ -161,7 +162,9 @@ class LoggedModelCalls(ABC):
 
     # -- WritesLoggedModels -----------------------------------------------------------------
 
-    def create_logged_model(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
+    def create_logged_model(
+        self, experiment_id: str, model: LoggedModel, *, anew: bool = False
+    ) -> LoggedModel:
         """See ``WritesLoggedModels.create_logged_model``."""
         if not self._has_logged_models():
             return self._flattened.create(model, model.tags[ORIGIN])
@@ -288,6 +291,9 @@ class LoggedModelCalls(ABC):
         }
         if tags:
             self._tag_model(copy.model_id, tags)
+        for key in sorted(copy.tags.keys() - model.tags.keys() - {MARK, MODEL_VERSIONS_TAG}):
+            with suppress(NotFound):
+                self._http.change("DELETE", f"{path}/tags/{quote(key, safe='')}", {})
 
     def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
         """See ``WritesLoggedModels.delete_logged_model``: the experiment remembers where it is."""

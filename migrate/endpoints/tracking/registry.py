@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from migrate.endpoints.shapes import Object, required, required_text, text, texts, version_number
@@ -195,13 +196,12 @@ class RegistryCalls(ABC):
         for key, value in _missing(copy.tags, model.tags):
             body = {"name": copy.name, "key": key, "value": value}
             self._registry_http.post(f"{self._models_api}/set-tag", body, idempotent=True)
+        for key in sorted(copy.tags.keys() - model.tags.keys()):
+            self._remove(f"{self._models_api}/delete-tag", {"name": copy.name, "key": key})
 
     def delete_registered_model(self, name: str) -> None:
         """See ``WritesRegistry.delete_registered_model``."""
-        try:
-            self._registry_http.change("DELETE", f"{self._models_api}/delete", {"name": name})
-        except NotFound:
-            return
+        self._remove(f"{self._models_api}/delete", {"name": name})
 
     def create_model_version(self, version: ModelVersion) -> int:
         """See ``WritesRegistry.create_model_version``."""
@@ -230,14 +230,20 @@ class RegistryCalls(ABC):
         for key, value in _missing(copy.tags, version.tags):
             tag = {**named, "key": key, "value": value}
             self._registry_http.post(f"{self._versions_api}/set-tag", tag, idempotent=True)
+        for key in sorted(copy.tags.keys() - version.tags.keys()):
+            self._remove(f"{self._versions_api}/delete-tag", {**named, "key": key})
+        for alias in sorted(set(copy.aliases) - set(version.aliases)):
+            self._remove(f"{self._models_api}/alias", {"name": copy.name, "alias": alias})
 
     def delete_model_version(self, version: ModelVersion) -> None:
         """See ``WritesRegistry.delete_model_version``."""
         body = {"name": version.name, "version": str(version.version)}
-        try:
-            self._registry_http.change("DELETE", f"{self._versions_api}/delete", body)
-        except NotFound:
-            return
+        self._remove(f"{self._versions_api}/delete", body)
+
+    def _remove(self, path: str, body: Mapping[str, str]) -> None:
+        """Delete what ``body`` names; no error when it is gone."""
+        with suppress(NotFound):
+            self._registry_http.change("DELETE", path, body)
 
 
 def _missing(there: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[tuple[str, str]]:

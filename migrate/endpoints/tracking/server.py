@@ -281,6 +281,12 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls, WriterTag
             body = {"experiment_id": experiment_id, "key": key, "value": value}
             self._http.post(f"{API}/experiments/set-experiment-tag", body, idempotent=True)
 
+    def remove_experiment_tags(self, experiment_id: str, keys: Sequence[str]) -> None:
+        """See ``WritesExperiments.remove_experiment_tags``."""
+        for key in keys:
+            body = {"experiment_id": experiment_id, "key": key}
+            self._http.post(f"{API}/experiments/delete-experiment-tag", body, idempotent=True)
+
     def delete_experiment(self, experiment_id: str) -> None:
         """See ``WritesExperiments.delete_experiment``."""
         self._move_experiment("delete", experiment_id, DELETED)
@@ -314,7 +320,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls, WriterTag
 
     # -- WritesRuns -------------------------------------------------------------------------
 
-    def create_run(self, experiment_id: str, run: Run) -> ServerRunWriter:
+    def create_run(self, experiment_id: str, run: Run, *, anew: bool = False) -> ServerRunWriter:
         """See ``WritesRuns.create_run``."""
         body: dict[str, Any] = {
             "experiment_id": experiment_id,

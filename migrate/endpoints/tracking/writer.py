@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.wire import metric_to, tags_to
+from migrate.errors import NotFound
 from migrate.objects import DELETED, RUN_NAME_TAG, ArtifactRoot, Kind, Metric, Ref, Run
 from migrate.origins import MARK
 
@@ -56,6 +58,13 @@ class ServerRunWriter:
             # The server keeps the name's tag in step with the run's name by itself.
             if there.get(key) != value and key != RUN_NAME_TAG:
                 self._tags[key] = value
+
+    def remove_tags(self, keys: Sequence[str]) -> None:
+        """See ``RunWriter.remove_tags``."""
+        for key in keys:
+            body = {"run_id": self.run_id, "key": key}
+            with suppress(NotFound):
+                self._http.post("/api/2.0/mlflow/runs/delete-tag", body, idempotent=True)
 
     def write_params(self, params: Mapping[str, str]) -> None:
         """See ``RunWriter.write_params``."""

@@ -30,6 +30,7 @@ OUTLINES: Mapping[Action, tuple[str, str]] = {
     Action.CREATE: ("to create", 'stroke-width="1.5"'),
     Action.ADOPT: ("to adopt: there already", 'stroke-width="1.5" stroke-dasharray="7 4"'),
     Action.UPDATE: ("to update: changed since", 'stroke-width="4"'),
+    Action.REPAIR: ("to repair: the copy differs", 'stroke-width="4" stroke-dasharray="7 4"'),
     Action.SKIP: ("skipped", 'stroke-width="1.5" stroke-dasharray="1.5 4" fill-opacity="0.35"'),
     Action.UNSUPPORTED: (
         "not supported by the target",
