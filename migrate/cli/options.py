@@ -176,6 +176,8 @@ TakeOver = Annotated[
         "--take-over",
         help="Go on where another migration says on the target that it is writing there: only "
         "when you know that it has stopped.",
+    ),
+]
 Repair = Annotated[
     bool,
     typer.Option(
