@@ -18,7 +18,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -195,8 +195,11 @@ class Claiming:
 
     def _others(self) -> list[Claim]:
         """Return the other migrations that are creating objects where this one does."""
+        return self._others_among(self._target.writers())
+
+    def _others_among(self, writers: Mapping[str, str]) -> list[Claim]:
         now = time.time()
-        found = (Claim.read(*said) for said in self._target.writers().items())
+        found = (Claim.read(*said) for said in writers.items())
         return [
             claim
             for claim in found
@@ -216,10 +219,17 @@ class Claiming:
         """Renew the claim now and then; find out when another migration has taken over."""
         while not self._ended.wait(RENEWED_EVERY):
             try:
-                said = self._target.writers().get(self._claim.migration, "")
-                there = Claim.read(self._claim.migration, said)
-                if there is None or not there.is_of_same_process(self._claim):
-                    self.problem = _taken_over(there, self._plan)
+                writers = self._target.writers()
+                there = Claim.read(self._claim.migration, writers.get(self._claim.migration, ""))
+                # Who began later knew of this one: the tag alone could be written again by
+                # chance, between a look and a renewal.
+                later = [
+                    other
+                    for other in self._others_among(writers)
+                    if other.started > self._claim.started
+                ]
+                if later or there is None or not there.is_of_same_process(self._claim):
+                    self.problem = _taken_over(next(iter(later), there), self._plan)
                     return
                 self._tell()
             except MigrateError as problem:  # the next time may do; it is not forgotten at once

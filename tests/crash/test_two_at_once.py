@@ -222,33 +222,39 @@ def test_doubles_that_two_migrations_made_are_named_and_come_to_rest(
     assert "holds 2 of them" in verified.stdout
 
 
-@pytest.mark.parametrize("by", ["somebody", "another of the same state"])
+def plan_for(uri: str, migration_id: str) -> Plan:
+    """A plan to make one experiment."""
+    return Plan(
+        migration_id=migration_id,
+        created=0,
+        source=Side(uri="", identity=""),
+        target=Side(uri=uri, identity=""),
+        options={},
+        tasks=(PlannedTask(ref=Ref(Kind.EXPERIMENT, "1"), name="made", action=Action.CREATE),),
+    )
+
+
+@pytest.mark.parametrize("by", ["another migration", "another process of the same"])
 def test_one_whose_place_was_taken_over_creates_nothing_more(
     fresh_target: TrackingServerProcess, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     monkeypatch.setattr(claims, "RENEWED_EVERY", 0.01)
-    ref = Ref(Kind.EXPERIMENT, "1")
-    plan = Plan(
-        migration_id="otherone",
-        created=0,
-        source=Side(uri="", identity=""),
-        target=Side(uri=fresh_target.uri, identity=""),
-        options={},
-        tasks=(PlannedTask(ref=ref, name="made", action=Action.CREATE),),
-    )
-    target = open_endpoint(Address(uri=fresh_target.uri, side="target"))
-    with Claiming(plan, target) as claiming:
+    uri = fresh_target.uri
+    target, again = (open_endpoint(Address(uri=uri, side="target")) for _ in range(2))
+    with Claiming(plan_for(uri, "otherone"), target) as claiming:
         target.create_experiment(Experiment(experiment_id="1", name="made"))
-        (key,) = said(fresh_target.uri)
-        if by == "somebody":
-            target.stop_saying("otherone")
-        else:
-            assert claim(fresh_target.uri) == key
-        claiming.renewing.join(60)
+        assert said(uri).keys() == {WRITING + "otherone"}
+        if by == "another migration":
+            with Claiming(plan_for(uri, "later"), again, take_over=True) as later:
+                again.create_experiment(Experiment(experiment_id="1", name="also made"))
+                claiming.renewing.join(60)
+                assert later.problem is None
+        while claiming.renewing.is_alive():
+            claim(uri)
         assert claiming.problem is not None
         with pytest.raises(TargetInUse, match="has taken over the target"):
             target.create_experiment(Experiment(experiment_id="2", name="not made"))
     # What is another's stays.
-    assert len(said(fresh_target.uri)) == (by != "somebody")
-    with Server(fresh_target.uri) as server:
+    assert len(said(uri)) == (by != "another migration")
+    with Server(uri) as server:
         assert "not made" not in server.experiments()
