@@ -20,6 +20,7 @@
     │   │   └── WrongDirectory   2   ... or it is none: something else is there, or nothing
     │   └── StorageFull          1   no space left where the target writes
     └── Unavailable              1   worth another try: no answer, 429, 5xx
+        ├── ServerFault          1   ... the server failed at this request (500)
         └── AnswerLost           1   ... and the write may have been carried out
 
 A task that ends in an ``Unavailable`` is tried again by the scheduler; every other error is
@@ -118,6 +119,10 @@ class DirectoryError(EndpointError):
     """The export directory, or a file in it, is unreadable, half-written or of a newer format."""
 
 
+class ChangedContent(DirectoryError):
+    """A file of an export has not the content that it was written with."""
+
+
 class WrongDirectory(DirectoryError):
     """The user named a directory that is no export, or holds something else."""
 
@@ -134,6 +139,10 @@ class Unavailable(MigrateError):
     def __init__(self, message: str, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint)
         self.retry_after = retry_after
+
+
+class ServerFault(Unavailable):
+    """The server failed at this request (500): for now, or whenever it is sent."""
 
 
 class AnswerLost(Unavailable):

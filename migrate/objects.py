@@ -207,6 +207,12 @@ class Run:
     links: ModelLinks = NO_LINKS
 
 
+def input_name(item: Mapping[str, Any]) -> str:
+    """Return what a dataset input of a run is called in losses and differences."""
+    dataset = item.get("dataset") or {}
+    return f"dataset input {str(dataset.get('name'))[:60]!r} ({str(dataset.get('digest'))[:36]})"
+
+
 def run_info(run: Run) -> dict[str, Any]:
     """Return what MLflow calls a run's info, under the names of its clients.
 
@@ -265,7 +271,10 @@ class LoggedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredModel:
-    """A registered model or, with ``kind`` PROMPT, a prompt; ``aliases`` name version numbers."""
+    """A registered model or, with ``kind`` PROMPT, a prompt; ``aliases`` name version numbers.
+
+    ``latest_versions`` are numbers that it names itself, one for each stage; not by every endpoint.
+    """
 
     name: str
     kind: Kind = Kind.REGISTERED_MODEL
@@ -274,6 +283,7 @@ class RegisteredModel:
     aliases: Mapping[str, int] = field(default_factory=dict)
     creation_time: int | None = None
     last_update_time: int | None = None
+    latest_versions: tuple[int, ...] = field(default=(), compare=False)
 
     @property
     def ref(self) -> Ref:

@@ -28,6 +28,8 @@ HOLDS_FLATTENED = PREFIX + "flattened"
 FLATTENED = PREFIX + "flattened."
 #: On an experiment of a target, while objects are created there: who does. By migration.
 WRITING = PREFIX + "writing."
+#: On a run or logged model without a name: the name that its copy has for want of one.
+STAND_IN = PREFIX + "name-stands-in"
 EARLIER = PREFIX + "earlier."  #: the same tags of an earlier migration, when a copy is copied
 
 #: The shortest limit of a tag's value among the targets that are supported.
@@ -57,9 +59,19 @@ def keep_earlier(tags: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
+def real_name(name: str, tags: Mapping[str, str]) -> str:
+    """Return the name of a run or logged model; empty where it stands in on a copy of one."""
+    return "" if tags.get(STAND_IN) == name else name
+
+
 def set_aside(tags: Mapping[str, str], reserved: Collection[str]) -> dict[str, str]:
     """Return ``tags`` with those that the target keeps for itself under ``SOURCE``."""
     return {SOURCE + "tag." + key if key in reserved else key: text for key, text in tags.items()}
+
+
+def bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a copy's ``tags`` by which it is found again."""
+    return {key: value for key, value in tags.items() if key in (ORIGIN, MIGRATION)}
 
 
 def without_bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:

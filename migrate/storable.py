@@ -26,6 +26,8 @@ from migrate.objects import (
 from migrate.outcomes import Loss
 
 INT64 = range(-(2**63), 2**63)
+#: Of metrics; what is earlier is refused with all that is sent with it.
+POINT_TIMES = range(2**63)
 #: Members that go to a server as numbers, and what stands there where nothing can.
 _TIMES = {"start_time": 0, "end_time": None}
 #: Members with one of a few words, and the word that the server begins with.
@@ -122,16 +124,19 @@ def _clean_json(value: Any) -> Any:
 
 def storable_points(points: Sequence[Point]) -> tuple[Sequence[Point], Counter[str]]:
     """Return the points whose time and step a server can store, and by key how many others."""
-    if all(point.timestamp in INT64 and point.step in INT64 for point in points):
+    if all(point.timestamp in POINT_TIMES and point.step in INT64 for point in points):
         return points, Counter()
-    kept = [point for point in points if point.timestamp in INT64 and point.step in INT64]
+    kept = [point for point in points if point.timestamp in POINT_TIMES and point.step in INT64]
     return kept, Counter(point.key for point in points) - Counter(point.key for point in kept)
 
 
 def lost_points(left_out: Mapping[str, int]) -> tuple[Loss, ...]:
     """Return the losses of points that ``storable_points`` left out."""
     return tuple(
-        Loss(f"metric {clean_text(key)[:60]}", f"{count} of its points: time or step {NO_NUMBER}")
+        Loss(
+            f"metric {clean_text(key)[:60]}",
+            f"{count} of its points: its time is before 1970, or a number {NO_NUMBER}",
+        )
         for key, count in sorted(left_out.items())
     )
 

@@ -74,6 +74,7 @@ def open_endpoint(address: Address) -> Target:
         return ExportDirectory(
             address.path,
             writable=address.side == "target" and not address.read_only,
+            is_target=address.side == "target",
             holds_models=address.holds_models,
         )
     scheme = _scheme(address.uri)

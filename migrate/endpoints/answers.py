@@ -43,6 +43,7 @@ class Capabilities:
     keeps_ids: bool = False
     rewrites: bool = False
     dataset_inputs: bool = True
+    dataset_schema_length: int | None = None
     param_length: int | None = None
     run_tag_length: int | None = None
     experiment_tag_length: int | None = None

@@ -34,6 +34,7 @@ from migrate.objects import (
     Run,
     VersionRun,
 )
+from migrate.outcomes import Loss
 
 
 class ReadsExperiments(Protocol):
@@ -136,7 +137,14 @@ class ReadsArtifacts(Protocol):
     def open_artifact(
         self, root: ArtifactRoot, artifact: Artifact
     ) -> AbstractContextManager[BinaryIO]:
-        """Open a file for reading as a stream; nothing is held in memory."""
+        """Open a file for reading as a stream; nothing is held in memory.
+
+        Reading it raises ``ChangedContent`` where the endpoint knows that it is damaged.
+        """
+        ...
+
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        """Return the SHA-256 of files by path, as far as they are known without reading them."""
         ...
 
 
@@ -205,8 +213,12 @@ class RunWriter(Protocol):
         """Write dataset inputs."""
         ...
 
-    def finish(self, run: Run, mark: str) -> None:
-        """Complete the copy: status, end time, name and lifecycle as in ``run``."""
+    def finish(self, run: Run, mark: str, losses: Sequence[Loss] = ()) -> Sequence[Loss]:
+        """Complete the copy: status, end time, name and lifecycle as in ``run``.
+
+        Return what the endpoint refused of all that was written. Where it keeps losses with the
+        copy, it keeps these beside ``losses``, which are written already.
+        """
         ...
 
     def abandon(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from migrate.errors import UsageError
-from migrate.graph.draft import Draft
+from migrate.graph.draft import Draft, Node
 from migrate.graph.renames import Rule, rule_for
 from migrate.objects import Kind
+from migrate.tasks.outcomes import rename_hint
 
 #: Names that an error lists before it only counts.
 NAMES_SHOWN = 20
@@ -85,6 +87,33 @@ def check_names(draft: Draft) -> None:
             "--model-rename-file",
             "catalog.schema.",
         )
+
+
+def tell_of_twins(draft: Draft) -> None:
+    """Warn of names that a target whose database compares without case takes for one name.
+
+    Which targets do so (MySQL's, SQL Server's) cannot be asked: it shows when a name is refused.
+    """
+    if draft.target_can.keeps_ids:
+        return
+    for kinds in ((Kind.EXPERIMENT,), (Kind.REGISTERED_MODEL, Kind.PROMPT)):
+        alike: dict[str, list[Node]] = {}
+        for kind in kinds:
+            for node in draft.of_kind(kind):
+                if node.selected:
+                    alike.setdefault(folded(node.name), []).append(node)
+        for twins in (nodes for nodes in alike.values() if len(nodes) > 1):
+            names = ", ".join(sorted(repr(node.name) for node in twins))
+            for node in twins:
+                node.warnings += (
+                    f"{names} differ in case or spaces only: a target that compares without case "
+                    f"takes one of them. {rename_hint(node.ref.kind)}",
+                )
+
+
+def folded(name: str) -> str:
+    """Return what names have in common that some databases take for one."""
+    return unicodedata.normalize("NFC", name).casefold().rstrip()
 
 
 def _new_names(draft: Draft, kind: Kind) -> list[str]:

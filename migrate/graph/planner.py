@@ -36,7 +36,7 @@ from migrate.graph.match import (
     match_runs,
     orphan_mentions,
 )
-from migrate.graph.naming import check_names, rename_copies
+from migrate.graph.naming import check_names, rename_copies, tell_of_twins
 from migrate.graph.permissions import tell_of_permissions
 from migrate.graph.registry import discover_registry, link_versions
 from migrate.graph.registry_matching import match_registry
@@ -138,6 +138,7 @@ STEPS: tuple[Step, ...] = (
     check_capabilities,
     rename_copies,
     check_names,
+    tell_of_twins,
     link_runs,
     link_models,
     link_versions,

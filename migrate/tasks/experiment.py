@@ -24,8 +24,9 @@ from migrate.origins import (
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
-from migrate.tasks.outcomes import failed, with_permissions
+from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permissions
 from migrate.tasks.permissions import carry_permissions
+from migrate.tasks.read_back import seen_of_experiment
 from migrate.tasks.references import fit_tags
 from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import experiment_tags
@@ -102,18 +103,58 @@ def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[O
     at_source = {item.experiment_id: item for item in source.experiments()}
     looks = any(job.target_id or job.attempt > 1 for job in batch.jobs)
     there = experiments_on(target) if looks else []
+    looks_back = not target.capabilities().keeps_ids
+    written: list[_Written] = []
     for job in batch.jobs:
         started = time.monotonic()
         try:
             experiment = at_source.get(job.ref.id)
             if experiment is None:
                 raise why_missing(source, job)
-            outcome, ours = _copy(batch, job, experiment, target, there, started)
+            outcome, ours, sent = _copy(batch, job, experiment, target, there, started)
             copy = Ref(Kind.EXPERIMENT, outcome.target_id)
             carried = carry_permissions(batch.policy, job.ref, copy, source, target, ours=ours)
-            yield with_permissions(outcome, carried)
+            outcome = with_permissions(outcome, carried)
         except Exception as problem:
-            yield failed(job, problem, "", time.monotonic() - started)
+            outcome = failed(job, problem, "", time.monotonic() - started)
+        if outcome.wrote and looks_back:
+            written.append(_Written(job, outcome, sent))
+        else:
+            yield outcome
+    yield from _looked_at(target, written)
+
+
+class _Written(NamedTuple):
+    """An experiment that was written: what came of it, and the name and tags that were sent."""
+
+    job: Job
+    outcome: Outcome
+    sent: Experiment
+
+
+def _looked_at(target: Target, written: Sequence[_Written]) -> Iterator[Outcome]:
+    """Look at what the target shows of the experiments written; yield what came of each.
+
+    Tags that are not shown, such as the origin, are set once more and looked at again.
+    """
+    for again in (True, False):
+        shown = {item.experiment_id: item for item in target.experiments()} if written else {}
+        left: list[_Written] = []
+        for job, outcome, sent in written:
+            copy = shown.get(outcome.target_id)
+            seen = seen_of_experiment(sent, copy)
+            seen.leave_out(outcome.losses)
+            try:
+                if seen.missing and copy is not None and again:
+                    target.set_experiment_tags(outcome.target_id, sent.tags)
+                    left.append(_Written(job, outcome, sent))
+                    continue
+                seen.require(f"experiment {job.name!r}", job.attempt)
+            except Exception as problem:
+                yield failed(job, problem, outcome.target_id, outcome.seconds)
+                continue
+            yield dataclasses.replace(outcome, losses=outcome.losses + tuple(seen.changed))
+        written = left
 
 
 def why_missing(source: Source, job: Job) -> EndpointError:
@@ -134,24 +175,35 @@ def _copy(
     target: Target,
     there: Sequence[Experiment],
     started: float,
-) -> tuple[Outcome, bool]:
-    """Create or complete the copy; return what came of it, and whether it is one of ours."""
+) -> tuple[Outcome, bool, Experiment]:
+    """Create or complete the copy.
+
+    Return what came of it, whether it is one of ours, and its name and tags as they were sent.
+    """
     wanted, losses = wanted_experiment(experiment, target.capabilities(), batch.policy)
     # By the name it is to get: its own may be held by one in the target's trash.
     named = dataclasses.replace(experiment, name=job.name)
     copy = find_copy(named, there, job.target_id)
     wrote = False
+    sent = dataclasses.replace(wanted, name=job.name)
     if copy is None:
         try:
-            target_id = target.create_experiment(dataclasses.replace(wanted, name=job.name))
+            target_id = target.create_experiment(sent)
             wrote = True
         except AlreadyExists:
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.
             copy = find_copy(named, experiments_on(target), "")
             if copy is None:
-                raise
+                raise name_taken(Kind.EXPERIMENT, job.name) from None
+        except Refused as problem:
+            raise name_refused(Kind.EXPERIMENT, problem) from None
     if copy is not None:
         target_id = copy.experiment_id
+        sent = dataclasses.replace(
+            wanted,
+            name=job.name if is_ours(copy, experiment) else copy.name,
+            tags=missing_tags(copy, wanted, experiment),
+        )
         wrote = _complete(job, experiment, wanted, copy, target)
         if job.repairs and is_ours(copy, experiment):
             removed = _remove_surplus(experiment, wanted, copy, batch.policy, target)
@@ -164,7 +216,7 @@ def _copy(
         losses=losses,
         seconds=time.monotonic() - started,
     )
-    return outcome, copy is None or is_ours(copy, experiment)
+    return outcome, copy is None or is_ours(copy, experiment), sent
 
 
 def find_copy(

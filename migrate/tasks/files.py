@@ -9,7 +9,14 @@ from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from migrate.endpoints.protocols import ReadsArtifacts, Source, Target
-from migrate.errors import EndpointError, NotAuthenticated, Refused, StorageFull, Unavailable
+from migrate.errors import (
+    ChangedContent,
+    EndpointError,
+    NotAuthenticated,
+    Refused,
+    StorageFull,
+    Unavailable,
+)
 from migrate.objects import Artifact, ArtifactRoot
 from migrate.outcomes import Loss
 from migrate.tasks.batches import PATIENT_ATTEMPTS
@@ -109,7 +116,9 @@ def can_deliver_now(
     for file in files:
         if f"artifact {file.path}" in lost:
             try:
-                with source.open_artifact(root, file):
+                with source.open_artifact(root, file) as stream:
+                    while stream.read(SMALL):
+                        pass
                     return True
             except Exception:
                 continue
@@ -150,7 +159,7 @@ def _copy_file(
                 raise
             return Loss(f"artifact {file.path}", f"{NOT_DELIVERED}: {problem}")
         except EndpointError as problem:
-            if opened:
+            if opened and not isinstance(problem, ChangedContent):
                 raise
             return Loss(f"artifact {file.path}", f"{NOT_DELIVERED}: {problem}")
         except Exception as problem:

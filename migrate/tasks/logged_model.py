@@ -32,18 +32,22 @@ from migrate.origins import (
     MIGRATION,
     ORIGIN,
     SOURCE,
+    STAND_IN,
     keep_earlier,
     losses_from_tags,
     losses_to_tags,
+    real_name,
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
-from migrate.storable import lost_points, storable, storable_points
+from migrate.storable import clean_text, lost_points, storable, storable_points
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import FORMAT, digest_of
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.outcomes import failed
+from migrate.tasks.read_back import seen_of_logged_model
+from migrate.tasks.references import NO_NAME
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
 
 Links = Mapping[str, ModelLinks]
@@ -87,8 +91,9 @@ def wanted_model(
 
     ``links`` is what runs of the source say of it, ``references`` maps their ids to their copies.
     """
+    name = real_name(model.name, model.tags)
     if target.keeps_ids:
-        return WantedModel(model=model, links=links)
+        return WantedModel(model=dataclasses.replace(model, name=name), links=links)
     model, unstorable = storable(model)
     tags = keep_earlier(model.tags)
     tags.pop(MODEL_VERSIONS_TAG, None)
@@ -101,6 +106,9 @@ def wanted_model(
             "kept as a source tag"
         )
     tags |= {ORIGIN: model.model_id, MIGRATION: migration_id}
+    if not name:
+        name = tags[STAND_IN] = model.model_id
+        warnings.append(NO_NAME)
     unsettable = {
         "creation_time": model.creation_time,
         "last_update_time": model.last_update_time,
@@ -119,7 +127,9 @@ def wanted_model(
     if target.flattens_models:
         losses = [FLATTENED]
     metrics = tuple(metric._replace(run_id=references[metric.run_id]) for metric in kept)
-    copy = dataclasses.replace(model, tags=tags, source_run_id=source_run, metrics=metrics)
+    copy = dataclasses.replace(
+        model, name=clean_text(name), tags=tags, source_run_id=source_run, metrics=metrics
+    )
     return WantedModel(
         model=copy,
         links={references[run_id]: named for run_id, named in links.items()},
@@ -318,7 +328,13 @@ class _Attempt:
         final = wanted.model if keeps_ids else self._with_tags(copy, wanted.model, sent.losses)
         # A directory has no place for the losses: without a mark they are tried again.
         self._target.finish_logged_model(copy, final, "" if sent.losses and keeps_ids else mark)
-        return sent, models
+        if keeps_ids or self._target.capabilities().flattens_models:
+            return sent, models
+        there = next(iter(self._target.read_logged_models([copy.model_id])), None)
+        seen = seen_of_logged_model(final, mark, there)
+        seen.leave_out(wanted.losses + sent.losses)
+        seen.require(f"logged model {final.name!r}", self._job.attempt)
+        return sent._replace(losses=sent.losses + tuple(seen.changed)), models
 
     def _with_tags(
         self, copy: LoggedModel, wanted: LoggedModel, losses: Sequence[Loss]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
@@ -31,6 +32,7 @@ from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import failed
+from migrate.tasks.read_back import seen_of_version
 from migrate.tasks.references import fit_tags
 from migrate.tasks.repairs import makes_anew, surplus_tags
 from migrate.tasks.source_tags import version_tags
@@ -152,13 +154,51 @@ def needs_write(copy: ModelVersion, wanted: ModelVersion) -> bool:
 
 def copy_versions(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
     """Copy versions of one registered model or prompt, in their order."""
+    looks_back = not target.capabilities().keeps_ids
+    written: list[_Written] = []
     for job in batch.jobs:
         attempt = _Attempt(batch, job, source, target)
         started = time.monotonic()
         try:
-            yield dataclasses.replace(attempt.copy(), seconds=time.monotonic() - started)
+            outcome = dataclasses.replace(attempt.copy(), seconds=time.monotonic() - started)
         except Exception as problem:
-            yield failed(job, problem, attempt.target_id, time.monotonic() - started)
+            outcome = failed(job, problem, attempt.target_id, time.monotonic() - started)
+        if outcome.wrote and looks_back and attempt.sent is not None:
+            written.append(_Written(job, outcome, attempt.sent))
+        else:
+            yield outcome
+    if written:
+        yield from _looked_at(batch.target_container or batch.container, target, written)
+
+
+class _Written(NamedTuple):
+    """A version that was written: what came of it, and the version as it was sent."""
+
+    job: Job
+    outcome: Outcome
+    sent: ModelVersion
+
+
+def _looked_at(name: str, target: Target, written: Sequence[_Written]) -> Iterator[Outcome]:
+    """Look at what the target shows of the versions of one model; yield what came of each."""
+    shown: dict[str, ModelVersion] = {}
+    problem: Exception | None = None
+    try:
+        there = target.model_versions(list(target.registered_models([name])))
+        shown = {version.ref.id: version for version in there}
+    except Exception as error:
+        problem = error
+    for job, outcome, sent in written:
+        seen = seen_of_version(sent, shown.get(outcome.target_id))
+        seen.leave_out(outcome.losses)
+        try:
+            if problem is not None:
+                raise problem
+            seen.require(f"{job.ref.kind} {outcome.target_id!r}", job.attempt)
+        except Exception as error:
+            yield failed(job, error, outcome.target_id, outcome.seconds)
+            continue
+        yield dataclasses.replace(outcome, losses=outcome.losses + tuple(seen.changed))
 
 
 class _Attempt:
@@ -172,6 +212,8 @@ class _Attempt:
         self._name = batch.target_container or batch.container
         #: Numbers on the target that this version got by mistake, and that are to go.
         self._strays: list[int] = []
+        #: The version as it was sent to the target.
+        self.sent: ModelVersion | None = None
         self.target_id = job.target_id
 
     def copy(self) -> Outcome:
@@ -188,9 +230,9 @@ class _Attempt:
         if there is not None:
             copy = dataclasses.replace(copy, aliases=there.aliases)
         self.target_id = version_ref(self._job.ref.kind, self._name, copy.version).id
-        changed = self._changes(copy, wanted.version)
-        if changed != copy:
-            self._target.update_model_version(copy, changed)
+        self.sent = self._changes(copy, wanted.version)
+        if self.sent != copy:
+            self._target.update_model_version(copy, self.sent)
             wrote = True
         wrote |= self._remove_placeholders(copy.version)
         sent = self._copy_files(version)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from migrate.endpoints.answers import PermissionsWritten
 from migrate.errors import (
+    AlreadyExists,
     EndpointError,
     MigrateError,
     NotAuthenticated,
@@ -25,6 +26,12 @@ log = logging.getLogger(__name__)
 
 #: After these no other task can do better.
 STOPS_ALL = (StorageFull, NotAuthenticated, TargetInUse)
+
+#: Where the user says which other names copies get.
+RENAME_OPTIONS = {
+    Kind.EXPERIMENT: "--experiment-rename-file",
+    Kind.REGISTERED_MODEL: "--model-rename-file",
+}
 
 
 def as_known(problem: Exception, what: str) -> MigrateError:
@@ -69,6 +76,31 @@ def copies_beside(kind: Kind, ids: Sequence[str]) -> tuple[Loss, ...]:
     others = ", ".join(ids[1:6]) + (" and more" if len(ids) > 6 else "")
     reason = f"the target holds {len(ids)} copies of this {kind}: {ids[0]} is kept up to date, "
     return (Loss("exactly one copy", f"{reason}beside it are {others}"),)
+
+
+def name_taken(kind: Kind, name: str) -> AlreadyExists:
+    """Return the error for a name that the target refuses as taken, and shows on no object.
+
+    Databases of some targets compare names without case or accents: another spelling has it.
+    """
+    return AlreadyExists(
+        f"the target holds the name {name!r} in another spelling: it compares names without case, "
+        "and takes one of them",
+        rename_hint(kind),
+    )
+
+
+def name_refused(kind: Kind, problem: Refused) -> Refused:
+    """Return the error for a create that is refused, with what to do where its name is why."""
+    return Refused(problem.message, problem.hint or f"where it is the name: {rename_hint(kind)}")
+
+
+def rename_hint(kind: Kind) -> str:
+    """Return what to do about a name that the target does not take."""
+    option = RENAME_OPTIONS.get(kind)
+    if option is None:
+        return f"rename the {kind} at the source"
+    return f"give the copy another name: {option} FILE, with a line old_name,new_name"
 
 
 def with_permissions(outcome: Outcome, carried: PermissionsWritten) -> Outcome:

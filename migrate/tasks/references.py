@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from migrate.endpoints.answers import Capabilities
 from migrate.objects import (
@@ -15,14 +16,27 @@ from migrate.objects import (
     RUN_NAME_TAG,
     Metric,
     Run,
+    input_name,
 )
-from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE, keep_earlier, set_aside
+from migrate.origins import (
+    MIGRATION,
+    ORIGIN,
+    PREFIX,
+    SOURCE,
+    STAND_IN,
+    keep_earlier,
+    real_name,
+    set_aside,
+)
 from migrate.outcomes import Loss
 from migrate.storable import HALF_CHARACTER, clean_text, is_text, storable
 from migrate.tasks import source_tags
 from migrate.tasks.batches import Policy
 from migrate.tasks.source_tags import run_tags
 
+NO_NAME = "has no name, and MLflow would make one up: the copy is called by the id of its original"
+#: What MLflow calls the source of a dataset input that is one of its evaluation datasets.
+EVALUATION_DATASET = "mlflow_evaluation_dataset"
 REFERENCE_TAGS = (PARENT_RUN_TAG, ROOT_RUN_TAG)
 
 
@@ -50,8 +64,9 @@ def wanted_copy(
 
     ``references`` maps source run ids to the ids of their copies.
     """
+    name = real_name(run.name, run.tags)
     if target.keeps_ids:
-        return Wanted(run=run)
+        return Wanted(run=run if name == run.name else _unnamed(run))
     fitted, losses, dropped = fit(run, target, policy)
     tags = set_aside(keep_earlier(fitted.tags), target.reserved_tags)
     tags.pop(RUN_NAME_TAG, None)  # the server derives it from the name
@@ -73,17 +88,61 @@ def wanted_copy(
             tags[key] = references[old]
     if MODEL_HISTORY_TAG in tags:
         late[MODEL_HISTORY_TAG] = tags.pop(MODEL_HISTORY_TAG)
+    inputs, left_behind = copied_inputs(fitted.inputs)
+    warnings += [
+        f"its input is evaluation dataset {ident}, which is not copied: kept as a source tag"
+        for ident in left_behind
+    ]
     if target.sets_user and run.user_id:
         tags[SOURCE + "user_id"] = fitted.user_id
     tags |= {ORIGIN: run.run_id, MIGRATION: policy.migration_id}
+    if not name:
+        tags[STAND_IN] = run.run_id
+        fitted = dataclasses.replace(fitted, name=run.run_id)
+        warnings.append(NO_NAME)
     return Wanted(
-        run=dataclasses.replace(fitted, tags=tags),
+        run=dataclasses.replace(fitted, tags=tags, inputs=inputs),
         late_tags=late,
         losses=losses,
         warnings=tuple(warnings),
         orphans=orphans,
         dropped_keys=dropped,
     )
+
+
+def copied_inputs(
+    inputs: Sequence[Mapping[str, Any]],
+) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
+    """Return the dataset inputs of a copy, and the evaluation datasets they named at the source.
+
+    The id of one is good at its own server only: it goes into a tag of the input.
+    """
+    found = [(item, _evaluation_dataset(item["dataset"])) for item in inputs]
+    copied = tuple(_without_dataset(item, ident) if ident else item for item, ident in found)
+    return copied, tuple(ident for _, ident in found if ident)
+
+
+def _without_dataset(item: Mapping[str, Any], ident: str) -> dict[str, Any]:
+    kept = {"key": SOURCE + "dataset_id", "value": ident}
+    dataset = {**item["dataset"], "source": json.dumps({"dataset_id": ""})}
+    return {"dataset": dataset, "tags": [*item["tags"], kept]}
+
+
+def _evaluation_dataset(dataset: Mapping[str, Any]) -> str:
+    """Return the id of the evaluation dataset (MLflow 3.4) that a dataset input is, or nothing."""
+    if dataset.get("source_type") != EVALUATION_DATASET:
+        return ""
+    try:
+        source = json.loads(dataset.get("source") or "{}")
+    except (ValueError, RecursionError):
+        return ""
+    return str(source.get("dataset_id") or "") if isinstance(source, dict) else ""
+
+
+def _unnamed(run: Run) -> Run:
+    """Return a copy of a run that has no name as its original was."""
+    tags = {key: value for key, value in run.tags.items() if key != RUN_NAME_TAG}
+    return dataclasses.replace(run, name="", tags=tags)
 
 
 def orphan_tags(run: Run, references: Mapping[str, str]) -> tuple[str, ...]:
@@ -134,8 +193,28 @@ def fit(
     if inputs and not target.dataset_inputs:
         inputs = ()
         losses.append(Loss(f"{len(run.inputs)} dataset inputs", "the target has no such thing"))
-    fitted = dataclasses.replace(run, params=params, tags=tags, inputs=inputs)
+    fitted = dataclasses.replace(
+        run, params=params, tags=tags, inputs=_fit_inputs(inputs, target, losses)
+    )
     return fitted, tuple(losses), frozenset(dropped)
+
+
+def _fit_inputs(
+    inputs: Sequence[Mapping[str, Any]], target: Capabilities, losses: list[Loss]
+) -> tuple[Mapping[str, Any], ...]:
+    """Leave out schemas that are too long: half of one is of no use."""
+    limit = target.dataset_schema_length
+
+    def fitted(item: Mapping[str, Any]) -> Mapping[str, Any]:
+        length = len(item["dataset"].get("schema") or "")
+        if limit is None or length <= limit:
+            return item
+        reason = f"left out: {length} characters, the target holds {limit}"
+        losses.append(Loss(f"schema of {input_name(item)}", reason))
+        others = {key: text for key, text in item["dataset"].items() if key != "schema"}
+        return {**item, "dataset": others}
+
+    return tuple(map(fitted, inputs))
 
 
 def fit_tags(

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import AlreadyExists
+from migrate.errors import AlreadyExists, Refused
 from migrate.objects import Action, Kind, Ref, RegisteredModel
 from migrate.origins import MIGRATION, ORIGIN, REPLACES, SOURCE, carried_tags, keep_earlier
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.experiment import why_missing
-from migrate.tasks.outcomes import failed, with_permissions
+from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permissions
 from migrate.tasks.permissions import carry_permissions
+from migrate.tasks.read_back import seen_of_registered_model
 from migrate.tasks.references import fit_tags
 from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import model_tags
@@ -124,12 +125,19 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.
             copy = _on_target(job.name, target)
             if copy is None:
-                raise
+                raise name_taken(job.ref.kind, job.name) from None
+        except Refused as problem:
+            raise name_refused(job.ref.kind, problem) from None
     if copy is not None:
         changed = changes_of_model(copy, wanted, model)
         if job.repairs and (target.capabilities().keeps_ids or is_copy_of(copy, model)):
             changed = _without_surplus(changed, wanted, policy, target.capabilities())
-        wrote = _update(copy, changed, target)
+        wanted, wrote = changed, _update(copy, changed, target)
+    if wrote and not target.capabilities().keeps_ids:
+        seen = seen_of_registered_model(wanted, _on_target(job.name, target))
+        seen.leave_out(losses)
+        seen.require(f"{job.ref.kind} {job.name!r}", job.attempt)
+        losses += tuple(seen.changed)
     outcome = Outcome(
         ref=job.ref, status=TaskStatus.DONE, target_id=job.name, wrote=wrote, losses=losses
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
-from migrate.origins import LOSSES, losses_from_tags, losses_to_tags
+from migrate.origins import LOSSES, MARK, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import lost_points, storable_points
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
@@ -24,6 +24,7 @@ from migrate.tasks.histories import History, with_histories
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.notebooks import Notebooks, copy_notebooks
 from migrate.tasks.outcomes import failed
+from migrate.tasks.read_back import lacks_something, seen_of_run
 from migrate.tasks.references import Wanted, keep_points, wanted_copy, with_own_id
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
 
@@ -38,6 +39,8 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
         yield failed(jobs[run_id], why_missing(source, jobs[run_id]))
     runs = _with_links(runs, source, target)
     copies = _existing_copies(batch, target)
+    looks_back = not target.capabilities().keeps_ids
+    written: list[_Written] = []
     for run, history in with_histories(source, runs):
         job = jobs[run.run_id]
         if isinstance(history, EndpointError):
@@ -50,7 +53,55 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
             outcome = attempt.copy(copies.get(run.run_id), history)
         except Exception as problem:
             outcome = failed(job, problem, attempt.target_id, time.monotonic() - started)
-        yield outcome
+        if outcome.wrote and looks_back:
+            written.append(_Written(job, outcome, attempt.sent))
+        else:
+            yield outcome
+    yield from _looked_at(batch, target, written)
+
+
+class _Written(NamedTuple):
+    """A run that was written: what came of it, and the run as it was sent, with all its tags."""
+
+    job: Job
+    outcome: Outcome
+    sent: Run
+
+
+def _looked_at(batch: Batch, target: Target, written: Sequence[_Written]) -> Iterator[Outcome]:
+    """Look at what the target shows of the runs written, all at once; yield what came of each."""
+    if not written:
+        return
+    ids = [outcome.target_id for _, outcome, _ in written]
+    runs, damaged = read_runs(target, batch.target_container, ids)
+    there = {run.run_id: run for run in runs}
+    for item in written:
+        copy_id = item.outcome.target_id
+        try:
+            if copy_id in damaged:
+                raise damaged[copy_id]
+            yield _confirmed(batch, target, item, there.get(copy_id))
+        except Exception as problem:
+            yield failed(item.job, problem, copy_id, item.outcome.seconds)
+
+
+def _confirmed(batch: Batch, target: Target, item: _Written, there: Run | None) -> Outcome:
+    """Return the outcome of a run as the target shows it, with what the target made of it.
+
+    Raises ``Unavailable`` where it does not show all: the mark, which says that it is complete,
+    is taken back then.
+    """
+    job, outcome, sent = item
+    seen = seen_of_run(sent, outcome.mark, there, target.capabilities())
+    seen.leave_out(outcome.losses)
+    if there is not None and (seen.changed or (seen.missing and there.tags.get(MARK))):
+        untagged = dataclasses.replace(sent, tags={})
+        writer = target.adopt_run(batch.target_container, there, untagged)
+        losses = (*losses_from_tags(there.tags), *seen.changed)
+        writer.write_tags(losses_to_tags(losses))
+        writer.finish(sent, "" if seen.missing else outcome.mark)
+    seen.require(f"run {(sent.name or outcome.target_id)!r}", job.attempt)
+    return dataclasses.replace(outcome, losses=outcome.losses + tuple(seen.changed))
 
 
 def _with_links(runs: Sequence[Run], source: Source, target: Target) -> list[Run]:
@@ -84,6 +135,9 @@ def _existing_copies(batch: Batch, target: Target) -> dict[str, _Existing]:
         return {}
     ids = [target_id for target_id, _ in known.values()]
     there = {run.run_id: run for run in target.read_runs(batch.target_container, ids)}
+    # What a search does not show is asked for by itself before it is made once more.
+    for target_id in set(ids) - there.keys():
+        there |= {run.run_id: run for run in target.find_runs([target_id])}
     return {
         source_id: _Existing(there[target_id], mark)
         for source_id, (target_id, mark) in known.items()
@@ -122,6 +176,8 @@ class _Attempt:
         self._anew = makes_anew(job, batch.policy, target.capabilities())
         self._unlisted: tuple[Loss, ...] = ()
         self._warnings: tuple[str, ...] = ()
+        #: The run as it was sent to the target.
+        self.sent = run
         self.target_id = job.target_id
 
     def copy(self, existing: _Existing | None, history: History) -> Outcome:
@@ -186,6 +242,9 @@ class _Attempt:
         mark = existing.mark
         if not mark or not _ends_alike(existing.run, wanted.run):
             return False
+        known = wanted.losses + losses_from_tags(existing.run.tags)
+        if lacks_something(wanted.run, existing.run, known):
+            return False
         if can_deliver_now(self._source, self._root, files, losses_from_tags(existing.run.tags)):
             return False
         # A second reader: the first is still wanted whole by the one who fills.
@@ -211,6 +270,7 @@ class _Attempt:
             models = self._model_files(files, writer.root)
             late = with_own_id(wanted.late_tags, self._run.run_id, writer.run_id)
             writer.write_tags(late)
+            self.sent = dataclasses.replace(wanted.run, tags={**wanted.run.tags, **late})
             if copy is not None and self._job.repairs:
                 writer.remove_tags(self._surplus_tags(copy, {**wanted.run.tags, **late}))
             lasting = lasting_losses(copy.tags if copy else {}, self._job.losses)
@@ -252,7 +312,8 @@ class _Attempt:
                 writer.write_tags(dict.fromkeys(earlier, "[]") | losses_to_tags(sent.losses))
             # A directory has no place for the losses: without a mark they are tried again.
             mark = "" if sent.losses and keeps_ids else fingerprint.mark()
-            writer.finish(wanted.run, mark)
+            refused = writer.finish(wanted.run, mark, sent.losses)
+            sent = sent._replace(losses=sent.losses + tuple(refused))
         except BaseException:
             writer.abandon()
             raise
@@ -306,9 +367,10 @@ class _Attempt:
 
 
 def _ends_alike(copy: Run, run: Run) -> bool:
-    """Compare what is written last. A run without a name gets one from the target."""
-    return (copy.status, copy.end_time, copy.lifecycle_stage) == (
+    """Compare what is written last."""
+    return (copy.status, copy.end_time, copy.lifecycle_stage, copy.name) == (
         run.status,
         run.end_time,
         run.lifecycle_stage,
-    ) and run.name in (copy.name, "")
+        run.name,
+    )

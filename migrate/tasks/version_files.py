@@ -183,3 +183,8 @@ class _Renamed:
     ) -> AbstractContextManager[BinaryIO]:
         """See ``ReadsArtifacts.open_artifact``."""
         return self._source.open_artifact(root, self._held[artifact.path])
+
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        """See ``ReadsArtifacts.digests``."""
+        told = self._source.digests(root)
+        return {path: told[it.path] for path, it in self._held.items() if it.path in told}

@@ -78,6 +78,9 @@ def _compare_listed(
     theirs = dict(copies.files)
     mine = {file.path: len(rewritten.get(file.path, b"")) or file.size for file in originals.files}
     result.files += len(mine)
+    # Of what is rewritten the copy has another content, and another digest.
+    known = {} if ends.contents or rewritten else copies.end.digests(copies.root)
+    told = originals.end.digests(originals.root) if known else {}
     for file in originals.files:
         what = f"artifact {file.path}"
         if file.path not in theirs:
@@ -93,8 +96,12 @@ def _compare_listed(
                 else digest_of_bytes(content)
             )
             copy = Artifact(file.path, theirs[file.path])
-            if wanted != _digest(copies.end, copies.root, copy):
-                result.differs(ref, what, "the content differs")
+            held = _digest(copies.end, copies.root, copy)
+            if wanted != held:
+                unreadable = next((it for it in (wanted, held) if " " in it), "")
+                result.differs(ref, what, unreadable or "the content differs")
+        elif file.path in known and known[file.path] != told.get(file.path, known[file.path]):
+            result.differs(ref, what, "the content differs: another SHA-256 was recorded")
     for path in sorted(theirs.keys() - mine.keys()):
         result.differs(ref, f"artifact {path}", "is only on the target", lasting=True)
 
@@ -103,4 +110,4 @@ def _digest(end: ReadsArtifacts, root: ArtifactRoot, file: Artifact) -> str:
     try:
         return digest_of_file(end, root, file)
     except MigrateError as problem:
-        return f"unreadable: {problem}"
+        return f"not read: {problem}"

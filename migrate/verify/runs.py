@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from migrate.objects import NO_LINKS, ArtifactRoot, Kind, ModelLinks, Ref, Run
+from migrate.objects import (
+    NO_LINKS,
+    ArtifactRoot,
+    Kind,
+    ModelLinks,
+    Ref,
+    Run,
+    input_name,
+)
 from migrate.origins import losses_from_tags
 from migrate.outcomes import Loss
 from migrate.tasks.model_files import Rewrites
@@ -74,20 +82,20 @@ def _compare_run(
         if field_name == "user_id" and can.sets_user:
             continue
         old, new = getattr(wanted.run, field_name), getattr(copy, field_name)
-        # A run without a name (MLflow 1.x) is given one by the target.
-        if old or field_name != "name":
-            lasting = field_name in SET_ONCE or (field_name == "end_time" and old is None)
-            result.check(ref, field_name.replace("_", " "), old, new, lasting=lasting)
+        lasting = field_name in SET_ONCE or (field_name == "end_time" and old is None)
+        result.check(ref, field_name.replace("_", " "), old, new, lasting=lasting)
     late = with_own_id(wanted.late_tags, run.run_id, copy.run_id)
     wanted_tags = {**wanted.run.tags, **late}
     tags = comparable_tags(Kind.RUN, wanted_tags, wanted_tags, can, ends.policy)
     there = comparable_tags(Kind.RUN, copy.tags, wanted_tags, can, ends.policy)
     result.check_items(ref, "param", wanted.run.params, copy.params, lasting=copy.params)
     result.check_items(ref, "tag", tags, there)
-    mine_inputs = sorted(map(_input_key, wanted.run.inputs))
+    lost = {loss.what for loss in known}
+    mine = [item for item in wanted.run.inputs if input_name(item) not in lost]
+    mine_inputs = sorted(map(_input_key, mine))
     their_inputs = sorted(map(_input_key, copy.inputs))
     if mine_inputs != their_inputs:
-        detail = f"{len(wanted.run.inputs)} became {len(copy.inputs)}, or their content differs"
+        detail = f"{len(mine)} became {len(copy.inputs)}, or their content differs"
         added = bool(Counter(their_inputs) - Counter(mine_inputs))
         result.differs(ref, "dataset inputs", detail, lasting=added)
 

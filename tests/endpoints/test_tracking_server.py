@@ -12,6 +12,7 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
+from migrate.endpoints.tracking import run_search
 from migrate.endpoints.tracking import server as server_module
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Run
@@ -164,7 +165,7 @@ class TestReadingRuns:
             for n in range(3)
         }
         seed.delete_run(min(expected))
-        monkeypatch.setattr(server_module, "RUNS_PER_PAGE", 2)
+        monkeypatch.setattr(run_search, "RUNS_PER_PAGE", 2)
         monkeypatch.setattr(server_module, "EXPERIMENTS_PER_SEARCH", 2)
         proxy.clear()
         found = list(server.runs(experiments))

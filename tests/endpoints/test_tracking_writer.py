@@ -14,9 +14,9 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking import http as http_module
-from migrate.errors import Refused
+from migrate.errors import NotPermitted, Unavailable
 from migrate.objects import DELETED, Metric, Run
-from migrate.origins import MARK, ORIGIN
+from migrate.origins import MARK, ORIGIN, losses_from_tags
 from tests.conftest import ProxyFactory
 from tests.faults import Faults, always, answer, every_nth, lose_response, on_nth
 from tests.proxy import Proxy
@@ -143,9 +143,9 @@ def test_writes_whose_answers_are_lost_or_refused_for_now_are_repeated(
 def test_a_copy_without_its_last_batch_has_no_mark(
     server: Target, proxy: Proxy, experiment: str, number: int
 ) -> None:
-    proxy.faults = Faults(on_nth(BATCH, number, answer(400)))
+    proxy.faults = Faults(on_nth(BATCH, number, answer(403)))
     run = original()
-    with pytest.raises(Refused):
+    with pytest.raises(NotPermitted):
         fill(server, experiment, run)
     (copy,) = server.runs([experiment])
     assert MARK not in copy.tags
@@ -198,7 +198,7 @@ def test_values_that_are_no_numbers_do_not_spoil_their_batch(
     assert str(values) == str([0.5, math.nan, largest, -largest, 1e-310, 2.5])
 
 
-def test_a_param_that_has_another_value_on_the_target_is_refused(
+def test_a_param_that_has_another_value_on_the_target_is_a_loss_by_name(
     server: Target, proxy: Proxy, experiment: str
 ) -> None:
     run = original(params={"depth": "3"})
@@ -210,5 +210,43 @@ def test_a_param_that_has_another_value_on_the_target_is_refused(
     changed = original(params={"depth": "4"})
     writer = server.adopt_run(experiment, copy, changed)
     writer.write_params(changed.params)
-    with pytest.raises(Refused, match="depth"):
-        writer.finish(changed, "1.2")
+    (loss,) = writer.finish(changed, "1.2")
+    assert loss.what == "param depth"
+    assert "Changing param values is not allowed" in loss.reason
+    proxy.faults = Faults()
+    (copy,) = server.runs([experiment])
+    assert (copy.params, copy.tags[MARK]) == ({"depth": "3"}, "1.2")
+    assert losses_from_tags(copy.tags) == (loss,)
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_batch_that_is_refused_once_arrives_in_parts_and_nothing_is_lost(
+    server: Target, proxy: Proxy, experiment: str, status: int
+) -> None:
+    proxy.faults = Faults(
+        on_nth(BATCH, 1, answer(status)),
+        on_nth(BATCH, 2, answer(status)),
+        on_nth(BATCH, 6, answer(status)),
+    )
+    run = original()
+    fill(server, experiment, run)
+    assert_full(server, experiment, run)
+
+
+def test_a_create_that_is_refused_with_all_tags_is_made_with_those_it_is_found_by(
+    server: Target, proxy: Proxy, experiment: str
+) -> None:
+    proxy.faults = Faults(on_nth(("POST", "/runs/create$"), 1, answer(400)))
+    run = original(tags={ORIGIN: "a" * 32, "team": "risk", "long": "x" * 3000})
+    fill(server, experiment, run)
+    assert assert_full(server, experiment, run).tags.items() >= run.tags.items()
+
+
+def test_a_target_that_is_out_of_order_costs_no_request_for_every_point(
+    server: Target, proxy: Proxy, experiment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_module, "time", SimpleNamespace(sleep=lambda _: None))
+    proxy.faults = Faults(always(BATCH, answer(500)))
+    with pytest.raises(Unavailable):
+        fill(server, experiment, original())
+    assert len(proxy.matching(BATCH)) <= 10

@@ -27,6 +27,7 @@ from migrate.objects import (
     Run,
 )
 from migrate.origins import MARK, ORIGIN
+from migrate.outcomes import Loss
 from tests.graph.memory_models import MemoryModels
 
 #: All kinds that a server of MLflow 3 has and that are copied.
@@ -133,6 +134,9 @@ class MemoryServer(MemoryModels):
     def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
         held = self.files.get(root.owner.id, {})
         return [Artifact(path, len(data)) for path, data in sorted(held.items())]
+
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        return {}
 
     @contextmanager
     def open_artifact(self, root: ArtifactRoot, artifact: Artifact) -> Iterator[BinaryIO]:
@@ -280,7 +284,7 @@ class MemoryWriter:
     def write_inputs(self, inputs: Sequence[Mapping[str, object]]) -> None:
         self._server.change_run(self._run_id, "write_inputs", inputs=tuple(inputs))
 
-    def finish(self, run: Run, mark: str) -> None:
+    def finish(self, run: Run, mark: str, losses: Sequence[Loss] = ()) -> Sequence[Loss]:
         self.write_tags({MARK: mark})
         self._server.change_run(
             self._run_id,
@@ -290,6 +294,7 @@ class MemoryWriter:
             name=run.name or self._run.name,
             lifecycle_stage=run.lifecycle_stage,
         )
+        return ()
 
     def abandon(self) -> None:
         pass

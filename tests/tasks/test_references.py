@@ -21,7 +21,9 @@ from migrate.objects import (
 from migrate.origins import EARLIER, MARK, MIGRATION, ORIGIN, SOURCE
 from migrate.tasks.batches import Policy
 from migrate.tasks.references import (
+    EVALUATION_DATASET,
     Wanted,
+    copied_inputs,
     fit,
     keep_points,
     orphan_tags,
@@ -201,6 +203,21 @@ class TestLimits:
         assert cut.inputs == ()
         assert losses == (("3 dataset inputs", "the target has no such thing"),)
 
+    def test_a_schema_too_long_for_the_target_is_left_out_and_nothing_else_of_its_dataset(
+        self,
+    ) -> None:
+        fits = {"name": "a", "digest": "1", "schema": "x" * 10}
+        inputs = tuple(
+            {"dataset": {**fits, "name": name, "schema": "x" * length}, "tags": [{"key": name}]}
+            for name, length in (("a", 10), ("b", 11))
+        )
+        cut, losses, _ = fit(run(inputs=inputs), target(dataset_schema_length=10), POLICY)
+        assert cut.inputs == (inputs[0], {**inputs[1], "dataset": {"name": "b", "digest": "1"}})
+        assert losses == (
+            ("schema of dataset input 'b' (1)", "left out: 11 characters, the target holds 10"),
+        )
+        assert fit(run(inputs=inputs), target(), POLICY)[0].inputs == inputs
+
     @given(
         st.dictionaries(st.text("ab:", max_size=4), st.text(max_size=6)),
         st.none() | st.integers(1, 5),
@@ -216,3 +233,32 @@ class TestLimits:
             assert told == {f"{word} {key}" for key in values if kept.get(key) != values[key]}
             assert all(limit is None or len(value) <= limit for value in kept.values())
         assert fit(cut, limits, POLICY)[:2] == (cut, ())
+
+
+class TestEvaluationDatasets:
+    def item(self, source: str, source_type: str = EVALUATION_DATASET) -> dict[str, Any]:
+        dataset = {"name": "d", "digest": "1", "source_type": source_type, "source": source}
+        return {"dataset": dataset, "tags": [{"key": "mlflow.data.context", "value": "eval"}]}
+
+    def test_the_id_of_one_is_kept_in_a_tag_of_the_input_with_a_warning(self) -> None:
+        named = self.item(json.dumps({"dataset_id": "d-1"}))
+        copied = wanted_copy(run(inputs=(named,)), {}, target(), POLICY)
+        (item,) = copied.run.inputs
+        assert item["dataset"]["source"] == json.dumps({"dataset_id": ""})
+        assert item["tags"] == [*named["tags"], {"key": SOURCE + "dataset_id", "value": "d-1"}]
+        assert any("evaluation dataset d-1" in text for text in copied.warnings)
+        # A copy of the copy says it once, without another warning.
+        again = wanted_copy(run(inputs=copied.run.inputs), {}, target(), POLICY)
+        assert again.run.inputs == copied.run.inputs
+        assert again.warnings == ()
+
+    @pytest.mark.parametrize("source", ["", "no JSON", "[]", "{}", '{"dataset_id": null}'])
+    def test_what_names_none_stays_as_it_is(self, source: str) -> None:
+        assert copied_inputs([self.item(source)]) == ((self.item(source),), ())
+
+    def test_inputs_of_other_kinds_and_exports_stay_as_they_are(self) -> None:
+        named = json.dumps({"dataset_id": "d-1"})
+        other = self.item(named, source_type="local")
+        assert copied_inputs([other]) == ((other,), ())
+        kept = run(inputs=(self.item(named),))
+        assert wanted_copy(kept, {}, target(keeps_ids=True), POLICY).run == kept

@@ -119,7 +119,7 @@ def damage(copies: Copies) -> set[tuple[str, str]]:
     copies.send("POST", "runs/delete-tag", run_id=run, key="note")
     copies.writer.update(run, status="FAILED", end=START + 5, name="another name")
     copies.writer.delete_run(copies.ids["plain"])
-    _flip(copies.file("whole", "weights.bin"))
+    flip(copies.file("whole", "weights.bin"))
     copies.file("whole", "gone.txt").unlink()
     copies.file("whole", "deep/er/notes.txt").write_bytes(b"short")
     copies.file("scratch", "old.txt").write_bytes(b"new")
@@ -130,7 +130,7 @@ def damage(copies: Copies) -> set[tuple[str, str]]:
     copies.send("PATCH", f"logged-models/{model}", **failed)
     tags: list[Any] = [{"key": "of", "value": "x"}, {"key": "odd key ?", "value": "1"}]
     copies.writer.send("PATCH", f"logged-models/{model}/tags", {"tags": tags})
-    _flip(copies.file("model", "model.bin"))
+    flip(copies.file("model", "model.bin"))
     name = "churn"
     copies.send("PATCH", "registered-models/update", name=name, description="somebody")
     copies.send("POST", "registered-models/set-tag", name=name, key="own", value="1")
@@ -191,7 +191,7 @@ def declared_in(verified: Ended) -> set[tuple[str, str]]:
     return {(item["kind"], item["what"]) for item in verified.json["declared"]}
 
 
-def _flip(path: Path) -> None:
+def flip(path: Path) -> None:
     """Change one bit of a file, and not its size."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

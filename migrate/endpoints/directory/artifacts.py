@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, cast
 from uuid import uuid4
 
+from migrate.endpoints.directory.digests import CheckedFile, digest_on_disk
 from migrate.endpoints.directory.disk import (
     DAMAGED,
     open_file,
@@ -73,8 +75,10 @@ def whole_files(base: Path, run: Path, sidecar: Sidecar | None) -> list[StoredFi
     return [file for file in files if sizes.get(file.stored_as) == file.size]
 
 
-def open_stored(base: Path, folder: Path, stored_as: str, size: int) -> BinaryIO:
-    """Open one file by its path on disk below ``folder``.
+def open_stored(
+    base: Path, folder: Path, stored_as: str, size: int, *, digest: str = ""
+) -> BinaryIO:
+    """Open one file by its path on disk below ``folder``; held against its ``digest``, if any.
 
     Raises ``NotFound``, and ``DirectoryError`` when it is a link or has another size.
     """
@@ -87,7 +91,7 @@ def open_stored(base: Path, folder: Path, stored_as: str, size: int) -> BinaryIO
     if found != size:
         file.close()
         raise DirectoryError(f"{path} has {found} bytes, where {size} were listed", DAMAGED)
-    return file
+    return cast(BinaryIO, CheckedFile(file, path, size, digest)) if digest else file
 
 
 class IncomingFiles:
@@ -111,6 +115,7 @@ class IncomingFiles:
         with writing(self._folder):
             self._folder.mkdir(exist_ok=True)
         self._renamed = names_given(self._journal.parent, self._journal)
+        self._digests: dict[str, str] = {}
 
     def put(self, artifact: Artifact, stream: BinaryIO, arrived: Callable[[int], None]) -> None:
         """Take in one file; ``arrived`` is told of every piece's size in bytes.
@@ -121,7 +126,7 @@ class IncomingFiles:
         place = self._folder / self._place(artifact.path)
         incoming = self._work / f"{uuid4().hex}{INCOMING}"
         try:
-            size = _write(incoming, _pieces(artifact, stream), arrived)
+            size, digest = _write(incoming, _pieces(artifact, stream), arrived)
             if size != artifact.size:
                 raise Unavailable(
                     f"artifact {artifact.path!r} came with {size} bytes; it was listed with"
@@ -133,6 +138,7 @@ class IncomingFiles:
                 os.replace(incoming, place)
                 if self._durable:
                     sync(place.parent)
+            self._digests[artifact.path] = digest
         finally:
             incoming.unlink(missing_ok=True)
 
@@ -147,6 +153,8 @@ class IncomingFiles:
             place = self._folder / self._place(file.path)
             with writing(place):
                 _link_or_copy(source, place)
+            # What it was written with, not what a disk has made of it since.
+            self._digests[file.path] = file.digest
 
     def listing(self) -> list[StoredFile]:
         """Return what is there so far; every file in it is whole."""
@@ -155,6 +163,16 @@ class IncomingFiles:
             StoredFile(paths.get(stored, stored), size, stored)
             for stored, size in files_on_disk(self._folder.parent, self._folder)
         ]
+
+    def recorded(self) -> list[StoredFile]:
+        """Return what is there with its digests; of what an earlier attempt left, it reads them."""
+        files = []
+        for file in self.listing():
+            digest = self._digests.get(file.path)
+            if digest is None:
+                digest = digest_on_disk(self._folder / file.stored_as)
+            files.append(file._replace(digest=digest))
+        return files
 
     def sync(self) -> None:
         """Make the content of everything that is there survive a power cut."""
@@ -239,14 +257,16 @@ def _pieces(artifact: Artifact, stream: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def _write(path: Path, pieces: Iterable[bytes], arrived: Callable[[int], None]) -> int:
-    size = 0
+def _write(path: Path, pieces: Iterable[bytes], arrived: Callable[[int], None]) -> tuple[int, str]:
+    """Write a file; return how many bytes it has, and their digest."""
+    size, digest = 0, hashlib.sha256()
     with writing(path), path.open("xb") as file:
         for piece in pieces:
             file.write(piece)
+            digest.update(piece)
             size += len(piece)
             arrived(len(piece))
-    return size
+    return size, digest.hexdigest()
 
 
 def _link_or_copy(source: Path, place: Path) -> None:

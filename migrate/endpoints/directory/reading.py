@@ -34,7 +34,7 @@ from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.run_store import RunStore
 from migrate.endpoints.directory.scanning import experiment_directories
-from migrate.endpoints.directory.sidecar import read_sidecar
+from migrate.endpoints.directory.sidecar import StoredFile, read_sidecar
 from migrate.endpoints.directory.unreadable import held_twice
 from migrate.endpoints.directory.version_files import has_files, open_of_version, version_artifacts
 from migrate.endpoints.unreadable import UnreadableObjects
@@ -298,15 +298,29 @@ class ExportReader:
     ) -> AbstractContextManager[BinaryIO]:
         """See ``ReadsArtifacts.open_artifact``.
 
-        Raises ``NotFound``, and ``DirectoryError`` when the file is cut off.
+        Raises ``NotFound``, and ``DirectoryError`` when the file is cut off. Reading its last
+        piece raises ``ChangedContent`` when it is not what was exported.
         """
         if root.owner.kind is Kind.MODEL_VERSION:
             folder = self._present_version_files(root.owner)
             return open_of_version(self._open().registry.base, folder, artifact)
         place = self._present(root.owner)
-        names = self._runs().stored_names(place)
-        stored_as = names.get(artifact.path, artifact.path)
-        return open_stored(self._open().base, place / ARTIFACTS, stored_as, artifact.size)
+        unrecorded = StoredFile(artifact.path, artifact.size, artifact.path)
+        file = self._runs().recorded_files(place).get(artifact.path, unrecorded)
+        return open_stored(
+            self._open().base,
+            place / ARTIFACTS,
+            file.stored_as,
+            artifact.size,
+            digest=file.digest if file.size == artifact.size else "",
+        )
+
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        """See ``ReadsArtifacts.digests``."""
+        if root.owner.kind is Kind.MODEL_VERSION:
+            return {}
+        recorded = self._runs().recorded_files(self._present(root.owner))
+        return {path: file.digest for path, file in recorded.items() if file.digest}
 
     def _open(self) -> Opened:
         with self._lock:

@@ -77,7 +77,7 @@ class PartialCopy:
         """
         self.files.carry(self._base, self._place, self._files_to_carry())
         with writing(self._place):
-            content = sidecar(tuple(sorted(self.files.listing())))
+            content = sidecar(tuple(sorted(self.files.recorded())))
             self.files.sync()
             self.files.remove_if_empty()
             sidecar_file = self._partial / SIDECAR_FILE

@@ -12,7 +12,7 @@ from migrate.endpoints.directory.layout import RUN_FILE, SIDECAR_FILE
 from migrate.endpoints.directory.records import MALFORMED, run_from_json, run_id_of
 from migrate.endpoints.directory.run_file import IndexedRun, LoadedRun, StoredRun
 from migrate.endpoints.directory.scanning import find_run, run_directories
-from migrate.endpoints.directory.sidecar import Sidecar, read_sidecar
+from migrate.endpoints.directory.sidecar import Sidecar, StoredFile, read_sidecar
 from migrate.errors import DirectoryError
 from migrate.objects import Metric, Run
 
@@ -102,20 +102,23 @@ class RunStore:
             self._remember(run_id, found)
         return found
 
-    def stored_names(self, run: Path) -> Mapping[str, str]:
-        """Return where artifacts are that are not stored under their own path."""
+    def recorded_files(self, run: Path) -> Mapping[str, StoredFile]:
+        """Return by path the artifacts that a run or logged model was written with.
+
+        Without those of which nothing is recorded but the path and the size.
+        """
         path = run / SIDECAR_FILE
         try:
             status = path.lstat()
         except OSError:
             return {}
         signature = (path, status.st_size, status.st_mtime_ns)
-        last: tuple[object, dict[str, str]] | None = getattr(self._last, "names", None)
+        last: tuple[object, dict[str, StoredFile]] | None = getattr(self._last, "files", None)
         if last is None or last[0] != signature:
             sidecar = read_sidecar(self._base, run)
             files = sidecar.artifacts if sidecar else ()
-            names = {file.path: file.stored_as for file in files if file.path != file.stored_as}
-            last = self._last.names = (signature, names)
+            told = {it.path: it for it in files if it.digest or it.path != it.stored_as}
+            last = self._last.files = (signature, told)
         return last[1]
 
     def _remember(self, run_id: str, path: Path) -> None:

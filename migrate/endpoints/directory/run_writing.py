@@ -16,6 +16,7 @@ from migrate.endpoints.directory.run_file import StoredRun, write_run_file
 from migrate.endpoints.directory.sidecar import Sidecar, StoredFile
 from migrate.errors import DirectoryError
 from migrate.objects import ArtifactRoot, Kind, Metric, ModelLinks, ModelOutput, Ref, Run
+from migrate.outcomes import Loss
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +108,8 @@ class DirectoryRunWriter:
             known = dataset if isinstance(dataset, Mapping) else {}
             self._inputs[known.get("name"), known.get("digest")] = entry
 
-    def finish(self, run: Run, mark: str) -> None:
-        """See ``RunWriter.finish``. Raises ``StorageFull`` or ``DirectoryError``."""
+    def finish(self, run: Run, mark: str, losses: Sequence[Loss] = ()) -> Sequence[Loss]:
+        """See ``RunWriter.finish``; refuses nothing. Raises ``StorageFull``, ``DirectoryError``."""
         earlier = self._earlier.run.links if self._earlier else ModelLinks()
         run = dataclasses.replace(
             run,
@@ -133,6 +134,7 @@ class DirectoryRunWriter:
         )
         self._end()
         self._copy.clear()
+        return ()
 
     def abandon(self) -> None:
         """See ``RunWriter.abandon``. Files that arrived whole stay for the next attempt.

@@ -19,11 +19,15 @@ from migrate.objects import Metric
 
 
 class StoredFile(NamedTuple):
-    """An artifact: its path at the source, its size in bytes, its path below artifacts/."""
+    """An artifact: its path at the source, its size in bytes, its path below artifacts/.
+
+    ``digest`` is the SHA-256 it was written with, empty where nobody took one.
+    """
 
     path: str
     size: int
     stored_as: str
+    digest: str = ""
 
 
 class StoredHistory(NamedTuple):
@@ -89,6 +93,8 @@ def _file_to_json(file: StoredFile) -> dict[str, Any]:
     entry: dict[str, Any] = {"path": file.path, "size": file.size}
     if file.stored_as != file.path:
         entry["stored_as"] = file.stored_as
+    if file.digest:
+        entry["sha256"] = file.digest
     return entry
 
 
@@ -97,7 +103,7 @@ def _file_from_json(entry: Mapping[str, Any]) -> StoredFile:
     stored_as = str(entry.get("stored_as", path))
     if any(part in ("", ".", "..") for part in stored_as.split("/")) or "\0" in stored_as:
         raise ValueError(f"{stored_as!r} is no path below the artifacts")
-    return StoredFile(path, int(entry["size"]), stored_as)
+    return StoredFile(path, int(entry["size"]), stored_as, str(entry.get("sha256", "")))
 
 
 def _history_to_json(history: StoredHistory) -> dict[str, Any]:

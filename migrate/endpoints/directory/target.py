@@ -76,11 +76,20 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
     Where ``writable``, the first call makes the directory if it is missing, in the layout of
     exports of models where it ``holds_models``. Half-made runs are then among those ``read_runs``
     returns, so that they can be adopted. Damaged runs are not: ``create_run`` names the damage.
-    Nor are damaged files listed, so that they are sent again.
+    Nor are damaged files of a target listed, so that they are sent again, and missed by who
+    compares.
     """
 
-    def __init__(self, path: Path, *, writable: bool, holds_models: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        writable: bool,
+        is_target: bool = False,
+        holds_models: bool = False,
+    ) -> None:
         super().__init__(path, writable=writable, holds_models=holds_models)
+        self._tells_whole_files = writable or is_target
         self._export_lock = ExportLock(path)
         self._model_writers: dict[str, LoggedModelWriter] = {}
         self._registry_writer: RegistryWriter | None = None
@@ -191,7 +200,7 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
         self._registry_to_write().delete_model_version(version)
 
     def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
-        """See ``ReadsArtifacts.artifacts``; where writable, only what is there and whole.
+        """See ``ReadsArtifacts.artifacts``; of a target, only what is there and whole.
 
         Of what is being written, the files it has so far.
         """
@@ -200,7 +209,7 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
         writer = self._writer_of(root.owner)
         if writer is not None:
             files = writer.listing()
-        elif self._writable:
+        elif self._tells_whole_files:
             place, base = self._present(root.owner), self._open().base
             files = whole_files(base, place, read_sidecar(base, place))
         else:

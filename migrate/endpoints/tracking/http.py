@@ -34,6 +34,7 @@ from migrate.errors import (
     NotFound,
     NotPermitted,
     Refused,
+    ServerFault,
     Unavailable,
 )
 from migrate.storable import first_unstorable
@@ -49,8 +50,9 @@ TIMEOUT = (10.0, 120.0)
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 #: Answered with 500 or 503, but the same on every try.
 PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
-#: A version of a logged model that is not there is answered with 500 (seen on 3.17.2).
-PERMANENT_TEXT = "Unable to fetch model from model URI"
+#: Answered with 500 whenever it is asked (seen on 3.17.2): a version of a logged model that is
+#: not there, and a row of a run that lacks something.
+PERMANENT_TEXT = re.compile(r"Unable to fetch model from model URI|\A\w+ cannot be None\Z")
 
 
 class HttpSession:
@@ -104,13 +106,23 @@ class HttpSession:
         return str(self._retry(attempt, tries))
 
     def post(
-        self, path: str, body: Mapping[str, Any], *, idempotent: bool, tries: int = TRIES
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        idempotent: bool,
+        tries: int = TRIES,
+        fault_tries: int = TRIES,
     ) -> Any:
-        """POST JSON and return the JSON answer; sent once unless ``idempotent``."""
+        """POST JSON and return the JSON answer; sent once unless ``idempotent``.
+
+        ``fault_tries`` is how often it is sent where the server answers 500.
+        """
         if not idempotent and self.before_creating is not None:
             self.before_creating()
         data = self._body(path, body)
-        return self._json("POST", path, data=data, tries=tries if idempotent else 1)
+        tries = tries if idempotent else 1
+        return self._json("POST", path, data=data, tries=tries, fault_tries=fault_tries)
 
     def change(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         """PATCH or DELETE with a JSON body, which may be repeated; return the JSON answer."""
@@ -138,7 +150,7 @@ class HttpSession:
             asked = {**body, "page_token": token} if token else body
             return self.post(path, asked, idempotent=True)
 
-        return paged(ask, self._where(path), self._bounds)
+        return self.paged(path, ask)
 
     def get_pages(self, path: str, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """GET a search and yield its pages, likewise."""
@@ -146,6 +158,10 @@ class HttpSession:
         def ask(token: str) -> Any:
             return self.get(path, {**params, "page_token": token} if token else params)
 
+        return self.paged(path, ask)
+
+    def paged(self, path: str, ask: Callable[[str], Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield the pages of a search that ``ask`` returns for their tokens, as ``paged`` does."""
         return paged(ask, self._where(path), self._bounds)
 
     def put(self, path: str, stream: BinaryIO, size: int) -> None:
@@ -190,7 +206,14 @@ class HttpSession:
                 ) from None
 
     def _json(
-        self, method: str, path: str, *, params: Any = None, data: bytes | None = None, tries: int
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        data: bytes | None = None,
+        tries: int,
+        fault_tries: int = TRIES,
     ) -> Any:
         headers = {"Content-Type": "application/json"} if data is not None else None
 
@@ -200,7 +223,7 @@ class HttpSession:
                 return self._answer(path, read_answer(response, self._where(path), self._bounds))
 
         try:
-            return self._retry(attempt, tries)
+            return self._retry(attempt, tries, fault_tries)
         except (Unavailable, Malformed) as problem:
             if tries == 1:
                 retry_after = getattr(problem, "retry_after", None)
@@ -260,13 +283,15 @@ class HttpSession:
         response: requests.Response = self._session.request(method, self._base + path, **options)
         return response
 
-    def _retry(self, attempt: Callable[[], Any], tries: int) -> Any:
+    def _retry(self, attempt: Callable[[], Any], tries: int, fault_tries: int = TRIES) -> Any:
         pause = 0.25
+        faults = 0
         for left in range(tries - 1, -1, -1):
             try:
                 return attempt()
             except Unavailable as problem:
-                if not left:
+                faults += isinstance(problem, ServerFault)
+                if not left or faults == fault_tries:
                     raise
                 log.debug("trying again (%d left): %s", left, problem)
                 wait = problem.retry_after
@@ -289,9 +314,12 @@ class HttpSession:
         text = f"{self._where(path)} answered {status}: {message or code or response.reason}"
         if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
             raise AlreadyExists(text)
-        permanent = code in PERMANENT_CODES or PERMANENT_TEXT in message
-        if (status in TRANSIENT and not permanent) or _is_race(message):
-            raise Unavailable(text, retry_after=_retry_after(response))
+        permanent = code in PERMANENT_CODES or PERMANENT_TEXT.search(message) is not None
+        if _is_race(message) or (status in TRANSIENT and not permanent):
+            at_fault = status == 500 and not _is_race(message)
+            raise (ServerFault if at_fault else Unavailable)(
+                text, retry_after=_retry_after(response)
+            )
         if status == 401:
             raise NotAuthenticated(
                 f"the {self._side} at {self._base} does not accept the credentials (401)",

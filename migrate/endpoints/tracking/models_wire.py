@@ -122,6 +122,7 @@ def registered_model_from(body: Object) -> RegisteredModel:
         },
         creation_time=integer(body, "creation_timestamp"),
         last_update_time=integer(body, "last_updated_timestamp"),
+        latest_versions=tuple(map(version_number, objects(body, "latest_versions"))),
     )
 
 

@@ -24,7 +24,7 @@ from migrate.endpoints.tracking.models_wire import (
 )
 from migrate.endpoints.tracking.versions import parse_version
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
-from migrate.errors import NotFound
+from migrate.errors import NotFound, Refused
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
@@ -35,6 +35,7 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     VersionRun,
+    version_ref,
 )
 
 API = "/api/2.0/mlflow"
@@ -74,18 +75,29 @@ class RegistryCalls(ABC):
 
     def registered_models(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
         """See ``ReadsRegistry.registered_models``."""
-        if names is not None:
-            for name in names:
-                try:
-                    answer = self._registry_http.get(f"{self._models_api}/get", {"name": name})
-                except NotFound:
-                    continue
-                found = self._entries.one(
-                    answer, "registered_model", REGISTERED_MODEL, registered_model_from
-                )
-                if found is not None:
-                    yield found
+        if names is None:
+            yield from self._all_models()
             return
+        refused: set[str] = set()
+        for name in names:
+            try:
+                answer = self._registry_http.get(f"{self._models_api}/get", {"name": name})
+            except NotFound:
+                continue
+            except Refused:
+                refused.add(name)
+                continue
+            found = self._entries.one(
+                answer, "registered_model", REGISTERED_MODEL, registered_model_from
+            )
+            # A database that compares without case answers with another one.
+            if found is not None and found.name == name:
+                yield found
+        if refused:
+            # What older versions took for a name is refused as a question, and listed all the same.
+            yield from (model for model in self._all_models() if model.name in refused)
+
+    def _all_models(self) -> Iterator[RegisteredModel]:
         for condition in self._conditions():
             pages = self._search(self._models_api, condition, MODELS_PER_PAGE)
             yield from self._entries.all(
@@ -103,7 +115,31 @@ class RegistryCalls(ABC):
                 for model, condition in zip(models, filters, strict=True)
             }
         for model in models:
-            yield from sorted(found[model.name], key=lambda version: version.version)
+            versions = found[model.name] + self._named_and_not_found(model, found[model.name])
+            yield from sorted(versions, key=lambda version: version.version)
+
+    def _named_and_not_found(
+        self, model: RegisteredModel, found: Sequence[ModelVersion]
+    ) -> list[ModelVersion]:
+        """Return the versions that a model names itself and a search has left out.
+
+        Those that cannot be read by their numbers either are told by ``unreadable``.
+        """
+        named = {*model.latest_versions, *model.aliases.values()}
+        read = []
+        for number in sorted(named - {version.version for version in found}):
+            ref = version_ref(VERSION_OF[model.kind], model.name, number)
+            version = self.read_model_version(ref)
+            if version is None:
+                problem = NotFound(
+                    f"{model.name!r} names its version {number}, by an alias or as the newest of a "
+                    "stage, and the server does not show it",
+                    "is there a gateway before the server that lets only a part of answers pass?",
+                )
+                self._entries.unreadable.report(ref, "", f"{self._versions_api}/get", problem)
+            else:
+                read.append(version)
+        return read
 
     def read_model_version(self, ref: Ref) -> ModelVersion | None:
         """See ``ReadsRegistry.read_model_version``."""
@@ -114,6 +150,10 @@ class RegistryCalls(ABC):
             )
         except NotFound:
             return None
+        except Refused:
+            models = list(self.registered_models([name]))
+            found = self.model_versions(models) if models else iter(())
+            return next((version for version in found if version.ref == ref), None)
         kind = Kind.PROMPT if ref.kind is Kind.PROMPT_VERSION else Kind.REGISTERED_MODEL
 
         def read(item: Object) -> ModelVersion:
@@ -121,7 +161,8 @@ class RegistryCalls(ABC):
             aliases = dict.fromkeys(texts(item, "aliases"), int(number))
             return model_version_from(item, RegisteredModel(name=name, kind=kind, aliases=aliases))
 
-        return self._entries.one(answer, "model_version", version_form(ref.kind), read)
+        version = self._entries.one(answer, "model_version", version_form(ref.kind), read)
+        return version if version is not None and version.name == name else None
 
     def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
         """See ``ReadsRegistry.version_artifacts``."""

@@ -66,6 +66,7 @@ def capabilities_of(
         readable=readable,
         writable=writable,
         dataset_inputs=version >= (2, 4),
+        dataset_schema_length=1_048_575 if version >= (2, 15) else 65_535,
         param_length=6000 if version >= (2, 9) else 500,
         run_tag_length=8000 if version >= (2, 22) else 5000,
         experiment_tag_length=20000 if version >= (3, 17) else 5000,

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any, NamedTuple
 
-from migrate.endpoints.tracking.http import HttpSession
-from migrate.endpoints.tracking.wire import metric_to, tags_to
-from migrate.errors import NotFound
-from migrate.objects import DELETED, RUN_NAME_TAG, ArtifactRoot, Kind, Metric, Ref, Run
-from migrate.origins import MARK
+from migrate.endpoints.tracking.http import TRIES, HttpSession
+from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
+from migrate.endpoints.tracking.wire import metric_to
+from migrate.errors import MigrateError, NotFound, Refused, ServerFault
+from migrate.objects import (
+    DELETED,
+    RUN_NAME_TAG,
+    ArtifactRoot,
+    Kind,
+    Metric,
+    Ref,
+    Run,
+    input_name,
+)
+from migrate.origins import MARK, losses_to_tags
+from migrate.outcomes import Loss
 
 BATCH_TOTAL = 1000
 BATCH_PARAMS = 100
@@ -25,7 +37,8 @@ class ServerRunWriter:
     """A ``RunWriter``; ``copy`` is the run on the server as it was found or just created.
 
     Every call here may be repeated: equal metric points and params are stored once, tags
-    overwrite, deleting twice is no error. Within one log-batch the server writes params, then
+    overwrite, deleting twice is no error. What the server refuses of what goes together is left out
+    and told by ``finish``. Within one log-batch the server writes params, then
     metrics, then tags, each in a transaction of its own; so the mark goes with the last batch.
     """
 
@@ -35,6 +48,7 @@ class ServerRunWriter:
         self._tags: dict[str, str] = {}
         self._params: dict[str, str] = {}
         self._metrics: list[Metric] = []
+        self._refused: list[tuple[str, MigrateError]] = []
         self.write_tags(wanted_tags)
         if copy.lifecycle_stage == DELETED:
             self._http.post(
@@ -81,16 +95,15 @@ class ServerRunWriter:
     def write_inputs(self, inputs: Sequence[Mapping[str, object]]) -> None:
         """See ``RunWriter.write_inputs``."""
         for start in range(0, len(inputs), BATCH_INPUTS):
-            chunk = list(inputs[start : start + BATCH_INPUTS])
-            body = {"run_id": self.run_id, "datasets": chunk}
-            self._http.post("/api/2.0/mlflow/runs/log-inputs", body, idempotent=True)
+            chunk = inputs[start : start + BATCH_INPUTS]
+            self._refused += deliver(self._log_inputs, chunk, input_name)
 
     def flush_tags(self) -> None:
         """Write the tags that are buffered."""
         while self._tags:
             self._flush()
 
-    def finish(self, run: Run, mark: str) -> None:
+    def finish(self, run: Run, mark: str, losses: Sequence[Loss] = ()) -> tuple[Loss, ...]:
         """See ``RunWriter.finish``."""
         copy = self._copy
         while not self._fits_one_batch():
@@ -103,11 +116,11 @@ class ServerRunWriter:
                 body["run_name"] = run.name
             self._http.post("/api/2.0/mlflow/runs/update", body, idempotent=True)
         # The mark says "complete", so all that can be written before it is.
-        self._tags[MARK] = mark
-        self._flush()
+        refused = self._close(mark, losses)
         if run.lifecycle_stage == DELETED:
             body = {"run_id": self.run_id}
             self._http.post("/api/2.0/mlflow/runs/delete", body, idempotent=True)
+        return refused
 
     def abandon(self) -> None:
         """Nothing is held outside this object."""
@@ -121,28 +134,82 @@ class ServerRunWriter:
             < BATCH_BYTES - MARK_BYTES
         )
 
+    def _close(self, mark: str, losses: Sequence[Loss]) -> tuple[Loss, ...]:
+        """Write what is left, and the mark; return what the server refused of the run.
+
+        All in one call where nothing is refused; else the copy is first told what it lacks.
+        """
+        left = self._take()
+        closing = [_tag(MARK, mark)]
+        if not self._refused:
+            try:
+                self._log_batch([*left, *closing], FAULT_TRIES)
+                return ()
+            except (Refused, ServerFault):
+                pass
+        self._send(left)
+        refused = refusals(self._refused)
+        lacking = losses_to_tags([*losses, *refused]) if refused else {}
+        for key, value in lacking.items():
+            self._log_batch([_tag(key, value)], TRIES)
+        self._log_batch(closing, TRIES)
+        return refused
+
     def _flush(self) -> None:
         """Send one batch of what is buffered, as full as the limits allow."""
+        self._send(self._take())
+
+    def _take(self) -> list[_Member]:
+        """Take one batch out of what is buffered."""
         params = _first(self._params.items(), BATCH_PARAMS, BATCH_BYTES)
         left = BATCH_BYTES - sum(map(_size, params.items()))
         tags = _first(reversed(self._tags.items()), BATCH_TAGS, left)
         room = BATCH_TOTAL - len(params) - len(tags)
         metrics = self._metrics[:room]
-        if not (params or tags or metrics):
-            return
-        body: dict[str, object] = {"run_id": self.run_id}
-        if metrics:
-            body["metrics"] = [metric_to(point) for point in metrics]
-        if params:
-            body["params"] = tags_to(params)
-        if tags:
-            body["tags"] = tags_to(tags)
-        self._http.post("/api/2.0/mlflow/runs/log-batch", body, idempotent=True)
         del self._metrics[:room]
         for key in params:
             del self._params[key]
         for key in tags:
             del self._tags[key]
+        return [
+            *(
+                _Member("params", f"param {key}", _pair(key, value))
+                for key, value in params.items()
+            ),
+            *(_Member("metrics", f"metric {point.key}", metric_to(point)) for point in metrics),
+            *(_tag(key, value) for key, value in tags.items()),
+        ]
+
+    def _send(self, members: Sequence[_Member]) -> None:
+        self._refused += deliver(self._log_batch, members, lambda member: member.name)
+
+    def _log_batch(self, members: Sequence[_Member], fault_tries: int) -> None:
+        body: dict[str, Any] = {"run_id": self.run_id}
+        for field, _, item in members:
+            body.setdefault(field, []).append(item)
+        path = "/api/2.0/mlflow/runs/log-batch"
+        self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
+
+    def _log_inputs(self, inputs: Sequence[Mapping[str, object]], fault_tries: int) -> None:
+        body = {"run_id": self.run_id, "datasets": list(inputs)}
+        path = "/api/2.0/mlflow/runs/log-inputs"
+        self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
+
+
+class _Member(NamedTuple):
+    """One entry of a log-batch: the list it goes into, its name for people, and its JSON."""
+
+    field: str
+    name: str
+    item: Mapping[str, object]
+
+
+def _tag(key: str, value: str) -> _Member:
+    return _Member("tags", f"tag {key}", _pair(key, value))
+
+
+def _pair(key: str, value: str) -> dict[str, str]:
+    return {"key": key, "value": value}
 
 
 def _first(values: Iterable[tuple[str, str]], most: int, room: int) -> dict[str, str]:

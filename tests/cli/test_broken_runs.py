@@ -1,0 +1,154 @@
+"""Runs whose row in the server's database lacks something, so that searches fail for them all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from migrate.demo.server import TrackingServerProcess
+from tests.cli.conftest import Typed
+from tests.conftest import ProxyFactory
+from tests.faults import Faults, always, answer
+from tests.proxy import Proxy
+from tests.seed import Source
+
+SEARCH = ("POST", "/runs/search$")
+
+
+class World:
+    """An experiment with some runs, and another one beside it."""
+
+    def __init__(self, server: TrackingServerProcess, proxy: Proxy, name: str) -> None:
+        self.server = server
+        self.proxy = proxy
+        self.names = (f"{name} a", f"{name} b")
+        with Source(server.uri) as source:
+            inside, beside = map(source.experiment, self.names)
+            self.runs = [source.run(f"r{n}", inside) for n in range(6)]
+            self.beside = [source.run(f"other{n}", beside) for n in range(2)]
+
+    def set_null(self, column: str, run_ids: Sequence[str]) -> None:
+        database = self.server.directory / "mlflow.db"
+        with contextlib.closing(sqlite3.connect(database, timeout=30)) as rows, rows:
+            for run_id in run_ids:
+                rows.execute(f"UPDATE runs SET {column} = NULL WHERE run_uuid = ?", [run_id])
+
+    def repair(self) -> None:
+        """Server-wide listings of other tests would meet these rows."""
+        database = self.server.directory / "mlflow.db"
+        with contextlib.closing(sqlite3.connect(database, timeout=30)) as rows, rows:
+            rows.execute(
+                "UPDATE runs SET start_time = coalesce(start_time, 1),"
+                " status = coalesce(status, 'FINISHED'), user_id = coalesce(user_id, '')"
+            )
+
+    @property
+    def selected(self) -> tuple[str, str]:
+        return "--experiments", ",".join(self.names)
+
+
+@pytest.fixture
+def world(
+    source_server: TrackingServerProcess, proxy_factory: ProxyFactory, unique_name: str
+) -> Iterator[World]:
+    made = World(source_server, proxy_factory(source_server.uri), unique_name)
+    yield made
+    made.repair()
+
+
+def run_names(server: TrackingServerProcess) -> set[str]:
+    with Source(server.uri) as source:
+        found = source.post("experiments/search", {"max_results": 99})["experiments"]
+        ids = [item["experiment_id"] for item in found]
+        runs = source.post("runs/search", {"experiment_ids": ids}).get("runs", [])
+    return {run["info"]["run_name"] for run in runs}
+
+
+@pytest.mark.parametrize(
+    ("column", "bad"),
+    [
+        ("start_time", [2]),
+        pytest.param("status", [0], marks=pytest.mark.thorough),
+        pytest.param("user_id", [1, 5], marks=pytest.mark.thorough),
+    ],
+)
+def test_a_run_that_no_search_serves_fails_by_name_and_all_others_are_copied(
+    typed: Typed, world: World, fresh_target: TrackingServerProcess, column: str, bad: list[int]
+) -> None:
+    broken = [world.runs[place] for place in bad]
+    world.set_null(column, broken)
+    ends = (world.proxy.uri, fresh_target.uri, *world.selected)
+    planned = typed("plan", *ends, "--json").stdout
+    assert all(run_id in planned for run_id in broken)
+    assert len(world.proxy.matching(SEARCH)) < 400 * len(bad)
+
+    report = json.loads(typed("run", *ends, "--json", code=3).stdout)
+    assert {failure["id"] for failure in report["failures"]} == set(broken)
+    assert all(f"{column} cannot be None" in failure["error"] for failure in report["failures"])
+    assert run_names(fresh_target) == {f"r{n}" for n in range(6) if n not in bad} | {
+        "other0",
+        "other1",
+    }
+    verified = json.loads(typed("verify", *ends, "--json", code=3).stdout)
+    assert {item["id"] for item in verified["differences"]} == set(broken)
+
+    world.repair()
+    typed("run", *ends)
+    assert len(run_names(fresh_target)) == 8
+    typed("verify", *ends)
+
+
+@pytest.mark.thorough
+def test_an_export_has_all_but_the_run_that_no_search_serves(
+    typed: Typed, world: World, tmp_path: Path
+) -> None:
+    world.set_null("start_time", world.runs[3:4])
+    world.set_null("user_id", world.beside[:1])
+    done = typed("run", world.proxy.uri, tmp_path / "export", *world.selected, "--json", code=3)
+    report = json.loads(done.stdout)
+    assert {failure["id"] for failure in report["failures"]} == {world.runs[3], world.beside[0]}
+    assert report["totals"]["run"]["done"] == 6
+
+
+@pytest.mark.thorough
+def test_a_broken_run_beyond_the_first_page_is_found(
+    typed: Typed, world: World, fresh_target: TrackingServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migrate.endpoints.tracking.run_search.RUNS_PER_PAGE", 2)
+    world.set_null("status", world.runs[:1])  # ordered by start: all began at once
+    done = typed("run", world.proxy.uri, fresh_target.uri, *world.selected, "--json", code=3)
+    assert [failure["id"] for failure in json.loads(done.stdout)["failures"]] == world.runs[:1]
+    assert len(run_names(fresh_target)) == 7
+
+
+def test_a_source_that_is_out_of_order_is_not_searched_for_a_broken_run(
+    typed: Typed, world: World, fresh_target: TrackingServerProcess
+) -> None:
+    world.proxy.faults = Faults(always(SEARCH, answer(500)))
+    typed("plan", world.proxy.uri, fresh_target.uri, *world.selected, code=1)
+    assert len(world.proxy.matching(SEARCH)) < 20
+
+
+def test_a_broken_run_of_others_on_the_target_is_in_nobodys_way_and_a_broken_copy_is_named(
+    typed: Typed, world: World, proxy_factory: ProxyFactory, target_server: TrackingServerProcess
+) -> None:
+    target = World(target_server, proxy_factory(target_server.uri), world.names[0][:-2])
+    ends = (world.server.uri, target_server.uri, *world.selected)
+    target.set_null("start_time", target.runs[:1])
+    try:
+        typed("run", *ends)
+        typed("run", *ends)
+        with Source(target_server.uri) as source:
+            found = source.post("experiments/search", {"max_results": 999})["experiments"]
+            ids = [item["experiment_id"] for item in found if item["name"] in target.names]
+            body = {"experiment_ids": ids, "filter": "tags.`mlflow-migrate.origin` LIKE '%'"}
+            copy = source.post("runs/search", body)["runs"][0]["info"]["run_id"]
+        target.set_null("start_time", [copy])
+        typed.fails("run", *ends, code=1, says=copy, hints="repair its row")
+    finally:
+        target.repair()

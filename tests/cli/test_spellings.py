@@ -1,0 +1,136 @@
+"""Names that a target does not take, or takes for another one."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrate.demo.server import TrackingServerProcess, copy_database
+from tests.cli.conftest import Migrate
+from tests.seed_models import ModelSource
+
+
+@pytest.fixture
+def folding_target(fresh_target: TrackingServerProcess, tmp_path: Path) -> TrackingServerProcess:
+    """A server whose database compares texts without case, as MySQL and SQL Server do."""
+    served = fresh_target.directory / "mlflow.db"
+    folding = tmp_path / "folding.db"
+    copy_database(served, folding)
+    with closing(sqlite3.connect(folding)) as database, database:
+        database.execute("PRAGMA writable_schema = ON")
+        tables = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        for name, sql in tables.fetchall():
+            if name.startswith(("registered_model", "model_version", "experiments")):
+                folded = re.sub(r"(VARCHAR\(\d+\))", r"\1 COLLATE NOCASE", sql)
+                change = (folded, name)
+                database.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", change)
+    with closing(sqlite3.connect(folding)) as database, database:
+        database.execute("REINDEX")
+    copy_database(folding, served)
+    return fresh_target
+
+
+#: With how many versions each has.
+TWINS = {"Wine": 1, "wine": 2}
+
+
+def models_on(uri: str) -> dict[str, int]:
+    """The registered models of a server, with how many versions each has."""
+    with ModelSource(uri) as server:
+        found = server.send("GET", "registered-models/search", {"max_results": 200})
+        versions = server.send("GET", "model-versions/search", {"max_results": 200})
+    names = [item["name"] for item in found.get("registered_models", ())]
+    of = [item["name"] for item in versions.get("model_versions", ())]
+    return {name: of.count(name) for name in names}
+
+
+def ended(migrate: Migrate, *args: str | Path, code: int) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(migrate(*args, "--json", code=code).stdout)
+    return result
+
+
+def test_twins_on_a_target_that_compares_without_case_fail_by_name_and_a_rename_is_the_way_out(
+    migrate: Migrate,
+    fresh_source: TrackingServerProcess,
+    folding_target: TrackingServerProcess,
+    tmp_path: Path,
+) -> None:
+    with ModelSource(fresh_source.uri) as source:
+        for name, versions in TWINS.items():
+            source.registered(name)
+            for number in range(versions):
+                source.version(name, f"s3://bucket/{name}/{number}")
+        for name in ("Fraud", "fraud"):
+            source.experiment(name)
+    args = ("run", fresh_source.uri, folding_target.uri)
+    plan = migrate("plan", *args[1:]).stdout
+    assert "'Wine', 'wine'" in plan
+    assert "'Fraud', 'fraud'" in plan
+    first = ended(migrate, *args, code=3)
+    failed = {failure["id"]: failure for failure in first["failures"] if failure["name"]}
+    assert len(failed) == 2
+    hints = {failure["hint"].split(": ")[1].split()[0] for failure in failed.values()}
+    assert hints == {"--model-rename-file", "--experiment-rename-file"}
+    there = models_on(folding_target.uri)
+    assert there.items() <= TWINS.items()
+    assert len(there) == 1
+
+    for options in (("--delete-model",), ("--resume",)):
+        migrate(*args, *options, code=3)
+        assert models_on(folding_target.uri) == there
+
+    renames: list[str | Path] = []
+    for failure in failed.values():
+        file = tmp_path / f"{failure['kind']}.csv"
+        file.write_text(f"{failure['name']},{failure['name']} of A\n")
+        renames += [failure["hint"].split(": ")[1].split()[0], file]
+    migrate(*args, *renames, "--delete-model")
+    assert sorted(models_on(folding_target.uri).values()) == [1, 2]
+    migrate("verify", *args[1:], *renames)
+
+
+def rename_behind(server: TrackingServerProcess, old: str, new: str) -> None:
+    """Give a model a name that the server refuses now, and that an older version took."""
+    with closing(sqlite3.connect(server.directory / "mlflow.db", timeout=30)) as database, database:
+        tables = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        for table, sql in tables.fetchall():
+            if table.startswith(("registered_model", "model_version")) and "name VARCHAR" in sql:
+                database.execute(f"UPDATE {table} SET name = ? WHERE name = ?", (new, old))
+
+
+ODD_NAMES = ("a:b", "team/wine", "x/../y", "50%2Foff")
+
+
+def test_a_name_the_target_refuses_fails_by_itself_and_can_be_renamed(
+    migrate: Migrate,
+    fresh_source: TrackingServerProcess,
+    fresh_target: TrackingServerProcess,
+    tmp_path: Path,
+) -> None:
+    with ModelSource(fresh_source.uri) as source:
+        for name in ("plain", *(f"odd{place}" for place in range(len(ODD_NAMES)))):
+            source.registered(name)
+            source.version(name, f"s3://bucket/{name}")
+    for place, name in enumerate(ODD_NAMES):
+        rename_behind(fresh_source, f"odd{place}", name)
+    args = ("run", fresh_source.uri, fresh_target.uri)
+    report = ended(migrate, *args, code=3)
+    failed = {failure["id"]: failure for failure in report["failures"]}
+    assert {"a:b", "team/wine", "x/../y"} <= failed.keys()
+    assert "--model-rename-file" in failed["a:b"]["hint"]
+    arrived = models_on(fresh_target.uri).items()
+    assert {item for item in arrived if item[0] not in TWINS} == {("plain", 1), ("50%2Foff", 1)}
+
+    rules = "".join(f"{name},odd {place}\n" for place, name in enumerate(ODD_NAMES[:3]))
+    (tmp_path / "models.csv").write_text(rules)
+    renames = ("--model-rename-file", tmp_path / "models.csv")
+    migrate(*args, *renames)
+    arrived = models_on(fresh_target.uri).items()
+    assert sorted(count for name, count in arrived if name not in TWINS) == [1, 1, 1, 1, 1]
+    migrate("verify", *args[1:], *renames)
