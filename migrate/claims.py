@@ -157,7 +157,7 @@ class Claiming:
     def __enter__(self) -> Self:
         """Raise ``TargetInUse`` where another migration is at it; else wait for a create."""
         if creating(self._plan):
-            self._give_way(self._others(), take_over=self._take_over)
+            self._give_way(self._others())
             self._target.before_creating(self._say)
         return self
 
@@ -171,7 +171,8 @@ class Claiming:
         self._ended.set()
         if not self._said:
             return
-        self.renewing.join()
+        if self.renewing.ident is not None:
+            self.renewing.join()
         self._take_back()
 
     def _say(self) -> None:
@@ -183,7 +184,7 @@ class Claiming:
                 return
             self._said = True
             try:
-                self._give_way(self._others(), take_over=False)
+                self._give_way(self._others())
             except TargetInUse as problem:
                 self.problem = problem
                 raise
@@ -209,9 +210,10 @@ class Claiming:
             and claim.meets(self._claim)
         ]
 
-    def _give_way(self, others: Iterable[Claim], *, take_over: bool) -> None:
+    def _give_way(self, others: Iterable[Claim]) -> None:
+        """Raise ``TargetInUse`` where there is another; one to be taken over loses its tag."""
         for other in others:
-            if not take_over:
+            if not self._take_over or other.started > self._claim.started:
                 raise _in_use(other, self._plan)
             self._target.stop_saying(other.migration)
 

@@ -48,6 +48,8 @@ BATCH_SIZES = {
     Kind.MODEL_VERSION: 25,
     Kind.PROMPT_VERSION: 25,
 }
+#: The most tasks in a batch while no more than that have ended.
+FIRST_BATCH = 4
 
 
 class Scheduler:
@@ -81,6 +83,8 @@ class Scheduler:
         self._later: list[tuple[float, int, Ref]] = []
         self._order = itertools.count()
         self._in_flight = 0
+        #: Tasks that ended in this run; with each, batches may be larger.
+        self._ended = 0
         self._draining = False
         self._interrupted = False
         self._fatal: Outcome | None = None
@@ -138,7 +142,10 @@ class Scheduler:
             kind = self._progress.kind_of_next()
             if kind is None:
                 return
-            refs = self._progress.take(max(1, min(share, BATCH_SIZES[kind])))
+            # The first batches are small, so that something lasting is done soon: a batch is read
+            # whole before anything is written, and whoever is killed before that got nowhere.
+            most = min(share, BATCH_SIZES[kind], max(FIRST_BATCH, self._ended))
+            refs = self._progress.take(max(1, most))
             self._submit(self._batch(self._progress.among(refs)))
 
     def _batch(self, tasks: Sequence[PlannedTask]) -> Batch:
@@ -231,6 +238,7 @@ class Scheduler:
                 settled.append(outcome)
                 continue
             final = self._with_known_losses(outcome)
+            self._ended += 1
             settled.append(final)
             blocked |= self._progress.end(final.ref, final.status, refused=final.refused)
             if final.stops and self._fatal is None:

@@ -34,7 +34,10 @@ class Location:
 
 
 def locate(location: str | Path) -> Location:
-    """Read a path or a SQLAlchemy URL. Raises ``UsageError`` for what is neither."""
+    """Read a path or a SQLAlchemy URL.
+
+    Raises ``UsageError`` for what is neither, and ``StateError`` for what is no file.
+    """
     text = str(location)
     if "://" not in text:
         return _file(Path(text))
@@ -61,6 +64,12 @@ def locate(location: str | Path) -> Location:
 def _file(path: Path) -> Location:
     # Two names of one file, such as a link to it, must lead to the same lock.
     resolved = path.expanduser().resolve()
+    if resolved.exists() and not (resolved.is_file() or resolved.is_dir()):
+        # SQLite would wait for the other end of a pipe for ever.
+        raise StateError(
+            f"{resolved} is a pipe, socket or device, and cannot hold the state",
+            "Name a file on a disk with --state.",
+        )
     return Location(str(resolved), path=resolved)
 
 

@@ -21,7 +21,7 @@ from migrate.graph.selection import (
 )
 from migrate.objects import NOTEBOOK_FORMATS
 from migrate.plans import Plan
-from migrate.tasks.batches import Policy
+from migrate.tasks.batches import MOST_PLACEHOLDERS, Policy
 from migrate.tasks.experiment import TRASH_CHOICES
 
 
@@ -31,6 +31,7 @@ class Choices:
 
     selection: Selection
     if_trashed: str = "fail"
+    most_placeholders: int = MOST_PLACEHOLDERS
     #: Tells what is made in place of the target's registered models; empty: nothing is.
     replaces: str = ""
     locations: tuple[tuple[str, str], ...] = ()
@@ -53,6 +54,9 @@ class Choices:
         return {
             **self.selection.as_options(),
             "if_trashed": "" if self.if_trashed == "fail" else self.if_trashed,
+            "most_placeholders": (
+                None if self.most_placeholders == MOST_PLACEHOLDERS else self.most_placeholders
+            ),
             "delete_model": self.replaces,
             "artifact_location_map": [list(pair) for pair in self.locations],
             "quick": self.quick,
@@ -88,6 +92,7 @@ class Choices:
             migration_id=migration_id,
             locations=self.locations,
             if_trashed=self.if_trashed,
+            most_placeholders=self.most_placeholders,
             replaces=self.replaces,
             source_tags=self.source_tags,
             source_user=self.source_user,
@@ -109,6 +114,7 @@ def parse_choices(
     latest_versions: bool = False,
     all_runs: bool = False,
     if_trashed: str = "fail",
+    most_placeholders: int = MOST_PLACEHOLDERS,
     delete_model: bool = False,
     location_map: Sequence[str] | None = None,
     quick: bool = False,
@@ -153,6 +159,7 @@ def parse_choices(
     return Choices(
         selection=selection,
         if_trashed=if_trashed,
+        most_placeholders=most_placeholders,
         replaces=new_migration_id() if delete_model else "",
         locations=tuple(locations),
         quick=quick,
@@ -221,6 +228,7 @@ def choices_of(plan: Plan) -> Choices:
     return Choices(
         selection=selection_from_options(options),
         if_trashed=str(options.get("if_trashed") or "fail"),
+        most_placeholders=_number(options.get("most_placeholders"), MOST_PLACEHOLDERS),
         replaces=str(options.get("delete_model") or ""),
         locations=_pairs(options.get("artifact_location_map")),
         quick=bool(options.get("quick")),
@@ -242,6 +250,11 @@ def choices_of(plan: Plan) -> Choices:
 def _pairs(value: object) -> tuple[tuple[str, str], ...]:
     assert isinstance(value, list | tuple | None)
     return tuple((str(old), str(new)) for old, new in value or ())
+
+
+def _number(value: object, default: int) -> int:
+    assert isinstance(value, int | None)
+    return default if value is None else value
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from migrate.cli import options
 from migrate.cli.choices import Choices, parse_choices
+from migrate.tasks.batches import MOST_PLACEHOLDERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class CopyingOptions(ComparingOptions):
     """What copying has to know besides."""
 
     if_trashed: options.IfTrashed = "fail"
+    most_placeholders: options.MostPlaceholders = MOST_PLACEHOLDERS
     delete_model: options.DeleteModel = False
     location_map: options.LocationMap = None
     version_models: options.VersionModels = False

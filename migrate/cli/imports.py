@@ -11,6 +11,7 @@ from migrate.cli.app import session
 from migrate.cli.bulk import directory, server, transfer
 from migrate.cli.choices import parse_choices
 from migrate.cli.manner import Manner, command
+from migrate.tasks.batches import MOST_PLACEHOLDERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ def import_models(
     delete_model: bulk.DeleteModel = False,
     model_renames: options.ModelRenames = None,
     take_over: options.TakeOver = False,
+    most_placeholders: options.MostPlaceholders = MOST_PLACEHOLDERS,
     verbose: bulk.Verbose = False,
     *,
     imported: ImportOptions,
@@ -44,7 +46,11 @@ def import_models(
     import-all and import-models are the same. Called again, also after it was killed, it imports
     what is not there yet.
     """
-    chosen = {"delete_model": delete_model, "model_renames": model_renames}
+    chosen = {
+        "delete_model": delete_model,
+        "model_renames": model_renames,
+        "most_placeholders": most_placeholders,
+    }
     _import(input_dir, target, imported, manner, take_over, verbose=verbose, **chosen)
 
 

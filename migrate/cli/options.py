@@ -70,6 +70,15 @@ IfTrashed = Annotated[
         "anything is written), restore (that one, with its runs) or rename (the copy)."
     ),
 ]
+MostPlaceholders = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Pass over up to so many numbers of versions in one registered model or prompt; each "
+        "takes two requests. Versions behind a larger gap are left out.",
+    ),
+]
 DeleteModel = Annotated[
     bool,
     typer.Option(

@@ -42,6 +42,8 @@ from migrate.tasks.registered_model import (
 )
 from migrate.tasks.version_sources import VersionSource, named_by
 
+#: Numbers passed over for one version, from which on the plan tells what that costs.
+TOLD_GAP = 50
 #: Up to this many names are asked for one by one.
 NAMES_ONE_BY_ONE = 20
 
@@ -128,7 +130,7 @@ def _match(
     highest = max((version.version for version in there), default=0)
     _number(draft, left, taken=highest, exact=ours)
     if any(map(is_placeholder, there)) or _has_strays(draft, wanted, copies, exact=ours):
-        for item in wanted:
+        for item in filter(lambda item: item.selected, wanted):
             # It looks for what a try that was killed has left.
             item.first_free, item.status = 0, TaskStatus.PENDING
 
@@ -218,8 +220,17 @@ def _run_of(draft: Draft, version: ModelVersion) -> VersionRun:
 def _number(draft: Draft, nodes: Sequence[Node], *, taken: int, exact: bool) -> None:
     """Give new versions their numbers, in order; ``taken`` is the highest one on the target."""
     following = taken + 1
+    passed_over = 0
     for node in nodes:
         number = draft.versions[node.ref].version
+        gap = 0 if draft.target_can.keeps_ids else max(0, number - following)
+        passed_over += gap
+        if passed_over > draft.policy.most_placeholders:
+            passed_over -= gap
+            node.refuse(_too_far(number, gap))
+            continue
+        if gap >= TOLD_GAP:
+            node.warnings += (f"before it, {gap:,} numbers are passed over: {_price(gap)}",)
         node.first_free = following
         if exact and number < following and not draft.target_can.keeps_ids:
             # Looked at before it is tried: trying would use up another number.
@@ -231,6 +242,17 @@ def _number(draft: Draft, nodes: Sequence[Node], *, taken: int, exact: bool) -> 
             continue
         node.warnings += (f"version {number} is expected to become version {following}",)
         following += 1
+
+
+def _price(gap: int) -> str:
+    return f"a placeholder is made and deleted for each, {2 * gap:,} requests"
+
+
+def _too_far(number: int, gap: int) -> str:
+    return (
+        f"its number {number:,} lies behind a gap of {gap:,}: {_price(gap)}; "
+        "if it is to be copied, allow that with --most-placeholders"
+    )
 
 
 def _is_spoilt(

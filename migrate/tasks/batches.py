@@ -11,12 +11,15 @@ from migrate.outcomes import Loss
 
 #: After this many attempts, a file the source answers with 5xx counts as undeliverable.
 PATIENT_ATTEMPTS = 3
+#: Numbers of versions that are passed over in one registered model without asking.
+MOST_PLACEHOLDERS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The user's choices that tasks follow. ``locations`` maps prefixes of artifact locations.
 
+    In gaps of the numbers of a registered model's versions, ``most_placeholders`` are made.
     ``replaces`` is set where registered models that the target has already are made anew: it
     tells those made by this plan from those there before. ``source_tags`` and ``source_user``
     put what MLflow lets nobody set into tags of the copies, under names other tools gave them.
@@ -28,6 +31,7 @@ class Policy:
     migration_id: str
     locations: tuple[tuple[str, str], ...] = ()
     if_trashed: str = "fail"
+    most_placeholders: int = MOST_PLACEHOLDERS
     replaces: str = ""
     source_tags: bool = False
     source_user: bool = False

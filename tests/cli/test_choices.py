@@ -37,9 +37,11 @@ SELECTIONS = {
 CHOICES = {
     "selection": st.builds(Selection, **SELECTIONS),  # type: ignore[arg-type]
     "if_trashed": st.sampled_from(TRASH_CHOICES),
+    "most_placeholders": st.integers(0, 2_000_000),
     "replaces": st.sampled_from(["", "0123456789ab"]),
     "locations": PAIRS,
     "quick": st.booleans(),
+    "repair": st.booleans(),
     "renames": st.builds(Renames, PAIRS, PAIRS),
     "source_tags": st.booleans(),
     "source_user": st.booleans(),
@@ -101,6 +103,8 @@ def test_tasks_are_told_all_that_concerns_them(choices: Choices) -> None:
     assert of_tasks == {
         "locations",
         "if_trashed",
+        "most_placeholders",
+        "repair",
         "replaces",
         "source_tags",
         "source_user",

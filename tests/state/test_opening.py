@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -249,6 +250,27 @@ def test_a_truncated_file_is_damaged(path: Path) -> None:
 def test_a_directory_is_no_database(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot be opened"):
         StateStore.open(tmp_path)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("sort", ["pipe", "socket", "device", "link to a pipe"])
+def test_what_is_no_file_is_named_and_not_waited_for(
+    tmp_path: Path, sort: str, read_only: bool
+) -> None:
+    path = tmp_path / "state.db"
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        if sort == "socket":
+            listener.bind(str(path))
+        elif sort == "device":
+            path = Path("/dev/zero")
+        else:
+            os.mkfifo(tmp_path / "pipe")
+            path = tmp_path / "pipe"
+            if sort == "link to a pipe":
+                path = tmp_path / "link"
+                path.symlink_to("pipe")
+        with pytest.raises(StateError, match="is a pipe, socket or device"):
+            StateStore.open(path, read_only=read_only)
 
 
 def test_a_directory_below_a_file_cannot_be_made(tmp_path: Path) -> None:

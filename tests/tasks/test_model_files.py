@@ -16,6 +16,7 @@ from migrate.errors import NotFound
 from migrate.objects import Artifact, ArtifactRoot, Kind, Ref
 from migrate.tasks import model_files
 from migrate.tasks.model_files import (
+    LARGE,
     Rewrites,
     UnreadableModelFile,
     foreign_ids,
@@ -237,3 +238,20 @@ class TestReading:
         source.files[RUN] = {"MLmodel": b"run_id: x\n"}
         files = [Artifact("MLmodel", 3)]
         assert read_model_files(source, self.ROOT_OF_RUN, files, REWRITES).contents == {}
+
+
+def test_a_model_file_of_megabytes_is_rewritten_like_a_small_one() -> None:
+    old, new = "a" * 32, "b" * 32
+    flavors = "".join(f"  'key {n}': [é, {{n: {n}}}]\n" for n in range(20_000))
+    text = f"flavors:\n{flavors}run_id: {old}\nmodel_uuid: '{old}'\nartifact_path: model\n"
+    assert len(text) > LARGE
+    result = rewritten(text.encode(), Rewrites(ids={old: new})).decode()
+    assert result == text.replace(old, new)
+
+
+def test_an_odd_model_file_of_megabytes_loses_nothing() -> None:
+    old = "a" * 32
+    for head in ("\ufeff", "# \U0001f600\r\n", "%YAML 1.1\n---\n", "? |\n  é\r\n  é\n: x\n"):
+        text = f"{head}run_id: {old}\nflavors: '{'x' * LARGE}'\n"
+        result = rewritten(text.encode(), Rewrites(ids={old: "b" * 32})).decode()
+        assert result == text.replace(old, "b" * 32)
