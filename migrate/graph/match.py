@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.answers import Copy
@@ -11,12 +11,12 @@ from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import ORIGIN, SOURCE, experiment_origin
-from migrate.outcomes import TaskStatus
+from migrate.outcomes import Loss, TaskStatus
 from migrate.tasks.experiment import (
     experiments_on,
     find_copy,
     is_ours,
-    kept_values,
+    kept_of_experiment,
     missing_tags,
     wanted_experiment,
 )
@@ -83,9 +83,7 @@ def _adopt(draft: Draft, node: Node, experiment: Experiment, copy: Experiment, o
         draft.collisions.append(
             f"experiment {copy.name!r} is on the target already: runs are added to it"
         )
-        kept = kept_values(copy, experiment)
-        if kept:
-            node.warnings += (f"keeps the target's value of tags {', '.join(sorted(kept))}",)
+        node.losses += kept_of_experiment(copy, wanted)
     trashed = copy.lifecycle_stage == DELETED
     if renamed or (tags and not trashed) or (trashed and experiment.lifecycle_stage != DELETED):
         node.action, node.reason = Action.UPDATE, "changed at the source since"
@@ -133,11 +131,20 @@ def match_runs(draft: Draft) -> None:
         if found and node.ref.kind is Kind.RUN:
             node.target_id, node.mark = found[0].target_id, found[0].mark
             copied.append((node, found))
+    if not draft.target_can.keeps_ids:
+        _count_foreign(draft, copies)
     _link_to_earlier_copies(draft)
     for node, found in copied:
         if node.selected:
             _decide(draft, node, found[0])
             node.losses += copies_beside(node.ref.kind, [copy.target_id for copy in found])
+
+
+def _count_foreign(draft: Draft, copies: Mapping[str, Mapping[str, object]]) -> None:
+    """Count the runs in each experiment of the target that are copies of another source's."""
+    for experiment_id, by_origin in copies.items():
+        foreign = [it for it in by_origin if Ref(Kind.RUN, it) not in draft.nodes]
+        draft.foreign[experiment_id] = len(foreign)
 
 
 def _link_to_earlier_copies(draft: Draft) -> None:
@@ -199,6 +206,11 @@ def add_deletions(draft: Draft) -> None:
         )
         if trashed and not work:
             node.status = TaskStatus.DONE
+            continue
+        if foreign := draft.foreign.get(node.ref.id):
+            runs = f"{foreign} run{'s' if foreign > 1 else ''}"
+            reason = f"the target's holds {runs} of another origin: it stays active"
+            node.losses += (Loss("deletion", reason),)
             continue
         if node.target_id and not trashed and not _is_copy(draft, node):
             node.warnings += ("deleted at the source; stays active, being the target's own",)
