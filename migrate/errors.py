@@ -29,6 +29,8 @@ permanent in this run, and ``migrate run --resume`` tries the task again.
 
 from __future__ import annotations
 
+from migrate.redaction import redacted
+
 EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -43,9 +45,10 @@ class MigrateError(Exception):
     exit_code = EXIT_ERROR
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
+        # Here, so that no error holds a secret, wherever it is stored, shown or sent to.
+        self.message = redacted(message)
+        self.hint = redacted(hint)
+        super().__init__(self.message, self.hint)
 
     def __str__(self) -> str:
         return self.message

@@ -115,9 +115,19 @@ def readable_time(milliseconds: int | None) -> str | None:
         return None
 
 
+class Loss(NamedTuple):
+    """Something of an object that does not arrive as it was: ``what``, and the ``reason``."""
+
+    what: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """An experiment; ``creation_time`` and ``last_update_time`` are None on old servers."""
+    """An experiment; ``creation_time`` and ``last_update_time`` are None on old servers.
+
+    Here and below, ``losses`` are what an endpoint itself says is missing of an object.
+    """
 
     experiment_id: str
     name: str
@@ -126,6 +136,7 @@ class Experiment:
     artifact_location: str = ""
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
 
 
 class Metric(NamedTuple):
@@ -205,6 +216,7 @@ class Run:
     latest_metrics: tuple[Metric, ...] = ()
     inputs: tuple[Mapping[str, Any], ...] = ()
     links: ModelLinks = NO_LINKS
+    losses: tuple[Loss, ...] = ()
 
 
 def input_name(item: Mapping[str, Any]) -> str:
@@ -267,6 +279,7 @@ class LoggedModel:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[ModelMetric, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +296,7 @@ class RegisteredModel:
     aliases: Mapping[str, int] = field(default_factory=dict)
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
     latest_versions: tuple[int, ...] = field(default=(), compare=False)
 
     @property
@@ -315,6 +329,7 @@ class ModelVersion:
     user_id: str = ""
     creation_time: int | None = None
     last_update_time: int | None = None
+    losses: tuple[Loss, ...] = ()
 
     @property
     def ref(self) -> Ref:

@@ -8,8 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 
-from migrate.objects import Experiment
-from migrate.outcomes import Loss
+from migrate.objects import (
+    Experiment,
+    LoggedModel,
+    Loss,
+    ModelVersion,
+    RegisteredModel,
+    Run,
+)
+
+Lossy = Experiment | Run | LoggedModel | RegisteredModel | ModelVersion
 
 PREFIX = "mlflow-migrate."
 ORIGIN = PREFIX + "origin"  #: the source object's id (see ``experiment_origin`` for experiments)
@@ -119,6 +127,24 @@ def losses_from_tags(tags: Mapping[str, str]) -> tuple[Loss, ...]:
         except (ValueError, TypeError):
             continue
     return tuple(losses)
+
+
+def known_losses(record: Lossy) -> tuple[Loss, ...]:
+    """Return what is missing of an object already: as its endpoint says, or its own tags do.
+
+    The latter are those of an earlier copy, whose copy it is to become.
+    """
+    return tuple(dict.fromkeys((*record.losses, *losses_from_tags(record.tags))))
+
+
+def loss_tags(losses: Iterable[Loss], there: Iterable[str]) -> dict[str, str]:
+    """Return losses as tags of a copy whose tags have the keys ``there``."""
+    return outdated_losses(there) | losses_to_tags(losses)
+
+
+def outdated_losses(there: Iterable[str]) -> dict[str, str]:
+    """Return what overwrites the losses among the tags of a copy, which cannot be taken away."""
+    return {key: "[]" for key in there if key.startswith(LOSSES)}
 
 
 def _number(key: str) -> tuple[int, str]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from migrate.objects import Ref
+from migrate.objects import Loss, Ref
+
+__all__ = ["Difference", "Loss", "Outcome", "TaskStatus"]
 
 
 class TaskStatus(StrEnum):
@@ -17,13 +19,6 @@ class TaskStatus(StrEnum):
     FAILED = "failed"  #: it ended in an error; ``--resume`` tries it again
     BLOCKED = "blocked"  #: something it needs has failed
     SKIPPED = "skipped"  #: the plan leaves it out, with a reason
-
-
-class Loss(NamedTuple):
-    """Something of an object that does not arrive as it was: ``what``, and the ``reason``."""
-
-    what: str
-    reason: str
 
 
 class Difference(NamedTuple):

@@ -18,15 +18,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 from typing import Any
 
 from migrate import worker
 from migrate.claims import Claiming
 from migrate.endpoints.addresses import Address
+from migrate.endpoints.answers import Ended, Unreadable
 from migrate.errors import EXIT_INTERRUPTED, EndpointError
 from migrate.graph.progress import Progress
-from migrate.objects import CONTAINER_OF, Kind, Ref
+from migrate.objects import CONTAINER_OF, Action, Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.plans import Plan, PlannedTask, Report
 from migrate.tasks.batches import Batch, Job, Policy
@@ -50,6 +52,13 @@ BATCH_SIZES = {
 }
 #: The most tasks in a batch while no more than that have ended.
 FIRST_BATCH = 4
+
+#: Why an object that has no error of its own is not there.
+_NOT_COPIED = {
+    TaskStatus.PENDING: "not copied yet: the migration was interrupted",
+    TaskStatus.FAILED: "failed",
+    TaskStatus.BLOCKED: "not copied: something that it needs failed",
+}
 
 
 class Scheduler:
@@ -82,6 +91,7 @@ class Scheduler:
         self._arrived: queue.SimpleQueue[Sequence[Outcome] | None] = queue.SimpleQueue()
         self._later: list[tuple[float, int, Ref]] = []
         self._order = itertools.count()
+        self._errors: dict[Ref, str] = {}
         self._in_flight = 0
         #: Tasks that ended in this run; with each, batches may be larger.
         self._ended = 0
@@ -105,7 +115,7 @@ class Scheduler:
                     break
                 self._absorb(self._wait())
         try:
-            worker.endpoint(self._target).publish(self._plan.options)
+            worker.endpoint(self._target).publish(self._how_it_ended())
         finally:
             self._view.stopped()
         if self._claiming.problem is not None:
@@ -116,6 +126,28 @@ class Scheduler:
             self._plan.migration_id,
             seconds=time.monotonic() - started,
             interrupted=self._interrupted,
+        )
+
+    def _how_it_ended(self) -> Ended:
+        """Return how it ended, for what the target says of itself."""
+        failed = [
+            Unreadable(
+                ref=ref,
+                container=task.container,
+                where=task.name,
+                reason=self._errors.get(ref, _NOT_COPIED[status]),
+            )
+            for ref, status in self._progress.status.items()
+            if status is not TaskStatus.DONE and (task := self._progress.task(ref))
+        ]
+        skipped = cache(lambda: {it.ref for it in self._plan.tasks if it.action is Action.SKIP})
+        return Ended(
+            options=self._plan.options,
+            failed=tuple(failed),
+            unknown=self._plan.unknown,
+            unsupported=self._plan.unsupported,
+            selects=lambda ref: ref in self._progress.status,
+            skips=lambda ref: ref in skipped(),
         )
 
     def _announce(self) -> None:
@@ -239,6 +271,8 @@ class Scheduler:
                 continue
             final = self._with_known_losses(outcome)
             self._ended += 1
+            if final.error:
+                self._errors[final.ref] = final.error
             settled.append(final)
             blocked |= self._progress.end(final.ref, final.status, refused=final.refused)
             if final.stops and self._fatal is None:

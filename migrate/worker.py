@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import EndpointError, Unavailable
-from migrate.objects import Kind
-from migrate.outcomes import Outcome
+from migrate.errors import EndpointError, MigrateError, Unavailable
+from migrate.objects import Kind, Ref
+from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.experiment import copy_experiments, delete_objects
 from migrate.tasks.logged_model import copy_logged_models
@@ -79,10 +79,22 @@ def _carry_out(batch: Batch) -> tuple[list[Outcome], Exception]:
     try:
         source, target = endpoint(batch.source), endpoint(batch.target)
         for outcome in COPIERS[batch.kind](batch, source, target):
-            outcomes.append(outcome)
+            outcomes.append(_with_losses_kept(batch, outcome, target))
     except Exception as problem:
         return outcomes, problem
     return outcomes, EndpointError("the batch ended without a word on this task")
+
+
+def _with_losses_kept(batch: Batch, outcome: Outcome, target: Target) -> Outcome:
+    """Have the target keep what was lost of a copy; return the outcome, failed where it cannot."""
+    if outcome.status is not TaskStatus.DONE or batch.kind is Kind.DELETION:
+        return outcome
+    try:
+        target.keep_losses(Ref(batch.kind, outcome.target_id), outcome.losses)
+    except MigrateError as problem:
+        [job] = [job for job in batch.jobs if job.ref == outcome.ref]
+        return failed(job, problem, outcome.target_id, outcome.seconds)
+    return outcome
 
 
 def _alone(batch: Batch, job: Job) -> Batch:

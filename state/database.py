@@ -14,7 +14,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from sqlalchemy.pool import NullPool
 
 from migrate.errors import MigrateError, StateError, StateInUse, StorageFull, UsageError
-from state.redaction import redacted, redacted_json
+from migrate.redaction import (
+    is_bare_login,
+    keep_secret,
+    redacted,
+    redacted_json,
+    shown_address,
+    without_logins,
+)
 
 SERVERS = ("postgresql", "mysql", "mariadb")
 OURS = "state_version"  #: the table by which a state database is told from any other
@@ -39,6 +46,11 @@ def locate(location: str | Path) -> Location:
     Raises ``UsageError`` for what is neither, and ``StateError`` for what is no file.
     """
     text = str(location)
+    if is_bare_login(text):
+        raise UsageError(
+            f"--state {shown_address(text)!r} is not a database URL: it begins with a login",
+            "A URL looks like postgresql+psycopg2://host/database.",
+        )
     if "://" not in text:
         return _file(Path(text))
     try:
@@ -49,6 +61,7 @@ def locate(location: str | Path) -> Location:
             f"not a database URL: {redacted(text)}",
             "A path names a SQLite file; a URL looks like postgresql+psycopg2://host/database.",
         ) from None
+    keep_secret(url.password and str(url.password), user=url.username or "")
     if backend == "sqlite":
         if not url.database or url.database == ":memory:":
             raise UsageError("a state database in memory forgets all", "Name a file with --state.")
@@ -182,7 +195,7 @@ def _connect_server(url: URL, read_only: bool) -> Connection:
 
 
 def _json(value: object) -> str:
-    return json.dumps(redacted_json(value))
+    return json.dumps(redacted_json(value, without_logins))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, and_, case, func, or_, select, tuple_
 from migrate.objects import Action, Kind, Ref, parse_ref
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Failure, KindTotals, Report, Side
-from state.redaction import redacted
+from migrate.redaction import without_logins
 from state.rows import losses_of, merged, migration_row, ref_of, sides, tasks_of
 from state.schema import attempt, id_map, migration, task
 
@@ -77,8 +77,8 @@ def find_migration(connection: Connection, source: str, target: str) -> str | No
     found: str | None = connection.scalar(
         select(migration.c.id)
         .where(
-            migration.c.source_identity == redacted(source),
-            migration.c.target_identity == redacted(target),
+            migration.c.source_identity == without_logins(source),
+            migration.c.target_identity == without_logins(target),
         )
         .order_by(migration.c.created.desc(), migration.c.number.desc())
         .limit(1)

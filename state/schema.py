@@ -37,8 +37,8 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator
 
 from migrate.errors import NewerState, StateError
+from migrate.redaction import redacted, without_logins
 from state.database import OURS
-from state.redaction import redacted
 
 VERSION = 2
 
@@ -69,12 +69,21 @@ class AnyText(TypeDecorator[str]):
 
 
 class SafeText(AnyText):
-    """Text that may quote a URI: stored without credentials."""
+    """Text that is only shown, and may quote anything: stored without credentials."""
 
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return super().process_bind_param(None if value is None else redacted(value), dialect)
+
+
+class AddressText(AnyText):
+    """A URI, by which a migration is found again: stored without credentials in it."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return super().process_bind_param(None if value is None else without_logins(value), dialect)
 
 
 # SQLite makes only INTEGER, not BIGINT, the row id itself.
@@ -112,11 +121,11 @@ migration = Table(
     _column("created", BigInteger),
     _column("first_task", BigInteger),
     _column("last_task", BigInteger),
-    _column("source_uri", SafeText),
-    _column("source_identity", SafeText),
+    _column("source_uri", AddressText),
+    _column("source_identity", AddressText),
     _column("source_description", SafeText),
-    _column("target_uri", SafeText),
-    _column("target_identity", SafeText),
+    _column("target_uri", AddressText),
+    _column("target_identity", AddressText),
     _column("target_description", SafeText),
     _column("options", JSON),
     _column("notes", JSON),

@@ -22,7 +22,10 @@ from migrate.errors import (
     EXIT_INTERRUPTED,
     MigrateError,
 )
+from migrate.redaction import learn, redacted_json
 from migrate.views.errors import print_error
+from migrate.views.logs import guard_output, log_to_stderr
+from migrate.views.words import lines
 
 EPILOG = (
     "Exit codes: 0 all done; 1 error; 2 usage; 3 finished with failures, losses or objects that "
@@ -60,11 +63,7 @@ def _stopped_by_signal() -> Iterator[None]:
 @contextmanager
 def session(debug: bool) -> Iterator[None]:
     """Turn errors into messages and exit codes; close what was opened."""
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING,
-        format="%(asctime)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(debug=debug)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     logging.getLogger("filelock").setLevel(logging.WARNING)
     # boto3 at debug level logs request headers, and with them signatures.
@@ -74,7 +73,7 @@ def session(debug: bool) -> Iterator[None]:
             yield
     except MigrateError as problem:
         if debug:
-            traceback.print_exc()
+            sys.stderr.write(lines(traceback.format_exc()) + "\n")
         print_error(problem)
         raise typer.Exit(problem.exit_code) from None
     except KeyboardInterrupt:
@@ -84,7 +83,7 @@ def session(debug: bool) -> Iterator[None]:
 
 
 def print_json(value: Mapping[str, Any] | list[Any]) -> None:
-    json_module.dump(value, sys.stdout, indent=2)
+    json_module.dump(redacted_json(value), sys.stdout, indent=2)
     sys.stdout.write("\n")
 
 
@@ -106,6 +105,8 @@ def _root(
 
 def main(command: str = "") -> None:
     """Run the command line: ``migrate``, or with ``command`` that one under its own name."""
+    learn(os.environ, sys.argv)
+    guard_output()
     try:
         if command:
             commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -14,8 +14,8 @@ from migrate.cli.choices import Choices
 from migrate.cli.copying import exit_code
 from migrate.cli.manner import Manner
 from migrate.cli.migrations import Ends, carry_out, ends_of, plan_anew, progress_view
-from migrate.endpoints.tracking.access import redact
 from migrate.errors import UsageError
+from migrate.redaction import is_bare_login, shown_address
 from migrate.views.report import print_report, report_as_json
 from migrate.views.versions import print_versions
 from state.store import StateStore
@@ -73,7 +73,8 @@ def _print_versions(ends: Ends) -> None:
 def _this_command() -> str:
     """Return this command line, as it can be pasted; never with a password."""
     program, *args = sys.argv
-    return shlex.join([Path(program).name, *(redact(it) if "://" in it else it for it in args)])
+    shown = (shown_address(it) if "://" in it else it for it in args)
+    return shlex.join([Path(program).name, *shown])
 
 
 def server(uri: str, option: str) -> str:
@@ -85,7 +86,7 @@ def server(uri: str, option: str) -> str:
         )
     if uri != "databricks" and not uri.startswith(SERVER_SCHEMES):
         raise UsageError(
-            f"{redact(uri)!r} is no tracking server",
+            f"{shown_address(uri)!r} is no tracking server",
             f"give its address, such as {option} http://host:port; for a file store or a "
             "database, start one: mlflow server --backend-store-uri ...",
         )
@@ -96,6 +97,6 @@ def directory(path: str, option: str) -> str:
     """Return the address of a directory. Raises ``UsageError`` for a URI that is none."""
     if path.startswith(("file:", "dbfs:")):
         return path
-    if "://" in path or not path:
-        raise UsageError(f"{option} {redact(path)!r} is no directory", "give a path")
+    if "://" in path or not path or is_bare_login(path):
+        raise UsageError(f"{option} {shown_address(path)!r} is no directory", "give a path")
     return str(Path(path).expanduser().absolute())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from migrate.endpoints.tracking.access import redact
+from migrate.endpoints.tracking.locations import check_root
 from migrate.errors import UsageError
 from migrate.graph.planner import new_migration_id
 from migrate.graph.renames import NO_RENAMES, Renames, Rule, read_rules
@@ -21,6 +21,7 @@ from migrate.graph.selection import (
 )
 from migrate.objects import NOTEBOOK_FORMATS
 from migrate.plans import Plan
+from migrate.redaction import shown_address
 from migrate.tasks.batches import MOST_PLACEHOLDERS, Policy
 from migrate.tasks.experiment import TRASH_CHOICES
 
@@ -48,6 +49,9 @@ class Choices:
     #: Where registered models are, on either side, when not with all the rest.
     source_registry: str = ""
     target_registry: str = ""
+    #: Roots of files that a side may send us to: folders of this machine, and URIs.
+    source_artifacts: tuple[str, ...] = ()
+    target_artifacts: tuple[str, ...] = ()
 
     def as_options(self) -> dict[str, object]:
         """Return the choices as JSON values."""
@@ -70,14 +74,20 @@ class Choices:
             "export_version_model": self.version_models,
             "notebook_formats": list(self.notebook_formats),
             # Credentials come from the environment when the plan is carried out later.
-            "source_registry": redact(self.source_registry),
-            "target_registry": redact(self.target_registry),
+            "source_registry": shown_address(self.source_registry),
+            "target_registry": shown_address(self.target_registry),
+            "source_artifacts": list(self.source_artifacts),
+            "target_artifacts": list(self.target_artifacts),
         }
 
     @property
     def selects(self) -> bool:
-        """True when any choice differs from what holds without options."""
-        return self != Choices(selection=Selection())
+        """True when any choice differs from what holds without options.
+
+        Where files lie may be told later too, also to go on with a plan.
+        """
+        chosen = dataclasses.replace(self, source_artifacts=(), target_artifacts=())
+        return chosen != Choices(selection=Selection())
 
     def over(self, others: Choices) -> Choices:
         """Return ``others`` with what was chosen here in its place."""
@@ -129,6 +139,8 @@ def parse_choices(
     notebook_formats: Sequence[str] | None = None,
     source_registry: str = "",
     target_registry: str = "",
+    source_artifacts: Sequence[str] | None = None,
+    target_artifacts: Sequence[str] | None = None,
 ) -> Choices:
     """Check the options of a command. Raises ``UsageError`` naming the bad one."""
     if if_trashed not in TRASH_CHOICES:
@@ -176,11 +188,17 @@ def parse_choices(
         notebook_formats=parse_notebook_formats(notebook_formats or ()),
         source_registry=source_registry,
         target_registry=target_registry,
+        source_artifacts=_roots(source_artifacts, "--source-artifacts"),
+        target_artifacts=_roots(target_artifacts, "--target-artifacts"),
     )
 
 
 def _rules(path: Path | None, option: str) -> tuple[Rule, ...]:
     return read_rules(path, option) if path is not None else ()
+
+
+def _roots(places: Sequence[str] | None, option: str) -> tuple[str, ...]:
+    return tuple(check_root(place, option) for place in places or ())
 
 
 def _users(values: Sequence[str], *, permissions: bool) -> tuple[str, ...]:
@@ -244,6 +262,8 @@ def choices_of(plan: Plan) -> Choices:
         notebook_formats=_texts(options.get("notebook_formats")),
         source_registry=str(options.get("source_registry") or ""),
         target_registry=str(options.get("target_registry") or ""),
+        source_artifacts=_texts(options.get("source_artifacts")),
+        target_artifacts=_texts(options.get("target_artifacts")),
     )
 
 

@@ -29,6 +29,8 @@ class ComparingOptions:
     users: options.PermissionUsers = None
     source_registry: options.SourceRegistry = ""
     target_registry: options.TargetRegistry = ""
+    source_artifacts: options.SourceArtifacts = None
+    target_artifacts: options.TargetArtifacts = None
 
     def choices(self) -> Choices:
         """Check them all. Raises ``UsageError`` naming the bad one."""

@@ -23,10 +23,10 @@ from migrate.cli.migrations import (
     stored_ends,
     waiting_plan,
 )
-from migrate.endpoints.tracking.access import redact
 from migrate.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from migrate.graph.why import explain
 from migrate.plans import Report
+from migrate.redaction import shown_address
 from migrate.views.graph import check_graph_path, write_graph
 from migrate.views.plan import plan_as_json, print_plan
 from migrate.views.report import print_report, report_as_json
@@ -112,7 +112,7 @@ def run(
             if resume:
                 made = resume_plan(ends, store)
                 if ends is None:
-                    ends = stored_ends(made, workers, max_requests_per_second)
+                    ends = stored_ends(made, workers, max_requests_per_second).chosen(choices)
                 ends.check()
                 ends.claim()
                 check_not_stale(made, ends)
@@ -142,8 +142,9 @@ def run(
 
 def _resume_line(state: str) -> str:
     """Return the command that goes on, as it can be pasted; never with a password."""
-    where = "" if state == str(options.DEFAULT_STATE) else f" --state {shlex.quote(redact(state))}"
-    return f"migrate run --resume{where}"
+    if state == str(options.DEFAULT_STATE):
+        return "migrate run --resume"
+    return f"migrate run --resume --state {shlex.quote(shown_address(state))}"
 
 
 def _given_ends(

@@ -25,6 +25,7 @@ class RunOptions:
     notebook_formats: options.NotebookFormats = None
     repair: options.Repair = False
     source_registry: bulk.Registry = ""
+    source_artifacts: options.SourceArtifacts = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ class ImportOptions:
     """What becomes of what is imported, named as the parameters of ``parse_choices``."""
 
     target_registry: bulk.Registry = ""
+    target_artifacts: options.TargetArtifacts = None
     permissions: bulk.ImportPermissions = False
     experiment_renames: bulk.ExperimentRenames = None
     source_tags: options.SourceTags = False

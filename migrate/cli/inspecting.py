@@ -25,6 +25,7 @@ from migrate.errors import EXIT_INCOMPLETE, EXIT_OK, MigrateError, UsageError
 from migrate.objects import Kind
 from migrate.views.report import print_report, report_as_json
 from migrate.views.verify import differences_as_json, print_differences
+from migrate.views.words import cell, printable
 from state.store import StateStore
 
 
@@ -51,7 +52,9 @@ def status(
         for item, report in zip(found, reports, strict=True):
             console = Console(soft_wrap=True, highlight=False, markup=False)
             console.print(
-                f"Migration {item.id} ({item.status}): {item.source.uri} -> {item.target.uri}"
+                printable(
+                    f"Migration {item.id} ({item.status}): {item.source.uri} -> {item.target.uri}"
+                )
             )
             print_report(report)
 
@@ -137,7 +140,10 @@ def map_(
             _print_csv(rows)
         else:
             for row in rows:
-                typer.echo(f"{row['kind']} {row['source_id']} -> {row['target_id']}  {row['name']}")
+                kind, original, copy, name = (
+                    printable(row[column]) for column in ("kind", "source_id", "target_id", "name")
+                )
+                typer.echo(f"{kind} {original} -> {copy}  {name}")
 
 
 def _mapped(store: StateStore, ids: list[str]) -> Iterator[Mapping[str, str]]:
@@ -157,4 +163,4 @@ def _print_csv(rows: Iterable[Mapping[str, str]]) -> None:
     columns = ("kind", "source_id", "target_id", "name", "migration_id", "source_uri", "target_uri")
     writer = csv_module.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({column: cell(row[column]) for column in columns} for row in rows)

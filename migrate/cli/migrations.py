@@ -38,10 +38,15 @@ class Ends:
         """Return the same ends as a plan made with these choices needs them."""
         source, target = (
             # A URI given with this command goes before that of the plan: it has the credentials.
-            dataclasses.replace(end, users=choices.users, registry_uri=end.registry_uri or registry)
-            for end, registry in (
-                (self.source, choices.source_registry),
-                (self.target, choices.target_registry),
+            dataclasses.replace(
+                end,
+                users=choices.users,
+                registry_uri=end.registry_uri or registry,
+                artifacts=tuple(dict.fromkeys((*end.artifacts, *roots))),
+            )
+            for end, registry, roots in (
+                (self.source, choices.source_registry, choices.source_artifacts),
+                (self.target, choices.target_registry, choices.target_artifacts),
             )
         )
         holds_models = choices.selection.takes_registry

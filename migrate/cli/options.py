@@ -171,6 +171,24 @@ TargetRegistry = Annotated[
         help="Where the target keeps registered models, when that is another server.",
     ),
 ]
+SourceArtifacts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source-artifacts",
+        metavar="ROOT",
+        help="Read files of the source that it keeps below this folder from this machine's disk. "
+        "Also a URI such as hdfs://namenode/mlflow. May be repeated.",
+    ),
+]
+TargetArtifacts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target-artifacts",
+        metavar="ROOT",
+        help="Write files that the target keeps below this folder to this machine's disk, which "
+        "is the target's too. Also a URI such as hdfs://namenode/mlflow. May be repeated.",
+    ),
+]
 Quick = Annotated[
     bool,
     typer.Option(

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking import TrackingServer
-from migrate.endpoints.tracking.access import access_for, redact
+from migrate.endpoints.tracking.access import access_for
 from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.locations import roots_of
 from migrate.errors import UsageError
+from migrate.redaction import is_bare_login, shown_address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,8 @@ class Address:
     target is only compared with. ``registry_uri`` is where registered models are, when that is
     not ``uri``. ``users`` are names of users whose permissions are asked for, on servers that
     cannot list their users. A new export directory that ``holds_models`` has its experiments
-    one level down, beside the registered models.
+    one level down, beside the registered models. ``artifacts`` are roots of files that the server
+    may send us to: folders of this machine, and URIs (see ``tracking.locations``).
     """
 
     uri: str
@@ -34,6 +37,7 @@ class Address:
     registry_uri: str = ""
     users: tuple[str, ...] = ()
     holds_models: bool = False
+    artifacts: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r}, side={self.side!r})"
@@ -42,6 +46,8 @@ class Address:
     def is_directory(self) -> bool:
         """True when this is a path, not a tracking URI."""
         scheme = _scheme(self.uri)
+        if is_bare_login(self.uri):
+            return False
         return self.uri != "databricks" and (scheme in ("", "file", "dbfs") or len(scheme) == 1)
 
     @property
@@ -49,7 +55,7 @@ class Address:
         """The address fit for logs, reports and the state database."""
         if self.is_directory:
             return str(self.path)
-        return redact(self.uri)
+        return shown_address(self.uri)
 
     @property
     def path(self) -> Path:
@@ -83,7 +89,8 @@ def open_endpoint(address: Address) -> Target:
         access = access_for(address.uri, address.side)
         http = HttpSession(access, side=address.side, workers=workers, per_second=per_second)
         registry = None
-        if address.registry_uri and redact(address.registry_uri) != redact(address.uri):
+        shown = shown_address(address.registry_uri)
+        if address.registry_uri and shown != address.shown:
             _check_registry(address)
             models = access_for(address.registry_uri, address.side)
             registry = HttpSession(
@@ -97,6 +104,7 @@ def open_endpoint(address: Address) -> Target:
             workspace=access.workspace or "",
             users=address.users,
             registry=registry,
+            roots=roots_of(address.artifacts),
         )
     if scheme == "databricks" or address.uri == "databricks":
         from migrate.endpoints.tracking.databricks_opening import open_databricks
@@ -107,6 +115,7 @@ def open_endpoint(address: Address) -> Target:
             workers=workers,
             per_second=per_second,
             registry_uri=address.registry_uri,
+            roots=roots_of(address.artifacts),
         )
     raise UsageError(
         f"{address.shown} is not a tracking URI this tool knows",
@@ -118,6 +127,6 @@ def _check_registry(address: Address) -> None:
     """Raise ``UsageError`` when the registry of a tracking server is no server like it."""
     if _scheme(address.registry_uri) not in ("http", "https"):
         raise UsageError(
-            f"{redact(address.registry_uri)!r} is no registry for {address.shown}",
+            f"{shown_address(address.registry_uri)!r} is no registry for {address.shown}",
             "use http(s)://host:port; databricks-uc goes with the tracking URI databricks",
         )

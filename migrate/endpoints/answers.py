@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from migrate.objects import Kind, Metric, Ref
 from migrate.outcomes import Loss
 
-#: What ``Target.publish`` is told when there is no plan.
+#: What a plan was asked for when there is none.
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -110,3 +110,28 @@ class Unreadable:
     where: str
     reason: str
     hint: str = ""
+
+
+def _none(ref: Ref) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a migration ended, for what its target says of itself.
+
+    ``options`` are those of the plan. ``failed`` are the objects that did not arrive, ``unknown``
+    and ``unsupported`` as in the plan. ``selects`` says whether the plan had an experiment,
+    registered model or prompt to copy, ``skips`` whether an object was left out of it.
+    """
+
+    options: Mapping[str, object] = field(default_factory=dict)
+    failed: tuple[Unreadable, ...] = ()
+    unknown: tuple[str, ...] = ()
+    unsupported: Mapping[Kind, int] = field(default_factory=dict)
+    selects: Callable[[Ref], bool] = _none
+    skips: Callable[[Ref], bool] = _none
+
+
+#: What ``Target.publish`` is told when there was no plan.
+NOT_TOLD = Ended()

@@ -11,9 +11,10 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
 from migrate.endpoints.answers import (
-    NO_OPTIONS,
+    NOT_TOLD,
     Capabilities,
     Copy,
+    Ended,
     Histories,
     PermissionsWritten,
     Unreadable,
@@ -24,6 +25,7 @@ from migrate.objects import (
     Experiment,
     Kind,
     LoggedModel,
+    Loss,
     Metric,
     ModelLinks,
     ModelMetric,
@@ -34,7 +36,6 @@ from migrate.objects import (
     Run,
     VersionRun,
 )
-from migrate.outcomes import Loss
 
 
 class ReadsExperiments(Protocol):
@@ -476,11 +477,15 @@ class Target(
 ):
     """An endpoint that can be filled, and read back to adopt and to verify."""
 
-    def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
-        """Bring indexes up to date after a migration's tasks ended; a no-op on servers.
+    def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
+        """Keep with a copy what of its original did not arrive, in place of what was said before.
 
-        ``options`` are those of the plan, for what an index says of its making.
+        A no-op on servers, whose copies have tags for it.
         """
+        ...
+
+    def publish(self, ended: Ended = NOT_TOLD) -> None:
+        """Bring indexes up to date after a migration's tasks ended; a no-op on servers."""
         ...
 
     def claim(self) -> None:

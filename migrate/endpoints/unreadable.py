@@ -26,6 +26,11 @@ class UnreadableObjects:
         with self._lock:
             self._found[ref, place] = entry
 
+    def add(self, entry: Unreadable) -> None:
+        """Add one that is known from elsewhere."""
+        with self._lock:
+            self._found[entry.ref, entry.where] = entry
+
     def forget(self, kind: Kind, container: str = "") -> None:
         """Drop those of a kind in an experiment, which is about to be read again."""
         with self._lock:

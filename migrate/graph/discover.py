@@ -12,6 +12,7 @@ import networkx as nx
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, choose_experiments
 from migrate.objects import (
+    CONTAINER_OF,
     DELETED,
     FINAL_RUN_STATUSES,
     NO_LINKS,
@@ -184,17 +185,18 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
 
 def discover_unreadable(draft: Draft) -> None:
     """Add what the source has and cannot give: it is tried like the rest, and fails by name."""
-    for found in draft.source.unreadable():
-        experiment = draft.nodes.get(Ref(Kind.EXPERIMENT, found.container))
-        if found.ref in draft.nodes or (experiment is not None and not experiment.selected):
+    for found in sorted(draft.source.unreadable(), key=lambda it: it.ref.kind in CONTAINER_OF):
+        kind = CONTAINER_OF.get(found.ref.kind)
+        around = draft.nodes.get(Ref(kind, found.container)) if kind else None
+        if found.ref in draft.nodes or (around is not None and not around.selected):
             continue
-        if experiment is None and not _may_be_meant(draft, found.ref):
+        if around is None and not _may_be_meant(draft, found.ref):
             continue
         node = Node(ref=found.ref, name=found.where, container=found.container, unreadable=True)
         node.reason = f"cannot be read: {found.reason}"
         draft.add(node)
-        if experiment is not None:
-            draft.need(experiment.ref, node.ref)
+        if around is not None:
+            draft.need(around.ref, node.ref)
 
 
 def _may_be_meant(draft: Draft, unreadable: Ref) -> bool:

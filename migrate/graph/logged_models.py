@@ -9,6 +9,7 @@ from itertools import pairwise
 from migrate.graph.discover import experiment_of
 from migrate.graph.draft import Draft, Node
 from migrate.objects import DELETED, Action, Kind, LoggedModel, ModelLinks, Ref
+from migrate.origins import known_losses
 from migrate.outcomes import TaskStatus
 from migrate.tasks.fingerprint import quick_half, with_links
 from migrate.tasks.logged_model import FLATTENED, facts_of, links_to, quick_model_mark, runs_named
@@ -33,6 +34,7 @@ def add_model(draft: Draft, model: LoggedModel, because: str) -> Node:
         container=model.experiment_id,
         deleted=model.lifecycle_stage == DELETED,
         because=(because,),
+        losses=known_losses(model),
     )
     experiment = experiment_of(draft, model.experiment_id, node.ref)
     if reason := leaves_out_model(draft, model):
@@ -76,7 +78,7 @@ def check_flattened(draft: Draft) -> None:
         run = Ref(Kind.RUN, run_id)
         if draft.selects(run) and not draft.nodes[run].deleted:
             node.reason = f"its files become artifacts of run {run_id}"
-            node.losses = (FLATTENED,)
+            node.losses += (FLATTENED,)
             continue
         node.refuse("the target has no logged models, and no run is copied that it could go into")
 

@@ -9,6 +9,7 @@ from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
 from migrate.objects import VERSION_KINDS, VERSION_OF, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.origins import known_losses
 from migrate.tasks.registered_model import experiments_named
 from migrate.tasks.version_sources import named_by
 
@@ -30,7 +31,7 @@ def discover_registry(draft: Draft) -> None:
     because = "selected by --models" if selection.models else "the whole server is copied"
     taken: list[RegisteredModel] = []
     for model in found:
-        node = Node(ref=model.ref, name=model.name, because=(because,))
+        node = Node(ref=model.ref, name=model.name, because=(because,), losses=known_losses(model))
         if chosen is not None and model.name not in chosen:
             node.skip("not selected by --models")
         else:
@@ -69,6 +70,7 @@ def _add_versions(draft: Draft, versions: Iterable[ModelVersion]) -> None:
             name=f"{version.name} version {version.version}",
             container=version.name,
             because=(f"a version of {model}",),
+            losses=known_losses(version),
         )
         is_newest = newest[version.name, version.stage] == version.version
         reason = draft.selection.leaves_out_version(version, is_newest)

@@ -18,6 +18,9 @@ from migrate.origins import (
     carried_tags,
     experiment_origin,
     keep_earlier,
+    known_losses,
+    losses_to_tags,
+    outdated_losses,
     set_aside,
     without_bookkeeping,
 )
@@ -40,13 +43,15 @@ def wanted_experiment(
     experiment: Experiment, target: Capabilities, policy: Policy
 ) -> tuple[Experiment, tuple[Loss, ...]]:
     """Return what the copy should be, with its origin and what MLflow lets nobody set."""
+    lacking = known_losses(experiment)
     if target.keeps_ids:
-        return experiment, ()
+        return experiment, lacking
     origin = experiment_origin(experiment)
     experiment, unstorable = storable(experiment)
     location = map_location(experiment.artifact_location, policy.locations)
     tags = set_aside(keep_earlier(experiment_tags(experiment, policy)), target.reserved_tags)
     tags, losses = fit_tags(tags, target.experiment_tag_length, target)
+    tags |= losses_to_tags(lacking)
     tags[ORIGIN] = origin
     tags[MIGRATION] = policy.migration_id
     unsettable = {
@@ -60,7 +65,7 @@ def wanted_experiment(
         if known:
             tags[SOURCE + name] = str(known)
     copy = dataclasses.replace(experiment, tags=tags, artifact_location=location)
-    return copy, unstorable + losses
+    return copy, lacking + unstorable + losses
 
 
 def map_location(location: str, locations: Sequence[tuple[str, str]]) -> str:
@@ -95,7 +100,8 @@ def missing_tags(copy: Experiment, wanted: Experiment, experiment: Experiment) -
     """
     if is_ours(copy, experiment):
         keep = {ORIGIN, MIGRATION, SOURCE + "last_update_time"}
-        return {k: v for k, v in wanted.tags.items() if copy.tags.get(k) != v and k not in keep}
+        tags = {**outdated_losses(copy.tags), **wanted.tags}
+        return {k: v for k, v in tags.items() if copy.tags.get(k) != v and k not in keep}
     return {k: v for k, v in carried_tags(wanted.tags).items() if k not in copy.tags}
 
 

@@ -26,7 +26,7 @@ def digest_of(value: object) -> str:
 
 
 def content_digest(run: Run) -> str:
-    """Digest what a search shows of a run, and its links if it has any."""
+    """Digest what a search shows of a run, and its links and losses if it has any."""
     content = digest_of(
         [
             [run.name, run.user_id, run.status, run.start_time, run.end_time],
@@ -37,6 +37,8 @@ def content_digest(run: Run) -> str:
             sorted(json.dumps(item, sort_keys=True) for item in run.inputs),
         ]
     )
+    if run.losses:
+        content = digest_of([content, run.losses])
     return with_links(content, run.links)
 
 

@@ -28,14 +28,14 @@ from migrate.objects import (
     Ref,
 )
 from migrate.origins import (
-    LOSSES,
     MIGRATION,
     ORIGIN,
     SOURCE,
     STAND_IN,
     keep_earlier,
+    known_losses,
+    loss_tags,
     losses_from_tags,
-    losses_to_tags,
     real_name,
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
@@ -93,7 +93,9 @@ def wanted_model(
     """
     name = real_name(model.name, model.tags)
     if target.keeps_ids:
-        return WantedModel(model=dataclasses.replace(model, name=name), links=links)
+        named = dataclasses.replace(model, name=name)
+        return WantedModel(model=named, links=links, losses=known_losses(model))
+    lacking = known_losses(model)
     model, unstorable = storable(model)
     tags = keep_earlier(model.tags)
     tags.pop(MODEL_VERSIONS_TAG, None)
@@ -118,14 +120,14 @@ def wanted_model(
     tags |= {SOURCE + name: str(value) for name, value in unsettable.items() if value}
     kept: Sequence[ModelMetric]
     kept = [metric for metric in model.metrics if metric.run_id in references]
-    losses = list(unstorable)
+    losses = [*lacking, *unstorable]
     if left := len(model.metrics) - len(kept):
         what = f"{left} metric point{'s' if left > 1 else ''}"
         losses.append(Loss(what, "logged in runs that are not among those copied"))
     kept, left_out = storable_points(kept)
     losses += lost_points(left_out)
     if target.flattens_models:
-        losses = [FLATTENED]
+        losses = [*lacking, FLATTENED]
     metrics = tuple(metric._replace(run_id=references[metric.run_id]) for metric in kept)
     copy = dataclasses.replace(
         model, name=clean_text(name), tags=tags, source_run_id=source_run, metrics=metrics
@@ -157,6 +159,7 @@ def facts_of(model: LoggedModel) -> ModelFacts:
             model.source_run_id,
             dict(model.params),
             {key: value for key, value in model.tags.items() if key != MODEL_VERSIONS_TAG},
+            *model.losses,
         ]
     )
     metrics = {run_id: digest_of(sorted(points)) for run_id, points in of_runs.items()}
@@ -228,6 +231,8 @@ class _Attempt:
         self._job = job
         self._source = source
         self._target = target
+        #: What the source itself lacks of it.
+        self._known: tuple[Loss, ...] = ()
         self._anew = makes_anew(job, batch.policy, target.capabilities())
         self.target_id = job.target_id
 
@@ -237,6 +242,7 @@ class _Attempt:
         model = next(iter(self._source.read_logged_models([self._job.ref.id])), None)
         if model is None:
             raise why_missing(self._source, self._job)
+        self._known = known_losses(model)
         references = self._job.references
         run_ids = sorted(self._job.references)
         links = links_to(model.model_id, self._source.model_links(run_ids))
@@ -326,7 +332,7 @@ class _Attempt:
         sent = sent._replace(losses=sent.losses + lasting)
         keeps_ids = self._target.capabilities().keeps_ids
         final = wanted.model if keeps_ids else self._with_tags(copy, wanted.model, sent.losses)
-        # A directory has no place for the losses: without a mark they are tried again.
+        # In a directory, what was not sent is tried again by whoever finds no mark.
         self._target.finish_logged_model(copy, final, "" if sent.losses and keeps_ids else mark)
         if keeps_ids or self._target.capabilities().flattens_models:
             return sent, models
@@ -345,9 +351,8 @@ class _Attempt:
             can, policy = self._target.capabilities(), self._batch.policy
             for key in surplus_tags(Kind.LOGGED_MODEL, copy.tags, wanted.tags, can, policy):
                 del tags[key]
-        # What has arrived meanwhile is overwritten by nothing.
-        tags |= dict.fromkeys((key for key in copy.tags if key.startswith(LOSSES)), "[]")
-        return dataclasses.replace(wanted, tags=tags | losses_to_tags(losses))
+        tags |= loss_tags((*self._known, *losses), copy.tags)
+        return dataclasses.replace(wanted, tags=tags)
 
     def _model_files(
         self,

@@ -25,7 +25,16 @@ from migrate.objects import (
     VersionRun,
     version_ref,
 )
-from migrate.origins import MIGRATION, ORIGIN, PLACEHOLDER, SOURCE, keep_earlier
+from migrate.origins import (
+    MIGRATION,
+    ORIGIN,
+    PLACEHOLDER,
+    SOURCE,
+    keep_earlier,
+    known_losses,
+    losses_to_tags,
+    outdated_losses,
+)
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
@@ -92,14 +101,16 @@ def wanted_version(
     what the version's run says at the source.
     """
     if target.keeps_ids:
-        return WantedVersion(version=version)
+        return WantedVersion(version=version, losses=known_losses(version))
     origin = version_origin(version)
+    lacking = known_losses(version)
     version, unstorable = storable(version)
     renamed, orphans = copied_prompt_tags(version_tags(version, policy, run), copies)
     refused = target.refused_in_model_tags
     tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target, refused)
     losses = unstorable + losses
     tags |= {ORIGIN: origin, MIGRATION: policy.migration_id}
+    tags |= losses_to_tags(lacking)
     warnings = []
     if orphans:
         tags[SOURCE + "associatedRunIds"] = ",".join(orphans)
@@ -131,7 +142,7 @@ def wanted_version(
         status="READY",
         stage=version.stage if stages else NO_STAGE,
     )
-    return WantedVersion(version=copy, losses=losses, warnings=tuple(warnings))
+    return WantedVersion(version=copy, losses=lacking + losses, warnings=tuple(warnings))
 
 
 def changes_of_version(copy: ModelVersion, wanted: ModelVersion) -> ModelVersion:
@@ -143,7 +154,7 @@ def changes_of_version(copy: ModelVersion, wanted: ModelVersion) -> ModelVersion
         description=wanted.description,
         status=wanted.status,
         stage=wanted.stage,
-        tags={**copy.tags, **tags},
+        tags={**copy.tags, **outdated_losses(copy.tags), **tags},
         aliases=tuple(sorted({*copy.aliases, *wanted.aliases})),
     )
 

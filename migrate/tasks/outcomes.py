@@ -20,6 +20,7 @@ from migrate.errors import (
 )
 from migrate.objects import Kind
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.redaction import cut
 from migrate.tasks.batches import Job
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def as_known(problem: Exception, what: str) -> MigrateError:
         return problem
     log.error("unexpected error in %s", what, exc_info=problem)
     return EndpointError(
-        f"{what}: unexpected {type(problem).__name__}: {str(problem)[:300]}",
+        f"{what}: unexpected {type(problem).__name__}: {cut(str(problem), 300)}",
         "this is a defect of mlflow-migrate: please report it with --debug output",
     )
 

@@ -25,6 +25,7 @@ from migrate.origins import (
     SOURCE,
     STAND_IN,
     keep_earlier,
+    known_losses,
     real_name,
     set_aside,
 )
@@ -66,7 +67,8 @@ def wanted_copy(
     """
     name = real_name(run.name, run.tags)
     if target.keeps_ids:
-        return Wanted(run=run if name == run.name else _unnamed(run))
+        wanted = Wanted(run=run if name == run.name else _unnamed(run))
+        return dataclasses.replace(wanted, losses=known_losses(run))
     fitted, losses, dropped = fit(run, target, policy)
     tags = set_aside(keep_earlier(fitted.tags), target.reserved_tags)
     tags.pop(RUN_NAME_TAG, None)  # the server derives it from the name
@@ -177,8 +179,9 @@ def fit(
 
     Cut here, not by the server: newer servers cut silently, older ones refuse the whole batch.
     """
+    lacking = known_losses(run)
     run, unstorable = storable(run)
-    losses = list(unstorable)
+    losses = [*lacking, *unstorable]
     params = _cut(run.params, "param", target.param_length, losses)
     params = _without_refused(params, "param", target, losses)
     tags, of_tags = fit_tags(run_tags(run, policy), target.run_tag_length, target)

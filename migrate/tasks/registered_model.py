@@ -10,7 +10,17 @@ from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import AlreadyExists, Refused
 from migrate.objects import Action, Kind, Ref, RegisteredModel
-from migrate.origins import MIGRATION, ORIGIN, REPLACES, SOURCE, carried_tags, keep_earlier
+from migrate.origins import (
+    MIGRATION,
+    ORIGIN,
+    REPLACES,
+    SOURCE,
+    carried_tags,
+    keep_earlier,
+    known_losses,
+    losses_to_tags,
+    outdated_losses,
+)
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
@@ -49,8 +59,9 @@ def wanted_registered_model(
 
     ``copies`` has the ids of what is on the target.
     """
+    lacking = known_losses(model)
     if target.keeps_ids:
-        return model, ()
+        return model, lacking
     origin = model_origin(model)
     model, unstorable = storable(model)
     tags = keep_earlier(model_tags(model, policy))
@@ -66,7 +77,8 @@ def wanted_registered_model(
         tags[REPLACES] = policy.replaces
     times = {"creation_time": model.creation_time, "last_update_time": model.last_update_time}
     tags |= {SOURCE + name: str(value) for name, value in times.items() if value}
-    return dataclasses.replace(model, tags=tags), unstorable + losses
+    tags |= losses_to_tags(lacking)
+    return dataclasses.replace(model, tags=tags), lacking + unstorable + losses
 
 
 def changes_of_model(
@@ -81,7 +93,8 @@ def changes_of_model(
     if is_copy_of(copy, model) or not wanted.tags.get(ORIGIN):
         stays = {MIGRATION, SOURCE + "last_update_time"} & copy.tags.keys()
         tags = {k: v for k, v in wanted.tags.items() if k not in stays and k != REPLACES}
-        return dataclasses.replace(wanted, name=copy.name, tags={**copy.tags, **tags})
+        tags = {**copy.tags, **outdated_losses(copy.tags), **tags}
+        return dataclasses.replace(wanted, name=copy.name, tags=tags)
     missing = {k: v for k, v in carried_tags(wanted.tags).items() if k not in copy.tags}
     description = copy.description
     if ORIGIN not in copy.tags:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
-from migrate.origins import LOSSES, MARK, losses_from_tags, losses_to_tags
+from migrate.origins import MARK, known_losses, loss_tags, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import lost_points, storable_points
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
@@ -307,10 +307,9 @@ class _Attempt:
                 raise EndpointError(f"{what}: {reason}", "the copy stays as it is: try again later")
             sent = sent._replace(losses=sent.losses + history.losses + lost_points(left_out))
             if not keeps_ids:
-                earlier = [key for key in (copy.tags if copy else ()) if key.startswith(LOSSES)]
-                # Tags cannot be taken away: what has arrived meanwhile is overwritten by nothing.
-                writer.write_tags(dict.fromkeys(earlier, "[]") | losses_to_tags(sent.losses))
-            # A directory has no place for the losses: without a mark they are tried again.
+                losses = (*known_losses(self._run), *sent.losses)
+                writer.write_tags(loss_tags(losses, copy.tags if copy else ()))
+            # In a directory, what was not sent is tried again by whoever finds no mark.
             mark = "" if sent.losses and keeps_ids else fingerprint.mark()
             refused = writer.finish(wanted.run, mark, sent.losses)
             sent = sent._replace(losses=sent.losses + tuple(refused))

@@ -18,7 +18,7 @@ from migrate.objects import (
     Ref,
     as_stored,
 )
-from migrate.origins import SOURCE, losses_from_tags
+from migrate.origins import SOURCE, known_losses
 from migrate.outcomes import Loss
 from migrate.tasks.logged_model import facts_of, runs_named, true_metrics, wanted_model
 from migrate.tasks.model_files import Rewrites
@@ -96,7 +96,7 @@ def _compare(
         model = dataclasses.replace(model, metrics=true_metrics(ends.source, model.metrics))
         copy = dataclasses.replace(copy, metrics=true_metrics(ends.target, copy.metrics))
     wanted = wanted_model(model, {}, references, can, "")
-    result.declare(ref, (*wanted.losses, *found.losses, *losses_from_tags(copy.tags)))
+    result.declare(ref, (*wanted.losses, *found.losses, *known_losses(copy)))
     if not can.flattens_models:
         _compare_fields(wanted.model, copy, ref, result)
         wanted_tags = wanted.model.tags

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from migrate.errors import Refused
 from migrate.graph.registry_matching import NAMES_ONE_BY_ONE, version_key
 from migrate.objects import CONTAINER_OF, NO_RUN, Kind, ModelVersion, Ref, RegisteredModel
-from migrate.origins import SOURCE
+from migrate.origins import SOURCE, known_losses
 from migrate.outcomes import Loss
 from migrate.tasks.collisions import (
     is_of_source,
@@ -151,7 +151,7 @@ def _compare_model(
     result.check(ref, "kind", str(model.kind), str(copy.kind), lasting=True)
     experiments = copies.ids(Ref(Kind.EXPERIMENT, ident) for ident in experiments_named(model))
     wanted, losses = wanted_registered_model(model, experiments, can, ends.policy)
-    result.declare(ref, losses)
+    result.declare(ref, losses + known_losses(copy))
     if _is_ours(ends, model, copy):
         tags, there = wanted.tags, copy.tags
     else:
@@ -204,7 +204,7 @@ def _compare_versions(
     can = ends.target.capabilities()
     run = ends.source.version_run(version) if ends.policy.source_tags else NO_RUN
     wanted = wanted_version(version, copy.name, expected, known, can, ends.policy, run)
-    result.declare(ref, wanted.losses)
+    result.declare(ref, wanted.losses + known_losses(copy))
     for field in ("description", "stage", "run_link"):
         what = field.replace("_", " ")
         old, new = getattr(wanted.version, field), getattr(copy, field)

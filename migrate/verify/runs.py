@@ -15,7 +15,7 @@ from migrate.objects import (
     Run,
     input_name,
 )
-from migrate.origins import losses_from_tags
+from migrate.origins import known_losses
 from migrate.outcomes import Loss
 from migrate.tasks.model_files import Rewrites
 from migrate.tasks.notebooks import notebook_files
@@ -76,7 +76,7 @@ def _compare_run(
     ref = Ref(Kind.RUN, run.run_id)
     can = ends.target.capabilities()
     wanted = wanted_copy(run, references, can, ends.policy)
-    known = wanted.losses + losses_from_tags(copy.tags) + kept_references(run, copy)
+    known = wanted.losses + known_losses(copy) + kept_references(run, copy)
     result.declare(ref, known)
     for field_name in ("name", "user_id", "status", "start_time", "end_time", "lifecycle_stage"):
         if field_name == "user_id" and can.sets_user:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from migrate.objects import Kind, Ref
 from migrate.outcomes import Outcome
+from migrate.redaction import redacted_json
 from migrate.views.json_values import loss_as_json, ref_as_json
 from migrate.views.lines import EVERY, Clock
 from migrate.views.tally import KindTally, Tally
@@ -93,7 +94,7 @@ class JsonProgress:
 
     def _write(self, event: str, **values: Any) -> None:
         line = {"event": event, "time": round(self._wall_clock() * 1000), **values}
-        self._stream.write(json.dumps(line) + "\n")
+        self._stream.write(json.dumps(redacted_json(line)) + "\n")
         self._stream.flush()
 
 

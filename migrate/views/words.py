@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from migrate.objects import Kind, Ref
+from migrate.redaction import redacted
 
 LONGEST_NAME = 80
 LONGEST_LINE = 1_000
@@ -20,7 +21,11 @@ _JOINERS = frozenset("\u200c\u200d")  # Persian words and emoji families need th
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with control, direction and line characters as ``\\x1b``, ``\\u202e`` ..."""
+    """Return ``text`` with control, direction and line characters as ``\\x1b``, ``\\u202e`` ...
+
+    Secrets are taken out as well, so that no text of others brings one back.
+    """
+    text = redacted(text)
     if text.isprintable():
         return text
     return "".join(
@@ -31,8 +36,24 @@ def printable(text: str) -> str:
     )
 
 
+def lines(text: str) -> str:
+    """Return text of several lines, such as a traceback, with each line made printable."""
+    return "\n".join(printable(line) for line in text.splitlines())
+
+
+def cell(text: str) -> str:
+    """Return a cell of a CSV file: printable, and no formula to a spreadsheet.
+
+    Spreadsheets calculate what begins with ``=``, ``+``, ``-`` or ``@``; an apostrophe before it
+    makes it text.
+    """
+    shown = printable(text)
+    return f"'{shown}" if shown.lstrip().startswith(("=", "+", "-", "@")) else shown
+
+
 def shorten(text: str, longest: int) -> str:
     """Cut ``text`` to ``longest`` characters; the last one is then an ellipsis."""
+    text = redacted(text)  # before it is cut: half a secret is not known any more
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

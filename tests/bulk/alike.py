@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from migrate.endpoints.directory.layout import LOCK_FILE
+
 #: Members of JSON files that say when, how fast, by whom and where an export was made.
 OF_THE_MAKING = frozenset({"system", "duration", "output_dir"})
 
@@ -27,12 +29,15 @@ def exact(root: Path) -> dict[str, tuple[bytes, int]]:
             path.stat().st_mtime_ns,
         )
         for path in sorted(root.rglob("*"))
+        if path.name != LOCK_FILE
     }
 
 
 def _contents(root: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
+        if name == LOCK_FILE:
+            continue
         if path.is_dir():
             yield f"{name}/", b""
         elif path.suffix == ".json" and "artifacts" not in path.relative_to(root).parts:

@@ -13,6 +13,7 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.directory.layout import LOCK_FILE
 from migrate.graph.selection import Selection
 from migrate.tasks.batches import Policy
 from migrate.verify import Ends, compare
@@ -76,7 +77,8 @@ def files_of(export: Path, name: str, number: int) -> dict[str, bytes]:
 
 def times_in(export: Path) -> dict[str, int]:
     """When each file of an export was written, in ns."""
-    found = (path for path in export.rglob("*") if path.is_file())
+    files = (path for path in export.rglob("*") if path.is_file())
+    found = (path for path in files if path.name != LOCK_FILE)
     return {str(path.relative_to(export)): path.stat().st_mtime_ns for path in found}
 
 

@@ -198,8 +198,9 @@ class Export:
         return self.import_() if ended.code == 0 else ended
 
     def files(self) -> dict[str, int]:
-        """The files in the directory and when each was written, in ns; but for its lock."""
-        found = (path for path in self.path.rglob("*") if path.is_file() and path.name != LOCK_FILE)
+        """The files in the directory, but for its lock, and when each was written, in ns."""
+        files = (path for path in self.path.rglob("*") if path.is_file())
+        found = (path for path in files if path.name != LOCK_FILE)
         return {str(path.relative_to(self.path)): path.stat().st_mtime_ns for path in found}
 
     @staticmethod

@@ -262,20 +262,28 @@ def test_broken_experiments_are_named_and_the_others_are_read(tmp_path: Path) ->
     index["mlflow"]["experiments"] += [{"id": "4", "name": "lost"}] * 2
     (tmp_path / "experiments.json").write_text(json.dumps(index))
     source = reader(tmp_path)
-    assert [it.experiment_id for it in source.experiments()] == ["1"]
-    told = {entry.ref: entry.reason for entry in source.unreadable()}
-    assert set(told) == {Ref(Kind.EXPERIMENT, ident) for ident in ("2", "3", "4", "copy of 1")}
-    assert "lost" in told[Ref(Kind.EXPERIMENT, "4")]
-    assert list(source.runs(["2"])) == []
+    named, whole = source.experiments()
+    assert whole.experiment_id == "1"
+    assert (named.experiment_id, named.name) == ("2", "sklearn_2")  # as experiments.json has it
+    assert "experiment.json is not valid JSON" in named.losses[0].reason
+    told = {entry.ref: (entry.container, entry.reason) for entry in source.unreadable()}
+    assert set(told) == {
+        *(Ref(Kind.EXPERIMENT, ident) for ident in ("3", "4", "copy of 1")),
+        *(Ref(Kind.RUN, ident) for ident in (B, C, D)),
+    }
+    assert "lost" in told[Ref(Kind.EXPERIMENT, "4")][1]
+    assert told[Ref(Kind.RUN, D)][0] == "3"
+    assert "its experiment cannot be read" in told[Ref(Kind.RUN, D)][1]
+    assert [run.run_id for run in source.runs(["2"])] == [D]
     assert {run.run_id for run in source.runs(["1"])} == {B, C}
 
 
-def test_a_broken_index_is_noted_and_not_needed(tmp_path: Path) -> None:
+def test_a_broken_index_is_told_and_not_needed(tmp_path: Path) -> None:
     write_old_export(tmp_path)
     (tmp_path / "experiments.json").write_text('{"mlflow": {"exp')
     source = reader(tmp_path)
-    assert "experiments.json is not valid JSON" in source.capabilities().notes[0]
     assert [it.experiment_id for it in source.experiments()] == ["1", "2"]
+    assert "experiments.json is not valid JSON" in source.unknown()[0]
 
 
 def test_one_run_in_two_experiments_is_read_once(tmp_path: Path) -> None:

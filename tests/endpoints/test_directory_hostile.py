@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -170,12 +171,15 @@ def test_hostile_ids_are_only_ids(export: Path, tmp_path: Path) -> None:
     source = reader(export)
     (experiment,) = source.experiments()
     assert experiment.experiment_id == "../../up"
-    runs = {run.run_id: run for run in source.runs([experiment.experiment_id])}
-    assert "../../../escaped" in runs
+    [run] = source.runs([experiment.experiment_id])
+    [entry] = source.unreadable()
+    assert entry.ref == Ref(Kind.RUN, RUN_ID)
+    assert "'../../../escaped'" in entry.reason
+    run = dataclasses.replace(run, run_id="../../../escaped")
 
     target = ExportDirectory(tmp_path / "copy" / "export", writable=True)
     target.create_experiment(experiment)
-    write_run(target, runs["../../../escaped"], files={"../../../x": b"1"})
+    write_run(target, run, files={"../../../x": b"1"})
     target.publish()
     assert [entry.name for entry in (tmp_path / "copy").iterdir()] == ["export"]
     assert files_of(target, "../../../escaped") == {"../../../x": b"1"}

@@ -73,7 +73,7 @@ def test_a_second_export_into_a_directory_is_told_of_the_first(
     assert (target / "7" / "runs" / a_run().run_id / "run.json").exists()
 
 
-def test_who_reads_a_directory_is_told_that_it_is_being_written(
+def test_who_reads_a_directory_is_told_that_it_is_being_written_or_not_finished(
     tmp_path: Path, source: Path, run_migrate: RunMigrate
 ) -> None:
     with another_export_into(source) as writer:
@@ -83,6 +83,14 @@ def test_who_reads_a_directory_is_told_that_it_is_being_written(
         assert ended.returncode == 3, ended.stderr
         assert f"is being written by process {writer.pid}" in " ".join(ended.stdout.split())
     assert list((tmp_path / "copy").rglob(f"{a_run().run_id}/run.json"))
+    unfinished = run_migrate("run", source, tmp_path / "copy")
+    assert unfinished.returncode == 3
+    assert f"process {writer.pid}" in " ".join(unfinished.stdout.split())
+    assert "did not finish" in " ".join(unfinished.stdout.split())
+    finishes = ExportDirectory(source, writable=True)
+    finishes.claim()
+    finishes.publish()
+    finishes.close()
     assert run_migrate("run", source, tmp_path / "copy").returncode == 0
 
 
@@ -111,7 +119,7 @@ def test_what_opening_made_stays_when_another_has_begun_to_write_there(tmp_path:
 def test_a_lock_that_was_copied_with_an_export_locks_nothing(
     tmp_path: Path, source: Path, run_migrate: RunMigrate
 ) -> None:
-    (source / ".migrate.lock").write_text("not what this tool writes")
+    (source / ".migrate.lock").write_text("")
     assert run_migrate("run", source, tmp_path / "copy").returncode == 0
     again = ExportDirectory(source, writable=True)
     again.claim()

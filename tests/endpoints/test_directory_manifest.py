@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from migrate.cli.choices import parse_choices
+from migrate.endpoints.answers import Ended
 from migrate.endpoints.directory import ExportDirectory
 from migrate.objects import DELETED
 from tests.endpoints.exports import (
@@ -67,7 +68,7 @@ def indexes(path: Path) -> dict[str, tuple[int, Any]]:
 
 
 def test_the_manifest_of_everything(target: ExportDirectory, tmp_path: Path) -> None:
-    target.publish(EVERYTHING)
+    target.publish(Ended(options=EVERYTHING))
     manifest = load(tmp_path / "manifest.json")
     assert manifest["mlflow"] == {}
     assert manifest["system"]["export_file_version"] == "2"
@@ -130,7 +131,7 @@ def test_the_manifest_of_everything(target: ExportDirectory, tmp_path: Path) -> 
 def test_each_file_tells_the_options_it_was_written_with(
     target: ExportDirectory, tmp_path: Path
 ) -> None:
-    target.publish(CHOSEN)
+    target.publish(Ended(options=CHOSEN))
     info = load(tmp_path / "manifest.json")["info"]
     assert info["model_names"] == ["fraud", "wine*"]
     assert (info["stages"], info["export_latest_versions"]) == ("Staging,Production", True)
@@ -154,18 +155,18 @@ def test_each_file_tells_the_options_it_was_written_with(
 def test_an_export_of_experiments_has_no_manifest(tmp_path: Path) -> None:
     target = ExportDirectory(tmp_path, writable=True)
     target.create_experiment(an_experiment())
-    target.publish(parse_choices(experiments=["a", "b"]).as_options())
+    target.publish(Ended(options=parse_choices(experiments=["a", "b"]).as_options()))
     assert not (tmp_path / "manifest.json").exists()
     assert load(tmp_path / "experiments.json")["info"]["options"]["experiments"] == ["a", "b"]
     write_registry(target, a_registered_model(), [a_version()])
-    target.publish(EVERYTHING)
+    target.publish(Ended(options=EVERYTHING))
     assert load(tmp_path / "manifest.json")["info"]["models"]["num_ok_models"] == 1
 
 
 def test_an_export_of_models_that_found_none_has_every_index(tmp_path: Path) -> None:
     """So that import-models of other tools, which reads both, finds that there is nothing."""
     target = ExportDirectory(tmp_path, writable=True, holds_models=True)
-    target.publish(EVERYTHING)
+    target.publish(Ended(options=EVERYTHING))
     assert load(tmp_path / "models" / "models.json")["mlflow"]["models"] == []
     assert load(tmp_path / "experiments" / "experiments.json")["mlflow"]["experiments"] == []
     assert load(tmp_path / "manifest.json")["info"]["models"]["num_total_models"] == 0
@@ -180,7 +181,7 @@ def test_the_same_export_gives_the_same_files_but_for_times(tmp_path: Path) -> N
         target.create_experiment(an_experiment())
         write_run(target, a_run())
         write_registry(target, a_registered_model(), [a_version()])
-        target.publish(CHOSEN)
+        target.publish(Ended(options=CHOSEN))
         text = {
             name: json.dumps(without_durations({**content, "system": {}}))
             for name, (_, content) in indexes(path).items()
@@ -192,19 +193,19 @@ def test_the_same_export_gives_the_same_files_but_for_times(tmp_path: Path) -> N
 def test_publishing_again_with_the_same_options_writes_nothing(
     target: ExportDirectory, tmp_path: Path
 ) -> None:
-    target.publish(CHOSEN)
+    target.publish(Ended(options=CHOSEN))
     before = indexes(tmp_path)
     target._durations._opened -= 100  # as if it took longer this time
-    target.publish(CHOSEN)
-    ExportDirectory(tmp_path, writable=True).publish(CHOSEN)
+    target.publish(Ended(options=CHOSEN))
+    ExportDirectory(tmp_path, writable=True).publish(Ended(options=CHOSEN))
     assert indexes(tmp_path) == before
 
 
 def test_the_indexes_tell_the_options_of_the_last_export(
     target: ExportDirectory, tmp_path: Path
 ) -> None:
-    target.publish(CHOSEN)
-    ExportDirectory(tmp_path, writable=True).publish(EVERYTHING)
+    target.publish(Ended(options=CHOSEN))
+    ExportDirectory(tmp_path, writable=True).publish(Ended(options=EVERYTHING))
     assert load(tmp_path / "manifest.json")["info"]["model_names"] == "all"
     model = load(tmp_path / "models" / "fraud" / "model.json")["info"]
     assert (model["export_latest_versions"], model["export_permissions"]) == (False, False)
@@ -212,12 +213,12 @@ def test_the_indexes_tell_the_options_of_the_last_export(
 
 def test_an_experiment_keeps_the_time_it_took(target: ExportDirectory, tmp_path: Path) -> None:
     target._durations._spans["7"] = (10.0, 12.5)
-    target.publish(EVERYTHING)
+    target.publish(Ended(options=EVERYTHING))
     index = tmp_path / "experiments" / "experiments.json"
     assert load(index)["mlflow"]["experiments"][0]["duration"] == 2.5
     again = ExportDirectory(tmp_path, writable=True)
     again.create_experiment(an_experiment("8"))
-    again.publish(EVERYTHING)
+    again.publish(Ended(options=EVERYTHING))
     durations = {it["id"]: it["duration"] for it in load(index)["mlflow"]["experiments"]}
     assert durations["7"] == 2.5
     assert set(durations) == {"7", "8"}
@@ -225,19 +226,19 @@ def test_an_experiment_keeps_the_time_it_took(target: ExportDirectory, tmp_path:
 
 def test_damaged_indexes_do_not_stop_an_export(target: ExportDirectory, tmp_path: Path) -> None:
     """What an index says of durations is of no weight."""
-    target.publish(EVERYTHING)
+    target.publish(Ended(options=EVERYTHING))
     index = tmp_path / "experiments" / "experiments.json"
     content = load(index)
     content["mlflow"]["experiments"] = [5, {"id": "7", "duration": "long"}, {}]
     content["mlflow"]["deleted_experiments"] = None
     index.write_text(json.dumps(content))
-    ExportDirectory(tmp_path, writable=True).publish(EVERYTHING)
+    ExportDirectory(tmp_path, writable=True).publish(Ended(options=EVERYTHING))
     assert [it["id"] for it in load(index)["mlflow"]["experiments"]] == ["7"]
 
 
 def test_versions_have_the_members_of_mlflow_3(target: ExportDirectory, tmp_path: Path) -> None:
     target.update_model_version(a_version(), replace(a_version(), aliases=("best",)))
-    target.publish(EVERYTHING)
+    target.publish(Ended(options=EVERYTHING))
     model = load(tmp_path / "models" / "fraud" / "model.json")["mlflow"]["registered_model"]
     first = model["versions"][0]
     assert first["_experiment_name"] == "experiment 7"

@@ -305,8 +305,11 @@ def test_a_file_that_is_cut_off_is_named(target: ExportDirectory, path: Path, na
         assert (entry.ref, entry.container) == (Ref(Kind.LOGGED_MODEL, "m-1"), "7")
         assert str(file) in entry.reason
         assert entry.hint
-        with pytest.raises(DirectoryError, match=name):
-            target.create_logged_model("7", a_logged_model())
+        if name == "logged_model.json":
+            with pytest.raises(DirectoryError, match=name):
+                target.create_logged_model("7", a_logged_model())
+        else:  # the next export writes it anew
+            assert target.find_model_copies("7")["m-1"][0].mark == ""
 
 
 def test_a_changed_record_no_longer_counts_as_a_copy(target: ExportDirectory, path: Path) -> None:

@@ -17,7 +17,7 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.artifacts import passes_proxy
-from migrate.errors import NotFound, Refused, Unavailable
+from migrate.errors import DirectoryError, NotFound, NotPermitted, Refused, Unavailable
 from migrate.objects import NO_RUN, Artifact, ArtifactRoot, Kind, Ref, VersionRun
 from tests.conftest import ProxyFactory
 from tests.faults import Faults, always, answer, cut_upload, on_nth, replace_response, truncate
@@ -77,6 +77,11 @@ def root_of(server: Target, run_id: str) -> ArtifactRoot:
         for run in server.read_runs(experiment.experiment_id, [run_id])
     ]
     return ArtifactRoot(Ref(Kind.RUN, run_id), found.artifact_uri)
+
+
+def named(proxy: Proxy, side: str, root: Path) -> closing[Target]:
+    """The server with a folder of this machine named as a root of its files."""
+    return closing(open_endpoint(Address(uri=proxy.uri, side=side, artifacts=(str(root),))))
 
 
 def put(server: Target, root: ArtifactRoot, path: str, content: bytes) -> Artifact:
@@ -267,17 +272,62 @@ class TestPathsOfTheServersDisk:
         assert proxy.requests
         assert proxy.writes() == []
 
-    def test_files_are_written_by_mlflows_own_repository(
-        self, server: Target, root: ArtifactRoot
+    def test_nothing_is_written_where_nobody_named_the_root(
+        self, server: Target, root: ArtifactRoot, tmp_path: Path
     ) -> None:
-        put(server, root, "model/weights", b"abc")
-        assert server.artifacts(root) == [Artifact("model/weights", 3)]
+        with pytest.raises(NotPermitted, match="nobody named its root") as caught:
+            put(server, root, "model/weights", b"abc")
+        assert "--target-artifacts" in caught.value.hint
+        assert list(tmp_path.iterdir()) == []
+
+    def test_files_are_written_below_a_root_that_the_user_named(
+        self, proxy: Proxy, root: ArtifactRoot, tmp_path: Path
+    ) -> None:
+        with named(proxy, "target", tmp_path) as server:
+            put(server, root, "model/weights", b"abc")
+            assert server.artifacts(root) == [Artifact("model/weights", 3)]
         (found,) = [
             Path(folder, name)
             for folder, _, names in os.walk(root.uri.removeprefix("file://"))
             for name in names
         ]
         assert found.read_bytes() == b"abc"
+
+    def test_a_source_is_read_on_the_disk_that_the_user_named(
+        self, proxy: Proxy, root: ArtifactRoot, tmp_path: Path
+    ) -> None:
+        folder = Path(root.uri.removeprefix("file://"))
+        (folder / "model").mkdir(parents=True)
+        (folder / "model" / "weights").write_bytes(b"abc")
+        (tmp_path / "secret").write_bytes(b"of this machine")
+        (folder / "link").symlink_to(tmp_path / "secret")
+        (folder / "folder").symlink_to(tmp_path)
+        proxy.clear()
+        with named(proxy, "source", tmp_path) as server:
+            listed = {file.path: file for file in server.artifacts(root)}
+            assert listed.keys() == {"model/weights", "link", "folder"}
+            assert get(server, root, listed["model/weights"]) == b"abc"
+            for link in ("link", "folder"):
+                with pytest.raises(DirectoryError, match="symbolic link"):
+                    get(server, root, listed[link])
+        assert proxy.requests == []
+
+    @pytest.mark.parametrize("name", ["../out", "a/../../out", "/tmp/out", "link/out", "link"])
+    def test_no_name_leads_out_of_a_root_that_the_user_named(
+        self, proxy: Proxy, root: ArtifactRoot, tmp_path: Path, name: str
+    ) -> None:
+        outside = tmp_path / "elsewhere"
+        outside.mkdir()
+        folder = Path(root.uri.removeprefix("file://"))
+        folder.mkdir(parents=True)
+        (folder / "link").symlink_to(outside)
+        with (
+            named(proxy, "target", tmp_path) as server,
+            pytest.raises((Refused, DirectoryError)),
+        ):
+            put(server, root, name, b"x")
+        assert list(outside.iterdir()) == []
+        assert sorted(folder.iterdir()) == [folder / "link"]
 
 
 class TestVersions:

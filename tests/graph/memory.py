@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from migrate.endpoints.answers import Capabilities, Copy, Histories, Unreadable
+from migrate.endpoints.answers import NOT_TOLD, Capabilities, Copy, Ended, Histories, Unreadable
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import (
     ACTIVE,
@@ -22,12 +22,12 @@ from migrate.objects import (
     ArtifactRoot,
     Experiment,
     Kind,
+    Loss,
     Metric,
     Ref,
     Run,
 )
 from migrate.origins import MARK, ORIGIN
-from migrate.outcomes import Loss
 from tests.graph.memory_models import MemoryModels
 
 #: All kinds that a server of MLflow 3 has and that are copied.
@@ -69,7 +69,13 @@ class MemoryServer(MemoryModels):
     def transferred(self) -> int:
         return sum(len(data) for held in self.files.values() for data in held.values())
 
-    def publish(self, options: Mapping[str, object]) -> None:
+    def publish(self, ended: Ended = NOT_TOLD) -> None:
+        pass
+
+    def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
+        pass
+
+    def claim(self) -> None:
         pass
 
     def withdraw(self) -> None:

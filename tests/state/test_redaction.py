@@ -8,7 +8,7 @@ import pytest
 
 from migrate.outcomes import Loss
 from migrate.plans import Side
-from state.redaction import redacted
+from migrate.redaction import redacted
 from state.store import StateStore
 from tests.state.samples import EXPERIMENT, experiment_task, failed, plan_of
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from migrate.endpoints.directory.disk import load_object, reading
+from migrate.endpoints.directory.disk import DAMAGED, load_object
 from migrate.endpoints.directory.layout import EXPERIMENT_FILE, directory_name
+from migrate.endpoints.directory.losses import NOTHING_LACKS, Shortfall
 from migrate.endpoints.directory.scanning import Listed, half_made_in
 from migrate.endpoints.directory.sidecar import Sidecar
 from migrate.endpoints.directory.unreadable import (
@@ -47,12 +48,17 @@ class Listing(Generic[T]):
         self._holders: dict[str, str] = {}  # id -> the first directory found with it
         self._indexes: dict[Path, tuple[object, Listed]] = {}
 
-    def of(self, experiment_id: str, directory: Path) -> Iterator[T]:
-        """Yield what can be read in an experiment's directory, and report what cannot."""
+    def of(
+        self, experiment_id: str, directory: Path, shortfall: Shortfall = NOTHING_LACKS
+    ) -> Iterator[T]:
+        """Yield what can be read in an experiment's directory, and report what cannot.
+
+        What ``shortfall`` has and is not there failed to export.
+        """
         member = self._member
         self._unreadable.forget(member.kind, experiment_id)
         index = directory / EXPERIMENT_FILE
-        listed = member.listed(index, load_object(self._base, index))
+        listed = self._listed(index)
         names = set()
         for name, path in member.directories(directory):
             names.add(name)
@@ -70,6 +76,10 @@ class Listing(Generic[T]):
             if name not in names:
                 names.add(name)
                 self._report(name, experiment_id, path, half_made(path))
+        for lacking in shortfall.within(member.kind, experiment_id):
+            if not names & {lacking.ref.id, directory_name(lacking.ref.id)}:
+                names.add(lacking.ref.id)
+                self._unreadable.add(lacking)
         self._report_absent(experiment_id, index, listed, names)
 
     def require_whole(
@@ -80,14 +90,21 @@ class Listing(Generic[T]):
         ``directory`` is that of its experiment, ``ident`` its id.
         """
         index = directory / EXPERIMENT_FILE
-        with reading(index):
-            status = index.lstat()
-        signature = status.st_size, status.st_mtime_ns
+        signature = _signature(index)
         kept = self._indexes.get(index)
         if kept is None or kept[0] != signature:
-            listed = self._member.listed(index, load_object(self._base, index))
+            listed = self._listed(index)
             kept = self._indexes[index] = signature, listed
         _require_listed(kept[1], index, path, ident, sidecar)
+
+    def _listed(self, index: Path) -> Listed:
+        """Return what experiment.json lists; nothing where it is damaged, which is told of it."""
+        try:
+            return self._member.listed(index, load_object(self._base, index))
+        except DirectoryError as problem:
+            if problem.hint != DAMAGED:
+                raise
+            return Listed(None, frozenset())
 
     def _report(self, name: str, container: str, path: Path, problem: DirectoryError) -> None:
         self._unreadable.report(Ref(self._member.kind, name), container, path, problem)
@@ -118,3 +135,12 @@ def _require_listed(
     """Other tools write a record first and its files later, and list both when they are there."""
     if sidecar is None and not listed.holds(path.name, ident):
         raise not_listed(path, index)
+
+
+def _signature(path: Path) -> tuple[int, int]:
+    """Return what changes with a file's content; the same for all that are missing."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from migrate.endpoints.directory.disk import refuse_links
+from migrate.endpoints.directory.disk import refuse_links, writing
 from migrate.endpoints.directory.layout import LOCK_FILE
 from migrate.errors import DirectoryError, TargetInUse
 from migrate.holder import Holder, this_process
@@ -29,6 +29,7 @@ class ExportLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock: FileLock | None = None
+        self._before = b""
 
     @property
     def held(self) -> bool:
@@ -44,6 +45,7 @@ class ExportLock:
         lock = FileLock(file, timeout=_PATIENCE_SECONDS, thread_local=False)
         try:
             lock.acquire()
+            self._before = file.read_bytes()
             file.write_text(json.dumps(this_process()._asdict()) + "\n")
         except Timeout:
             raise TargetInUse(
@@ -59,20 +61,36 @@ class ExportLock:
             ) from error
         self._lock = lock
 
+    def finished(self) -> None:
+        """Say that nothing is left undone; does nothing where it is not held."""
+        if self._lock is not None:
+            with writing(self._path / LOCK_FILE):
+                (self._path / LOCK_FILE).write_bytes(b"")
+
+    def unused(self) -> None:
+        """Say that nothing was written; does nothing where it is not held."""
+        if self._lock is not None:
+            with writing(self._path / LOCK_FILE):
+                (self._path / LOCK_FILE).write_bytes(self._before)
+
     def release(self) -> None:
-        """Let others write; does nothing where it is not held."""
+        """Let others write; does nothing where it is not held.
+
+        Without ``finished`` before it, readers are told of a writer that did not finish.
+        """
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
 
-def writer_of(path: Path) -> str | None:
-    """Say which process writes into the export at ``path``; None when none can be seen.
+def state_of(path: Path) -> str:
+    """Say that somebody writes into the export at ``path``, or did not finish; else nothing.
 
-    Writes nothing there. It cannot be seen on Windows, nor where the file is not to be read.
+    Writes nothing there. Who writes cannot be seen on Windows, nor where the file is not to be
+    read.
     """
     if sys.platform == "win32":
-        return None
+        return ""
     import fcntl
 
     file = path / LOCK_FILE
@@ -80,11 +98,13 @@ def writer_of(path: Path) -> str | None:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if os.fstat(handle).st_size:
+                return f"{path} is as {_holder(file)}, left it when it did not finish: export again"
         except BlockingIOError:
-            return _holder(file)
+            return f"{path} is being written by {_holder(file)}: it is read as it was meanwhile"
         finally:
             os.close(handle)
-    return None
+    return ""
 
 
 def _holder(file: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from migrate.endpoints.directory.disk import DAMAGED
@@ -11,7 +12,8 @@ from migrate.endpoints.directory.model_records import logged_model_from_json, lo
 from migrate.endpoints.directory.records import MALFORMED
 from migrate.endpoints.directory.run_file import load_mlflow
 from migrate.endpoints.directory.scanning import complete_place, logged_model_directories
-from migrate.endpoints.directory.sidecar import Sidecar, read_sidecar
+from migrate.endpoints.directory.sidecar import ReadSidecar, Sidecar, read_sidecar
+from migrate.endpoints.directory.unreadable import require_own
 from migrate.errors import DirectoryError
 from migrate.objects import LoggedModel
 
@@ -19,20 +21,27 @@ _PATHS_KEPT = 10_000
 
 
 class LoggedModelStore:
-    """Reads logged models below ``base``; ``renamed``: directories may not have their ids."""
+    """Reads logged models below ``base``; ``renamed``: directories may not have their ids.
 
-    def __init__(self, base: Path, *, renamed: bool) -> None:
+    ``sidecar`` reads that of a logged model.
+    """
+
+    def __init__(self, base: Path, *, renamed: bool, sidecar: ReadSidecar = read_sidecar) -> None:
         self._base = base
+        self._sidecar = sidecar
         self._may_be_renamed = renamed
         self._paths: dict[str, Path] = {}
 
     def read(self, place: Path, experiment_id: str) -> tuple[LoggedModel, Sidecar | None]:
         """Read a logged model with its metrics. Raises ``DirectoryError``."""
-        sidecar = read_sidecar(self._base, place)
+        sidecar = self._sidecar(self._base, place)
         path = place / LOGGED_MODEL_FILE
         value = load_mlflow(self._base, path)
         try:
             model = logged_model_from_json(value, directory=place.name, experiment_id=experiment_id)
+            if not self._may_be_renamed:
+                require_own(path, model.model_id)
+            model = replace(model, losses=sidecar.losses if sidecar else ())
         except MALFORMED as error:
             message = f"{path} describes no logged model: {error!r}"
             raise DirectoryError(message, DAMAGED) from error

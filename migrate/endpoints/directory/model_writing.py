@@ -77,9 +77,12 @@ class LoggedModelWriter:
         content = json_text(document).encode()
         with writing(record):
             record.write_bytes(content)
+        lost = earlier.losses if earlier else ()
         self._copy.publish(
             record,
-            lambda files: Sidecar(mark=mark, record_bytes=len(content), artifacts=files),
+            lambda files: Sidecar(
+                mark=mark, record_bytes=len(content), artifacts=files, losses=lost
+            ),
         )
         self._copy.clear()
 

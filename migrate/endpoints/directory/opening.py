@@ -22,10 +22,14 @@ from migrate.endpoints.directory.layout import (
     MODEL_FILE,
     MODELS,
     MODELS_FILE,
+    NOT_OBJECTS,
     OURS,
     PROMPT_FILE,
     PROMPTS,
     PROMPTS_FILE,
+    RUN_FILE,
+    RUNS,
+    VERSION_FILE,
     VERSIONS,
 )
 from migrate.endpoints.directory.locking import ExportLock
@@ -34,6 +38,7 @@ from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.sidecar import require_known_format
 from migrate.errors import DirectoryError, TargetInUse, WrongDirectory
 
+_NOT_SEEN = "and an experiment without one would not be noticed"
 #: The name of the directory of a version of a prompt.
 PROMPT_VERSION = re.compile(r"(.+)_v([0-9]{1,18})\Z", re.S)
 
@@ -56,7 +61,9 @@ class Opened:
     ``registry_only`` it holds none.
     ``identity`` is empty where other tools wrote it; where ours has ``models_above``, its
     experiments lie one level below the registered models. ``listed`` are names by id as the index
-    has them. ``made`` are the directories and the file that opening made, the deepest first.
+    has them, those in ``listed_deleted`` of deleted experiments. ``unknown`` is what damage to it
+    leaves open. ``made`` are the directories and
+    the file that opening made, the deepest first.
     """
 
     base: Path
@@ -67,7 +74,9 @@ class Opened:
     models_above: bool = False
     version: str
     listed: Mapping[str, str] = field(default_factory=dict)
+    listed_deleted: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     made: tuple[Path, ...] = ()
 
 
@@ -93,12 +102,19 @@ def open_export(path: Path) -> Opened:
             content = load_object(base, index)
             mlflow_member(index, content)
         except DirectoryError as problem:
-            notes += (f"{problem}; the experiments are found by their directories",)
+            unknown = f"{problem}; the experiments are found by their directories, {_NOT_SEEN}"
         else:
             return _from_index(base, content, registry, notes)
-    lone = os.path.lexists(base / EXPERIMENT_FILE)
+    else:
+        unknown = f"{index} is missing: its export did not finish, or it was removed; {_NOT_SEEN}"
+    lone = os.path.lexists(base / EXPERIMENT_FILE) or _holds_runs(base)
     return Opened(
-        base=base, registry=registry, lone=lone, version="mlflow-export-import", notes=notes
+        base=base,
+        registry=registry,
+        lone=lone,
+        version="mlflow-export-import",
+        notes=notes,
+        unknown=() if lone else (unknown,),
     )
 
 
@@ -202,7 +218,7 @@ def _base(path: Path) -> Path | None:
         raise WrongDirectory(*what_it_is(path))
     for base in (path, path / EXPERIMENTS):
         refuse_links(path, base)
-        holds_one = os.path.lexists(base / EXPERIMENT_FILE)
+        holds_one = os.path.lexists(base / EXPERIMENT_FILE) or _holds_runs(base)
         if holds_one or os.path.lexists(base / EXPERIMENTS_FILE) or _has_experiments(base):
             return base
     registry = _registry(path)
@@ -240,8 +256,24 @@ def _holds_registry(places: RegistryPlaces) -> bool:
 
 
 def _has_experiments(base: Path) -> bool:
-    return base.is_dir() and any(
-        os.path.lexists(base / name / EXPERIMENT_FILE) for name in visible_names(base)
+    if not base.is_dir():
+        return False
+    places = [base / name for name in visible_names(base) if name not in NOT_OBJECTS]
+    return any(os.path.lexists(it / EXPERIMENT_FILE) or _holds_runs(it) for it in places)
+
+
+def _holds_runs(experiment: Path) -> bool:
+    """Say whether runs are where an experiment has them, be it described or not.
+
+    Beside a registered model, or a version, lie the runs that it is made of.
+    """
+    if any(os.path.lexists(experiment / name) for name in (MODEL_FILE, VERSION_FILE)):
+        return False
+    return any(
+        os.path.lexists(folder / name / RUN_FILE)
+        for folder in (experiment, experiment / RUNS)
+        if folder.is_dir() and not folder.is_symlink()
+        for name in visible_names(folder)
     )
 
 
@@ -273,6 +305,11 @@ def _from_index(
         identity=str(ours.get("identity") or ""),
         version=str(ours["format_version"]) if ours else written_by,
         listed={str(entry["id"]): str(entry.get("name", "")) for entry in entries if "id" in entry},
+        listed_deleted=frozenset(
+            str(entry["id"])
+            for entry in mlflow.get("deleted_experiments") or ()
+            if isinstance(entry, dict) and "id" in entry
+        ),
         models_above=bool(ours.get("models_above")),
         notes=notes,
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from operator import attrgetter
 
+from migrate.endpoints.directory.experiment_records import ExperimentRecords
 from migrate.endpoints.directory.layout import LOGGED_MODELS, RUNS
 from migrate.endpoints.directory.listing import Listing, Member
 from migrate.endpoints.directory.logged_models import LoggedModelStore
+from migrate.endpoints.directory.losses import Shortfall
 from migrate.endpoints.directory.opening import Opened
 from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.run_store import RunStore
@@ -16,18 +18,31 @@ from migrate.endpoints.directory.scanning import (
     logged_model_directories,
     run_directories,
 )
+from migrate.endpoints.directory.sidecar import read_sidecar, whole_sidecar
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.objects import Kind
 
 
 class Readers:
-    """The readers of an export directory that was opened; they share what they report to."""
+    """The readers of an export directory that was opened; they share what they report to.
 
-    def __init__(self, opened: Opened, unreadable: UnreadableObjects) -> None:
+    Where it is ``writable``, a damaged sidecar is as good as none: the next export writes it anew.
+    """
+
+    def __init__(
+        self,
+        opened: Opened,
+        unreadable: UnreadableObjects,
+        lacks: Shortfall,
+        *,
+        writable: bool,
+    ) -> None:
         foreign = not opened.identity  # ours have their ids for names
-        self.runs = RunStore(opened.base, renamed=foreign)
-        self.models = LoggedModelStore(opened.base, renamed=foreign)
-        self.registry = RegistryReader(opened.registry, unreadable, nested=foreign)
+        sidecar = whole_sidecar if writable else read_sidecar
+        self.experiments = ExperimentRecords(opened, writable=writable)
+        self.runs = RunStore(opened.base, renamed=foreign, sidecar=sidecar)
+        self.models = LoggedModelStore(opened.base, renamed=foreign, sidecar=sidecar)
+        self.registry = RegistryReader(opened.registry, unreadable, lacks, nested=foreign)
         self.run_listing = Listing(
             opened.base,
             Member(

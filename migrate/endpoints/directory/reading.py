@@ -15,6 +15,7 @@ from migrate.endpoints.answers import Capabilities, Histories, Unreadable
 from migrate.endpoints.directory.artifacts import open_stored, stored_files
 from migrate.endpoints.directory.counting import count_in_experiments
 from migrate.endpoints.directory.disk import DAMAGED, load_object
+from migrate.endpoints.directory.experiment_records import ExperimentRecords
 from migrate.endpoints.directory.identity import foreign_identity, order_of_creation
 from migrate.endpoints.directory.kept_permissions import read_permissions
 from migrate.endpoints.directory.layout import (
@@ -26,10 +27,14 @@ from migrate.endpoints.directory.layout import (
     experiment_directory,
 )
 from migrate.endpoints.directory.listing import Listing
-from migrate.endpoints.directory.locking import writer_of
+from migrate.endpoints.directory.locking import state_of
+from migrate.endpoints.directory.losses import (
+    NOTHING_LACKS,
+    Shortfall,
+    read_shortfall,
+)
 from migrate.endpoints.directory.opening import Opened, open_export
 from migrate.endpoints.directory.readers import Readers
-from migrate.endpoints.directory.records import MALFORMED, experiment_from_json
 from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.run_store import RunStore
@@ -69,8 +74,9 @@ class ExportReader:
     What cannot be read is left out of every listing and told by ``unreadable``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writable: bool = False) -> None:
         self._path = path
+        self._writable = writable
         self._lock = RLock()
         self._opened: Opened | None = None
         self._readers: Readers | None = None
@@ -80,6 +86,7 @@ class ExportReader:
         self._unreadable = UnreadableObjects()
         #: Sentences in the order in which they were first said, as keys.
         self._unknown: dict[str, None] = {}
+        self._lacks = NOTHING_LACKS
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``. Raises ``DirectoryError`` when it is no export."""
@@ -135,7 +142,8 @@ class ExportReader:
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``; what cannot be read of an export is told by ``unreadable``."""
         self._look_for_writer()
-        return tuple(self._unknown)
+        said = [*self._unknown, *self._registry().unknown] if self._opened else self._unknown
+        return () if self._writable else tuple(dict.fromkeys(said))
 
     def transferred(self) -> int:
         """See ``Endpoint.transferred``."""
@@ -161,7 +169,7 @@ class ExportReader:
         for directory in experiment_directories(opened):
             names.add(directory.name)
             try:
-                experiment = self._read_experiment(directory)
+                experiment = self._records().read(directory)
                 ident = experiment.experiment_id
                 if ident in found:
                     first = self._experiment_paths[ident]
@@ -169,6 +177,7 @@ class ExportReader:
             except DirectoryError as problem:
                 ref = Ref(Kind.EXPERIMENT, directory.name)
                 self._unreadable.report(ref, "", directory, problem)
+                self._records().name_what_is_in(directory, self._unreadable)
                 continue
             found[ident] = experiment
             self._experiment_paths[ident] = directory
@@ -177,12 +186,25 @@ class ExportReader:
                 path = experiment_directory(opened.base, ident) / EXPERIMENT_FILE
                 gone = DirectoryError(f"experiment {name!r}: {path} is missing", DAMAGED)
                 self._unreadable.report(Ref(Kind.EXPERIMENT, ident), "", path, gone)
+        self._report_lacking(found.keys(), names)
         return iter(sorted(found.values(), key=order_of_creation))
+
+    def _report_lacking(self, found: Collection[str], names: Collection[str]) -> None:
+        """Report what failed to export, of experiments and of what is in those that are not here.
+
+        Others are reported by whoever lists what they are in.
+        """
+        for lacking in self._shortfall().failed:
+            around = lacking.container or lacking.ref.id
+            elsewhere = lacking.ref.kind in REGISTRY_KINDS
+            if not elsewhere and not {around, directory_name(around)} & {*found, *names}:
+                self._unreadable.add(lacking)
 
     def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
         paths = (self._experiment_path(ident) for ident in experiment_ids)
-        return count_in_experiments(path for path in paths if path is not None)
+        counted = count_in_experiments(path for path in paths if path is not None)
+        return {**self._shortfall().unsupported, **counted}
 
     def runs(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
         """See ``ReadsRuns.runs``."""
@@ -194,16 +216,16 @@ class ExportReader:
         return (model for model in found if model.lifecycle_stage != DELETED)
 
     def read_logged_models(self, model_ids: Sequence[str]) -> list[LoggedModel]:
-        """See ``ReadsLoggedModels.read_logged_models``. Raises ``DirectoryError``."""
+        """See ``ReadsLoggedModels.read_logged_models``; unreadable ones are reported."""
         found = []
         for model_id in model_ids:
             path = self._owner_path(Ref(Kind.LOGGED_MODEL, model_id))
-            if path is not None:
-                model, sidecar = self._parts().models.read(path, self._experiment_around(path))
-                directory = self._directory_around(path)
-                listing = self._parts().model_listing
-                listing.require_whole(directory, path, model_id, sidecar)
-                found.append(model)
+            if path is None:
+                continue
+            try:
+                found.append(self._whole_model(path))
+            except DirectoryError as problem:
+                self._report(Ref(Kind.LOGGED_MODEL, model_id), path, problem)
         return found
 
     def model_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
@@ -217,12 +239,10 @@ class ExportReader:
             path = self._owner_path(Ref(Kind.RUN, run_id))
             if path is None:
                 continue
-            experiment_id = ""
             try:
-                experiment_id = self._experiment_around(path)
-                found.append(self._whole_run(path, experiment_id))
+                found.append(self._whole_run(path, self._experiment_around(path)))
             except DirectoryError as problem:
-                self._unreadable.report(Ref(Kind.RUN, run_id), experiment_id, path, problem)
+                self._report(Ref(Kind.RUN, run_id), path, problem)
         return found
 
     def registered_models(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
@@ -246,7 +266,7 @@ class ExportReader:
         """See ``ReadsRegistry.version_run``."""
         for run in self.find_runs([version.run_id] if version.run_id else []):
             directory = self._experiment_path(run.experiment_id)
-            name = "" if directory is None else self._read_experiment(directory).name
+            name = "" if directory is None else self._records().read(directory).name
             return VersionRun(run.artifact_uri, name)
         return NO_RUN
 
@@ -326,7 +346,11 @@ class ExportReader:
         with self._lock:
             if self._opened is None:
                 self._opened = self._connect()
-                self._readers = Readers(self._opened, self._unreadable)
+                self._unknown |= dict.fromkeys(self._opened.unknown)
+                self._lacks = self._read_shortfall(self._opened.base)
+                self._readers = Readers(
+                    self._opened, self._unreadable, self._lacks, writable=self._writable
+                )
             return self._opened
 
     def _connect(self) -> Opened:
@@ -336,10 +360,24 @@ class ExportReader:
 
     def _look_for_writer(self) -> None:
         """Note that somebody writes here, when it is read and when all of it has been read."""
-        writer = writer_of(self._path)
-        if writer is not None:
-            text = f"{self._path} is being written by {writer}: it is read as it was meanwhile"
-            self._unknown[text] = None
+        state = state_of(self._path)
+        if state:
+            self._unknown[state] = None
+
+    def _read_shortfall(self, base: Path) -> Shortfall:
+        """Return what the export says it lacks as a whole."""
+        try:
+            lacks = read_shortfall(base)
+        except DirectoryError as problem:
+            self._unknown[f"{problem}: what the export lacks is not known"] = None
+            return NOTHING_LACKS
+        for text in lacks.unknown:
+            self._unknown[f"when {self._path} was exported: {text}"] = None
+        return lacks
+
+    def _shortfall(self) -> Shortfall:
+        self._open()
+        return self._lacks
 
     def _parts(self) -> Readers:
         self._open()
@@ -352,13 +390,8 @@ class ExportReader:
     def _registry(self) -> RegistryReader:
         return self._parts().registry
 
-    def _read_experiment(self, directory: Path) -> Experiment:
-        path = directory / EXPERIMENT_FILE
-        document = mlflow_member(path, load_object(self._open().base, path))
-        try:
-            return experiment_from_json(document["experiment"], directory.name)
-        except MALFORMED as error:
-            raise DirectoryError(f"{path} describes no experiment: {error!r}", DAMAGED) from error
+    def _records(self) -> ExperimentRecords:
+        return self._parts().experiments
 
     def _experiment_path(self, experiment_id: str) -> Path | None:
         opened = self._open()
@@ -401,9 +434,24 @@ class ExportReader:
     def _whole_run(self, path: Path, experiment_id: str) -> Run:
         """Read a run. Raises ``DirectoryError`` when it is damaged or did not finish."""
         run, sidecar = self._runs().read(path, experiment_id)
-        directory = self._directory_around(path)
-        self._parts().run_listing.require_whole(directory, path, run.run_id, sidecar)
+        if not self._writable:  # who writes completes what did not finish
+            directory = self._directory_around(path)
+            self._parts().run_listing.require_whole(directory, path, run.run_id, sidecar)
         return run
+
+    def _report(self, ref: Ref, path: Path, problem: DirectoryError) -> None:
+        """Report a run or logged model; what has no readable experiment is in its directory."""
+        directory = self._directory_around(path)
+        container = self._experiment_ids.get(directory, directory.name)
+        self._unreadable.report(ref, container, path, problem)
+
+    def _whole_model(self, path: Path) -> LoggedModel:
+        """Read a logged model. Raises ``DirectoryError`` when it is damaged or did not finish."""
+        model, sidecar = self._parts().models.read(path, self._experiment_around(path))
+        if not self._writable:  # who writes completes what did not finish
+            directory = self._directory_around(path)
+            self._parts().model_listing.require_whole(directory, path, model.model_id, sidecar)
+        return model
 
     def _directory_around(self, path: Path) -> Path:
         """Return the directory of the experiment that a run or logged model is in."""
@@ -415,7 +463,7 @@ class ExportReader:
         """Return the id of the experiment that a run or logged model is in."""
         directory = self._directory_around(path)
         if directory not in self._experiment_ids:
-            self._experiment_ids[directory] = self._read_experiment(directory).experiment_id
+            self._experiment_ids[directory] = self._records().read(directory).experiment_id
         return self._experiment_ids[directory]
 
     def _listed(self, listing: Listing[T], experiment_ids: Sequence[str]) -> Iterator[T]:
@@ -424,7 +472,7 @@ class ExportReader:
             if directory is None:
                 continue
             try:
-                yield from listing.of(experiment_id, directory)
+                yield from listing.of(experiment_id, directory, self._shortfall())
             except DirectoryError as problem:
                 ref = Ref(Kind.EXPERIMENT, experiment_id)
                 self._unreadable.report(ref, "", directory, problem)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from migrate.endpoints.directory.disk import load_object
@@ -19,6 +21,7 @@ from migrate.endpoints.directory.layout import (
     directory_name,
     registry_names,
 )
+from migrate.endpoints.directory.losses import Shortfall, losses_of
 from migrate.endpoints.directory.opening import RegistryPlaces
 from migrate.endpoints.directory.registry_entries import (
     OUR_PROMPT,
@@ -33,10 +36,12 @@ from migrate.endpoints.directory.scanning import files_in, subdirectories
 from migrate.endpoints.directory.unreadable import (
     held_twice,
     not_there,
+    nothing_around,
 )
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
+    CONTAINER_OF,
     VERSION_OF,
     Kind,
     ModelVersion,
@@ -53,17 +58,26 @@ _NESTED = 16  # names with slashes make nested directories; MLflow's names are s
 class RegistryReader:
     """Reads a registry; several threads may use it.
 
-    ``nested``: names with slashes are directories in directories, as other tools have it.
+    ``lacks`` is what the export says it lacks. ``nested``: names with slashes are directories in
+    directories, as other tools have it.
     """
 
     def __init__(
-        self, places: RegistryPlaces, unreadable: UnreadableObjects, *, nested: bool
+        self,
+        places: RegistryPlaces,
+        unreadable: UnreadableObjects,
+        lacks: Shortfall,
+        *,
+        nested: bool,
     ) -> None:
         self.places = places
         self._unreadable = unreadable
+        self._lacks = lacks
         self._nested = nested
         self._prompts = PromptIndex(places.prompts, told=False)
         self._folders: dict[str, ModelEntry] = {}
+        #: What cannot be said of it, in sentences.
+        self.unknown: list[str] = []
 
     def registered_models(self, names: Sequence[str] | None) -> Iterator[RegisteredModel]:
         """See ``ReadsRegistry.registered_models``."""
@@ -87,7 +101,7 @@ class RegistryReader:
             for _, path, load in told:
                 version = read_version(path, load, model)
                 if version.ref == ref:
-                    return version
+                    return self._with_losses(entry, version)
             for version in self.versions_of(entry, model):  # its file may have any name
                 if version.ref == ref:
                     return version
@@ -120,8 +134,12 @@ class RegistryReader:
         if names is None:
             for kind in VERSION_OF:
                 self._unreadable.forget(kind)
-            yield from self._readable(self._all())
+            there = set()
+            for entry, model in self._readable(self._all()):
+                there.add(model.ref)
+                yield entry, model
             self._report_absent()
+            self._report_lacking(there)
             return
         for name in dict.fromkeys(names):
             found = list(self._readable(self._of_name(name), name))
@@ -149,15 +167,24 @@ class RegistryReader:
                     raise held_twice(str(version.ref), path, found[version.version][1])
             except DirectoryError as problem:
                 ref = Ref(kind, f"{model.name}/{told}")
-                self._unreadable.report(ref, "", path, problem)
+                self._unreadable.report(ref, model.name, path, problem)
                 continue
             found[version.version] = version, path
-        for number in failed:
-            ref = Ref(kind, f"{model.name}/{number}")
-            if ref not in {version.ref for version, _ in found.values()}:
-                gone = not_there(entry.path, str(ref), failed=True)
-                self._unreadable.report(ref, "", entry.path, gone)
-        return [found[number][0] for number in sorted(found)]
+        there = {told for told, _, _ in stored_versions} | {str(number) for number in found}
+        for number in [*failed, *entry.listed()]:
+            if number not in there:
+                there.add(number)
+                ref = Ref(kind, f"{model.name}/{number}")
+                gone = not_there(entry.path, str(ref), failed=number in failed)
+                self._unreadable.report(ref, model.name, entry.path, gone)
+        for lacking in self._lacks.within(kind, model.name):
+            if lacking.ref not in {version.ref for version, _ in found.values()}:
+                self._unreadable.add(lacking)
+        return [self._with_losses(entry, found[number][0]) for number in sorted(found)]
+
+    def _with_losses(self, entry: Entry, version: ModelVersion) -> ModelVersion:
+        lost = losses_of(self.places.base, entry.path.parent, version.ref)
+        return replace(version, losses=lost) if lost else version
 
     def _readable(
         self, entries: Iterator[Entry], name: str | None = None
@@ -176,8 +203,17 @@ class RegistryReader:
                 ref = Ref(kind, self._told_name(entry))
                 if name in (None, ref.id):
                     self._unreadable.report(ref, "", entry.path, problem)
+                    self._report_versions_of(entry, ref)
                 continue
-            yield entry, model
+            lost = losses_of(self.places.base, entry.path.parent, model.ref)
+            yield entry, replace(model, losses=lost)
+
+    def _report_versions_of(self, entry: Entry, model: Ref) -> None:
+        """Report the versions of what cannot be read itself, as far as they are files."""
+        with suppress(DirectoryError):  # of the list of versions, which its own record has
+            for told, path, _ in entry.versions():
+                ref = Ref(VERSION_OF[model.kind], f"{model.id}/{told}")
+                self._unreadable.report(ref, model.id, path, nothing_around(entry.path))
 
     def _told_name(self, entry: Entry) -> str:
         """Return the name of an entry as far as its place tells."""
@@ -202,7 +238,8 @@ class RegistryReader:
         for path in subdirectories(folder):
             if path.name.startswith(".") or (depth and path.name in _NOT_MODELS):
                 continue
-            if os.path.lexists(path / MODEL_FILE) or path.is_symlink():
+            signs = (MODEL_FILE, VERSIONS, VERSION_MODELS)
+            if any(os.path.lexists(path / it) for it in signs) or path.is_symlink():
                 yield ModelEntry(self.places.base, path)
             copied = any(os.path.lexists(path / it) for it in (RUN_FILE, LOGGED_MODEL_FILE))
             if self._nested and depth < _NESTED and not copied and not path.is_symlink():
@@ -222,6 +259,13 @@ class RegistryReader:
                 if os.path.lexists(prompt_file(entry.stem)) or entry.folders():
                     yield entry
 
+    def _report_lacking(self, there: Set[Ref]) -> None:
+        """Report what failed to export, but for versions of what is there: listing them does."""
+        for lacking in self._lacks.failed:
+            kind = CONTAINER_OF.get(lacking.ref.kind, lacking.ref.kind)
+            if kind in VERSION_OF and Ref(kind, lacking.container or lacking.ref.id) not in there:
+                self._unreadable.add(lacking)
+
     def _report_absent(self, names: frozenset[str] | None = None) -> None:
         """Report registered models, of these names or all, that models.json lists in vain."""
         index = self.places.models / MODELS_FILE
@@ -229,8 +273,12 @@ class RegistryReader:
             return
         try:
             document = load_object(self.places.base, index)
-        except DirectoryError:
-            return  # not needed: they are found by their directories
+        except DirectoryError as problem:
+            self.unknown.append(
+                f"{problem}: registered models are found by their directories, and what has none"
+                " is not known"
+            )
+            return
         info, mlflow = document.get("info"), document.get("mlflow")
         listed = _texts(mlflow, "models")
         failed = _texts(info, "failed_models") if self._nested else frozenset()
@@ -238,9 +286,9 @@ class RegistryReader:
         for name in sorted(wanted):
             if not any(True for _ in self._of_name(name)):
                 ref = Ref(Kind.REGISTERED_MODEL, name)
-                problem = not_there(index, str(ref), failed=name in failed)
+                gone = not_there(index, str(ref), failed=name in failed)
                 place = index.parent / directory_name(name) / MODEL_FILE
-                self._unreadable.report(ref, "", place, problem)
+                self._unreadable.report(ref, "", place, gone)
 
 
 def _texts(value: object, key: str) -> frozenset[str]:

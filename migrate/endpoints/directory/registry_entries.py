@@ -71,6 +71,10 @@ class Entry(Protocol):
         """Return the numbers of versions that failed when it was exported."""
         ...
 
+    def listed(self) -> Sequence[str]:
+        """Return the numbers of versions that are listed and have files of their own."""
+        ...
+
     def record(self) -> Mapping[str, Any]:
         """Return what is written of it, without its versions where those have files."""
         ...
@@ -121,6 +125,14 @@ class ModelEntry:
         failed = info.get("failed_versions") if isinstance(info, dict) else None
         entries = failed if isinstance(failed, list) else []
         return [number for entry in entries if (number := _number_of_failed(entry))]
+
+    def listed(self) -> list[str]:
+        """See ``Entry.listed``: as of the end of the last export."""
+        if not self._has_files():
+            return []
+        value = load_mlflow(self.base, self.path).get("registered_model")
+        versions = _listed_versions(self.path, value) if isinstance(value, dict) else []
+        return [number for version in versions if (number := _number(version))]
 
     def files_of(self, number: str) -> Path:
         """Return where the files of a version are, or would be; ``number`` is its number."""
@@ -217,6 +229,10 @@ class PromptEntry:
 
     def failed(self) -> list[str]:
         """See ``Entry.failed``: no tool tells of prompts which ones failed."""
+        return []
+
+    def listed(self) -> list[str]:
+        """See ``Entry.listed``: no tool lists the versions of a prompt."""
         return []
 
     def folders(self) -> Sequence[Path]:

@@ -32,6 +32,7 @@ from migrate.endpoints.directory.layout import (
     VERSIONS,
     registry_names,
 )
+from migrate.endpoints.directory.losses import Shortfall, keep_losses
 from migrate.endpoints.directory.opening import RegistryPlaces
 from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.registry_entries import (
@@ -51,7 +52,15 @@ from migrate.endpoints.directory.registry_records import (
 from migrate.endpoints.directory.version_files import forget_version_files, has_files
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
-from migrate.objects import VERSION_OF, Kind, ModelVersion, Permissions, Ref, RegisteredModel
+from migrate.objects import (
+    VERSION_OF,
+    Kind,
+    Loss,
+    ModelVersion,
+    Permissions,
+    Ref,
+    RegisteredModel,
+)
 
 #: Given a version, its run's members ``_experiment_name`` and ``_run_artifact_uri``.
 RunMembers = Callable[[ModelVersion], Mapping[str, str]]
@@ -75,8 +84,10 @@ class RegistryWriter(RegistryReader):
     Methods raise ``StorageFull`` or ``DirectoryError`` beside what the protocols say.
     """
 
-    def __init__(self, places: RegistryPlaces, unreadable: UnreadableObjects) -> None:
-        super().__init__(places, unreadable, nested=False)
+    def __init__(
+        self, places: RegistryPlaces, unreadable: UnreadableObjects, lacks: Shortfall
+    ) -> None:
+        super().__init__(places, unreadable, lacks, nested=False)
         self._prompts = PromptIndex(places.prompts, told=True)
         self._lock = RLock()
 
@@ -172,6 +183,15 @@ class RegistryWriter(RegistryReader):
                 forget_version_files(self.files_of(version.ref))
                 with writing(path):
                     path.unlink(missing_ok=True)
+
+    def keep_losses(self, ref: Ref, losses: Sequence[Loss]) -> None:
+        """See ``Target.keep_losses``."""
+        with self._lock:
+            kind, name = ref.kind, ref.id
+            if kind in _KIND_OF:
+                kind, name = _KIND_OF[kind], name.rpartition("/")[0]
+            entry, _ = self._existing(kind, name)
+            keep_losses(self.places.base, entry.path.parent, ref, losses)
 
     def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
         """See ``WritesPermissions.write_permissions``."""

@@ -140,6 +140,15 @@ def restore_replaced(place: Path) -> None:
             os.rename(replaced, place)
 
 
+def take_up(place: Path, record: str) -> None:
+    """Make a directory that has lost its ``record`` a half-made one, whose files are kept."""
+    partial = partial_directory(place)
+    whole = place.is_symlink() or os.path.lexists(place / record)
+    if place.is_dir() and not whole and not os.path.lexists(partial):
+        with writing(place):
+            os.rename(place, partial)
+
+
 def discard_partial(base: Path, place: Path) -> None:
     """Remove what a killed attempt left beside a place. Raises ``DirectoryError``."""
     partial = partial_directory(place)

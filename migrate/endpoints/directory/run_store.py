@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from threading import local
 
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.directory.disk import DAMAGED, open_file, reading
-from migrate.endpoints.directory.layout import RUN_FILE, SIDECAR_FILE
+from migrate.endpoints.directory.layout import (
+    RUN_FILE,
+    SIDECAR_FILE,
+)
 from migrate.endpoints.directory.records import MALFORMED, run_from_json, run_id_of
 from migrate.endpoints.directory.run_file import IndexedRun, LoadedRun, StoredRun
 from migrate.endpoints.directory.scanning import find_run, run_directories
-from migrate.endpoints.directory.sidecar import Sidecar, StoredFile, read_sidecar
+from migrate.endpoints.directory.sidecar import (
+    ReadSidecar,
+    Sidecar,
+    StoredFile,
+    read_sidecar,
+)
+from migrate.endpoints.directory.unreadable import require_own
 from migrate.errors import DirectoryError
 from migrate.objects import Metric, Run
 
@@ -22,12 +32,15 @@ _PATHS_KEPT = 10_000
 class RunStore:
     """Reads the runs below ``base``; ``renamed``: their directories may not have their ids.
 
+    ``sidecar`` reads that of a run.
+
     Several threads may use it. Each keeps the last run.json it had to read as a whole, so that
     one of another tool is not parsed again for each of its metric keys.
     """
 
-    def __init__(self, base: Path, *, renamed: bool) -> None:
+    def __init__(self, base: Path, *, renamed: bool, sidecar: ReadSidecar = read_sidecar) -> None:
         self._base = base
+        self._sidecar = sidecar
         self._may_be_renamed = renamed
         self._paths: dict[str, Path] = {}
         self._renamed: dict[Path, dict[str, Path]] = {}
@@ -35,7 +48,7 @@ class RunStore:
 
     def open(self, run: Path) -> tuple[Sidecar | None, StoredRun]:
         """Open a run's files. Raises ``DirectoryError``."""
-        sidecar = read_sidecar(self._base, run)
+        sidecar = self._sidecar(self._base, run)
         path = run / RUN_FILE
         with reading(path):
             status = path.lstat()
@@ -60,6 +73,9 @@ class RunStore:
                 experiment_id=experiment_id,
                 latest=stored.latest(),
             )
+            record = replace(record, losses=sidecar.losses if sidecar else ())
+            if not self._may_be_renamed:
+                require_own(run / RUN_FILE, record.run_id)
         except MALFORMED as error:
             message = f"{run / RUN_FILE} describes no run: {error!r}"
             raise DirectoryError(message, DAMAGED) from error
@@ -115,7 +131,7 @@ class RunStore:
         signature = (path, status.st_size, status.st_mtime_ns)
         last: tuple[object, dict[str, StoredFile]] | None = getattr(self._last, "files", None)
         if last is None or last[0] != signature:
-            sidecar = read_sidecar(self._base, run)
+            sidecar = self._sidecar(self._base, run)
             files = sidecar.artifacts if sidecar else ()
             told = {it.path: it for it in files if it.digest or it.path != it.stored_as}
             last = self._last.files = (signature, told)
@@ -128,13 +144,13 @@ class RunStore:
 
     def _renamed_in(self, experiment: Path) -> dict[str, Path]:
         if experiment not in self._renamed:
-            renamed = {}
+            renamed: dict[str, Path] = {}
             for name, path in run_directories(experiment):
                 try:
                     run_id = run_id_of(self.open(path)[1].head(), name)
                 except (DirectoryError, *MALFORMED):
                     continue  # listing the runs reports it
                 if run_id != name:
-                    renamed[run_id] = path
+                    renamed.setdefault(run_id, path)
             self._renamed[experiment] = renamed
         return self._renamed[experiment]

@@ -126,10 +126,15 @@ class DirectoryRunWriter:
         histories = write_run_file(run_file, document, self._histories())
         self._metrics.close()
         size = run_file.stat().st_size
+        lost = self._earlier.run.losses if self._earlier else ()
         self._copy.publish(
             run_file,
             lambda files: Sidecar(
-                mark=mark, record_bytes=size, artifacts=files, histories=histories
+                mark=mark,
+                record_bytes=size,
+                artifacts=files,
+                histories=histories,
+                losses=lost,
             ),
         )
         self._end()

@@ -6,16 +6,17 @@ stream (where in run.json each metric key begins). Any other reader can do witho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from migrate.endpoints.directory.disk import DAMAGED, load_object
+from migrate.endpoints.directory.disk import DAMAGED, load_object, write_object
 from migrate.endpoints.directory.layout import FORMAT_VERSION, SIDECAR_FILE
+from migrate.endpoints.directory.losses import losses_from_json, losses_to_json
 from migrate.endpoints.directory.records import MALFORMED, metric_from_json
 from migrate.errors import DirectoryError
-from migrate.objects import Metric
+from migrate.objects import Loss, Metric
 
 
 class StoredFile(NamedTuple):
@@ -47,16 +48,23 @@ class Sidecar:
     record_bytes: int
     artifacts: tuple[StoredFile, ...] = ()
     histories: tuple[StoredHistory, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it is written."""
+        losses = {"losses": losses_to_json(self.losses)} if self.losses else {}
         return {
             "format_version": FORMAT_VERSION,
             "mark": self.mark,
             "record_bytes": self.record_bytes,
             "artifacts": [_file_to_json(file) for file in self.artifacts],
             "metrics": [_history_to_json(history) for history in self.histories],
+            **losses,
         }
+
+
+#: Given the export and a directory in it, its sidecar; None where it has none.
+ReadSidecar = Callable[[Path, Path], "Sidecar | None"]
 
 
 def read_sidecar(base: Path, place: Path) -> Sidecar | None:
@@ -72,9 +80,33 @@ def read_sidecar(base: Path, place: Path) -> Sidecar | None:
             record_bytes=int(value["record_bytes"]),
             artifacts=tuple(_file_from_json(item) for item in value["artifacts"]),
             histories=tuple(_history_from_json(item) for item in value["metrics"]),
+            losses=losses_from_json(value.get("losses", ())),
         )
     except MALFORMED as error:
         raise DirectoryError(f"{path} is damaged: {error!r}", DAMAGED) from error
+
+
+def note_losses(base: Path, place: Path, losses: Sequence[Loss]) -> None:
+    """Write what is lost of a run or logged model into its sidecar; nothing where it says so.
+
+    Raises ``StorageFull`` or ``DirectoryError``.
+    """
+    there = read_sidecar(base, place)
+    if there is not None and there.losses != tuple(losses):
+        write_object(place / SIDECAR_FILE, replace(there, losses=tuple(losses)).to_json())
+
+
+def whole_sidecar(base: Path, place: Path) -> Sidecar | None:
+    """Read a directory's sidecar for whoever writes it anew; None also when it is damaged.
+
+    Raises ``DirectoryError`` where it is of a newer format, or a link.
+    """
+    try:
+        return read_sidecar(base, place)
+    except DirectoryError as problem:
+        if problem.hint != DAMAGED:
+            raise
+        return None
 
 
 def require_known_format(path: Path, version: object) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from migrate.endpoints.answers import NO_OPTIONS, Copy, PermissionsWritten
+from migrate.endpoints.answers import NOT_TOLD, Copy, Ended, PermissionsWritten
 from migrate.endpoints.directory.artifacts import whole_files
 from migrate.endpoints.directory.asked import Asked
 from migrate.endpoints.directory.indexes import (
@@ -27,6 +27,7 @@ from migrate.endpoints.directory.layout import (
     partial_directory,
 )
 from migrate.endpoints.directory.locking import ExportLock
+from migrate.endpoints.directory.losses import keep_losses, keep_shortfall
 from migrate.endpoints.directory.model_writing import (
     LoggedModelWriter,
     each_once,
@@ -37,7 +38,12 @@ from migrate.endpoints.directory.opening import unmake
 from migrate.endpoints.directory.publishing import Publication
 from migrate.endpoints.directory.registry import RegistryReader
 from migrate.endpoints.directory.registry_writing import RegistryWriter
-from migrate.endpoints.directory.replacing import discard_partial, restore_replaced, settle
+from migrate.endpoints.directory.replacing import (
+    discard_partial,
+    restore_replaced,
+    settle,
+    take_up,
+)
 from migrate.endpoints.directory.run_writing import (
     DirectoryRunWriter,
 )
@@ -46,7 +52,7 @@ from migrate.endpoints.directory.scanning import (
     experiment_directories,
     logged_model_directories,
 )
-from migrate.endpoints.directory.sidecar import Sidecar, read_sidecar
+from migrate.endpoints.directory.sidecar import Sidecar, note_losses, whole_sidecar
 from migrate.endpoints.directory.version_files import VersionFilesWriter, version_artifacts
 from migrate.endpoints.directory.writing import (
     ExperimentsWriter,
@@ -57,10 +63,12 @@ from migrate.endpoints.directory.writing import (
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import (
     NO_RUN,
+    REGISTRY_KINDS,
     Artifact,
     ArtifactRoot,
     Kind,
     LoggedModel,
+    Loss,
     ModelMetric,
     ModelVersion,
     Permissions,
@@ -114,7 +122,9 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
         restore_replaced(place)
         if anew:
             discard_partial(self._open().base, place)
-        elif place.exists():
+        else:
+            take_up(place, LOGGED_MODEL_FILE)
+        if place.exists() and not anew:
             self._parts().models.read(place, experiment_id)
             raise AlreadyExists(f"logged model {model.model_id} is in {self._path} already")
         copy = dataclasses.replace(model, experiment_id=experiment_id)
@@ -211,7 +221,7 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
             files = writer.listing()
         elif self._tells_whole_files:
             place, base = self._present(root.owner), self._open().base
-            files = whole_files(base, place, read_sidecar(base, place))
+            files = whole_files(base, place, whole_sidecar(base, place))
         else:
             return super().artifacts(root)
         return [Artifact(file.path, file.size) for file in files]
@@ -242,7 +252,21 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
             directory = self._existing_experiment(ref.id)
             return keep_permissions(self._base_to_write(), directory, permissions)
 
-    def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
+    def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
+        """See ``Target.keep_losses``.
+
+        Raises ``NotFound``, ``StorageFull`` or ``DirectoryError``.
+        """
+        if copy.kind in REGISTRY_KINDS:
+            self._registry_to_write().keep_losses(copy, losses)
+        elif copy.kind is Kind.EXPERIMENT:
+            with self._lock:
+                folder = self._existing_experiment(copy.id)
+                keep_losses(self._base_to_write(), folder, copy, losses)
+        elif copy.kind in (Kind.RUN, Kind.LOGGED_MODEL):
+            note_losses(self._base_to_write(), self._present(copy), losses)
+
+    def publish(self, ended: Ended = NOT_TOLD) -> None:
         """See ``Target.publish``: lists in the indexes what is there.
 
         Raises ``DirectoryError`` when an experiment is damaged, after the others are written.
@@ -264,9 +288,11 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
             self._version_files().settle(self._open().registry.models)
             Publication(
                 opened=self._open(),
-                asked=Asked(directory=self._path, options=options),
+                asked=Asked(directory=self._path, options=ended.options),
                 seconds=self._durations.total(),
             ).write(entries, self._registry_to_write(), self._run_members)
+            keep_shortfall(base, ended)
+            self._export_lock.finished()
         for damaged in self.unreadable():
             if damaged.ref.kind is Kind.EXPERIMENT and Path(damaged.where).exists():
                 raise DirectoryError(damaged.reason, damaged.hint)
@@ -279,6 +305,7 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
     def withdraw(self) -> None:
         """See ``Target.withdraw``."""
         with self._lock:
+            self._export_lock.unused()
             if self._opened is not None:
                 unmake(self._opened, self._export_lock)
                 self._opened = None
@@ -370,7 +397,9 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
         self._base_to_write()
         with self._lock:
             if self._registry_writer is None:
-                self._registry_writer = RegistryWriter(self._open().registry, self._unreadable)
+                self._registry_writer = RegistryWriter(
+                    self._open().registry, self._unreadable, self._shortfall()
+                )
             return self._registry_writer
 
     def _run_members(self, version: ModelVersion) -> dict[str, str]:

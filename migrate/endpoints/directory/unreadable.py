@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from migrate.endpoints.directory.disk import DAMAGED
+from migrate.endpoints.directory.layout import directory_name, name_of_replaced
 from migrate.errors import DirectoryError
 
 
 def held_twice(what: str, here: Path, there: Path) -> DirectoryError:
     """Say that two directories hold the same object."""
     return DirectoryError(f"{here} holds {what}, which {there} holds too", "remove one of them")
+
+
+def require_own(record: Path, ident: str) -> None:
+    """Raise ``DirectoryError`` where a record of ours is not in the directory of its id."""
+    name = name_of_replaced(record.parent.name) or record.parent.name
+    if name not in (ident, directory_name(ident)):
+        raise DirectoryError(f"{record} is about {ident!r}, in the directory of {name!r}", DAMAGED)
 
 
 def not_listed(place: Path, index: Path) -> DirectoryError:
@@ -24,6 +32,14 @@ def not_listed(place: Path, index: Path) -> DirectoryError:
 def half_made(place: Path) -> DirectoryError:
     """Say that the export of something did not finish."""
     return DirectoryError(f"{place} is half made: its export did not finish", "resume the export")
+
+
+def nothing_around(index: Path) -> DirectoryError:
+    """Say that something is there whose experiment cannot be read."""
+    return DirectoryError(
+        f"its experiment cannot be read, without which it has no place: {index}",
+        "restore that file from a backup, or export again",
+    )
 
 
 def not_there(index: Path, name: str, *, failed: bool) -> DirectoryError:

@@ -12,6 +12,7 @@ from typing import Any
 
 from migrate.endpoints.answers import Capabilities, Copy
 from migrate.endpoints.directory.artifacts import whole_files
+from migrate.endpoints.directory.disk import DAMAGED
 from migrate.endpoints.directory.durations import Durations
 from migrate.endpoints.directory.indexes import (
     change_experiment,
@@ -28,7 +29,7 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.opening import Opened, open_target
 from migrate.endpoints.directory.reading import KINDS, ExportReader
-from migrate.endpoints.directory.replacing import discard_partial, restore_replaced
+from migrate.endpoints.directory.replacing import discard_partial, restore_replaced, take_up
 from migrate.endpoints.directory.run_writing import (
     DirectoryRunWriter,
     Earlier,
@@ -58,8 +59,7 @@ class ExperimentsWriter(ExportReader):
     """The part of ``ExportDirectory`` that writes experiments and runs."""
 
     def __init__(self, path: Path, *, writable: bool, holds_models: bool) -> None:
-        super().__init__(path)
-        self._writable = writable
+        super().__init__(path, writable=writable)
         self._holds_models = holds_models
         self._durations = Durations()
         self._writers: dict[str, DirectoryRunWriter] = {}
@@ -89,7 +89,7 @@ class ExperimentsWriter(ExportReader):
         ident = experiment.experiment_id
         with self._lock:
             directory = experiment_directory(self._base_to_write(), ident)
-            if os.path.lexists(directory / EXPERIMENT_FILE):
+            if self._is_described(directory):
                 raise AlreadyExists(f"experiment {ident} is in {self._path} already")
             self._take_name(experiment.name, ident)
             write_new_experiment(directory, dataclasses.replace(experiment, lifecycle_stage=ACTIVE))
@@ -138,7 +138,9 @@ class ExperimentsWriter(ExportReader):
         place = self._place_of_run(experiment_id, run.run_id)
         if anew:
             discard_partial(self._open().base, place)
-        elif place.exists():
+        else:
+            take_up(place, RUN_FILE)
+        if place.exists() and not anew:
             self._runs().read(place, experiment_id)
             raise AlreadyExists(f"run {run.run_id} is in {self._path} already")
         return self._start(place, experiment_id, run, None)
@@ -209,15 +211,22 @@ class ExperimentsWriter(ExportReader):
             return open_target(self._path, holds_models=self._holds_models)
         return super()._connect()
 
-    def _look_for_writer(self) -> None:
-        """See ``ExportReader``: who is to write here takes turns with others."""
-        if not self._writable:
-            super()._look_for_writer()
-
     def _base_to_write(self) -> Path:
         if not self._writable:
             raise Refused(f"{self._path} was opened for reading only")
         return self._open().base
+
+    def _is_described(self, directory: Path) -> bool:
+        """Say whether there is an experiment; one whose file is damaged is described anew."""
+        if not os.path.lexists(directory / EXPERIMENT_FILE):
+            return False
+        try:
+            self._records().read(directory)
+        except DirectoryError as problem:
+            if problem.hint != DAMAGED:
+                raise
+            return False
+        return True
 
     def _existing_experiment(self, experiment_id: str) -> Path:
         self._base_to_write()

@@ -1,7 +1,8 @@
 """How one side is reached: address, credentials, TLS settings and headers, each side its own.
 
 Looked up in this order: the URI, ``MIGRATE_SOURCE_…`` or ``MIGRATE_TARGET_…``, MLflow's own
-variables, MLflow's credentials file. The names after the prefix are MLflow's:
+variables (only for the server of ``MLFLOW_TRACKING_URI``, where that is set), MLflow's credentials
+file. The names after the prefix are MLflow's:
 ``MIGRATE_SOURCE_TRACKING_TOKEN`` stands for ``MLFLOW_TRACKING_TOKEN`` on the source.
 """
 
@@ -15,11 +16,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 import requests
 
 from migrate.errors import UsageError
+from migrate.redaction import keep_secret, shown_address, split_address
 
 WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
 TRUE_WORDS = frozenset({"1", "true", "yes"})
@@ -90,58 +92,42 @@ def plugin_headers() -> dict[str, str]:
     return dict(resolve_request_headers())
 
 
-def redact(uri: str) -> str:
-    """Return ``uri`` without user, password and query: fit for logs and the state database.
-
-    Where it makes no sense as a URI, as with a bare ``/`` or ``#`` in a password, nothing that
-    stands before the last ``@`` is shown.
-    """
-    parts = _parts(uri)
-    if parts is None:
-        found = re.match(r"[A-Za-z][\w+.-]*://", uri)
-        scheme = found[0] if found else ""
-        return scheme + uri.removeprefix(scheme).rpartition("@")[2].partition("?")[0]
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
-
-
-def _parts(uri: str) -> SplitResult | None:
-    """Split a URI with a host, None for anything else."""
-    try:
-        parts = urlsplit(uri)
-        parts.port  # noqa: B018  (reading it is the check)
-    except ValueError:
-        return None
-    return parts if parts.scheme and parts.hostname else None
-
-
 def access_for(uri: str, side: str, environment: Mapping[str, str] = os.environ) -> Access:
-    """Work out how to reach ``uri`` as ``side`` (``source`` or ``target``).
+    """Work out how to reach ``uri`` as ``side`` (``source`` or ``target``), and keep it secret.
 
-    Raises ``UsageError`` for a URI without a host or with a port that is no number.
+    Raises ``UsageError`` for a URI without a host or with a port that is no number, and for a
+    token that no header can carry.
     """
-    parts = _parts(uri)
+    parts = split_address(uri)
     if parts is None:
         raise UsageError(
-            f"{redact(uri)!r} is not a usable tracking URI",
+            f"{shown_address(uri)!r} is not a usable tracking URI",
             "write it as http://host:port or https://host/path, and characters such as / # ? @ "
             "in a user name or password as %2F %23 %3F %40",
         )
+    # MLflow's own variables are meant for the server of MLFLOW_TRACKING_URI, where that is set.
+    general = _is_meant(uri, environment.get("MLFLOW_TRACKING_URI", ""))
 
     def setting(name: str) -> str | None:
         own = environment.get(f"MIGRATE_{side.upper()}_{name}")
-        return own if own is not None else environment.get(f"MLFLOW_{name}")
+        given = own if own is not None or not general else environment.get(f"MLFLOW_{name}")
+        # What is read from a mounted file often ends in a newline.
+        return given if given is None else given.strip("\r\n")
 
     own = f"MIGRATE_{side.upper()}_TRACKING_"
     # A user named for this side alone is not overruled by a token meant for any server.
     own_user = bool(parts.username) or own + "USERNAME" in environment
-    token = environment.get(own + "TOKEN") if own_user else setting("TRACKING_TOKEN")
-    saved_name, saved_password = credentials_file()
+    token = setting("TRACKING_TOKEN") if not own_user or own + "TOKEN" in environment else None
+    saved_name, saved_password = credentials_file() if general else (None, None)
     username = unquote(parts.username) if parts.username else setting("TRACKING_USERNAME")
     password = unquote(parts.password) if parts.password else setting("TRACKING_PASSWORD")
+    keep_secret(token, parts.password)
+    keep_secret(password or saved_password, user=username or saved_name or "")
+    if token:
+        token = checked_token(token, f"the token of the {side}")
     insecure = (setting("TRACKING_INSECURE_TLS") or "").lower() in TRUE_WORDS
     return Access(
-        base_url=redact(uri),
+        base_url=shown_address(uri),
         username=username or saved_name,
         password=password or saved_password,
         token=None if parts.username else token,
@@ -151,6 +137,25 @@ def access_for(uri: str, side: str, environment: Mapping[str, str] = os.environ)
         auth_plugin=setting("TRACKING_AUTH"),
         aws_sigv4=(setting("TRACKING_AWS_SIGV4") or "").lower() in TRUE_WORDS,
     )
+
+
+def checked_token(token: str, whose: str) -> str:
+    """Return a token without white space around it. Raises ``UsageError``, never quoting it."""
+    token = token.strip()
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise UsageError(
+            f"{whose} has a line break, a space or another character that no token has",
+            "was it read from the right file, and is it one line?",
+        )
+    return token
+
+
+def _is_meant(uri: str, general: str) -> bool:
+    """Say whether MLflow's variables are for ``uri`` too: ``general`` is what they are set for."""
+    named, asked = split_address(general), split_address(uri)
+    if named is None or asked is None:
+        return True
+    return (named.hostname, named.port) == (asked.hostname, asked.port)
 
 
 def credentials_file() -> tuple[str | None, str | None]:

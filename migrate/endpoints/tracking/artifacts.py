@@ -1,15 +1,4 @@
-"""Where a run's files are, and the way to them: by the scheme of its artifact URI.
-
-===================  ============================  ============================================
-scheme               read                          write
-===================  ============================  ============================================
-mlflow-artifacts:    the server's proxy, streamed  the server's proxy, streamed
-local path, file:    the server's own routes       MLflow's repository, then looked at through
-                                                   the server (the path is *its* disk)
-anything else        MLflow's repository, or the   MLflow's repository
-                     server's own routes
-===================  ============================  ============================================
-"""
+"""The ways to the files of an object; ``locations`` says which one a location is reached by."""
 
 from __future__ import annotations
 
@@ -26,14 +15,24 @@ from urllib.parse import quote, unquote, urlparse, urlsplit, urlunparse
 
 from urllib3.exceptions import HTTPError
 
+from migrate.endpoints.tracking.disk_artifacts import DiskFiles
 from migrate.endpoints.tracking.folders import walk
 from migrate.endpoints.tracking.http import HttpSession
-from migrate.errors import EndpointError, MigrateError, NotFound, Refused, StorageFull, Unavailable
+from migrate.endpoints.tracking.locations import NO_ROOTS, PROXY, Location, Roots, Way, locate
+from migrate.errors import (
+    EndpointError,
+    MigrateError,
+    NotFound,
+    NotPermitted,
+    Refused,
+    StorageFull,
+    Unavailable,
+)
 from migrate.objects import Artifact, ArtifactRoot, Kind
+from migrate.redaction import cut
 
 log = logging.getLogger(__name__)
 
-PROXY = "/api/2.0/mlflow-artifacts/artifacts"
 CHUNK = 1 << 20
 #: Fewer than for other reads: a file that is gone is a 500 on servers before 3.17.
 FILE_TRIES = 4
@@ -56,25 +55,34 @@ class ArtifactStore(Protocol):
 
 
 class ArtifactStores:
-    """Finds the store of an artifact root, and counts what is written."""
+    """Finds the store of an artifact root, and counts what is written.
 
-    def __init__(self, http: HttpSession, *, side: str, tracking_uri: str) -> None:
+    ``roots`` are those that the user named for this side.
+    """
+
+    def __init__(
+        self, http: HttpSession, *, side: str, tracking_uri: str, roots: Roots = NO_ROOTS
+    ) -> None:
         self._http = http
         self._side = side
         self._tracking_uri = tracking_uri
+        self._roots = roots
         self._counting = threading.Lock()
         self.transferred = 0
 
     def store(self, root: ArtifactRoot) -> ArtifactStore:
         """Return the store for ``root``."""
-        parts = urlsplit(root.uri)
+        location = locate(root.uri, self._http.base_url, self._roots)
         routes = ServerRoutes(self._http, root, self._side)
-        if parts.scheme == "mlflow-artifacts" and not parts.netloc:
-            return ProxyStore(self._http, self._side, parts.path.strip("/"), routes)
-        # A single letter is a Windows drive.
-        if parts.scheme in ("", "file") or len(parts.scheme) == 1:
-            return LocalPathStore(routes, root, self._tracking_uri)
-        return RepositoryStore(root, self._tracking_uri, routes)
+        match location.way:
+            case Way.PROXY:
+                return ProxyStore(self._http, self._side, location.path, routes)
+            case Way.REPOSITORY:
+                return RepositoryStore(root, self._tracking_uri, routes)
+            case Way.DISK:
+                return DiskStore(location, routes, self._side)
+            case Way.SERVER:
+                return ServedStore(root, routes, self._side, location.reason)
 
     def put(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """Write a file and count its bytes as they pass."""
@@ -198,7 +206,7 @@ class ServerRoutes:
 
 
 class RepositoryStore:
-    """Files reached by MLflow's own artifact repositories: s3, gs, azure, dbfs and others.
+    """Files reached by MLflow's own artifact repositories.
 
     They take and give whole local files, so each file in flight lies once on this disk. Where
     the repository is no use (no library, no credentials), reading falls back to the server.
@@ -262,17 +270,52 @@ class RepositoryStore:
             return get_artifact_repository(self._root.uri, tracking_uri=self._tracking_uri)
 
 
-class LocalPathStore(RepositoryStore):
-    """Files on the disk of the server's machine: read through it, written beside it.
+class ServedStore:
+    """Files at a location that is not used: read as the server that named it delivers them."""
 
-    The path means this machine's disk to MLflow's repository. Reading goes through the server,
-    also when a copy is checked, so files written to the wrong disk are noticed.
+    def __init__(self, root: ArtifactRoot, routes: ServerRoutes, side: str, reason: str) -> None:
+        self._routes = routes
+        self._side = side
+        self._because = f"{_place(root.uri)} is not used by this tool itself: {reason}"
+        self.open = routes.open
+
+    def list_files(self) -> list[Artifact]:
+        """See ``ArtifactStore.list_files``."""
+        try:
+            return self._routes.list_files()
+        except EndpointError as problem:
+            raise type(problem)(
+                f"{problem.message}; {self._because}", problem.hint or self._hint()
+            ) from None
+
+    def put(self, artifact: Artifact, stream: BinaryIO) -> None:
+        """Raise ``NotPermitted``: it is the place that is wrong, not the file."""
+        raise NotPermitted(
+            f"the {self._side} wants its files written to a place of its own choice; "
+            f"{self._because}",
+            self._hint(),
+        )
+
+    def _hint(self) -> str:
+        return (
+            f"if this machine may use it, name its root: --{self._side}-artifacts PLACE; or let "
+            "the server pass files on: mlflow server --serve-artifacts"
+        )
+
+
+class DiskStore:
+    """Files on a disk of the server's machine that is, the user says, this machine's disk too.
+
+    A source is read there. A target is written there, and read through its server also when a
+    copy is checked, so files written to the wrong disk are noticed.
     """
 
-    def __init__(self, routes: ServerRoutes, root: ArtifactRoot, tracking_uri: str) -> None:
-        super().__init__(root, tracking_uri, routes)
-        self.list_files = routes.list_files  # type: ignore[method-assign]
-        self.open = routes.open  # type: ignore[method-assign]
+    def __init__(self, location: Location, routes: ServerRoutes, side: str) -> None:
+        disk = DiskFiles(location)
+        reader = disk if side == "source" and disk.exists() else routes
+        self.list_files = reader.list_files
+        self.open = reader.open
+        self.put = disk.put
 
 
 def refuse_changed_name(path: str, side: str) -> None:
@@ -315,11 +358,11 @@ def translated(uri: str) -> Iterator[None]:
         raise
     except OSError as problem:
         if problem.errno in (28, 122):
-            raise StorageFull(f"no space left on this disk while copying {uri}") from None
+            raise StorageFull(f"no space left on this disk while copying {_place(uri)}") from None
         raise Unavailable(f"{_place(uri)}: {problem}") from None
     except Exception as problem:  # boto3, gcs, azure and MLflow share no base class
         code = getattr(problem, "error_code", "")
-        text = f"{_place(uri)}: {type(problem).__name__}: {str(problem)[:300]}"
+        text = f"{_place(uri)}: {type(problem).__name__}: {cut(str(problem), 300)}"
         if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
             raise NotFound(text) from None
         raise EndpointError(
@@ -328,8 +371,13 @@ def translated(uri: str) -> Iterator[None]:
 
 
 def _place(uri: str) -> str:
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    """Return a location without login and query, fit for messages."""
+    try:
+        parts = urlsplit(uri)
+        host = f"//{parts.hostname}" if parts.hostname else ""
+    except ValueError:
+        return repr(uri)
+    return f"{parts.scheme}:{host}{parts.path}" if parts.scheme else parts.path
 
 
 def body_of(response: Any) -> BinaryIO:

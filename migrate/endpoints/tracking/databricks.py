@@ -15,6 +15,7 @@ from migrate.endpoints.tracking.databricks_permissions import (
     WorkspacePermissions,
 )
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
+from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.server import API, EXPERIMENTS_PER_PAGE, TrackingServer
 from migrate.endpoints.tracking.versions import ALWAYS
 from migrate.endpoints.tracking.wire import EXPERIMENT, experiment_from
@@ -55,11 +56,18 @@ class DatabricksServer(TrackingServer):
     _models_per_page = MODELS_PER_PAGE
 
     def __init__(
-        self, http: HttpSession, *, side: str, address: str, tracking_uri: str, workspace_id: str
+        self,
+        http: HttpSession,
+        *,
+        side: str,
+        address: str,
+        tracking_uri: str,
+        workspace_id: str,
+        roots: Roots = NO_ROOTS,
     ) -> None:
         super().__init__(http, side=side, address=address, tracking_uri=tracking_uri)
         self._workspace_id = workspace_id
-        self._stores = DatabricksStores(http, side=side, tracking_uri=tracking_uri)
+        self._stores = DatabricksStores(http, side=side, tracking_uri=tracking_uri, roots=roots)
         self._granting: WorkspacePermissions | CatalogPermissions = WorkspacePermissions(http)
         self._filters_ids = True
 

@@ -19,8 +19,10 @@ from migrate.endpoints.tracking.artifacts import (
     body_of,
     translated,
 )
+from migrate.endpoints.tracking.databricks_files import FilesApi
 from migrate.endpoints.tracking.http import TIMEOUT, TRANSIENT, HttpSession, sized
-from migrate.errors import EndpointError, NotFound, Unavailable
+from migrate.endpoints.tracking.locations import NO_ROOTS, Roots, is_storage
+from migrate.errors import EndpointError, NotFound, NotPermitted, Unavailable
 from migrate.objects import Artifact, ArtifactRoot, Kind
 
 log = logging.getLogger(__name__)
@@ -37,17 +39,21 @@ TRIES = 4
 class DatabricksStores(ArtifactStores):
     """Finds the store of an artifact root in a workspace."""
 
-    def __init__(self, http: HttpSession, *, side: str, tracking_uri: str) -> None:
-        super().__init__(http, side=side, tracking_uri=tracking_uri)
+    def __init__(
+        self, http: HttpSession, *, side: str, tracking_uri: str, roots: Roots = NO_ROOTS
+    ) -> None:
+        super().__init__(http, side=side, tracking_uri=tracking_uri, roots=roots)
         self._workspace = tracking_uri
         self._calls = http
         self._of = side
 
     def store(self, root: ArtifactRoot) -> ArtifactStore:
         """Return the store for ``root``."""
-        parts = urlsplit(root.uri)
-        if parts.scheme == "dbfs" and f"{parts.netloc}{parts.path}".lstrip("/").startswith(MANAGED):
+        scheme, host, path, *_ = urlsplit(root.uri)
+        if scheme == "dbfs" and f"{host}{path}".lstrip("/").startswith(MANAGED):
             return ManagedStore(root, self._workspace, self._calls, self.routes(root))
+        if scheme == "dbfs" and not host:
+            return WorkspaceStore(root, self._workspace, self._calls, self.routes(root))
         return super().store(root)
 
     def routes(self, root: ArtifactRoot) -> ServerRoutes:
@@ -61,6 +67,30 @@ class Signed(NamedTuple):
     url: str
     headers: Mapping[str, str]
     kind: str
+
+
+class WorkspaceStore(RepositoryStore):
+    """Files elsewhere on ``dbfs:``, by the workspace that named them and no other.
+
+    MLflow's own choice would ask the workspace of the default login, or a folder of this machine.
+    """
+
+    def __init__(
+        self, root: ArtifactRoot, tracking_uri: str, http: HttpSession, routes: ServerRoutes
+    ) -> None:
+        super().__init__(root, tracking_uri, routes)
+        self._http = http
+
+    def _repository(self) -> Any:
+        path = urlsplit(self._root.uri).path
+        if path.startswith("/Volumes/"):
+            return FilesApi(self._http, path)
+        with translated(self._root.uri):
+            from mlflow.store.artifact.dbfs_artifact_repo import DbfsRestArtifactRepository
+            from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
+
+            uri = add_databricks_profile_info_to_artifact_uri(self._root.uri, self._tracking_uri)
+            return DbfsRestArtifactRepository(uri.rstrip("/"))
 
 
 class ManagedStore(RepositoryStore):
@@ -121,7 +151,13 @@ class ManagedStore(RepositoryStore):
         if not infos:
             raise EndpointError(f"the workspace signs no URL for {path!r} of {owner.kind}")
         headers = {item["name"]: item["value"] for item in infos[0].get("headers", ())}
-        return Signed(infos[0]["signed_uri"], headers, str(infos[0].get("type", "")))
+        url = str(infos[0]["signed_uri"])
+        if not is_storage(url, self._http.base_url):
+            host = urlsplit(url).hostname
+            raise NotPermitted(
+                f"the workspace sends to {host} for {path!r}, which is no cloud's storage"
+            )
+        return Signed(url, headers, str(infos[0].get("type", "")))
 
     def _what(self, artifact: Artifact) -> str:
         return f"{self._root.uri}/{artifact.path}"
@@ -145,11 +181,12 @@ def _send(method: str, signed: Signed, what: str, **options: Any) -> requests.Re
             # Else a login of ~/.netrc is added, which storages refuse beside a signature.
             auth=lambda request: request,
             timeout=TIMEOUT,
+            allow_redirects=False,
             **options,
         )
     except (requests.RequestException, OSError) as problem:
         raise Unavailable(f"{what}: no answer from its storage: {type(problem).__name__}") from None
-    if response.ok:
+    if 200 <= response.status_code < 300:
         return response
     response.close()
     status = response.status_code

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from migrate.endpoints.tracking.access import checked_token
 from migrate.errors import UsageError
+from migrate.redaction import cut, keep_secret
 
 #: Seconds in which the SDK has to get an answer while it looks for the login. Its own limit lets a
 #: host that is down hold up the first call for five minutes (databricks-sdk 0.162).
@@ -73,6 +75,10 @@ def log_in(uri: str) -> Login:
             "set DATABRICKS_HOST and DATABRICKS_TOKEN, or name a profile of ~/.databrickscfg as "
             f"databricks://PROFILE{f' (given: {profile})' if profile else ''}",
         ) from None
+    keep_secret(config.token, config.client_secret, config.azure_client_secret)
+    keep_secret(config.password, user=config.username or "")
+    if config.token:
+        checked_token(config.token, f"the token of {uri}")
     if not config.host:
         raise UsageError(
             f"the Databricks credentials for {uri} name no host",
@@ -87,7 +93,7 @@ def log_in(uri: str) -> Login:
 
 
 def _first_line(problem: Exception) -> str:
-    return str(problem).partition("\n")[0][:300]
+    return cut(str(problem).partition("\n")[0], 300)
 
 
 def _check_environment(uri: str, profile: str) -> None:

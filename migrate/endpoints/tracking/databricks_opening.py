@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from migrate.endpoints.tracking.databricks import DatabricksServer
 from migrate.endpoints.tracking.databricks_login import Login, log_in
 from migrate.endpoints.tracking.databricks_session import DatabricksSession
+from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
 from migrate.errors import UsageError
 
 CATALOG = "databricks-uc"
@@ -19,6 +21,7 @@ def open_databricks(
     workers: int,
     per_second: float | None = None,
     registry_uri: str = "",
+    roots: Roots = NO_ROOTS,
 ) -> DatabricksServer:
     """Open ``databricks`` or ``databricks://PROFILE``.
 
@@ -31,11 +34,12 @@ def open_databricks(
         return DatabricksSession(login, side=side, workers=workers, per_second=per_second)
 
     login = log_in(uri)
-    workspace = {
+    workspace: dict[str, Any] = {
         "side": side,
         "address": login.host,
         "tracking_uri": uri,
         "workspace_id": login.workspace_id,
+        "roots": roots,
     }
     if registry_uri in ("", uri):
         return DatabricksServer(session(login), **workspace)

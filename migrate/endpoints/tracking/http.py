@@ -37,6 +37,7 @@ from migrate.errors import (
     ServerFault,
     Unavailable,
 )
+from migrate.redaction import cut
 from migrate.storable import first_unstorable
 
 log = logging.getLogger(__name__)
@@ -395,7 +396,7 @@ def _error_of(response: requests.Response) -> tuple[str, str]:
     """Return MLflow's error code and message, empty where the answer has none."""
     try:
         body = parse_json(response.raw.read(LONGEST_ERROR, decode_content=True))
-        return str(body.get("error_code", "")), str(body.get("message", ""))[:500]
+        return str(body.get("error_code", "")), cut(str(body.get("message", "")), 500)
     except (ValueError, AttributeError, RecursionError, HTTPError, OSError):
         return "", ""
 
@@ -422,4 +423,4 @@ def _why(problem: BaseException) -> str:
         reason = inner
     # urllib3 puts the connection before it: "<... object at 0x...>: ", or "Name(host=..., ...): ".
     text = re.sub(r"^\w+\(host=[^)]*\): ", "", str(reason).rpartition(">: ")[2])
-    return (text or type(reason).__name__)[:300]
+    return cut(text or type(reason).__name__, 300)

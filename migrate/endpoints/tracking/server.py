@@ -8,7 +8,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
-from migrate.endpoints.answers import NO_OPTIONS, Capabilities, Copy, Histories, Unreadable
+from migrate.endpoints.answers import (
+    NOT_TOLD,
+    Capabilities,
+    Copy,
+    Ended,
+    Histories,
+    Unreadable,
+)
 from migrate.endpoints.shapes import ident, member, required, text
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.basic_auth import BasicAuth
@@ -16,6 +23,7 @@ from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession, read_once
+from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.registry import RegistryCalls
@@ -44,10 +52,13 @@ from migrate.objects import (
     ArtifactRoot,
     Experiment,
     Kind,
+    Loss,
     Metric,
+    Ref,
     Run,
 )
 from migrate.origins import MARK, ORIGIN, bookkeeping, losses_from_tags
+from migrate.redaction import cut
 
 EXPERIMENTS_PER_PAGE = 1000
 IDS_PER_SEARCH = 100
@@ -60,7 +71,8 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls, WriterTag
     ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
     one that every call names (MLflow 3.10 and later), empty for the default; ``users`` are those
     whose permissions are asked for where the server cannot list its users. ``registry`` calls
-    the server that keeps registered models, when that is another one.
+    the server that keeps registered models, when that is another one; ``roots`` are the places of
+    files that the user named.
     """
 
     def __init__(
@@ -73,6 +85,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls, WriterTag
         workspace: str = "",
         users: Sequence[str] = (),
         registry: HttpSession | None = None,
+        roots: Roots = NO_ROOTS,
     ) -> None:
         self._http = http
         self._registry_http = registry or http
@@ -88,7 +101,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls, WriterTag
         self._entries = Entries(side)
         self._run_search = RunSearch(http, side, self._entries.unreadable)
         self._flattened = FlattenedModels(http)
-        self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri)
+        self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri, roots=roots)
 
     # -- Endpoint ---------------------------------------------------------------------------
 
@@ -112,8 +125,11 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls, WriterTag
         self._http.close()
         self._registry_http.close()
 
-    def publish(self, options: Mapping[str, object] = NO_OPTIONS) -> None:
+    def publish(self, ended: Ended = NOT_TOLD) -> None:
         """A server needs no indexes from us."""
+
+    def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
+        """See ``Target.keep_losses``: tags of the copy say it."""
 
     def claim(self) -> None:
         """See ``Target.claim``: a server takes several writers at a time."""
@@ -403,6 +419,6 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls, WriterTag
 
 def _version_of(http: HttpSession) -> str:
     try:
-        return http.text("/version", tries=CONNECT_TRIES).strip()[:40]
+        return cut(http.text("/version", tries=CONNECT_TRIES).strip(), 40)
     except NotFound:
         return ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.tracking.databricks import DatabricksServer
@@ -45,7 +46,7 @@ class UnityCatalogServer(DatabricksServer):
     _models_api = MODELS
     _versions_api = VERSIONS
 
-    def __init__(self, http: HttpSession, registry: HttpSession, *, uri: str, **workspace: str):
+    def __init__(self, http: HttpSession, registry: HttpSession, *, uri: str, **workspace: Any):
         super().__init__(http, **workspace)
         self._registry_http = registry
         self._granting = CatalogPermissions(registry)
@@ -54,6 +55,7 @@ class UnityCatalogServer(DatabricksServer):
             http,
             side=self._side,
             tracking_uri=workspace["tracking_uri"],
+            roots=workspace["roots"],
             storage=self._storage,
         )
 

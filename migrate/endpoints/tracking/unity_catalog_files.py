@@ -21,6 +21,7 @@ from migrate.endpoints.tracking.artifacts import (
 from migrate.endpoints.tracking.databricks_artifacts import DatabricksStores
 from migrate.endpoints.tracking.folders import walk
 from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.locations import Roots
 from migrate.endpoints.tracking.unity_catalog_storage import Storage
 from migrate.errors import EndpointError, Refused
 from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref
@@ -34,9 +35,15 @@ class CatalogStores(DatabricksStores):
     """Finds the store of an artifact root in a workspace with Unity Catalog."""
 
     def __init__(
-        self, http: HttpSession, *, side: str, tracking_uri: str, storage: Storage
+        self,
+        http: HttpSession,
+        *,
+        side: str,
+        tracking_uri: str,
+        roots: Roots,
+        storage: Storage,
     ) -> None:
-        super().__init__(http, side=side, tracking_uri=tracking_uri)
+        super().__init__(http, side=side, tracking_uri=tracking_uri, roots=roots)
         self._storage = storage
 
     def store(self, root: ArtifactRoot) -> ArtifactStore:

@@ -6,19 +6,15 @@ database in the working directory on the way (seen with 3.17.2).
 
 from __future__ import annotations
 
-import os
-import posixpath
-import shutil
-from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from typing import Any
 
+from migrate.endpoints.tracking.databricks_files import FilesApi
 from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.locations import Roots, Way, locate
 from migrate.errors import NotFound, Refused
 
 MODELS = "/api/2.0/mlflow/unity-catalog/registered-models"
 VERSIONS = "/api/2.0/mlflow/unity-catalog/model-versions"
-FILES = "/api/2.0/fs"
 _FILES_API = "is-databricks-sdk-models-artifact-repository-enabled"
 
 
@@ -32,7 +28,7 @@ class Storage:
     def repository(self, name: str, number: str, *, to_write: bool) -> Any:
         """Return a repository for the files of one version."""
         if self._takes_files_api():
-            return FilesApi(self._http, name, number)
+            return FilesApi(self._http, f"/Models/{name.replace('.', '/')}/{number}")
         from mlflow.protos.databricks_uc_registry_messages_pb2 import StorageMode
 
         credentials = self._credentials(name, number, to_write)
@@ -47,8 +43,13 @@ class Storage:
             )
         from mlflow.utils._unity_catalog_utils import get_artifact_repo_from_storage_info
 
+        place = self._location(name, number)
+        if locate(place, self._http.base_url, Roots()).way is not Way.REPOSITORY:
+            raise Refused(
+                f"the workspace keeps files of {name} {number} at no cloud's host: {place}"
+            )
         return get_artifact_repo_from_storage_info(
-            storage_location=self._location(name, number),
+            storage_location=place,
             scoped_token=credentials,
             base_credential_refresh_def=lambda: self._credentials(name, number, to_write),
         )
@@ -74,54 +75,3 @@ class Storage:
     def _location(self, name: str, number: str) -> str:
         params = {"name": name, "version": number}
         return str(self._http.get(f"{VERSIONS}/get-download-uri", params)["artifact_uri"])
-
-
-class Listed(NamedTuple):
-    """A file or folder as MLflow's repositories list them."""
-
-    path: str
-    is_dir: bool
-    file_size: int | None
-
-
-class FilesApi:
-    """Files of a version by Databricks' Files API, streamed through the workspace."""
-
-    def __init__(self, http: HttpSession, name: str, number: str) -> None:
-        self._http = http
-        self._root = f"/Models/{name.replace('.', '/')}/{number}"
-
-    def list_artifacts(self, folder: str) -> list[Listed]:
-        """Return what is in a folder."""
-        place = posixpath.join(self._root, folder) if folder else self._root
-        pages = self._http.get_pages(f"{FILES}/directories{quote(place)}", {})
-        return [
-            Listed(
-                posixpath.relpath(item["path"], self._root),
-                bool(item.get("is_directory")),
-                item.get("file_size"),
-            )
-            for page in pages
-            for item in page.get("contents", ())
-        ]
-
-    def download_artifacts(self, path: str, dst_path: str) -> str:
-        """Read one file into a folder; return where it is."""
-        local = Path(dst_path) / posixpath.basename(path)
-        with self._http.stream(self._url(path)) as response, local.open("wb") as file:
-            response.raw.decode_content = True
-            shutil.copyfileobj(response.raw, file)
-        return str(local)
-
-    def log_artifacts(self, local_dir: str, artifact_path: str) -> None:
-        """Write all files of a folder, over those there."""
-        for place, _, names in os.walk(local_dir):
-            for name in names:
-                local = Path(place) / name
-                path = posixpath.join(artifact_path, local.relative_to(local_dir).as_posix())
-                with local.open("rb") as stream:
-                    size = local.stat().st_size
-                    self._http.put(f"{self._url(path)}?overwrite=true", stream, size)
-
-    def _url(self, path: str) -> str:
-        return f"{FILES}/files{quote(posixpath.join(self._root, path))}"

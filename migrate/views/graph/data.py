@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from migrate.plans import Plan
+from migrate.redaction import redacted_json
 from migrate.views.json_values import ref_as_json, side_as_json
 
 
@@ -39,4 +40,4 @@ def plan_as_data(plan: Plan) -> str:
             for ref in refs
         ],
     }
-    return json.dumps(value, indent=1) + "\n"
+    return json.dumps(redacted_json(value), indent=1) + "\n"

@@ -1,0 +1,207 @@
+"""Which places of files are used, and by what way: one short list for both sides.
+
+A server says where the files of its objects are, and what a server says is not to be trusted. So
+a location is used only by one of these ways; docs/security.md says why.
+
+=========================================  ==================================================
+location                                   way
+=========================================  ==================================================
+``mlflow-artifacts:/x``, also with the     through the artifact proxy of the server that named
+server's own host and port                 it
+``s3 gs wasbs abfss r2 b2``, at a host     by MLflow's repository, with the keys of the cloud
+of its cloud
+``dbfs:`` of a workspace on Databricks     by that workspace, with its own login
+a path, ``file:``, ``hdfs:``, ``sftp:``    where the user named its root for that side, and
+and others that MLflow knows               never outside it
+anything else: ``runs:``, ``models:``,     read through the routes of the server that named it,
+other hosts, places without such a root    as it delivers them; never written
+=========================================  ==================================================
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import url2pathname
+
+from migrate.errors import UsageError
+
+_AZURE = r"core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
+#: Schemes of cloud storages, and what may stand where a URI has its host: a bucket, or one at a
+#: host of that cloud. MLflow calls, with the keys, whatever host stands there.
+CLOUDS = {
+    "s3": re.compile(r"[A-Za-z0-9][\w.-]*"),
+    "gs": re.compile(r"[A-Za-z0-9][\w.-]*"),
+    "wasbs": re.compile(rf"[\w$-]+@[a-z0-9]+\.blob\.{_AZURE}"),
+    "abfss": re.compile(
+        rf"[\w$-]+@(?:[a-z0-9-]+\.(?:z\d\d\.)?(?:privatelink\.)?(?:dfs|blob)\.{_AZURE}"
+        r"|onelake\.(?:dfs|blob)\.fabric\.microsoft\.com)"
+    ),
+    "r2": re.compile(r"[\w.-]+@[0-9a-f]+\.(?:eu\.|fedramp\.)?r2\.cloudflarestorage\.com"),
+    "b2": re.compile(r"[\w.-]+@s3\.[a-z0-9-]+\.backblazeb2\.com"),
+}
+#: Ends of the hosts that Databricks signs URLs for: storages of its clouds, and its own.
+STORAGES = re.compile(
+    r"(?:^|.*\.)(?:amazonaws\.com(?:\.cn)?|storage\.googleapis\.com|r2\.cloudflarestorage\.com"
+    rf"|(?:blob|dfs)\.{_AZURE}|databricks\.com|azuredatabricks\.net)"
+)
+#: Schemes that lead to another server or object, whatever root is named.
+NEVER = frozenset({"mlflow-artifacts", "http", "https", "runs", "models"})
+PROXY = "/api/2.0/mlflow-artifacts/artifacts"
+
+
+class Way(StrEnum):
+    """How the files at a location are reached."""
+
+    PROXY = "the server's artifact proxy"
+    REPOSITORY = "MLflow's repository"
+    DISK = "this machine's disk"
+    SERVER = "the server's routes, to read only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A way to files. ``path`` is that below the proxy; ``folder``, below ``root``, on this disk.
+
+    ``reason`` says why nothing but the server's own routes will do.
+    """
+
+    way: Way
+    path: str = ""
+    folder: Path = Path()
+    root: Path = Path()
+    reason: str = ""
+
+
+class Roots(NamedTuple):
+    """What the user named for one side: folders on this disk, and beginnings of other URIs."""
+
+    folders: Sequence[Path] = ()
+    uris: Sequence[str] = ()
+
+
+NO_ROOTS = Roots()
+
+
+def roots_of(named: Sequence[str]) -> Roots:
+    """Sort what the user named: paths and ``file:`` URIs, links resolved, and other URIs."""
+    folders, uris = [], []
+    for place in named:
+        folder = disk_path(place)
+        if folder is None:
+            uris.append(place)
+        else:
+            folders.append(folder.resolve())
+    return Roots(folders, uris)
+
+
+def locate(uri: str, base_url: str, roots: Roots) -> Location:
+    """Return the way to the files at ``uri``, named by the server at ``base_url``."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return Location(way=Way.SERVER, reason="it is no URI")
+    below_proxy = _below_proxy(parts, base_url)
+    if below_proxy is not None:
+        return Location(way=Way.PROXY, path=below_proxy.strip("/"))
+    folder = disk_path(uri)
+    if folder is not None:
+        return _on_disk(folder, roots.folders)
+    reason = _why_not(parts, roots.uris)
+    return Location(way=Way.SERVER if reason else Way.REPOSITORY, reason=reason)
+
+
+def _why_not(parts: SplitResult, roots: Sequence[str]) -> str:
+    """Return why MLflow's repositories are not to be used, empty where they are."""
+    if parts.scheme in CLOUDS:
+        fits = CLOUDS[parts.scheme].fullmatch(parts.netloc)
+        return "" if fits else f"{parts.scheme}: goes to hosts of its cloud only"
+    if parts.scheme in NEVER:
+        return "it leads to another server or object"
+    named = any(_is_below(parts, root) for root in roots)
+    return "" if named else "nobody named its root"
+
+
+def disk_path(uri: str) -> Path | None:
+    """Return what a path or ``file:`` URI means on a disk, None for any other location.
+
+    As MLflow reads them, so that what is written is where the server looks for it.
+    """
+    scheme = urlsplit(uri.partition("//")[0]).scheme
+    # A single letter is a Windows drive.
+    if not scheme or len(scheme) == 1:
+        return Path(uri)
+    if scheme != "file":
+        return None
+    return Path(url2pathname(urlsplit(uri).path))
+
+
+def is_storage(url: str, base_url: str) -> bool:
+    """Say whether a URL that a server signed leads to a cloud's storage, or to itself."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    if (parts.scheme, parts.netloc) == urlsplit(base_url)[:2]:
+        return True
+    return parts.scheme == "https" and bool(STORAGES.fullmatch(parts.hostname or ""))
+
+
+def check_root(place: str, option: str) -> str:
+    """Return a root as it is kept: a path absolute, a URI as it is. Raises ``UsageError``."""
+    folder = disk_path(place)
+    if folder is not None:
+        folder = folder.expanduser().absolute()
+        if not folder.is_dir():
+            raise UsageError(f"{option}: there is no folder {folder}", "name one that is there")
+        return str(folder)
+    scheme = urlsplit(place.partition("//")[0]).scheme
+    if scheme in NEVER or scheme in CLOUDS or scheme == "dbfs":
+        raise UsageError(
+            f"{option}: files at {scheme}: need no root, or are never used by this tool itself",
+            "name a folder of this machine, or a URI such as hdfs://namenode/mlflow",
+        )
+    return place
+
+
+def _on_disk(folder: Path, roots: Sequence[Path]) -> Location:
+    if not folder.is_absolute():
+        return Location(way=Way.SERVER, reason="it is no absolute path")
+    try:
+        resolved = folder.resolve()
+    except (OSError, RuntimeError, ValueError) as problem:
+        return Location(way=Way.SERVER, reason=f"it leads nowhere: {type(problem).__name__}")
+    for root in roots:
+        if resolved.is_relative_to(root):
+            return Location(way=Way.DISK, folder=resolved, root=root)
+    return Location(way=Way.SERVER, reason="it is on a disk, and nobody named its root")
+
+
+def _below_proxy(parts: SplitResult, base_url: str) -> str | None:
+    """Return what is below the proxy of the server at ``base_url``, None for another place."""
+    base = urlsplit(base_url)
+    if parts.scheme == "mlflow-artifacts":
+        return parts.path if parts.netloc in ("", base.netloc) else None
+    if parts.scheme in ("http", "https") and (parts.scheme, parts.netloc) == base[:2]:
+        prefix = f"{base.path}{PROXY}/"
+        below = parts.path.removeprefix(prefix)
+        return unquote(below) if parts.path.startswith(prefix) else None
+    return None
+
+
+def _is_below(parts: SplitResult, root: str) -> bool:
+    named = urlsplit(root)
+    if (parts.scheme, parts.netloc) != (named.scheme, named.netloc):
+        return False
+    if os.pardir in parts.path.split("/"):
+        return False
+    path = posixpath.normpath(parts.path)
+    above = posixpath.normpath(named.path or "/")
+    return path == above or path.startswith(above.rstrip("/") + "/")
