@@ -31,6 +31,7 @@ class Capabilities:
     ``refused_in_model_tags`` are the characters that keys of its tags may not have.
     ``flattens_models``: logged models become files of the run that made them. Lengths are in
     characters, None where there is no limit.
+    ``without`` says why kinds are neither readable nor writable that one would expect.
     ``notes`` are facts about this endpoint that the user should read in the plan.
     """
 
@@ -40,6 +41,7 @@ class Capabilities:
     registry_version: str = ""
     readable: frozenset[Kind]
     writable: frozenset[Kind]
+    without: Mapping[Kind, str] = field(default_factory=dict)
     keeps_ids: bool = False
     rewrites: bool = False
     dataset_inputs: bool = True

@@ -45,8 +45,13 @@ class ReadsExperiments(Protocol):
         """Yield every experiment, deleted ones too, in order of creation."""
         ...
 
-    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
-        """Count what lives in these experiments and is not copied (-1: there, not counted)."""
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
+        """Count what lives in these experiments and is not copied (-1: there, not counted).
+
+        With ``whole_server``, also what lives in none. What cannot be learned ``unknown`` tells.
+        """
         ...
 
 

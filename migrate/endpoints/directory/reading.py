@@ -200,7 +200,9 @@ class ExportReader:
             if not elsewhere and not {around, directory_name(around)} & {*found, *names}:
                 self._unreadable.add(lacking)
 
-    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
         paths = (self._experiment_path(ident) for ident in experiment_ids)
         counted = count_in_experiments(path for path in paths if path is not None)
