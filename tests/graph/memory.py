@@ -110,6 +110,13 @@ class MemoryServer(MemoryModels):
     def unreadable(self) -> Sequence[Unreadable]:
         return ()
 
+    def why_unreadable(self, ref: Ref) -> Unreadable | None:
+        return None
+
+    def read_experiments(self, experiment_ids: Sequence[str]) -> list[Experiment]:
+        held = self.experiments_held
+        return [held[ident] for ident in experiment_ids if ident in held]
+
     def runs(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
         wanted = set(experiment_ids)
         yield from [run for run in self.runs_held.values() if run.experiment_id in wanted]

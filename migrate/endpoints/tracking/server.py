@@ -66,6 +66,8 @@ from migrate.objects import (
 from migrate.origins import MARK, ORIGIN, bookkeeping, losses_from_tags
 
 EXPERIMENTS_PER_PAGE = 1000
+#: Experiments of a listing that cost a server about as much as one that is asked for by its id.
+READ_AT_THE_COST_OF_ONE = 20
 IDS_PER_SEARCH = 100
 API = "/api/2.0/mlflow"
 
@@ -103,6 +105,8 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         self._connecting = threading.Lock()
         #: Sentences in the order in which they were first said, as keys.
         self._unknown: dict[str, None] = {}
+        #: How many experiments the last whole listing had.
+        self._experiments_seen = 0
         self._not_known: dict[Kind, str] = {}
         self._part_notes: list[str] = []
         self._entries = Entries(side)
@@ -188,7 +192,26 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
             "order_by": ["experiment_id ASC"],
         }
         pages = self._http.pages(f"{API}/experiments/search", body)
-        yield from self._entries.all(pages, "experiments", EXPERIMENT, experiment_from)
+        number = 0
+        for experiment in self._entries.all(pages, "experiments", EXPERIMENT, experiment_from):
+            number += 1
+            yield experiment
+        self._experiments_seen = number
+
+    def read_experiments(self, experiment_ids: Sequence[str]) -> list[Experiment]:
+        """See ``ReadsExperiments.read_experiments``; whichever way takes the server less work."""
+        if self._experiments_seen <= len(experiment_ids) * READ_AT_THE_COST_OF_ONE:
+            wanted = set(experiment_ids)
+            return [item for item in self.experiments() if item.experiment_id in wanted]
+        found = map(self._read_experiment, experiment_ids)
+        return [experiment for experiment in found if experiment is not None]
+
+    def _read_experiment(self, experiment_id: str) -> Experiment | None:
+        try:
+            answer = self._http.get(f"{API}/experiments/get", {"experiment_id": experiment_id})
+        except NotFound:
+            return None
+        return self._entries.one(answer, "experiment", EXPERIMENT, experiment_from)
 
     def unsupported(
         self, experiment_ids: Sequence[str], *, whole_server: bool = False
@@ -218,6 +241,10 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
     def unreadable(self) -> Sequence[Unreadable]:
         """See ``ReadsRuns.unreadable``."""
         return self._entries.unreadable.all()
+
+    def why_unreadable(self, ref: Ref) -> Unreadable | None:
+        """See ``ReadsRuns.why_unreadable``."""
+        return self._entries.unreadable.of(ref)
 
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``."""
