@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from migrate.errors import UsageError
+from migrate.folding import folded
 from migrate.graph.draft import Draft, Node
 from migrate.graph.renames import Rule, rule_for
 from migrate.objects import Kind
@@ -92,7 +92,7 @@ def check_names(draft: Draft) -> None:
 def tell_of_twins(draft: Draft) -> None:
     """Warn of names that a target whose database compares without case takes for one name.
 
-    Which targets do so (MySQL's, SQL Server's) cannot be asked: it shows when a name is refused.
+    Which targets do so cannot always be asked: at the latest it shows when a name is refused.
     """
     if draft.target_can.keeps_ids:
         return
@@ -109,11 +109,6 @@ def tell_of_twins(draft: Draft) -> None:
                     f"{names} differ in case or spaces only: a target that compares without case "
                     f"takes one of them. {rename_hint(node.ref.kind)}",
                 )
-
-
-def folded(name: str) -> str:
-    """Return what names have in common that some databases take for one."""
-    return unicodedata.normalize("NFC", name).casefold().rstrip()
 
 
 def _new_names(draft: Draft, kind: Kind) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from migrate.graph.draft import Draft, Node
 from migrate.graph.registry import tell_of_missing
 from migrate.objects import (
+    CONTAINER_OF,
     NO_RUN,
     VERSION_OF,
     Action,
@@ -98,7 +99,9 @@ def _match(
         for ident in experiments_named(model)
         if (ref := Ref(Kind.EXPERIMENT, ident)) in draft.nodes and draft.nodes[ref].target_id
     }
-    as_wanted = wanted_registered_model(model, experiments, draft.target_can, draft.policy)[0]
+    as_wanted, node.losses = wanted_registered_model(
+        model, experiments, draft.target_can, draft.policy
+    )
     if is_up_to_date(copy, dataclasses.replace(as_wanted, name=node.name), model):
         if not draft.policy.permissions:
             node.status = TaskStatus.DONE
@@ -151,6 +154,7 @@ def _adopt(draft: Draft, node: Node, copies: Mapping[str, ModelVersion], *, exac
         draft.target_can,
         draft.policy,
         _run_of(draft, version),
+        aliases=draft.registered[Ref(CONTAINER_OF[version.kind], version.name)].aliases,
     )
     node.losses = wanted.losses
     if needs_write(copy, wanted.version):

@@ -60,6 +60,7 @@ def test_a_run_without_a_name_is_called_by_its_id_and_exports_of_the_copy_have_n
     with Source(target_server.uri) as target:
         target.post("runs/update", {"run_id": named["info"]["run_id"], "run_name": "mine"})
     migrate("run", target_server.uri, tmp_path / "export", *chosen)
+    migrate("verify", target_server.uri, tmp_path / "export", *chosen)
     files = (tmp_path / "export").rglob("run.json")
     infos = [json.loads(file.read_text())["mlflow"]["info"] for file in files]
     assert sorted(info["run_name"] for info in infos) == ["", "mine"]

@@ -13,6 +13,9 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess, copy_database
 from tests.cli.conftest import Migrate
+from tests.cli.test_unstorable import found_in
+from tests.conftest import ProxyFactory
+from tests.seed import START
 from tests.seed_models import ModelSource
 
 
@@ -26,10 +29,8 @@ def folding_target(fresh_target: TrackingServerProcess, tmp_path: Path) -> Track
         database.execute("PRAGMA writable_schema = ON")
         tables = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         for name, sql in tables.fetchall():
-            if name.startswith(("registered_model", "model_version", "experiments")):
-                folded = re.sub(r"(VARCHAR\(\d+\))", r"\1 COLLATE NOCASE", sql)
-                change = (folded, name)
-                database.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", change)
+            folded = re.sub(r"(VARCHAR\(\d+\))", r"\1 COLLATE NOCASE", sql)
+            database.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (folded, name))
     with closing(sqlite3.connect(folding)) as database, database:
         database.execute("REINDEX")
     copy_database(folding, served)
@@ -93,6 +94,53 @@ def test_twins_on_a_target_that_compares_without_case_fail_by_name_and_a_rename_
     migrate(*args, *renames, "--delete-model")
     assert sorted(models_on(folding_target.uri).values()) == [1, 2]
     migrate("verify", *args[1:], *renames)
+
+
+#: Twice the same word for a database that compares without case, and one of its own.
+TAGS = {"Team": "1", "team": "2", "other": "3"}
+
+
+def test_twins_inside_an_object_are_a_loss_by_name_and_a_second_run_writes_nothing(
+    migrate: Migrate,
+    fresh_source: TrackingServerProcess,
+    folding_target: TrackingServerProcess,
+    proxy_factory: ProxyFactory,
+) -> None:
+    with ModelSource(fresh_source.uri) as source:
+        experiment = source.experiment("twins", tags=TAGS)
+        run = source.run("a", experiment, tags=TAGS)
+        source.params(run, {"lr": "1", "LR": "2", "keep": "3"})
+        points = [(key, step / 8, START + step, step) for key in ("auc", "AUC") for step in (1, 2)]
+        source.metrics(run, [*points, ("loss", 1.0, START, 0)])
+        source.logged_model("m", experiment, run_id=run, params={"lr": "1", "LR": "2"}, tags=TAGS)
+        name = source.registered("twin parts", tags=TAGS)
+        for alias in ("Best", "best"):
+            source.alias(name, alias, source.version(name, "s3://bucket/x", tags=TAGS))
+    proxy = proxy_factory(folding_target.uri)
+    args = ("run", fresh_source.uri, proxy.uri, "--experiments", "twins", "--models", name)
+    lost = {
+        "experiment": ["tag team"],
+        "run": ["metric auc", "param lr", "tag team"],
+        "logged model": ["param lr", "tag team"],
+        "registered model": ["tag team"],
+        "model version": ["alias best", "tag team", "tag team"],
+    }
+    for writes in (True, False):
+        proxy.clear()
+        report = ended(migrate, *args, code=3)
+        assert report["failures"] == []
+        assert {
+            kind: sorted(loss["what"] for loss in report["losses"] if loss["kind"] == kind)
+            for kind in lost
+        } == lost
+        assert bool(proxy.writes()) is writes
+    (copy,) = found_in(folding_target.uri, "twins")
+    assert {p["key"]: p["value"] for p in copy["data"]["params"]} == {"LR": "2", "keep": "3"}
+    assert {"AUC", "loss"} == {metric["key"] for metric in copy["data"]["metrics"]}
+    verified = ended(migrate, "verify", *args[1:], code=0)
+    assert {loss["what"] for loss in verified["declared"]} == {
+        what for of_kind in lost.values() for what in of_kind
+    }
 
 
 def rename_behind(server: TrackingServerProcess, old: str, new: str) -> None:
