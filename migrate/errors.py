@@ -101,7 +101,14 @@ class AlreadyExists(EndpointError):
 
 
 class Refused(EndpointError):
-    """The server does not take what was sent (an HTTP 4xx without a more special meaning)."""
+    """The server does not take what was sent (an HTTP 4xx without a more special meaning).
+
+    ``code`` is MLflow's error code, empty where the answer has none.
+    """
+
+    def __init__(self, message: str, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
 
 
 class TargetInUse(EndpointError):

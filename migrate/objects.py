@@ -28,6 +28,18 @@ class Kind(StrEnum):
     PROMPT = "prompt"
     PROMPT_VERSION = "prompt version"
     TRACE = "trace"
+    EVALUATION_DATASET = "evaluation dataset"
+    SCORER = "scorer"
+    ISSUE = "issue"
+    LABEL_SCHEMA = "label schema"
+    REVIEW_QUEUE = "review queue"
+    WEBHOOK = "webhook"
+    MCP_SERVER = "MCP server"
+    GATEWAY_ENDPOINT = "gateway endpoint"
+    GATEWAY_MODEL = "gateway model definition"
+    GATEWAY_SECRET = "gateway secret"  # noqa: S105 - the name of a kind
+    GATEWAY_BUDGET = "gateway budget"
+    GATEWAY_GUARDRAIL = "gateway guardrail"
 
     @property
     def plural(self) -> str:

@@ -122,7 +122,7 @@ def losses_from_tags(tags: Mapping[str, str]) -> tuple[Loss, ...]:
     for key in sorted((key for key in tags if key.startswith(LOSSES)), key=_number):
         try:
             losses += [Loss(str(what), str(reason)) for what, reason in json.loads(tags[key])]
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             continue
     return tuple(losses)
 

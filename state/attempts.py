@@ -13,7 +13,18 @@ from migrate.errors import StateError
 from migrate.objects import Ref
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from state.planned import map_copies
-from state.rows import chunks, key, keyed, losses_of, merged, of_key, ref_of, tasks_of
+from state.rows import (
+    chunks,
+    key,
+    keyed,
+    losses_of,
+    merged,
+    of_key,
+    ref_of,
+    tasks_of,
+    texts_of,
+    word_of,
+)
 from state.schema import attempt, task
 
 # Built once: SQLAlchemy takes longer to build and key a statement than SQLite to run it.
@@ -150,13 +161,13 @@ def _standings(connection: Connection, number: int, refs: Sequence[Ref]) -> dict
         ref: _Standing(
             row_id=row.id,
             name=row.name,
-            status=TaskStatus(row.status),
+            status=word_of(TaskStatus, row.status, "the status of a task"),
             target_id=row.target_id,
             mark=row.mark,
             wrote=row.wrote,
             bytes_sent=row.bytes_sent,
             losses=losses_of(row.losses),
-            warnings=tuple(row.warnings or ()),
+            warnings=texts_of(row.warnings, "warnings"),
         )
         for row in connection.execute(_STANDINGS, named)
         if (ref := ref_of(row)) in wanted

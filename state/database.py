@@ -104,6 +104,7 @@ def _connect_file(path: Path, read_only: bool) -> Connection:
         creator=lambda: _read_file(path) if read_only else _write_file(path),
         poolclass=NullPool,
         json_serializer=_json,
+        json_deserializer=_read_json,
     )
     begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
 
@@ -182,6 +183,7 @@ def _connect_server(url: URL, read_only: bool) -> Connection:
             poolclass=NullPool,
             isolation_level="REPEATABLE READ",
             json_serializer=_json,
+            json_deserializer=_read_json,
             **options,
         )
     except (ModuleNotFoundError, NoSuchModuleError) as error:
@@ -192,6 +194,23 @@ def _connect_server(url: URL, read_only: bool) -> Connection:
     if read_only and engine.dialect.name == "postgresql":
         engine = engine.execution_options(postgresql_readonly=True)
     return engine.connect()
+
+
+def _read_json(stored: str) -> object:
+    try:
+        value: object = json.loads(stored)
+    except (ValueError, RecursionError) as error:
+        raise damaged(f"text that is no JSON ({error})") from None
+    return value
+
+
+def damaged(what: str) -> StateError:
+    """Return the error for a state database that holds what this tool has not written."""
+    return StateError(
+        f"the state database holds {what}: it is damaged, or was changed by something else",
+        "Restore it, or move it away: a new plan finds what was copied by its origin on the "
+        "target.",
+    )
 
 
 def _json(value: object) -> str:

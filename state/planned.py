@@ -7,10 +7,25 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from migrate.objects import Action, Kind, Ref
+from migrate.objects import Action, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
-from state.rows import chunks, key, keyed, losses_of, of_key, ref_of, sides, streamed, tasks_of
+from state.database import damaged
+from state.rows import (
+    chunks,
+    counts_of_kinds,
+    key,
+    keyed,
+    losses_of,
+    mapping_of,
+    of_key,
+    ref_of,
+    sides,
+    streamed,
+    tasks_of,
+    texts_of,
+    word_of,
+)
 from state.schema import edge, id_map, migration, next_id, task
 
 
@@ -147,13 +162,13 @@ def load(connection: Connection, migration_id: str | None) -> Plan | None:
         created=row.created,
         source=source,
         target=target,
-        options=row.options,
+        options=mapping_of(row.options, "options"),
         tasks=_load_tasks(connection, row),
-        notes=tuple(row.notes),
-        collisions=tuple(row.collisions),
-        unsupported={Kind(kind): count for kind, count in row.unsupported.items()},
-        known=row.known,
-        unknown=tuple(row.unknown or ()),
+        notes=texts_of(row.notes, "notes"),
+        collisions=texts_of(row.collisions, "collisions"),
+        unsupported=counts_of_kinds(row.unsupported),
+        known=mapping_of(row.known, "sizes"),
+        unknown=texts_of(row.unknown, "what is unknown"),
     )
 
 
@@ -165,6 +180,8 @@ def _load_tasks(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...
     edges = select(edge).where(edge.c.task.between(row.first_task, row.last_task))
     for found in streamed(connection, edges.order_by(edge.c.task, edge.c.position)):
         kept = after if found.soft else needs
+        if found.needs not in refs:
+            raise damaged(f"{found.needs!r} as what a task needs")
         kept.setdefault(found.task, []).append(refs[found.needs])
     columns = [column for column in task.c if column.name not in _OUTCOME_COLUMNS]
     tasks = select(*columns).where(tasks_of(row)).order_by(task.c.id)
@@ -181,17 +198,17 @@ def _planned(row: Row[Any], ref: Ref, needs: Sequence[Ref], after: Sequence[Ref]
     return PlannedTask(
         ref=ref,
         name=row.name,
-        action=Action(row.action),
+        action=word_of(Action, row.action, "what is done with an object"),
         container=row.container,
         reason=row.reason,
         target_id=row.target_id,
         mark=row.mark,
         needs=tuple(needs),
         after=tuple(after),
-        because=tuple(row.because or ()),
+        because=texts_of(row.because, "reasons"),
         number=row.number,
         first_free=row.first_free,
         losses=losses_of(row.planned_losses),
-        warnings=tuple(row.planned_warnings or ()),
-        status=TaskStatus(row.status),
+        warnings=texts_of(row.planned_warnings, "warnings"),
+        status=word_of(TaskStatus, row.status, "the status of a task"),
     )

@@ -14,7 +14,18 @@ from migrate.objects import Action, Kind, Ref, parse_ref
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Failure, KindTotals, Report, Side
 from migrate.redaction import without_logins
-from state.rows import losses_of, merged, migration_row, ref_of, sides, tasks_of
+from state.database import damaged
+from state.rows import (
+    counts_of_kinds,
+    losses_of,
+    merged,
+    migration_row,
+    ref_of,
+    sides,
+    tasks_of,
+    texts_of,
+    word_of,
+)
 from state.schema import attempt, id_map, migration, task
 
 
@@ -106,7 +117,7 @@ def report(
         bytes_sent=sum(of_kind.bytes_sent for of_kind in totals.values()),
         seconds=seconds,
         interrupted=interrupted,
-        unknown=tuple(stored.unknown or ()),
+        unknown=texts_of(stored.unknown, "what is unknown"),
     )
 
 
@@ -124,7 +135,7 @@ def _totals(connection: Connection, stored: Row[Any]) -> dict[Kind, KindTotals]:
     )
     by_kind: dict[Kind, list[Row[Any]]] = {}
     for row in connection.execute(grouped):
-        by_kind.setdefault(Kind(row.kind), []).append(row)
+        by_kind.setdefault(word_of(Kind, row.kind, "the kind of an object"), []).append(row)
     totals = {}
     for kind in sorted(by_kind, key=list(Kind).index):
         rows = by_kind[kind]
@@ -175,14 +186,24 @@ def _blocks(connection: Connection, stored: Row[Any]) -> Counter[Ref]:
     blocked = select(task.c.kind, task.c.source_id, task.c.blocked_by).where(
         tasks_of(stored), task.c.status == TaskStatus.BLOCKED.value
     )
-    causes = {ref_of(row): parse_ref(row.blocked_by) for row in connection.execute(blocked)}
+    causes = {ref_of(row): _cause(row.blocked_by) for row in connection.execute(blocked)}
     counts: Counter[Ref] = Counter()
     for cause in causes.values():
-        root = cause
+        root, seen = cause, {cause}
         while root in causes:
             root = causes[root]
+            if root in seen:
+                raise damaged(f"tasks that hold up each other, {root} among them")
+            seen.add(root)
         counts[root] += 1
     return counts
+
+
+def _cause(stored: object) -> Ref:
+    try:
+        return parse_ref(str(stored))
+    except ValueError:
+        raise damaged(f"{str(stored)[:100]!r} as what holds up a task") from None
 
 
 def _remarks(
@@ -205,7 +226,9 @@ def _remarks(
         ref = ref_of(row)
         lost = merged(losses_of(row.planned_losses), losses_of(row.losses))
         losses.extend((ref, row.name, loss) for loss in lost)
-        said = merged(row.planned_warnings or (), row.warnings or ())
+        said = merged(
+            texts_of(row.planned_warnings, "warnings"), texts_of(row.warnings, "warnings")
+        )
         warnings.extend((ref, warning) for warning in said)
     return tuple(losses), tuple(warnings)
 
@@ -217,9 +240,9 @@ def _unsupported(connection: Connection, stored: Row[Any]) -> dict[Kind, int]:
         .where(tasks_of(stored), task.c.action == Action.UNSUPPORTED.value)
         .group_by(task.c.kind)
     )
-    counts = {Kind(kind): count for kind, count in stored.unsupported.items() if count}
+    counts = {kind: count for kind, count in counts_of_kinds(stored.unsupported).items() if count}
     for row in connection.execute(counted):
-        kind = Kind(row.kind)
+        kind = word_of(Kind, row.kind, "the kind of an object")
         counts[kind] = max(counts.get(kind, 0), row.tasks)
     return counts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -12,9 +13,11 @@ from migrate.errors import StateError
 from migrate.objects import Kind, Ref
 from migrate.outcomes import Loss
 from migrate.plans import Side
+from state.database import damaged
 from state.schema import migration, task
 
 T = TypeVar("T")
+W = TypeVar("W", bound=StrEnum)
 
 _CHUNK = 5_000  #: rows a statement: many enough to be fast, few enough to be no memory
 
@@ -66,9 +69,17 @@ def of_key(number: int, ref: Ref) -> dict[str, Any]:
     return {f"of_{column}": value for column, value in key(number, ref).items()}
 
 
+def word_of(words: type[W], value: object, what: str) -> W:
+    """Return a word that a column holds. Raises ``StateError`` for one that is not known."""
+    try:
+        return words(str(value))
+    except ValueError:
+        raise damaged(f"{str(value)[:100]!r} as {what}") from None
+
+
 def ref_of(row: Row[*tuple[Any, ...]]) -> Ref:
-    """Return the object a row is about."""
-    return Ref(Kind(row.kind), row.source_id)
+    """Return the object a row is about. Raises ``StateError``."""
+    return Ref(word_of(Kind, row.kind, "the kind of an object"), str(row.source_id))
 
 
 def sides(row: Row[Any]) -> tuple[Side, Side]:
@@ -79,9 +90,40 @@ def sides(row: Row[Any]) -> tuple[Side, Side]:
     )
 
 
-def losses_of(stored: Sequence[Sequence[str]] | None) -> tuple[Loss, ...]:
+def losses_of(stored: object) -> tuple[Loss, ...]:
     """Read back a column of losses."""
-    return tuple(Loss(what, reason) for what, reason in stored or ())
+    pairs = listed(stored, "losses")
+    if any(not isinstance(pair, list) or len(pair) != 2 for pair in pairs):
+        raise damaged("losses of an unknown form")
+    return tuple(Loss(str(what), str(reason)) for what, reason in pairs)
+
+
+def listed(stored: object, what: str) -> Sequence[Any]:
+    """Return a column that holds a list, or nothing. Raises ``StateError``."""
+    if stored is None or isinstance(stored, list):
+        return stored or ()
+    raise damaged(f"{str(stored)[:100]!r} as {what}")
+
+
+def texts_of(stored: object, what: str) -> tuple[str, ...]:
+    """Return a column that holds a list of texts, or nothing. Raises ``StateError``."""
+    return tuple(map(str, listed(stored, what)))
+
+
+def mapping_of(stored: object, what: str) -> dict[str, Any]:
+    """Return a column that holds an object. Raises ``StateError``."""
+    if isinstance(stored, dict):
+        return stored
+    raise damaged(f"{str(stored)[:100]!r} as {what}")
+
+
+def counts_of_kinds(stored: object) -> dict[Kind, int]:
+    """Return a column of numbers by kind. Raises ``StateError``."""
+    counts = mapping_of(stored, "what is not copied")
+    for count in counts.values():
+        if not isinstance(count, int):
+            raise damaged(f"{str(count)[:100]!r} as a number of objects")
+    return {word_of(Kind, kind, "a kind"): count for kind, count in counts.items()}
 
 
 def merged(*parts: Iterable[T]) -> tuple[T, ...]:

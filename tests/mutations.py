@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import dataclass
+from random import Random
 from typing import Any
 
+from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
+
+#: For whole migrations: what fails is told by its seed, and not made smaller.
+SEEDS = st.integers(0, 2**32)
+MANY: dict[str, Any] = {
+    "derandomize": True,
+    "phases": (Phase.explicit, Phase.generate),
+    "suppress_health_check": tuple(HealthCheck),
+}
 
 Path = tuple[str | int, ...]
 
@@ -50,7 +61,7 @@ REPLACEMENTS: tuple[Any, ...] = (
     {},
     {"key": None},
     {"": 0},
-    _nested(900),
+    _nested(300),
 )
 MISSING = object()
 TWICE = object()
@@ -71,26 +82,50 @@ def paths_in(value: Any, path: Path = ()) -> list[Path]:
 def changed(value: Any, path: Path, change: Any) -> Any:
     """The same value with something else at ``path``; there missing, or in a list twice."""
     if not path:
-        return None if change in (MISSING, TWICE) else copy.deepcopy(change)
-    result = copy.deepcopy(value)
-    holder = result
-    for step in path[:-1]:
-        holder = holder[step]
-    if change is MISSING:
-        del holder[path[-1]]
-    elif change is TWICE:
-        if isinstance(holder, list):
-            holder.append(copy.deepcopy(holder[path[-1]]))
-        else:
-            holder[path[-1]] = [holder[path[-1]]] * 2
+        return None if change in (MISSING, TWICE) else change
+    result = copy.copy(value)
+    step = path[0]
+    if len(path) > 1:
+        result[step] = changed(value[step], path[1:], change)
+    elif change is MISSING:
+        del result[step]
+    elif change is TWICE and isinstance(result, list):
+        result.append(result[step])
     else:
-        holder[path[-1]] = copy.deepcopy(change)
+        result[step] = [result[step]] * 2 if change is TWICE else change
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A change at one place of a JSON value."""
+
+    path: Path
+    change: Any
+
+    def of(self, value: Any) -> Any:
+        """The value with the change."""
+        return changed(value, self.path, self.change)
+
+    @property
+    def may_hide(self) -> bool:
+        """Whether the answer may look whole, with less in it: nobody can know then."""
+        return self.change in (MISSING, None, []) or isinstance(self.change, dict)
+
+
 @st.composite
-def mutated(draw: st.DrawFn, value: Any) -> Any:
+def mutations(draw: st.DrawFn, value: Any) -> Mutation:
     """One change at one place of a JSON value."""
     path = draw(st.sampled_from(paths_in(value)))
-    change = draw(st.sampled_from((*REPLACEMENTS, MISSING, TWICE)))
-    return changed(value, path, change)
+    return Mutation(path, draw(st.sampled_from((*REPLACEMENTS, MISSING, TWICE))))
+
+
+def any_mutation(value: Any, random: Random) -> Mutation:
+    """One change, chosen by ``random``: for what takes too long to be made smaller."""
+    change = random.choice((*REPLACEMENTS, MISSING, TWICE))
+    return Mutation(random.choice(paths_in(value)), change)
+
+
+def mutated(value: Any) -> st.SearchStrategy[Any]:
+    """The value with one change at one place."""
+    return mutations(value).map(lambda mutation: mutation.of(value))

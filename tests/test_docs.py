@@ -21,7 +21,8 @@ from migrate import errors, origins, worker
 from migrate.cli.app import app
 from migrate.demo.samples import write_samples
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.tracking.versions import ALWAYS, capabilities_of
+from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
+from migrate.endpoints.tracking.versions import ALWAYS, capabilities_of, release_of
 from migrate.objects import Kind
 from migrate.outcomes import TaskStatus
 from state.reports import MigrationStatus
@@ -196,7 +197,10 @@ def test_every_kind_is_described_as_copied_or_not() -> None:
     assert [row[0] for row in table] == [str(kind) for kind in Kind]
     counted = {row[0] for row in table if "reported" in row[1]}
     assert counted == {str(kind) for kind in Kind} - {str(kind) for kind in worker.COPIERS}
-    known = [capabilities_of(version, description="", identity="") for version in ("", "3.17.2")]
+    known = [
+        capabilities_of(release_of(version) or UNKNOWN_RELEASE, description="", identity="")
+        for version in ("", "3.17.2")
+    ]
     assert worker.COPIERS.keys() == known[1].readable >= known[0].readable == ALWAYS
 
 
@@ -227,7 +231,7 @@ VERSIONS = [f"{major}.{minor}" for major in (1, 2, 3) for minor in range(40)]
 
 
 def as_row(mlflow: str) -> list[str]:
-    can = capabilities_of(mlflow, description="", identity="")
+    can = capabilities_of(release_of(mlflow) or UNKNOWN_RELEASE, description="", identity="")
     lengths = (
         can.param_length,
         can.run_tag_length,

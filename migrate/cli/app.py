@@ -108,12 +108,35 @@ def main(command: str = "") -> None:
     learn(os.environ, sys.argv)
     guard_output()
     try:
-        if command:
-            commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-            commands[command](prog_name=command)
-        else:
-            app()
+        try:
+            if command:
+                commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+                commands[command](prog_name=command)
+            else:
+                app()
+        finally:
+            sys.stdout.flush()
     except click.exceptions.Abort:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
+        _let_go_of_stdout()
         sys.exit(EXIT_ERROR)
+    except OSError as problem:
+        if problem.filename is not None:  # not what is printed to, which has no name
+            raise
+        _let_go_of_stdout()
+        reason = problem.strerror or str(problem)
+        print_error(
+            MigrateError(
+                f"the output cannot be written: {reason}",
+                "what was done is done, and in the state database: see migrate status",
+            )
+        )
+        sys.exit(EXIT_ERROR)
+
+
+def _let_go_of_stdout() -> None:
+    """Have what is still held for stdout go nowhere, so that the end of the process is quiet."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -32,6 +32,7 @@ class Capabilities:
     ``flattens_models``: logged models become files of the run that made them. ``folds_names``:
     names that differ only in case are one to it; False where that could not be asked. Lengths are
     in characters, None where there is no limit.
+    ``without`` says why kinds are neither readable nor writable that one would expect.
     ``notes`` are facts about this endpoint that the user should read in the plan.
     """
 
@@ -41,6 +42,7 @@ class Capabilities:
     registry_version: str = ""
     readable: frozenset[Kind]
     writable: frozenset[Kind]
+    without: Mapping[Kind, str] = field(default_factory=dict)
     keeps_ids: bool = False
     rewrites: bool = False
     dataset_inputs: bool = True

@@ -45,8 +45,17 @@ class ReadsExperiments(Protocol):
         """Yield every experiment, deleted ones too, in order of creation."""
         ...
 
-    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
-        """Count what lives in these experiments and is not copied (-1: there, not counted)."""
+    def read_experiments(self, experiment_ids: Sequence[str]) -> list[Experiment]:
+        """Return these as they are now, deleted ones too; missing ones are left out."""
+        ...
+
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
+        """Count what lives in these experiments and is not copied (-1: there, not counted).
+
+        With ``whole_server``, also what lives in none. What cannot be learned ``unknown`` tells.
+        """
         ...
 
 
@@ -59,6 +68,10 @@ class ReadsRuns(Protocol):
 
     def unreadable(self) -> Sequence[Unreadable]:
         """Return what ``experiments`` and ``runs``, as last called, had to leave out."""
+        ...
+
+    def why_unreadable(self, ref: Ref) -> Unreadable | None:
+        """Return that of ``unreadable`` which is about this object, None when there is none."""
         ...
 
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:

@@ -52,6 +52,14 @@ def _members_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def present(body: Object, name: str) -> Any:
+    """Return whatever a member is, which has to be there."""
+    value = body.get(name)
+    if value is None:
+        raise _malformed(body, name, None, "missing")
+    return value
+
+
 def text(body: Object, name: str, default: str = "") -> str:
     """Return a text, ``default`` where there is none; numbers as they are written."""
     value = body.get(name)
@@ -64,23 +72,35 @@ def text(body: Object, name: str, default: str = "") -> str:
     raise _malformed(body, name, value, "no text")
 
 
-def required_text(body: Object, *names: str) -> str:
-    """Return the first of these members that is there; it may not be empty."""
+def required_text(body: Object, *names: str, default: str | None = None) -> str:
+    """Return the first of these members that is there, else ``default``; it may be empty."""
     for name in names:
-        if found := text(body, name):
-            return found
-    raise _malformed(body, names[0], body.get(names[0]), "missing")
+        if body.get(name) is not None:
+            return text(body, name)
+    if default is None:
+        raise _malformed(body, names[0], None, "missing")
+    return default
 
 
-def ident(body: Object, *names: str, default: str = "") -> str:
-    """Return the first of these members that is there, else ``default``: an id, never empty."""
-    found = next((found for name in names if (found := text(body, name))), default)
+def ident(body: Object, *names: str) -> str:
+    """Return the first of these members that is there and not empty: an id, or such a name."""
+    name = next((name for name in names if body.get(name)), names[0])
+    found = stored_id(body, name)
     if not found:
-        raise _malformed(body, names[0], body.get(names[0]), "missing")
+        raise _malformed(body, name, found, "no id")
+    if not is_storable(found):
+        raise _malformed(body, name, found, "no id: it has characters that are none")
+    return found
+
+
+def stored_id(body: Object, *names: str, default: str | None = None) -> str:
+    """Return the first of these members that is there, else ``default``, as an id in a file.
+
+    That may be empty, and have characters that are none: a file system holds it all the same.
+    """
+    found = required_text(body, *names, default=default)
     if len(found) > LONGEST_ID:
         raise _malformed(body, names[0], found, f"no id: it has {len(found)} characters")
-    if not is_storable(found):
-        raise _malformed(body, names[0], found, "no id: it has characters that are none")
     return found
 
 
@@ -157,6 +177,12 @@ def version_number(body: Object, name: str = "version") -> int:
     return value
 
 
+def required_count(body: Object, name: str) -> int:
+    """Return a size or number that has to be there."""
+    present(body, name)
+    return count(body, name)
+
+
 def number(body: Object, name: str) -> float:
     """Return a float; ``NaN`` and infinities, for which JSON has no number, may come as text.
 
@@ -185,8 +211,7 @@ def member(body: Object, name: str) -> Object:
 
 def required(body: Object, name: str) -> Object:
     """Return an object that has to be there."""
-    if body.get(name) is None:
-        raise _malformed(body, name, None, "missing")
+    present(body, name)
     return member(body, name)
 
 
@@ -207,6 +232,12 @@ def objects(body: Object, name: str) -> Sequence[Object]:
         if not isinstance(value, dict):
             raise _malformed(body, f"{name}[{place}]", value, "no object")
     return found
+
+
+def required_objects(body: Object, name: str) -> Sequence[Object]:
+    """Return a list of objects that has to be there."""
+    present(body, name)
+    return objects(body, name)
 
 
 def texts(body: Object, name: str) -> Sequence[str]:

@@ -227,4 +227,6 @@ def link_runs(draft: Draft) -> None:
 def count_unsupported(draft: Draft) -> None:
     """Count what is there and is not copied."""
     chosen = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
-    draft.unsupported.update(draft.source.unsupported(chosen) if chosen else {})
+    whole_server = draft.selection.whole_server
+    if chosen or whole_server:
+        draft.unsupported.update(draft.source.unsupported(chosen, whole_server=whole_server))

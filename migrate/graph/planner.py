@@ -96,8 +96,10 @@ def check_capabilities(draft: Draft) -> None:
             "targets are MLflow 2.3 or newer, and export directories",
         )
     for node in draft.nodes.values():
-        if node.selected and node.ref.kind not in draft.target_can.writable:
-            node.refuse(f"{draft.target_can.description} does not take {node.ref.kind.plural}")
+        kind = node.ref.kind
+        if node.selected and kind not in draft.target_can.writable:
+            too_old = f"{draft.target_can.description} does not take {kind.plural}"
+            node.refuse(draft.target_can.without.get(kind, too_old))
     if draft.target_can.flattens_models:
         check_flattened(draft)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from migrate.errors import UsageError
+from migrate.errors import EndpointError, UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
 from migrate.objects import VERSION_KINDS, VERSION_OF, Kind, ModelVersion, Ref, RegisteredModel
@@ -23,6 +23,11 @@ def discover_registry(draft: Draft) -> None:
     selection = draft.selection
     if not selection.takes_registry:
         return
+    if selection.models and Kind.REGISTERED_MODEL in draft.source_can.without:
+        raise EndpointError(
+            f"no models can be chosen: {draft.source_can.without[Kind.REGISTERED_MODEL]}",
+            "leave out --models to copy what else the source has",
+        )
     names = None
     if selection.models and not needs_all_names(selection.models):
         names = candidate_names(selection.models)

@@ -110,7 +110,8 @@ def missing_tags(copy: Experiment, wanted: Experiment, experiment: Experiment) -
 
 def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
     """Create or adopt the experiments of a batch; yield an outcome per job."""
-    at_source = {item.experiment_id: item for item in source.experiments()}
+    found = source.read_experiments([job.ref.id for job in batch.jobs])
+    at_source = {item.experiment_id: item for item in found}
     looks = any(job.target_id or job.attempt > 1 for job in batch.jobs)
     there = experiments_on(target) if looks else []
     looks_back = not target.capabilities().keeps_ids
@@ -148,7 +149,9 @@ def _looked_at(target: Target, written: Sequence[_Written]) -> Iterator[Outcome]
     Tags that are not shown, such as the origin, are set once more and looked at again.
     """
     for again in (True, False):
-        shown = {item.experiment_id: item for item in target.experiments()} if written else {}
+        ids = [outcome.target_id for _, outcome, _ in written]
+        found = target.read_experiments(ids) if ids else ()
+        shown = {item.experiment_id: item for item in found}
         left: list[_Written] = []
         for job, outcome, sent in written:
             copy = shown.get(outcome.target_id)
@@ -169,9 +172,9 @@ def _looked_at(target: Target, written: Sequence[_Written]) -> Iterator[Outcome]
 
 def why_missing(source: Source, job: Job) -> EndpointError:
     """Return the error for an object of the plan that the source does not give."""
-    for found in source.unreadable():
-        if found.ref == job.ref:
-            return EndpointError(f"{found.where}: {found.reason}", found.hint)
+    found = source.why_unreadable(job.ref)
+    if found is not None:
+        return EndpointError(f"{found.where}: {found.reason}", found.hint)
     return NotFound(
         f"{job.ref.kind} {job.name or job.ref.id!r} is no longer at the source",
         "plan again to leave it out",

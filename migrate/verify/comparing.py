@@ -28,8 +28,8 @@ T = TypeVar("T")
 
 def compare(ends: Ends) -> Comparison:
     """Compare everything selected at the source with its copies on the target."""
-    result = Comparison()
     selected = select(ends)
+    result = Comparison(unknown=list(selected.not_taken))
     there = list(ends.target.experiments())
     as_kept = {item.experiment_id: item for item in there}
     there = with_origins(there, ends.target.capabilities())
@@ -98,17 +98,21 @@ def _run_parts(
 def _model_parts(
     ends: Ends, copies: Copies, selected: Selected, pairs: Pairs, links: dict[str, ModelLinks]
 ) -> Iterator[Callable[[], Comparison]]:
-    if Kind.LOGGED_MODEL not in ends.source.capabilities().readable:
-        return
     of_models: dict[str, dict[str, ModelLinks]] = {}
     for run_id, named in links.items():
         for model_id in named.model_ids:
             of_models.setdefault(model_id, {}).update(links_to(model_id, {run_id: named}))
+    lacking = ends.target.capabilities().without.get(Kind.LOGGED_MODEL)
     seen: set[str] = set()
     for experiment, _ in pairs:
         for models in selected.models(experiment):
+            if lacking:
+                yield partial(Comparison, unknown=[f"not compared: {lacking}"])
+                continue
             seen.update(model.model_id for model in models)
             yield partial(compare_models, ends, copies, models, of_models)
+    if Kind.LOGGED_MODEL not in ends.source.capabilities().readable or lacking:
+        return
     if ends.selection.include_deleted and not selected.all_models:
         named_models = of_models.keys() | {
             ref.id

@@ -59,6 +59,7 @@ class Comparison:
         self.files += other.files
         self.differences += other.differences
         self.declared += other.declared
+        self.unknown += [text for text in other.unknown if text not in self.unknown]
 
     def declare(self, ref: Ref, losses: Iterable[Loss]) -> None:
         """Note losses that are known, each once."""

@@ -35,6 +35,7 @@ class Selected:
     """What is to be compared; runs and logged models of an experiment come in groups.
 
     ``all_models``: deleted logged models that runs and versions name are among ``models``.
+    ``not_taken`` says of what is selected and cannot be compared why the target lacks it.
     """
 
     at_source: Sequence[Experiment]
@@ -44,6 +45,7 @@ class Selected:
     registered: Sequence[RegisteredModel]
     versions: Sequence[ModelVersion]
     all_models: bool
+    not_taken: Sequence[str]
 
 
 def select(ends: Ends) -> Selected:
@@ -86,6 +88,7 @@ def _streamed(ends: Ends) -> Selected:
         registered=_registered(ends, draft),
         versions=_versions(ends, draft),
         all_models=False,
+        not_taken=_not_taken(ends, draft),
     )
 
 
@@ -114,12 +117,19 @@ def _closure(ends: Ends) -> Selected:
         registered=_registered(ends, draft),
         versions=_versions(ends, draft),
         all_models=True,
+        not_taken=_not_taken(ends, draft),
     )
 
 
 def _taken(ends: Ends) -> frozenset[Kind]:
     """Return the kinds of a registry that the target has: others are not copied."""
     return ends.target.capabilities().readable & REGISTRY_KINDS
+
+
+def _not_taken(ends: Ends, draft: Draft | None) -> list[str]:
+    lacking = ends.target.capabilities().without
+    kinds = [kind for kind in VERSION_OF if draft and draft.of_kind(kind)]
+    return list(dict.fromkeys(f"not compared: {lacking[it]}" for it in kinds if it in lacking))
 
 
 def _registered(ends: Ends, draft: Draft | None) -> list[RegisteredModel]:

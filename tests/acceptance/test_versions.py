@@ -108,7 +108,7 @@ def test_target_too_old_to_be_written_is_refused_by_name(
             refused = run_migrate(command, source.uri, target.uri)
 
             assert refused.returncode == 2
-            assert f"MLflow 1.x at {target.uri} cannot be a target" in refused.stderr
+            assert f"MLflow older than 2.3 at {target.uri} cannot be a target" in refused.stderr
             assert "MLflow 2.3 or newer" in refused.stderr
             assert "Traceback" not in refused.stderr
         assert contents(target) == empty

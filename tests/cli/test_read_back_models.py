@@ -62,3 +62,17 @@ def counts(uri: str, name: str) -> dict[str, int]:
         "registered model": len(models.get("registered_models", [])),
         "model version": len(versions.get("model_versions", [])),
     }
+
+
+def without_tags(body: bytes) -> bytes:
+    return json.dumps({**json.loads(body), "tags": []}).encode()
+
+
+def tagless(body: bytes) -> bytes:
+    """An answer that shows no tags of what was made."""
+    answer = json.loads(body)
+    for item in answer.values():
+        if isinstance(item, dict):
+            item.pop("tags", None)
+            item.get("info", {}).pop("tags", None)
+    return json.dumps(answer).encode()

@@ -11,8 +11,9 @@ import pytest
 
 from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import DirectoryError
-from migrate.objects import Kind, Metric, Ref
+from migrate.objects import Experiment, Kind, Metric, Ref
 from tests.endpoints.exports import (
+    a_run,
     all_points,
     envelope,
     files_below,
@@ -257,3 +258,53 @@ def test_exports_of_what_is_not_copied_are_said_to_be_such(
     write_json(tmp_path / name, envelope({}))
     with pytest.raises(DirectoryError, match=told):
         reader(tmp_path).capabilities()
+
+
+class TestASidecarThatLiesOfMetrics:
+    """migrate.json says where the histories are in run.json; both are held against each other."""
+
+    @pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "middle", "last"])
+    def test_a_metric_that_it_leaves_out_is_noticed(self, tmp_path: Path, place: int) -> None:
+        run, sidecar = self._exported(tmp_path)
+        content = json.loads(sidecar.read_text())
+        del content["metrics"][place]
+        sidecar.write_text(json.dumps(content))
+        self._is_damaged(tmp_path, run)
+
+    def test_one_that_names_none_is_noticed(self, tmp_path: Path) -> None:
+        run, sidecar = self._exported(tmp_path)
+        sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "metrics": []}))
+        self._is_damaged(tmp_path, run)
+
+    def test_one_that_takes_the_points_of_another_metric_is_noticed(self, tmp_path: Path) -> None:
+        run, sidecar = self._exported(tmp_path)
+        content = json.loads(sidecar.read_text())
+        content["metrics"][1]["offset"] = content["metrics"][0]["offset"]
+        sidecar.write_text(json.dumps(content))
+        self._is_damaged(tmp_path, run)
+
+    def _exported(self, path: Path) -> tuple[str, Path]:
+        target = ExportDirectory(path, writable=True)
+        experiment = target.create_experiment(Experiment(experiment_id="7", name="churn"))
+        run = a_run(run_id="f" * 32)
+        writer = target.create_run(experiment, run)
+        points = [Metric(key, 0.5, 1, step) for key in ("acc", "loss", "rmse") for step in (1, 2)]
+        writer.write_metrics(points)
+        writer.finish(run, "mark")
+        target.publish()
+        target.close()
+        found = reader(path)
+        assert [r.run_id for r in found.runs([experiment])] == [run.run_id]
+        return run.run_id, next(path.rglob("migrate.json"))
+
+    def _is_damaged(self, path: Path, run_id: str) -> None:
+        source = reader(path)
+        runs = list(source.runs(["7"]))
+        told = [found.reason for found in source.unreadable()]
+        if runs:
+            with pytest.raises(DirectoryError) as caught:
+                source.histories(runs, 1000)
+            told.append(caught.value.message)
+        assert any(
+            "does not hold" in reason and "migrate.json tells of" in reason for reason in told
+        )

@@ -12,11 +12,12 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
-from migrate.endpoints.tracking import run_search
+from migrate.endpoints.tracking import run_search, uncopied
 from migrate.endpoints.tracking import server as server_module
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Run
 from migrate.origins import MARK, ORIGIN
+from migrate.worker import COPIERS
 from tests.conftest import ProxyFactory
 from tests.faults import Faults, always, answer
 from tests.proxy import Proxy
@@ -72,23 +73,9 @@ class TestConnecting:
         assert can.version in can.description
         assert proxy.uri in can.description
         assert can.identity.startswith(f"{proxy.uri}#")
-        assert can.writable == can.readable == set(Kind) - {Kind.TRACE}
+        assert can.writable == can.readable == COPIERS.keys()
         assert proxy.writes() == []
         assert "s3cret" not in repr(can)
-
-    def test_a_server_too_old_to_tell_its_version_can_be_read_only(
-        self, proxy: Proxy, server: Target, seed: Source
-    ) -> None:
-        proxy.faults = Faults(always(("GET", "/version$"), answer(404)))
-        can = server.capabilities()
-        assert (can.version, can.writable) == ("1.x", frozenset())
-        # It has no search by run id either.
-        experiment = seed.experiment("a")
-        run_id = seed.run("r", experiment)
-        proxy.clear()
-        found = server.read_runs(experiment, [run_id, "0" * 32])
-        assert [run.run_id for run in found] == [run_id]
-        assert proxy.matching(SEARCHES) == []
 
 
 class TestExperiments:
@@ -314,7 +301,7 @@ class TestWhatIsNotCopied:
         assert server.unsupported([experiment, other]) == {}
         seed.post("logged-models", {"experiment_id": other, "name": "x"})
         assert server.unsupported([experiment, other]) == {}, "logged models are copied"
-        monkeypatch.setattr(server_module, "EXPERIMENTS_PER_SEARCH", 1)
+        monkeypatch.setattr(uncopied, "EXPERIMENTS_PER_SEARCH", 1)
         trace = {
             "trace_id": f"tr-{other}-{'0' * 20}",
             "trace_location": {
@@ -329,9 +316,10 @@ class TestWhatIsNotCopied:
         assert server.unsupported([experiment]) == {}
         assert server.unsupported([]) == {}
 
-    def test_a_server_that_has_no_traces_is_no_problem(
+    def test_traces_that_cannot_be_asked_for_are_unknown(
         self, server: Target, proxy: Proxy, seed: Source
     ) -> None:
         proxy.faults = Faults(always(("*", "/traces"), answer(404)))
         assert server.unsupported([seed.experiment("a")]) == {}
-        assert proxy.matching(("*", "/traces"))
+        (said,) = server.unknown()
+        assert "has traces is not known" in said

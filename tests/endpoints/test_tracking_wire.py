@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.endpoints.shapes import pairs
-from migrate.endpoints.tracking.versions import ALWAYS, capabilities_of, parse_version
+from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
+from migrate.endpoints.tracking.versions import ALWAYS, capabilities_of, release_of
 from migrate.endpoints.tracking.wire import (
     experiment_from,
     metric_from,
@@ -109,17 +110,27 @@ def test_an_experiment_of_an_old_server_has_no_times() -> None:
 
 class TestVersions:
     @pytest.mark.parametrize(
-        ("text", "version"),
+        ("text", "least", "below"),
         [
-            ("3.17.2", (3, 17)),
-            ("2.9.2.dev0", (2, 9)),
-            ("10.0", (10, 0)),
-            ("", (1, 30)),
-            ("<!DOCTYPE html>", (1, 30)),
+            ("3.17.2", (3, 17), (3, 18)),
+            ("2.9.2.dev0", (2, 9), (2, 10)),
+            ("10.0", (10, 0), (10, 1)),
         ],
     )
-    def test_versions(self, text: str, version: tuple[int, int]) -> None:
-        assert parse_version(text) == version
+    def test_a_version_that_is_told_leaves_nothing_open(
+        self, text: str, least: tuple[int, int], below: tuple[int, int]
+    ) -> None:
+        release = release_of(text)
+        assert release is not None
+        assert (release, str(release)) == ((least, below, text), text)
+        assert (release.reaches(least), release.reaches(below)) == (True, False)
+        assert (release.is_before(least), release.is_before(below)) == (False, True)
+
+    @pytest.mark.parametrize(
+        "text", ["", "<!DOCTYPE html>", "{}", "3", "3.17 of a gateway", "1.0<html>", "nginx/1.25.3"]
+    )
+    def test_what_is_no_version_tells_none(self, text: str) -> None:
+        assert release_of(text) is None
 
     @pytest.mark.parametrize(
         ("version", "limits"),
@@ -137,7 +148,8 @@ class TestVersions:
     def test_each_version_declares_what_it_takes(
         self, version: str, limits: tuple[int, int, int, bool, bool, bool]
     ) -> None:
-        can = capabilities_of(version, description="d", identity="i", notes=("n",))
+        release = release_of(version) or UNKNOWN_RELEASE
+        can = capabilities_of(release, description="d", identity="i", notes=("n",))
         assert (
             can.param_length,
             can.run_tag_length,

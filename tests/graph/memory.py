@@ -28,10 +28,11 @@ from migrate.objects import (
     Run,
 )
 from migrate.origins import MARK, ORIGIN
+from migrate.worker import COPIERS
 from tests.graph.memory_models import MemoryModels
 
 #: All kinds that a server of MLflow 3 has and that are copied.
-KINDS = frozenset(Kind) - {Kind.TRACE}
+KINDS = frozenset(COPIERS)
 
 
 class MemoryServer(MemoryModels):
@@ -89,11 +90,20 @@ class MemoryServer(MemoryModels):
     def experiments(self) -> Iterator[Experiment]:
         yield from list(self.experiments_held.values())
 
-    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
         return {Kind.TRACE: -1} if self.traces & set(experiment_ids) else {}
 
     def unreadable(self) -> Sequence[Unreadable]:
         return ()
+
+    def why_unreadable(self, ref: Ref) -> Unreadable | None:
+        return None
+
+    def read_experiments(self, experiment_ids: Sequence[str]) -> list[Experiment]:
+        held = self.experiments_held
+        return [held[ident] for ident in experiment_ids if ident in held]
 
     def runs(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
         wanted = set(experiment_ids)

@@ -23,7 +23,8 @@ from migrate.endpoints.directory.disk import (
 )
 from migrate.endpoints.directory.layout import ARTIFACTS, escaped, file_name
 from migrate.endpoints.directory.sidecar import Sidecar, StoredFile
-from migrate.errors import DirectoryError, NotFound, Unavailable
+from migrate.endpoints.shapes import parse_json, texts
+from migrate.errors import DirectoryError, Malformed, NotFound, Unavailable
 from migrate.objects import Artifact
 
 INCOMING = ".incoming"
@@ -239,10 +240,10 @@ def names_given(base: Path, journal: Path) -> dict[str, str]:
     names = {}
     for line in lines:
         try:
-            path, stored = json.loads(line)
-        except ValueError:
+            path, stored = texts({"names": parse_json(line)}, "names")
+        except (ValueError, Malformed):
             continue
-        names[str(path)] = str(stored)
+        names[path] = stored
     return names
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
+from migrate.endpoints.shapes import parse_json
 from migrate.errors import DirectoryError, EndpointError, Refused, StorageFull
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -91,8 +92,8 @@ def load_object(base: Path, path: Path) -> dict[str, Any]:
 def parse_object(path: Path, content: bytes) -> dict[str, Any]:
     """Return the JSON object in ``content``, which was read from ``path``."""
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(content)
+    except ValueError as error:
         raise DirectoryError(
             f"{path} is not valid JSON, it may be cut off: {error}", DAMAGED
         ) from error

@@ -10,12 +10,13 @@ from migrate.endpoints.directory.disk import DAMAGED, load_object
 from migrate.endpoints.directory.layout import EXPERIMENT_FILE
 from migrate.endpoints.directory.losses import losses_of
 from migrate.endpoints.directory.opening import Opened
-from migrate.endpoints.directory.records import MALFORMED, experiment_from_json
+from migrate.endpoints.directory.records import experiment_from_json
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.scanning import logged_model_directories, run_directories
 from migrate.endpoints.directory.unreadable import nothing_around
+from migrate.endpoints.shapes import required
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.errors import DirectoryError
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Loss, Ref
 
 
@@ -67,9 +68,9 @@ class ExperimentRecords:
         path = directory / EXPERIMENT_FILE
         document = mlflow_member(path, load_object(self._opened.base, path))
         try:
-            return experiment_from_json(document["experiment"], directory.name)
-        except MALFORMED as error:
-            raise DirectoryError(f"{path} describes no experiment: {error!r}", DAMAGED) from error
+            return experiment_from_json(required(document, "experiment"), directory.name)
+        except Malformed as error:
+            raise DirectoryError(f"{path} describes no experiment: {error}", DAMAGED) from error
 
 
 def _held(directory: Path) -> Iterator[tuple[Kind, str, Path]]:

@@ -36,9 +36,10 @@ from migrate.endpoints.directory.layout import (
     RUNS,
     directory_name,
 )
-from migrate.endpoints.directory.records import MALFORMED, experiment_to_json
+from migrate.endpoints.directory.records import experiment_from_json, experiment_to_json
 from migrate.endpoints.directory.run_file import mlflow_member
-from migrate.errors import DirectoryError
+from migrate.endpoints.shapes import Object, required, text
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import DELETED, Experiment, LoggedModel, Permissions, Run
 
 
@@ -238,15 +239,22 @@ def change_experiment(
     """Change the ``mlflow.experiment`` member; nothing is written when it stays as it is."""
     path = directory / EXPERIMENT_FILE
     document = load_object(base, path)
-    try:
-        there = document["mlflow"]["experiment"]
-        wanted = dict(there)
-        change(wanted)
-    except MALFORMED as error:
-        raise DirectoryError(f"{path} is damaged: {error!r}", DAMAGED) from error
+    there = _experiment_in(path, document)
+    wanted = dict(there)
+    change(wanted)
     if wanted != there:
         document["mlflow"]["experiment"] = wanted
         write_object(path, document)
+
+
+def _experiment_in(path: Path, document: Mapping[str, Any]) -> Object:
+    """Return what experiment.json says of the experiment, which it was read from ``path``."""
+    try:
+        found = required(mlflow_member(path, document), "experiment")
+        experiment_from_json(found, path.parent.name)
+    except Malformed as error:
+        raise DirectoryError(f"{path} is damaged: {error}", DAMAGED) from error
+    return found
 
 
 def keep_permissions(base: Path, directory: Path, wanted: Permissions) -> PermissionsWritten:
@@ -264,17 +272,14 @@ def write_contents(base: Path, directory: Path, contents: Contents) -> Experimen
     """Bring the lists of an experiment up to date; return its entry in experiments.json."""
     path = directory / EXPERIMENT_FILE
     document = load_object(base, path)
-    try:
-        experiment = document["mlflow"]["experiment"]
-        entry = ExperimentEntry(
-            directory=directory.name,
-            name=experiment["name"],
-            deleted=experiment["lifecycle_stage"] == DELETED,
-            ok_runs=len(contents.runs),
-            failed_runs=len(contents.failed_runs),
-        )
-    except MALFORMED as error:
-        raise DirectoryError(f"{path} is damaged: {error!r}", DAMAGED) from error
+    experiment = _experiment_in(path, document)
+    entry = ExperimentEntry(
+        directory=directory.name,
+        name=text(experiment, "name"),
+        deleted=text(experiment, "lifecycle_stage") == DELETED,
+        ok_runs=len(contents.runs),
+        failed_runs=len(contents.failed_runs),
+    )
     content = contents.to_json(experiment)
     content["mlflow"] = with_permissions(content["mlflow"], document["mlflow"].get(PERMISSIONS))
     write_index(path, content)

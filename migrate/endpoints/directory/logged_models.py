@@ -9,12 +9,11 @@ from pathlib import Path
 from migrate.endpoints.directory.disk import DAMAGED
 from migrate.endpoints.directory.layout import LOGGED_MODEL_FILE, logged_model_directory
 from migrate.endpoints.directory.model_records import logged_model_from_json, logged_model_id
-from migrate.endpoints.directory.records import MALFORMED
 from migrate.endpoints.directory.run_file import load_mlflow
 from migrate.endpoints.directory.scanning import complete_place, logged_model_directories
 from migrate.endpoints.directory.sidecar import ReadSidecar, Sidecar, read_sidecar
 from migrate.endpoints.directory.unreadable import require_own
-from migrate.errors import DirectoryError
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import LoggedModel
 
 _PATHS_KEPT = 10_000
@@ -42,8 +41,8 @@ class LoggedModelStore:
             if not self._may_be_renamed:
                 require_own(path, model.model_id)
             model = replace(model, losses=sidecar.losses if sidecar else ())
-        except MALFORMED as error:
-            message = f"{path} describes no logged model: {error!r}"
+        except Malformed as error:
+            message = f"{path} describes no logged model: {error}"
             raise DirectoryError(message, DAMAGED) from error
         self._remember(model.model_id, place)
         return model, sidecar
@@ -73,7 +72,7 @@ class LoggedModelStore:
                 try:
                     value = load_mlflow(self._base, path / LOGGED_MODEL_FILE)
                     found = logged_model_id(value, name)
-                except (DirectoryError, *MALFORMED):
+                except (DirectoryError, Malformed):
                     continue  # listing them reports it
                 if found == model_id:
                     yield path

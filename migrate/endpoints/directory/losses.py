@@ -16,8 +16,17 @@ from migrate.endpoints.answers import Ended, Unreadable
 from migrate.endpoints.directory.disk import load_object, write_object, writing
 from migrate.endpoints.directory.envelope import system_block
 from migrate.endpoints.directory.layout import LOSSES_FILE
-from migrate.endpoints.directory.records import MALFORMED
-from migrate.errors import DirectoryError
+from migrate.endpoints.shapes import (
+    Object,
+    integer,
+    member,
+    objects,
+    required,
+    required_text,
+    texts,
+    word,
+)
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import CONTAINER_OF, Kind, Loss, Ref, parse_ref
 
 _LOSSES = "losses"
@@ -32,9 +41,12 @@ def losses_to_json(losses: Iterable[Loss]) -> list[dict[str, str]]:
     return [loss._asdict() for loss in losses]
 
 
-def losses_from_json(value: Any) -> tuple[Loss, ...]:
-    """Read losses. Raises KeyError or TypeError on anything else."""
-    return tuple(Loss(str(entry["what"]), str(entry["reason"])) for entry in value)
+def losses_from_json(body: Object, name: str) -> tuple[Loss, ...]:
+    """Read the losses in a member, none where there is none. Raises ``Malformed``."""
+    return tuple(
+        Loss(required_text(entry, "what"), required_text(entry, "reason"))
+        for entry in objects(body, name)
+    )
 
 
 def read_losses(base: Path, folder: Path) -> dict[Ref, tuple[Loss, ...]]:
@@ -42,10 +54,11 @@ def read_losses(base: Path, folder: Path) -> dict[Ref, tuple[Loss, ...]]:
 
     Raises ``DirectoryError`` where the file is damaged.
     """
-    value = _read(base, folder / LOSSES_FILE).get(_LOSSES, {})
+    value = _read(base, folder / LOSSES_FILE)
     try:
-        return {parse_ref(ref): losses_from_json(losses) for ref, losses in value.items()}
-    except MALFORMED as error:
+        losses = member(value, _LOSSES)
+        return {_ref_from(ref): losses_from_json(losses, ref) for ref in losses}
+    except Malformed as error:
         raise _damaged(folder, error) from error
 
 
@@ -110,10 +123,10 @@ def read_shortfall(base: Path) -> Shortfall:
     value = _read(base, base / LOSSES_FILE)
     try:
         return Shortfall(
-            failed=tuple(_failed_from_json(entry) for entry in value.get(_FAILED, ())),
-            exports=tuple(_export_from_json(entry) for entry in value.get(_EXPORTS, ())),
+            failed=tuple(map(_failed_from_json, objects(value, _FAILED))),
+            exports=tuple(map(_export_from_json, objects(value, _EXPORTS))),
         )
-    except MALFORMED as error:
+    except Malformed as error:
         raise _damaged(base, error) from error
 
 
@@ -161,20 +174,33 @@ def _failed_to_json(lacking: Unreadable) -> dict[str, str]:
     }
 
 
-def _failed_from_json(entry: Mapping[str, Any]) -> Unreadable:
+def _failed_from_json(entry: Object) -> Unreadable:
     return Unreadable(
-        ref=parse_ref(entry["object"]),
-        container=str(entry["in"]),
-        where=str(entry["name"]),
-        reason=str(entry["reason"]),
+        ref=_ref_from(required_text(entry, "object")),
+        container=required_text(entry, "in"),
+        where=required_text(entry, "name"),
+        reason=required_text(entry, "reason"),
         hint="export it again",
     )
 
 
-def _export_from_json(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    unsupported = {str(Kind(kind)): int(count) for kind, count in entry["unsupported"].items()}
-    unknown = [str(text) for text in entry["unknown"]]
-    return {"asked": dict(entry["asked"]), "unknown": unknown, "unsupported": unsupported}
+def _export_from_json(entry: Object) -> Mapping[str, Any]:
+    counts = required(entry, "unsupported")
+    kinds = [str(kind) for kind in Kind]
+    return {
+        "asked": dict(required(entry, "asked")),
+        "unknown": list(texts(entry, "unknown")),
+        "unsupported": {
+            word({"kind": kind}, "kind", kinds): integer(counts, kind) or 0 for kind in counts
+        },
+    }
+
+
+def _ref_from(text: str) -> Ref:
+    try:
+        return parse_ref(text)
+    except ValueError:
+        raise Malformed(f"{text[:100]!r} names no object") from None
 
 
 def _content_or_none(base: Path) -> dict[str, Any] | None:
@@ -200,5 +226,5 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 def _damaged(folder: Path, error: Exception) -> DirectoryError:
     return DirectoryError(
-        f"{folder / LOSSES_FILE} is damaged: {error!r}", "restore it from a backup, or export again"
+        f"{folder / LOSSES_FILE} is damaged: {error}", "restore it from a backup, or export again"
     )

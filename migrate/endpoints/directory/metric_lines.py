@@ -12,7 +12,10 @@ from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 
 from migrate.endpoints.directory.disk import writing
-from migrate.endpoints.directory.records import latest_rank, metric_from_json
+from migrate.endpoints.directory.records import latest_rank
+from migrate.endpoints.run_members import point_from
+from migrate.endpoints.shapes import as_object, parse_json
+from migrate.errors import Malformed
 from migrate.objects import Metric
 
 _HELD_BYTES = 1 << 20  # of one run, before its points go to a file
@@ -30,8 +33,12 @@ def point_line(point: Metric) -> bytes:
 
 
 def point_from_line(key: str, line: bytes) -> Metric:
-    """Read a point back. Raises ValueError, KeyError or TypeError when it is none."""
-    return metric_from_json(key, json.loads(line.rstrip(b",\n")))
+    """Read a point back. Raises ``Malformed`` when it is none."""
+    try:
+        value = parse_json(line.rstrip(b",\n"))
+    except ValueError as problem:
+        raise Malformed(str(problem)) from None
+    return point_from(key, as_object(value, "a point"))
 
 
 class _Segment(NamedTuple):

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from migrate.endpoints.directory.records import first_of, pairs, time_or_none
-from migrate.objects import ACTIVE, LoggedModel, ModelMetric, readable_time
+from migrate.endpoints.run_members import model_metric_from
+from migrate.endpoints.shapes import (
+    Object,
+    integer,
+    objects,
+    pairs,
+    required_text,
+    stored_id,
+    text,
+    word,
+)
+from migrate.objects import LIFECYCLE_STAGES, LoggedModel, ModelMetric, readable_time
 
 
 def logged_model_to_json(model: LoggedModel) -> dict[str, Any]:
@@ -33,36 +42,30 @@ def logged_model_to_json(model: LoggedModel) -> dict[str, Any]:
     }
 
 
-def logged_model_from_json(
-    value: Mapping[str, Any], *, directory: str, experiment_id: str
-) -> LoggedModel:
-    """Read the ``mlflow`` member of logged_model.json.
-
-    Raises KeyError, TypeError, ValueError or AttributeError on anything else.
-    """
+def logged_model_from_json(value: Object, *, directory: str, experiment_id: str) -> LoggedModel:
+    """Read the ``mlflow`` member of logged_model.json. Raises ``Malformed``."""
+    created = integer(value, "creation_time")
     return LoggedModel(
         model_id=logged_model_id(value, directory),
         experiment_id=experiment_id,
-        name=str(value["name"]),
-        model_type=_text(value, "model_type"),
-        status=_text(value, "status") or "READY",
-        status_message=_text(value, "status_message"),
-        source_run_id=_text(value, "source_run_id"),
-        lifecycle_stage=_text(value, "lifecycle_stage") or ACTIVE,
-        artifact_uri=_text(value, "artifact_location"),
-        creation_time=time_or_none(
-            value.get("creation_time", value.get("creation_timestamp")),
-        ),
-        last_update_time=time_or_none(value.get("last_updated_timestamp")),
-        params=pairs(value.get("params")),
-        tags=pairs(value.get("tags")),
-        metrics=tuple(_metric_from_json(metric) for metric in value.get("metrics") or ()),
+        name=required_text(value, "name"),
+        model_type=text(value, "model_type"),
+        status=text(value, "status") or "READY",
+        status_message=text(value, "status_message"),
+        source_run_id=text(value, "source_run_id"),
+        lifecycle_stage=word(value, "lifecycle_stage", LIFECYCLE_STAGES),
+        artifact_uri=text(value, "artifact_location"),
+        creation_time=integer(value, "creation_timestamp") if created is None else created,
+        last_update_time=integer(value, "last_updated_timestamp"),
+        params=pairs(value, "params"),
+        tags=pairs(value, "tags"),
+        metrics=tuple(map(model_metric_from, objects(value, "metrics"))),
     )
 
 
-def logged_model_id(value: Mapping[str, Any], directory: str) -> str:
-    """Return the id in logged_model.json, else the name of its directory."""
-    return first_of(value.get("model_id"), directory)
+def logged_model_id(value: Object, directory: str) -> str:
+    """Return the id in logged_model.json, else the name of its directory. Raises ``Malformed``."""
+    return stored_id(value, "model_id", default=directory)
 
 
 def _metric_to_json(model_id: str, metric: ModelMetric) -> dict[str, Any]:
@@ -76,20 +79,3 @@ def _metric_to_json(model_id: str, metric: ModelMetric) -> dict[str, Any]:
         "dataset_digest": metric.dataset_digest or None,
         "run_id": metric.run_id,
     }
-
-
-def _metric_from_json(value: Mapping[str, Any]) -> ModelMetric:
-    return ModelMetric(
-        key=str(value["key"]),
-        value=float(value["value"]),
-        timestamp=int(value.get("timestamp") or 0),
-        step=int(value.get("step") or 0),
-        run_id=_text(value, "run_id"),
-        dataset_name=_text(value, "dataset_name"),
-        dataset_digest=_text(value, "dataset_digest"),
-    )
-
-
-def _text(value: Mapping[str, Any], key: str) -> str:
-    text = value.get(key)
-    return "" if text is None else str(text)

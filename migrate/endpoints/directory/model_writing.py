@@ -15,10 +15,9 @@ from migrate.endpoints.directory.model_records import (
     logged_model_from_json,
     logged_model_to_json,
 )
-from migrate.endpoints.directory.records import MALFORMED
 from migrate.endpoints.directory.replacing import PartialCopy, started_with
 from migrate.endpoints.directory.sidecar import Sidecar, StoredFile
-from migrate.errors import DirectoryError
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import LoggedModel, ModelMetric
 
 
@@ -102,5 +101,5 @@ def read_started_model(base: Path, partial: Path, experiment_id: str) -> LoggedM
         return logged_model_from_json(
             started_with(base, partial), directory=partial.name, experiment_id=experiment_id
         )
-    except (DirectoryError, *MALFORMED):
+    except (DirectoryError, Malformed):
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from migrate.endpoints.directory.disk import load_object, refuse_links, writing
+from migrate.endpoints.directory.disk import DAMAGED, load_object, refuse_links, writing
 from migrate.endpoints.directory.indexes import make_experiments_file
 from migrate.endpoints.directory.layout import (
     EVALUATION_DATASETS,
@@ -36,9 +36,12 @@ from migrate.endpoints.directory.locking import ExportLock
 from migrate.endpoints.directory.recognizing import file_store_around, visible_names, what_it_is
 from migrate.endpoints.directory.run_file import mlflow_member
 from migrate.endpoints.directory.sidecar import require_known_format
-from migrate.errors import DirectoryError, TargetInUse, WrongDirectory
+from migrate.endpoints.shapes import items, stored_id, text
+from migrate.errors import DirectoryError, Malformed, TargetInUse, WrongDirectory
 
 _NOT_SEEN = "and an experiment without one would not be noticed"
+#: The lists of experiments in an index: those that are active, and those that are deleted.
+_LISTS = ("experiments", "deleted_experiments")
 #: The name of the directory of a version of a prompt.
 PROMPT_VERSION = re.compile(r"(.+)_v([0-9]{1,18})\Z", re.S)
 
@@ -100,7 +103,7 @@ def open_export(path: Path) -> Opened:
     if os.path.lexists(index):
         try:
             content = load_object(base, index)
-            mlflow_member(index, content)
+            _listed_in(index, content, *_LISTS)
         except DirectoryError as problem:
             unknown = f"{problem}; the experiments are found by their directories, {_NOT_SEEN}"
         else:
@@ -281,7 +284,6 @@ def _from_index(
     base: Path, index: Mapping[str, Any], registry: RegistryPlaces, notes: tuple[str, ...]
 ) -> Opened:
     path = base / EXPERIMENTS_FILE
-    mlflow = mlflow_member(path, index)
     ours = _ours(index)
     if ours:
         require_known_format(path, ours.get("format_version"))
@@ -293,26 +295,33 @@ def _from_index(
     written_by = "mlflow-export-import"
     if isinstance(system, dict) and system.get("package_version"):
         written_by += f" {system['package_version']}"
-    entries = [
-        entry
-        for member in ("experiments", "deleted_experiments")
-        for entry in mlflow.get(member) or ()
-        if isinstance(entry, dict)
-    ]
     return Opened(
         base=base,
         registry=registry,
         identity=str(ours.get("identity") or ""),
         version=str(ours["format_version"]) if ours else written_by,
-        listed={str(entry["id"]): str(entry.get("name", "")) for entry in entries if "id" in entry},
-        listed_deleted=frozenset(
-            str(entry["id"])
-            for entry in mlflow.get("deleted_experiments") or ()
-            if isinstance(entry, dict) and "id" in entry
-        ),
+        listed=_listed_in(path, index, *_LISTS),
+        listed_deleted=frozenset(_listed_in(path, index, _LISTS[1])),
         models_above=bool(ours.get("models_above")),
         notes=notes,
     )
+
+
+def _listed_in(path: Path, index: Mapping[str, Any], *lists: str) -> dict[str, str]:
+    """Return the names of the experiments that an index lists, by id. Raises ``DirectoryError``.
+
+    An entry without an id says nothing; experiments are found by their directories as well.
+    """
+    mlflow = mlflow_member(path, index)
+    try:
+        return {
+            stored_id(entry, "id"): text(entry, "name")
+            for name in lists
+            for entry in items(mlflow, name)
+            if isinstance(entry, dict) and "id" in entry
+        }
+    except Malformed as problem:
+        raise DirectoryError(f"{path} is damaged: {problem}", DAMAGED) from problem
 
 
 def _notes(path: Path, registry: RegistryPlaces) -> tuple[str, ...]:

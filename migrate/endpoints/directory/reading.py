@@ -82,6 +82,7 @@ class ExportReader:
         self._readers: Readers | None = None
         self._identity = ""
         self._experiment_paths: dict[str, Path] = {}
+        self._has_listed = False
         self._experiment_ids: dict[Path, str] = {}
         self._unreadable = UnreadableObjects()
         #: Sentences in the order in which they were first said, as keys.
@@ -160,6 +161,23 @@ class ExportReader:
         """
         return self._unreadable.all()
 
+    def why_unreadable(self, ref: Ref) -> Unreadable | None:
+        """See ``ReadsRuns.why_unreadable``."""
+        return self._unreadable.of(ref)
+
+    def read_experiments(self, experiment_ids: Sequence[str]) -> list[Experiment]:
+        """See ``ReadsExperiments.read_experiments``."""
+        found = []
+        for ident in experiment_ids:
+            directory = self._experiment_path(ident)
+            if directory is None:
+                continue
+            try:
+                found.append(self._records().read(directory))
+            except DirectoryError as problem:
+                self._unreadable.report(Ref(Kind.EXPERIMENT, ident), "", directory, problem)
+        return found
+
     def experiments(self) -> Iterator[Experiment]:
         """See ``ReadsExperiments.experiments``."""
         opened = self._open()
@@ -187,6 +205,7 @@ class ExportReader:
                 gone = DirectoryError(f"experiment {name!r}: {path} is missing", DAMAGED)
                 self._unreadable.report(Ref(Kind.EXPERIMENT, ident), "", path, gone)
         self._report_lacking(found.keys(), names)
+        self._has_listed = True
         return iter(sorted(found.values(), key=order_of_creation))
 
     def _report_lacking(self, found: Collection[str], names: Collection[str]) -> None:
@@ -200,7 +219,9 @@ class ExportReader:
             if not elsewhere and not {around, directory_name(around)} & {*found, *names}:
                 self._unreadable.add(lacking)
 
-    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
         paths = (self._experiment_path(ident) for ident in experiment_ids)
         counted = count_in_experiments(path for path in paths if path is not None)
@@ -399,7 +420,7 @@ class ExportReader:
             path = experiment_directory(opened.base, experiment_id)
             if not opened.lone and os.path.lexists(path / EXPERIMENT_FILE):
                 self._experiment_paths[experiment_id] = path
-            else:
+            elif not self._has_listed:
                 self.experiments()  # finds those whose directory has another name
         return self._experiment_paths.get(experiment_id)
 

@@ -19,7 +19,6 @@ from migrate.endpoints.directory.layout import (
     VERSIONS,
 )
 from migrate.endpoints.directory.opening import PROMPT_VERSION
-from migrate.endpoints.directory.records import MALFORMED
 from migrate.endpoints.directory.registry_records import (
     aliases_from_json,
     model_from_json,
@@ -32,7 +31,8 @@ from migrate.endpoints.directory.scanning import files_in, subdirectories
 from migrate.endpoints.directory.unreadable import (
     half_made,
 )
-from migrate.errors import DirectoryError
+from migrate.endpoints.shapes import as_object, integer, stored_id
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import (
     IS_PROMPT_TAG,
     Kind,
@@ -250,16 +250,16 @@ class PromptEntry:
         if not versions:
             raise problem
         try:
-            created = [it["creation_timestamp"] for it in versions if it.get("creation_timestamp")]
+            created = [integer(version, "creation_timestamp") for version in versions]
             return RegisteredModel(
-                name=str(versions[0]["name"]),
+                name=stored_id(versions[0], "name"),
                 kind=Kind.PROMPT,
                 tags={IS_PROMPT_TAG: "true"},
                 aliases=aliases_from_json({"versions": versions}),
-                creation_time=min(map(int, created), default=None),
+                creation_time=min((time for time in created if time), default=None),
             )
-        except MALFORMED as error:
-            raise DirectoryError(f"{self.stem} is no prompt: {error!r}", DAMAGED) from error
+        except Malformed as error:
+            raise DirectoryError(f"{self.stem} is no prompt: {error}", DAMAGED) from error
 
 
 def _add_folder(found: dict[str, list[Path]], folder: Path) -> None:
@@ -290,10 +290,8 @@ def read_version_file(base: Path, path: Path, model: RegisteredModel) -> ModelVe
 def _read_model(path: Path, value: Mapping[str, Any], kind: Kind | None) -> RegisteredModel:
     try:
         return model_from_json(value, kind)
-    except MALFORMED as error:
-        raise DirectoryError(
-            f"{path} describes no {kind or 'model'}: {error!r}", DAMAGED
-        ) from error
+    except Malformed as error:
+        raise DirectoryError(f"{path} describes no {kind or 'model'}: {error}", DAMAGED) from error
 
 
 def read_version(
@@ -301,11 +299,11 @@ def read_version(
 ) -> ModelVersion:
     """Read a version of ``model``. Raises ``DirectoryError``."""
     try:
-        value = load()
-        name = value.get("name", model.name)
+        value = as_object(load(), "what it lists")
+        name = stored_id(value, "name", default=model.name)
         version = version_from_json(value, model)
-    except MALFORMED as error:
-        raise DirectoryError(f"{path} describes no version: {error!r}", DAMAGED) from error
+    except Malformed as error:
+        raise DirectoryError(f"{path} describes no version: {error}", DAMAGED) from error
     if name != model.name:
         raise DirectoryError(f"{path} is a version of {name!r}, not of {model.name!r}", DAMAGED)
     return version
@@ -317,8 +315,8 @@ def _read_prompt(base: Path, path: Path) -> Mapping[str, Any]:
     value = load_mlflow(base, path)
     try:
         return registry_version_in(value)
-    except MALFORMED as error:
-        raise DirectoryError(f"{path} describes no prompt: {error!r}", DAMAGED) from error
+    except Malformed as error:
+        raise DirectoryError(f"{path} describes no prompt: {error}", DAMAGED) from error
 
 
 def _member_loader(base: Path, path: Path) -> Callable[[], Mapping[str, Any]]:
@@ -331,11 +329,11 @@ def _member_loader(base: Path, path: Path) -> Callable[[], Mapping[str, Any]]:
     return load
 
 
-def _listed_versions(path: Path, value: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _listed_versions(path: Path, value: Mapping[str, Any]) -> Sequence[Any]:
     try:
         return versions_in(value)
-    except MALFORMED as error:
-        raise DirectoryError(f"{path} has no list of versions: {error!r}", DAMAGED) from error
+    except Malformed as error:
+        raise DirectoryError(f"{path} has no list of versions: {error}", DAMAGED) from error
 
 
 def _same(value: Mapping[str, Any]) -> Mapping[str, Any]:

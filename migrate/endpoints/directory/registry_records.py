@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from migrate.endpoints.directory.records import pairs, time_or_none
+from migrate.endpoints.shapes import (
+    Object,
+    integer,
+    items,
+    objects,
+    pairs,
+    present,
+    required,
+    required_text,
+    stored_id,
+    text,
+    texts,
+    version_number,
+)
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_STAGE,
@@ -48,20 +61,20 @@ def model_to_json(model: RegisteredModel, aliases: Mapping[str, int]) -> dict[st
     }
 
 
-def model_from_json(value: Mapping[str, Any], kind: Kind | None = None) -> RegisteredModel:
+def model_from_json(value: Object, kind: Kind | None = None) -> RegisteredModel:
     """Read a registered model; by its tag it may be a prompt, where ``kind`` does not say so.
 
-    Raises KeyError, TypeError, ValueError or AttributeError on anything else.
+    Raises ``Malformed``.
     """
-    tags = pairs(value.get("tags"))
+    tags = pairs(value, "tags")
     return RegisteredModel(
-        name=str(value["name"]),
+        name=stored_id(value, "name"),
         kind=kind or kind_by_tags(tags),
-        description=_text(value, "description"),
+        description=text(value, "description"),
         tags=tags,
         aliases=aliases_from_json(value),
-        creation_time=time_or_none(value.get("creation_timestamp")),
-        last_update_time=time_or_none(value.get("last_updated_timestamp")),
+        creation_time=integer(value, "creation_timestamp"),
+        last_update_time=integer(value, "last_updated_timestamp"),
     )
 
 
@@ -71,32 +84,32 @@ def kind_by_tags(tags: Mapping[str, str]) -> Kind:
     return Kind.PROMPT if is_prompt else Kind.REGISTERED_MODEL
 
 
-def aliases_from_json(value: Mapping[str, Any]) -> dict[str, int]:
-    """Read the aliases of a registered model, be they told with it or with its versions."""
+def aliases_from_json(value: Object) -> dict[str, int]:
+    """Read the aliases of a registered model, be they told with it or with its versions.
+
+    Raises ``Malformed``.
+    """
     aliases = {
-        alias: number_of(version)
+        alias: version_number(version)
         for version in versions_in(value)
         if isinstance(version, dict) and version.get("aliases")  # reading others tells of them
-        for alias in version["aliases"]
+        for alias in texts(version, "aliases")
     }
-    told = value.get("aliases") or ()
-    pairs_told: Iterable[tuple[Any, Any]] = (
-        told.items()
-        if isinstance(told, dict)
-        else ((entry["alias"], entry["version"]) for entry in told)
-    )
-    return aliases | {str(alias): int(number) for alias, number in pairs_told}
+    told = value.get("aliases")
+    if isinstance(told, dict):
+        return aliases | {alias: version_number(told, alias) for alias in told}
+    return aliases | {
+        required_text(entry, "alias"): version_number(entry) for entry in objects(value, "aliases")
+    }
 
 
-def versions_in(value: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the versions that a model.json lists; until 1.1 they were the latest ones."""
+def versions_in(value: Object) -> Sequence[Any]:
+    """Return the versions that a model.json lists; until 1.1 they were the latest ones.
+
+    Each may be anything: reading it tells. Raises ``Malformed``.
+    """
     listed = value.get("versions")
-    return list((listed if listed is not None else value.get("latest_versions")) or ())
-
-
-def number_of(value: Mapping[str, Any]) -> int:
-    """Return a version's number, which is text in most files."""
-    return int(value["version"])
+    return items(value, "versions" if listed is not None else "latest_versions")
 
 
 def version_to_json(version: ModelVersion, aliases: Iterable[str] = ()) -> dict[str, Any]:
@@ -122,31 +135,31 @@ def version_to_json(version: ModelVersion, aliases: Iterable[str] = ()) -> dict[
     }
 
 
-def version_from_json(value: Mapping[str, Any], model: RegisteredModel) -> ModelVersion:
+def version_from_json(value: Object, model: RegisteredModel) -> ModelVersion:
     """Read a version of ``model``; its aliases are those of the model that point to it.
 
-    Raises KeyError, TypeError, ValueError or AttributeError on anything else.
+    Raises ``Malformed``.
     """
-    number = number_of(value)
-    source = _text(value, "_source") or _text(value, "source")  # the first is the original
+    number = version_number(value)
+    source = text(value, "_source") or text(value, "source")  # the first is the original
     of_logged_model = _LOGGED_MODEL_SOURCE.match(source)
     return ModelVersion(
         name=model.name,
         version=number,
         kind=VERSION_OF[model.kind],
         source=source,
-        run_id=_text(value, "run_id"),
-        run_link=_text(value, "run_link"),
-        model_id=_text(value, "model_id") or (of_logged_model[1] if of_logged_model else ""),
-        description=_text(value, "description"),
-        tags=pairs(value.get("tags")),
+        run_id=text(value, "run_id"),
+        run_link=text(value, "run_link"),
+        model_id=text(value, "model_id") or (of_logged_model[1] if of_logged_model else ""),
+        description=text(value, "description"),
+        tags=pairs(value, "tags"),
         aliases=tuple(sorted(alias for alias, at in model.aliases.items() if at == number)),
-        stage=_text(value, "current_stage") or NO_STAGE,
-        status=_text(value, "status") or "READY",
-        status_message=_text(value, "status_message"),
-        user_id=_text(value, "user_id"),
-        creation_time=time_or_none(value.get("creation_timestamp")),
-        last_update_time=time_or_none(value.get("last_updated_timestamp")),
+        stage=text(value, "current_stage") or NO_STAGE,
+        status=text(value, "status") or "READY",
+        status_message=text(value, "status_message"),
+        user_id=text(value, "user_id"),
+        creation_time=integer(value, "creation_timestamp"),
+        last_update_time=integer(value, "last_updated_timestamp"),
     )
 
 
@@ -173,20 +186,20 @@ def prompt_to_json(version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def registry_version_in(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def registry_version_in(value: Object) -> Object:
     """Return the version in the ``mlflow`` member of a prompt.json as the registry has it.
 
-    Raises KeyError, TypeError, ValueError or AttributeError where there is none.
+    Raises ``Malformed`` where there is none.
     """
     ours = value.get("model_version")
     if isinstance(ours, dict):
         return ours
-    prompt = value["prompt"]
+    prompt = required(value, "prompt")
     return {
         **{key: prompt.get(key) for key in _SAME_IN_PROMPT},
-        "name": str(prompt["name"]),
-        "version": int(prompt["version"]),
-        "description": prompt.get("commit_message") or prompt.get("description"),
+        "name": stored_id(prompt, "name"),
+        "version": version_number(prompt),
+        "description": text(prompt, "commit_message") or text(prompt, "description"),
         "source": _PROMPT_SOURCE,
         "tags": _tags_of_prompt(prompt),
     }
@@ -195,15 +208,15 @@ def registry_version_in(value: Mapping[str, Any]) -> Mapping[str, Any]:
 _SAME_IN_PROMPT = ("creation_timestamp", "last_updated_timestamp", "user_id", "aliases")
 
 
-def _tags_of_prompt(prompt: Mapping[str, Any]) -> dict[str, str]:
+def _tags_of_prompt(prompt: Object) -> dict[str, str]:
     """Return the tags that MLflow gives to the version that keeps this prompt."""
-    template = prompt["template"]
+    template = present(prompt, "template")
     chat = isinstance(template, list)
     tags = {
-        **pairs(prompt.get("tags")),
+        **pairs(prompt, "tags"),
         IS_PROMPT_TAG: "true",
         _PROMPT_TYPE_TAG: _CHAT if chat else _TEXT,
-        _PROMPT_TEXT_TAG: json.dumps(template) if chat else str(template),
+        _PROMPT_TEXT_TAG: json.dumps(template) if chat else text(prompt, "template"),
     }
     for tag, member in (
         (_RESPONSE_FORMAT_TAG, "response_format"),
@@ -222,8 +235,3 @@ def _template_of(tags: Mapping[str, str]) -> object:
         except ValueError:  # a tag that a client set by hand
             return text
     return text
-
-
-def _text(value: Mapping[str, Any], key: str) -> str:
-    text = value.get(key)
-    return "" if text is None else str(text)

@@ -21,18 +21,19 @@ from migrate.endpoints.directory.disk import (
     reading,
     writing,
 )
-from migrate.endpoints.directory.layout import OURS, RUN_FILE
+from migrate.endpoints.directory.layout import OURS, RUN_FILE, SIDECAR_FILE
 from migrate.endpoints.directory.metric_lines import point_from_line
-from migrate.endpoints.directory.records import MALFORMED, latest_rank, metrics_from_json
+from migrate.endpoints.directory.records import latest_rank, metrics_from_json
 from migrate.endpoints.directory.sidecar import (
     Sidecar,
     StoredHistory,
     require_known_format,
 )
-from migrate.errors import DirectoryError
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import Metric
 
 _METRICS_LINE = b'    "metrics": {\n'
+_END_OF_METRICS = b"    }\n"
 _END_OF_HEAD = "\n  }\n}\n"  # closes ``mlflow`` and the file
 
 
@@ -52,7 +53,7 @@ def write_run_file(
         file.write(head.encode() + _METRICS_LINE.rstrip(b"\n"))
         separator = b"\n"
         for latest, lines in metrics:
-            file.write(separator + f"      {json.dumps(latest.key)}: [\n".encode())
+            file.write(separator + _key_line(latest.key))
             offset = file.tell()
             points = _write_lines(file, lines)
             histories.append(StoredHistory(latest.key, offset, points, latest))
@@ -60,6 +61,11 @@ def write_run_file(
             separator = b",\n"
         file.write(b"\n    }" + _END_OF_HEAD.encode())
     return tuple(histories)
+
+
+def _key_line(key: str) -> bytes:
+    """Return the line before the points of a metric."""
+    return f"      {json.dumps(key)}: [\n".encode()
 
 
 def _write_lines(file: BinaryIO, lines: Iterable[bytes]) -> int:
@@ -99,6 +105,10 @@ class IndexedRun:
         self._base = base
         self._path = run / RUN_FILE
         self._histories = {history.key: history for history in sidecar.histories}
+        keys = [*self._histories]
+        #: The line that follows the points of each key: so none is passed over.
+        following = (*map(_key_line, keys[1:]), _END_OF_METRICS)
+        self._next = dict(zip(keys, following, strict=False))
 
     def head(self) -> Mapping[str, Any]:
         """See ``StoredRun.head``."""
@@ -106,8 +116,13 @@ class IndexedRun:
         with open_file(self._base, self._path) as file, reading(self._path):
             for line in file:
                 if line == _METRICS_LINE:
+                    first = next(map(_key_line, self._histories), _END_OF_METRICS)
+                    if file.readline() != first:
+                        raise self._damaged("")
                     break
                 lines.append(line)
+            else:
+                raise self._damaged("")
         content = b"".join(lines).rstrip(b",\n") + _END_OF_HEAD.encode()
         return mlflow_member(self._path, parse_object(self._path, content))
 
@@ -124,7 +139,7 @@ class IndexedRun:
         try:
             for line in self.lines(key):
                 yield point_from_line(key, line)
-        except MALFORMED as error:
+        except Malformed as error:
             raise self._damaged(key) from error
 
     def lines(self, key: str) -> Iterator[bytes]:
@@ -133,16 +148,21 @@ class IndexedRun:
         if history is None:
             return
         with open_file(self._base, self._path) as file, reading(self._path):
-            file.seek(history.offset)
+            own = _key_line(key)
+            file.seek(max(0, history.offset - len(own)))
+            if file.readline() != own or file.tell() != history.offset:
+                raise self._damaged(key)
             count = 0
             for line in islice(file, history.points):
                 count += 1
                 yield line
-            if count < history.points or not file.readline().startswith(b"      ]"):
+            end, following = file.readline().rstrip(b",\n"), file.readline()
+            if count < history.points or (end, following) != (b"      ]", self._next[key]):
                 raise self._damaged(key)
 
     def _damaged(self, key: str) -> DirectoryError:
-        message = f"{self._path} does not hold the history of metric {key!r} that was written"
+        what = f"the history of metric {key!r}" if key else "the metrics"
+        message = f"{self._path} does not hold {what} that {SIDECAR_FILE} tells of"
         return DirectoryError(message, DAMAGED)
 
 
@@ -153,8 +173,8 @@ class LoadedRun:
         value = mlflow_member(path, parse_object(path, content))
         try:
             self._metrics = metrics_from_json(value)
-        except MALFORMED as error:
-            raise DirectoryError(f"{path} has metrics of no known form: {error!r}") from error
+        except Malformed as error:
+            raise DirectoryError(f"{path} has metrics of no known form: {error}") from error
         self._head = {key: member for key, member in value.items() if key != "metrics"}
 
     def head(self) -> Mapping[str, Any]:

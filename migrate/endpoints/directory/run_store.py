@@ -9,11 +9,8 @@ from threading import local
 
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.directory.disk import DAMAGED, open_file, reading
-from migrate.endpoints.directory.layout import (
-    RUN_FILE,
-    SIDECAR_FILE,
-)
-from migrate.endpoints.directory.records import MALFORMED, run_from_json, run_id_of
+from migrate.endpoints.directory.layout import RUN_FILE, SIDECAR_FILE
+from migrate.endpoints.directory.records import run_from_json, run_id_of
 from migrate.endpoints.directory.run_file import IndexedRun, LoadedRun, StoredRun
 from migrate.endpoints.directory.scanning import find_run, run_directories
 from migrate.endpoints.directory.sidecar import (
@@ -23,7 +20,7 @@ from migrate.endpoints.directory.sidecar import (
     read_sidecar,
 )
 from migrate.endpoints.directory.unreadable import require_own
-from migrate.errors import DirectoryError
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import Metric, Run
 
 _PATHS_KEPT = 10_000
@@ -76,8 +73,8 @@ class RunStore:
             record = replace(record, losses=sidecar.losses if sidecar else ())
             if not self._may_be_renamed:
                 require_own(run / RUN_FILE, record.run_id)
-        except MALFORMED as error:
-            message = f"{run / RUN_FILE} describes no run: {error!r}"
+        except Malformed as error:
+            message = f"{run / RUN_FILE} describes no run: {error}"
             raise DirectoryError(message, DAMAGED) from error
         self._remember(record.run_id, run)
         return record, sidecar
@@ -148,7 +145,7 @@ class RunStore:
             for name, path in run_directories(experiment):
                 try:
                     run_id = run_id_of(self.open(path)[1].head(), name)
-                except (DirectoryError, *MALFORMED):
+                except (DirectoryError, Malformed):
                     continue  # listing the runs reports it
                 if run_id != name:
                     renamed.setdefault(run_id, path)

@@ -10,11 +10,11 @@ from migrate.endpoints.directory.artifacts import IncomingFiles
 from migrate.endpoints.directory.envelope import system_block
 from migrate.endpoints.directory.layout import ARTIFACTS, RUN_FILE
 from migrate.endpoints.directory.metric_lines import MetricSpool, point_line
-from migrate.endpoints.directory.records import MALFORMED, run_from_json, run_to_json
+from migrate.endpoints.directory.records import run_from_json, run_to_json
 from migrate.endpoints.directory.replacing import PartialCopy, started_with
 from migrate.endpoints.directory.run_file import StoredRun, write_run_file
 from migrate.endpoints.directory.sidecar import Sidecar, StoredFile
-from migrate.errors import DirectoryError
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import ArtifactRoot, Kind, Metric, ModelLinks, ModelOutput, Ref, Run
 from migrate.outcomes import Loss
 
@@ -184,5 +184,5 @@ def read_started(base: Path, partial: Path, experiment_id: str) -> Run | None:
             experiment_id=experiment_id,
             latest=(),
         )
-    except (DirectoryError, *MALFORMED):
+    except (DirectoryError, Malformed):
         return None

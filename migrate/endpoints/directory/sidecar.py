@@ -6,7 +6,7 @@ stream (where in run.json each metric key begins). Any other reader can do witho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +14,17 @@ from typing import Any, NamedTuple
 from migrate.endpoints.directory.disk import DAMAGED, load_object, write_object
 from migrate.endpoints.directory.layout import FORMAT_VERSION, SIDECAR_FILE
 from migrate.endpoints.directory.losses import losses_from_json, losses_to_json
-from migrate.endpoints.directory.records import MALFORMED, metric_from_json
-from migrate.errors import DirectoryError
+from migrate.endpoints.run_members import point_from
+from migrate.endpoints.shapes import (
+    Object,
+    key_of,
+    required,
+    required_count,
+    required_objects,
+    required_text,
+    text,
+)
+from migrate.errors import DirectoryError, Malformed
 from migrate.objects import Loss, Metric
 
 
@@ -76,14 +85,14 @@ def read_sidecar(base: Path, place: Path) -> Sidecar | None:
     require_known_format(path, value.get("format_version"))
     try:
         return Sidecar(
-            mark=str(value["mark"]),
-            record_bytes=int(value["record_bytes"]),
-            artifacts=tuple(_file_from_json(item) for item in value["artifacts"]),
-            histories=tuple(_history_from_json(item) for item in value["metrics"]),
-            losses=losses_from_json(value.get("losses", ())),
+            mark=text(value, "mark"),
+            record_bytes=required_count(value, "record_bytes"),
+            artifacts=tuple(map(_file_from_json, required_objects(value, "artifacts"))),
+            histories=tuple(map(_history_from_json, required_objects(value, "metrics"))),
+            losses=losses_from_json(value, "losses"),
         )
-    except MALFORMED as error:
-        raise DirectoryError(f"{path} is damaged: {error!r}", DAMAGED) from error
+    except Malformed as error:
+        raise DirectoryError(f"{path} is damaged: {error}", DAMAGED) from error
 
 
 def note_losses(base: Path, place: Path, losses: Sequence[Loss]) -> None:
@@ -130,12 +139,13 @@ def _file_to_json(file: StoredFile) -> dict[str, Any]:
     return entry
 
 
-def _file_from_json(entry: Mapping[str, Any]) -> StoredFile:
-    path = str(entry["path"])
-    stored_as = str(entry.get("stored_as", path))
+def _file_from_json(entry: Object) -> StoredFile:
+    path = required_text(entry, "path")
+    stored_as = text(entry, "stored_as", default=path)
     if any(part in ("", ".", "..") for part in stored_as.split("/")) or "\0" in stored_as:
-        raise ValueError(f"{stored_as!r} is no path below the artifacts")
-    return StoredFile(path, int(entry["size"]), stored_as, str(entry.get("sha256", "")))
+        raise Malformed(f"{stored_as[:100]!r} is no path below the artifacts")
+    size = required_count(entry, "size")
+    return StoredFile(path, size, stored_as, text(entry, "sha256"))
 
 
 def _history_to_json(history: StoredHistory) -> dict[str, Any]:
@@ -149,7 +159,8 @@ def _history_to_json(history: StoredHistory) -> dict[str, Any]:
     }
 
 
-def _history_from_json(entry: Mapping[str, Any]) -> StoredHistory:
-    key = str(entry["key"])
-    latest = metric_from_json(key, entry["latest"])
-    return StoredHistory(key, int(entry["offset"]), int(entry["points"]), latest)
+def _history_from_json(entry: Object) -> StoredHistory:
+    key = key_of(entry, "metrics")
+    latest = point_from(key, required(entry, "latest"))
+    offset, points = required_count(entry, "offset"), required_count(entry, "points")
+    return StoredHistory(key, offset, points, latest)

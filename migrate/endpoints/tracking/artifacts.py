@@ -7,7 +7,7 @@ import posixpath
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote, urlparse, urlsplit, urlunparse
 
 from urllib3.exceptions import HTTPError
 
+from migrate.endpoints.shapes import Object, count, flag, objects, required_text
 from migrate.endpoints.tracking.disk_artifacts import DiskFiles
 from migrate.endpoints.tracking.folders import walk
 from migrate.endpoints.tracking.http import HttpSession
@@ -109,11 +110,10 @@ class ProxyStore:
             path = posixpath.join(self._path, folder) if folder else self._path
             answer = self._http.get(PROXY, {"path": path})
             return [
-                {**item, "path": posixpath.join(folder, item["path"])}
-                for item in answer.get("files", ())
+                {**item, "path": posixpath.join(folder, item["path"])} for item in files_of(answer)
             ]
 
-        return walk(list_folder)
+        return believed(walk(list_folder), self._http, PROXY, {"path": self._path})
 
     @contextmanager
     def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
@@ -149,6 +149,19 @@ class ProxyStore:
 
     def _quoted(self, artifact: Artifact) -> str:
         return quote(self._place(artifact), safe="/")
+
+
+def believed(
+    files: list[Artifact], http: HttpSession, path: str, params: Mapping[str, Any]
+) -> list[Artifact]:
+    """Return files as a route listed them. Raises ``EndpointError`` for none, where it lists none.
+
+    A gateway may keep the route to itself, and then every file would be lost without a word.
+    """
+    doubt = "" if files else http.silence.look_at("GET", path, params)
+    if doubt:
+        raise EndpointError(doubt, "have the gateway before the server pass this route on")
+    return files
 
 
 class ServerRoutes:
@@ -188,9 +201,9 @@ class ServerRoutes:
             if folder:
                 params[self._folder_key] = folder
             pages = self._http.get_pages(self._list, params)
-            return [item for page in pages for item in page.get("files", ())]
+            return [item for page in pages for item in files_of(page)]
 
-        return walk(list_folder)
+        return believed(walk(list_folder), self._http, self._list, self._ids)
 
     @contextmanager
     def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
@@ -316,6 +329,18 @@ class DiskStore:
         self.list_files = reader.list_files
         self.open = reader.open
         self.put = disk.put
+
+
+def files_of(answer: Object) -> list[dict[str, Any]]:
+    """Return the files and folders that an answer lists. Raises ``Malformed``."""
+    return [
+        {
+            "path": required_text(item, "path"),
+            "is_dir": flag(item, "is_dir"),
+            "file_size": count(item, "file_size"),
+        }
+        for item in objects(answer, "files")
+    ]
 
 
 def refuse_changed_name(path: str, side: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.permissions import BASIC_AUTH, in_words, permissions_of_users
+from migrate.endpoints.shapes import flag, ident, objects, required
 from migrate.endpoints.tracking.basic_auth_wire import (
     MANAGE,
     Held,
@@ -209,14 +210,16 @@ class BasicAuth:
                 self._get(user)
 
     def _list(self) -> None:
-        found = self._http.get(f"{API}/users/list")["users"]
-        self._known = {item["username"]: grants_of_listed(item, self._workspace) for item in found}
+        found = objects(self._http.get(f"{API}/users/list"), "users")
+        self._known = {
+            ident(item, "username"): grants_of_listed(item, self._workspace) for item in found
+        }
         self._strangers = set(self._names) - self._known.keys()
 
     def _get(self, name: str) -> None:
         self._known.pop(name, None)
         try:
-            found = self._http.get(f"{API}/users/get", {"username": name})["user"]
+            found = required(self._http.get(f"{API}/users/get", {"username": name}), "user")
         except NotFound:
             self._strangers.add(name)
             return
@@ -241,8 +244,8 @@ def open_basic_auth(
     """
     if not user:
         return "it does not run MLflow's basic-auth app, or we are not logged in with a name"
-    account, roles = str(user["username"]), tells_roles(user)
-    if not user.get("is_admin"):
+    account, roles = ident(user, "username"), tells_roles(user)
+    if not flag(user, "is_admin"):
         return f"{account} is not an administrator there, and only those see the grants of others"
     if side == "source" and not roles and not users and user_names(http) is None:
         return "it cannot list its users: name them with --permission-users"
@@ -254,6 +257,7 @@ def open_basic_auth(
 def user_names(http: HttpSession) -> list[str] | None:
     """Return the names of a server's users; None when it cannot list them (before 3.10)."""
     try:
-        return [item["username"] for item in http.get(f"{API}/users/list")["users"]]
+        found = objects(http.get(f"{API}/users/list"), "users")
+        return [ident(item, "username") for item in found]
     except NotFound:
         return None

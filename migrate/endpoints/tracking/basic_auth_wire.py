@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from migrate.endpoints.shapes import ident, objects, required_count, required_text
 from migrate.objects import Kind, Ref
 
 MANAGE = "MANAGE"
@@ -83,31 +84,33 @@ def tells_roles(user: Mapping[str, Any]) -> bool:
 
 def grants_of_listed(user: Mapping[str, Any], workspace: str) -> UserGrants:
     """Return the grants of one user of ``users/list``, in one workspace ("": the default one)."""
-    hidden = f"__user_{user['id']}__"
+    hidden = f"__user_{ident(user, 'id')}__"
     own: dict[Thing, Held] = {}
     by_roles = []
-    for role in user.get("roles", ()):
-        if role["workspace"] != (workspace or DEFAULT_WORKSPACE):
+    for role in objects(user, "roles"):
+        if required_text(role, "workspace") != (workspace or DEFAULT_WORKSPACE):
             continue
-        for item in role.get("permissions", ()):
-            thing = Thing(item["resource_type"], item["resource_pattern"])
-            if role["name"] == hidden:
-                own[thing] = Held(item["permission"], item["id"])
+        name = required_text(role, "name")
+        for item in objects(role, "permissions"):
+            thing = Thing(ident(item, "resource_type"), ident(item, "resource_pattern"))
+            permission = ident(item, "permission")
+            if name == hidden:
+                own[thing] = Held(permission, required_count(item, "id"))
             else:
-                by_roles.append(OfRole(role["name"], thing, item["permission"]))
+                by_roles.append(OfRole(name, thing, permission))
     return UserGrants(own, tuple(by_roles))
 
 
 def grants_of_known(user: Mapping[str, Any], workspace: str) -> UserGrants:
     """Return the grants of the user that ``users/get`` told of, without roles."""
     own = {
-        Thing(_EXPERIMENT, str(item["experiment_id"])): Held(item["permission"])
-        for item in user.get("experiment_permissions", ())
+        Thing(_EXPERIMENT, ident(item, "experiment_id")): Held(ident(item, "permission"))
+        for item in objects(user, "experiment_permissions")
     }
-    for item in user.get("registered_model_permissions", ()):
+    for item in objects(user, "registered_model_permissions"):
         # Before 3.10 there are no workspaces.
         if item.get("workspace") in (None, workspace or DEFAULT_WORKSPACE):
-            own[Thing(_MODEL, item["name"])] = Held(item["permission"])
+            own[Thing(_MODEL, ident(item, "name"))] = Held(ident(item, "permission"))
     return UserGrants(own)
 
 

@@ -17,6 +17,7 @@ from migrate.endpoints.tracking.databricks_permissions import (
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.server import API, EXPERIMENTS_PER_PAGE, TrackingServer
+from migrate.endpoints.tracking.uncopied import UncopiedObjects
 from migrate.endpoints.tracking.versions import ALWAYS
 from migrate.endpoints.tracking.wire import EXPERIMENT, experiment_from
 from migrate.errors import EndpointError, NotFound, Refused
@@ -97,12 +98,15 @@ class DatabricksServer(TrackingServer):
         found.sort(key=lambda one: (one.creation_time or 0, one.experiment_id))
         return iter(found)
 
-    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
-        """See ``ReadsExperiments.unsupported``."""
-        try:
-            return super().unsupported(experiment_ids)
-        except Refused:  # there may be some: better said than passed over
-            return {Kind.TRACE: -1}
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
+        """See ``ReadsExperiments.unsupported``; nothing but traces is looked for here."""
+        self.capabilities()
+        counting = UncopiedObjects(self._http, self._release, side=self._side)
+        traces = counting.traces(experiment_ids)
+        self._unknown |= dict.fromkeys(counting.unknown)
+        return {Kind.TRACE: traces} if traces else {}
 
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``; one by one where the filter on ids is not to be had."""

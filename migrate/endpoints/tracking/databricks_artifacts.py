@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from migrate.endpoints.shapes import ident, objects, required, required_text, text
 from migrate.endpoints.tracking.artifacts import (
     ArtifactStore,
     ArtifactStores,
@@ -143,21 +144,25 @@ class ManagedStore(RepositoryStore):
         if owner.kind is Kind.LOGGED_MODEL:
             url = f"{API}/logged-models/{owner.id}/artifacts/credentials-for-{of_model}"
             answer = self._http.post(url, {"paths": [path]}, idempotent=True)
-            infos = [item["credential_info"] for item in answer.get("credentials", ())]
+            infos = [required(item, "credential_info") for item in objects(answer, "credentials")]
         else:
             url = f"{API}/artifacts/credentials-for-{of_run}"
             body = {"run_id": owner.id, "path": [path]}
-            infos = self._http.post(url, body, idempotent=True).get("credential_infos", [])
+            answer = self._http.post(url, body, idempotent=True)
+            infos = list(objects(answer, "credential_infos"))
         if not infos:
             raise EndpointError(f"the workspace signs no URL for {path!r} of {owner.kind}")
-        headers = {item["name"]: item["value"] for item in infos[0].get("headers", ())}
-        url = str(infos[0]["signed_uri"])
+        headers = {
+            ident(item, "name"): required_text(item, "value")
+            for item in objects(infos[0], "headers")
+        }
+        url = required_text(infos[0], "signed_uri")
         if not is_storage(url, self._http.base_url):
             host = urlsplit(url).hostname
             raise NotPermitted(
                 f"the workspace sends to {host} for {path!r}, which is no cloud's storage"
             )
-        return Signed(url, headers, str(infos[0].get("type", "")))
+        return Signed(url, headers, text(infos[0], "type"))
 
     def _what(self, artifact: Artifact) -> str:
         return f"{self._root.uri}/{artifact.path}"

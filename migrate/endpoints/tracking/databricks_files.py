@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from migrate.endpoints.shapes import count, flag, objects, required_text
 from migrate.endpoints.tracking.http import HttpSession
 
 FILES = "/api/2.0/fs"
@@ -35,12 +36,12 @@ class FilesApi:
         pages = self._http.get_pages(f"{FILES}/directories{quote(place)}", {})
         return [
             Listed(
-                posixpath.relpath(item["path"], self._root),
-                bool(item.get("is_directory")),
-                item.get("file_size"),
+                posixpath.relpath(required_text(item, "path"), self._root),
+                flag(item, "is_directory"),
+                count(item, "file_size"),
             )
             for page in pages
-            for item in page.get("contents", ())
+            for item in objects(page, "contents")
         ]
 
     def download_artifacts(self, path: str, dst_path: str) -> str:

@@ -20,6 +20,7 @@ from migrate.endpoints.permissions import (
     lacking,
     permissions_from,
 )
+from migrate.endpoints.shapes import ident, items, objects, required
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import EndpointError, NotAuthenticated, NotFound, NotPermitted, Refused
 from migrate.objects import Grant, Kind, Permissions, Ref
@@ -43,8 +44,8 @@ class WorkspacePermissions:
     def read(self, ref: Ref) -> Permissions:
         """Return who may do what, with the levels there are. Raises ``NotPermitted``."""
         path = self._path(ref)
-        levels = self._http.get(f"{path}/permissionLevels").get("permission_levels", [])
-        document = {"permission_levels": levels, "permissions": self._http.get(path)}
+        levels = items(self._http.get(f"{path}/permissionLevels"), "permission_levels")
+        document = {"permission_levels": list(levels), "permissions": self._http.get(path)}
         return _read(document, ref)
 
     def write(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
@@ -70,8 +71,8 @@ class WorkspacePermissions:
         answer = self._http.get(
             "/api/2.0/mlflow/databricks/registered-models/get", {"name": ref.id}
         )
-        ident = str(answer["registered_model_databricks"]["id"])
-        return f"/api/2.0/permissions/registered-models/{quote(ident, safe='')}"
+        found = ident(required(answer, "registered_model_databricks"), "id")
+        return f"/api/2.0/permissions/registered-models/{quote(found, safe='')}"
 
 
 class CatalogPermissions:
@@ -114,7 +115,7 @@ class CatalogPermissions:
         pages = self._http.get_pages(path, params)
         return {
             "privilege_assignments": [
-                entry for page in pages for entry in page.get("privilege_assignments", ())
+                entry for page in pages for entry in objects(page, "privilege_assignments")
             ]
         }
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.answers import Histories
+from migrate.endpoints.shapes import objects, text
+from migrate.endpoints.tracking.bounds import token_in
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.wire import metric_from
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
@@ -104,8 +106,12 @@ class HistoryReader:
         """
         params = [("run_id", run_id) for run_id in latest]
         params += [("metric_key", key), ("max_results", str(BULK_POINTS))]
+        found: dict[str, list[Metric]] = {run_id: [] for run_id in latest}
         try:
-            rows = self._http.get(BULK_ROUTE, params, tries=BULK_TRIES).get("metrics", ())
+            rows = objects(self._http.get(BULK_ROUTE, params, tries=BULK_TRIES), "metrics")
+            for row in rows:
+                if (run_id := text(row, "run_id")) in found:
+                    found[run_id].append(metric_from(row))
         except NotAuthenticated:
             raise
         except Unavailable:
@@ -113,12 +119,8 @@ class HistoryReader:
         except EndpointError:
             self._has_bulk = False
             return {}
-        found: dict[str, list[Metric]] = {run_id: [] for run_id in latest}
-        for row in rows:
-            if row["run_id"] in found:
-                found[row["run_id"]].append(metric_from(row))
         if len(rows) >= BULK_POINTS:
-            last = rows[-1]["run_id"]
+            last = text(rows[-1], "run_id")
             found = {run_id: points for run_id, points in found.items() if run_id < last}
         if any(not holds_point(points, latest[run_id]) for run_id, points in found.items()):
             return {}
@@ -134,10 +136,9 @@ class HistoryReader:
         params["max_results"] = PAGE_POINTS
         while True:
             answer = self._http.get("/api/2.0/mlflow/metrics/get-history", params)
-            rows = answer.pop("metrics", [])
+            rows, token = objects(answer, "metrics"), token_in(answer)
             for start in range(0, len(rows), PAGE_POINTS):
                 yield [metric_from(row) for row in rows[start : start + PAGE_POINTS]]
-            token = answer.get("next_page_token")
             if not token or not rows:
                 return
             params["page_token"] = token

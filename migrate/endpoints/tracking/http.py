@@ -25,6 +25,7 @@ from migrate.endpoints.shapes import Named, parse_json
 from migrate.endpoints.tracking.access import Access
 from migrate.endpoints.tracking.bounds import Watch, bounds_from, paged, read_answer
 from migrate.endpoints.tracking.connections import PromptAdapter, RateLimit
+from migrate.endpoints.tracking.silence import Silence, has_items
 from migrate.errors import (
     AlreadyExists,
     AnswerLost,
@@ -74,6 +75,8 @@ class HttpSession:
         self._rate = RateLimit(per_second)
         self._bounds = bounds_from()
         self._watch = Watch()
+        #: What is thought of routes that answer with nothing.
+        self.silence = Silence(self._ask_once_more, self._where)
 
     @property
     def username(self) -> str:
@@ -140,22 +143,32 @@ class HttpSession:
             "change it at the source, or leave the object out",
         )
 
+    def ask(self, method: str, path: str, request: Mapping[str, Any], *, tries: int = TRIES) -> Any:
+        """GET, or POST what may be repeated, and return the JSON answer."""
+        if method == "GET":
+            return self.get(path, request, tries=tries)
+        return self.post(path, request, idempotent=True, tries=tries)
+
     def pages(self, path: str, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """POST a search and yield its pages, as ``paged`` does."""
-
-        def ask(token: str) -> Any:
-            asked = {**body, "page_token": token} if token else body
-            return self.post(path, asked, idempotent=True)
-
-        return self.paged(path, ask)
+        return self._pages("POST", path, body)
 
     def get_pages(self, path: str, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """GET a search and yield its pages, likewise."""
+        return self._pages("GET", path, params)
 
+    def _pages(
+        self, method: str, path: str, request: Mapping[str, Any]
+    ) -> Iterator[Mapping[str, Any]]:
         def ask(token: str) -> Any:
-            return self.get(path, {**params, "page_token": token} if token else params)
+            return self.ask(method, path, {**request, "page_token": token} if token else request)
 
-        return self.paged(path, ask)
+        found = False
+        for page in self.paged(path, ask):
+            found = found or has_items(page)
+            yield page
+        if not found:
+            self.silence.look_at(method, path, request)
 
     def paged(self, path: str, ask: Callable[[str], Any]) -> Iterator[Mapping[str, Any]]:
         """Yield the pages of a search that ``ask`` returns for their tokens, as ``paged`` does."""
@@ -301,6 +314,12 @@ class HttpSession:
     def _where(self, path: str) -> str:
         return f"{self._side} {self._base}{path}"
 
+    def _ask_once_more(
+        self, method: str, path: str, request: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = self.ask(method, path, request, tries=CONNECT_TRIES)
+        return answer
+
     def _check(self, response: requests.Response) -> None:
         """Raise the error that a status other than 2xx stands for."""
         status = response.status_code
@@ -332,7 +351,7 @@ class HttpSession:
                 f"{self._where(path)} redirects to another address",
                 "give the final address of the MLflow server as the URI",
             )
-        raise Refused(text)
+        raise Refused(text, code=code)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from functools import partial
 from urllib.parse import quote
 
 from migrate.endpoints.answers import Capabilities, Copy
+from migrate.endpoints.run_members import links_from
 from migrate.endpoints.shapes import Object, member, objects, pairs, required
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.flattened import FlattenedModels
@@ -20,7 +21,7 @@ from migrate.endpoints.tracking.models_wire import (
     model_metric_to,
     status_to,
 )
-from migrate.endpoints.tracking.wire import RUN, links_from, tags_to
+from migrate.endpoints.tracking.wire import RUN, tags_to
 from migrate.errors import EndpointError, NotFound
 from migrate.objects import (
     DELETED,
@@ -60,8 +61,12 @@ class LoggedModelCalls(ABC):
     def experiments(self) -> Iterator[Experiment]:
         """See ``ReadsExperiments.experiments``."""
 
+    @abstractmethod
+    def _has(self, kind: Kind) -> bool:
+        """Say whether this server has a kind; where that is not known, ``unknown`` tells so."""
+
     def _has_logged_models(self) -> bool:
-        return Kind.LOGGED_MODEL in self.capabilities().readable
+        return self._has(Kind.LOGGED_MODEL)
 
     # -- ReadsLoggedModels ------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from migrate.endpoints.run_members import model_metric_from
 from migrate.endpoints.shapes import (
     Object,
     ident,
@@ -23,7 +24,7 @@ from migrate.endpoints.shapes import (
     version_number,
 )
 from migrate.endpoints.tracking.entries import Form, Told
-from migrate.endpoints.tracking.wire import metric_from, metric_to, tags_to
+from migrate.endpoints.tracking.wire import metric_to, tags_to, with_value
 from migrate.objects import (
     ACTIVE,
     IS_PROMPT_TAG,
@@ -59,7 +60,7 @@ def logged_model_from(body: Object, lifecycle_stage: str = ACTIVE) -> LoggedMode
         last_update_time=integer(info, "last_updated_timestamp_ms"),
         params=pairs(data, "params"),
         tags=pairs(info, "tags"),
-        metrics=tuple(sorted(map(_model_metric_from, objects(data, "metrics")))),
+        metrics=tuple(sorted(map(model_metric_from, map(with_value, objects(data, "metrics"))))),
     )
 
 
@@ -85,16 +86,6 @@ def version_form(kind: Kind) -> Form:
 def status_to(status: str) -> str:
     """Write the status of a logged model."""
     return _STATUS + status
-
-
-def _model_metric_from(body: Object) -> ModelMetric:
-    point = metric_from(body)
-    return ModelMetric(
-        *point,
-        run_id=text(body, "run_id"),
-        dataset_name=text(body, "dataset_name"),
-        dataset_digest=text(body, "dataset_digest"),
-    )
 
 
 def model_metric_to(metric: ModelMetric, model_id: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from migrate.endpoints.answers import Capabilities, PermissionsWritten
 from migrate.endpoints.permissions import in_words
+from migrate.endpoints.shapes import member
 from migrate.endpoints.tracking.basic_auth import BasicAuth, open_basic_auth
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.errors import MigrateError, NotAuthenticated
@@ -94,8 +95,7 @@ class PermissionCalls(ABC):
             raise
         except MigrateError:
             return {}
-        account: Mapping[str, Any] = answer.get("user", {})
-        return account
+        return member(answer, "user")
 
     def _notes(self, account: Mapping[str, Any]) -> tuple[str, ...]:
         """Say so when this account sees only a part of the server (basic-auth)."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.shapes import Object, required, required_text, text, texts, version_number
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http import HttpSession, read_once
@@ -22,7 +23,6 @@ from migrate.endpoints.tracking.models_wire import (
     registered_model_from,
     version_form,
 )
-from migrate.endpoints.tracking.versions import parse_version
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
 from migrate.errors import NotFound, Refused
 from migrate.objects import (
@@ -46,8 +46,6 @@ VERSIONS_PER_PAGE = 1000
 #: From this many models on, all versions of a server are read in pages instead.
 MODELS_BY_NAME = 20
 PROMPTS = f"tags.`{IS_PROMPT_TAG}` = 'true'"
-#: Servers that know prompts.
-PROMPTS_SINCE = (2, 21)
 
 
 class RegistryCalls(ABC):
@@ -63,18 +61,23 @@ class RegistryCalls(ABC):
     _versions_api = VERSIONS
 
     @abstractmethod
-    def registry_version(self) -> str:
-        """Return the MLflow version of the server that keeps registered models."""
+    def capabilities(self) -> Capabilities:
+        """See ``Endpoint.capabilities``."""
+
+    @abstractmethod
+    def _has(self, kind: Kind) -> bool:
+        """Say whether this server has a kind; where that is not known, ``unknown`` tells so."""
 
     def _conditions(self) -> tuple[str, ...]:
         """Return the filters by which a search shows everything: models, then prompts."""
-        knows_prompts = parse_version(self.registry_version()) >= PROMPTS_SINCE
-        return ("", PROMPTS) if knows_prompts else ("",)
+        return ("", PROMPTS) if Kind.PROMPT in self.capabilities().readable else ("",)
 
     # -- ReadsRegistry ----------------------------------------------------------------------
 
     def registered_models(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
         """See ``ReadsRegistry.registered_models``."""
+        if not self._has(Kind.REGISTERED_MODEL):
+            return
         if names is None:
             yield from self._all_models()
             return

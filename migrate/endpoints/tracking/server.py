@@ -22,14 +22,20 @@ from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
-from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession, read_once
+from migrate.endpoints.tracking.http import HttpSession, read_once
 from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
+from migrate.endpoints.tracking.part_calls import PartCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.registry import RegistryCalls
 from migrate.endpoints.tracking.run_search import RunSearch
-from migrate.endpoints.tracking.traces import EXPERIMENTS_PER_SEARCH, has_traces
-from migrate.endpoints.tracking.versions import capabilities_of, parse_version
+from migrate.endpoints.tracking.uncopied import (
+    EXPERIMENTS_PER_SEARCH,
+    OF_REGISTRY,
+    OF_SERVER,
+    UncopiedObjects,
+)
+from migrate.endpoints.tracking.versions import capabilities_of
 from migrate.endpoints.tracking.wire import (
     EXPERIMENT,
     RUN,
@@ -57,14 +63,15 @@ from migrate.objects import (
     Run,
 )
 from migrate.origins import MARK, ORIGIN, bookkeeping, losses_from_tags
-from migrate.redaction import cut
 
 EXPERIMENTS_PER_PAGE = 1000
+#: Experiments of a listing that cost a server about as much as one that is asked for by its id.
+READ_AT_THE_COST_OF_ONE = 20
 IDS_PER_SEARCH = 100
 API = "/api/2.0/mlflow"
 
 
-class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
+class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls):
     """Source and target in one; safe for use by several threads.
 
     ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
@@ -97,6 +104,10 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         self._connecting = threading.Lock()
         #: Sentences in the order in which they were first said, as keys.
         self._unknown: dict[str, None] = {}
+        #: How many experiments the last whole listing had.
+        self._experiments_seen = 0
+        self._not_known: dict[Kind, str] = {}
+        self._part_notes: list[str] = []
         self._entries = Entries(side)
         self._run_search = RunSearch(http, side, self._entries.unreadable)
         self._flattened = FlattenedModels(http)
@@ -113,7 +124,9 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""
-        return tuple(self._unknown)
+        servers = dict.fromkeys((self._http, self._registry_http))
+        silences = [text for http in servers for text in http.silence.doubts()]
+        return (*self._unknown, *silences)
 
     def transferred(self) -> int:
         """See ``Endpoint.transferred``."""
@@ -140,21 +153,9 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         """See ``ReadsNotebooks.notebook``."""
         raise NotFound(f"{self._address} has no notebooks: only Databricks has")
 
-    def registry_version(self) -> str:
-        """See ``RegistryCalls.registry_version``."""
-        return self.capabilities().registry_version
-
     def _connect(self) -> Capabilities:
-        version = registry_version = _version_of(self._http)
-        body = {"max_results": 1}
-        try:
-            self._http.post(f"{API}/experiments/search", body, idempotent=True, tries=CONNECT_TRIES)
-        except (NotFound, Refused) as problem:
-            raise EndpointError(
-                f"the {self._side} at {self._address} is not an MLflow tracking server, or "
-                f"older than 1.28: {problem}",
-                "open the address in a browser: it should show MLflow's own pages",
-            ) from None
+        self._check_essentials()
+        self._learn_releases()
         default: Object = {}
         try:
             answer = self._http.get(f"{API}/experiments/get", {"experiment_id": "0"})
@@ -162,22 +163,22 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         except MigrateError:
             pass  # no Default experiment, or not ours to see: the address has to do
         created = text(default, "creation_time")
-        name = f"MLflow {version or '1.x'} at {self._address}"
+        name = f"MLflow {self._release} at {self._address}"
         if self._workspace:
             name += f", workspace {self._workspace}"
         identity = f"{self._address}#{created}#{self._workspace}"
         if self._registry_http is not self._http:
-            registry_version = _version_of(self._registry_http)
             name += f", registered models at {self._registry_http.base_url}"
             identity += f"#{self._registry_http.base_url}"
         account = self._account(self._http)
         has_permissions, reason = self._find_permissions(account)
         can = capabilities_of(
-            version,
-            registry_version,
+            self._release,
+            self._registry_release,
             description=name,
             identity=identity,
-            notes=self._notes(account),
+            without=self._missing_kinds(),
+            notes=(*self._notes(account), *self._part_notes),
         )
         return dataclasses.replace(
             can,
@@ -207,11 +208,43 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
             "order_by": ["experiment_id ASC"],
         }
         pages = self._http.pages(f"{API}/experiments/search", body)
-        yield from self._entries.all(pages, "experiments", EXPERIMENT, experiment_from)
+        number = 0
+        for experiment in self._entries.all(pages, "experiments", EXPERIMENT, experiment_from):
+            number += 1
+            yield experiment
+        self._experiments_seen = number
 
-    def unsupported(self, experiment_ids: Sequence[str]) -> Mapping[Kind, int]:
+    def read_experiments(self, experiment_ids: Sequence[str]) -> list[Experiment]:
+        """See ``ReadsExperiments.read_experiments``; whichever way takes the server less work."""
+        if self._experiments_seen <= len(experiment_ids) * READ_AT_THE_COST_OF_ONE:
+            wanted = set(experiment_ids)
+            return [item for item in self.experiments() if item.experiment_id in wanted]
+        found = map(self._read_experiment, experiment_ids)
+        return [experiment for experiment in found if experiment is not None]
+
+    def _read_experiment(self, experiment_id: str) -> Experiment | None:
+        try:
+            answer = self._http.get(f"{API}/experiments/get", {"experiment_id": experiment_id})
+        except NotFound:
+            return None
+        return self._entries.one(answer, "experiment", EXPERIMENT, experiment_from)
+
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
-        return {Kind.TRACE: -1} if has_traces(self._http, experiment_ids) else {}
+        self.capabilities()
+        here = UncopiedObjects(self._http, self._release, side=self._side)
+        counts = here.in_experiments(experiment_ids, whole_server=whole_server)
+        if whole_server:
+            there = here
+            if self._registry_http is not self._http:
+                registry = self._registry_http
+                there = UncopiedObjects(registry, self._registry_release, side=self._side)
+            counts |= there.of_server(OF_REGISTRY) | here.of_server(OF_SERVER)
+            self._unknown |= dict.fromkeys(there.unknown)
+        self._unknown |= dict.fromkeys(here.unknown)
+        return {kind: number for kind, number in counts.items() if number}
 
     # -- ReadsRuns --------------------------------------------------------------------------
 
@@ -225,12 +258,19 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         """See ``ReadsRuns.unreadable``."""
         return self._entries.unreadable.all()
 
+    def why_unreadable(self, ref: Ref) -> Unreadable | None:
+        """See ``ReadsRuns.why_unreadable``."""
+        return self._entries.unreadable.of(ref)
+
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``."""
-        # The filter on run ids came with 2.3.
-        if parse_version(self.capabilities().version) < (2, 3):
+        if not self._filters_run_ids():
             return [run for run in map(self._read_run, run_ids) if run is not None]
         return self._runs_among([experiment_id], run_ids)
+
+    def _filters_run_ids(self) -> bool:
+        self.capabilities()
+        return self._release.reaches((2, 3))
 
     def _read_run(self, run_id: str) -> Run | None:
         try:
@@ -258,8 +298,9 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
 
     def _history_reader(self) -> HistoryReader:
         if self._histories is None:
-            version = parse_version(self.capabilities().version)
-            bulk_runs = 0 if version < (2, 3) else 20 if version < (2, 22) else 100
+            self.capabilities()
+            bulk_runs = 20 if self._release.reaches((2, 3)) else 0
+            bulk_runs = 100 if self._release.reaches((2, 22)) else bulk_runs
             self._histories = HistoryReader(self._http, bulk_runs)
         return self._histories
 
@@ -267,7 +308,7 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         """See ``ReadsLoggedModels.find_runs``."""
         if not run_ids:
             return []
-        if len(run_ids) == 1 or parse_version(self.capabilities().version) < (2, 3):
+        if len(run_ids) == 1 or not self._filters_run_ids():
             return [run for run in map(self._read_run, run_ids) if run is not None]
         ids = [experiment.experiment_id for experiment in self.experiments()]
         return self._runs_among(ids, run_ids)
@@ -431,10 +472,3 @@ class TrackingServer(LoggedModelCalls, RegistryCalls, PermissionCalls):
         """See ``WritesRuns.restore_runs``."""
         for run_id in run_ids:
             self._http.post(f"{API}/runs/restore", {"run_id": run_id}, idempotent=True)
-
-
-def _version_of(http: HttpSession) -> str:
-    try:
-        return cut(http.text("/version", tries=CONNECT_TRIES).strip(), 40)
-    except NotFound:
-        return ""

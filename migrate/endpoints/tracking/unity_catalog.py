@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.shapes import ident, objects, required, version_number
 from migrate.endpoints.tracking.databricks import DatabricksServer
 from migrate.endpoints.tracking.databricks_permissions import CatalogPermissions
-from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
+from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession, read_once
 from migrate.endpoints.tracking.models_wire import (
     equals_filter,
     model_version_from,
@@ -85,7 +86,9 @@ class UnityCatalogServer(DatabricksServer):
         """See ``ReadsRegistry.registered_models``."""
         if names is None:
             pages = self._registry_http.get_pages(f"{MODELS}/search", {})
-            names = [item["name"] for page in pages for item in page.get("registered_models", ())]
+            names = [
+                ident(item, "name") for it in pages for item in objects(it, "registered_models")
+            ]
         for name in names:
             if name.count(".") != LEVELS - 1:
                 continue
@@ -93,7 +96,7 @@ class UnityCatalogServer(DatabricksServer):
                 answer = self._registry_http.get(f"{MODELS}/get", {"name": name})
             except NotFound:
                 continue
-            model = registered_model_from(answer["registered_model"])
+            model = registered_model_from(required(answer, "registered_model"))
             yield dataclasses.replace(model, tags=read_tags(model.tags))
 
     def model_versions(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
@@ -101,9 +104,9 @@ class UnityCatalogServer(DatabricksServer):
         for model in models:
             params = {"filter": equals_filter("name", model.name)}
             pages = self._registry_http.get_pages(f"{VERSIONS}/search", params)
-            found = [item for page in pages for item in page.get("model_versions", ())]
-            for item in sorted(found, key=lambda item: int(item["version"])):
-                version = self._read_version(model.name, str(item["version"]))
+            found = [version_number(item) for it in pages for item in objects(it, "model_versions")]
+            for number in sorted(found):
+                version = self._read_version(model.name, str(number))
                 if version is not None:
                     yield version
 
@@ -117,8 +120,8 @@ class UnityCatalogServer(DatabricksServer):
             answer = self._registry_http.get(f"{VERSIONS}/get", {"name": name, "version": number})
         except NotFound:
             return None
-        item = answer["model_version"]
-        aliases = {alias["alias"]: int(number) for alias in item.get("aliases", ())}
+        item = required(answer, "model_version")
+        aliases = {ident(alias, "alias"): int(number) for alias in objects(item, "aliases")}
         version = model_version_from(item, RegisteredModel(name=name, aliases=aliases))
         return dataclasses.replace(version, tags=read_tags(version.tags))
 
@@ -147,7 +150,8 @@ class UnityCatalogServer(DatabricksServer):
         if self._workspace_id and version.run_id:
             body["run_tracking_server_id"] = self._workspace_id
         answer = self._registry_http.post(f"{VERSIONS}/create", body, idempotent=False)
-        number = int(answer["model_version"]["version"])
+        with read_once():
+            number = version_number(required(answer, "model_version"))
         if upload is not None:
             self._complete(version.name, number, upload)
         return number

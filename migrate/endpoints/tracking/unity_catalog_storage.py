@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from migrate.endpoints.shapes import required, required_text
 from migrate.endpoints.tracking.databricks_files import FilesApi
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.locations import Roots, Way, locate
@@ -69,9 +70,9 @@ class Storage:
         body = {"name": name, "version": number, "operation": operation}
         path = f"{VERSIONS}/generate-temporary-credentials"
         message = TemporaryCredentials()
-        parse_dict(self._http.post(path, body, idempotent=True)["credentials"], message)
+        parse_dict(required(self._http.post(path, body, idempotent=True), "credentials"), message)
         return message
 
     def _location(self, name: str, number: str) -> str:
         params = {"name": name, "version": number}
-        return str(self._http.get(f"{VERSIONS}/get-download-uri", params)["artifact_uri"])
+        return required_text(self._http.get(f"{VERSIONS}/get-download-uri", params), "artifact_uri")

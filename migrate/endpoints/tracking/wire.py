@@ -6,14 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from migrate.endpoints.run_members import dataset_input_from, links_from, point_from
 from migrate.endpoints.shapes import (
     Object,
-    any_integer,
     ident,
     integer,
     key_of,
     member,
-    number,
     objects,
     pairs,
     required,
@@ -23,15 +22,12 @@ from migrate.endpoints.shapes import (
     word,
 )
 from migrate.endpoints.tracking.entries import Form, Told
-from migrate.errors import Malformed
 from migrate.objects import (
     LIFECYCLE_STAGES,
     RUN_NAME_TAG,
     Experiment,
     Kind,
     Metric,
-    ModelLinks,
-    ModelOutput,
     Run,
 )
 
@@ -81,45 +77,14 @@ RUN = Form(Kind.RUN, _run_told)
 EXPERIMENT = Form(Kind.EXPERIMENT, lambda entry: Told(told_id(entry, "experiment_id")))
 
 
-def dataset_input_from(body: Object) -> dict[str, Any]:
-    """Read a dataset that a run names as its input. Raises ``Malformed``."""
-    dataset = required(body, "dataset")
-    return {
-        "dataset": {key: text(dataset, key) for key in dataset if dataset[key] is not None},
-        "tags": tags_to(pairs(body, "tags")),
-    }
-
-
-def links_from(body: Object) -> ModelLinks:
-    """Read which logged models a run names; a search shows no inputs, servers before 3.6 none."""
-    inputs = objects(member(body, "inputs"), "model_inputs")
-    outputs = objects(member(body, "outputs"), "model_outputs")
-    return ModelLinks(
-        inputs=tuple(dict.fromkeys(ident(item, "model_id") for item in inputs)),
-        outputs=tuple(
-            dict.fromkeys(
-                ModelOutput(ident(item, "model_id"), integer(item, "step") or 0) for item in outputs
-            )
-        ),
-    )
-
-
 def metric_from(body: Object) -> Metric:
-    """Read a metric point; values that JSON cannot hold come as text, 64-bit integers too.
+    """Read a metric point; what is 0 may be absent. Raises ``Malformed``."""
+    return point_from(key_of(body, "metrics"), with_value(body))
 
-    What is 0 may be absent. Times and steps are as large as they are told: what is copied of them
-    is for the tasks to say. Raises ``Malformed``.
-    """
-    key = key_of(body, "metrics")
-    try:
-        return Metric(
-            key,
-            number(body, "value") if "value" in body else 0.0,
-            any_integer(body, "timestamp") or 0,
-            any_integer(body, "step") or 0,
-        )
-    except Malformed as problem:
-        raise problem.within(f"metric {key!r}") from None
+
+def with_value(body: Object) -> Object:
+    """Return a metric point with its value, which a server may leave out when it is 0."""
+    return body if "value" in body else {**body, "value": 0.0}
 
 
 def metric_to(point: Metric) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""What a run or logged model holds, in the JSON that servers and exports have in common. Pure.
+
+All functions raise ``Malformed``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from migrate.endpoints.shapes import (
+    Object,
+    any_integer,
+    ident,
+    integer,
+    key_of,
+    member,
+    number,
+    objects,
+    pairs,
+    required,
+    text,
+)
+from migrate.errors import Malformed
+from migrate.objects import Metric, ModelLinks, ModelMetric, ModelOutput
+
+
+def links_from(body: Object) -> ModelLinks:
+    """Read which logged models a run names; a search shows no inputs, servers before 3.6 none."""
+    inputs = objects(member(body, "inputs"), "model_inputs")
+    outputs = objects(member(body, "outputs"), "model_outputs")
+    # Of a step said twice, the last.
+    steps = {ident(item, "model_id"): integer(item, "step") or 0 for item in outputs}
+    return ModelLinks(
+        inputs=tuple(dict.fromkeys(ident(item, "model_id") for item in inputs)),
+        outputs=tuple(ModelOutput(*output) for output in steps.items()),
+    )
+
+
+def dataset_input_from(body: Object) -> dict[str, Any]:
+    """Read a dataset that a run names as its input."""
+    dataset = required(body, "dataset")
+    tags = pairs(body, "tags").items()
+    return {
+        "dataset": {key: text(dataset, key) for key in dataset if dataset[key] is not None},
+        "tags": [{"key": key, "value": value} for key, value in tags],
+    }
+
+
+def point_from(key: str, body: Object) -> Metric:
+    """Read a point of a metric's history.
+
+    Its time and step are as large as they are told: what is copied of them is for the tasks to say.
+    """
+    try:
+        return Metric(
+            key,
+            number(body, "value"),
+            any_integer(body, "timestamp") or 0,
+            any_integer(body, "step") or 0,
+        )
+    except Malformed as problem:
+        raise problem.within(f"metric {key!r}") from None
+
+
+def model_metric_from(body: Object) -> ModelMetric:
+    """Read a point of a logged model's metrics."""
+    return ModelMetric(
+        *point_from(key_of(body, "metrics"), body),
+        run_id=text(body, "run_id"),
+        dataset_name=text(body, "dataset_name"),
+        dataset_digest=text(body, "dataset_digest"),
+    )

@@ -1,0 +1,221 @@
+"""Counts what is on a server and of a kind that is not copied, with as few requests as it takes.
+
+Label schemas are never asked for: reading them makes MLflow write a first one. They are named, not
+counted, where traces or review queues, which they are made for, show that there may be some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.parts import (
+    EVALUATION_DATASETS,
+    GATEWAY,
+    GATEWAY_BUDGETS,
+    GATEWAY_ENDPOINTS,
+    GATEWAY_GUARDRAILS,
+    GATEWAY_MODELS,
+    GATEWAY_SECRETS,
+    ISSUES,
+    LABEL_SCHEMAS_SINCE,
+    MCP_SERVERS,
+    NEWER_API,
+    OLDER_TRACES,
+    REVIEW_QUEUES,
+    SCORERS,
+    TRACES,
+    WEBHOOKS,
+    Answer,
+    Part,
+    Standing,
+    ask,
+)
+from migrate.endpoints.tracking.versions import Release
+from migrate.errors import MigrateError, Refused
+from migrate.objects import Kind
+
+EXPERIMENTS_PER_SEARCH = 100
+#: Experiments that are asked for at the same time where each has to be.
+EXPERIMENTS_AT_ONCE = 8
+ITEMS_PER_PAGE = 1000
+NOT_COUNTED = -1
+#: How MLflow says of a kind that a file store keeps none.
+_FILE_STORE = "FileStore"
+
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Uncopied:
+    """A kind that is not copied, the part that tells of it, and the list in its answers.
+
+    ``path`` lists the objects where the part only shows that there is such a thing.
+    """
+
+    kind: Kind
+    part: Part
+    key: str
+    path: str = ""
+
+
+#: What belongs to no experiment: it is only missed where the whole server is copied.
+OF_REGISTRY = (Uncopied(Kind.WEBHOOK, WEBHOOKS, "webhooks"),)
+OF_SERVER = (
+    Uncopied(Kind.MCP_SERVER, MCP_SERVERS, "mcp_servers"),
+    Uncopied(Kind.GATEWAY_ENDPOINT, GATEWAY_ENDPOINTS, "endpoints", f"{GATEWAY}/endpoints/list"),
+    Uncopied(
+        Kind.GATEWAY_MODEL,
+        GATEWAY_MODELS,
+        "model_definitions",
+        f"{GATEWAY}/model-definitions/list",
+    ),
+    Uncopied(Kind.GATEWAY_SECRET, GATEWAY_SECRETS, "secrets", f"{GATEWAY}/secrets/list"),
+    Uncopied(Kind.GATEWAY_BUDGET, GATEWAY_BUDGETS, "budget_policies"),
+    Uncopied(Kind.GATEWAY_GUARDRAIL, GATEWAY_GUARDRAILS, "guardrails"),
+)
+DATASETS = Uncopied(Kind.EVALUATION_DATASET, EVALUATION_DATASETS, "datasets")
+OF_SCORERS = Uncopied(Kind.SCORER, SCORERS, "scorers", f"{NEWER_API}/scorers/list")
+OF_ISSUES = Uncopied(Kind.ISSUE, ISSUES, "issues")
+QUEUES = Uncopied(Kind.REVIEW_QUEUE, REVIEW_QUEUES, "review_queues")
+
+
+class UncopiedObjects:
+    """Counts the objects of one server; ``unknown`` collects what could not be learned of them."""
+
+    def __init__(self, http: HttpSession, release: Release, *, side: str) -> None:
+        self._http = http
+        self._release = release
+        self._side = side
+        self._on_files = False
+        self.unknown: list[str] = []
+
+    def in_experiments(
+        self, experiment_ids: Sequence[str], *, whole_server: bool
+    ) -> dict[Kind, int]:
+        """Count what is in these experiments; evaluation datasets with ``whole_server`` all."""
+        ids = frozenset(experiment_ids)
+        counts = {
+            Kind.TRACE: self.traces(experiment_ids),
+            Kind.EVALUATION_DATASET: self._count(
+                DATASETS, lambda: self._datasets(None if whole_server else experiment_ids)
+            ),
+        }
+        if ids:
+            counts[Kind.SCORER] = self._count(OF_SCORERS, lambda: self._scorers(ids))
+            counts[Kind.ISSUE] = self._count(
+                OF_ISSUES, lambda: _within(ids, self._items(OF_ISSUES))
+            )
+            counts[Kind.REVIEW_QUEUE] = self._count(QUEUES, lambda: self._in_each(QUEUES, ids))
+        judged = counts[Kind.TRACE] or counts.get(Kind.REVIEW_QUEUE)
+        if judged and self._release.reaches(LABEL_SCHEMAS_SINCE):
+            counts[Kind.LABEL_SCHEMA] = NOT_COUNTED
+        return counts
+
+    def of_server(self, kinds: Iterable[Uncopied]) -> dict[Kind, int]:
+        """Count what is in no experiment."""
+        return {it.kind: self._count(it, partial(self._items, it)) for it in kinds}
+
+    def _count(self, what: Uncopied, find: Callable[[], Iterable[Item]]) -> int:
+        """Count the objects of a kind; what cannot be learned is noted and counts as none."""
+        answer = ask(self._http, what.part, self._release)
+        if answer.standing is Standing.PRESENT:
+            try:
+                return sum(1 for _ in find())
+            except MigrateError as problem:
+                answer = Answer(Standing.UNKNOWN, problem.message)
+        # What a file store keeps none of, other routes answer with an error of no kind.
+        self._on_files = self._on_files or _FILE_STORE in answer.reason
+        if answer.standing is Standing.UNKNOWN and not self._on_files:
+            self._note(what.kind, answer.reason)
+        return 0
+
+    def _note(self, kind: Kind, reason: str) -> None:
+        self.unknown.append(f"whether the {self._side} has {kind.plural} is not known: {reason}")
+
+    def _items(self, what: Uncopied, **asked: Any) -> Iterator[Item]:
+        request = {**what.part.request, **asked}
+        if "max_results" in request:
+            request["max_results"] = ITEMS_PER_PAGE
+        path = what.path or what.part.path
+        get_pages = self._http.get_pages if what.part.method == "GET" else self._http.pages
+        for page in get_pages(path, request):
+            yield from page.get(what.key) or ()
+
+    def _datasets(self, experiment_ids: Sequence[str] | None) -> Iterable[Item]:
+        """Find the datasets of some experiments, each once, or with None all there are."""
+        if experiment_ids is None:
+            return self._items(DATASETS)
+        found = {
+            str(item.get("dataset_id")): item
+            for chunk in chunks(experiment_ids)
+            for item in self._items(DATASETS, experiment_ids=chunk)
+        }
+        return found.values()
+
+    def _scorers(self, ids: Collection[str]) -> Iterable[Item]:
+        try:
+            return list(_within(ids, self._items(OF_SCORERS)))
+        except Refused:  # older servers list those of one experiment only
+            return self._in_each(OF_SCORERS, ids)
+
+    def _in_each(self, what: Uncopied, ids: Collection[str]) -> list[Item]:
+        """Find the objects of a kind that is listed for one experiment at a time."""
+
+        def find(ident: str) -> list[Item]:
+            return list(self._items(what, experiment_id=ident))
+
+        with ThreadPoolExecutor(EXPERIMENTS_AT_ONCE) as pool:
+            return [item for found in pool.map(find, sorted(ids)) for item in found]
+
+    def traces(self, experiment_ids: Sequence[str]) -> int:
+        """Return ``NOT_COUNTED`` where one of these experiments has a trace, else 0."""
+        if not experiment_ids:
+            return 0
+        reasons: list[str] = []
+        for part, request in ((TRACES, _locations), (OLDER_TRACES, _ids)):
+            answer = ask(self._http, part, self._release)
+            if answer.standing is not Standing.PRESENT:
+                reasons += [answer.reason] if answer.standing is Standing.UNKNOWN else []
+                continue
+            for chunk in chunks(experiment_ids):
+                asked = {"max_results": 1, **request(chunk)}
+                try:
+                    page = self._http.ask(part.method, part.path, asked)
+                except MigrateError as problem:
+                    reasons.append(problem.message)
+                    break
+                if page.get("traces"):
+                    return NOT_COUNTED
+            else:
+                return 0
+        if reasons:
+            self._note(Kind.TRACE, reasons[0])
+        return 0
+
+
+def chunks(experiment_ids: Sequence[str]) -> Iterator[list[str]]:
+    """Yield as many experiments at a time as one search takes."""
+    for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
+        yield list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
+
+
+def _within(ids: Collection[str], items: Iterable[Item]) -> Iterator[Item]:
+    return (item for item in items if str(item.get("experiment_id")) in ids)
+
+
+def _locations(chunk: Sequence[str]) -> Item:
+    kind = "MLFLOW_EXPERIMENT"
+    return {
+        "locations": [
+            {"type": kind, "mlflow_experiment": {"experiment_id": ident}} for ident in chunk
+        ]
+    }
+
+
+def _ids(chunk: Sequence[str]) -> Item:
+    return {"experiment_ids": list(chunk)}

@@ -1,0 +1,242 @@
+"""What is not copied is counted, or is said not to be known; and reading it writes nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints import protocols
+from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.objects import Kind
+from tests.cli.conftest import Typed
+from tests.conftest import ProxyFactory, ServerFactory
+from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
+from tests.proxy import Proxy
+from tests.seed import Source
+
+EMPTY = answer_with("{}")
+IN_EXPERIMENT = {
+    Kind.EVALUATION_DATASET: 1,
+    Kind.SCORER: 1,
+    Kind.ISSUE: 1,
+    Kind.REVIEW_QUEUE: 1,
+    Kind.LABEL_SCHEMA: -1,
+}
+OF_SERVER = {
+    Kind.WEBHOOK: 1,
+    Kind.MCP_SERVER: 1,
+    Kind.GATEWAY_ENDPOINT: 1,
+    Kind.GATEWAY_MODEL: 1,
+    Kind.GATEWAY_SECRET: 1,
+    Kind.GATEWAY_BUDGET: 1,
+}
+SCORER = {"name": "s", "serialization_version": 1, "builtin_scorer_class": "Safety"}
+BUDGET = {
+    "budget_unit": "USD",
+    "budget_amount": 1,
+    "duration": {"unit": "DAYS", "value": 1},
+    "target_scope": "GLOBAL",
+    "budget_action": "ALERT",
+}
+
+
+class Filled(NamedTuple):
+    """A server, and two of its experiments: one holds one of each kind, the other nothing."""
+
+    server: TrackingServerProcess
+    full: str
+    empty: str
+
+
+@pytest.fixture(scope="module")
+def filled(fresh_source: TrackingServerProcess) -> Filled:
+    with Source(fresh_source.uri) as seed:
+        full, empty = seed.experiment("full"), seed.experiment("empty")
+
+        def post(path: str, **body: object) -> dict[str, dict[str, str]]:
+            return seed.post(f"../../3.0/mlflow/{path}", body)
+
+        post("datasets/create", name="d", experiment_ids=[full], tags="{}")
+        post(
+            "scorers/register",
+            experiment_id=full,
+            name="s",
+            serialized_scorer=json.dumps({**SCORER, "builtin_scorer_pydantic_data": {"name": "s"}}),
+        )
+        post("issues", experiment_id=full, name="i", description="d", status="pending")
+        post("review-queues/create", experiment_id=full, name="q", queue_type="CUSTOM")
+        post("mcp-servers", name="io.github.ada/tools")
+        key = {"api_key": "x"}
+        secret = post(
+            "gateway/secrets/create", secret_name="k", secret_value=key, provider="openai"
+        )
+        model = post(
+            "gateway/model-definitions/create",
+            name="m",
+            secret_id=secret["secret"]["secret_id"],
+            provider="openai",
+            model_name="gpt",
+        )
+        ident = model["model_definition"]["model_definition_id"]
+        used = {"model_definition_id": ident, "linkage_type": "PRIMARY", "weight": 1.0}
+        post("gateway/endpoints/create", name="e", model_configs=[used])
+        post("gateway/budgets/create", **BUDGET)
+    # A server makes no webhook whose address it cannot look up.
+    with closing(sqlite3.connect(fresh_source.directory / "mlflow.db")) as database, database:
+        database.execute(
+            "INSERT INTO webhooks (webhook_id, name, url, status, creation_timestamp, "
+            "last_updated_timestamp, workspace) VALUES ('w', 'w', 'https://a.example', 'ACTIVE', "
+            "1, 1, 'default')"
+        )
+        database.execute("INSERT INTO webhook_events VALUES ('w', 'registered_model', 'created')")
+    return Filled(fresh_source, full, empty)
+
+
+@pytest.fixture
+def proxy(filled: Filled, proxy_factory: ProxyFactory) -> Proxy:
+    return proxy_factory(filled.server.uri)
+
+
+@pytest.fixture
+def source(proxy: Proxy) -> Iterator[protocols.Source]:
+    with closing(open_endpoint(Address(uri=proxy.uri, side="source", workers=4))) as opened:
+        opened.capabilities()
+        yield opened
+
+
+def test_all_of_a_server_is_counted_without_a_write(
+    source: protocols.Source, proxy: Proxy, filled: Filled
+) -> None:
+    found = source.unsupported([filled.full, filled.empty], whole_server=True)
+    assert found == IN_EXPERIMENT | OF_SERVER
+    assert source.unknown() == ()
+    assert proxy.writes() == []
+
+
+def test_of_chosen_experiments_only_what_is_in_them_is_counted(
+    source: protocols.Source, filled: Filled
+) -> None:
+    assert source.unsupported([filled.full]) == IN_EXPERIMENT
+    assert source.unsupported([filled.empty]) == {}
+    assert source.unsupported([]) == {}
+    assert source.unknown() == ()
+
+
+def test_label_schemas_are_named_and_never_read(
+    source: protocols.Source, proxy: Proxy, filled: Filled
+) -> None:
+    assert Kind.LABEL_SCHEMA in source.unsupported([filled.full])
+    assert Kind.LABEL_SCHEMA not in source.unsupported([filled.empty])
+    assert any("label schemas" in note for note in source.capabilities().notes)
+    assert proxy.matching(("*", "label-schemas")) == []
+
+
+def test_scorers_are_counted_where_a_server_lists_those_of_one_experiment_only(
+    source: protocols.Source, proxy: Proxy, filled: Filled
+) -> None:
+    refused = answer_with('{"error_code": "INVALID_PARAMETER_VALUE", "message": "required"}', 400)
+    # The first question is the one for all.
+    proxy.faults = Faults(on_nth(("GET", "/scorers/list$"), 1, refused))
+    assert source.unsupported([filled.full, filled.empty])[Kind.SCORER] == 1
+    assert source.unknown() == ()
+
+
+ROUTES = {
+    Kind.TRACE: "/traces",
+    Kind.EVALUATION_DATASET: "/datasets/search$",
+    Kind.SCORER: "/scorers/",
+    Kind.ISSUE: "/issues/search$",
+    Kind.REVIEW_QUEUE: "/review-queues/list$",
+    Kind.WEBHOOK: "/webhooks$",
+    Kind.MCP_SERVER: "/mcp-servers$",
+    Kind.GATEWAY_ENDPOINT: "/gateway/endpoints/",
+    Kind.GATEWAY_MODEL: "/gateway/model-definitions/",
+    Kind.GATEWAY_SECRET: "/gateway/secrets/",
+    Kind.GATEWAY_BUDGET: "/gateway/budgets/",
+    Kind.GATEWAY_GUARDRAIL: "/gateway/guardrails/",
+}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(answer(404), id="404"),
+        pytest.param(EMPTY, id="nothing"),
+        pytest.param(answer(403), id="403", marks=pytest.mark.thorough),
+        pytest.param(answer(200), id="a web page", marks=pytest.mark.thorough),
+        pytest.param(answer(500), id="500", marks=pytest.mark.thorough),
+    ],
+)
+def test_each_kind_that_cannot_be_asked_for_is_unknown_by_name(
+    source: protocols.Source, proxy: Proxy, filled: Filled, fault: Fault
+) -> None:
+    proxy.faults = Faults(*(always(("*", route), fault) for route in ROUTES.values()))
+    assert source.unsupported([filled.full], whole_server=True) == {}
+    said = source.unknown()
+    assert len(said) == len(ROUTES)
+    for kind in ROUTES:
+        assert any(f"has {kind.plural} is not known: " in text for text in said), kind
+
+
+def test_what_is_hidden_of_one_kind_leaves_the_others_counted(
+    source: protocols.Source, proxy: Proxy, filled: Filled
+) -> None:
+    proxy.faults = Faults(always(("*", "/scorers/"), answer(403)))
+    found = source.unsupported([filled.full], whole_server=True)
+    assert found.keys() == (IN_EXPERIMENT | OF_SERVER).keys() - {Kind.SCORER}
+    (said,) = source.unknown()
+    assert "scorers" in said
+    assert "403" in said
+
+
+def test_a_server_with_none_of_it_is_complete(
+    fresh_target: TrackingServerProcess, proxy_factory: ProxyFactory
+) -> None:
+    proxy = proxy_factory(fresh_target.uri)
+    with closing(open_endpoint(Address(uri=proxy.uri, side="source", workers=4))) as opened:
+        assert opened.unsupported(["0"], whole_server=True) == {}
+        assert opened.unknown() == ()
+    assert proxy.writes() == []
+
+
+@pytest.mark.thorough
+def test_a_server_on_files_says_itself_that_it_keeps_none_of_it(
+    server_factory: ServerFactory, tmp_path: Path
+) -> None:
+    on_files = server_factory(
+        backend_store_uri=str(tmp_path / "mlruns"), environment={"MLFLOW_ALLOW_FILE_STORE": "true"}
+    )
+    with closing(open_endpoint(Address(uri=on_files.uri, side="source", workers=4))) as opened:
+        assert opened.unsupported(["0"], whole_server=True) == {}
+        assert opened.unknown() == ()
+
+
+def test_plan_and_report_count_it_and_end_in_3(
+    typed: Typed, filled: Filled, fresh_target: TrackingServerProcess
+) -> None:
+    ends = (filled.server.uri, fresh_target.uri)
+    plan = json.loads(typed("plan", *ends, "--json").stdout)
+    counted = {str(kind): number for kind, number in (IN_EXPERIMENT | OF_SERVER).items()}
+    assert plan["unsupported"] == counted | {"label schema": None}
+    shown = typed("run", *ends, code=3).stdout
+    assert "1 evaluation dataset, 1 scorer, 1 issue, 1 review queue, label schemas" in shown
+    assert "1 MCP server" in shown
+    assert "nothing lost" not in shown
+    assert "nothing lost" in typed("run", *ends, "--experiments", "empty").stdout
+
+
+def test_a_list_of_scorers_that_takes_nonsense_is_not_believed(
+    source: protocols.Source, proxy: Proxy, filled: Filled
+) -> None:
+    proxy.faults = Faults(always(("GET", "/scorers/list$"), EMPTY))
+    assert Kind.SCORER not in source.unsupported([filled.full])
+    (said,) = source.unknown()
+    assert "/scorers/list" in said
+    assert "not believed" in said

@@ -1,0 +1,51 @@
+"""What a server answers is no record: on a source it costs itself, on a target it stops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from migrate.endpoints.shapes import Named
+from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.tracking.http import read_once
+from migrate.endpoints.tracking.wire import RUN, run_from
+from migrate.errors import AnswerLost, Malformed
+from migrate.objects import Kind, Ref
+
+
+def _page(*runs: Any) -> Named:
+    return Named({"runs": list(runs)}, "the answer of http://s/runs/search")
+
+
+def _run(run_id: str, **info: Any) -> dict[str, Any]:
+    return {"info": {"run_id": run_id, "experiment_id": "7", **info}}
+
+
+def test_a_malformed_run_of_a_source_is_told_and_the_others_are_read() -> None:
+    entries = Entries("source")
+    pages = [_page(_run("a"), _run("b", start_time="soon")), _page(None, _run("c"))]
+    assert [it.run_id for it in entries.all(pages, "runs", RUN, run_from)] == ["a", "c"]
+    named, nameless = entries.unreadable.all()
+    assert (named.ref, named.container) == (Ref(Kind.RUN, "b"), "7")
+    assert named.reason == "run b: start_time is 'soon', no whole number"
+    assert named.where == "the answer of http://s/runs/search"
+    assert nameless.ref == Ref(Kind.RUN, "entry 3 of runs")
+
+
+def test_a_malformed_copy_on_the_target_stops_it() -> None:
+    entries = Entries("target")
+    with pytest.raises(Malformed, match="runs/search: run b: start_time"):
+        list(entries.all([_page(_run("b", start_time="soon"))], "runs", RUN, run_from))
+
+
+def test_a_page_that_holds_no_list_is_one_error() -> None:
+    page = Named({"runs": {"a": 1}}, "the answer of http://s/runs/search")
+    with pytest.raises(Malformed, match="http://s/runs/search: runs is an object, no list"):
+        list(Entries("source").all([page], "runs", RUN, run_from))
+
+
+@pytest.mark.parametrize("answer", [{}, {"run": None}, {"run": {"info": {}}}, {"run": []}])
+def test_an_answer_to_a_create_without_its_object_is_lost(answer: dict[str, Any]) -> None:
+    with pytest.raises(AnswerLost), read_once():
+        Entries("target").one(Named(answer, "runs/create"), "run", RUN, run_from)

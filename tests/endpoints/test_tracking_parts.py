@@ -1,0 +1,225 @@
+"""What a server has is asked of itself: what a gateway hides is unknown, not absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+
+import pytest
+
+from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.protocols import Target
+from migrate.endpoints.tracking.access import Access
+from migrate.endpoints.tracking.http import HttpSession
+from migrate.errors import EndpointError, Unavailable
+from migrate.objects import REGISTRY_KINDS, ArtifactRoot, Kind, Ref
+from tests.conftest import ProxyFactory
+from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
+from tests.proxy import Proxy
+from tests.seed import Source
+
+EMPTY = answer_with("{}")
+WEB_PAGE = answer(200)
+REFUSED_FILTER = answer_with(
+    '{"error_code": "INVALID_PARAMETER_VALUE", "message": "Invalid clause(s) in filter string"}',
+    400,
+)
+NO_REGISTRY = """{"error_code": "INVALID_PARAMETER_VALUE", "message": " Model registry functionality
+ is unavailable; got unsupported URI './mlruns' for model registry data storage."}""".replace(
+    "\n", ""
+)
+VERSION = ("GET", "/version$")
+LOGGED_MODELS = ("*", "/logged-models/search$")
+REGISTRY = ("*", "/(registered-models|model-versions)/")
+RUN_SEARCH = ("POST", "/runs/search$")
+NEWER_THAN_1 = ("*", "/api/3.0/|/logged-models|/webhooks|/api/2.0/mlflow/traces|/version$")
+#: How a route may fail to tell anything.
+SILENT = [
+    pytest.param(answer(404), id="404"),
+    pytest.param(EMPTY, id="nothing"),
+    pytest.param(WEB_PAGE, id="a web page"),
+    pytest.param(answer(403), id="403", marks=pytest.mark.thorough),
+    pytest.param(answer(302), id="302", marks=pytest.mark.thorough),
+    pytest.param(answer(500), id="500", marks=pytest.mark.thorough),
+]
+
+#: Opens the server behind a proxy with these faults.
+Open = Callable[..., Target]
+
+
+@pytest.fixture
+def proxy(target_server: TrackingServerProcess, proxy_factory: ProxyFactory) -> Proxy:
+    return proxy_factory(target_server.uri)
+
+
+@pytest.fixture
+def open_server(proxy: Proxy) -> Iterator[Open]:
+    with ExitStack() as opened:
+
+        def open_it(*faults: tuple[tuple[str, str], Fault], side: str = "source") -> Target:
+            proxy.faults = Faults(*(always(match, fault) for match, fault in faults))
+            address = Address(uri=proxy.uri, side=side, workers=4)
+            return opened.enter_context(closing(open_endpoint(address)))
+
+        yield open_it
+
+
+@pytest.fixture
+def seed(target_server: TrackingServerProcess, unique_name: str) -> Iterator[Source]:
+    with Source(target_server.uri, prefix=f"{unique_name} ") as source:
+        yield source
+
+
+def the_one(sentences: Sequence[str], *words: str) -> None:
+    """There is one sentence, with all these words in it."""
+    assert len(sentences) == 1, sentences
+    for word in words:
+        assert word in sentences[0]
+
+
+class TestVersions:
+    @pytest.mark.parametrize("fault", SILENT)
+    def test_a_server_that_does_not_tell_its_version_is_judged_by_its_parts(
+        self, open_server: Open, fault: Fault
+    ) -> None:
+        server = open_server((VERSION, fault), side="target")
+        can = server.capabilities()
+        # The youngest part that is asked came with 3.15.
+        assert can.version == "3.15 or newer"
+        assert can.writable == can.readable >= {Kind.LOGGED_MODEL, *REGISTRY_KINDS}
+        assert (can.param_length, can.run_tag_length, can.experiment_tag_length) == (
+            6000,
+            8000,
+            5000,
+        )
+        assert (can.colon_in_keys, can.dataset_inputs, can.flattens_models) == (True, True, False)
+        the_one(can.notes, "target", "does not tell its version", "3.15 or newer", "limits of 3.15")
+        assert server.unknown() == ()
+
+    def test_the_search_for_run_ids_tells_a_1_x_that_has_no_part_of_its_own(
+        self, open_server: Open, proxy: Proxy, seed: Source
+    ) -> None:
+        experiment = seed.experiment("a")
+        run_id = seed.run("r", experiment)
+        server = open_server((NEWER_THAN_1, answer(404)))
+        # The first search of runs shows that there is such a search, the second has the filter.
+        too_new = on_nth(RUN_SEARCH, 2, REFUSED_FILTER)
+        proxy.faults = Faults(always(NEWER_THAN_1, answer(404)), too_new)
+        can = server.capabilities()
+        assert (can.version, can.writable) == ("older than 2.3", frozenset())
+        assert list(server.logged_models([experiment])) == []
+        assert server.unknown() == (), "an old server lacks what came later"
+        proxy.clear()
+        found = server.read_runs(experiment, [run_id, "0" * 32])
+        assert [run.run_id for run in found] == [run_id]
+        assert proxy.matching(RUN_SEARCH) == []
+
+    def test_without_any_newer_part_nothing_is_taken_to_be_old_for_what_is_hidden(
+        self, open_server: Open, seed: Source
+    ) -> None:
+        server = open_server((NEWER_THAN_1, answer(404)))
+        can = server.capabilities()
+        assert (can.version, can.param_length) == ("2.3 or newer", 500)
+        assert list(server.logged_models([seed.experiment("a")])) == []
+        the_one(server.unknown(), "logged models", "404", "its version is not known")
+
+
+class TestParts:
+    @pytest.mark.parametrize("fault", SILENT)
+    def test_logged_models_that_cannot_be_asked_for_are_unknown(
+        self, open_server: Open, seed: Source, fault: Fault
+    ) -> None:
+        experiment = seed.experiment("a")
+        seed.post("logged-models", {"experiment_id": experiment, "name": "x"})
+        server = open_server((LOGGED_MODELS, fault))
+        assert server.unknown() == (), "not before anybody asks"
+        assert list(server.logged_models([experiment])) == []
+        the_one(server.unknown(), "source", "logged models is not known", "/logged-models/search")
+        assert server.model_links(["0" * 32]) == {}
+        assert len(server.unknown()) == 1, "each is said once"
+
+    @pytest.mark.parametrize("fault", SILENT)
+    def test_a_registry_that_cannot_be_asked_for_is_unknown(
+        self, open_server: Open, seed: Source, fault: Fault
+    ) -> None:
+        seed.post("registered-models/create", {"name": seed.seeded.prefix})
+        server = open_server((REGISTRY, fault))
+        assert list(server.registered_models()) == []
+        the_one(server.unknown(), "source", "a model registry is not known", "/registered-models/")
+
+    def test_versions_that_cannot_be_searched_make_the_registry_unknown(
+        self, open_server: Open
+    ) -> None:
+        server = open_server((("*", "/model-versions/search$"), answer(403)))
+        assert list(server.registered_models()) == []
+        the_one(server.unknown(), "a model registry is not known", "/model-versions/search", "403")
+
+    def test_a_registry_that_says_itself_that_it_is_none_is_absent(self, open_server: Open) -> None:
+        no_registry = answer_with(NO_REGISTRY, 400)
+        server = open_server((REGISTRY, no_registry))
+        assert list(server.registered_models()) == []
+        assert server.unknown() == ()
+        notes = [note for note in server.capabilities().notes if "registry" in note]
+        the_one(notes, "source does not have a model registry", "./mlruns")
+
+    def test_a_target_does_not_take_what_it_may_not_have(self, open_server: Open) -> None:
+        server = open_server((LOGGED_MODELS, answer(404)), (REGISTRY, answer(403)), side="target")
+        can = server.capabilities()
+        assert can.writable == {Kind.EXPERIMENT, Kind.RUN, Kind.DELETION}
+        assert not can.flattens_models, "it may have logged models"
+        assert can.without.keys() == {Kind.LOGGED_MODEL, *REGISTRY_KINDS}
+        assert "MLflow 3.17.2 has it" in can.without[Kind.LOGGED_MODEL]
+
+    @pytest.mark.parametrize("part", ["experiments/search$", "runs/search$"])
+    @pytest.mark.parametrize("fault", SILENT)
+    def test_without_experiments_and_runs_there_is_nothing_to_do(
+        self, open_server: Open, part: str, fault: Fault
+    ) -> None:
+        with pytest.raises((EndpointError, Unavailable)) as problem:
+            open_server((("*", part), fault)).capabilities()
+        assert f"/{part[:-1]}" in str(problem.value)
+
+
+class TestSilence:
+    def test_an_empty_answer_is_looked_at_once_a_route(
+        self, open_server: Open, proxy: Proxy, seed: Source
+    ) -> None:
+        server = open_server()
+        server.capabilities()
+        proxy.clear()
+        empty = seed.experiment("a")
+        for _ in range(2):
+            assert list(server.runs([empty])) == list(server.logged_models([empty])) == []
+        assert server.unknown() == ()
+        # These routes have refused nonsense when the server was connected.
+        assert len(proxy.matching(("POST", "/search$"))) == 4
+
+    @pytest.mark.parametrize(
+        ("fault", "said"),
+        [(EMPTY, "its empty answers are not believed"), (answer(500), "could not be learned")],
+        ids=["{}", "500"],
+    )
+    def test_a_search_that_takes_nonsense_is_not_believed(
+        self, proxy: Proxy, fault: Fault, said: str
+    ) -> None:
+        search = ("POST", "/datasets/search$")
+        proxy.faults = Faults(on_nth(search, 1, EMPTY), always(search, fault))
+        http = HttpSession(Access(proxy.uri), side="source", workers=1)
+        assert list(http.pages("/api/3.0/mlflow/datasets/search", {})) == [{}]
+        the_one(http.silence.doubts(), "source", "/datasets/search", said)
+
+    def test_a_listing_of_files_is_looked_at_for_what_cannot_be_there(
+        self, open_server: Open, proxy: Proxy, seed: Source
+    ) -> None:
+        run_id = seed.run("r", seed.experiment("a"))
+        for uri, route in (
+            ("mlflow-artifacts:/0/r/artifacts", "/mlflow-artifacts/artifacts$"),
+            ("/on/the/server", "/artifacts/list$"),
+        ):
+            root = ArtifactRoot(Ref(Kind.RUN, run_id), uri)
+            server = open_server()
+            assert server.artifacts(root) == []
+            assert server.unknown() == ()
+            with pytest.raises(EndpointError, match="not believed"):
+                open_server((("GET", route), EMPTY)).artifacts(root)

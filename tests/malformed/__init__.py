@@ -1,0 +1,1 @@
+"""Whole migrations of which one thing is malformed: an answer, a file, a cell of the state."""
