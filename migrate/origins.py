@@ -76,8 +76,8 @@ def set_aside(tags: Mapping[str, str], reserved: Collection[str]) -> dict[str, s
 
 
 def bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return those of a copy's ``tags`` by which it is found again."""
-    return {key: value for key, value in tags.items() if key in (ORIGIN, MIGRATION)}
+    """Return those of a copy's ``tags`` by which it, or a placeholder, is found again."""
+    return {k: value for k, value in tags.items() if k in (ORIGIN, MIGRATION, PLACEHOLDER)}
 
 
 def without_bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,8 @@ from migrate.graph.renames import Rule, rule_for
 from migrate.objects import Kind
 from migrate.tasks.outcomes import rename_hint
 
+#: Kinds whose names must differ from each other: MLflow keeps prompts among registered models.
+NAMED_APART = ((Kind.EXPERIMENT,), (Kind.REGISTERED_MODEL, Kind.PROMPT))
 #: Names that an error lists before it only counts.
 NAMES_SHOWN = 20
 
@@ -27,14 +29,15 @@ def rename_copies(draft: Draft) -> None:
             "an export directory keeps the names of the source: it takes no rename file",
             "give the rename file when the directory is imported",
         )
-    for kind in (Kind.EXPERIMENT, Kind.REGISTERED_MODEL):
+    for kinds in NAMED_APART:
         names = []
-        for node in draft.of_kind(kind):
-            new = draft.renames.name_for(kind, node.name)
+        for node in (node for kind in kinds for node in draft.of_kind(kind)):
+            new = draft.renames.name_for(node.ref.kind, node.name)
             names.append((node.name, new))
             if new != node.name:
                 node.because += (f"called {node.name!r} at the source, renamed by the rename file",)
             node.name = new
+        kind, *_ = kinds
         check_distinct(kind, names)
         draft.notes += idle_rules(kind, [old for old, _ in names], draft.renames.rules_for(kind))
 
@@ -96,7 +99,7 @@ def tell_of_twins(draft: Draft) -> None:
     """
     if draft.target_can.keeps_ids:
         return
-    for kinds in ((Kind.EXPERIMENT,), (Kind.REGISTERED_MODEL, Kind.PROMPT)):
+    for kinds in NAMED_APART:
         alike: dict[str, list[Node]] = {}
         for kind in kinds:
             for node in draft.of_kind(kind):

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 RENAME_OPTIONS = {
     Kind.EXPERIMENT: "--experiment-rename-file",
     Kind.REGISTERED_MODEL: "--model-rename-file",
+    Kind.PROMPT: "--model-rename-file",
 }
 
 
