@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from tests.cli.conftest import Migrate
+from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory
 from tests.faults import (
     Faults,
@@ -97,47 +97,47 @@ def held(kinds: Kinds, target: TrackingServerProcess) -> dict[str, int]:
     }
 
 
-def complete(migrate: Migrate, kinds: Kinds, target: TrackingServerProcess) -> None:
+def complete(typed: Typed, kinds: Kinds, target: TrackingServerProcess) -> None:
     """Check that all is there, once, and that nothing is left to do."""
     kinds.proxy.faults = Faults()
     assert held(kinds, target) == ONE_OF_EACH
-    migrate("verify", *kinds.args[1:])
-    assert "Wrote nothing" in migrate(*kinds.args).stdout
+    typed("verify", *kinds.args[1:])
+    assert "Wrote nothing" in typed(*kinds.args).stdout
 
 
 def test_what_was_made_is_found_though_no_create_is_answered(
-    migrate: Migrate, target_server: TrackingServerProcess, kinds: Kinds
+    typed: Typed, target_server: TrackingServerProcess, kinds: Kinds
 ) -> None:
     kinds.proxy.faults = Faults(always(CREATES, change_response(lambda _: b"{}")))
-    migrate(*kinds.args)
-    complete(migrate, kinds, target_server)
+    typed(*kinds.args)
+    complete(typed, kinds, target_server)
 
 
 def test_changes_that_are_never_carried_out_fail_by_name(
-    migrate: Migrate, target_server: TrackingServerProcess, kinds: Kinds
+    typed: Typed, target_server: TrackingServerProcess, kinds: Kinds
 ) -> None:
     silent = Faults(always(CHANGES, SILENT))
     kinds.proxy.faults = silent
-    failed = failures(migrate, kinds)
+    failed = failures(typed, kinds)
     assert "mlflow-migrate.copied" in failed["logged model"]
     assert "stage, alias champion" in failed["model version"]
     kinds.proxy.faults = Faults()
-    migrate(*kinds.args)
+    typed(*kinds.args)
 
     kinds.change()
     kinds.proxy.faults = silent
-    failed = failures(migrate, kinds)
+    failed = failures(typed, kinds)
     assert failed.keys() == {"experiment", "registered model"}
     assert "tag team" in failed["experiment"]
     assert "tag team, description" in failed["registered model"]
     kinds.proxy.faults = Faults()
-    migrate(*kinds.args)
-    complete(migrate, kinds, target_server)
+    typed(*kinds.args)
+    complete(typed, kinds, target_server)
 
 
-def failures(migrate: Migrate, kinds: Kinds) -> dict[str, str]:
+def failures(typed: Typed, kinds: Kinds) -> dict[str, str]:
     """What a run says that it failed at, by kind."""
-    report = json.loads(migrate(*kinds.args, "--json", code=3).stdout)
+    report = json.loads(typed(*kinds.args, "--json", code=3).stdout)
     return {failure["kind"]: failure["error"] for failure in report["failures"]}
 
 
@@ -146,33 +146,33 @@ def without_tags(body: bytes) -> bytes:
 
 
 def test_what_is_made_without_its_origin_gets_it(
-    migrate: Migrate, target_server: TrackingServerProcess, kinds: Kinds
+    typed: Typed, target_server: TrackingServerProcess, kinds: Kinds
 ) -> None:
     kinds.proxy.faults = Faults(always(CREATES, change_request(without_tags)))
-    migrate(*kinds.args)
-    complete(migrate, kinds, target_server)
+    typed(*kinds.args)
+    complete(typed, kinds, target_server)
 
 
 @pytest.mark.thorough
 def test_what_never_gets_its_origin_is_taken_away_again(
-    migrate: Migrate, target_server: TrackingServerProcess, kinds: Kinds
+    typed: Typed, target_server: TrackingServerProcess, kinds: Kinds
 ) -> None:
     kinds.proxy.faults = Faults(
         always(CREATES, change_request(without_tags)), always(CHANGES, SILENT)
     )
     for _ in range(2):
-        failures(migrate, kinds)
+        failures(typed, kinds)
     there = held(kinds, target_server)
     assert there.pop("experiment") == 1
     assert set(there.values()) == {0}
     kinds.proxy.faults = Faults()
-    migrate(*kinds.args)
-    complete(migrate, kinds, target_server)
+    typed(*kinds.args)
+    complete(typed, kinds, target_server)
 
 
 @pytest.mark.thorough
 def test_an_answer_that_shows_no_tags_costs_nothing_but_a_look(
-    migrate: Migrate, target_server: TrackingServerProcess, kinds: Kinds
+    typed: Typed, target_server: TrackingServerProcess, kinds: Kinds
 ) -> None:
     def tagless(body: bytes) -> bytes:
         answer = json.loads(body)
@@ -182,5 +182,5 @@ def test_an_answer_that_shows_no_tags_costs_nothing_but_a_look(
         return json.dumps(answer).encode()
 
     kinds.proxy.faults = Faults(always(CREATES, change_response(tagless)))
-    migrate(*kinds.args)
-    complete(migrate, kinds, target_server)
+    typed(*kinds.args)
+    complete(typed, kinds, target_server)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess, copy_database
-from tests.cli.conftest import Migrate
+from tests.cli.conftest import Typed
 from tests.cli.test_unstorable import found_in
 from tests.conftest import ProxyFactory
 from tests.seed import START
@@ -51,13 +51,13 @@ def models_on(uri: str) -> dict[str, int]:
     return {name: of.count(name) for name in names}
 
 
-def ended(migrate: Migrate, *args: str | Path, code: int) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(migrate(*args, "--json", code=code).stdout)
+def ended(typed: Typed, *args: str | Path, code: int) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(typed(*args, "--json", code=code).stdout)
     return result
 
 
 def test_twins_on_a_target_that_compares_without_case_fail_by_name_and_a_rename_is_the_way_out(
-    migrate: Migrate,
+    typed: Typed,
     fresh_source: TrackingServerProcess,
     folding_target: TrackingServerProcess,
     tmp_path: Path,
@@ -70,10 +70,10 @@ def test_twins_on_a_target_that_compares_without_case_fail_by_name_and_a_rename_
         for name in ("Fraud", "fraud"):
             source.experiment(name)
     args = ("run", fresh_source.uri, folding_target.uri)
-    plan = migrate("plan", *args[1:]).stdout
+    plan = typed("plan", *args[1:]).stdout
     assert "'Wine', 'wine'" in plan
     assert "'Fraud', 'fraud'" in plan
-    first = ended(migrate, *args, code=3)
+    first = ended(typed, *args, code=3)
     failed = {failure["id"]: failure for failure in first["failures"] if failure["name"]}
     assert len(failed) == 2
     hints = {failure["hint"].split(": ")[1].split()[0] for failure in failed.values()}
@@ -83,7 +83,7 @@ def test_twins_on_a_target_that_compares_without_case_fail_by_name_and_a_rename_
     assert len(there) == 1
 
     for options in (("--delete-model",), ("--resume",)):
-        migrate(*args, *options, code=3)
+        typed(*args, *options, code=3)
         assert models_on(folding_target.uri) == there
 
     renames: list[str | Path] = []
@@ -91,9 +91,9 @@ def test_twins_on_a_target_that_compares_without_case_fail_by_name_and_a_rename_
         file = tmp_path / f"{failure['kind']}.csv"
         file.write_text(f"{failure['name']},{failure['name']} of A\n")
         renames += [failure["hint"].split(": ")[1].split()[0], file]
-    migrate(*args, *renames, "--delete-model")
+    typed(*args, *renames, "--delete-model")
     assert sorted(models_on(folding_target.uri).values()) == [1, 2]
-    migrate("verify", *args[1:], *renames)
+    typed("verify", *args[1:], *renames)
 
 
 #: Twice the same word for a database that compares without case, and one of its own.
@@ -101,7 +101,7 @@ TAGS = {"Team": "1", "team": "2", "other": "3"}
 
 
 def test_twins_inside_an_object_are_a_loss_by_name_and_a_second_run_writes_nothing(
-    migrate: Migrate,
+    typed: Typed,
     fresh_source: TrackingServerProcess,
     folding_target: TrackingServerProcess,
     proxy_factory: ProxyFactory,
@@ -127,7 +127,7 @@ def test_twins_inside_an_object_are_a_loss_by_name_and_a_second_run_writes_nothi
     }
     for writes in (True, False):
         proxy.clear()
-        report = ended(migrate, *args, code=3)
+        report = ended(typed, *args, code=3)
         assert report["failures"] == []
         assert {
             kind: sorted(loss["what"] for loss in report["losses"] if loss["kind"] == kind)
@@ -137,7 +137,7 @@ def test_twins_inside_an_object_are_a_loss_by_name_and_a_second_run_writes_nothi
     (copy,) = found_in(folding_target.uri, "twins")
     assert {p["key"]: p["value"] for p in copy["data"]["params"]} == {"LR": "2", "keep": "3"}
     assert {"AUC", "loss"} == {metric["key"] for metric in copy["data"]["metrics"]}
-    verified = ended(migrate, "verify", *args[1:], code=0)
+    verified = ended(typed, "verify", *args[1:], code=0)
     assert {loss["what"] for loss in verified["declared"]} == {
         what for of_kind in lost.values() for what in of_kind
     }
@@ -160,7 +160,7 @@ ODD_NAMES = (*REFUSED_NAMES, "50%2Foff", " edges ", 300 * "n")
 
 
 def test_a_name_the_target_refuses_fails_by_itself_and_can_be_renamed(
-    migrate: Migrate,
+    typed: Typed,
     fresh_source: TrackingServerProcess,
     fresh_target: TrackingServerProcess,
     tmp_path: Path,
@@ -171,12 +171,14 @@ def test_a_name_the_target_refuses_fails_by_itself_and_can_be_renamed(
             source.version(name, f"s3://bucket/{name}")
         prompt = {"mlflow.prompt.is_prompt": "true"}
         source.registered("odd prompt", tags=prompt)
-        source.version("odd prompt", "x", tags={**prompt, "mlflow.prompt.text": "Hi {{ x }}"})
+        source.version(
+            "odd prompt", "dummy-source", tags={**prompt, "mlflow.prompt.text": "Hi {{ x }}"}
+        )
     rename_behind(fresh_source, "odd prompt", "odd:prompt")
     for place, name in enumerate(ODD_NAMES):
         rename_behind(fresh_source, f"odd{place}", name)
     args = ("run", fresh_source.uri, fresh_target.uri)
-    report = ended(migrate, *args, code=3)
+    report = ended(typed, *args, code=3)
     failed = {failure["id"]: failure for failure in report["failures"]}
     refused = (*REFUSED_NAMES, "odd:prompt")
     assert failed.keys() >= set(refused)
@@ -187,11 +189,11 @@ def test_a_name_the_target_refuses_fails_by_itself_and_can_be_renamed(
     rules = "".join(f"{name},odd {place}\n" for place, name in enumerate(refused))
     (tmp_path / "models.csv").write_text(rules)
     renames = ("--model-rename-file", tmp_path / "models.csv")
-    migrate(*args, *renames)
+    typed(*args, *renames)
     # Prompts are told apart by a search of their own.
     others = {f"odd {place}": 1 for place in range(len(REFUSED_NAMES))}
     assert _others_than(OTHERS, models_on(fresh_target.uri)) == taken | others
-    migrate("verify", *args[1:], *renames)
+    typed("verify", *args[1:], *renames)
 
 
 def _others_than(names: set[str], found: dict[str, int]) -> dict[str, int]:
