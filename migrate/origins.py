@@ -34,6 +34,8 @@ PLACEHOLDER = PREFIX + "placeholder"
 #: On a run that holds flattened logged models, by which it is found; and one for each of them.
 HOLDS_FLATTENED = PREFIX + "flattened"
 FLATTENED = PREFIX + "flattened."
+#: On an experiment of a target, while objects are created there: who does. By migration.
+WRITING = PREFIX + "writing."
 #: On a run or logged model without a name: the name that its copy has for want of one.
 STAND_IN = PREFIX + "name-stands-in"
 EARLIER = PREFIX + "earlier."  #: the same tags of an earlier migration, when a copy is copied
@@ -55,12 +57,12 @@ def keep_earlier(tags: Mapping[str, str]) -> dict[str, str]:
     """Return ``tags`` with the bookkeeping of an earlier migration moved under ``EARLIER``.
 
     Tags already under ``EARLIER`` stay as they are; the fingerprint of the earlier copy is
-    dropped, since it says nothing about a copy of the copy.
+    dropped, since it says nothing about a copy of the copy, and so is who writes there now.
     """
     ours = [key for key in tags if key.startswith(PREFIX) and not key.startswith(EARLIER)]
     kept = {key: value for key, value in tags.items() if key not in ours}
     for key in ours:
-        if key != MARK:
+        if key != MARK and not key.startswith(WRITING):
             kept.setdefault(EARLIER + key.removeprefix(PREFIX), tags[key])
     return kept
 

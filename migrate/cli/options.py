@@ -199,6 +199,14 @@ Quick = Annotated[
         "for metric points or files added to them since.",
     ),
 ]
+TakeOver = Annotated[
+    bool,
+    typer.Option(
+        "--take-over",
+        help="Go on where another migration says on the target that it is writing there: only "
+        "when you know that it has stopped.",
+    ),
+]
 Repair = Annotated[
     bool,
     typer.Option(

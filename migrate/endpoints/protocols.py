@@ -6,7 +6,7 @@ threads at once. Text ids are those of the endpoint that is asked.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
@@ -412,6 +412,33 @@ class WritesArtifacts(Protocol):
         ...
 
 
+class SaysWhoWrites(Protocol):
+    """Keeps, while migrations create objects, what each says of itself for the others to see.
+
+    Where only one process can write, that is nothing.
+    """
+
+    def writers(self) -> Mapping[str, str]:
+        """Return what is said, by the ids of the migrations."""
+        ...
+
+    def say_writing(self, migration_id: str, text: str, near: Sequence[str]) -> bool:
+        """Keep a text of up to 5000 characters, in place of an earlier one.
+
+        ``near`` are ids of experiments that are written to anyway. Return False where there is
+        no place that this account may write to.
+        """
+        ...
+
+    def stop_saying(self, migration_id: str) -> None:
+        """Forget what a migration says; no error when that is nothing."""
+        ...
+
+    def before_creating(self, call: Callable[[], None] | None) -> None:
+        """Have ``call`` called before every create, in its thread: its errors are the create's."""
+        ...
+
+
 class Endpoint(Protocol):
     """What every endpoint has."""
 
@@ -458,6 +485,7 @@ class Target(
     WritesRegistry,
     WritesArtifacts,
     WritesPermissions,
+    SaysWhoWrites,
     Protocol,
 ):
     """An endpoint that can be filled, and read back to adopt and to verify."""

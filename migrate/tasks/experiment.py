@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
@@ -27,6 +27,7 @@ from migrate.origins import (
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.collisions import kept_tags
 from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permissions
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.read_back import seen_of_experiment
@@ -328,12 +329,7 @@ def _delete_experiment(batch: Batch, job: Job, source: Source, target: Target) -
     return batch.target_container
 
 
-def kept_values(copy: Experiment, experiment: Experiment) -> Mapping[str, str]:
-    """Return the tags where an experiment that was there before keeps another value."""
-    if is_ours(copy, experiment):
-        return {}
-    return {
-        key: copy.tags[key]
-        for key, value in experiment.tags.items()
-        if key in copy.tags and copy.tags[key] != value
-    }
+def kept_of_experiment(copy: Experiment, wanted: Experiment) -> tuple[Loss, ...]:
+    """Return the tags of which an experiment that is no copy of ours keeps its own value."""
+    reason = f"{copy.name!r} was on the target already, and keeps its own"
+    return tuple(kept_tags(wanted.tags, copy.tags, reason))

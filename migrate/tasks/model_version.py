@@ -39,6 +39,7 @@ from migrate.origins import (
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.collisions import is_of_source, taken_aliases, without_taken
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import failed
@@ -250,6 +251,7 @@ class _Attempt:
             copy = self._make(wanted.version)
         if there is not None:
             copy = dataclasses.replace(copy, aliases=there.aliases)
+        wanted = self._without_taken(wanted, copy, version)
         self.target_id = version_ref(self._job.ref.kind, self._name, copy.version).id
         self.sent = self._changes(copy, wanted.version)
         if self.sent != copy:
@@ -267,6 +269,32 @@ class _Attempt:
             losses=wanted.losses + sent.losses,
             warnings=wanted.warnings + self._renumbered(version, copy),
         )
+
+    def _without_taken(
+        self, wanted: WantedVersion, copy: ModelVersion, version: ModelVersion
+    ) -> WantedVersion:
+        """Return what is wanted without aliases of versions that are copies of another source."""
+        missing = set(wanted.version.aliases) - set(copy.aliases)
+        if not missing or self._target.capabilities().keeps_ids:
+            return wanted
+        held = {
+            alias: number
+            for model in self._target.registered_models([self._name])
+            for alias, number in model.aliases.items()
+            if alias in missing and number != copy.version
+        }
+        if not held:
+            return wanted
+        models = list(self._source.registered_models([version.name]))
+        origins = {version_origin(it) for it in self._source.model_versions(models)}
+
+        def is_ours(number: int) -> bool:
+            ref = version_ref(self._job.ref.kind, self._name, number)
+            there = self._target.read_model_version(ref)
+            return there is None or is_of_source(there, origins, self._batch.policy)
+
+        kept, losses = without_taken(wanted.version, taken_aliases(held, is_ours))
+        return dataclasses.replace(wanted, version=kept, losses=wanted.losses + losses)
 
     def _changes(self, copy: ModelVersion, wanted: ModelVersion) -> ModelVersion:
         """Return what a copy should become; a repair leaves nothing that its original has not."""

@@ -24,6 +24,7 @@ from migrate.origins import (
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.collisions import kept_of_model
 from migrate.tasks.experiment import why_missing
 from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permissions
 from migrate.tasks.permissions import carry_permissions
@@ -86,7 +87,8 @@ def changes_of_model(
     """Return what ``copy`` should become: ``wanted``, but for what is not ours to change.
 
     On a copy of ours, what only says when and how it was made stays. One that was there before
-    keeps its description and tags, and gets those of the source that it lacks.
+    keeps its description and tags, and gets those of the source that it lacks; but a copy of
+    another original has the description of that, also where it is empty.
     """
     if is_copy_of(copy, model) or not wanted.tags.get(ORIGIN):
         stays = {MIGRATION, SOURCE + "last_update_time"} & copy.tags.keys()
@@ -94,9 +96,10 @@ def changes_of_model(
         tags = {**copy.tags, **outdated_losses(copy.tags), **tags}
         return dataclasses.replace(wanted, name=copy.name, tags=tags)
     missing = {k: v for k, v in carried_tags(wanted.tags).items() if k not in copy.tags}
-    return dataclasses.replace(
-        copy, description=copy.description or model.description, tags={**copy.tags, **missing}
-    )
+    description = copy.description
+    if ORIGIN not in copy.tags:
+        description = description or model.description
+    return dataclasses.replace(copy, description=description, tags={**copy.tags, **missing})
 
 
 def copy_registered_models(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
@@ -143,6 +146,8 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
             raise name_refused(job.ref.kind, problem) from None
     if copy is not None:
         changed = changes_of_model(copy, wanted, model)
+        if not is_copy_of(copy, model) and not target.capabilities().keeps_ids:
+            losses += tuple(kept_of_model(copy, changed, model))
         if job.repairs and (target.capabilities().keeps_ids or is_copy_of(copy, model)):
             changed = _without_surplus(changed, wanted, policy, target.capabilities())
         wanted, wrote = changed, _update(copy, changed, target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migrate.objects import Experiment, Kind, Ref
 from migrate.origins import known_losses, without_bookkeeping
-from migrate.tasks.experiment import missing_tags, wanted_experiment
+from migrate.tasks.experiment import kept_of_experiment, missing_tags, wanted_experiment
 from migrate.tasks.repairs import surplus_tags
 from migrate.verify.permissions import compare_permissions
 from migrate.verify.result import Comparison, Ends
@@ -21,6 +21,8 @@ def compare_experiment(
         result.differs(ref, "lifecycle stage", detail)
     wanted, losses = wanted_experiment(experiment, can, ends.policy)
     result.declare(ref, losses + known_losses(copy))
+    if not can.keeps_ids and not ours:
+        result.declare(ref, kept_of_experiment(copy, wanted))
     if can.keeps_ids:
         differing = [k for k, v in experiment.tags.items() if copy.tags.get(k) != v]
     else:

@@ -33,6 +33,7 @@ from migrate.endpoints.directory.model_writing import (
     each_once,
     read_started_model,
 )
+from migrate.endpoints.directory.one_writer import OneWriter
 from migrate.endpoints.directory.opening import unmake
 from migrate.endpoints.directory.publishing import Publication
 from migrate.endpoints.directory.registry import RegistryReader
@@ -76,7 +77,7 @@ from migrate.objects import (
 )
 
 
-class ExportDirectory(ExperimentsWriter):
+class ExportDirectory(ExperimentsWriter, OneWriter):
     """A directory of the format in docs/export-format.md; implements ``Target``.
 
     Where not ``writable`` it is a ``Source`` only, and nothing is written to it.

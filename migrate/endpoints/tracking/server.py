@@ -44,6 +44,7 @@ from migrate.endpoints.tracking.wire import (
     tags_to,
 )
 from migrate.endpoints.tracking.writer import ServerRunWriter
+from migrate.endpoints.tracking.writers import WriterTags
 from migrate.errors import (
     EndpointError,
     MigrateError,
@@ -71,7 +72,7 @@ IDS_PER_SEARCH = 100
 API = "/api/2.0/mlflow"
 
 
-class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls):
+class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls, WriterTags):
     """Source and target in one; safe for use by several threads.
 
     ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
