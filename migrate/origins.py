@@ -79,13 +79,15 @@ def set_aside(tags: Mapping[str, str], reserved: Collection[str]) -> dict[str, s
     return {SOURCE + "tag." + key if key in reserved else key: text for key, text in tags.items()}
 
 
-#: By which a copy is found again, and is told for what it is.
-_INDISPENSABLE = {ORIGIN, MIGRATION, REPLACES, PLACEHOLDER, IS_PROMPT_TAG, PROMPT_TEXT_TAG}
-
-
 def bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return those of a copy's ``tags`` without which nobody finds it, or takes it for another."""
-    return {key: value for key, value in tags.items() if key in _INDISPENSABLE}
+    """Return those of a copy's ``tags`` by which it, or a placeholder, is found again."""
+    return {k: value for k, value in tags.items() if k in (ORIGIN, MIGRATION, PLACEHOLDER)}
+
+
+def indispensable(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a copy's ``tags`` without which it is not found, or taken for another."""
+    others = (REPLACES, IS_PROMPT_TAG, PROMPT_TEXT_TAG)
+    return bookkeeping(tags) | {key: tags[key] for key in others if key in tags}
 
 
 def without_bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:

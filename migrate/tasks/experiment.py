@@ -84,9 +84,13 @@ def is_ours(copy: Experiment, experiment: Experiment) -> bool:
 
 
 def experiments_on(target: Target) -> list[Experiment]:
-    """Return the target's experiments with their origins; where ids are kept, that is itself."""
-    found = list(target.experiments())
-    if not target.capabilities().keeps_ids:
+    """Return the target's experiments with their origins."""
+    return with_origins(list(target.experiments()), target.capabilities())
+
+
+def with_origins(found: list[Experiment], target: Capabilities) -> list[Experiment]:
+    """Return experiments of a target with their origins; where ids are kept, that is itself."""
+    if not target.keeps_ids:
         return found
     return [
         dataclasses.replace(item, tags={**item.tags, ORIGIN: experiment_origin(item)})

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import EndpointError, Refused
+from migrate.folding import why_left_out
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
@@ -45,7 +46,7 @@ from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import failed
 from migrate.tasks.read_back import seen_of_version
-from migrate.tasks.references import fit_tags
+from migrate.tasks.references import fit_tags, folded_keys
 from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import makes_anew, surplus_tags
 from migrate.tasks.source_tags import version_tags
@@ -95,11 +96,13 @@ def wanted_version(
     target: Capabilities,
     policy: Policy,
     run: VersionRun = NO_RUN,
+    *,
+    aliases: Iterable[str] = (),
 ) -> WantedVersion:
     """Return what the copy of ``version`` should be in the registered model ``name``.
 
     ``found`` is its source there, ``copies`` has the ids of what is on the target, and ``run`` is
-    what the version's run says at the source.
+    what the version's run says at the source. ``aliases`` are all those of its registered model.
     """
     if target.keeps_ids:
         return WantedVersion(version=version, losses=known_losses(version))
@@ -110,6 +113,12 @@ def wanted_version(
     refused = target.refused_in_model_tags
     tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target, refused)
     losses = unstorable + losses
+    taken = folded_keys(aliases, target)
+    losses += tuple(
+        Loss(f"alias {alias}", why_left_out(taken[alias]))
+        for alias in version.aliases
+        if alias in taken
+    )
     tags |= {ORIGIN: origin, MIGRATION: policy.migration_id}
     tags |= losses_to_tags(lacking)
     warnings = []
@@ -142,6 +151,7 @@ def wanted_version(
         # One that is not ready is half-made; what it was at the source is in a tag.
         status="READY",
         stage=version.stage if stages else NO_STAGE,
+        aliases=tuple(alias for alias in version.aliases if alias not in taken),
     )
     return WantedVersion(version=copy, losses=lacking + losses, warnings=tuple(warnings))
 
@@ -331,7 +341,13 @@ class _Attempt:
         else:
             found = copied_source(version, self._copies(), self._place)
         run = self._source.version_run(version) if policy.source_tags else NO_RUN
-        return wanted_version(version, self._name, found, self._copies(), can, policy, run)
+        aliases: Iterable[str] = ()
+        if can.folds_names and version.aliases:
+            models = self._source.registered_models([version.name])
+            aliases = [alias for model in models for alias in model.aliases]
+        return wanted_version(
+            version, self._name, found, self._copies(), can, policy, run, aliases=aliases
+        )
 
     def _copies(self) -> dict[Ref, str]:
         runs = {Ref(Kind.RUN, old): new for old, new in self._job.references.items()}

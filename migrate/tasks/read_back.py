@@ -149,6 +149,8 @@ def seen_of_version(wanted: ModelVersion, there: ModelVersion | None) -> Seen:
     seen.check_items("tag", wanted.tags, there.tags)
     seen.check_text("description", wanted.description, there.description)
     seen.check("stage", wanted.stage, there.stage)
+    seen.check_fixed("source", wanted.source, there.source)
+    seen.check_fixed("run", wanted.run_id, there.run_id)
     seen.missing += [f"alias {alias}" for alias in wanted.aliases if alias not in there.aliases]
     return seen
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from migrate.errors import NotCompleted, Refused
 from migrate.objects import Experiment, ModelVersion, RegisteredModel
-from migrate.origins import bookkeeping
+from migrate.origins import indispensable
 
 Tagged = TypeVar("Tagged", Experiment, RegisteredModel, ModelVersion)
 Made = TypeVar("Made")
@@ -26,7 +26,7 @@ def create_tagged(create: Callable[[Tagged], Made], wanted: Tagged) -> tuple[Mad
     except NotCompleted:
         raise
     except Refused:
-        bare = dataclasses.replace(wanted, tags=bookkeeping(wanted.tags))
+        bare = dataclasses.replace(wanted, tags=indispensable(wanted.tags))
         if not isinstance(bare, Experiment):
             bare = dataclasses.replace(bare, description="")
         if bare == wanted:

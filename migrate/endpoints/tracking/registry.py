@@ -6,13 +6,22 @@ search that does not ask for them (since 2.21).
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from migrate.endpoints.answers import Capabilities
-from migrate.endpoints.shapes import Object, required, required_text, text, texts, version_number
+from migrate.endpoints.shapes import (
+    Object,
+    pairs,
+    required,
+    required_text,
+    text,
+    texts,
+    version_number,
+)
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http import HttpSession, read_once
 from migrate.endpoints.tracking.models_wire import (
@@ -38,6 +47,7 @@ from migrate.objects import (
     VersionRun,
     version_ref,
 )
+from migrate.origins import bookkeeping
 from migrate.outcomes import Loss
 
 API = "/api/2.0/mlflow"
@@ -48,6 +58,8 @@ VERSIONS_PER_PAGE = 1000
 #: From this many models on, all versions of a server are read in pages instead.
 MODELS_BY_NAME = 20
 PROMPTS = f"tags.`{IS_PROMPT_TAG}` = 'true'"
+
+Entry = TypeVar("Entry", RegisteredModel, ModelVersion)
 
 
 class RegistryCalls(ABC):
@@ -240,7 +252,14 @@ class RegistryCalls(ABC):
             body["description"] = model.description
         answer = self._registry_http.post(f"{self._models_api}/create", body, idempotent=False)
         with read_once():
-            required(answer, "registered_model")
+            made = required(answer, "registered_model")
+        if not _is_ours(pairs(made, "tags"), model.tags):
+            self._claim_entry(
+                model,
+                lambda: next(iter(self.registered_models([model.name])), None),
+                self.update_registered_model,
+                lambda: self.delete_registered_model(model.name),
+            )
 
     def update_registered_model(
         self, copy: RegisteredModel, model: RegisteredModel
@@ -261,7 +280,42 @@ class RegistryCalls(ABC):
         body = model_version_to(version)
         answer = self._registry_http.post(f"{self._versions_api}/create", body, idempotent=False)
         with read_once():
-            return version_number(required(answer, "model_version"))
+            made = required(answer, "model_version")
+            number = version_number(made)
+        if not _is_ours(pairs(made, "tags"), version.tags):
+            copy = dataclasses.replace(version, version=number)
+            self._claim_entry(
+                copy,
+                lambda: self.read_model_version(copy.ref),
+                self.update_model_version,
+                lambda: self.delete_model_version(copy),
+            )
+        return number
+
+    def _claim_entry(
+        self,
+        sent: Entry,
+        look: Callable[[], Entry | None],
+        change: Callable[[Entry, Entry], object],
+        remove: Callable[[], None],
+    ) -> None:
+        """Give what was made the tags that its create was to give it, where it has them not.
+
+        Raises ``EndpointError`` where the target does not keep them, having deleted it: nobody
+        could tell whose copy it is.
+        """
+        there = look()
+        if there is not None and not _is_ours(there.tags, sent.tags):
+            change(there, dataclasses.replace(there, tags={**there.tags, **sent.tags}))
+            there = look()
+        if there is not None and _is_ours(there.tags, sent.tags):
+            return
+        remove()
+        raise EndpointError(
+            f"{self._registry_http.base_url} made {sent.ref.kind} {sent.ref.id!r} without the tags "
+            "it was sent, and keeps none: it was deleted",
+            "is a gateway before the server that lets only a part of requests pass?",
+        )
 
     def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> tuple[Loss, ...]:
         """See ``WritesRegistry.update_model_version``."""
@@ -327,3 +381,8 @@ def _changes(
     for key, value in wanted.tags.items():
         if copy.tags.get(key) != value:
             yield _Change(f"tag {key}", "POST", f"{api}/set-tag", {"key": key, "value": value})
+
+
+def _is_ours(there: Mapping[str, str], sent: Mapping[str, str]) -> bool:
+    """Say whether tags have all by which what was sent is found again."""
+    return bookkeeping(sent).items() <= there.items()

@@ -16,7 +16,7 @@ from migrate.endpoints.answers import (
     Histories,
     Unreadable,
 )
-from migrate.endpoints.shapes import ident, member, required, text
+from migrate.endpoints.shapes import Object, ident, member, required, text
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.entries import Entries
@@ -158,12 +158,13 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
     def _connect(self) -> Capabilities:
         self._check_essentials()
         self._learn_releases()
-        created = ""
+        default: Object = {}
         try:
             answer = self._http.get(f"{API}/experiments/get", {"experiment_id": "0"})
-            created = text(member(answer, "experiment"), "creation_time")
+            default = member(answer, "experiment")
         except MigrateError:
             pass  # no Default experiment, or not ours to see: the address has to do
+        created = text(default, "creation_time")
         name = f"MLflow {self._release} at {self._address}"
         if self._workspace:
             name += f", workspace {self._workspace}"
@@ -181,7 +182,23 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
             without=self._missing_kinds(),
             notes=(*self._notes(account), *self._part_notes),
         )
-        return dataclasses.replace(can, permissions=has_permissions, without_permissions=reason)
+        return dataclasses.replace(
+            can,
+            permissions=has_permissions,
+            without_permissions=reason,
+            folds_names=self._side == "target" and self._folds(text(default, "name")),
+        )
+
+    def _folds(self, name: str) -> bool:
+        """Say whether the server shows the experiment ``name`` when asked in another case."""
+        other = name.swapcase()
+        if other == name:
+            return False
+        try:
+            answer = self._http.get(f"{API}/experiments/get-by-name", {"experiment_name": other})
+        except MigrateError:
+            return False
+        return text(member(answer, "experiment"), "name") == name
 
     # -- ReadsExperiments -------------------------------------------------------------------
 
