@@ -9,6 +9,8 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 
 from migrate.objects import (
+    IS_PROMPT_TAG,
+    PROMPT_TEXT_TAG,
     Experiment,
     LoggedModel,
     Loss,
@@ -34,6 +36,8 @@ PLACEHOLDER = PREFIX + "placeholder"
 #: On a run that holds flattened logged models, by which it is found; and one for each of them.
 HOLDS_FLATTENED = PREFIX + "flattened"
 FLATTENED = PREFIX + "flattened."
+#: On an experiment of a target, while objects are created there: who does. By migration.
+WRITING = PREFIX + "writing."
 #: On a run or logged model without a name: the name that its copy has for want of one.
 STAND_IN = PREFIX + "name-stands-in"
 EARLIER = PREFIX + "earlier."  #: the same tags of an earlier migration, when a copy is copied
@@ -55,12 +59,12 @@ def keep_earlier(tags: Mapping[str, str]) -> dict[str, str]:
     """Return ``tags`` with the bookkeeping of an earlier migration moved under ``EARLIER``.
 
     Tags already under ``EARLIER`` stay as they are; the fingerprint of the earlier copy is
-    dropped, since it says nothing about a copy of the copy.
+    dropped, since it says nothing about a copy of the copy, and so is who writes there now.
     """
     ours = [key for key in tags if key.startswith(PREFIX) and not key.startswith(EARLIER)]
     kept = {key: value for key, value in tags.items() if key not in ours}
     for key in ours:
-        if key != MARK:
+        if key != MARK and not key.startswith(WRITING):
             kept.setdefault(EARLIER + key.removeprefix(PREFIX), tags[key])
     return kept
 
@@ -76,8 +80,14 @@ def set_aside(tags: Mapping[str, str], reserved: Collection[str]) -> dict[str, s
 
 
 def bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return those of a copy's ``tags`` by which it is found again."""
-    return {key: value for key, value in tags.items() if key in (ORIGIN, MIGRATION)}
+    """Return those of a copy's ``tags`` by which it, or a placeholder, is found again."""
+    return {k: value for k, value in tags.items() if k in (ORIGIN, MIGRATION, PLACEHOLDER)}
+
+
+def indispensable(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a copy's ``tags`` without which it is not found, or taken for another."""
+    others = (REPLACES, IS_PROMPT_TAG, PROMPT_TEXT_TAG)
+    return bookkeeping(tags) | {key: tags[key] for key in others if key in tags}
 
 
 def without_bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
@@ -138,6 +148,11 @@ def known_losses(record: Lossy) -> tuple[Loss, ...]:
 def loss_tags(losses: Iterable[Loss], there: Iterable[str]) -> dict[str, str]:
     """Return losses as tags of a copy whose tags have the keys ``there``."""
     return outdated_losses(there) | losses_to_tags(losses)
+
+
+def losses_beside(tags: Mapping[str, str], losses: Iterable[Loss]) -> dict[str, str]:
+    """Return losses as tags of a copy that has ``tags``, with those that these tell already."""
+    return losses_to_tags((*losses_from_tags(tags), *losses))
 
 
 def outdated_losses(there: Iterable[str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from types import FrameType
 from typing import Any
 
 from migrate import worker
+from migrate.claims import Claiming
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.answers import Ended, Unreadable
 from migrate.errors import EXIT_INTERRUPTED, EndpointError
@@ -73,6 +74,7 @@ class Scheduler:
         source: Address,
         target: Address,
         policy: Policy,
+        claiming: Claiming,
     ) -> None:
         self._plan = plan
         self._store = store
@@ -81,6 +83,7 @@ class Scheduler:
         self._source = source
         self._target = target
         self._policy = policy
+        self._claiming = claiming
         self._progress = Progress(plan.tasks)
         self._copies = {task.ref: task.target_id for task in plan.tasks if task.target_id}
         self._marks = {task.ref: task.mark for task in plan.tasks if task.mark}
@@ -99,8 +102,9 @@ class Scheduler:
     def run(self) -> Report:
         """Work until nothing is left or the user interrupts; return how it ended.
 
-        Raises the error that made going on pointless (a full disk, rejected credentials), and
-        errors of the state database; everything recorded before stays.
+        Raises the error that made going on pointless (a full disk, rejected credentials, another
+        migration at the same place), and errors of the state database; everything recorded before
+        stays.
         """
         started = time.monotonic()
         self._announce()
@@ -114,6 +118,8 @@ class Scheduler:
             worker.endpoint(self._target).publish(self._how_it_ended())
         finally:
             self._view.stopped()
+        if self._claiming.problem is not None:
+            raise self._claiming.problem
         if self._fatal is not None:
             raise EndpointError(self._fatal.error, self._fatal.hint)
         return self._store.report(
@@ -157,6 +163,8 @@ class Scheduler:
 
     def _dispatch(self) -> None:
         """Give every free worker a batch."""
+        if self._claiming.problem is not None:
+            self._draining = True
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
             self._progress.put_back(heapq.heappop(self._later)[2])
@@ -261,7 +269,7 @@ class Scheduler:
             if self._tries_again(outcome):
                 settled.append(outcome)
                 continue
-            final = self._without_retry(outcome)
+            final = self._with_known_losses(outcome)
             self._ended += 1
             if final.error:
                 self._errors[final.ref] = final.error
@@ -292,11 +300,11 @@ class Scheduler:
         self._view.retrying(outcome.ref, name, outcome.error, pause, attempt)
         return True
 
-    @staticmethod
-    def _without_retry(outcome: Outcome) -> Outcome:
-        if not outcome.retryable:
-            return outcome
-        return dataclasses.replace(outcome, retryable=False)
+    def _with_known_losses(self, outcome: Outcome) -> Outcome:
+        """Return what an attempt ended with, and what its task is known to lose besides."""
+        known = self._progress.task(outcome.ref).losses
+        losses = tuple(dict.fromkeys(outcome.losses + known))
+        return dataclasses.replace(outcome, losses=losses, retryable=False)
 
     # -- signals ----------------------------------------------------------------------------
 

@@ -13,19 +13,19 @@ from collections.abc import Callable, Iterator
 
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import EndpointError, MigrateError, NotAuthenticated, StorageFull, Unavailable
+from migrate.errors import EndpointError, MigrateError, Unavailable
 from migrate.objects import Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.experiment import copy_experiments, delete_objects
 from migrate.tasks.logged_model import copy_logged_models
 from migrate.tasks.model_version import copy_versions
-from migrate.tasks.outcomes import failed
+from migrate.tasks.outcomes import STOPS_ALL, failed
 from migrate.tasks.registered_model import copy_registered_models
 from migrate.tasks.run import copy_runs
 
 #: What says nothing about one object: the others of a batch would end likewise.
-OF_ALL = (Unavailable, NotAuthenticated, StorageFull)
+OF_ALL = (Unavailable, *STOPS_ALL)
 
 COPIERS: dict[Kind, Callable[[Batch, Source, Target], Iterator[Outcome]]] = {
     Kind.EXPERIMENT: copy_experiments,

@@ -24,7 +24,13 @@ SERVER_SCHEMES = ("http://", "https://", "databricks:")
 
 
 def transfer(
-    source: str, target: str, choices: Choices, manner: Manner, *, verbose: bool = False
+    source: str,
+    target: str,
+    choices: Choices,
+    manner: Manner,
+    *,
+    take_over: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Plan and copy; print the report, and end the command with the exit code it stands for.
 
@@ -41,7 +47,15 @@ def transfer(
     with StateStore.open(manner.state) as store:
         ends.claim()
         made = plan_anew(ends, choices, store)
-        report = carry_out(made, ends, store, serial=workers == 1, view=view, stored=False)
+        report = carry_out(
+            made,
+            ends,
+            store,
+            serial=workers == 1,
+            view=view,
+            stored=False,
+            take_over=take_over,
+        )
     if manner.json:
         print_json(report_as_json(report))
     else:

@@ -86,6 +86,7 @@ def run(
     serial: Annotated[
         bool, typer.Option("--serial", help="One task after the other, without threads.")
     ] = False,
+    take_over: options.TakeOver = False,
     workers: options.Workers = 8,
     max_requests_per_second: options.MaxRequests = None,
     state: options.State = str(options.DEFAULT_STATE),
@@ -123,7 +124,15 @@ def run(
                 waiting = None if choices.selects else waiting_plan(ends, store)
                 fresh = waiting is None
                 made = waiting or plan_anew(ends, choices, store)
-            report = carry_out(made, ends, store, serial=serial, view=view, stored=not fresh)
+            report = carry_out(
+                made,
+                ends,
+                store,
+                serial=serial,
+                view=view,
+                stored=not fresh,
+                take_over=take_over,
+            )
         if json:
             print_json(report_as_json(report))
         else:

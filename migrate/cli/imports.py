@@ -35,6 +35,7 @@ def import_models(
     target: bulk.ImportTarget = "",
     delete_model: bulk.DeleteModel = False,
     model_renames: options.ModelRenames = None,
+    take_over: options.TakeOver = False,
     most_placeholders: options.MostPlaceholders = MOST_PLACEHOLDERS,
     verbose: bulk.Verbose = False,
     *,
@@ -51,13 +52,14 @@ def import_models(
         "model_renames": model_renames,
         "most_placeholders": most_placeholders,
     }
-    _import(input_dir, target, imported, manner, verbose=verbose, **chosen)
+    _import(input_dir, target, imported, manner, take_over, verbose=verbose, **chosen)
 
 
 @command("import-experiments")
 def import_experiments(
     input_dir: bulk.InputDirectory,
     target: bulk.ImportTarget = "",
+    take_over: options.TakeOver = False,
     *,
     imported: ImportOptions,
     manner: Manner,
@@ -67,7 +69,7 @@ def import_experiments(
     The runs are added to experiments of the same name. Called again, also after it was killed, it
     imports what is not there yet.
     """
-    _import(input_dir, target, imported, manner, experiments=["all"])
+    _import(input_dir, target, imported, manner, take_over, experiments=["all"])
 
 
 def _import(
@@ -75,6 +77,7 @@ def _import(
     target: str,
     imported: ImportOptions,
     manner: Manner,
+    take_over: bool,
     *,
     verbose: bool = False,
     **chosen: Any,
@@ -85,4 +88,5 @@ def _import(
         # What was exported as deleted was asked for then.
         choices = parse_choices(include_deleted=True, **given, **chosen)
         source = directory(input_dir, "--input-dir")
-        transfer(source, server(target, "--target"), choices, manner, verbose=verbose)
+        target = server(target, "--target")
+        transfer(source, target, choices, manner, take_over=take_over, verbose=verbose)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from migrate import worker
+from migrate.claims import Claiming
 from migrate.cli.choices import Choices, choices_of
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.tracking.access import access_for
@@ -208,9 +209,20 @@ def _stale(ends: Ends) -> StalePlan:
 
 
 def carry_out(
-    plan: Plan, ends: Ends, store: StateStore, *, serial: bool, view: View, stored: bool
+    plan: Plan,
+    ends: Ends,
+    store: StateStore,
+    *,
+    serial: bool,
+    view: View,
+    stored: bool,
+    take_over: bool = False,
 ) -> Report:
-    """Carry out a plan. One that was ``stored`` is matched with the target once more first."""
+    """Carry out a plan. One that was ``stored`` is matched with the target once more first.
+
+    Raises ``TargetInUse`` where another migration creates objects in the same place, unless this
+    one is to ``take_over``.
+    """
     choices = choices_of(plan)
     ends = ends.chosen(choices)
     if stored:
@@ -227,15 +239,17 @@ def carry_out(
     plan = dataclasses.replace(plan, options={**plan.options, "use_threads": not serial})
     executor = open_executor("serial" if serial else "threads", ends.source.workers)
     try:
-        return Scheduler(
-            plan,
-            store,
-            view,
-            executor,
-            source=ends.source,
-            target=ends.target,
-            policy=choices.policy(plan.migration_id),
-        ).run()
+        with Claiming(plan, worker.endpoint(ends.target), take_over=take_over) as claiming:
+            return Scheduler(
+                plan,
+                store,
+                view,
+                executor,
+                source=ends.source,
+                target=ends.target,
+                policy=choices.policy(plan.migration_id),
+                claiming=claiming,
+            ).run()
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 

@@ -107,7 +107,9 @@ ExperimentRenames = Annotated[
 ]
 ModelRenames = Annotated[
     Path | None,
-    typer.Option("--model-rename-file", metavar="FILE", help="The same for registered models."),
+    typer.Option(
+        "--model-rename-file", metavar="FILE", help="The same for registered models and prompts."
+    ),
 ]
 SourceTags = Annotated[
     bool,
@@ -195,6 +197,14 @@ Quick = Annotated[
         "--quick",
         help="On a later run, trust finished runs that look unchanged in a search: do not look "
         "for metric points or files added to them since.",
+    ),
+]
+TakeOver = Annotated[
+    bool,
+    typer.Option(
+        "--take-over",
+        help="Go on where another migration says on the target that it is writing there: only "
+        "when you know that it has stopped.",
     ),
 ]
 Repair = Annotated[

@@ -97,6 +97,8 @@ class Draft:
     nodes: dict[Ref, Node] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     there: list[Experiment] = field(default_factory=list)
+    #: How many runs of another origin the target's experiments hold, by the source's ids.
+    foreign: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     collisions: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)

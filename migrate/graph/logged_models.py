@@ -13,6 +13,7 @@ from migrate.origins import known_losses
 from migrate.outcomes import TaskStatus
 from migrate.tasks.fingerprint import quick_half, with_links
 from migrate.tasks.logged_model import FLATTENED, facts_of, links_to, quick_model_mark, runs_named
+from migrate.tasks.outcomes import copies_beside
 
 RUNS_AT_ONCE = 200
 
@@ -141,8 +142,7 @@ def match_models(draft: Draft) -> None:
         node.copy_deleted = found[0].lifecycle_stage == DELETED
         if node.selected and not node.unreadable:
             _decide(draft, node, links.get(node.ref.id, {}))
-            if len(found) > 1:
-                node.warnings += (f"the target holds {len(found)} copies of this logged model",)
+            node.losses += copies_beside(node.ref.kind, [copy.target_id for copy in found])
 
 
 def _decide(draft: Draft, node: Node, links: dict[str, ModelLinks]) -> None:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.answers import Copy
 from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
-from migrate.objects import DELETED, Action, Experiment, Kind, Ref
+from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import ORIGIN, SOURCE, experiment_origin
-from migrate.outcomes import TaskStatus
+from migrate.outcomes import Loss, TaskStatus
 from migrate.tasks.experiment import (
     experiments_on,
     find_copy,
     is_ours,
-    kept_values,
+    kept_of_experiment,
     missing_tags,
     wanted_experiment,
 )
 from migrate.tasks.fingerprint import quick_half, quick_mark
+from migrate.tasks.outcomes import copies_beside
 
 TRASH_HINT = (
     "choose: --if-trashed restore (takes it out of the trash with all its runs, and adds to it) "
@@ -48,6 +49,10 @@ def match_experiments(draft: Draft) -> None:
             draft.need(owner.ref, node.ref)
             continue
         ours = is_ours(copy, experiment)
+        same = [
+            it for it in draft.there if is_ours(it, experiment) and it.lifecycle_stage == ACTIVE
+        ]
+        node.losses += copies_beside(node.ref.kind, [it.experiment_id for it in same])
         if copy.lifecycle_stage == DELETED and experiment.lifecycle_stage != DELETED:
             if draft.policy.if_trashed == "fail":
                 undecided.append(copy.name)
@@ -78,9 +83,7 @@ def _adopt(draft: Draft, node: Node, experiment: Experiment, copy: Experiment, o
         draft.collisions.append(
             f"experiment {copy.name!r} is on the target already: runs are added to it"
         )
-        kept = kept_values(copy, experiment)
-        if kept:
-            node.warnings += (f"keeps the target's value of tags {', '.join(sorted(kept))}",)
+        node.losses += kept_of_experiment(copy, wanted)
     trashed = copy.lifecycle_stage == DELETED
     if renamed or (tags and not trashed) or (trashed and experiment.lifecycle_stage != DELETED):
         node.action, node.reason = Action.UPDATE, "changed at the source since"
@@ -128,12 +131,20 @@ def match_runs(draft: Draft) -> None:
         if found and node.ref.kind is Kind.RUN:
             node.target_id, node.mark = found[0].target_id, found[0].mark
             copied.append((node, found))
+    if not draft.target_can.keeps_ids:
+        _count_foreign(draft, copies)
     _link_to_earlier_copies(draft)
     for node, found in copied:
         if node.selected:
             _decide(draft, node, found[0])
-            if len(found) > 1:
-                node.warnings += (f"the target holds {len(found)} copies of this run",)
+            node.losses += copies_beside(node.ref.kind, [copy.target_id for copy in found])
+
+
+def _count_foreign(draft: Draft, copies: Mapping[str, Mapping[str, object]]) -> None:
+    """Count the runs in each experiment of the target that are copies of another source's."""
+    for experiment_id, by_origin in copies.items():
+        foreign = [it for it in by_origin if Ref(Kind.RUN, it) not in draft.nodes]
+        draft.foreign[experiment_id] = len(foreign)
 
 
 def _link_to_earlier_copies(draft: Draft) -> None:
@@ -195,6 +206,11 @@ def add_deletions(draft: Draft) -> None:
         )
         if trashed and not work:
             node.status = TaskStatus.DONE
+            continue
+        if foreign := draft.foreign.get(node.ref.id):
+            runs = f"{foreign} run{'s' if foreign > 1 else ''}"
+            reason = f"the target's holds {runs} of another origin: it stays active"
+            node.losses += (Loss("deletion", reason),)
             continue
         if node.target_id and not trashed and not _is_copy(draft, node):
             node.warnings += ("deleted at the source; stays active, being the target's own",)

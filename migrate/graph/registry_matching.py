@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from migrate.graph.draft import Draft, Node
 from migrate.graph.registry import tell_of_missing
 from migrate.objects import (
+    CONTAINER_OF,
     NO_RUN,
     VERSION_OF,
     Action,
@@ -19,6 +20,12 @@ from migrate.objects import (
 )
 from migrate.origins import ORIGIN
 from migrate.outcomes import TaskStatus
+from migrate.tasks.collisions import (
+    is_of_source,
+    kept_of_model,
+    taken_aliases,
+    without_taken,
+)
 from migrate.tasks.model_version import (
     USED_UP_HINT,
     is_placeholder,
@@ -26,7 +33,9 @@ from migrate.tasks.model_version import (
     version_origin,
     wanted_version,
 )
+from migrate.tasks.outcomes import copies_beside
 from migrate.tasks.registered_model import (
+    changes_of_model,
     experiments_named,
     is_copy_of,
     is_up_to_date,
@@ -98,8 +107,14 @@ def _match(
         for ident in experiments_named(model)
         if (ref := Ref(Kind.EXPERIMENT, ident)) in draft.nodes and draft.nodes[ref].target_id
     }
-    as_wanted = wanted_registered_model(model, experiments, draft.target_can, draft.policy)[0]
-    if is_up_to_date(copy, dataclasses.replace(as_wanted, name=node.name), model):
+    as_wanted, node.losses = wanted_registered_model(
+        model, experiments, draft.target_can, draft.policy
+    )
+    as_wanted = dataclasses.replace(as_wanted, name=node.name)
+    if not ours:
+        changed = changes_of_model(copy, as_wanted, model)
+        node.losses += tuple(kept_of_model(copy, changed, model))
+    if is_up_to_date(copy, as_wanted, model):
         if not draft.policy.permissions:
             node.status = TaskStatus.DONE
     else:
@@ -109,7 +124,12 @@ def _match(
             f"{node.ref.kind} {copy.name!r} is on the target already: its versions stay, new ones "
             "are added (--delete-model replaces it)"
         )
-    left = [item for item in wanted if not _adopt(draft, item, copies, exact=ours)]
+    taken = _taken(draft, node, copy, there)
+    left = [item for item in wanted if not _adopt(draft, item, copies, taken, exact=ours)]
+    for item in left:
+        item.losses += without_taken(draft.versions[item.ref], taken)[1]
+    if not ours:  # of a copy of ours, those under a number that is not their own are removed
+        _tell_of_doubles(draft, wanted, there)
     highest = max((version.version for version in there), default=0)
     _number(draft, left, taken=highest, exact=ours)
     if any(map(is_placeholder, there)) or _has_strays(draft, wanted, copies, exact=ours):
@@ -128,7 +148,26 @@ def _key_of(draft: Draft, node: Node) -> str:
     return version.ref.id if draft.target_can.keeps_ids else version_origin(version)
 
 
-def _adopt(draft: Draft, node: Node, copies: Mapping[str, ModelVersion], *, exact: bool) -> bool:
+def _taken(
+    draft: Draft, node: Node, copy: RegisteredModel, there: Sequence[ModelVersion]
+) -> dict[str, int]:
+    """Return the aliases that versions of another origin have on the target."""
+    if draft.target_can.keeps_ids:
+        return {}
+    name = node.ref.id
+    origins = {version_origin(it) for it in draft.versions.values() if it.name == name}
+    ours = {it.version for it in there if is_of_source(it, origins, draft.policy)}
+    return taken_aliases(copy.aliases, ours.__contains__)
+
+
+def _adopt(
+    draft: Draft,
+    node: Node,
+    copies: Mapping[str, ModelVersion],
+    taken: Mapping[str, int],
+    *,
+    exact: bool,
+) -> bool:
     """Match a version with its copy; False when there is none under the right number."""
     version = draft.versions[node.ref]
     copy = copies.get(_key_of(draft, node))
@@ -151,9 +190,11 @@ def _adopt(draft: Draft, node: Node, copies: Mapping[str, ModelVersion], *, exac
         draft.target_can,
         draft.policy,
         _run_of(draft, version),
+        aliases=draft.registered[Ref(CONTAINER_OF[version.kind], version.name)].aliases,
     )
-    node.losses = wanted.losses
-    if needs_write(copy, wanted.version):
+    as_wanted, losses = without_taken(wanted.version, taken)
+    node.losses = wanted.losses + losses
+    if needs_write(copy, as_wanted):
         node.action, node.reason = Action.UPDATE, "changed at the source since"
     elif draft.policy.version_models and version.kind is Kind.MODEL_VERSION:
         node.reason = "copied before: checked for its files"
@@ -162,6 +203,16 @@ def _adopt(draft: Draft, node: Node, copies: Mapping[str, ModelVersion], *, exac
     if copy.version != version.version:
         node.warnings += (f"version {version.version} is version {copy.version} on the target",)
     return True
+
+
+def _tell_of_doubles(draft: Draft, wanted: Sequence[Node], there: Sequence[ModelVersion]) -> None:
+    held: dict[str, list[str]] = {}
+    for version in there:
+        held.setdefault(version_key(version, draft.target_can.keeps_ids), []).insert(
+            0, version.ref.id
+        )
+    for node in wanted:
+        node.losses += copies_beside(node.ref.kind, held.get(_key_of(draft, node), ()))
 
 
 def _run_of(draft: Draft, version: ModelVersion) -> VersionRun:

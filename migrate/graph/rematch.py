@@ -7,15 +7,18 @@ by another. One search for each experiment finds them; after that nothing is loo
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
 from migrate.objects import CONTAINER_OF, VERSION_KINDS, VERSION_OF, Experiment, Kind, Ref
 from migrate.origins import ORIGIN
-from migrate.outcomes import TaskStatus
+from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Plan, PlannedTask
 from migrate.tasks.experiment import experiments_on
 from migrate.tasks.model_version import is_placeholder
+from migrate.tasks.outcomes import copies_beside
 
 SEARCHES_AT_ONCE = 4
 
@@ -28,15 +31,21 @@ def rematch(plan: Plan, target: Target) -> Plan:
     found: dict[Ref, tuple[str, str]] = {
         Ref(Kind.EXPERIMENT, ident): (target_id, "") for ident, target_id in places.items()
     }
+    losses: dict[Ref, tuple[Loss, ...]] = {}
+
+    def note(kind: Kind, copies: Mapping[str, Sequence[Copy]]) -> None:
+        for origin, same in copies.items():
+            ref = Ref(kind, origin)
+            found[ref] = (same[0].target_id, same[0].mark)
+            losses[ref] = copies_beside(kind, [copy.target_id for copy in same])
+
     with ThreadPoolExecutor(SEARCHES_AT_ONCE) as pool:
         for copies in pool.map(target.find_copies, searched):
-            for origin, same in copies.items():
-                found[Ref(Kind.RUN, origin)] = (same[0].target_id, same[0].mark)
+            note(Kind.RUN, copies)
         with_models = {task.container for task in plan.tasks if _is_open(task, Kind.LOGGED_MODEL)}
         searched = [places[ident] for ident in with_models if ident in places]
         for copies in pool.map(target.find_model_copies, searched):
-            for origin, same in copies.items():
-                found[Ref(Kind.LOGGED_MODEL, origin)] = (same[0].target_id, same[0].mark)
+            note(Kind.LOGGED_MODEL, copies)
 
     versions, doubtful = _versions(plan, target)
     found |= versions
@@ -50,7 +59,8 @@ def rematch(plan: Plan, target: Target) -> Plan:
         if task.ref not in found:
             return task
         target_id, mark = found[task.ref]
-        return dataclasses.replace(task, target_id=target_id, mark=mark)
+        known = tuple(dict.fromkeys(task.losses + losses.get(task.ref, ())))
+        return dataclasses.replace(task, target_id=target_id, mark=mark, losses=known)
 
     return dataclasses.replace(plan, tasks=tuple(map(updated, plan.tasks)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 
 from migrate.endpoints.answers import PermissionsWritten
 from migrate.errors import (
@@ -14,19 +15,24 @@ from migrate.errors import (
     NotFound,
     Refused,
     StorageFull,
+    TargetInUse,
     Unavailable,
 )
 from migrate.objects import Kind
-from migrate.outcomes import Outcome, TaskStatus
+from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.redaction import cut
 from migrate.tasks.batches import Job
 
 log = logging.getLogger(__name__)
 
+#: After these no other task can do better.
+STOPS_ALL = (StorageFull, NotAuthenticated, TargetInUse)
+
 #: Where the user says which other names copies get.
 RENAME_OPTIONS = {
     Kind.EXPERIMENT: "--experiment-rename-file",
     Kind.REGISTERED_MODEL: "--model-rename-file",
+    Kind.PROMPT: "--model-rename-file",
 }
 
 
@@ -56,10 +62,22 @@ def failed(job: Job, error: Exception, target_id: str = "", seconds: float = 0.0
         hint=problem.hint,
         retryable=isinstance(problem, Unavailable),
         refused=isinstance(problem, Refused | NotFound),
-        stops=isinstance(problem, StorageFull | NotAuthenticated),
+        stops=isinstance(problem, STOPS_ALL),
         retry_after=getattr(problem, "retry_after", None),
         seconds=seconds,
     )
+
+
+def copies_beside(kind: Kind, ids: Sequence[str]) -> tuple[Loss, ...]:
+    """Return the loss that an object has where the target holds several copies of it.
+
+    ``ids`` are those of the copies, the one that is kept up to date first.
+    """
+    if len(ids) < 2:
+        return ()
+    others = ", ".join(ids[1:6]) + (" and more" if len(ids) > 6 else "")
+    reason = f"the target holds {len(ids)} copies of this {kind}: {ids[0]} is kept up to date, "
+    return (Loss("exactly one copy", f"{reason}beside it are {others}"),)
 
 
 def name_taken(kind: Kind, name: str) -> AlreadyExists:

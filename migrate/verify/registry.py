@@ -7,8 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from migrate.errors import Refused
 from migrate.graph.registry_matching import NAMES_ONE_BY_ONE, version_key
 from migrate.objects import CONTAINER_OF, NO_RUN, Kind, ModelVersion, Ref, RegisteredModel
-from migrate.origins import SOURCE, known_losses, without_bookkeeping
+from migrate.origins import SOURCE, known_losses
 from migrate.outcomes import Loss
+from migrate.tasks.collisions import (
+    is_of_source,
+    kept_of_model,
+    taken_aliases,
+    without_taken,
+)
 from migrate.tasks.model_version import is_placeholder, version_origin, wanted_version
 from migrate.tasks.registered_model import (
     changes_of_model,
@@ -65,11 +71,26 @@ def compare_registry(
             _compare_model(ends, copies, model, copy, result)
             for version in filter(is_placeholder, held.get(copy.name, [])):
                 result.differs(model.ref, f"version {version.version}", "is a placeholder only")
+        taken = _taken(ends, copy, held.get(copy.name, []), wanted) if copy else {}
         for version in wanted:
             found = matches.get(model.ref, {}).get(version.ref, [])
             ours = copy is not None and _is_ours(ends, model, copy)
-            _compare_versions(ends, copies, version, found, result, ours=ours)
+            _compare_versions(ends, copies, model, version, found, result, ours=ours, taken=taken)
         yield result
+
+
+def _taken(
+    ends: Ends,
+    copy: RegisteredModel,
+    held: Sequence[ModelVersion],
+    wanted: Sequence[ModelVersion],
+) -> dict[str, int]:
+    """Return the aliases that versions of another origin have on the target."""
+    if ends.target.capabilities().keeps_ids:
+        return {}
+    origins = {version_origin(version) for version in wanted}
+    ours = {it.version for it in held if is_of_source(it, origins, ends.policy)}
+    return taken_aliases(copy.aliases, ours.__contains__)
 
 
 def _is_ours(ends: Ends, model: RegisteredModel, copy: RegisteredModel) -> bool:
@@ -135,8 +156,8 @@ def _compare_model(
         tags, there = wanted.tags, copy.tags
     else:
         # It keeps what it had, and lacks nothing.
-        result.declare(ref, _kept(model, copy))
         wanted = changes_of_model(copy, wanted, model)
+        result.declare(ref, kept_of_model(copy, wanted, model))
         tags, there = wanted.tags, copy.tags
     result.check(ref, "description", wanted.description, copy.description)
     _check_tags(ends, ref, tags, there, result)
@@ -152,24 +173,16 @@ def _check_tags(
     result.check_items(ref, "tag", mine, theirs)
 
 
-def _kept(model: RegisteredModel, copy: RegisteredModel) -> Iterator[Loss]:
-    """Yield what a registered model that was there before ``model`` keeps of its own."""
-    reason = f"{copy.name!r} was on the target already, and keeps its own"
-    if model.description not in ("", copy.description) and copy.description:
-        yield Loss("description", reason)
-    for key, value in without_bookkeeping(model.tags).items():
-        if copy.tags.get(key, value) != value:
-            yield Loss(f"tag {key}", reason)
-
-
 def _compare_versions(
     ends: Ends,
     copies: Copies,
+    model: RegisteredModel,
     version: ModelVersion,
     found: Sequence[ModelVersion],
     result: Comparison,
     *,
     ours: bool,
+    taken: Mapping[str, int],
 ) -> None:
     ref = version.ref
     if not found:
@@ -191,12 +204,15 @@ def _compare_versions(
     expected = _compare_source(ends, copies, version, copy, known, result)
     can = ends.target.capabilities()
     run = ends.source.version_run(version) if ends.policy.source_tags else NO_RUN
-    wanted = wanted_version(version, copy.name, expected, known, can, ends.policy, run)
+    wanted = wanted_version(
+        version, copy.name, expected, known, can, ends.policy, run, aliases=model.aliases
+    )
     result.declare(ref, wanted.losses + known_losses(copy))
     for field in ("description", "stage", "run_link"):
         what = field.replace("_", " ")
         old, new = getattr(wanted.version, field), getattr(copy, field)
         result.check(ref, what, old, new, lasting=field == "run_link")
+    result.declare(ref, without_taken(version, taken)[1])
     aliases = [dict.fromkeys(item.aliases, "an alias") for item in (version, copy)]
     result.check_items(ref, "alias", aliases[0], aliases[1])
     _check_tags(ends, ref, wanted.version.tags, copy.tags, result)

@@ -1,4 +1,7 @@
-"""Tells which rows of a server's database were written, by triggers in the database itself."""
+"""Tells which rows of a server's database were written, by triggers in the database itself.
+
+What a migration says of itself while it creates objects is left out: it takes that back.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ OF_RUNS = {
     "inputs": "destination_id",
 }
 OF_EXPERIMENTS = {"experiments": "experiment_id", "experiment_tags": "experiment_id"}
+CLAIMED, WRITING = "experiment_tags", "mlflow-migrate.writing."
 
 
 def begin_audit(database: Path) -> None:
@@ -25,9 +29,10 @@ def begin_audit(database: Path) -> None:
         connection.execute("DELETE FROM audit")
         for table, column in (OF_RUNS | OF_EXPERIMENTS).items():
             for verb, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
+                only = f"WHEN {row}.key NOT LIKE '{WRITING}%' " if table == CLAIMED else ""
                 connection.execute(
                     f"CREATE TRIGGER IF NOT EXISTS audit_{table}_{verb} AFTER {verb} ON {table} "
-                    f"BEGIN INSERT INTO audit VALUES ('{table}', {row}.{column}); END"
+                    f"{only}BEGIN INSERT INTO audit VALUES ('{table}', {row}.{column}); END"
                 )
         connection.commit()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -80,6 +80,18 @@ class MemoryServer(MemoryModels):
         pass
 
     def withdraw(self) -> None:
+        pass
+
+    def writers(self) -> Mapping[str, str]:
+        return {}
+
+    def say_writing(self, migration_id: str, text: str, near: Sequence[str]) -> bool:
+        return False
+
+    def stop_saying(self, migration_id: str) -> None:
+        pass
+
+    def before_creating(self, call: Callable[[], None] | None) -> None:
         pass
 
     def close(self) -> None:
@@ -180,9 +192,10 @@ class MemoryServer(MemoryModels):
         self.writes.append("create_experiment")
         return ident
 
-    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> Sequence[Loss]:
         held = self._active_experiment(experiment_id)
         self._change_experiment(held, "set_experiment_tags", tags={**held.tags, **tags})
+        return ()
 
     def rename_experiment(self, experiment_id: str, name: str) -> None:
         held = self._active_experiment(experiment_id)

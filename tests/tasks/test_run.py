@@ -177,8 +177,8 @@ def test_a_run_whose_create_answer_was_lost_is_adopted_not_copied_twice(
     world = World()
     create = world.target.create_run
 
-    def loses_the_answer(experiment_id: str, run: Run) -> None:
-        create(experiment_id, run)
+    def loses_the_answer(experiment_id: str, run: Run, **how: bool) -> None:
+        create(experiment_id, run, **how)
         raise AnswerLost("no answer")
 
     with monkeypatch.context() as patched:
@@ -216,10 +216,10 @@ def test_each_run_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(RUN, {**RUN, "run_id": "b"}, {**RUN, "run_id": "c"})
     create, histories = world.target.create_run, world.source.histories
 
-    def refuses_one(experiment_id: str, run: Run) -> Any:
+    def refuses_one(experiment_id: str, run: Run, **how: bool) -> Any:
         if run.tags[ORIGIN] == "b":
             raise Refused("not this one")
-        return create(experiment_id, run)
+        return create(experiment_id, run, **how)
 
     def cannot_read_one(runs: list[Run], budget: int) -> dict[str, Histories]:
         if any(run.run_id == "c" for run in runs):

@@ -73,6 +73,8 @@ class HttpSession:
         access.apply(self._session)
         self._gate = threading.BoundedSemaphore(workers)
         self._rate = RateLimit(per_second)
+        #: Called before each request that is sent once, in its thread.
+        self.before_creating: Callable[[], None] | None = None
         self._bounds = bounds_from()
         self._watch = Watch()
         #: What is thought of routes that answer with nothing.
@@ -120,13 +122,21 @@ class HttpSession:
 
         ``fault_tries`` is how often it is sent where the server answers 500.
         """
+        if not idempotent and self.before_creating is not None:
+            self.before_creating()
         data = self._body(path, body)
         tries = tries if idempotent else 1
         return self._json("POST", path, data=data, tries=tries, fault_tries=fault_tries)
 
-    def change(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
-        """PATCH or DELETE with a JSON body, which may be repeated; return the JSON answer."""
-        return self._json(method, path, data=self._body(path, body), tries=TRIES)
+    def change(
+        self, method: str, path: str, body: Mapping[str, Any], *, fault_tries: int = TRIES
+    ) -> Any:
+        """Send JSON by any method in a request that may be repeated; return the JSON answer.
+
+        ``fault_tries`` as in ``post``.
+        """
+        data = self._body(path, body)
+        return self._json(method, path, data=data, tries=TRIES, fault_tries=fault_tries)
 
     def _body(self, path: str, body: Mapping[str, Any]) -> bytes:
         """Return a body as JSON. Raises ``Refused`` for what MLflow would drop unnoticed.

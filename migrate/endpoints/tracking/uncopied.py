@@ -36,7 +36,7 @@ from migrate.endpoints.tracking.parts import (
     ask,
 )
 from migrate.endpoints.tracking.versions import Release
-from migrate.errors import MigrateError, Refused
+from migrate.errors import MigrateError, NotFound, Refused
 from migrate.objects import Kind
 
 EXPERIMENTS_PER_SEARCH = 100
@@ -167,7 +167,13 @@ class UncopiedObjects:
         """Find the objects of a kind that is listed for one experiment at a time."""
 
         def find(ident: str) -> list[Item]:
-            return list(self._items(what, experiment_id=ident))
+            try:
+                return list(self._items(what, experiment_id=ident))
+            except NotFound as problem:
+                # MLflow's own words for one in the trash, of which it lists nothing.
+                if f"No Experiment with id={ident} exists" in problem.message:
+                    return []
+                raise
 
         with ThreadPoolExecutor(EXPERIMENTS_AT_ONCE) as pool:
             return [item for found in pool.map(find, sorted(ids)) for item in found]
