@@ -22,6 +22,7 @@ from migrate.endpoints.tracking.models_wire import (
     status_to,
 )
 from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
+from migrate.endpoints.tracking.silence import has_items
 from migrate.endpoints.tracking.wire import RUN, tags_to
 from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
 from migrate.objects import (
@@ -89,6 +90,12 @@ class LoggedModelCalls(ABC):
     def _search_models(
         self, experiment_ids: Sequence[str], condition: str = ""
     ) -> Iterator[LoggedModel]:
+        pages = self._pages_of_models(experiment_ids, condition)
+        yield from self._entries.all(pages, "models", LOGGED_MODEL, logged_model_from)
+
+    def _pages_of_models(
+        self, experiment_ids: Sequence[str], condition: str = ""
+    ) -> Iterator[Object]:
         for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
             chunk = list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
             body = {
@@ -98,8 +105,7 @@ class LoggedModelCalls(ABC):
             }
             if condition:
                 body["filter"] = condition
-            pages = self._http.pages(f"{MODELS}/search", body)
-            yield from self._entries.all(pages, "models", LOGGED_MODEL, logged_model_from)
+            yield from self._http.pages(f"{MODELS}/search", body)
 
     def read_logged_models(self, model_ids: Sequence[str]) -> list[LoggedModel]:
         """See ``ReadsLoggedModels.read_logged_models``; deleted ones are shown since 3.7."""
@@ -137,10 +143,10 @@ class LoggedModelCalls(ABC):
         return links
 
     def _holds_models(self) -> bool:
-        """Say whether any experiment has a logged model; asked once."""
+        """Say whether any experiment has a logged model, be it malformed; asked once."""
         if self._any_models is None:
             ids = [experiment.experiment_id for experiment in self.experiments()]
-            self._any_models = any(True for _ in self._search_models(ids))
+            self._any_models = any(map(has_items, self._pages_of_models(ids)))
         return self._any_models
 
     def _read_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
