@@ -14,6 +14,7 @@
     │   ├── NotFound             1   the object is not there (any more)
     │   ├── AlreadyExists        1   the name is taken
     │   ├── Refused              1   the server does not take what was sent
+    │   │   └── NotCompleted     1   ... to complete an object that it has made
     │   ├── TargetInUse          4   another process writes there
     │   ├── Malformed            1   an answer or a file is not of the shape it has to have
     │   ├── DirectoryError       1   the export directory is unreadable, half-written or newer
@@ -109,6 +110,10 @@ class Refused(EndpointError):
     def __init__(self, message: str, hint: str = "", code: str = "") -> None:
         super().__init__(message, hint)
         self.code = code
+
+
+class NotCompleted(Refused):
+    """The server has made an object and does not take what completes it: it is there by half."""
 
 
 class TargetInUse(EndpointError):

@@ -113,6 +113,8 @@ MODEL_HISTORY_TAG = "mlflow.log-model.history"
 #: Written on logged models by the server, whenever a version is made of one.
 MODEL_VERSIONS_TAG = "mlflow.modelVersions"
 IS_PROMPT_TAG = "mlflow.prompt.is_prompt"
+#: Without it MLflow takes a version of a prompt for one of a model.
+PROMPT_TEXT_TAG = "mlflow.prompt.text"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -9,6 +9,8 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 
 from migrate.objects import (
+    IS_PROMPT_TAG,
+    PROMPT_TEXT_TAG,
     Experiment,
     LoggedModel,
     Loss,
@@ -78,8 +80,14 @@ def set_aside(tags: Mapping[str, str], reserved: Collection[str]) -> dict[str, s
 
 
 def bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return those of a copy's ``tags`` by which it is found again."""
-    return {key: value for key, value in tags.items() if key in (ORIGIN, MIGRATION)}
+    """Return those of a copy's ``tags`` by which it, or a placeholder, is found again."""
+    return {k: value for k, value in tags.items() if k in (ORIGIN, MIGRATION, PLACEHOLDER)}
+
+
+def indispensable(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a copy's ``tags`` without which it is not found, or taken for another."""
+    others = (REPLACES, IS_PROMPT_TAG, PROMPT_TEXT_TAG)
+    return bookkeeping(tags) | {key: tags[key] for key in others if key in tags}
 
 
 def without_bookkeeping(tags: Mapping[str, str]) -> dict[str, str]:
@@ -140,6 +148,11 @@ def known_losses(record: Lossy) -> tuple[Loss, ...]:
 def loss_tags(losses: Iterable[Loss], there: Iterable[str]) -> dict[str, str]:
     """Return losses as tags of a copy whose tags have the keys ``there``."""
     return outdated_losses(there) | losses_to_tags(losses)
+
+
+def losses_beside(tags: Mapping[str, str], losses: Iterable[Loss]) -> dict[str, str]:
+    """Return losses as tags of a copy that has ``tags``, with those that these tell already."""
+    return losses_to_tags((*losses_from_tags(tags), *losses))
 
 
 def outdated_losses(there: Iterable[str]) -> dict[str, str]:

@@ -115,11 +115,16 @@ def fresh_source(
 @pytest.fixture
 def fresh_target(_emptied_server: TrackingServerProcess) -> TrackingServerProcess:
     """A server with nothing in it but what every new one has; only this test's while it runs."""
-    # SQLite swaps the content in one transaction; the running server keeps no copy of any.
-    copy_database(empty_database_of(_emptied_server), _emptied_server.directory / "mlflow.db")
-    shutil.rmtree(_emptied_server.directory / "artifacts", ignore_errors=True)
+    empty(_emptied_server)
     _emptied_server.start()
     return _emptied_server
+
+
+def empty(server: TrackingServerProcess) -> None:
+    """Take out of a server whatever is in it."""
+    # SQLite swaps the content in one transaction; the running server keeps no copy of any.
+    copy_database(empty_database_of(server), server.directory / "mlflow.db")
+    shutil.rmtree(server.directory / "artifacts", ignore_errors=True)
 
 
 @pytest.fixture

@@ -66,6 +66,8 @@ class Fault:
     during: Callback | None = None
     #: Makes another body of that of the request; that is then held in memory.
     rewrite: Callable[[bytes], bytes] | None = None
+    #: Says of a request's body whether it is answered with 400, and does not reach the server.
+    refuses: Callable[[bytes], bool] | None = None
     #: Close both connections after ``upload_bytes``, so that the server gets half a body.
     cut_upload: bool = False
     after: Callback | None = None
@@ -120,6 +122,11 @@ def redirect_to(location: str, status: int = 302) -> Fault:
 def change_request(rewrite: Callable[[bytes], bytes]) -> Fault:
     """The server gets what ``rewrite`` makes of the body."""
     return Fault(rewrite=rewrite)
+
+
+def refuse(*words: str) -> Fault:
+    """A request with one of these words in its body is answered with 400, others pass."""
+    return Fault(refuses=lambda body: any(word.encode() in body for word in words))
 
 
 def change_response(change: Callable[[bytes], bytes]) -> Fault:

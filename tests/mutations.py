@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
-
-#: For whole migrations: what fails is told by its seed, and not made smaller.
-SEEDS = st.integers(0, 2**32)
-MANY: dict[str, Any] = {
-    "derandomize": True,
-    "phases": (Phase.explicit, Phase.generate),
-    "suppress_health_check": tuple(HealthCheck),
-}
 
 Path = tuple[str | int, ...]
 
@@ -124,6 +116,27 @@ def any_mutation(value: Any, random: Random) -> Mutation:
     """One change, chosen by ``random``: for what takes too long to be made smaller."""
     change = random.choice((*REPLACEMENTS, MISSING, TWICE))
     return Mutation(random.choice(paths_in(value)), change)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a server sends, or a file holds, in place of a JSON value."""
+
+    body: bytes
+    may_hide: bool = False
+
+
+def any_body(value: Any, random: Random) -> Body:
+    """A JSON value with one change, or now and then with what is no such JSON."""
+    if random.randrange(10):
+        mutation = any_mutation(value, random)
+        return Body(json.dumps(mutation.of(value)).encode(), mutation.may_hide)
+    whole = json.dumps(value).encode()
+    # The first is what an empty object is sent as too.
+    others = (b"", whole[: len(whole) // 2], whole + whole, b"<html>log in</html>", b"\xff\xfe")
+    twice = whole[:-1] + b", " + whole[1:]
+    body = random.choice((*others, twice))
+    return Body(body, may_hide=not body or len(whole) < 4)
 
 
 def mutated(value: Any) -> st.SearchStrategy[Any]:

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
-from tests.faults import Callback, Fault, Faults, Match, Request
+from tests.faults import Callback, Fault, Faults, Match, Request, answer
 
 #: Bytes of a body that are held at a time.
 BLOCK = 1 << 18
@@ -183,9 +183,16 @@ class _Connection(BaseHTTPRequestHandler):
         self._reply_in_place(fault)
 
     def _forward(self, request: Request, fault: Fault) -> None:
+        held = None
+        if fault.refuses or fault.rewrite:
+            held = b"".join(self._body())
+        if held is not None and fault.refuses and fault.refuses(held):
+            self._record(request, 400, None)
+            self._reply_in_place(answer(400))
+            return
         with contextlib.ExitStack() as stack:
             try:
-                response = self._ask(fault, stack)
+                response = self._ask(fault, stack, held)
             except (OSError, HTTPException, _Close):
                 self._record(request, None, None)
                 raise
@@ -198,14 +205,17 @@ class _Connection(BaseHTTPRequestHandler):
             else:
                 self._reply_in_place(fault)
 
-    def _ask(self, fault: Fault, stack: contextlib.ExitStack) -> HTTPResponse:
-        """Sends the request to the server and returns its answer, both open in ``stack``."""
+    def _ask(self, fault: Fault, stack: contextlib.ExitStack, held: bytes | None) -> HTTPResponse:
+        """Sends the request to the server and returns its answer, both open in ``stack``.
+
+        ``held`` is the body where it has been read already.
+        """
         # A connection of its own for every request: none can have gone stale.
         upstream = HTTPConnection(self.proxy.upstream.hostname or "", self.proxy.upstream.port)
         stack.callback(upstream.close)
         upstream.connect()
         stack.enter_context(self.proxy.watching(upstream.sock))
-        rewritten = fault.rewrite(b"".join(self._body())) if fault.rewrite else None
+        rewritten = fault.rewrite(held or b"") if fault.rewrite else held
         length = {"content-length", "transfer-encoding"} if rewritten is not None else set()
         upstream.putrequest(self.command, self.target, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():

@@ -107,7 +107,9 @@ ExperimentRenames = Annotated[
 ]
 ModelRenames = Annotated[
     Path | None,
-    typer.Option("--model-rename-file", metavar="FILE", help="The same for registered models."),
+    typer.Option(
+        "--model-rename-file", metavar="FILE", help="The same for registered models and prompts."
+    ),
 ]
 SourceTags = Annotated[
     bool,

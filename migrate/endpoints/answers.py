@@ -29,8 +29,9 @@ class Capabilities:
     runs are its own to write. ``absolute_names``: experiments are called by the path of a
     workspace. ``name_levels`` is how many names with dots between a registered model has (0: any),
     ``refused_in_model_tags`` are the characters that keys of its tags may not have.
-    ``flattens_models``: logged models become files of the run that made them. Lengths are in
-    characters, None where there is no limit.
+    ``flattens_models``: logged models become files of the run that made them. ``folds_names``:
+    names that differ only in case are one to it; False where that could not be asked. Lengths are
+    in characters, None where there is no limit.
     ``without`` says why kinds are neither readable nor writable that one would expect.
     ``notes`` are facts about this endpoint that the user should read in the plan.
     """
@@ -63,6 +64,7 @@ class Capabilities:
     refused_in_model_tags: str = ""
     without_permissions: str = ""
     flattens_models: bool = False
+    folds_names: bool = False
     notes: tuple[str, ...] = ()
 
 

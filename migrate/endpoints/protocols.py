@@ -251,8 +251,8 @@ class WritesExperiments(Protocol):
         """
         ...
 
-    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags; others stay."""
+    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> Sequence[Loss]:
+        """Set tags; others stay. Return those that the endpoint refused."""
         ...
 
     def remove_experiment_tags(self, experiment_id: str, keys: Sequence[str]) -> None:
@@ -312,6 +312,7 @@ class WritesLoggedModels(Protocol):
     ) -> LoggedModel:
         """Create one with name, type, source run, params and tags of ``model``; return the copy.
 
+        It may lack params and tags that the endpoint refused: ``finish_logged_model`` writes them.
         ``anew`` as in ``WritesRuns.create_run``. Sent once. Raises ``AnswerLost`` when it is not
         known whether it was created.
         """
@@ -327,22 +328,32 @@ class WritesLoggedModels(Protocol):
         """
         ...
 
-    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> None:
-        """Write metrics of a logged model; ``run_id`` and ``model_id`` are those of copies."""
+    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> Sequence[Loss]:
+        """Write metrics of a logged model; ``run_id`` and ``model_id`` are those of copies.
+
+        Return what the endpoint refused.
+        """
         ...
 
-    def link_model(self, run_id: str, links: ModelLinks) -> None:
-        """Make a run name these logged models, beside those it names already."""
+    def link_model(self, run_id: str, links: ModelLinks) -> Sequence[Loss]:
+        """Make a run name these logged models, beside those it names already.
+
+        Return what the endpoint refused.
+        """
         ...
 
     def open_run(self, run_id: str) -> AbstractContextManager[None]:
         """Take a deleted run out of the trash for the length of a block."""
         ...
 
-    def finish_logged_model(self, copy: LoggedModel, model: LoggedModel, mark: str) -> None:
-        """Complete a copy: tags and status as in ``model``, then the mark.
+    def finish_logged_model(
+        self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()
+    ) -> Sequence[Loss]:
+        """Complete a copy: tags, status and missing params as in ``model``, then the mark.
 
-        Tags that ``copy`` has and ``model`` has not are taken off.
+        Tags that ``copy`` has and ``model`` has not are taken off. Return what the endpoint
+        refused. Where it keeps losses with the copy, it keeps these beside ``losses``, which are
+        among the tags of ``model`` already.
         """
         ...
 
@@ -361,10 +372,12 @@ class WritesRegistry(Protocol):
         """
         ...
 
-    def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
+    def update_registered_model(
+        self, copy: RegisteredModel, model: RegisteredModel
+    ) -> Sequence[Loss]:
         """Write the description and tags of ``model`` in which ``copy`` differs.
 
-        Tags that ``copy`` has and ``model`` has not are taken off.
+        Tags that ``copy`` has and ``model`` has not are taken off. Return what was refused.
         """
         ...
 
@@ -380,10 +393,11 @@ class WritesRegistry(Protocol):
         """
         ...
 
-    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
+    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> Sequence[Loss]:
         """Write description, stage, tags and aliases in which ``copy`` differs.
 
-        Tags and aliases that ``copy`` has and ``version`` has not are taken off.
+        Tags and aliases that ``copy`` has and ``version`` has not are taken off. Return what was
+        refused.
         """
         ...
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import networkx as nx
 
+from migrate.endpoints.answers import Unreadable
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, choose_experiments
 from migrate.objects import (
@@ -95,6 +96,9 @@ def _add_late(draft: Draft, experiment: Experiment) -> None:
     if not reason and not draft.selection.whole_server:
         reason = "not selected: made at the source while the plan was"
     _add_experiment(draft, experiment, "made at the source while the plan was", reason)
+    found = draft.source.why_unreadable(Ref(Kind.EXPERIMENT, experiment.experiment_id))
+    if found is not None:
+        _tell_of_contents(draft, found)
 
 
 def discover_runs(draft: Draft) -> None:
@@ -197,6 +201,17 @@ def discover_unreadable(draft: Draft) -> None:
         draft.add(node)
         if around is not None:
             draft.need(around.ref, node.ref)
+        if found.ref.kind in CONTAINER_OF.values():
+            _tell_of_contents(draft, found)
+
+
+def _tell_of_contents(draft: Draft, container: Unreadable) -> None:
+    """Say that nothing of a container was looked for; it may itself be read when it is copied."""
+    ref = container.ref
+    draft.unknown.append(
+        f"source: what {ref} holds was not looked for, since it could not be read: "
+        f"{container.reason}"
+    )
 
 
 def _may_be_meant(draft: Draft, unreadable: Ref) -> bool:

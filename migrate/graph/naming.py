@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from migrate.errors import UsageError
+from migrate.folding import folded
 from migrate.graph.draft import Draft, Node
 from migrate.graph.renames import Rule, rule_for
 from migrate.objects import Kind
 from migrate.tasks.outcomes import rename_hint
 
+#: Kinds whose names must differ from each other: MLflow keeps prompts among registered models.
+NAMED_APART = ((Kind.EXPERIMENT,), (Kind.REGISTERED_MODEL, Kind.PROMPT))
 #: Names that an error lists before it only counts.
 NAMES_SHOWN = 20
 
@@ -27,14 +29,15 @@ def rename_copies(draft: Draft) -> None:
             "an export directory keeps the names of the source: it takes no rename file",
             "give the rename file when the directory is imported",
         )
-    for kind in (Kind.EXPERIMENT, Kind.REGISTERED_MODEL):
+    for kinds in NAMED_APART:
         names = []
-        for node in draft.of_kind(kind):
-            new = draft.renames.name_for(kind, node.name)
+        for node in (node for kind in kinds for node in draft.of_kind(kind)):
+            new = draft.renames.name_for(node.ref.kind, node.name)
             names.append((node.name, new))
             if new != node.name:
                 node.because += (f"called {node.name!r} at the source, renamed by the rename file",)
             node.name = new
+        kind, *_ = kinds
         check_distinct(kind, names)
         draft.notes += idle_rules(kind, [old for old, _ in names], draft.renames.rules_for(kind))
 
@@ -92,11 +95,11 @@ def check_names(draft: Draft) -> None:
 def tell_of_twins(draft: Draft) -> None:
     """Warn of names that a target whose database compares without case takes for one name.
 
-    Which targets do so (MySQL's, SQL Server's) cannot be asked: it shows when a name is refused.
+    Which targets do so cannot always be asked: at the latest it shows when a name is refused.
     """
     if draft.target_can.keeps_ids:
         return
-    for kinds in ((Kind.EXPERIMENT,), (Kind.REGISTERED_MODEL, Kind.PROMPT)):
+    for kinds in NAMED_APART:
         alike: dict[str, list[Node]] = {}
         for kind in kinds:
             for node in draft.of_kind(kind):
@@ -109,11 +112,6 @@ def tell_of_twins(draft: Draft) -> None:
                     f"{names} differ in case or spaces only: a target that compares without case "
                     f"takes one of them. {rename_hint(node.ref.kind)}",
                 )
-
-
-def folded(name: str) -> str:
-    """Return what names have in common that some databases take for one."""
-    return unicodedata.normalize("NFC", name).casefold().rstrip()
 
 
 def _new_names(draft: Draft, kind: Kind) -> list[str]:

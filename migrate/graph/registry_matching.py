@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from migrate.graph.draft import Draft, Node
 from migrate.graph.registry import tell_of_missing
 from migrate.objects import (
+    CONTAINER_OF,
     NO_RUN,
     VERSION_OF,
     Action,
@@ -106,7 +107,9 @@ def _match(
         for ident in experiments_named(model)
         if (ref := Ref(Kind.EXPERIMENT, ident)) in draft.nodes and draft.nodes[ref].target_id
     }
-    as_wanted = wanted_registered_model(model, experiments, draft.target_can, draft.policy)[0]
+    as_wanted, node.losses = wanted_registered_model(
+        model, experiments, draft.target_can, draft.policy
+    )
     as_wanted = dataclasses.replace(as_wanted, name=node.name)
     if not ours:
         changed = changes_of_model(copy, as_wanted, model)
@@ -187,6 +190,7 @@ def _adopt(
         draft.target_can,
         draft.policy,
         _run_of(draft, version),
+        aliases=draft.registered[Ref(CONTAINER_OF[version.kind], version.name)].aliases,
     )
     as_wanted, losses = without_taken(wanted.version, taken)
     node.losses = wanted.losses + losses

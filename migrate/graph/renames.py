@@ -22,7 +22,7 @@ _FIELD = re.compile(r'\s*+(?:"((?:[^"]|"")*)"\s*|((?!")[^,]*))(,|\Z)')
 
 @dataclass(frozen=True, slots=True)
 class Renames:
-    """The rules for experiments and for registered models, each in the order of its file."""
+    """The rules for experiments and for registered models and prompts, each in its file's order."""
 
     experiments: tuple[Rule, ...] = ()
     models: tuple[Rule, ...] = ()
@@ -32,7 +32,9 @@ class Renames:
 
     def rules_for(self, kind: Kind) -> tuple[Rule, ...]:
         """Return the rules for objects of a kind; none for most kinds."""
-        return {Kind.EXPERIMENT: self.experiments, Kind.REGISTERED_MODEL: self.models}.get(kind, ())
+        if kind is Kind.EXPERIMENT:
+            return self.experiments
+        return self.models if kind in (Kind.REGISTERED_MODEL, Kind.PROMPT) else ()
 
     def name_for(self, kind: Kind, name: str) -> str:
         """Return the name that the copy of an object gets; its own where no rule fits."""

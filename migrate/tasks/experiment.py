@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
@@ -19,6 +19,7 @@ from migrate.origins import (
     experiment_origin,
     keep_earlier,
     known_losses,
+    losses_beside,
     losses_to_tags,
     outdated_losses,
     set_aside,
@@ -32,6 +33,7 @@ from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permis
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.read_back import seen_of_experiment
 from migrate.tasks.references import fit_tags
+from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import experiment_tags
 
@@ -82,9 +84,13 @@ def is_ours(copy: Experiment, experiment: Experiment) -> bool:
 
 
 def experiments_on(target: Target) -> list[Experiment]:
-    """Return the target's experiments with their origins; where ids are kept, that is itself."""
-    found = list(target.experiments())
-    if not target.capabilities().keeps_ids:
+    """Return the target's experiments with their origins."""
+    return with_origins(list(target.experiments()), target.capabilities())
+
+
+def with_origins(found: list[Experiment], target: Capabilities) -> list[Experiment]:
+    """Return experiments of a target with their origins; where ids are kept, that is itself."""
+    if not target.keeps_ids:
         return found
     return [
         dataclasses.replace(item, tags={**item.tags, ORIGIN: experiment_origin(item)})
@@ -156,8 +162,10 @@ def _looked_at(target: Target, written: Sequence[_Written]) -> Iterator[Outcome]
             seen.leave_out(outcome.losses)
             try:
                 if seen.missing and copy is not None and again:
-                    target.set_experiment_tags(outcome.target_id, sent.tags)
-                    left.append(_Written(job, outcome, sent))
+                    unseen = {k: v for k, v in sent.tags.items() if copy.tags.get(k) != v}
+                    refused = _set_tags(target, outcome.target_id, unseen, sent)
+                    losses = tuple(dict.fromkeys((*outcome.losses, *refused)))
+                    left.append(_Written(job, dataclasses.replace(outcome, losses=losses), sent))
                     continue
                 seen.require(f"experiment {job.name!r}", job.attempt)
             except Exception as problem:
@@ -199,7 +207,9 @@ def _copy(
     sent = dataclasses.replace(wanted, name=job.name)
     if copy is None:
         try:
-            target_id = target.create_experiment(sent)
+            target_id, made = create_tagged(target.create_experiment, sent)
+            left = {k: v for k, v in sent.tags.items() if k not in made.tags}
+            losses += _set_tags(target, target_id, left, sent) if left else ()
             wrote = True
         except AlreadyExists:
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.
@@ -215,7 +225,8 @@ def _copy(
             name=job.name if is_ours(copy, experiment) else copy.name,
             tags=missing_tags(copy, wanted, experiment),
         )
-        wrote = _complete(job, experiment, wanted, copy, target)
+        wrote, refused = _complete(job, experiment, wanted, copy, target)
+        losses += refused
         if job.repairs and is_ours(copy, experiment):
             removed = _remove_surplus(experiment, wanted, copy, batch.policy, target)
             wrote, losses = wrote or removed.wrote, losses + removed.losses
@@ -248,8 +259,8 @@ def find_copy(
 
 def _complete(
     job: Job, experiment: Experiment, wanted: Experiment, copy: Experiment, target: Target
-) -> bool:
-    """Bring an existing copy up to date; return whether anything was written."""
+) -> _Changed:
+    """Bring an existing copy up to date."""
     wrote = False
     if copy.lifecycle_stage == DELETED and job.action in (Action.UPDATE, Action.REPAIR):
         target.restore_experiment(copy.experiment_id)
@@ -257,7 +268,7 @@ def _complete(
         wrote = True
     if copy.lifecycle_stage == DELETED:
         if experiment.lifecycle_stage == DELETED:
-            return wrote
+            return _Changed(wrote)
         raise Refused(
             f"experiment {copy.name!r} has been deleted on the target since the plan was made",
             "plan again, with --if-trashed restore or --if-trashed rename",
@@ -266,20 +277,36 @@ def _complete(
         target.rename_experiment(copy.experiment_id, job.name)
         wrote = True
     tags = missing_tags(copy, wanted, experiment)
-    if tags:
-        target.set_experiment_tags(copy.experiment_id, tags)
-        wrote = True
-    return wrote
+    if not tags:
+        return _Changed(wrote)
+    if not is_ours(copy, experiment):
+        return _Changed(True, tuple(target.set_experiment_tags(copy.experiment_id, tags)))
+    return _Changed(True, _set_tags(target, copy.experiment_id, tags, wanted))
 
 
-class _Removed(NamedTuple):
+class _Changed(NamedTuple):
+    """Whether anything was written to a copy, and what did not arrive."""
+
     wrote: bool = False
     losses: tuple[Loss, ...] = ()
 
 
+def _set_tags(
+    target: Target, target_id: str, tags: Mapping[str, str], wanted: Experiment
+) -> tuple[Loss, ...]:
+    """Set some of the tags of a copy that is to be as ``wanted``; return what is refused.
+
+    The copy is told that too, as far as the target takes it.
+    """
+    refused = tuple(target.set_experiment_tags(target_id, tags))
+    if refused:
+        target.set_experiment_tags(target_id, losses_beside(wanted.tags, refused))
+    return refused
+
+
 def _remove_surplus(
     experiment: Experiment, wanted: Experiment, copy: Experiment, policy: Policy, target: Target
-) -> _Removed:
+) -> _Changed:
     """Take off a copy the tags that its original has not."""
     known = {**experiment.tags, **wanted.tags}
     there = without_bookkeeping(copy.tags)
@@ -289,8 +316,8 @@ def _remove_surplus(
         target.remove_experiment_tags(copy.experiment_id, surplus)
     except NotFound:
         reason = f"only on the target, and {can.description} takes no tag off an experiment"
-        return _Removed(losses=tuple(Loss(f"tag {key}", reason) for key in surplus))
-    return _Removed(wrote=bool(surplus))
+        return _Changed(losses=tuple(Loss(f"tag {key}", reason) for key in surplus))
+    return _Changed(wrote=bool(surplus))
 
 
 def delete_objects(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:

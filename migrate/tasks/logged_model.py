@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
+from migrate.folding import why_left_out
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
@@ -47,7 +48,7 @@ from migrate.tasks.fingerprint import FORMAT, digest_of
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.outcomes import failed
 from migrate.tasks.read_back import seen_of_logged_model
-from migrate.tasks.references import NO_NAME
+from migrate.tasks.references import NO_NAME, folded_keys
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
 
 Links = Mapping[str, ModelLinks]
@@ -97,6 +98,7 @@ def wanted_model(
         return WantedModel(model=named, links=links, losses=known_losses(model))
     lacking = known_losses(model)
     model, unstorable = storable(model)
+    model, folded = _without_twins(model, target)
     tags = keep_earlier(model.tags)
     tags.pop(MODEL_VERSIONS_TAG, None)
     warnings = []
@@ -120,7 +122,7 @@ def wanted_model(
     tags |= {SOURCE + name: str(value) for name, value in unsettable.items() if value}
     kept: Sequence[ModelMetric]
     kept = [metric for metric in model.metrics if metric.run_id in references]
-    losses = [*lacking, *unstorable]
+    losses = [*lacking, *unstorable, *folded]
     if left := len(model.metrics) - len(kept):
         what = f"{left} metric point{'s' if left > 1 else ''}"
         losses.append(Loss(what, "logged in runs that are not among those copied"))
@@ -138,6 +140,27 @@ def wanted_model(
         losses=tuple(losses),
         warnings=tuple(warnings),
     )
+
+
+def _without_twins(model: LoggedModel, target: Capabilities) -> tuple[LoggedModel, list[Loss]]:
+    """Leave out the params, tags and metrics that the target takes for another one of its own."""
+    taken = {
+        "param": folded_keys(model.params, target),
+        "tag": folded_keys(model.tags, target),
+        "metric": folded_keys({metric.key for metric in model.metrics}, target),
+    }
+    fitted = dataclasses.replace(
+        model,
+        params={k: v for k, v in model.params.items() if k not in taken["param"]},
+        tags={k: v for k, v in model.tags.items() if k not in taken["tag"]},
+        metrics=tuple(point for point in model.metrics if point.key not in taken["metric"]),
+    )
+    losses = [
+        Loss(f"{word} {key[:60]}", why_left_out(first))
+        for word, keys in taken.items()
+        for key, first in keys.items()
+    ]
+    return fitted, losses
 
 
 class ModelFacts(NamedTuple):
@@ -326,14 +349,17 @@ class _Attempt:
                 self._open_deleted_runs(opened)
             known = frozenset(copy.metrics)
             metrics = [metric for metric in wanted.model.metrics if metric not in known]
-            self._target.log_model_metrics(copy.model_id, metrics)
-            self._link(copy.model_id, wanted.links, fresh)
+            refused = tuple(self._target.log_model_metrics(copy.model_id, metrics))
+            refused += self._link(copy.model_id, wanted.links, fresh)
         lasting = () if fresh else lasting_losses(copy.tags, self._job.losses)
-        sent = sent._replace(losses=sent.losses + lasting)
+        sent = sent._replace(losses=sent.losses + refused + lasting)
         keeps_ids = self._target.capabilities().keeps_ids
         final = wanted.model if keeps_ids else self._with_tags(copy, wanted.model, sent.losses)
         # In a directory, what was not sent is tried again by whoever finds no mark.
-        self._target.finish_logged_model(copy, final, "" if sent.losses and keeps_ids else mark)
+        written = "" if sent.losses and keeps_ids else mark
+        lacking = (*self._known, *sent.losses)
+        refused = tuple(self._target.finish_logged_model(copy, final, written, lacking))
+        sent = sent._replace(losses=sent.losses + refused)
         if keeps_ids or self._target.capabilities().flattens_models:
             return sent, models
         there = next(iter(self._target.read_logged_models([copy.model_id])), None)
@@ -378,8 +404,9 @@ class _Attempt:
                 copy_id = self._job.references[run.run_id]
                 opened.enter_context(self._target.open_run(copy_id))
 
-    def _link(self, model_id: str, links: Links, fresh: bool) -> None:
+    def _link(self, model_id: str, links: Links, fresh: bool) -> tuple[Loss, ...]:
         """Make the copies of runs name the copy, as far as they do not yet."""
+        refused: tuple[Loss, ...] = ()
         there = {} if fresh else self._target.model_links(sorted(links))
         for run_id, named in links.items():
             known = there.get(run_id, ModelLinks())
@@ -391,4 +418,5 @@ class _Attempt:
                 if model_id not in held
             )
             if inputs or outputs:
-                self._target.link_model(run_id, ModelLinks(inputs, outputs))
+                refused += tuple(self._target.link_model(run_id, ModelLinks(inputs, outputs)))
+        return refused

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import EndpointError, Refused
+from migrate.folding import why_left_out
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
     NO_STAGE,
+    PROMPT_TEXT_TAG,
     Kind,
     ModelVersion,
     Ref,
@@ -32,6 +34,7 @@ from migrate.origins import (
     SOURCE,
     keep_earlier,
     known_losses,
+    losses_beside,
     losses_to_tags,
     outdated_losses,
 )
@@ -43,7 +46,8 @@ from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import failed
 from migrate.tasks.read_back import seen_of_version
-from migrate.tasks.references import fit_tags
+from migrate.tasks.references import fit_tags, folded_keys
+from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import makes_anew, surplus_tags
 from migrate.tasks.source_tags import version_tags
 from migrate.tasks.version_files import artifact_uri, copy_version_files
@@ -58,8 +62,6 @@ from migrate.tasks.version_sources import (
 PLACEHOLDER_RUN = "0" * 32
 PLACEHOLDER_SOURCE = f"runs:/{PLACEHOLDER_RUN}/placeholder"
 PROMPT_SOURCE = "dummy-source"
-#: Without it MLflow takes a version of a prompt for one of a model.
-PROMPT_TEXT_TAG = "mlflow.prompt.text"
 
 USED_UP_HINT = (
     "make the registered model anew with every number: migrate run ... --delete-model "
@@ -94,11 +96,13 @@ def wanted_version(
     target: Capabilities,
     policy: Policy,
     run: VersionRun = NO_RUN,
+    *,
+    aliases: Iterable[str] = (),
 ) -> WantedVersion:
     """Return what the copy of ``version`` should be in the registered model ``name``.
 
     ``found`` is its source there, ``copies`` has the ids of what is on the target, and ``run`` is
-    what the version's run says at the source.
+    what the version's run says at the source. ``aliases`` are all those of its registered model.
     """
     if target.keeps_ids:
         return WantedVersion(version=version, losses=known_losses(version))
@@ -109,6 +113,12 @@ def wanted_version(
     refused = target.refused_in_model_tags
     tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target, refused)
     losses = unstorable + losses
+    taken = folded_keys(aliases, target)
+    losses += tuple(
+        Loss(f"alias {alias}", why_left_out(taken[alias]))
+        for alias in version.aliases
+        if alias in taken
+    )
     tags |= {ORIGIN: origin, MIGRATION: policy.migration_id}
     tags |= losses_to_tags(lacking)
     warnings = []
@@ -141,6 +151,7 @@ def wanted_version(
         # One that is not ready is half-made; what it was at the source is in a tag.
         status="READY",
         stage=version.stage if stages else NO_STAGE,
+        aliases=tuple(alias for alias in version.aliases if alias not in taken),
     )
     return WantedVersion(version=copy, losses=lacking + losses, warnings=tuple(warnings))
 
@@ -244,8 +255,9 @@ class _Attempt:
         wanted = self._without_taken(wanted, copy, version)
         self.target_id = version_ref(self._job.ref.kind, self._name, copy.version).id
         self.sent = self._changes(copy, wanted.version)
+        refused: tuple[Loss, ...] = ()
         if self.sent != copy:
-            self._target.update_model_version(copy, self.sent)
+            refused = self._update(copy, self.sent)
             wrote = True
         wrote |= self._remove_placeholders(copy.version)
         sent = self._copy_files(version)
@@ -256,9 +268,17 @@ class _Attempt:
             wrote=wrote or sent.files > 0,
             bytes_sent=sent.bytes,
             files_sent=sent.files,
-            losses=wanted.losses + sent.losses,
+            losses=wanted.losses + refused + sent.losses,
             warnings=wanted.warnings + self._renumbered(version, copy),
         )
+
+    def _update(self, copy: ModelVersion, wanted: ModelVersion) -> tuple[Loss, ...]:
+        """Bring a copy up to date; return, and tell it, what of that is refused."""
+        refused = tuple(self._target.update_model_version(copy, wanted))
+        if refused:
+            tags = {**wanted.tags, **losses_beside(wanted.tags, refused)}
+            self._target.update_model_version(wanted, dataclasses.replace(wanted, tags=tags))
+        return refused
 
     def _without_taken(
         self, wanted: WantedVersion, copy: ModelVersion, version: ModelVersion
@@ -321,7 +341,13 @@ class _Attempt:
         else:
             found = copied_source(version, self._copies(), self._place)
         run = self._source.version_run(version) if policy.source_tags else NO_RUN
-        return wanted_version(version, self._name, found, self._copies(), can, policy, run)
+        aliases: Iterable[str] = ()
+        if can.folds_names and version.aliases:
+            models = self._source.registered_models([version.name])
+            aliases = [alias for model in models for alias in model.aliases]
+        return wanted_version(
+            version, self._name, found, self._copies(), can, policy, run, aliases=aliases
+        )
 
     def _copies(self) -> dict[Ref, str]:
         runs = {Ref(Kind.RUN, old): new for old, new in self._job.references.items()}
@@ -390,17 +416,17 @@ class _Attempt:
         try:
             if number > self._job.first_free or self._looks():
                 self._fill_gap(number)
-            got = self._target.create_model_version(wanted)
+            got, made = create_tagged(self._target.create_model_version, wanted)
             while got < number:
                 # A version before this one could not be made; its number is passed over.
                 self._strays.append(got)
-                got = self._target.create_model_version(wanted)
+                got = self._target.create_model_version(made)
             if not self._fits(got):
                 self._strays.append(got)
                 raise EndpointError(*self._used_up(number))
         finally:
             self._remove_strays()
-        return dataclasses.replace(wanted, version=got, stage=NO_STAGE, aliases=())
+        return dataclasses.replace(made, version=got, stage=NO_STAGE, aliases=())
 
     def _fill_gap(self, number: int) -> None:
         """Take every free number below ``number`` with a placeholder.

@@ -32,6 +32,7 @@ STOPS_ALL = (StorageFull, NotAuthenticated, TargetInUse)
 RENAME_OPTIONS = {
     Kind.EXPERIMENT: "--experiment-rename-file",
     Kind.REGISTERED_MODEL: "--model-rename-file",
+    Kind.PROMPT: "--model-rename-file",
 }
 
 

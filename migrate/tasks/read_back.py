@@ -19,13 +19,16 @@ from migrate.objects import (
     ModelVersion,
     RegisteredModel,
     Run,
+    input_name,
 )
-from migrate.origins import MARK
+from migrate.origins import LOSSES, MARK
 from migrate.outcomes import Loss
 from migrate.storable import INT64
 from migrate.tasks.batches import PATIENT_ATTEMPTS
 
 SHOWN = 5
+#: Characters by which the names of losses are told apart: some are cut a little after it.
+NAMED = 60
 
 
 @dataclass(slots=True)
@@ -49,8 +52,13 @@ class Seen:
             self.changed.append(Loss(what, f"the target keeps {str(there)[:60]!r} in its place"))
 
     def check_items(self, word: str, wanted: Mapping[str, str], there: Mapping[str, str]) -> None:
-        """Note the items that are not shown, and those that the target has cut."""
+        """Note the items that are not shown, and those that the target has cut.
+
+        What a copy says that it lacks is no part of it, and may be refused like what it lacks.
+        """
         for key, value in wanted.items():
+            if key.startswith(LOSSES):
+                continue
             if key in there:
                 self.check_text(f"{word} {key[:60]}", value, there[key])
             else:
@@ -66,9 +74,9 @@ class Seen:
 
     def leave_out(self, known: Collection[Loss]) -> None:
         """Forget what is known to be lost."""
-        names = {loss.what for loss in known}
-        self.missing = [what for what in self.missing if what not in names]
-        self.changed = [loss for loss in self.changed if loss.what not in names]
+        names = {loss.what[:NAMED] for loss in known}
+        self.missing = [what for what in self.missing if what[:NAMED] not in names]
+        self.changed = [loss for loss in self.changed if loss.what[:NAMED] not in names]
 
     def require(self, name: str, attempt: int) -> None:
         """Raise when something of the object ``name`` is not shown.
@@ -100,7 +108,9 @@ def seen_of_run(wanted: Run, mark: str, there: Run | None, target: Capabilities)
     seen.check("lifecycle stage", wanted.lifecycle_stage, there.lifecycle_stage)
     seen.check("name", wanted.name, there.name)
     if len(there.inputs) < len({str(item.get("dataset")) for item in wanted.inputs}):
-        seen.missing.append("dataset inputs")
+        shown = set(map(input_name, there.inputs))
+        unseen = [name for name in map(input_name, wanted.inputs) if name not in shown]
+        seen.missing += dict.fromkeys(unseen or ["dataset inputs"])
     seen.missing += _unseen_metrics(wanted.latest_metrics, there.latest_metrics)
     seen.check_fixed("start time", wanted.start_time, there.start_time)
     if not target.sets_user:
@@ -139,6 +149,8 @@ def seen_of_version(wanted: ModelVersion, there: ModelVersion | None) -> Seen:
     seen.check_items("tag", wanted.tags, there.tags)
     seen.check_text("description", wanted.description, there.description)
     seen.check("stage", wanted.stage, there.stage)
+    seen.check_fixed("source", wanted.source, there.source)
+    seen.check_fixed("run", wanted.run_id, there.run_id)
     seen.missing += [f"alias {alias}" for alias in wanted.aliases if alias not in there.aliases]
     return seen
 

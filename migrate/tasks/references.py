@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from migrate.endpoints.answers import Capabilities
+from migrate.folding import twins, why_left_out
 from migrate.objects import (
     MODEL_HISTORY_TAG,
     PARENT_RUN_TAG,
@@ -186,12 +187,9 @@ def fit(
     params = _without_refused(params, "param", target, losses)
     tags, of_tags = fit_tags(run_tags(run, policy), target.run_tag_length, target)
     losses += of_tags
-    dropped = []
-    for metric in run.latest_metrics:
-        reason = refused_key(metric.key, target)
-        if reason:
-            dropped.append(metric.key)
-            losses.append(Loss(f"metric {clean_text(metric.key)[:60]}", reason))
+    dropped = refused_keys((metric.key for metric in run.latest_metrics), target)
+    for key, reason in dropped.items():
+        losses.append(Loss(f"metric {clean_text(key)[:60]}", reason))
     inputs = run.inputs
     if inputs and not target.dataset_inputs:
         inputs = ()
@@ -260,18 +258,25 @@ def _cut(
 def _without_refused(
     values: Mapping[str, str], word: str, target: Capabilities, losses: list[Loss]
 ) -> dict[str, str]:
-    kept = {}
-    for key, value in values.items():
-        reason = refused_key(key, target)
-        if reason:
-            losses.append(Loss(f"{word} {key[:60]}", reason))
-        else:
-            kept[key] = value
-    return kept
+    refused = refused_keys(values, target)
+    losses += [Loss(f"{word} {key[:60]}", reason) for key, reason in refused.items()]
+    return {key: value for key, value in values.items() if key not in refused}
 
 
-def refused_key(key: str, target: Capabilities) -> str:
-    """Return why the target refuses a key, or an empty text."""
+def refused_keys(keys: Iterable[str], target: Capabilities) -> dict[str, str]:
+    """Return the keys of one object that the target refuses or takes for another one, and why."""
+    reasons = {key: _why_refused(key, target) for key in keys}
+    taken = [key for key, reason in reasons.items() if not reason]
+    reasons |= {key: why_left_out(first) for key, first in folded_keys(taken, target).items()}
+    return {key: reason for key, reason in reasons.items() if reason}
+
+
+def folded_keys(keys: Iterable[str], target: Capabilities) -> dict[str, str]:
+    """Return the names that the target takes for another one of them, each with that one."""
+    return twins(keys) if target.folds_names else {}
+
+
+def _why_refused(key: str, target: Capabilities) -> str:
     if not key:
         return "its key is empty, which no server stores"
     if not is_text(key):

@@ -18,6 +18,7 @@ from migrate.origins import (
     carried_tags,
     keep_earlier,
     known_losses,
+    losses_beside,
     losses_to_tags,
     outdated_losses,
 )
@@ -30,6 +31,7 @@ from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permis
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.read_back import seen_of_registered_model
 from migrate.tasks.references import fit_tags
+from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import model_tags
 
@@ -133,10 +135,11 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
     if copy is not None and replaces and copy.tags.get(REPLACES) != policy.replaces:
         target.delete_registered_model(copy.name)
         copy = None
-    wrote = copy is None
+    wrote = created = copy is None
     if copy is None:
         try:
-            target.create_registered_model(wanted)
+            _, made = create_tagged(target.create_registered_model, wanted)
+            copy = made if made != wanted else None
         except AlreadyExists:
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.
             copy = _on_target(job.name, target)
@@ -150,7 +153,9 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
             losses += tuple(kept_of_model(copy, changed, model))
         if job.repairs and (target.capabilities().keeps_ids or is_copy_of(copy, model)):
             changed = _without_surplus(changed, wanted, policy, target.capabilities())
-        wanted, wrote = changed, _update(copy, changed, target)
+        wanted, refused = _update(copy, changed, target)
+        losses += refused
+        wrote = created or wanted != copy
     if wrote and not target.capabilities().keeps_ids:
         seen = seen_of_registered_model(wanted, _on_target(job.name, target))
         seen.leave_out(losses)
@@ -169,12 +174,17 @@ def is_up_to_date(copy: RegisteredModel, wanted: RegisteredModel, model: Registe
     return (copy.description, copy.tags) == (changed.description, changed.tags)
 
 
-def _update(copy: RegisteredModel, changed: RegisteredModel, target: Target) -> bool:
-    """Bring a copy up to date; say whether that took a write."""
+def _update(
+    copy: RegisteredModel, changed: RegisteredModel, target: Target
+) -> tuple[RegisteredModel, tuple[Loss, ...]]:
+    """Bring a copy up to date; return what it was sent to be, and what of it was refused."""
     if (copy.description, copy.tags) == (changed.description, changed.tags):
-        return False
-    target.update_registered_model(copy, changed)
-    return True
+        return copy, ()
+    refused = tuple(target.update_registered_model(copy, changed))
+    if refused and ORIGIN in changed.tags:
+        tags = {**changed.tags, **losses_beside(changed.tags, refused)}
+        target.update_registered_model(changed, dataclasses.replace(changed, tags=tags))
+    return changed, refused
 
 
 def _without_surplus(

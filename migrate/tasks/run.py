@@ -312,12 +312,12 @@ class _Attempt:
                 (what, reason), *_ = history.losses
                 raise EndpointError(f"{what}: {reason}", "the copy stays as it is: try again later")
             sent = sent._replace(losses=sent.losses + history.losses + lost_points(left_out))
+            lacking = (*known_losses(self._run), *sent.losses)
             if not keeps_ids:
-                losses = (*known_losses(self._run), *sent.losses)
-                writer.write_tags(loss_tags(losses, copy.tags if copy else ()))
+                writer.write_tags(loss_tags(lacking, copy.tags if copy else ()))
             # In a directory, what was not sent is tried again by whoever finds no mark.
             mark = "" if sent.losses and keeps_ids else fingerprint.mark()
-            refused = writer.finish(wanted.run, mark, sent.losses)
+            refused = writer.finish(wanted.run, mark, lacking)
             sent = sent._replace(losses=sent.losses + tuple(refused))
         except BaseException:
             writer.abandon()

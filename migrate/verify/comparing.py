@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from migrate.objects import DELETED, Experiment, Kind, LoggedModel, ModelLinks, Ref
-from migrate.tasks.experiment import experiments_on
+from migrate.tasks.experiment import is_ours, with_origins
 from migrate.tasks.logged_model import links_to
 from migrate.tasks.version_sources import named_by
 from migrate.verify.copies import Copies
@@ -30,7 +30,10 @@ def compare(ends: Ends) -> Comparison:
     """Compare everything selected at the source with its copies on the target."""
     selected = select(ends)
     result = Comparison(unknown=list(selected.not_taken))
-    copies = Copies(ends, selected.at_source, experiments_on(ends.target))
+    there = list(ends.target.experiments())
+    as_kept = {item.experiment_id: item for item in there}
+    there = with_origins(there, ends.target.capabilities())
+    copies = Copies(ends, selected.at_source, there)
     pairs: list[tuple[Experiment, Experiment]] = []
     for experiment in selected.experiments:
         result.compared[Kind.EXPERIMENT] += 1
@@ -42,7 +45,8 @@ def compare(ends: Ends) -> Comparison:
             )
             continue
         pairs.append((experiment, copy))
-        compare_experiment(ends, experiment, copy, result)
+        kept = as_kept[copy.experiment_id]
+        compare_experiment(ends, experiment, kept, result, ours=is_ours(copy, experiment))
     copies.load([copy.experiment_id for _, copy in pairs])
     with ThreadPoolExecutor(ends.workers) as pool:
         links: dict[str, ModelLinks] = {}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from migrate.objects import Experiment, Kind, Ref
 from migrate.origins import known_losses, without_bookkeeping
-from migrate.tasks.experiment import is_ours, kept_of_experiment, missing_tags, wanted_experiment
+from migrate.tasks.experiment import kept_of_experiment, missing_tags, wanted_experiment
 from migrate.tasks.repairs import surplus_tags
 from migrate.verify.permissions import compare_permissions
 from migrate.verify.result import Comparison, Ends
 
 
 def compare_experiment(
-    ends: Ends, experiment: Experiment, copy: Experiment, result: Comparison
+    ends: Ends, experiment: Experiment, copy: Experiment, result: Comparison, *, ours: bool
 ) -> None:
-    """Compare an experiment with its copy, or with the one that was there before."""
+    """Compare an experiment with its copy; that is not ``ours`` when it was there before."""
     ref = Ref(Kind.EXPERIMENT, experiment.experiment_id)
     can = ends.target.capabilities()
     if experiment.lifecycle_stage != copy.lifecycle_stage:
@@ -21,7 +21,7 @@ def compare_experiment(
         result.differs(ref, "lifecycle stage", detail)
     wanted, losses = wanted_experiment(experiment, can, ends.policy)
     result.declare(ref, losses + known_losses(copy))
-    if not can.keeps_ids and not is_ours(copy, experiment):
+    if not can.keeps_ids and not ours:
         result.declare(ref, kept_of_experiment(copy, wanted))
     if can.keeps_ids:
         differing = [k for k, v in experiment.tags.items() if copy.tags.get(k) != v]
@@ -29,7 +29,6 @@ def compare_experiment(
         differing = sorted(without_bookkeeping(missing_tags(copy, wanted, experiment)))
     for key in differing:
         result.check(ref, f"tag {key}", wanted.tags.get(key), copy.tags.get(key))
-    ours = is_ours(copy, experiment)
     compare_permissions(ends, ref, Ref(Kind.EXPERIMENT, copy.experiment_id), result, ours=ours)
     if ours:
         there = without_bookkeeping(copy.tags)

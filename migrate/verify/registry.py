@@ -75,7 +75,7 @@ def compare_registry(
         for version in wanted:
             found = matches.get(model.ref, {}).get(version.ref, [])
             ours = copy is not None and _is_ours(ends, model, copy)
-            _compare_versions(ends, copies, version, found, result, ours=ours, taken=taken)
+            _compare_versions(ends, copies, model, version, found, result, ours=ours, taken=taken)
         yield result
 
 
@@ -176,6 +176,7 @@ def _check_tags(
 def _compare_versions(
     ends: Ends,
     copies: Copies,
+    model: RegisteredModel,
     version: ModelVersion,
     found: Sequence[ModelVersion],
     result: Comparison,
@@ -203,7 +204,9 @@ def _compare_versions(
     expected = _compare_source(ends, copies, version, copy, known, result)
     can = ends.target.capabilities()
     run = ends.source.version_run(version) if ends.policy.source_tags else NO_RUN
-    wanted = wanted_version(version, copy.name, expected, known, can, ends.policy, run)
+    wanted = wanted_version(
+        version, copy.name, expected, known, can, ends.policy, run, aliases=model.aliases
+    )
     result.declare(ref, wanted.losses + known_losses(copy))
     for field in ("description", "stage", "run_link"):
         what = field.replace("_", " ")

@@ -58,8 +58,7 @@ def test_everything_that_goes_by_a_name_follows(
         made_of_wine = server.version("torch_mnist", 4)
         assert made_of_wine is not None
         assert made_of_wine["source"] == "models:/wine/3"
-        # Prompts keep their names, whatever the rules for models say.
-        assert list(server.registered_models(prompts=True)) == ["greeting"]
+        assert list(server.registered_models(prompts=True)) == ["farewell"]
         experiments = server.experiments()
         (net,) = server.logged_models([experiments[RENAMED[MNIST]]["experiment_id"]])
         assert net["info"]["name"] == "net"

@@ -16,6 +16,7 @@ from tests.conftest import ProxyFactory
 from tests.faults import Faults, always, answer
 from tests.proxy import Proxy
 from tests.seed import Source
+from tests.seed_models import ModelSource
 
 SEARCH = ("POST", "/runs/search$")
 
@@ -101,6 +102,25 @@ def test_a_run_that_no_search_serves_fails_by_name_and_all_others_are_copied(
     typed("run", *ends)
     assert len(run_names(fresh_target)) == 8
     typed("verify", *ends)
+
+
+@pytest.mark.thorough
+def test_a_version_of_a_run_that_cannot_be_served_any_more_is_in_nobodys_way(
+    typed: Typed, world: World, fresh_target: TrackingServerProcess
+) -> None:
+    broken, name = world.runs[2], world.names[0]
+    with ModelSource(world.server.uri) as source:
+        source.registered(name)
+        source.version(name, f"runs:/{broken}/model", run_id=broken)
+        source.version(name, f"runs:/{world.runs[1]}/model", run_id=world.runs[1])
+    ends = (world.proxy.uri, fresh_target.uri, *world.selected, "--models", name)
+    ends += ("--import-source-tags",)
+    typed("run", *ends)
+    world.set_null("start_time", [broken])
+    report = json.loads(typed("run", *ends, "--json", code=3).stdout)
+    assert {failure["id"] for failure in report["failures"]} == {broken}
+    verified = json.loads(typed("verify", *ends, "--json", code=3).stdout)
+    assert f"{name}/2" not in {item["id"] for item in verified["differences"]}
 
 
 @pytest.mark.thorough

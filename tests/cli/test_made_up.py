@@ -11,7 +11,7 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.origins import STAND_IN
-from tests.cli.conftest import Migrate
+from tests.cli.conftest import Typed
 from tests.cli.test_unstorable import found_in, tags_of
 from tests.seed import Source
 
@@ -38,7 +38,7 @@ def nameless(source_server: TrackingServerProcess, unique_name: str) -> list[str
 
 
 def test_a_run_without_a_name_is_called_by_its_id_and_exports_of_the_copy_have_none(
-    migrate: Migrate,
+    typed: Typed,
     source_server: TrackingServerProcess,
     target_server: TrackingServerProcess,
     nameless: list[str],
@@ -46,11 +46,9 @@ def test_a_run_without_a_name_is_called_by_its_id_and_exports_of_the_copy_have_n
     tmp_path: Path,
 ) -> None:
     chosen = ("--experiments", unique_name)
-    ended = json.loads(
-        migrate("run", source_server.uri, target_server.uri, *chosen, "--json").stdout
-    )
+    ended = json.loads(typed("run", source_server.uri, target_server.uri, *chosen, "--json").stdout)
     assert [MADE_UP in item["warning"] for item in ended["warnings"]] == [True, True]
-    migrate("verify", source_server.uri, target_server.uri, *chosen)
+    typed("verify", source_server.uri, target_server.uri, *chosen)
     copies = found_in(target_server.uri, unique_name)
     assert {run["info"]["run_name"] for run in copies} == set(nameless)
     assert all(tags_of(run)[STAND_IN] == run["info"]["run_name"] for run in copies)
@@ -59,7 +57,8 @@ def test_a_run_without_a_name_is_called_by_its_id_and_exports_of_the_copy_have_n
     named = next(run for run in copies if run["info"]["run_name"] == nameless[0])
     with Source(target_server.uri) as target:
         target.post("runs/update", {"run_id": named["info"]["run_id"], "run_name": "mine"})
-    migrate("run", target_server.uri, tmp_path / "export", *chosen)
+    typed("run", target_server.uri, tmp_path / "export", *chosen)
+    typed("verify", target_server.uri, tmp_path / "export", *chosen)
     files = (tmp_path / "export").rglob("run.json")
     infos = [json.loads(file.read_text())["mlflow"]["info"] for file in files]
     assert sorted(info["run_name"] for info in infos) == ["", "mine"]
@@ -67,15 +66,15 @@ def test_a_run_without_a_name_is_called_by_its_id_and_exports_of_the_copy_have_n
 
 @pytest.mark.thorough
 def test_through_a_directory_it_is_the_same(
-    migrate: Migrate,
+    typed: Typed,
     source_server: TrackingServerProcess,
     target_server: TrackingServerProcess,
     nameless: list[str],
     unique_name: str,
     tmp_path: Path,
 ) -> None:
-    migrate("run", source_server.uri, tmp_path / "export", "--experiments", unique_name)
-    assert MADE_UP in migrate("run", tmp_path / "export", target_server.uri).stdout
-    assert "Wrote nothing" in migrate("run", tmp_path / "export", target_server.uri).stdout
+    typed("run", source_server.uri, tmp_path / "export", "--experiments", unique_name)
+    assert MADE_UP in typed("run", tmp_path / "export", target_server.uri).stdout
+    assert "Wrote nothing" in typed("run", tmp_path / "export", target_server.uri).stdout
     names = {run["info"]["run_name"] for run in found_in(target_server.uri, unique_name)}
     assert names == set(nameless)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from tests.cli.conftest import Migrate, Seeded
+from tests.cli.conftest import Seeded, Typed
 from tests.conftest import ProxyFactory
 from tests.faults import Fault, Faults, Match, always, answer_with, change_request, on_nth
 from tests.proxy import Proxy
@@ -30,10 +30,10 @@ def args(source_server: TrackingServerProcess, proxy: Proxy, seeded: Seeded) -> 
     return ["run", source_server.uri, proxy.uri, "--experiments", seeded.name]
 
 
-def verified(migrate: Migrate, args: list[str]) -> None:
+def verified(typed: Typed, args: list[str]) -> None:
     """Checks that all is there, once, and that nothing is left to do."""
-    migrate("verify", *args[1:])
-    assert "Wrote nothing" in migrate(*args).stdout
+    typed("verify", *args[1:])
+    assert "Wrote nothing" in typed(*args).stdout
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def verified(migrate: Migrate, args: list[str]) -> None:
     ids=lambda match: match[1].strip("/$"),
 )
 def test_a_write_that_was_not_carried_out_is_made_again(
-    migrate: Migrate, proxy: Proxy, args: list[str], silent: Match
+    typed: Typed, proxy: Proxy, args: list[str], silent: Match
 ) -> None:
     proxy.faults = Faults(on_nth(silent, 1, SILENT))
-    migrate(*args)
-    verified(migrate, args)
+    typed(*args)
+    verified(typed, args)
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,15 @@ def test_a_write_that_was_not_carried_out_is_made_again(
     ],
 )
 def test_a_target_that_never_does_it_gets_no_copy_that_counts_as_complete(
-    migrate: Migrate, proxy: Proxy, args: list[str], silent: Match, named: str
+    typed: Typed, proxy: Proxy, args: list[str], silent: Match, named: str
 ) -> None:
     proxy.faults = Faults(always(silent, SILENT))
-    report = migrate(*args, code=3).stdout
+    report = typed(*args, code=3).stdout
     assert "answered that it stored run 'parent', and does not show" in report
     assert named in report
     proxy.faults = Faults()
-    migrate(*args)
-    verified(migrate, args)
+    typed(*args)
+    verified(typed, args)
 
 
 def cut(body: bytes) -> bytes:
@@ -89,7 +89,7 @@ def aged(body: bytes) -> bytes:
     ids=["at creation", "cut"],
 )
 def test_what_a_target_keeps_otherwise_is_a_loss_by_name_that_the_copy_remembers(
-    migrate: Migrate,
+    typed: Typed,
     source_server: TrackingServerProcess,
     proxy: Proxy,
     unique_name: str,
@@ -103,7 +103,7 @@ def test_what_a_target_keeps_otherwise_is_a_loss_by_name_that_the_copy_remembers
     args = ["run", source_server.uri, proxy.uri, "--experiments", unique_name, "--json"]
     proxy.faults = Faults(always(match, fault))
     for _ in range(2):
-        ended: dict[str, Any] = json.loads(migrate(*args, code=3).stdout)
+        ended: dict[str, Any] = json.loads(typed(*args, code=3).stdout)
         assert {loss["what"] for loss in ended["losses"]} == what
     assert ended["totals"]["run"]["wrote"] == 0
-    migrate("verify", *args[1:5])
+    typed("verify", *args[1:5])

@@ -56,7 +56,8 @@ def test_each_refused_member_is_lost_by_name_and_all_else_arrives(
 ) -> None:
     target = proxy_factory(fresh_target.uri)
     ends = (source_server.uri, target.uri, "--experiments", experiment)
-    assert losses(typed("run", *ends, "--json", code=3).stdout) == EXPECTED
+    out = typed("run", *ends, "--json", code=3).stdout
+    assert losses(out) == EXPECTED, out
     assert len(target.matching(BATCH)) < 60
 
     with Source(fresh_target.uri) as there:
@@ -89,3 +90,28 @@ def test_through_an_export_the_same_members_are_lost_where_they_are_refused(
     typed("run", source_server.uri, export, "--experiments", experiment)
     assert losses(typed("run", export, fresh_target.uri, "--json", code=3).stdout) == EXPECTED
     typed("verify", export, fresh_target.uri)
+
+
+@pytest.mark.thorough
+def test_points_of_an_export_without_whole_times_are_lost_by_name_and_the_run_arrives(
+    typed: Typed,
+    source_server: TrackingServerProcess,
+    fresh_target: TrackingServerProcess,
+    tmp_path: Path,
+    unique_name: str,
+) -> None:
+    with Source(source_server.uri) as source:
+        run = source.run("a", source.experiment(unique_name))
+        source.metrics(run, [("loss", n / 8, START + n, n) for n in range(3)])
+    export = tmp_path / "export"
+    typed("run", source_server.uri, export, "--experiments", unique_name)
+    (file,) = export.rglob("run.json")
+    # As another tool may have written it.
+    file.write_text(
+        file.read_text().replace(f'"timestamp": {START + 1},', f'"timestamp": {START}.5,')
+    )
+    ends = (export, fresh_target.uri)
+    for _ in range(2):
+        assert losses(typed("run", *ends, "--json", code=3).stdout) == {"metric loss"}
+    verified = json.loads(typed("verify", *ends, "--json").stdout)
+    assert {loss["what"] for loss in verified["declared"]} == {"metric loss"}

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess, copy_database
-from tests.cli.conftest import Migrate
+from tests.cli.conftest import Typed
+from tests.cli.test_unstorable import found_in
+from tests.conftest import ProxyFactory
+from tests.seed import START
 from tests.seed_models import ModelSource
 
 
@@ -26,10 +29,8 @@ def folding_target(fresh_target: TrackingServerProcess, tmp_path: Path) -> Track
         database.execute("PRAGMA writable_schema = ON")
         tables = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         for name, sql in tables.fetchall():
-            if name.startswith(("registered_model", "model_version", "experiments")):
-                folded = re.sub(r"(VARCHAR\(\d+\))", r"\1 COLLATE NOCASE", sql)
-                change = (folded, name)
-                database.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", change)
+            folded = re.sub(r"(VARCHAR\(\d+\))", r"\1 COLLATE NOCASE", sql)
+            database.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (folded, name))
     with closing(sqlite3.connect(folding)) as database, database:
         database.execute("REINDEX")
     copy_database(folding, served)
@@ -50,13 +51,13 @@ def models_on(uri: str) -> dict[str, int]:
     return {name: of.count(name) for name in names}
 
 
-def ended(migrate: Migrate, *args: str | Path, code: int) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(migrate(*args, "--json", code=code).stdout)
+def ended(typed: Typed, *args: str | Path, code: int) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(typed(*args, "--json", code=code).stdout)
     return result
 
 
 def test_twins_on_a_target_that_compares_without_case_fail_by_name_and_a_rename_is_the_way_out(
-    migrate: Migrate,
+    typed: Typed,
     fresh_source: TrackingServerProcess,
     folding_target: TrackingServerProcess,
     tmp_path: Path,
@@ -69,10 +70,10 @@ def test_twins_on_a_target_that_compares_without_case_fail_by_name_and_a_rename_
         for name in ("Fraud", "fraud"):
             source.experiment(name)
     args = ("run", fresh_source.uri, folding_target.uri)
-    plan = migrate("plan", *args[1:]).stdout
+    plan = typed("plan", *args[1:]).stdout
     assert "'Wine', 'wine'" in plan
     assert "'Fraud', 'fraud'" in plan
-    first = ended(migrate, *args, code=3)
+    first = ended(typed, *args, code=3)
     failed = {failure["id"]: failure for failure in first["failures"] if failure["name"]}
     assert len(failed) == 2
     hints = {failure["hint"].split(": ")[1].split()[0] for failure in failed.values()}
@@ -82,7 +83,7 @@ def test_twins_on_a_target_that_compares_without_case_fail_by_name_and_a_rename_
     assert len(there) == 1
 
     for options in (("--delete-model",), ("--resume",)):
-        migrate(*args, *options, code=3)
+        typed(*args, *options, code=3)
         assert models_on(folding_target.uri) == there
 
     renames: list[str | Path] = []
@@ -90,9 +91,56 @@ def test_twins_on_a_target_that_compares_without_case_fail_by_name_and_a_rename_
         file = tmp_path / f"{failure['kind']}.csv"
         file.write_text(f"{failure['name']},{failure['name']} of A\n")
         renames += [failure["hint"].split(": ")[1].split()[0], file]
-    migrate(*args, *renames, "--delete-model")
+    typed(*args, *renames, "--delete-model")
     assert sorted(models_on(folding_target.uri).values()) == [1, 2]
-    migrate("verify", *args[1:], *renames)
+    typed("verify", *args[1:], *renames)
+
+
+#: Twice the same word for a database that compares without case, and one of its own.
+TAGS = {"Team": "1", "team": "2", "other": "3"}
+
+
+def test_twins_inside_an_object_are_a_loss_by_name_and_a_second_run_writes_nothing(
+    typed: Typed,
+    fresh_source: TrackingServerProcess,
+    folding_target: TrackingServerProcess,
+    proxy_factory: ProxyFactory,
+) -> None:
+    with ModelSource(fresh_source.uri) as source:
+        experiment = source.experiment("twins", tags=TAGS)
+        run = source.run("a", experiment, tags=TAGS)
+        source.params(run, {"lr": "1", "LR": "2", "keep": "3"})
+        points = [(key, step / 8, START + step, step) for key in ("auc", "AUC") for step in (1, 2)]
+        source.metrics(run, [*points, ("loss", 1.0, START, 0)])
+        source.logged_model("m", experiment, run_id=run, params={"lr": "1", "LR": "2"}, tags=TAGS)
+        name = source.registered("twin parts", tags=TAGS)
+        for alias in ("Best", "best"):
+            source.alias(name, alias, source.version(name, "s3://bucket/x", tags=TAGS))
+    proxy = proxy_factory(folding_target.uri)
+    args = ("run", fresh_source.uri, proxy.uri, "--experiments", "twins", "--models", name)
+    lost = {
+        "experiment": ["tag team"],
+        "run": ["metric auc", "param lr", "tag team"],
+        "logged model": ["param lr", "tag team"],
+        "registered model": ["tag team"],
+        "model version": ["alias best", "tag team", "tag team"],
+    }
+    for writes in (True, False):
+        proxy.clear()
+        report = ended(typed, *args, code=3)
+        assert report["failures"] == []
+        assert {
+            kind: sorted(loss["what"] for loss in report["losses"] if loss["kind"] == kind)
+            for kind in lost
+        } == lost
+        assert bool(proxy.writes()) is writes
+    (copy,) = found_in(folding_target.uri, "twins")
+    assert {p["key"]: p["value"] for p in copy["data"]["params"]} == {"LR": "2", "keep": "3"}
+    assert {"AUC", "loss"} == {metric["key"] for metric in copy["data"]["metrics"]}
+    verified = ended(typed, "verify", *args[1:], code=0)
+    assert {loss["what"] for loss in verified["declared"]} == {
+        what for of_kind in lost.values() for what in of_kind
+    }
 
 
 def rename_behind(server: TrackingServerProcess, old: str, new: str) -> None:
@@ -104,11 +152,15 @@ def rename_behind(server: TrackingServerProcess, old: str, new: str) -> None:
                 database.execute(f"UPDATE {table} SET name = ? WHERE name = ?", (new, old))
 
 
-ODD_NAMES = ("a:b", "team/wine", "x/../y", "50%2Foff")
+#: What other tests have left on these servers.
+OTHERS = {*TWINS, "twin parts"}
+#: The target refuses the first of them, and takes the others.
+REFUSED_NAMES = ("a:b", "team/wine", "x/../y", "m:" + 300 * "n")
+ODD_NAMES = (*REFUSED_NAMES, "50%2Foff", " edges ", 300 * "n")
 
 
 def test_a_name_the_target_refuses_fails_by_itself_and_can_be_renamed(
-    migrate: Migrate,
+    typed: Typed,
     fresh_source: TrackingServerProcess,
     fresh_target: TrackingServerProcess,
     tmp_path: Path,
@@ -117,20 +169,32 @@ def test_a_name_the_target_refuses_fails_by_itself_and_can_be_renamed(
         for name in ("plain", *(f"odd{place}" for place in range(len(ODD_NAMES)))):
             source.registered(name)
             source.version(name, f"s3://bucket/{name}")
+        prompt = {"mlflow.prompt.is_prompt": "true"}
+        source.registered("odd prompt", tags=prompt)
+        source.version(
+            "odd prompt", "dummy-source", tags={**prompt, "mlflow.prompt.text": "Hi {{ x }}"}
+        )
+    rename_behind(fresh_source, "odd prompt", "odd:prompt")
     for place, name in enumerate(ODD_NAMES):
         rename_behind(fresh_source, f"odd{place}", name)
     args = ("run", fresh_source.uri, fresh_target.uri)
-    report = ended(migrate, *args, code=3)
+    report = ended(typed, *args, code=3)
     failed = {failure["id"]: failure for failure in report["failures"]}
-    assert {"a:b", "team/wine", "x/../y"} <= failed.keys()
-    assert "--model-rename-file" in failed["a:b"]["hint"]
-    arrived = models_on(fresh_target.uri).items()
-    assert {item for item in arrived if item[0] not in TWINS} == {("plain", 1), ("50%2Foff", 1)}
+    refused = (*REFUSED_NAMES, "odd:prompt")
+    assert failed.keys() >= set(refused)
+    assert all("--model-rename-file" in failed[name]["hint"] for name in refused)
+    taken = {name: 1 for name in ("plain", *ODD_NAMES) if name not in refused}
+    assert _others_than(OTHERS, models_on(fresh_target.uri)) == taken
 
-    rules = "".join(f"{name},odd {place}\n" for place, name in enumerate(ODD_NAMES[:3]))
+    rules = "".join(f"{name},odd {place}\n" for place, name in enumerate(refused))
     (tmp_path / "models.csv").write_text(rules)
     renames = ("--model-rename-file", tmp_path / "models.csv")
-    migrate(*args, *renames)
-    arrived = models_on(fresh_target.uri).items()
-    assert sorted(count for name, count in arrived if name not in TWINS) == [1, 1, 1, 1, 1]
-    migrate("verify", *args[1:], *renames)
+    typed(*args, *renames)
+    # Prompts are told apart by a search of their own.
+    others = {f"odd {place}": 1 for place in range(len(REFUSED_NAMES))}
+    assert _others_than(OTHERS, models_on(fresh_target.uri)) == taken | others
+    typed("verify", *args[1:], *renames)
+
+
+def _others_than(names: set[str], found: dict[str, int]) -> dict[str, int]:
+    return {name: count for name, count in found.items() if name not in names}

@@ -162,6 +162,31 @@ def test_old_oddities(tmp_path: Path) -> None:
     assert run.inputs == ()
 
 
+def test_points_between_two_milliseconds_or_steps_are_lost_by_name_and_none_is_rounded(
+    tmp_path: Path,
+) -> None:
+    start = 1671070665139
+    metrics = {
+        "loss": [
+            {"value": 0.5, "timestamp": start + 0.5, "step": 1},
+            {"value": 0.4, "timestamp": float(start), "step": 2},
+            {"value": 0.3, "timestamp": start + 1, "step": 3.25},
+        ],
+        "late": [{"value": 1.0, "timestamp": start + 0.25, "step": 0}],
+        "whole": [{"value": 1.0, "timestamp": str(start), "step": 0}],
+    }
+    content = foreign_run(B, metrics=metrics)
+    write_json(tmp_path / "5" / B / "run.json", {"mlflow": content})
+    write_json(tmp_path / "5" / "experiment.json", {"mlflow": foreign_experiment("5", [B])})
+    source = reader(tmp_path)
+    (run,) = source.runs(["5"])
+    assert [loss.what for loss in run.losses] == ["metric loss", "metric late"]
+    assert run.losses[0].reason.startswith("2 of its points")
+    whole = {Metric("loss", 0.4, start, 2), Metric("whole", 1.0, start, 0)}
+    assert set(run.latest_metrics) == whole
+    assert set(all_points(source, run)) == whole
+
+
 def test_runs_listed_by_the_numbers(tmp_path: Path) -> None:
     """One version listed the runs as ``info.ok_runs``."""
     experiment = foreign_experiment("9", [])

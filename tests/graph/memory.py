@@ -192,9 +192,10 @@ class MemoryServer(MemoryModels):
         self.writes.append("create_experiment")
         return ident
 
-    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> Sequence[Loss]:
         held = self._active_experiment(experiment_id)
         self._change_experiment(held, "set_experiment_tags", tags={**held.tags, **tags})
+        return ()
 
     def rename_experiment(self, experiment_id: str, name: str) -> None:
         held = self._active_experiment(experiment_id)

@@ -32,6 +32,7 @@ from migrate.objects import (
     VersionRun,
 )
 from migrate.origins import MARK, ORIGIN, losses_from_tags
+from migrate.outcomes import Loss
 
 
 class MemoryModels:
@@ -108,14 +109,15 @@ class MemoryModels:
             copies.sort(key=lambda copy: (not copy.mark, copy.target_id))
         return found
 
-    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> None:
+    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> Sequence[Loss]:
         held = self.logged_held[model_id]
         new = [metric for metric in metrics if repr(metric) not in set(map(repr, held.metrics))]
         self._active_run(*(metric.run_id for metric in new))
         if new:
             self._change_model(held, "log_model_metrics", metrics=(*held.metrics, *new))
+        return ()
 
-    def link_model(self, run_id: str, links: ModelLinks) -> None:
+    def link_model(self, run_id: str, links: ModelLinks) -> Sequence[Loss]:
         self._active_run(run_id)
         held = self.links_held.get(run_id, ModelLinks())
         if {it.model_id for it in held.outputs} & {it.model_id for it in links.outputs}:
@@ -123,6 +125,7 @@ class MemoryModels:
         inputs = tuple(dict.fromkeys((*held.inputs, *links.inputs)))
         self.links_held[run_id] = ModelLinks(inputs, (*held.outputs, *links.outputs))
         self.writes.append("link_model")
+        return ()
 
     @contextmanager
     def open_run(self, run_id: str) -> Iterator[None]:
@@ -133,10 +136,13 @@ class MemoryModels:
             if stage == ACTIVE:
                 yield
 
-    def finish_logged_model(self, copy: LoggedModel, model: LoggedModel, mark: str) -> None:
+    def finish_logged_model(
+        self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()
+    ) -> Sequence[Loss]:
         held = self.logged_held[copy.model_id]
         tags = {**held.tags, **model.tags, MARK: mark}
         self._change_model(held, "finish_logged_model", status=model.status, tags=tags)
+        return ()
 
     def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
         held = self.logged_held[model_id]
@@ -195,12 +201,15 @@ class MemoryModels:
         self.highest[model.name] = 0
         self.writes.append("create_registered_model")
 
-    def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
+    def update_registered_model(
+        self, copy: RegisteredModel, model: RegisteredModel
+    ) -> Sequence[Loss]:
         held = self.registered_held[copy.name]
         self.registered_held[copy.name] = dataclasses.replace(
             held, description=model.description, tags={**held.tags, **model.tags}
         )
         self.writes.append("update_registered_model")
+        return ()
 
     def delete_registered_model(self, name: str) -> None:
         self.registered_held.pop(name, None)
@@ -222,7 +231,7 @@ class MemoryModels:
         self.writes.append("create_model_version")
         return number
 
-    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
+    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> Sequence[Loss]:
         key = (copy.name, copy.version)
         held = self.versions_held[key]
         model = self.registered_held[copy.name]
@@ -235,6 +244,7 @@ class MemoryModels:
             tags={**held.tags, **version.tags},
         )
         self.writes.append("update_model_version")
+        return ()
 
     def delete_model_version(self, version: ModelVersion) -> None:
         self.versions_held.pop((version.name, version.version), None)

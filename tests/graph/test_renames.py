@@ -53,7 +53,8 @@ def test_experiments_and_registered_models_have_rules_of_their_own(
     renames = Renames(tuple(experiments), tuple(models))
     assert renames.name_for(Kind.EXPERIMENT, name) == renamed(name, experiments)
     assert renames.name_for(Kind.REGISTERED_MODEL, name) == renamed(name, models)
-    for kind in set(Kind) - {Kind.EXPERIMENT, Kind.REGISTERED_MODEL}:
+    assert renames.name_for(Kind.PROMPT, name) == renamed(name, models)
+    for kind in set(Kind) - {Kind.EXPERIMENT, Kind.REGISTERED_MODEL, Kind.PROMPT}:
         assert renames.name_for(kind, name) == name
     assert bool(renames) == bool(experiments or models)
     assert not NO_RENAMES

@@ -1,12 +1,14 @@
-"""Answers of a real server, recorded once and given again, one of them changed. No sockets."""
+"""Answers of real servers: recorded once and given again without sockets, or changed on the way."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -17,7 +19,9 @@ from requests.adapters import BaseAdapter
 from migrate.endpoints.tracking import http
 from migrate.endpoints.tracking.connections import PromptAdapter
 
+#: Method, path with its query, body.
 Key = tuple[str, str, bytes]
+_ID = re.compile(r"[0-9a-f]{32}|(?<=/)\d+(?=/)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,26 @@ class Recording:
 
     answers: dict[Key, list[Answer]] = field(default_factory=dict)
 
+    def renamed(self, names: Mapping[str, str]) -> Recording:
+        """The same with other ids, which are as long: a seed then means the same every time."""
+
+        def text(value: str) -> str:
+            for old, new in names.items():
+                value = value.replace(old, new)
+            return value
+
+        def body(value: bytes) -> bytes:
+            return text(value.decode("latin-1")).encode("latin-1")
+
+        return Recording(
+            {
+                (method, text(url), body(sent)): [
+                    replace(answer, body=body(answer.body)) for answer in answers
+                ]
+                for (method, url, sent), answers in self.answers.items()
+            }
+        )
+
     def places(self) -> list[tuple[Key, int]]:
         """The answers that are JSON objects."""
         return [
@@ -52,6 +76,14 @@ class Recording:
             for place, answer in enumerate(answers)
             if answer.json is not None
         ]
+
+    def turns(self) -> dict[str, list[Turn]]:
+        """The answers that are JSON objects, by their route."""
+        found: dict[str, list[Turn]] = {}
+        for key, _ in self.places():
+            turns = found.setdefault(_route(key), [])
+            turns.append(Turn(_route(key), len(turns)))
+        return found
 
     def json_at(self, place: tuple[Key, int]) -> Any:
         key, number = place
@@ -89,6 +121,40 @@ class _Recorder(PromptAdapter):
         answer = Answer(response.status_code, headers, body)
         self._recording.answers.setdefault(_key(request), []).append(answer)
         return _response(self, request, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One answer among those of a migration: the ``number``-th of a route, counted from 0."""
+
+    route: str
+    number: int
+
+
+class _Changer(PromptAdapter):
+    def __init__(self, connections: int, turn: Turn, change: Callable[[Any], bytes]) -> None:
+        super().__init__(connections)
+        self._turn = turn
+        self._change = change
+        self._seen = 0
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
+        response = super().send(request, *args, **options)
+        if _route(_key(request)) != self._turn.route:
+            return response
+        self._seen += 1
+        if self._seen - 1 != self._turn.number:
+            return response
+        answer = Answer(response.status_code, {}, response.content)
+        if answer.json is not None:
+            answer = Answer(200, {}, self._change(answer.json))
+        return _response(self, request, answer)
+
+
+def _route(key: Key) -> str:
+    """The method and the path of a request, without ids: each copy has one of its own."""
+    method, url, _ = key
+    return f"{method} {_ID.sub('ID', url.partition('?')[0])}"
 
 
 class _Player(BaseAdapter):
@@ -131,6 +197,16 @@ def playing(made: Recording) -> Iterator[None]:
     player = _Player(made)
     with (
         mock.patch.object(http, "PromptAdapter", return_value=player),
-        mock.patch.object(http.time, "sleep", return_value=None),
+        mock.patch.object(http, "time", SimpleNamespace(sleep=lambda seconds: None)),
+    ):
+        yield
+
+
+@contextmanager
+def changing(turn: Turn, change: Callable[[Any], bytes]) -> Iterator[None]:
+    """Have one answer of real servers arrive as what ``change`` makes of its JSON object."""
+    with (
+        mock.patch.object(http, "PromptAdapter", lambda workers: _Changer(workers, turn, change)),
+        mock.patch.object(http, "time", SimpleNamespace(sleep=lambda seconds: None)),
     ):
         yield

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import tempfile
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
-from tests.malformed.replay import Recording, playing, recording
-from tests.malformed.worlds import Ended, check_ended, count_in, migrate, seed_little
-from tests.mutations import MANY, SEEDS, any_mutation
+from tests.malformed.replay import Answer, Recording, playing, recording
+from tests.malformed.worlds import Ended, check_ended, count_in, each, migrate, seed_little, seeds
+from tests.mutations import Mutation, any_body, paths_in
 from tests.seed_models import ModelSource
+
+#: So that the same case takes the same course every time.
+SERIAL = ("--serial", "--workers", "1")
 
 
 class Recorded:
@@ -36,17 +38,20 @@ def recorded(
     path = tmp_path_factory.mktemp("recorded")
     with ModelSource(fresh_source.uri) as source:
         seed_little(source)
+        ids = [*source.seeded.runs.values(), *source.seeded.models.values()]
     with recording() as answers:
         # What is asked instead, where GraphQL is no use.
         with mock.patch.object(LoggedModelCalls, "_graphql", False):
             assert _copy(fresh_source.uri, path / "without").code == 0
         ended = _copy(fresh_source.uri, path)
     assert ended.code == 0, ended.output
-    return Recorded(fresh_source.uri, answers, count_in(path / "export"))
+    hexadecimal = (model_or_run.removeprefix("m-") for model_or_run in ids)
+    names = {old: f"{number:032x}" for number, old in enumerate(hexadecimal, start=1)}
+    return Recorded(fresh_source.uri, answers.renamed(names), count_in(path / "export"))
 
 
 def _copy(uri: str, path: Path) -> Ended:
-    return migrate("run", uri, path / "export", "--serial", "--state", path / "state.db")
+    return migrate("run", uri, path / "export", *SERIAL, "--state", path / "state.db")
 
 
 def test_answers_given_again_make_the_same_export(recorded: Recorded, tmp_path: Path) -> None:
@@ -55,28 +60,61 @@ def test_answers_given_again_make_the_same_export(recorded: Recorded, tmp_path: 
     assert count_in(tmp_path / "export") == recorded.counts
 
 
-@pytest.mark.thorough
-@settings(max_examples=12, **MANY)
-@given(seed=SEEDS)
-def test_one_wrong_answer_costs_what_it_tells_of(recorded: Recorded, seed: int) -> None:
-    _with_one_wrong_answer(recorded, seed)
+@pytest.mark.parametrize(
+    ("route", "path", "change"),
+    [
+        ("logged-models/search", ("models", 0, "info", "tags"), False),
+        pytest.param("logged-models/search", ("models", 0), "text", marks=pytest.mark.thorough),
+        ("registered-models/search", ("registered_models", 0, "latest_versions"), math.inf),
+        pytest.param(
+            "registered-models/search",
+            ("registered_models", 0, "tags"),
+            5,
+            marks=pytest.mark.thorough,
+        ),
+        ("experiments/search", ("experiments", 1, "lifecycle_stage"), "gone"),
+    ],
+)
+def test_what_is_malformed_in_one_listing_of_several_hides_nothing(
+    recorded: Recorded, tmp_path: Path, route: str, path: tuple[str | int, ...], change: object
+) -> None:
+    mutation = Mutation(path, change)
+    for number, place in enumerate(recorded.answers.places()):
+        answer = recorded.answers.json_at(place)
+        if route in place[0][1] and path in paths_in(answer):
+            body = json.dumps(mutation.of(answer)).encode()
+            with playing(recorded.answers.changed(place, body)):
+                ended = _copy(recorded.uri, tmp_path / str(number))
+            check_ended(ended)
+            if ended.code == 0:
+                assert count_in(tmp_path / str(number) / "export") == recorded.counts, ended.output
 
 
-@pytest.mark.thorough
-@settings(max_examples=2000, **MANY)
-@given(seed=SEEDS)
-def test_two_thousand_wrong_answers(recorded: Recorded, seed: int) -> None:
-    _with_one_wrong_answer(recorded, seed)
+def test_a_history_whose_pages_come_to_no_end_is_a_loss(recorded: Recorded, tmp_path: Path) -> None:
+    answers = dict(recorded.answers.answers)
+    for (method, url, body), [first, *_] in recorded.answers.answers.items():
+        if "metrics/get-history" in url:
+            again = json.dumps({**first.json, "next_page_token": "again"}).encode()
+            endless = [Answer(200, {}, again)]
+            answers[method, url, body] = answers[method, f"{url}&page_token=again", body] = endless
+    with playing(Recording(answers)):
+        ended = _copy(recorded.uri, tmp_path)
+    assert ended.code == 3
+    assert "comes to no end" in ended.output
 
 
-def _with_one_wrong_answer(recorded: Recorded, seed: int) -> None:
-    random = Random(seed)
-    place = random.choice(recorded.answers.places())
-    answer = recorded.answers.json_at(place)
-    mutation = any_mutation(answer, random)
-    body = json.dumps(mutation.of(answer)).encode()
-    with tempfile.TemporaryDirectory() as folder, playing(recorded.answers.changed(place, body)):
-        ended = _copy(recorded.uri, Path(folder))
+@seeds(12, 10_000)
+def test_one_wrong_answer_costs_what_it_tells_of(recorded: Recorded, seeds: range) -> None:
+    places = recorded.answers.places()
+
+    def case(random: Random, folder: Path) -> None:
+        place = random.choice(places)
+        wrong = any_body(recorded.answers.json_at(place), random)
+        with playing(recorded.answers.changed(place, wrong.body)):
+            ended = _copy(recorded.uri, folder)
         check_ended(ended)
-        if ended.code == 0 and not mutation.may_hide:
-            assert count_in(Path(folder) / "export") == recorded.counts, ended.output
+        if ended.code == 0 and not wrong.may_hide:
+            told = f"{place}: {wrong.body[:500]!r}"
+            assert count_in(folder / "export") == recorded.counts, f"{told}\n{ended.output}"
+
+    each(seeds, case)

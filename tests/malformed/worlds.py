@@ -2,24 +2,82 @@
 
 from __future__ import annotations
 
+import io
+import os
+import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 from unittest import mock
 
-from typer.testing import CliRunner
+import pytest
+from typer.main import get_command
 
 from migrate import scheduler
 from migrate.cli import app
 from migrate.endpoints.directory import ExportDirectory
 from tests.crash.model_samples import IS_PROMPT, add_logged_model
+from tests.endpoints.exports import (
+    a_logged_model,
+    a_prompt,
+    a_prompt_version,
+    a_registered_model,
+    a_run,
+    a_version,
+    an_experiment,
+    write_logged_model,
+    write_registry,
+    write_run,
+)
 from tests.seed import START
 from tests.seed_models import ModelSource
 
 #: What must never be seen, whatever came in.
 OF_DEFECTS = ("Traceback", "defect of mlflow-migrate", "unexpected ")
+#: Made once: to put it together takes as long as a migration.
+COMMAND = get_command(app)
+#: Where writing costs nothing; a folder of the system's choice where there is no such place.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+AT_ONCE = 250
+
+
+def seeds(few: int, many: int) -> pytest.MarkDecorator:
+    """Have a test make cases of ``seeds``: a few of them every day, ``many`` in acceptance."""
+    parts = [pytest.param(range(few), id="few")]
+    for start in range(few, many, AT_ONCE):
+        part = range(start, min(start + AT_ONCE, many))
+        parts.append(pytest.param(part, id=str(start), marks=pytest.mark.thorough))
+    return pytest.mark.parametrize("seeds", parts)
+
+
+def each(seeds: range, case: Callable[[Random, Path], None]) -> None:
+    """Make each case, in a folder of its own. One that fails says its seed."""
+    for seed in seeds:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+            try:
+                case(Random(seed), Path(folder))
+            except BaseException as problem:
+                problem.add_note(f"this was seed {seed}")
+                raise
+
+
+def write_little(path: Path) -> None:
+    """An export of two runs, two logged models, a registered model of two versions, a prompt."""
+    target = ExportDirectory(path, writable=True)
+    target.create_experiment(an_experiment())
+    for run_id in ("a" * 32, "b" * 32):
+        write_run(target, a_run(run_id), files={"plots/a.txt": b"abc"})
+    for model_id in ("m-1", "m-2"):
+        write_logged_model(target, a_logged_model(model_id), files={"MLmodel": b"flavors: {}\n"})
+    held = a_registered_model(aliases={"best": 2})
+    write_registry(target, held, [a_version(1), a_version(2, aliases=("best",))])
+    write_registry(target, a_prompt(), [a_prompt_version(1)])
+    target.publish()
+    target.close()
 
 
 def seed_little(source: ModelSource) -> None:
@@ -50,11 +108,15 @@ class Ended:
 
 def migrate(*args: str | Path) -> Ended:
     """Run a command in this process. Whatever it raises but for its exit is raised."""
-    with mock.patch.object(scheduler, "FIRST_PAUSE", 0.0):
-        result = CliRunner().invoke(app, [str(arg) for arg in args])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Ended(result.exit_code, result.output)
+    said = io.StringIO()
+    with (
+        mock.patch.object(scheduler, "FIRST_PAUSE", 0.0),
+        redirect_stdout(said),
+        redirect_stderr(said),
+        pytest.raises(SystemExit) as ended,
+    ):
+        COMMAND([str(arg) for arg in args], prog_name="migrate")
+    return Ended(int(ended.value.code or 0), said.getvalue())
 
 
 def check_ended(ended: Ended) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from migrate.objects import (
     LIFECYCLE_STAGES,
     RUN_NAME_TAG,
     Experiment,
+    Loss,
     Metric,
     Run,
     readable_time,
@@ -111,10 +113,32 @@ def run_id_of(value: Object, directory: str) -> str:
     return stored_id(required(value, "info"), "run_id", "run_uuid", default=directory)
 
 
-def metrics_from_json(value: Object) -> dict[str, list[Metric]]:
-    """Read ``mlflow.metrics``: every point of every key. Raises ``Malformed``."""
+def metrics_from_json(value: Object) -> tuple[dict[str, list[Metric]], tuple[Loss, ...]]:
+    """Read ``mlflow.metrics``: every point of every key, and what is lost of them.
+
+    A point whose time or step lies between two whole numbers has no place on any server: it is
+    left out, not rounded to one that nobody logged. Raises ``Malformed``.
+    """
     metrics = member(value, "metrics")
-    return {key: [point_from(key, point) for point in objects(metrics, key)] for key in metrics}
+    found: dict[str, list[Metric]] = {}
+    losses = []
+    for key in metrics:
+        points = objects(metrics, key)
+        whole = [point for point in points if not _is_between(point)]
+        found[key] = [point_from(key, point) for point in whole]
+        if left := len(points) - len(whole):
+            reason = f"{left} of its points: the time or step is no whole number"
+            losses.append(Loss(f"metric {key[:60]}", reason))
+    return found, tuple(losses)
+
+
+def _is_between(point: Object) -> bool:
+    return any(
+        isinstance(number := point.get(name), float)
+        and math.isfinite(number)
+        and not number.is_integer()
+        for name in ("timestamp", "step")
+    )
 
 
 def latest_rank(point: Metric) -> tuple[int, int, float]:

@@ -24,6 +24,7 @@ from migrate.endpoints.shapes import (
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_STAGE,
+    PROMPT_TEXT_TAG,
     VERSION_OF,
     Kind,
     ModelVersion,
@@ -32,12 +33,11 @@ from migrate.objects import (
 )
 
 # How MLflow keeps a prompt in the registry: mlflow/prompt/constants.py of MLflow 3.
-_PROMPT_TEXT_TAG = "mlflow.prompt.text"
 _PROMPT_TYPE_TAG = "_mlflow_prompt_type"
 _RESPONSE_FORMAT_TAG = "_mlflow_prompt_response_format"
 _MODEL_CONFIG_TAG = "_mlflow_prompt_model_config"
 _RESERVED_TAGS = frozenset(
-    {IS_PROMPT_TAG, _PROMPT_TEXT_TAG, _PROMPT_TYPE_TAG, _RESPONSE_FORMAT_TAG, _MODEL_CONFIG_TAG}
+    {IS_PROMPT_TAG, PROMPT_TEXT_TAG, _PROMPT_TYPE_TAG, _RESPONSE_FORMAT_TAG, _MODEL_CONFIG_TAG}
 )
 _TEXT, _CHAT = "text", "chat"
 _PROMPT_SOURCE = "dummy-source"  # a version of a prompt has none, and a server takes no other
@@ -216,7 +216,7 @@ def _tags_of_prompt(prompt: Object) -> dict[str, str]:
         **pairs(prompt, "tags"),
         IS_PROMPT_TAG: "true",
         _PROMPT_TYPE_TAG: _CHAT if chat else _TEXT,
-        _PROMPT_TEXT_TAG: json.dumps(template) if chat else text(prompt, "template"),
+        PROMPT_TEXT_TAG: json.dumps(template) if chat else text(prompt, "template"),
     }
     for tag, member in (
         (_RESPONSE_FORMAT_TAG, "response_format"),
@@ -228,7 +228,7 @@ def _tags_of_prompt(prompt: Object) -> dict[str, str]:
 
 
 def _template_of(tags: Mapping[str, str]) -> object:
-    text = tags.get(_PROMPT_TEXT_TAG, "")
+    text = tags.get(PROMPT_TEXT_TAG, "")
     if tags.get(_PROMPT_TYPE_TAG) == _CHAT:
         try:
             return json.loads(text)

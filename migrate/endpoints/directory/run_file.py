@@ -30,7 +30,7 @@ from migrate.endpoints.directory.sidecar import (
     require_known_format,
 )
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import Metric
+from migrate.objects import Loss, Metric
 
 _METRICS_LINE = b'    "metrics": {\n'
 _END_OF_METRICS = b"    }\n"
@@ -81,6 +81,11 @@ def _write_lines(file: BinaryIO, lines: Iterable[bytes]) -> int:
 class StoredRun(Protocol):
     """A run.json on disk. Every method raises ``DirectoryError`` when the file is damaged."""
 
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """What is lost of the run's metrics as it is read."""
+        ...
+
     def head(self) -> Mapping[str, Any]:
         """Return the ``mlflow`` member without its metrics."""
         ...
@@ -100,6 +105,8 @@ class StoredRun(Protocol):
 
 class IndexedRun:
     """A ``StoredRun`` whose sidecar says where its histories are; it is read as a stream."""
+
+    losses: tuple[Loss, ...] = ()
 
     def __init__(self, base: Path, run: Path, sidecar: Sidecar) -> None:
         self._base = base
@@ -167,12 +174,15 @@ class IndexedRun:
 
 
 class LoadedRun:
-    """A ``StoredRun`` that other tools wrote or changed: held in memory as a whole."""
+    """A ``StoredRun`` that other tools wrote or changed: held in memory as a whole.
+
+    ``losses`` are the points that could not be read.
+    """
 
     def __init__(self, path: Path, content: bytes) -> None:
         value = mlflow_member(path, parse_object(path, content))
         try:
-            self._metrics = metrics_from_json(value)
+            self._metrics, self.losses = metrics_from_json(value)
         except Malformed as error:
             raise DirectoryError(f"{path} has metrics of no known form: {error}") from error
         self._head = {key: member for key, member in value.items() if key != "metrics"}

@@ -70,7 +70,8 @@ class RunStore:
                 experiment_id=experiment_id,
                 latest=stored.latest(),
             )
-            record = replace(record, losses=sidecar.losses if sidecar else ())
+            losses = (*(sidecar.losses if sidecar else ()), *stored.losses)
+            record = replace(record, losses=tuple(dict.fromkeys(losses)))
             if not self._may_be_renamed:
                 require_own(run / RUN_FILE, record.run_id)
         except Malformed as error:

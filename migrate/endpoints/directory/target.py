@@ -164,7 +164,7 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
                 found += complete or [model for model, _ in half_made]
         return found
 
-    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> None:
+    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> Sequence[Loss]:
         """See ``WritesLoggedModels.log_model_metrics``; a complete copy is replaced at once.
 
         Those of a copy in the making are written by ``finish_logged_model``.
@@ -174,13 +174,17 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
                 place = self._owner_path(Ref(Kind.LOGGED_MODEL, model_id))
                 if place is not None and not partial_directory(place).exists():
                     self._add_metrics(place, metrics)
-                    return
+                    return ()
         self._model_writer(model_id).add_metrics(metrics)
+        return ()
 
-    def finish_logged_model(self, copy: LoggedModel, model: LoggedModel, mark: str) -> None:
+    def finish_logged_model(
+        self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()
+    ) -> Sequence[Loss]:
         """See ``WritesLoggedModels.finish_logged_model``; until it returns, nobody sees it."""
         self._model_writer(copy.model_id).finish(model, mark)
         del self._model_writers[copy.model_id]
+        return ()
 
     def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
         """See ``WritesLoggedModels.delete_logged_model``: its record says so already."""
@@ -189,9 +193,12 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
         """See ``WritesRegistry.create_registered_model`` and ``RegistryWriter``."""
         self._registry_to_write().create_registered_model(model)
 
-    def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
+    def update_registered_model(
+        self, copy: RegisteredModel, model: RegisteredModel
+    ) -> Sequence[Loss]:
         """See ``WritesRegistry.update_registered_model``."""
         self._registry_to_write().update_registered_model(copy, model)
+        return ()
 
     def delete_registered_model(self, name: str) -> None:
         """See ``WritesRegistry.delete_registered_model``."""
@@ -201,9 +208,10 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
         """See ``WritesRegistry.create_model_version`` and ``RegistryWriter``."""
         return self._registry_to_write().create_model_version(version)
 
-    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
+    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> Sequence[Loss]:
         """See ``WritesRegistry.update_model_version``."""
         self._registry_to_write().update_model_version(copy, version)
+        return ()
 
     def delete_model_version(self, version: ModelVersion) -> None:
         """See ``WritesRegistry.delete_model_version``."""

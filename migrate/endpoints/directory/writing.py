@@ -53,6 +53,7 @@ from migrate.objects import (
     Ref,
     Run,
 )
+from migrate.outcomes import Loss
 
 
 class ExperimentsWriter(ExportReader):
@@ -96,13 +97,14 @@ class ExperimentsWriter(ExportReader):
             self._durations.note(ident)
         return ident
 
-    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> Sequence[Loss]:
         """See ``WritesExperiments.set_experiment_tags``."""
 
         def change(experiment: dict[str, Any]) -> None:
             experiment["tags"] = dict(sorted({**experiment["tags"], **tags}.items()))
 
         self._change_experiment(experiment_id, change)
+        return ()
 
     def remove_experiment_tags(self, experiment_id: str, keys: Sequence[str]) -> None:
         """See ``WritesExperiments.remove_experiment_tags``."""
@@ -195,12 +197,13 @@ class ExperimentsWriter(ExportReader):
             if run.lifecycle_stage == DELETED:
                 self._rewrite(run, dataclasses.replace(run, lifecycle_stage=ACTIVE), mark)
 
-    def link_model(self, run_id: str, links: ModelLinks) -> None:
+    def link_model(self, run_id: str, links: ModelLinks) -> Sequence[Loss]:
         """See ``WritesLoggedModels.link_model``; a run was written with its links already."""
         run, mark = self._complete_run(run_id)
         wanted = all_links(run.links, links)
         if wanted != run.links:
             self._rewrite(run, dataclasses.replace(run, links=wanted), mark)
+        return ()
 
     def open_run(self, run_id: str) -> AbstractContextManager[None]:
         """See ``WritesLoggedModels.open_run``; here a deleted run can be written to."""

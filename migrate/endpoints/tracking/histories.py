@@ -13,7 +13,6 @@ from typing import Any
 
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.shapes import objects, text
-from migrate.endpoints.tracking.bounds import token_in
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.wire import metric_from
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
@@ -134,14 +133,10 @@ class HistoryReader:
         """
         params: dict[str, Any] = {"run_id": run_id, "run_uuid": run_id, "metric_key": key}
         params["max_results"] = PAGE_POINTS
-        while True:
-            answer = self._http.get("/api/2.0/mlflow/metrics/get-history", params)
-            rows, token = objects(answer, "metrics"), token_in(answer)
+        for answer in self._http.get_pages("/api/2.0/mlflow/metrics/get-history", params):
+            rows = objects(answer, "metrics")
             for start in range(0, len(rows), PAGE_POINTS):
                 yield [metric_from(row) for row in rows[start : start + PAGE_POINTS]]
-            if not token or not rows:
-                return
-            params["page_token"] = token
 
 
 def _points_held(read: Mapping[str, Histories]) -> int:

@@ -131,9 +131,15 @@ class HttpSession:
         tries = tries if idempotent else 1
         return self._json("POST", path, data=data, tries=tries, fault_tries=fault_tries)
 
-    def change(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
-        """PATCH or DELETE with a JSON body, which may be repeated; return the JSON answer."""
-        return self._json(method, path, data=self._body(path, body), tries=TRIES)
+    def change(
+        self, method: str, path: str, body: Mapping[str, Any], *, fault_tries: int = TRIES
+    ) -> Any:
+        """Send JSON by any method in a request that may be repeated; return the JSON answer.
+
+        ``fault_tries`` as in ``post``.
+        """
+        data = self._body(path, body)
+        return self._json(method, path, data=data, tries=TRIES, fault_tries=fault_tries)
 
     def _body(self, path: str, body: Mapping[str, Any]) -> bytes:
         """Return a body as JSON. Raises ``Refused`` for what MLflow would drop unnoticed.

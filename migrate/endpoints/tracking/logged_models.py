@@ -13,7 +13,7 @@ from migrate.endpoints.run_members import links_from
 from migrate.endpoints.shapes import Object, member, objects, pairs, required
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.flattened import FlattenedModels
-from migrate.endpoints.tracking.http import HttpSession, read_once
+from migrate.endpoints.tracking.http import TRIES, HttpSession, read_once
 from migrate.endpoints.tracking.models_wire import (
     LOGGED_MODEL,
     in_batches,
@@ -21,8 +21,10 @@ from migrate.endpoints.tracking.models_wire import (
     model_metric_to,
     status_to,
 )
+from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
+from migrate.endpoints.tracking.silence import has_items
 from migrate.endpoints.tracking.wire import RUN, tags_to
-from migrate.errors import EndpointError, NotFound
+from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
@@ -31,8 +33,18 @@ from migrate.objects import (
     LoggedModel,
     ModelLinks,
     ModelMetric,
+    ModelOutput,
 )
-from migrate.origins import DELETED_MODEL, MARK, ORIGIN, losses_from_tags
+from migrate.origins import (
+    DELETED_MODEL,
+    LOSSES,
+    MARK,
+    ORIGIN,
+    bookkeeping,
+    losses_from_tags,
+    losses_to_tags,
+)
+from migrate.outcomes import Loss
 
 API = "/api/2.0/mlflow"
 MODELS = f"{API}/logged-models"
@@ -78,6 +90,12 @@ class LoggedModelCalls(ABC):
     def _search_models(
         self, experiment_ids: Sequence[str], condition: str = ""
     ) -> Iterator[LoggedModel]:
+        pages = self._pages_of_models(experiment_ids, condition)
+        yield from self._entries.all(pages, "models", LOGGED_MODEL, logged_model_from)
+
+    def _pages_of_models(
+        self, experiment_ids: Sequence[str], condition: str = ""
+    ) -> Iterator[Object]:
         for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
             chunk = list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
             body = {
@@ -87,8 +105,7 @@ class LoggedModelCalls(ABC):
             }
             if condition:
                 body["filter"] = condition
-            pages = self._http.pages(f"{MODELS}/search", body)
-            yield from self._entries.all(pages, "models", LOGGED_MODEL, logged_model_from)
+            yield from self._http.pages(f"{MODELS}/search", body)
 
     def read_logged_models(self, model_ids: Sequence[str]) -> list[LoggedModel]:
         """See ``ReadsLoggedModels.read_logged_models``; deleted ones are shown since 3.7."""
@@ -126,10 +143,10 @@ class LoggedModelCalls(ABC):
         return links
 
     def _holds_models(self) -> bool:
-        """Say whether any experiment has a logged model; asked once."""
+        """Say whether any experiment has a logged model, be it malformed; asked once."""
         if self._any_models is None:
             ids = [experiment.experiment_id for experiment in self.experiments()]
-            self._any_models = any(True for _ in self._search_models(ids))
+            self._any_models = any(map(has_items, self._pages_of_models(ids)))
         return self._any_models
 
     def _read_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
@@ -183,7 +200,15 @@ class LoggedModelCalls(ABC):
         }
         body = {key: value for key, value in fields.items() if value}
         self._any_models = True
-        answer = self._http.post(MODELS, body, idempotent=False)
+        try:
+            answer = self._http.post(MODELS, body, idempotent=False)
+        except Refused:
+            ours = bookkeeping(model.tags)
+            if ours == model.tags and not model.params:
+                raise
+            # One tag or param may be at fault. The others follow, and what is refused has a name.
+            body = {**body, "tags": tags_to(ours), "params": []}
+            answer = self._http.post(MODELS, body, idempotent=False)
         with read_once():
             made = logged_model_from(required(answer, "model"))
         if made.tags.get(ORIGIN) == model.tags.get(ORIGIN):
@@ -208,9 +233,9 @@ class LoggedModelCalls(ABC):
             "is a gateway before the server that lets only a part of requests pass?",
         )
 
-    def _tag_model(self, model_id: str, tags: Mapping[str, str]) -> None:
+    def _tag_model(self, model_id: str, tags: Mapping[str, str], fault_tries: int = TRIES) -> None:
         body = {"model_id": model_id, "tags": tags_to(tags)}
-        self._http.change("PATCH", f"{MODELS}/{model_id}/tags", body)
+        self._http.change("PATCH", f"{MODELS}/{model_id}/tags", body, fault_tries=fault_tries)
 
     def find_model_copies(
         self, experiment_id: str, origins: Collection[str] | None = None
@@ -243,33 +268,46 @@ class LoggedModelCalls(ABC):
             copies.sort(key=lambda copy: (not copy.mark, copy.target_id))
         return found
 
-    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> None:
+    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> tuple[Loss, ...]:
         """See ``WritesLoggedModels.log_model_metrics``: points of a run, with the model's id.
 
         Points that are there already stay as they are. A server without logged models has them
         with the run.
         """
         if not self._has_logged_models():
-            return
+            return ()
+        refused: list[tuple[str, MigrateError]] = []
         for batch in in_batches(metrics, POINTS_PER_BATCH):
-            body = {
-                "run_id": batch[0].run_id,
-                "metrics": [model_metric_to(metric, model_id) for metric in batch],
-            }
-            self._http.post(f"{API}/runs/log-batch", body, idempotent=True)
+            run_id = batch[0].run_id
 
-    def link_model(self, run_id: str, links: ModelLinks) -> None:
+            def send(points: Sequence[ModelMetric], fault_tries: int, run_id: str = run_id) -> None:
+                items = [model_metric_to(point, model_id) for point in points]
+                body = {"run_id": run_id, "metrics": items}
+                path = f"{API}/runs/log-batch"
+                self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
+
+            refused += deliver(send, batch, lambda point: f"metric {point.key}")
+        return refusals(refused)
+
+    def link_model(self, run_id: str, links: ModelLinks) -> tuple[Loss, ...]:
         """See ``WritesLoggedModels.link_model``; outputs that are there already are refused."""
         if not self._has_logged_models():
-            return
-        if links.inputs:
-            models = [{"model_id": model_id} for model_id in links.inputs]
+            return ()
+
+        def send_inputs(ids: Sequence[str], fault_tries: int) -> None:
+            body = {"run_id": run_id, "models": [{"model_id": model_id} for model_id in ids]}
+            path = f"{API}/runs/log-inputs"
+            self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
+
+        def send_outputs(outputs: Sequence[ModelOutput], _: int) -> None:
+            models = [{"model_id": it.model_id, "step": it.step} for it in outputs]
             body = {"run_id": run_id, "models": models}
-            self._http.post(f"{API}/runs/log-inputs", body, idempotent=True)
-        if links.outputs:
-            outputs = [{"model_id": it.model_id, "step": it.step} for it in links.outputs]
-            body = {"run_id": run_id, "models": outputs}
             self._http.post(f"{API}/runs/outputs", body, idempotent=False)
+
+        return refusals(
+            deliver(send_inputs, links.inputs, lambda _: f"input of run {run_id}")
+            + deliver(send_outputs, links.outputs, lambda _: f"output of run {run_id}")
+        )
 
     @contextmanager
     def open_run(self, run_id: str) -> Iterator[None]:
@@ -280,25 +318,67 @@ class LoggedModelCalls(ABC):
         finally:
             self._http.post(f"{API}/runs/delete", {"run_id": run_id}, idempotent=True)
 
-    def finish_logged_model(self, copy: LoggedModel, model: LoggedModel, mark: str) -> None:
+    def finish_logged_model(
+        self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()
+    ) -> tuple[Loss, ...]:
         """See ``WritesLoggedModels.finish_logged_model``."""
         if not self._has_logged_models():
             self._flattened.finish(copy, model.tags[ORIGIN], model.tags, mark)
-            return
+            return ()
         path = f"{MODELS}/{copy.model_id}"
         if copy.status != model.status:
             body = {"model_id": copy.model_id, "status": status_to(model.status)}
             self._http.change("PATCH", path, body)
-        tags = {
-            key: value
-            for key, value in {**model.tags, MARK: mark}.items()
-            if copy.tags.get(key) != value and key != MODEL_VERSIONS_TAG
-        }
-        if tags:
-            self._tag_model(copy.model_id, tags)
+        refused = self._send_params(copy, model)
+        refused += self._send_tags(copy, model, mark, [*losses, *refused])
         for key in sorted(copy.tags.keys() - model.tags.keys() - {MARK, MODEL_VERSIONS_TAG}):
             with suppress(NotFound):
                 self._http.change("DELETE", f"{path}/tags/{quote(key, safe='')}", {})
+        return refused
+
+    def _send_params(self, copy: LoggedModel, model: LoggedModel) -> tuple[Loss, ...]:
+        """Write the params that a create could not; return what is refused."""
+
+        def send(params: Sequence[tuple[str, str]], fault_tries: int) -> None:
+            body = {"model_id": copy.model_id, "params": tags_to(dict(params))}
+            path = f"{MODELS}/{copy.model_id}/params"
+            self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
+
+        missing = [item for item in model.params.items() if item[0] not in copy.params]
+        return refusals(deliver(send, missing, lambda param: f"param {param[0]}"))
+
+    def _send_tags(
+        self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss]
+    ) -> tuple[Loss, ...]:
+        """Write the tags that differ, and the mark; return which of them are refused.
+
+        All in one call where nothing is refused; else the copy is first told what it lacks.
+        """
+
+        def send(tags: Sequence[tuple[str, str]], fault_tries: int) -> None:
+            self._tag_model(copy.model_id, dict(tags), fault_tries)
+
+        wanted = {**model.tags, MARK: mark, **losses_to_tags(losses)}
+        differing = {
+            key: value
+            for key, value in wanted.items()
+            if copy.tags.get(key) != value and key != MODEL_VERSIONS_TAG
+        }
+        if not differing:
+            return ()
+        try:
+            self._tag_model(copy.model_id, differing, FAULT_TRIES)
+            return ()
+        except (Refused, ServerFault):
+            pass
+        tags = [tag for tag in differing.items() if tag[0] != MARK]
+        found = deliver(send, tags, lambda tag: f"tag {tag[0]}")
+        refused = refusals(item for item in found if not item[0].startswith(f"tag {LOSSES}"))
+        if refused:
+            with suppress(Refused):
+                self._tag_model(copy.model_id, losses_to_tags([*losses, *refused]))
+        self._tag_model(copy.model_id, {MARK: mark})
+        return refused
 
     def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
         """See ``WritesLoggedModels.delete_logged_model``: the experiment remembers where it is."""

@@ -64,6 +64,27 @@ def deliver(
     return [(of, problem) for of, problems in refused.items() for problem in problems]
 
 
+def deliver_singly(
+    send: Callable[[Member, int], object],
+    ask: Callable[[], object],
+    members: Sequence[Member],
+    name: Callable[[Member], str],
+) -> tuple[Loss, ...]:
+    """Send members that each have a request of their own; return those refused, as losses.
+
+    ``send`` is as in ``deliver``, ``ask`` is a request by which a server that is out of order shows
+    itself.
+    """
+
+    def send_all(some: Sequence[Member], fault_tries: int) -> None:
+        for member in some:
+            send(member, fault_tries)
+        if not some:
+            ask()
+
+    return refusals(deliver(send_all, members, name))
+
+
 def refusals(refused: Iterable[tuple[str, MigrateError]]) -> tuple[Loss, ...]:
     """Return what was refused as losses by name, with the server's words for the first of each."""
     words: dict[str, list[MigrateError]] = {}

@@ -6,13 +6,22 @@ search that does not ask for them (since 2.21).
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from migrate.endpoints.answers import Capabilities
-from migrate.endpoints.shapes import Object, required, required_text, text, texts, version_number
+from migrate.endpoints.shapes import (
+    Object,
+    pairs,
+    required,
+    required_text,
+    text,
+    texts,
+    version_number,
+)
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http import HttpSession, read_once
 from migrate.endpoints.tracking.models_wire import (
@@ -23,8 +32,9 @@ from migrate.endpoints.tracking.models_wire import (
     registered_model_from,
     version_form,
 )
+from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
-from migrate.errors import NotFound, Refused
+from migrate.errors import EndpointError, NotAuthenticated, NotFound, Refused, ServerFault
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
@@ -37,6 +47,8 @@ from migrate.objects import (
     VersionRun,
     version_ref,
 )
+from migrate.origins import bookkeeping
+from migrate.outcomes import Loss
 
 API = "/api/2.0/mlflow"
 MODELS = f"{API}/registered-models"
@@ -46,6 +58,8 @@ VERSIONS_PER_PAGE = 1000
 #: From this many models on, all versions of a server are read in pages instead.
 MODELS_BY_NAME = 20
 PROMPTS = f"tags.`{IS_PROMPT_TAG}` = 'true'"
+
+Entry = TypeVar("Entry", RegisteredModel, ModelVersion)
 
 
 class RegistryCalls(ABC):
@@ -185,6 +199,14 @@ class RegistryCalls(ABC):
             experiment = required(self._http.get(f"{API}/experiments/get", place), "experiment")
         except NotFound:
             return NO_RUN
+        except (EndpointError, ServerFault) as problem:
+            # What cannot be read of the run is named with the run: the version is whole without.
+            if isinstance(problem, NotAuthenticated):
+                raise
+            run_ref = Ref(Kind.RUN, version.run_id)
+            named = EndpointError(f"run {version.run_id}: {problem.message}", problem.hint)
+            self._entries.unreadable.report(run_ref, "", f"{API}/runs/get", named)
+            return NO_RUN
         return VersionRun(run.artifact_uri, experiment_from(experiment).name)
 
     def _all_versions(self, models: Mapping[str, RegisteredModel]) -> dict[str, list[ModelVersion]]:
@@ -230,18 +252,24 @@ class RegistryCalls(ABC):
             body["description"] = model.description
         answer = self._registry_http.post(f"{self._models_api}/create", body, idempotent=False)
         with read_once():
-            required(answer, "registered_model")
+            made = required(answer, "registered_model")
+        if not _is_ours(pairs(made, "tags"), model.tags):
+            self._claim_entry(
+                model,
+                lambda: next(iter(self.registered_models([model.name])), None),
+                self.update_registered_model,
+                lambda: self.delete_registered_model(model.name),
+            )
 
-    def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
+    def update_registered_model(
+        self, copy: RegisteredModel, model: RegisteredModel
+    ) -> tuple[Loss, ...]:
         """See ``WritesRegistry.update_registered_model``."""
-        if copy.description != model.description:
-            body = {"name": copy.name, "description": model.description}
-            self._registry_http.change("PATCH", f"{self._models_api}/update", body)
-        for key, value in _missing(copy.tags, model.tags):
-            body = {"name": copy.name, "key": key, "value": value}
-            self._registry_http.post(f"{self._models_api}/set-tag", body, idempotent=True)
+        changes = list(_changes(self._models_api, copy, model))
+        refused = self._send_changes(self._models_api, {"name": copy.name}, changes)
         for key in sorted(copy.tags.keys() - model.tags.keys()):
             self._remove(f"{self._models_api}/delete-tag", {"name": copy.name, "key": key})
+        return refused
 
     def delete_registered_model(self, name: str) -> None:
         """See ``WritesRegistry.delete_registered_model``."""
@@ -252,37 +280,81 @@ class RegistryCalls(ABC):
         body = model_version_to(version)
         answer = self._registry_http.post(f"{self._versions_api}/create", body, idempotent=False)
         with read_once():
-            return version_number(required(answer, "model_version"))
+            made = required(answer, "model_version")
+            number = version_number(made)
+        if not _is_ours(pairs(made, "tags"), version.tags):
+            copy = dataclasses.replace(version, version=number)
+            self._claim_entry(
+                copy,
+                lambda: self.read_model_version(copy.ref),
+                self.update_model_version,
+                lambda: self.delete_model_version(copy),
+            )
+        return number
 
-    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
+    def _claim_entry(
+        self,
+        sent: Entry,
+        look: Callable[[], Entry | None],
+        change: Callable[[Entry, Entry], object],
+        remove: Callable[[], None],
+    ) -> None:
+        """Give what was made the tags that its create was to give it, where it has them not.
+
+        Raises ``EndpointError`` where the target does not keep them, having deleted it: nobody
+        could tell whose copy it is.
+        """
+        there = look()
+        if there is not None and not _is_ours(there.tags, sent.tags):
+            change(there, dataclasses.replace(there, tags={**there.tags, **sent.tags}))
+            there = look()
+        if there is not None and _is_ours(there.tags, sent.tags):
+            return
+        remove()
+        raise EndpointError(
+            f"{self._registry_http.base_url} made {sent.ref.kind} {sent.ref.id!r} without the tags "
+            "it was sent, and keeps none: it was deleted",
+            "is a gateway before the server that lets only a part of requests pass?",
+        )
+
+    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> tuple[Loss, ...]:
         """See ``WritesRegistry.update_model_version``."""
         named = {"name": copy.name, "version": str(copy.version)}
-        if copy.description != version.description:
-            described = {**named, "description": version.description}
-            self._registry_http.change("PATCH", f"{self._versions_api}/update", described)
+        changes = list(_changes(self._versions_api, copy, version))
         if copy.stage != version.stage:
-            body: dict[str, Any] = {**named, "stage": version.stage}
-            body["archive_existing_versions"] = False
-            self._registry_http.post(
-                f"{self._versions_api}/transition-stage", body, idempotent=True
-            )
-        for alias in version.aliases:
-            if alias not in copy.aliases:
-                self._registry_http.post(
-                    f"{self._models_api}/alias", {**named, "alias": alias}, idempotent=True
-                )
-        for key, value in _missing(copy.tags, version.tags):
-            tag = {**named, "key": key, "value": value}
-            self._registry_http.post(f"{self._versions_api}/set-tag", tag, idempotent=True)
+            stage = {"stage": version.stage, "archive_existing_versions": False}
+            path = f"{self._versions_api}/transition-stage"
+            changes.append(_Change("stage", "POST", path, stage))
+        changes += [
+            _Change(f"alias {alias}", "POST", f"{self._models_api}/alias", {"alias": alias})
+            for alias in version.aliases
+            if alias not in copy.aliases
+        ]
+        refused = self._send_changes(self._versions_api, named, changes)
         for key in sorted(copy.tags.keys() - version.tags.keys()):
             self._remove(f"{self._versions_api}/delete-tag", {**named, "key": key})
         for alias in sorted(set(copy.aliases) - set(version.aliases)):
             self._remove(f"{self._models_api}/alias", {"name": copy.name, "alias": alias})
+        return refused
 
     def delete_model_version(self, version: ModelVersion) -> None:
         """See ``WritesRegistry.delete_model_version``."""
         body = {"name": version.name, "version": str(version.version)}
         self._remove(f"{self._versions_api}/delete", body)
+
+    def _send_changes(
+        self, api: str, named: Mapping[str, str], changes: Sequence[_Change]
+    ) -> tuple[Loss, ...]:
+        """Make changes of the object ``named``, below ``api``; return those that are refused."""
+
+        def send(change: _Change, fault_tries: int) -> None:
+            body = {**named, **change.fields}
+            self._registry_http.change(change.method, change.path, body, fault_tries=fault_tries)
+
+        def ask() -> None:
+            self._registry_http.get(f"{api}/get", named)
+
+        return deliver_singly(send, ask, changes, lambda change: change.name)
 
     def _remove(self, path: str, body: Mapping[str, str]) -> None:
         """Delete what ``body`` names; no error when it is gone."""
@@ -290,5 +362,27 @@ class RegistryCalls(ABC):
             self._registry_http.change("DELETE", path, body)
 
 
-def _missing(there: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    return ((key, value) for key, value in wanted.items() if there.get(key) != value)
+class _Change(NamedTuple):
+    """One request of an update: its name for people, and the fields that say what changes."""
+
+    name: str
+    method: str
+    path: str
+    fields: Mapping[str, object]
+
+
+def _changes(
+    api: str, copy: RegisteredModel | ModelVersion, wanted: RegisteredModel | ModelVersion
+) -> Iterator[_Change]:
+    """Yield what has to be sent for the description and the tags that differ."""
+    if copy.description != wanted.description:
+        described = {"description": wanted.description}
+        yield _Change("description", "PATCH", f"{api}/update", described)
+    for key, value in wanted.tags.items():
+        if copy.tags.get(key) != value:
+            yield _Change(f"tag {key}", "POST", f"{api}/set-tag", {"key": key, "value": value})
+
+
+def _is_ours(there: Mapping[str, str], sent: Mapping[str, str]) -> bool:
+    """Say whether tags have all by which what was sent is found again."""
+    return bookkeeping(sent).items() <= there.items()

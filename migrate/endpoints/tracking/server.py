@@ -16,7 +16,7 @@ from migrate.endpoints.answers import (
     Histories,
     Unreadable,
 )
-from migrate.endpoints.shapes import ident, member, required, text
+from migrate.endpoints.shapes import Object, ident, member, required, text
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.entries import Entries
@@ -27,6 +27,7 @@ from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.part_calls import PartCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
+from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.registry import RegistryCalls
 from migrate.endpoints.tracking.run_search import RunSearch
 from migrate.endpoints.tracking.uncopied import (
@@ -157,12 +158,13 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
     def _connect(self) -> Capabilities:
         self._check_essentials()
         self._learn_releases()
-        created = ""
+        default: Object = {}
         try:
             answer = self._http.get(f"{API}/experiments/get", {"experiment_id": "0"})
-            created = text(member(answer, "experiment"), "creation_time")
+            default = member(answer, "experiment")
         except MigrateError:
             pass  # no Default experiment, or not ours to see: the address has to do
+        created = text(default, "creation_time")
         name = f"MLflow {self._release} at {self._address}"
         if self._workspace:
             name += f", workspace {self._workspace}"
@@ -180,7 +182,23 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
             without=self._missing_kinds(),
             notes=(*self._notes(account), *self._part_notes),
         )
-        return dataclasses.replace(can, permissions=has_permissions, without_permissions=reason)
+        return dataclasses.replace(
+            can,
+            permissions=has_permissions,
+            without_permissions=reason,
+            folds_names=self._side == "target" and self._folds(text(default, "name")),
+        )
+
+    def _folds(self, name: str) -> bool:
+        """Say whether the server shows the experiment ``name`` when asked in another case."""
+        other = name.swapcase()
+        if other == name:
+            return False
+        try:
+            answer = self._http.get(f"{API}/experiments/get-by-name", {"experiment_name": other})
+        except MigrateError:
+            return False
+        return text(member(answer, "experiment"), "name") == name
 
     # -- ReadsExperiments -------------------------------------------------------------------
 
@@ -335,11 +353,19 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         with read_once():
             return ident(answer, "experiment_id")
 
-    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> tuple[Loss, ...]:
         """See ``WritesExperiments.set_experiment_tags``."""
-        for key, value in tags.items():
-            body = {"experiment_id": experiment_id, "key": key, "value": value}
-            self._http.post(f"{API}/experiments/set-experiment-tag", body, idempotent=True)
+        named = {"experiment_id": experiment_id}
+
+        def send(tag: tuple[str, str], fault_tries: int) -> None:
+            body = {**named, "key": tag[0], "value": tag[1]}
+            path = f"{API}/experiments/set-experiment-tag"
+            self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
+
+        def ask() -> None:
+            self._http.get(f"{API}/experiments/get", named)
+
+        return deliver_singly(send, ask, list(tags.items()), lambda tag: f"tag {tag[0]}")
 
     def remove_experiment_tags(self, experiment_id: str, keys: Sequence[str]) -> None:
         """See ``WritesExperiments.remove_experiment_tags``."""

@@ -8,7 +8,7 @@ has files of its own: they are sent after it is created, and make it READY when 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.answers import Capabilities
@@ -25,9 +25,10 @@ from migrate.endpoints.tracking.models_wire import (
 from migrate.endpoints.tracking.unity_catalog_files import CatalogStores, VersionUpload
 from migrate.endpoints.tracking.unity_catalog_storage import MODELS, VERSIONS, Storage
 from migrate.endpoints.tracking.wire import tags_to
-from migrate.errors import EndpointError, NotFound, Refused
+from migrate.errors import EndpointError, NotCompleted, NotFound, Refused
 from migrate.objects import ModelVersion, Ref, RegisteredModel
 from migrate.origins import PLACEHOLDER
+from migrate.outcomes import Loss
 
 #: What keys of tags may not have: "Apply tags to Unity Catalog securable objects" (Databricks).
 REFUSED_IN_TAGS = ".,-=/:"
@@ -131,9 +132,12 @@ class UnityCatalogServer(DatabricksServer):
         """See ``WritesRegistry.create_registered_model``."""
         super().create_registered_model(_spelled_model(model))
 
-    def update_registered_model(self, copy: RegisteredModel, model: RegisteredModel) -> None:
+    def update_registered_model(
+        self, copy: RegisteredModel, model: RegisteredModel
+    ) -> tuple[Loss, ...]:
         """See ``WritesRegistry.update_registered_model``."""
-        super().update_registered_model(_spelled_model(copy), _spelled_model(model))
+        refused = super().update_registered_model(_spelled_model(copy), _spelled_model(model))
+        return _in_our_words(refused)
 
     def create_model_version(self, version: ModelVersion) -> int:
         """See ``WritesRegistry.create_model_version``.
@@ -153,16 +157,20 @@ class UnityCatalogServer(DatabricksServer):
         with read_once():
             number = version_number(required(answer, "model_version"))
         if upload is not None:
-            self._complete(version.name, number, upload)
+            try:
+                self._complete(version.name, number, upload)
+            except Refused as problem:
+                raise NotCompleted(problem.message, problem.hint) from None
         return number
 
-    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
+    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> tuple[Loss, ...]:
         """See ``WritesRegistry.update_model_version``."""
         if copy.status != READY:
             self._complete(copy.name, copy.version, self._upload_of(copy))
         # A catalog has no stages: the base class is to find nothing to move.
         wanted = dataclasses.replace(version, stage=copy.stage)
-        super().update_model_version(_spelled_version(copy), _spelled_version(wanted))
+        refused = super().update_model_version(_spelled_version(copy), _spelled_version(wanted))
+        return _in_our_words(refused)
 
     def _upload_of(self, version: ModelVersion) -> VersionUpload:
         return VersionUpload(self, version, self._storage)
@@ -180,6 +188,16 @@ def _spelled_model(model: RegisteredModel) -> RegisteredModel:
 
 def _spelled_version(version: ModelVersion) -> ModelVersion:
     return dataclasses.replace(version, tags=written_tags(version.tags))
+
+
+def _in_our_words(refused: Iterable[Loss]) -> tuple[Loss, ...]:
+    """Return losses with the keys of our own as they are spelled elsewhere."""
+    return tuple(
+        loss._replace(what=f"tag {_unspelled(loss.what.removeprefix('tag '))}")
+        if loss.what.startswith("tag ")
+        else loss
+        for loss in refused
+    )
 
 
 def written_tags(tags: Mapping[str, str]) -> dict[str, str]:

@@ -151,7 +151,9 @@ class ServerRunWriter:
         refused = refusals(self._refused)
         lacking = losses_to_tags([*losses, *refused]) if refused else {}
         for key, value in lacking.items():
-            self._log_batch([_tag(key, value)], TRIES)
+            # It names what was refused, and may be refused for that: it is told all the same.
+            with suppress(Refused):
+                self._log_batch([_tag(key, value)], TRIES)
         self._log_batch(closing, TRIES)
         return refused
 

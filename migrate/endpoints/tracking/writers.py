@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from migrate.endpoints.tracking.http import HttpSession
-from migrate.errors import EndpointError, NotAuthenticated, NotFound, NotPermitted, Refused
-from migrate.objects import ACTIVE, Experiment
+from migrate.errors import EndpointError, NotAuthenticated, NotFound, NotPermitted
+from migrate.objects import ACTIVE, Experiment, Loss
 from migrate.origins import WRITING
 
 #: Experiments that are tried: an account may not write to each.
@@ -24,7 +24,7 @@ class WriterTags:
         """See ``ReadsExperiments.experiments``."""
         raise NotImplementedError
 
-    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+    def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> Sequence[Loss]:
         """See ``WritesExperiments.set_experiment_tags``."""
         raise NotImplementedError
 
@@ -45,10 +45,11 @@ class WriterTags:
         active.sort(key=lambda it: (tag not in it.tags, it.experiment_id not in near))
         for experiment in islice(active, PLACES):
             try:
-                self.set_experiment_tags(experiment.experiment_id, {tag: text})
-            except (NotPermitted, NotFound, Refused):
+                refused = self.set_experiment_tags(experiment.experiment_id, {tag: text})
+            except (NotPermitted, NotFound):
                 continue
-            return True
+            if not refused:
+                return True
         return False
 
     def stop_saying(self, migration_id: str) -> None:

@@ -1,0 +1,105 @@
+"""A target that gives one wrong answer: no second copy, and nothing is missing in silence."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from migrate.demo.server import TrackingServerProcess, copy_database
+from tests.conftest import empty
+from tests.malformed.replay import changing, recording
+from tests.malformed.worlds import Ended, check_ended, each, migrate, seeds, write_little
+from tests.mutations import Body, any_body
+
+Rows = dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "export"
+    write_little(path)
+    return path
+
+
+def _copy(source: Path, target: TrackingServerProcess, state: Path) -> Ended:
+    return migrate("run", source, target.uri, "--serial", "--workers", "1", "--state", state)
+
+
+def _rows(target: TrackingServerProcess) -> Rows:
+    """How many rows each table of a server has; of what can be in the trash: that is not."""
+    with closing(sqlite3.connect(target.directory / "mlflow.db")) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_schema")]
+        rows = {}
+        for table in tables:
+            columns = [column[1] for column in database.execute(f'PRAGMA table_info("{table}")')]
+            active = " WHERE lifecycle_stage = 'active'" if "lifecycle_stage" in columns else ""
+            if columns:
+                [[rows[table]]] = database.execute(f'SELECT count(*) FROM "{table}"{active}')
+    return rows
+
+
+@seeds(3, 2_000)
+def test_after_a_wrong_answer_the_next_run_completes_what_is_there(
+    source: Path, fresh_target: TrackingServerProcess, tmp_path: Path, seeds: range
+) -> None:
+    with recording() as answers:
+        assert _copy(source, fresh_target, tmp_path / "state.db").code == 0
+    turns, whole = answers.turns(), _rows(fresh_target)
+
+    def case(random: Random, folder: Path) -> None:
+        empty(fresh_target)
+        turn = random.choice(turns[random.choice(sorted(turns))])
+        wrong = Body(b"", may_hide=True)
+
+        def change(answer: Any) -> bytes:
+            nonlocal wrong
+            wrong = any_body(answer, random)
+            return wrong.body
+
+        with changing(turn, change):
+            ended = _copy(source, fresh_target, folder / "state.db")
+        told = f"{turn}: {wrong.body[:500]!r}\n{ended.output}"
+        check_ended(ended)
+        if ended.code == 0 and not wrong.may_hide:
+            assert _rows(fresh_target) == whole, told
+        again = _copy(source, fresh_target, folder / "state.db")
+        assert again.code == 0, f"{told}\n{again.output}"
+        assert _rows(fresh_target) == whole, f"{told}\n{again.output}"
+
+    each(seeds, case)
+
+
+@seeds(2, 1_000)
+def test_a_wrong_answer_about_copies_makes_no_second_one(
+    source: Path, fresh_target: TrackingServerProcess, tmp_path: Path, seeds: range
+) -> None:
+    state, kept = tmp_path / "state.db", tmp_path / "kept.db"
+    assert _copy(source, fresh_target, state).code == 0
+    copy_database(fresh_target.directory / "mlflow.db", kept)
+    with recording() as answers:
+        assert _copy(source, fresh_target, state).code == 0
+    turns, whole = answers.turns(), _rows(fresh_target)
+
+    def case(random: Random, folder: Path) -> None:
+        copy_database(kept, fresh_target.directory / "mlflow.db")
+        turn = random.choice(turns[random.choice(sorted(turns))])
+        wrong = Body(b"", may_hide=True)
+
+        def change(answer: Any) -> bytes:
+            nonlocal wrong
+            wrong = any_body(answer, random)
+            return wrong.body
+
+        with changing(turn, change):
+            ended = _copy(source, fresh_target, folder / "state.db")
+        check_ended(ended)
+        if not wrong.may_hide:
+            told = f"{turn}: {wrong.body[:500]!r}\n{ended.output}"
+            assert _rows(fresh_target) == whole, told
+
+    each(seeds, case)
