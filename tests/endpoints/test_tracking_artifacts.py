@@ -17,6 +17,7 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.artifacts import passes_proxy
+from migrate.endpoints.tracking.login_pages import Redirected
 from migrate.errors import (
     DirectoryError,
     NotAuthenticated,
@@ -290,6 +291,13 @@ class TestLogins:
             get(server, root, artifact)
         with pytest.raises(NotAuthenticated, match="target"):
             put(server, root, "more.bin", b"content")
+
+    def test_a_redirect_to_elsewhere_says_nothing_about_other_files(
+        self, server: Target, proxy: Proxy, root: ArtifactRoot
+    ) -> None:
+        proxy.faults = Faults(always(LISTING, redirect_to("/elsewhere")))
+        with pytest.raises(Redirected, match="to another address: http://.*/elsewhere"):
+            server.artifacts(root)
 
     @pytest.mark.parametrize("path", ["page.html", "page.htm", "no name of a page"])
     def test_a_file_that_is_a_web_page_is_read(

@@ -1,7 +1,7 @@
 """Recognises what is answered in the server's place: a web page, or the way to another address.
 
-Both are what a gateway does with whoever has to log in first. Where files are asked for they are
-taken for that, and end the migration as wrong credentials do: every other file would fail alike.
+Both are what a gateway does with whoever has to log in first. Where files are asked for, a web page
+and the way to a login end the migration as wrong credentials do: every other file would fail alike.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from migrate.errors import EndpointError, Malformed, NotAuthenticated
 from migrate.redaction import cut, shown_address
 
 _PAGE = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body|!--)", re.IGNORECASE)
+#: In the host or path of an address.
+_LOGIN = re.compile(r"log-?in|sign-?in|logon|auth|sso\b|saml|oidc", re.IGNORECASE)
 HTML = "text/html"
 
 
@@ -26,7 +28,11 @@ class WebPage(Malformed):
 
 
 class Redirected(EndpointError):
-    """The answer is that another address should be asked."""
+    """The answer is that another address should be asked, which may be one to log in at."""
+
+    def __init__(self, message: str, hint: str = "", *, to_login: bool = False) -> None:
+        super().__init__(message, hint)
+        self.to_login = to_login
 
 
 def is_page(content: bytes) -> bool:
@@ -45,6 +51,7 @@ def redirected(where: str, url: str, location: str) -> Redirected:
         f"{where} redirects to another address{': ' * bool(told)}{told}",
         "is it a login page? Then give credentials that the gateway takes; else give the final "
         "address of the MLflow server as the URI",
+        to_login=_LOGIN.search(address) is not None,
     )
 
 
@@ -54,6 +61,8 @@ def pages_are_logins(side: str) -> Iterator[None]:
     try:
         yield
     except (WebPage, Redirected) as problem:
+        if isinstance(problem, Redirected) and not problem.to_login:
+            raise
         raise NotAuthenticated(
             problem.message,
             f"log in at the gateway before the {side}: set MIGRATE_{side.upper()}_TRACKING_USERNAME"
