@@ -296,7 +296,7 @@ class TestLogins:
         self, server: Target, proxy: Proxy, root: ArtifactRoot
     ) -> None:
         proxy.faults = Faults(always(LISTING, redirect_to("/elsewhere")))
-        with pytest.raises(Redirected, match="to another address: http://.*/elsewhere"):
+        with pytest.raises(Redirected, match=r"to another address: http://.*/elsewhere"):
             server.artifacts(root)
 
     @pytest.mark.parametrize("path", ["page.html", "page.htm", "no name of a page"])
