@@ -9,7 +9,7 @@ import typer
 
 from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
-from migrate.cli.choices import Choices
+from migrate.cli.choices import Choices, choices_of
 from migrate.cli.chosen import CopyingOptions
 from migrate.cli.groups import expanded
 from migrate.cli.migrations import (
@@ -113,6 +113,7 @@ def run(
                 made = resume_plan(ends, store)
                 if ends is None:
                     ends = stored_ends(made, workers, max_requests_per_second).chosen(choices)
+                ends = ends.chosen(choices_of(made))
                 ends.check()
                 ends.claim()
                 check_not_stale(made, ends)
@@ -120,9 +121,12 @@ def run(
             else:
                 assert ends is not None
                 ends.check()
-                ends.claim()
                 waiting = None if choices.selects else waiting_plan(ends, store)
                 fresh = waiting is None
+                if waiting is not None:
+                    # The end that is claimed has to be the one that is written to.
+                    ends = ends.chosen(choices_of(waiting))
+                ends.claim()
                 made = waiting or plan_anew(ends, choices, store)
             report = carry_out(
                 made,
