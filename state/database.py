@@ -217,6 +217,13 @@ def _json(value: object) -> str:
     return json.dumps(redacted_json(value, without_logins))
 
 
+#: True whether or not a plan was stored by then, which ``--resume`` would need.
+_AGAIN = (
+    "Run the same command again: what was committed is safe and is not copied again, and where "
+    "nothing was, it plans anew."
+)
+
+
 @contextmanager
 def translated(label: str) -> Iterator[None]:
     """Turn errors of the database into ours; ``label`` names it in the message.
@@ -239,8 +246,7 @@ def _translate(error: DBAPIError, label: str) -> MigrateError:
         case ["SQLITE", "FULL"] | ["SQLITE", "IOERR", "WRITE" | "FSYNC"] | ["53100"]:
             return StorageFull(
                 f"the state database {label} cannot grow: {cause}",
-                "The disk is full, or a quota or file size limit is reached. Make room and run "
-                "the same command again with --resume; what was committed is safe.",
+                f"The disk is full, or a quota or file size limit is reached. Make room. {_AGAIN}",
             )
         case ["SQLITE", "BUSY" | "LOCKED", *_]:
             return StateInUse(
@@ -271,5 +277,5 @@ def connection_lost(label: str, cause: str = "") -> StateError:
     """Return the error for a server connection that broke, and the hold on the database with it."""
     return StateError(
         f"the connection to the state database {label} broke{': ' * bool(cause)}{cause}",
-        "Run the same command again with --resume; what was committed is safe.",
+        _AGAIN,
     )
