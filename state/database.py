@@ -199,8 +199,8 @@ def _connect_server(url: URL, read_only: bool) -> Connection:
 def _read_json(stored: str) -> object:
     try:
         value: object = json.loads(stored)
-    except (ValueError, RecursionError) as error:
-        raise damaged(f"text that is no JSON ({error})") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged(f"what is no JSON ({error})") from None
     return value
 
 

@@ -7,6 +7,7 @@ search that does not ask for them (since 2.21).
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -34,7 +35,14 @@ from migrate.endpoints.tracking.models_wire import (
 )
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
-from migrate.errors import EndpointError, NotAuthenticated, NotFound, Refused, ServerFault
+from migrate.errors import (
+    EndpointError,
+    Malformed,
+    NotAuthenticated,
+    NotFound,
+    Refused,
+    ServerFault,
+)
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
@@ -230,7 +238,12 @@ class RegistryCalls(ABC):
             condition = f"{condition} AND {PROMPTS}"
 
         def read(item: Object) -> ModelVersion:
-            return model_version_from(item, model)
+            version = model_version_from(item, model)
+            if not _are_alike(version.name, model.name):
+                raise Malformed(
+                    f"name is {version.name[:60]!r}, where {model.name!r} was asked for"
+                )
+            return version
 
         pages = self._search(self._versions_api, condition, VERSIONS_PER_PAGE)
         form = version_form(VERSION_OF[model.kind])
@@ -386,3 +399,16 @@ def _changes(
 def _is_ours(there: Mapping[str, str], sent: Mapping[str, str]) -> bool:
     """Say whether tags have all by which what was sent is found again."""
     return bookkeeping(sent).items() <= there.items()
+
+
+def _are_alike(one: str, other: str) -> bool:
+    """Say whether a database may take two names for one: without case, accents or spaces after."""
+    plain, also = (
+        "".join(
+            letter
+            for letter in unicodedata.normalize("NFKD", name.casefold()).rstrip()
+            if not unicodedata.combining(letter)
+        )
+        for name in (one, other)
+    )
+    return plain == also
