@@ -7,7 +7,6 @@ search that does not ask for them (since 2.21).
 from __future__ import annotations
 
 import dataclasses
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -43,6 +42,7 @@ from migrate.errors import (
     Refused,
     ServerFault,
 )
+from migrate.folding import may_be_one
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
@@ -239,7 +239,7 @@ class RegistryCalls(ABC):
 
         def read(item: Object) -> ModelVersion:
             version = model_version_from(item, model)
-            if not _are_alike(version.name, model.name):
+            if not may_be_one(version.name, model.name):
                 raise Malformed(
                     f"name is {version.name[:60]!r}, where {model.name!r} was asked for"
                 )
@@ -399,16 +399,3 @@ def _changes(
 def _is_ours(there: Mapping[str, str], sent: Mapping[str, str]) -> bool:
     """Say whether tags have all by which what was sent is found again."""
     return bookkeeping(sent).items() <= there.items()
-
-
-def _are_alike(one: str, other: str) -> bool:
-    """Say whether a database may take two names for one: without case, accents or spaces after."""
-    plain, also = (
-        "".join(
-            letter
-            for letter in unicodedata.normalize("NFKD", name.casefold()).rstrip()
-            if not unicodedata.combining(letter)
-        )
-        for name in (one, other)
-    )
-    return plain == also
