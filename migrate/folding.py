@@ -14,6 +14,19 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold().rstrip()
 
 
+def may_be_one(name: str, other: str) -> bool:
+    """Say whether any database may take two names for one: some leave out accents as well."""
+    plain, also = (
+        folded(
+            "".join(
+                it for it in unicodedata.normalize("NFKD", text) if not unicodedata.combining(it)
+            )
+        )
+        for text in (name, other)
+    )
+    return plain == also
+
+
 def twins(names: Iterable[str]) -> dict[str, str]:
     """Return the names that would be taken for another one, each with the one that stays.
 

@@ -8,7 +8,17 @@ from typing import NamedTuple
 
 from migrate.objects import Loss, Ref
 
-__all__ = ["Difference", "Loss", "Outcome", "TaskStatus"]
+__all__ = ["Difference", "Loss", "Outcome", "TaskStatus", "may_heal"]
+
+#: How the reasons begin of what the source did not give, and may give another time.
+NOT_DELIVERED = "not delivered by the source"
+NOT_LISTED = "not listed by the source"
+NOT_WHOLE = "its history could not be read whole"
+
+
+def may_heal(loss: Loss) -> bool:
+    """Say whether another attempt may bring what was lost: the source was asked, and refused."""
+    return loss.reason.startswith((NOT_DELIVERED, NOT_LISTED, NOT_WHOLE))
 
 
 class TaskStatus(StrEnum):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
 
 from migrate.errors import StateError
-from migrate.objects import Ref
-from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.objects import Kind, Ref
+from migrate.outcomes import Loss, Outcome, TaskStatus, may_heal
 from state.planned import map_copies
 from state.rows import (
     chunks,
@@ -191,13 +191,46 @@ def block(connection: Connection, number: int, blocked: Mapping[Ref, Ref]) -> No
 
 
 def reopen(connection: Connection, row: Row[Any]) -> None:
-    """Make failed and blocked tasks pending again; what is known of their copies stays."""
+    """Make pending again what failed, was blocked, or lost what another attempt may bring.
+
+    What is known of their copies stays.
+    """
     ended = (TaskStatus.FAILED.value, TaskStatus.BLOCKED.value)
     connection.execute(
         update(task)
         .where(tasks_of(row), task.c.status.in_(ended))
         .values(status=TaskStatus.PENDING.value, blocked_by=None)
     )
+    # What else was lost stays known; what may heal is told anew by the attempt that comes.
+    for healing in chunks(_may_heal(connection, row)):
+        connection.execute(_SETTLE, healing)
+
+
+def _may_heal(connection: Connection, row: Row[Any]) -> Iterator[dict[str, Any]]:
+    """Yield the tasks done with a loss that may heal, with their other losses.
+
+    Not those whose copy was deleted afterwards, as its original is: it takes no writes now.
+    """
+    finished = select(task.c.source_id).where(
+        tasks_of(row),
+        task.c.kind == Kind.DELETION.value,
+        task.c.status == TaskStatus.DONE.value,
+    )
+    deleted = set(connection.scalars(finished))
+    lossy = select(task.c.id, task.c.source_id, task.c.container, task.c.losses).where(
+        tasks_of(row),
+        task.c.status == TaskStatus.DONE.value,
+        task.c.losses.is_not(None),
+    )
+    for found in connection.execute(lossy).all():
+        losses = losses_of(found.losses)
+        lasting = tuple(loss for loss in losses if not may_heal(loss))
+        if lasting != losses and deleted.isdisjoint((found.source_id, found.container)):
+            yield {
+                "of_id": found.id,
+                "status": TaskStatus.PENDING.value,
+                "losses": lasting or None,
+            }
 
 
 def tries(connection: Connection, row: Row[Any]) -> dict[Ref, int]:

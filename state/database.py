@@ -199,8 +199,8 @@ def _connect_server(url: URL, read_only: bool) -> Connection:
 def _read_json(stored: str) -> object:
     try:
         value: object = json.loads(stored)
-    except (ValueError, RecursionError) as error:
-        raise damaged(f"text that is no JSON ({error})") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged(f"what is no JSON ({error})") from None
     return value
 
 
@@ -215,6 +215,13 @@ def damaged(what: str) -> StateError:
 
 def _json(value: object) -> str:
     return json.dumps(redacted_json(value, without_logins))
+
+
+#: True whether or not a plan was stored by then, which ``--resume`` would need.
+_AGAIN = (
+    "Run the same command again: what was committed is safe and is not copied again, and where "
+    "nothing was, it plans anew."
+)
 
 
 @contextmanager
@@ -239,8 +246,7 @@ def _translate(error: DBAPIError, label: str) -> MigrateError:
         case ["SQLITE", "FULL"] | ["SQLITE", "IOERR", "WRITE" | "FSYNC"] | ["53100"]:
             return StorageFull(
                 f"the state database {label} cannot grow: {cause}",
-                "The disk is full, or a quota or file size limit is reached. Make room and run "
-                "the same command again with --resume; what was committed is safe.",
+                f"The disk is full, or a quota or file size limit is reached. Make room. {_AGAIN}",
             )
         case ["SQLITE", "BUSY" | "LOCKED", *_]:
             return StateInUse(
@@ -271,5 +277,5 @@ def connection_lost(label: str, cause: str = "") -> StateError:
     """Return the error for a server connection that broke, and the hold on the database with it."""
     return StateError(
         f"the connection to the state database {label} broke{': ' * bool(cause)}{cause}",
-        "Run the same command again with --resume; what was committed is safe.",
+        _AGAIN,
     )

@@ -38,7 +38,7 @@ from sqlalchemy.types import TypeDecorator
 
 from migrate.errors import NewerState, StateError
 from migrate.redaction import redacted, without_logins
-from state.database import OURS
+from state.database import OURS, damaged
 
 VERSION = 2
 
@@ -55,7 +55,42 @@ def _add_unknown(connection: Connection) -> None:
 UPGRADES: Mapping[int, Upgrade] = {1: _add_unknown}
 
 
-class AnyText(TypeDecorator[str]):
+class _Word(TypeDecorator[str]):
+    """Text, which is looked at when it is read: SQLite keeps anything in a column of any type."""
+
+    impl: Any = String
+    cache_ok = True
+
+    def process_result_value(self, value: object, dialect: Dialect) -> str | None:
+        if value is None or isinstance(value, str):
+            return value
+        raise damaged(f"{str(value)[:100]!r} where a text belongs")
+
+
+class _Number(TypeDecorator[int]):
+    """A whole number, which is looked at likewise; databases add numbers up to ``Decimal``."""
+
+    impl: Any = BigInteger
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        if isinstance(value, str | bytes | float):
+            raise damaged(f"{str(value)[:100]!r} where a number belongs")
+        return None if value is None else int(value)
+
+
+class _SmallNumber(_Number):
+    impl = Integer
+    cache_ok = True
+
+
+class _RowNumber(_Number):
+    # SQLite makes only INTEGER, not BIGINT, the row id itself.
+    impl = BigInteger().with_variant(Integer, "sqlite")
+    cache_ok = True
+
+
+class AnyText(_Word):
     """Text that others wrote, such as names: what the database refuses is stored escaped."""
 
     impl = Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
@@ -86,13 +121,11 @@ class AddressText(AnyText):
         return super().process_bind_param(None if value is None else without_logins(value), dialect)
 
 
-# SQLite makes only INTEGER, not BIGINT, the row id itself.
-_ROW = BigInteger().with_variant(Integer, "sqlite")
 # MLflow's names have up to 256 characters. MySQL would take A and a for the same one.
-_IDENT = String(512).with_variant(
+_IDENT = _Word(512).with_variant(
     mysql.VARCHAR(512, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
 )
-_WORD = String(32)
+_WORD = _Word(32)
 _LIST = JSON(none_as_null=True)  #: null stands for the empty list, which nearly all rows have
 
 
@@ -102,25 +135,25 @@ def _column(name: str, kind: Any, *constraints: Any, **options: Any) -> Column[A
 
 metadata = MetaData()
 
-state_version = Table(OURS, metadata, _column("version", Integer))
+state_version = Table(OURS, metadata, _column("version", _SmallNumber))
 
 #: One row: the process that holds the database, or held it last.
 holder = Table(
     "holder",
     metadata,
-    _column("pid", BigInteger),
+    _column("pid", _Number),
     _column("host", AnyText),
-    _column("since", BigInteger),
+    _column("since", _Number),
 )
 
 migration = Table(
     "migration",
     metadata,
-    _column("number", Integer, primary_key=True, autoincrement=False),
+    _column("number", _SmallNumber, primary_key=True, autoincrement=False),
     _column("id", _IDENT, unique=True),
-    _column("created", BigInteger),
-    _column("first_task", BigInteger),
-    _column("last_task", BigInteger),
+    _column("created", _Number),
+    _column("first_task", _Number),
+    _column("last_task", _Number),
     _column("source_uri", AddressText),
     _column("source_identity", AddressText),
     _column("source_description", SafeText),
@@ -141,8 +174,8 @@ migration = Table(
 task = Table(
     "task",
     metadata,
-    _column("id", _ROW, primary_key=True, autoincrement=False),
-    _column("migration", Integer, ForeignKey(migration.c.number)),
+    _column("id", _RowNumber, primary_key=True, autoincrement=False),
+    _column("migration", _SmallNumber, ForeignKey(migration.c.number)),
     _column("kind", _WORD),
     _column("source_id", _IDENT),
     _column("name", AnyText),
@@ -152,8 +185,8 @@ task = Table(
     _column("target_id", AnyText),
     _column("mark", AnyText),
     _column("because", _LIST, nullable=True),
-    _column("number", Integer),
-    _column("first_free", Integer),
+    _column("number", _SmallNumber),
+    _column("first_free", _SmallNumber),
     _column("planned_losses", _LIST, nullable=True),
     _column("planned_warnings", _LIST, nullable=True),
     _column("status", _WORD),
@@ -161,7 +194,7 @@ task = Table(
     _column("losses", _LIST, nullable=True),
     _column("warnings", _LIST, nullable=True),
     _column("wrote", Boolean),
-    _column("bytes_sent", BigInteger),
+    _column("bytes_sent", _Number),
     UniqueConstraint("migration", "source_id", "kind"),
 )
 
@@ -170,9 +203,9 @@ task = Table(
 edge = Table(
     "edge",
     metadata,
-    _column("task", _ROW, ForeignKey(task.c.id)),
-    _column("position", Integer),
-    _column("needs", _ROW, ForeignKey(task.c.id), index=True),
+    _column("task", _RowNumber, ForeignKey(task.c.id)),
+    _column("position", _SmallNumber),
+    _column("needs", _RowNumber, ForeignKey(task.c.id), index=True),
     _column("soft", Boolean),
     PrimaryKeyConstraint("task", "position"),
 )
@@ -181,12 +214,12 @@ edge = Table(
 attempt = Table(
     "attempt",
     metadata,
-    _column("id", _ROW, primary_key=True, autoincrement=False),
-    _column("migration", Integer, ForeignKey(migration.c.number)),
+    _column("id", _RowNumber, primary_key=True, autoincrement=False),
+    _column("migration", _SmallNumber, ForeignKey(migration.c.number)),
     _column("kind", _WORD),
     _column("source_id", _IDENT),
-    _column("started", BigInteger),
-    _column("ended", BigInteger, nullable=True),
+    _column("started", _Number),
+    _column("ended", _Number, nullable=True),
     _column("status", _WORD, nullable=True),
     _column("error", SafeText),
     _column("hint", SafeText),
@@ -200,7 +233,7 @@ id_map = Table(
     metadata,
     _column("source_id", _IDENT),
     _column("kind", _WORD),
-    _column("migration", Integer, ForeignKey(migration.c.number)),
+    _column("migration", _SmallNumber, ForeignKey(migration.c.number)),
     _column("target_id", _IDENT, index=True),
     _column("name", AnyText),
     PrimaryKeyConstraint("source_id", "kind", "migration"),

@@ -159,7 +159,7 @@ class StateStore:
             del self._begun[migration_id, ref]
 
     def reset_for_resume(self, migration_id: str) -> None:
-        """Make failed and blocked tasks pending again; known target ids stay."""
+        """Make pending what failed, was blocked or may bring more; known target ids stay."""
         with self._writing() as connection:
             attempts.reopen(connection, migration_row(connection, migration_id))
 

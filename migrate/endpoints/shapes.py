@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from migrate.errors import Malformed
+from migrate.storable import is_text
 
 Object = Mapping[str, Any]
 
@@ -88,7 +89,7 @@ def ident(body: Object, *names: str) -> str:
     found = stored_id(body, name)
     if not found:
         raise _malformed(body, name, found, "no id")
-    if not is_storable(found):
+    if not is_text(found):
         raise _malformed(body, name, found, "no id: it has characters that are none")
     return found
 
@@ -110,15 +111,6 @@ def told_id(value: Any, *names: str) -> str:
         return ident(value, *names) if isinstance(value, dict) else ""
     except Malformed:
         return ""
-
-
-def is_storable(found: str) -> bool:
-    """Say whether a text can be stored anywhere: without halves of characters."""
-    try:
-        found.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def word(body: Object, name: str, words: Sequence[str]) -> str:

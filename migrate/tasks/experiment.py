@@ -182,7 +182,8 @@ def why_missing(source: Source, job: Job) -> EndpointError:
         return EndpointError(f"{found.where}: {found.reason}", found.hint)
     return NotFound(
         f"{job.ref.kind} {job.name or job.ref.id!r} is no longer at the source",
-        "plan again to leave it out",
+        "plan again (migrate plan SOURCE TARGET): what the source lists no more is left out then. "
+        "If this comes back, the source still lists it, and does not give it: look into its log",
     )
 
 

@@ -18,7 +18,7 @@ from migrate.errors import (
     Unavailable,
 )
 from migrate.objects import Artifact, ArtifactRoot
-from migrate.outcomes import Loss
+from migrate.outcomes import NOT_DELIVERED, Loss
 from migrate.tasks.batches import PATIENT_ATTEMPTS
 from migrate.tasks.outcomes import as_known
 from migrate.tasks.repairs import digest_of_bytes, digest_of_file
@@ -26,7 +26,6 @@ from migrate.tasks.repairs import digest_of_bytes, digest_of_file
 #: Up to this size a file is sent from memory, so that sending can be repeated by itself.
 SMALL = 1 << 20
 TRIES = 3
-NOT_DELIVERED = "not delivered by the source"
 #: Threads for files of all runs together; requests under way are bounded by the endpoints.
 FILES_AT_ONCE = 8
 

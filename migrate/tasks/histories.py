@@ -12,11 +12,10 @@ from migrate.endpoints.answers import Histories
 from migrate.endpoints.protocols import ReadsRuns
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import Metric, Run, holds_point, identity_of
-from migrate.outcomes import Loss
+from migrate.outcomes import NOT_WHOLE, Loss
 
 #: Metric points of a group of runs held in memory at a time.
 POINTS_HELD = 50_000
-NOT_WHOLE = "its history could not be read whole"
 
 
 class History:

@@ -14,7 +14,7 @@ from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
 from migrate.origins import MARK, known_losses, loss_tags, losses_from_tags, losses_to_tags
-from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.outcomes import NOT_LISTED, Loss, Outcome, TaskStatus
 from migrate.storable import lost_points, storable_points
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
 from migrate.tasks.experiment import why_missing
@@ -219,7 +219,10 @@ class _Attempt:
         )
 
     def _files(self) -> Sequence[Artifact]:
-        """List the run's files; where the source cannot, by and by that is a loss."""
+        """List the run's files; where the source refuses, or by and by fails, that is a loss.
+
+        It is one that ``may_heal``: resuming and the next run ask again.
+        """
         try:
             return self._source.artifacts(self._root)
         except NotAuthenticated:
@@ -227,7 +230,7 @@ class _Attempt:
         except (EndpointError, Unavailable) as problem:
             if isinstance(problem, Unavailable) and self._job.attempt < PATIENT_ATTEMPTS:
                 raise
-            self._unlisted = (Loss("artifacts", f"not listed by the source: {problem}"),)
+            self._unlisted = (Loss("artifacts", f"{NOT_LISTED}: {problem}"),)
             return ()
 
     def _is_complete(
@@ -245,7 +248,10 @@ class _Attempt:
         known = wanted.losses + losses_from_tags(existing.run.tags)
         if lacks_something(wanted.run, existing.run, known):
             return False
-        if can_deliver_now(self._source, self._root, files, losses_from_tags(existing.run.tags)):
+        told = losses_from_tags(existing.run.tags)
+        if not self._unlisted and any(loss.reason.startswith(NOT_LISTED) for loss in told):
+            return False
+        if can_deliver_now(self._source, self._root, files, told):
             return False
         # A second reader: the first is still wanted whole by the one who fills.
         again = duplicate(fingerprint)

@@ -32,6 +32,9 @@ class JsonProgress:
     draining ``running``: number of tasks that are waited for
     stopped  the last event
     ======== =====================================================================================
+
+    ``bytes_sent`` of a task counts the files of the try that ended it, that of ``progress`` all
+    that left so far, in vain too.
     """
 
     def __init__(

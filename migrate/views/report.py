@@ -84,8 +84,8 @@ def report_as_json(report: Report) -> dict[str, Any]:
     """Return the whole report as JSON values.
 
     ``totals`` is kind -> found, done, failed, blocked, skipped, pending, wrote and bytes_sent;
-    ``unsupported`` kind -> number of objects (null: not counted). Sizes are bytes, ``seconds``
-    is the time spent.
+    ``unsupported`` kind -> number of objects (null: not counted). Sizes are bytes,
+    those sent of the files that the last try of each object sent; ``seconds`` is the time spent.
     """
     return {
         "migration_id": report.migration_id,

@@ -182,6 +182,8 @@ class TestFullDisk:
         assert full.returncode == 1, full.stderr
         assert "Traceback" not in full.stderr
         assert "Error: " in full.stderr
+        # There is no state to resume from.
+        assert "--resume" not in full.stderr
         migrate("run", *ends, *selected)
 
     def test_an_export_is_completed_when_there_is_room(

@@ -17,10 +17,29 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.artifacts import passes_proxy
-from migrate.errors import DirectoryError, NotFound, NotPermitted, Refused, Unavailable
+from migrate.endpoints.tracking.login_pages import Redirected
+from migrate.errors import (
+    DirectoryError,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    Refused,
+    Unavailable,
+)
 from migrate.objects import NO_RUN, Artifact, ArtifactRoot, Kind, Ref, VersionRun
 from tests.conftest import ProxyFactory
-from tests.faults import Faults, always, answer, cut_upload, on_nth, replace_response, truncate
+from tests.faults import (
+    Fault,
+    Faults,
+    always,
+    answer,
+    answer_with,
+    cut_upload,
+    on_nth,
+    redirect_to,
+    replace_response,
+    truncate,
+)
 from tests.proxy import Proxy
 from tests.seed import Source
 from tests.seed_models import ModelSource
@@ -211,7 +230,9 @@ class TestStreaming:
         self, server: Target, root: ArtifactRoot, change: int
     ) -> None:
         artifact = Artifact("changing", len(BIG) - change)
-        with pytest.raises(Unavailable, match="listed"):
+        difference = "1 bytes fewer" if change < 0 else "more"
+        says = f"artifact 'changing': the source delivers {difference} than the .* that it listed"
+        with pytest.raises(Unavailable, match=says):
             server.put_artifact(root, artifact, Pipe(BIG))  # type: ignore[arg-type]
         assert [file for file in server.artifacts(root) if file == artifact] == []
 
@@ -222,7 +243,7 @@ class TestStreaming:
         artifact = put(server, root, "big", BIG)
         proxy.faults = Faults(always(DOWNLOAD, truncate(after)))
         with (
-            pytest.raises(Unavailable, match="broke off"),
+            pytest.raises(Unavailable, match="artifact 'big' of the target broke off"),
             server.open_artifact(root, artifact) as stream,
         ):
             b"".join(iter(lambda: stream.read(MB), b""))
@@ -248,6 +269,50 @@ class TestStreaming:
             with pytest.raises(NotFound), narrow.open_artifact(root, Artifact("nothing", 1)):
                 pass
             assert get(narrow, root, artifact) == BIG
+
+
+PAGE = answer_with("<!DOCTYPE html><title>Log in</title>", 200, "text/html; charset=utf-8")
+LISTING = ("GET", "/mlflow-artifacts/artifacts$")
+
+
+class TestLogins:
+    @pytest.mark.parametrize(
+        "fault", [PAGE, redirect_to("https://login.example.com/?token=x")], ids=["page", "redirect"]
+    )
+    def test_a_login_in_place_of_files_stops_like_wrong_credentials(
+        self, server: Target, proxy: Proxy, root: ArtifactRoot, fault: Fault
+    ) -> None:
+        artifact = put(server, root, "data.bin", b"content")
+        proxy.faults = Faults(*(always(route, fault) for route in (LISTING, DOWNLOAD, UPLOAD)))
+        with pytest.raises(NotAuthenticated, match="target") as caught:
+            server.artifacts(root)
+        assert "log in at the gateway before the target" in caught.value.hint
+        with pytest.raises(NotAuthenticated, match="target"):
+            get(server, root, artifact)
+        with pytest.raises(NotAuthenticated, match="target"):
+            put(server, root, "more.bin", b"content")
+
+    def test_a_redirect_to_elsewhere_says_nothing_about_other_files(
+        self, server: Target, proxy: Proxy, root: ArtifactRoot
+    ) -> None:
+        proxy.faults = Faults(always(LISTING, redirect_to("/elsewhere")))
+        with pytest.raises(Redirected, match=r"to another address: http://.*/elsewhere"):
+            server.artifacts(root)
+
+    @pytest.mark.parametrize("path", ["page.html", "page.htm", "no name of a page"])
+    def test_a_file_that_is_a_web_page_is_read(
+        self, server: Target, root: ArtifactRoot, path: str
+    ) -> None:
+        content = b"<!DOCTYPE html><title>Report</title>"
+        assert get(server, root, put(server, root, path, content)) == content
+
+    @pytest.mark.thorough
+    def test_a_page_from_a_server_that_names_no_files_is_read(
+        self, server: Target, proxy: Proxy, root: ArtifactRoot
+    ) -> None:
+        artifact = put(server, root, "page.html", b"<html>")
+        proxy.faults = Faults(always(DOWNLOAD, answer_with("<html>", 200, "text/html")))
+        assert get(server, root, artifact) == b"<html>"
 
 
 class TestPathsOfTheServersDisk:

@@ -46,6 +46,23 @@ def test_files_of_all_folders_are_found() -> None:
     assert [found.path for found in walk(Asked(members))] == ["b/a", "z"]
 
 
+def test_markers_of_folders_are_no_files() -> None:
+    def marker(path: str) -> Listing:
+        return {"path": path, "is_dir": False, "file_size": 0}
+
+    members = {
+        # As they are, and as old versions tell them: the folder itself, and "." for the root.
+        "": [folder("a"), marker("a/"), marker("."), marker("/")],
+        "a": [marker("a"), marker("a/"), marker("a/."), folder("a/b"), marker("a/empty")],
+        "a/b": [{"path": "a/b/", "is_dir": False}],
+    }
+    assert [found.path for found in walk(Asked(members))] == ["a/empty"]
+
+
+def test_what_ends_in_a_slash_and_is_not_empty_is_a_file() -> None:
+    assert [found.path for found in walk(Asked({"": [file("odd/")]}))] == ["odd/"]
+
+
 @pytest.mark.parametrize(
     "links",
     [

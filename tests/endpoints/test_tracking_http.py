@@ -17,16 +17,17 @@ from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking import connections
 from migrate.endpoints.tracking import http as http_module
+from migrate.endpoints.tracking.login_pages import Redirected, WebPage
 from migrate.errors import (
     AlreadyExists,
     AnswerLost,
     EndpointError,
-    Malformed,
     MigrateError,
     NotAuthenticated,
     NotFound,
     NotPermitted,
     Refused,
+    StorageFull,
     Unavailable,
 )
 from migrate.objects import Experiment, Run
@@ -36,9 +37,11 @@ from tests.faults import (
     Faults,
     always,
     answer,
+    answer_with,
     drop_request,
     lose_response,
     on_nth,
+    redirect_to,
     replace_response,
 )
 from tests.proxy import Proxy
@@ -224,8 +227,9 @@ class TestErrors:
             (405, Refused, "answered 405"),
             (409, AlreadyExists, "answered 409"),
             (413, Refused, "answered 413"),
-            (302, EndpointError, "redirects to another address"),
-            (200, Malformed, "not MLflow's JSON"),
+            (302, Redirected, "redirects to another address"),
+            (200, WebPage, "not MLflow's JSON"),
+            (507, StorageFull, "answered 507"),
         ],
     )
     def test_every_answer_has_a_meaning_and_names_the_place(
@@ -245,6 +249,64 @@ class TestErrors:
         assert proxy.uri in caught.value.message
         assert len(proxy.matching(SEARCH)) == 1
         assert pauses == []
+
+    @pytest.mark.parametrize(
+        ("location", "told"),
+        [
+            (
+                "https://amy:hunter22@login.example.com/in?token=abcdef#x",
+                "https://login.example.com/in",
+            ),
+            ("/elsewhere?next=%2Fapi", "{uri}/elsewhere"),
+            ("//other.example.com:8443/", "http://other.example.com:8443"),
+        ],
+        ids=["login", "relative", "other host"],
+    )
+    def test_a_redirect_is_named_without_credentials_and_query(
+        self, server: Target, proxy: Proxy, location: str, told: str
+    ) -> None:
+        proxy.faults = Faults(always(SEARCH, redirect_to(location)))
+        with pytest.raises(Redirected) as caught:
+            list(server.experiments())
+        address = told.format(uri=proxy.uri)
+        assert caught.value.message.endswith(f"redirects to another address: {address}")
+
+    def test_a_redirect_to_what_is_no_address_is_an_error_of_ours(
+        self, server: Target, proxy: Proxy
+    ) -> None:
+        proxy.faults = Faults(always(SEARCH, redirect_to("http://[half")))
+        with pytest.raises(EndpointError, match=r"experiments/search makes no sense"):
+            list(server.experiments())
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            answer(507),
+            answer_with('{"message": "[Errno 28] No space left on device: \'/a\'"}', 500),
+            answer_with("<h1>OSError: [Errno 122] Disk quota exceeded</h1>", 500, "text/html"),
+            answer_with("(sqlite3.OperationalError) database or disk is full", 500, "text/plain"),
+        ],
+        ids=["507", "no space", "quota", "database"],
+    )
+    def test_a_server_without_room_says_so_at_once(
+        self, server: Target, proxy: Proxy, pauses: list[float], fault: Fault
+    ) -> None:
+        proxy.faults = Faults(always(TAG, fault))
+        with pytest.raises(StorageFull, match="target http") as caught:
+            server.set_experiment_tags("0", {"a": "b"})
+        assert "make room where the target keeps its files" in caught.value.hint
+        assert (len(proxy.matching(TAG)), pauses) == (1, [])
+
+    @pytest.mark.parametrize(
+        ("status", "words"), [(429, "request quota exceeded"), (500, "quota of requests exceeded")]
+    )
+    def test_a_limit_of_requests_is_no_full_disk(
+        self, server: Target, proxy: Proxy, pauses: list[float], status: int, words: str
+    ) -> None:
+        fault = answer_with(f'{{"message": "{words}"}}', status)
+        proxy.faults = Faults(on_nth(TAG, 1, fault))
+        server.set_experiment_tags("0", {"a": "b"})
+        assert len(proxy.matching(TAG)) == 2
 
     def test_the_servers_own_words_are_kept(self, server: Target, unique_name: str) -> None:
         with pytest.raises(NotFound, match=r"No Experiment with id=987654321"):

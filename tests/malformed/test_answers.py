@@ -72,6 +72,8 @@ def test_answers_given_again_make_the_same_export(recorded: Recorded, tmp_path: 
             5,
             marks=pytest.mark.thorough,
         ),
+        ("model-versions/search", ("model_versions", 1, "name"), 17),
+        ("mcp-servers", ("mcp_servers",), 1.5),
         ("experiments/search", ("experiments", 1, "lifecycle_stage"), "gone"),
     ],
 )

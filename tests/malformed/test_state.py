@@ -1,17 +1,21 @@
-"""A state database of which one cell is malformed: an error that says so, and nothing lost."""
+"""A state database of which something is malformed: an error that says so, and no defect."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
 from migrate.endpoints.directory import ExportDirectory
 from migrate.objects import Experiment
-from tests.malformed.worlds import check_ended, migrate
+from tests.malformed.worlds import check_ended, count_in, each, migrate, seeds, write_little
+from tests.mutations import any_body
 
 CELLS = [
     ("task", "kind", "'model of a kind'"),
@@ -22,6 +26,10 @@ CELLS = [
     ("migration", "unsupported", """'{"nothing": 1}'"""),
     ("task", "planned_losses", "'[[1]]'"),
     ("task", "because", "'5'"),
+    ("task", "first_free", "'soon'"),
+    ("task", "name", "x'ff00'"),
+    ("migration", "target_uri", "x'00'"),
+    ("migration", "known", "7"),
 ]
 
 
@@ -51,3 +59,74 @@ def test_a_word_nobody_knows_is_an_error_that_names_it(
         check_ended(ended)
     assert ended.code == 1
     assert "the state database holds" in ended.output
+
+
+#: What SQLite keeps in a column of any type.
+VALUES: tuple[Any, ...] = (
+    *(None, "", "soon", "NaN", "[1]", "{}", "x" * 100_000, b"", b"\xff\xfe\x00"),
+    *(0, 1, -1, 7, 2**31, 2**63 - 1, -(2**63), 0.5, float("inf")),
+)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migration of which one run failed, so that the next has something to do."""
+    path = tmp_path_factory.mktemp("begun")
+    write_little(path / "source")
+    [broken] = (path / "source").rglob("b" * 32 + "/**/a.txt")
+    content = broken.read_bytes()
+    broken.unlink()
+    state = ("--state", path / "state.db")
+    ended = migrate("run", path / "source", path / "target", "--serial", *state)
+    assert ended.code == 3, ended.output
+    broken.write_bytes(content)
+    return path
+
+
+@seeds(12, 5_000)
+def test_anything_in_a_state_database_is_an_error_or_does_no_harm(
+    begun: Path, seeds: range
+) -> None:
+    counts = count_in(begun / "source")
+
+    def case(random: Random, folder: Path) -> None:
+        shutil.copytree(begun, folder, dirs_exist_ok=True)
+        state = folder / "state.db"
+        with closing(sqlite3.connect(state)) as database:
+            told = _spoil(database, begun, folder, random)
+        for command in (["status"], ["status", "--json"], ["map"], ["run", "--resume", "--serial"]):
+            ended = migrate(*command, "--state", state)
+            check_ended(ended)
+        again = migrate("run", folder / "source", folder / "target", "--state", folder / "new.db")
+        assert again.code == 0, f"{told}\n{ended.output}\n{again.output}"
+        assert count_in(folder / "target") == counts, f"{told}\n{ended.output}\n{again.output}"
+
+    each(seeds, case)
+
+
+def _spoil(database: sqlite3.Connection, begun: Path, folder: Path, random: Random) -> str:
+    """Have the database be about this folder, and one thing in it be another; return which."""
+    database.execute("PRAGMA ignore_check_constraints = ON")
+    cells = []
+    for (table,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"):
+        columns = [column[1] for column in database.execute(f"PRAGMA table_info({table})")]
+        for column in columns:
+            text = f"{column} = replace({column}, ?, ?) WHERE typeof({column}) = 'text'"
+            database.execute(f"UPDATE {table} SET {text}", (str(begun), str(folder)))
+        rows = [row for (row,) in database.execute(f"SELECT rowid FROM {table}")]
+        cells += [(table, column, row) for column in columns for row in rows]
+    table, column, row = random.choice(cells)
+    place = f"WHERE rowid = {row}"
+    if not random.randrange(8):
+        told = f"no row {row} of {table}"
+        database.execute(f"DELETE FROM {table} {place}")
+    else:
+        [[held]] = database.execute(f"SELECT {column} FROM {table} {place}")
+        value = random.choice(VALUES)
+        if isinstance(held, str) and held[:1] in ("[", "{") and random.randrange(3):
+            value = any_body(json.loads(held), random).body.decode("utf-8", "replace")
+        told = f"{table}.{column} of row {row} is {value!r}"[:500]
+        with suppress(sqlite3.IntegrityError):  # what the schema refuses, nobody can have written
+            database.execute(f"UPDATE {table} SET {column} = ? {place}", (value,))
+    database.commit()
+    return told

@@ -11,10 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.errors import StateError
-from migrate.objects import Ref
-from migrate.outcomes import Outcome, TaskStatus
+from migrate.objects import Kind, Ref
+from migrate.outcomes import NOT_DELIVERED, NOT_LISTED, Loss, Outcome, TaskStatus
 from state.store import StateStore
-from tests.state.samples import EXPERIMENT, done, failed, run_ref, small_plan
+from tests.state.samples import (
+    EXPERIMENT,
+    done,
+    experiment_task,
+    failed,
+    plan_of,
+    run_ref,
+    run_task,
+    small_plan,
+)
 
 
 def statuses(store: StateStore) -> dict[str, TaskStatus]:
@@ -73,6 +82,40 @@ def test_resume_reopens_what_failed_or_was_blocked(store: StateStore) -> None:
     assert statuses(store) == {"1": TaskStatus.DONE, "a": pending, "b": pending, "c": pending}
     assert target_ids(store)["a"] == "half"
     assert store.report("m1").failures == ()
+
+
+UNLISTED = Loss("artifacts", f"{NOT_LISTED}: answered 403")
+UNDELIVERED = Loss("artifact x", f"{NOT_DELIVERED}: it broke off")
+REFUSED = Loss("artifact #", "refused by the target: its name")
+
+
+def test_resume_reopens_what_may_bring_more_and_keeps_what_stays_lost(store: StateStore) -> None:
+    store.save_plan(small_plan())
+    outcomes = [
+        done(EXPERIMENT),
+        done(run_ref("a"), losses=(UNLISTED,), mark="m"),
+        done(run_ref("b"), losses=(REFUSED, UNDELIVERED)),
+        done(run_ref("c"), losses=(REFUSED,)),
+    ]
+    store.record("m1", outcomes, {})
+    store.reset_for_resume("m1")
+    pending, ended = TaskStatus.PENDING, TaskStatus.DONE
+    assert statuses(store) == {"1": ended, "a": pending, "b": pending, "c": ended}
+    assert target_ids(store)["a"] == "new-a"
+    assert [loss for _, _, loss in store.report("m1").losses] == [REFUSED, REFUSED]
+    store.record("m1", [done(run_ref("a"))], {})
+    assert statuses(store)["a"] is ended
+
+
+def test_resume_leaves_what_was_deleted_afterwards(store: StateStore) -> None:
+    deletion = run_task("1", ref=Ref(Kind.DELETION, "1"), needs=(EXPERIMENT, run_ref("a")))
+    store.save_plan(plan_of(experiment_task(), run_task("a"), deletion))
+    outcomes = [done(EXPERIMENT), done(run_ref("a"), losses=(UNLISTED,)), done(deletion.ref)]
+    store.record("m1", outcomes, {})
+    store.reset_for_resume("m1")
+    plan = store.load_plan()
+    assert plan is not None
+    assert {task.status for task in plan.tasks} == {TaskStatus.DONE}
 
 
 def test_resume_leaves_other_migrations_alone(store: StateStore) -> None:

@@ -66,7 +66,7 @@ def test_a_broken_connection_ends_the_hold_and_the_store(postgres_location: str)
         for _ in range(2):
             with pytest.raises(StateError, match=r"the state database .* broke") as lost:
                 store.record("m1", [done(EXPERIMENT)], {})
-            assert "--resume" in lost.value.hint
+            assert "Run the same command again" in lost.value.hint
     with StateStore.open(postgres_location) as store:
         assert store.load_plan() == small_plan()
 

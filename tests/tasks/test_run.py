@@ -233,6 +233,7 @@ def test_each_run_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert statuses == {"a": "done", "b": "failed", "c": "failed", "gone": "failed"}
     assert outcomes["b"].error == "not this one"
     assert "no longer at the source" in outcomes["gone"].error
+    assert "If this comes back, the source still lists it" in outcomes["gone"].hint
 
 
 def test_histories_too_long_to_hold_are_streamed(monkeypatch: pytest.MonkeyPatch) -> None:

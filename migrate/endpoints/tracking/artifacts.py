@@ -7,22 +7,24 @@ import posixpath
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote, unquote, urlparse, urlsplit, urlunparse
-
-from urllib3.exceptions import HTTPError
 
 from migrate.endpoints.shapes import Object, count, flag, objects, required_text
 from migrate.endpoints.tracking.disk_artifacts import DiskFiles
 from migrate.endpoints.tracking.folders import walk
+from migrate.endpoints.tracking.full_disks import says_full
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.locations import NO_ROOTS, PROXY, Location, Roots, Way, locate
+from migrate.endpoints.tracking.login_pages import file_in, pages_are_logins
+from migrate.endpoints.tracking.streams import counted
 from migrate.errors import (
     EndpointError,
     MigrateError,
+    NotAuthenticated,
     NotFound,
     NotPermitted,
     Refused,
@@ -87,7 +89,7 @@ class ArtifactStores:
 
     def put(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """Write a file and count its bytes as they pass."""
-        self.store(root).put(artifact, cast(BinaryIO, _Counted(stream, self._count)))
+        self.store(root).put(artifact, counted(stream, self._count))
 
     def _count(self, size: int) -> None:
         with self._counting:
@@ -108,7 +110,8 @@ class ProxyStore:
 
         def list_folder(folder: str) -> Any:
             path = posixpath.join(self._path, folder) if folder else self._path
-            answer = self._http.get(PROXY, {"path": path})
+            with pages_are_logins(self._side):
+                answer = self._http.get(PROXY, {"path": path})
             return [
                 {**item, "path": posixpath.join(folder, item["path"])} for item in files_of(answer)
             ]
@@ -127,9 +130,11 @@ class ProxyStore:
         with ExitStack() as opened:
             path = f"{PROXY}/{self._quoted(artifact)}"
             try:
-                stream = body_of(
-                    opened.enter_context(self._http.stream(path, size=artifact.size, tries=tries))
+                stream = opened.enter_context(
+                    delivered(self._http, artifact, self._side, path, tries=tries)
                 )
+            except NotAuthenticated:
+                raise
             except (EndpointError, Unavailable):
                 if tries > 1:
                     raise
@@ -142,7 +147,8 @@ class ProxyStore:
             raise Refused(
                 f"the {self._side}'s artifact proxy refuses or changes this name: {artifact.path!r}"
             )
-        self._http.put(f"{PROXY}/{self._quoted(artifact)}", stream, artifact.size)
+        path = f"{PROXY}/{self._quoted(artifact)}"
+        self._http.put(path, stream, artifact.size, f"artifact {artifact.path!r}")
 
     def _place(self, artifact: Artifact) -> str:
         return posixpath.join(self._path, artifact.path)
@@ -200,8 +206,9 @@ class ServerRoutes:
             params = dict(self._ids)
             if folder:
                 params[self._folder_key] = folder
-            pages = self._http.get_pages(self._list, params)
-            return [item for page in pages for item in files_of(page)]
+            with pages_are_logins(self._side):
+                pages = self._http.get_pages(self._list, params)
+                return [item for page in pages for item in files_of(page)]
 
         return believed(walk(list_folder), self._http, self._list, self._ids)
 
@@ -210,8 +217,10 @@ class ServerRoutes:
         """See ``ArtifactStore.open``."""
         refuse_changed_name(artifact.path, self._side)
         params = {**self._ids, self._file_key: artifact.path}
-        with self._http.stream(self._get, params, size=artifact.size, tries=FILE_TRIES) as response:
-            yield body_of(response)
+        with delivered(
+            self._http, artifact, self._side, self._get, params, tries=FILE_TRIES
+        ) as stream:
+            yield stream
 
     def put(self, artifact: Artifact, stream: BinaryIO) -> None:
         """The routes of the server's UI take no more than 10 MB: not used."""
@@ -247,6 +256,8 @@ class RepositoryStore:
             log.debug("listing through the server instead: %s", problem)
             try:
                 return self._routes.list_files()
+            except NotAuthenticated:
+                raise
             except MigrateError:
                 raise problem from None
 
@@ -331,6 +342,25 @@ class DiskStore:
         self.put = disk.put
 
 
+@contextmanager
+def delivered(
+    http: HttpSession, artifact: Artifact, side: str, path: str, params: Any = None, *, tries: int
+) -> Iterator[BinaryIO]:
+    """Open a file that a route of a server delivers. Raises ``NotAuthenticated`` for a web page."""
+    with ExitStack() as opened:
+        with pages_are_logins(side):
+            response = opened.enter_context(
+                http.stream(path, params, size=artifact.size, tries=tries)
+            )
+            stream = file_in(response, artifact.path, named(artifact, side))
+        yield stream
+
+
+def named(artifact: Artifact, side: str) -> str:
+    """Return what a file is called in messages."""
+    return f"artifact {artifact.path!r} of the {side}"
+
+
 def files_of(answer: Object) -> list[dict[str, Any]]:
     """Return the files and folders that an answer lists. Raises ``Malformed``."""
     return [
@@ -388,6 +418,8 @@ def translated(uri: str) -> Iterator[None]:
     except Exception as problem:  # boto3, gcs, azure and MLflow share no base class
         code = getattr(problem, "error_code", "")
         text = f"{_place(uri)}: {type(problem).__name__}: {cut(str(problem), 300)}"
+        if says_full(str(problem)):
+            raise StorageFull(text, "make room there, then go on") from None
         if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
             raise NotFound(text) from None
         raise EndpointError(
@@ -403,48 +435,3 @@ def _place(uri: str) -> str:
     except ValueError:
         return repr(uri)
     return f"{parts.scheme}:{host}{parts.path}" if parts.scheme else parts.path
-
-
-def body_of(response: Any) -> BinaryIO:
-    """Return the body of an answer as a stream, unpacked."""
-    response.raw.decode_content = True
-    return cast(BinaryIO, _Reader(response.raw))
-
-
-class _Reader:
-    """The body of an answer as a file: ``read`` gives at most ``count`` bytes, b"" at the end.
-
-    A body that breaks off is an error of ours, so that whoever sends it on does not take it for
-    one of the other side's.
-    """
-
-    def __init__(self, raw: Any) -> None:
-        self._raw = raw
-
-    def read(self, count: int = -1) -> bytes:
-        try:
-            return cast(bytes, self._raw.read(None if count < 0 else count))
-        except (HTTPError, OSError) as problem:
-            raise Unavailable(f"the file broke off while it was read: {problem}") from None
-
-    def seekable(self) -> bool:
-        return False
-
-
-class _Counted:
-    """A stream that tells how many bytes were taken from it."""
-
-    def __init__(self, stream: BinaryIO, count: Callable[[int], None]) -> None:
-        self._stream = stream
-        self._count = count
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self._count(len(data))
-        return data
-
-    def seekable(self) -> bool:
-        return self._stream.seekable()
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._stream.seek(offset, whence)

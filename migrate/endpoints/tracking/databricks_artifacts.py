@@ -17,12 +17,12 @@ from migrate.endpoints.tracking.artifacts import (
     ArtifactStores,
     RepositoryStore,
     ServerRoutes,
-    body_of,
     translated,
 )
 from migrate.endpoints.tracking.databricks_files import FilesApi
-from migrate.endpoints.tracking.http import TIMEOUT, TRANSIENT, HttpSession, sized
+from migrate.endpoints.tracking.http import TIMEOUT, TRANSIENT, HttpSession
 from migrate.endpoints.tracking.locations import NO_ROOTS, Roots, is_storage
+from migrate.endpoints.tracking.streams import body_of, sized
 from migrate.errors import EndpointError, NotFound, NotPermitted, Unavailable
 from migrate.objects import Artifact, ArtifactRoot, Kind
 
@@ -120,7 +120,7 @@ class ManagedStore(RepositoryStore):
             return _send("GET", signed, self._what(artifact), stream=True)
 
         with _patiently(attempt) as response:
-            yield body_of(response)
+            yield body_of(response, self._what(artifact))
 
     def put(self, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``ArtifactStore.put``."""
@@ -134,7 +134,8 @@ class ManagedStore(RepositoryStore):
             if again:
                 stream.seek(0)
             fresh = self._sign(artifact.path, "write", "upload") if again else signed
-            body = sized(stream, artifact.size) if artifact.size else b""
+            what = f"artifact {artifact.path!r}"
+            body = sized(stream, artifact.size, what) if artifact.size else b""
             _send("PUT", fresh, self._what(artifact), data=body).close()
 
         _patiently(attempt, TRIES if again else 1)

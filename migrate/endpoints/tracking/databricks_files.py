@@ -68,7 +68,8 @@ class FilesApi:
         path = posixpath.join(artifact_path or "", local.name)
         with local.open("rb") as stream:
             size = local.stat().st_size
-            self._http.put(f"{self._url(path)}?overwrite=true", stream, size)
+            url = f"{self._url(path)}?overwrite=true"
+            self._http.put(url, stream, size, f"artifact {path!r}")
 
     def _url(self, path: str) -> str:
         return f"{FILES}/files{quote(posixpath.join(self._root, path))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -27,9 +28,10 @@ def walk(list_folder: Callable[[str], Iterable[Item]]) -> list[Artifact]:
     """Return every file, sorted by path.
 
     ``list_folder`` returns the members of a folder (empty: the root) as MLflow lists them, with
-    paths from the root on. Raises ``EndpointError`` for folders without end: one that is not
-    below the folder that lists it, that contains itself (as by a symbolic link), or is deeper
-    than reason.
+    paths from the root on. Markers of folders are no files.
+
+    Raises ``EndpointError`` for folders without end: one that is not below the folder that lists
+    it, that contains itself (as by a symbolic link), or is deeper than reason.
     """
     files: list[Artifact] = []
     folders = [_Folder("", ())]
@@ -40,12 +42,25 @@ def walk(list_folder: Callable[[str], Iterable[Item]]) -> list[Artifact]:
         below = (*folder.above, alike)
         for item in items:
             if not item.get("is_dir"):
+                if _marks_folder(folder.path, item):
+                    continue
                 files.append(Artifact(item["path"], int(item.get("file_size") or 0)))
                 continue
             _refuse_endless(folder, item["path"], folder.above.count(alike))
             folders.append(_Folder(item["path"], below))
     files.sort()
     return files
+
+
+def _marks_folder(folder: str, item: Item) -> bool:
+    """Say whether an entry is the empty object that consoles of S3-like storages make of a folder.
+
+    It has the folder's own path (read in ``S3ArtifactRepository`` of 1.30 and 2.9), or one that
+    ends in a slash; neither can be that of a file.
+    """
+    path = item["path"]
+    is_own = posixpath.normpath(path) == (folder or ".")
+    return (is_own or path.endswith("/")) and not int(item.get("file_size") or 0)
 
 
 def _fingerprint(folder: str, items: Iterable[Item]) -> int:

@@ -25,7 +25,10 @@ from migrate.endpoints.shapes import Named, parse_json
 from migrate.endpoints.tracking.access import Access
 from migrate.endpoints.tracking.bounds import Watch, bounds_from, paged, read_answer
 from migrate.endpoints.tracking.connections import PromptAdapter, RateLimit
+from migrate.endpoints.tracking.full_disks import INSUFFICIENT, says_full, storage_full
+from migrate.endpoints.tracking.login_pages import WebPage, is_page, pages_are_logins, redirected
 from migrate.endpoints.tracking.silence import Silence, has_items
+from migrate.endpoints.tracking.streams import sized
 from migrate.errors import (
     AlreadyExists,
     AnswerLost,
@@ -184,8 +187,11 @@ class HttpSession:
         """Yield the pages of a search that ``ask`` returns for their tokens, as ``paged`` does."""
         return paged(ask, self._where(path), self._bounds)
 
-    def put(self, path: str, stream: BinaryIO, size: int) -> None:
-        """PUT a file of ``size`` bytes; tried again where the stream can be rewound."""
+    def put(self, path: str, stream: BinaryIO, size: int, what: str) -> None:
+        """PUT a file of ``size`` bytes; tried again where the stream can be rewound.
+
+        ``what`` is its name in messages. A web page as the answer is that of a login.
+        """
         again = stream.seekable()
 
         def body() -> Any:
@@ -193,14 +199,16 @@ class HttpSession:
                 return b""
             if again:
                 stream.seek(0)
-            return _Sized(stream, size)
+            return sized(stream, size, what)
 
         def attempt() -> None:
             headers = {"Content-Type": "application/octet-stream"}
             with self._sent("PUT", path, size, data=body(), headers=headers) as response:
-                read_answer(response, self._where(path), self._bounds)
+                if is_page(read_answer(response, self._where(path), self._bounds)):
+                    raise self._web_page(path)
 
-        self._retry(attempt, TRIES if again else 1)
+        with pages_are_logins(self._side):
+            self._retry(attempt, TRIES if again else 1)
 
     @contextmanager
     def stream(
@@ -257,12 +265,20 @@ class HttpSession:
             answer = parse_json(content) if content else {}
         except ValueError as problem:
             answer, why = None, f": {problem}"
+        if is_page(content):
+            raise self._web_page(path)
         if not isinstance(answer, dict):
             raise Malformed(
                 f"{self._where(path)} answered with something that is not MLflow's JSON{why}",
                 "is this URI an MLflow tracking server, without a login page before it?",
             )
         return Named(answer, f"the answer of {self._where(path)}")
+
+    def _web_page(self, path: str) -> WebPage:
+        return WebPage(
+            f"{self._where(path)} answered with a web page, not MLflow's JSON",
+            "is this URI an MLflow tracking server, without a login page before it?",
+        )
 
     @contextmanager
     def _sent(
@@ -297,6 +313,12 @@ class HttpSession:
             raise Unavailable(
                 f"cannot reach the {self._side} at {self._base}: {_why(problem)}",
                 "is the server running, and the URI right?",
+            ) from None
+        except ValueError as problem:
+            # requests reads where a redirect leads, though it is not to follow.
+            raise EndpointError(
+                f"the answer of {self._where(path)} makes no sense: {_why(problem)}",
+                "is there a proxy before the server that answers in its place?",
             ) from None
 
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
@@ -335,11 +357,13 @@ class HttpSession:
         status = response.status_code
         if 200 <= status < 300:
             return
-        code, message = _error_of(response)
+        code, message, full = _error_of(response)
         path = response.request.path_url.partition("?")[0]
         text = f"{self._where(path)} answered {status}: {message or code or response.reason}"
         if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
             raise AlreadyExists(text)
+        if status == INSUFFICIENT or (status == 500 and full):
+            raise storage_full(text, self._side)
         permanent = code in PERMANENT_CODES or PERMANENT_TEXT.search(message) is not None
         if _is_race(message) or (status in TRANSIENT and not permanent):
             at_fault = status == 500 and not _is_race(message)
@@ -357,10 +381,8 @@ class HttpSession:
         if status == 404:
             raise NotFound(text)
         if 300 <= status < 400:
-            raise EndpointError(
-                f"{self._where(path)} redirects to another address",
-                "give the final address of the MLflow server as the URI",
-            )
+            location = response.headers.get("Location", "")
+            raise redirected(self._where(path), self._base + path, location)
         raise Refused(text, code=code)
 
 
@@ -379,36 +401,6 @@ def read_once() -> Iterator[None]:
         ) from None
 
 
-def sized(stream: BinaryIO, size: int) -> Any:
-    """Return a stream as a body of ``size`` bytes; ``Unavailable`` where it is not as long."""
-    return _Sized(stream, size)
-
-
-class _Sized:
-    """A stream with a length, so that the body goes out with Content-Length, in chunks.
-
-    A stream that ends early or goes on is a file that changed since it was listed.
-    """
-
-    def __init__(self, stream: BinaryIO, size: int) -> None:
-        self._stream = stream
-        self._size = size
-        self._left = size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def read(self, count: int = -1) -> bytes:
-        wanted = self._left if count < 0 else min(count, self._left)
-        data = self._stream.read(wanted) if wanted else b""
-        self._left -= len(data)
-        if wanted and not data:
-            raise Unavailable(f"the file is {self._left} bytes shorter than it was listed")
-        if not self._left and self._stream.read(1):
-            raise Unavailable(f"the file is longer than the {self._size} bytes it was listed with")
-        return data
-
-
 def _is_race(message: str) -> bool:
     """Recognise two requests of ours writing one row at once, such as a shared dataset.
 
@@ -417,13 +409,19 @@ def _is_race(message: str) -> bool:
     return "IntegrityError" in message or "UniqueViolation" in message
 
 
-def _error_of(response: requests.Response) -> tuple[str, str]:
-    """Return MLflow's error code and message, empty where the answer has none."""
+def _error_of(response: requests.Response) -> tuple[str, str, bool]:
+    """Return MLflow's error code and message, empty where the answer has none.
+
+    And whether the answer says, in whatever form, that there is no room left.
+    """
+    content = b""
     try:
-        body = parse_json(response.raw.read(LONGEST_ERROR, decode_content=True))
-        return str(body.get("error_code", "")), cut(str(body.get("message", "")), 500)
+        content = response.raw.read(LONGEST_ERROR, decode_content=True)
+        body = parse_json(content)
+        message = str(body.get("message", ""))
+        return str(body.get("error_code", "")), cut(message, 500), says_full(message)
     except (ValueError, AttributeError, RecursionError, HTTPError, OSError):
-        return "", ""
+        return "", "", says_full(content.decode("utf-8", "replace"))
 
 
 def _retry_after(response: requests.Response) -> float | None:

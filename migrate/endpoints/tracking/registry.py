@@ -34,7 +34,15 @@ from migrate.endpoints.tracking.models_wire import (
 )
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
-from migrate.errors import EndpointError, NotAuthenticated, NotFound, Refused, ServerFault
+from migrate.errors import (
+    EndpointError,
+    Malformed,
+    NotAuthenticated,
+    NotFound,
+    Refused,
+    ServerFault,
+)
+from migrate.folding import may_be_one
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
@@ -230,7 +238,12 @@ class RegistryCalls(ABC):
             condition = f"{condition} AND {PROMPTS}"
 
         def read(item: Object) -> ModelVersion:
-            return model_version_from(item, model)
+            version = model_version_from(item, model)
+            if not may_be_one(version.name, model.name):
+                raise Malformed(
+                    f"name is {version.name[:60]!r}, where {model.name!r} was asked for"
+                )
+            return version
 
         pages = self._search(self._versions_api, condition, VERSIONS_PER_PAGE)
         form = version_form(VERSION_OF[model.kind])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from migrate.endpoints.shapes import objects
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.parts import (
     EVALUATION_DATASETS,
@@ -144,7 +145,7 @@ class UncopiedObjects:
         path = what.path or what.part.path
         get_pages = self._http.get_pages if what.part.method == "GET" else self._http.pages
         for page in get_pages(path, request):
-            yield from page.get(what.key) or ()
+            yield from objects(page, what.key)
 
     def _datasets(self, experiment_ids: Sequence[str] | None) -> Iterable[Item]:
         """Find the datasets of some experiments, each once, or with None all there are."""
@@ -191,11 +192,11 @@ class UncopiedObjects:
             for chunk in chunks(experiment_ids):
                 asked = {"max_results": 1, **request(chunk)}
                 try:
-                    page = self._http.ask(part.method, part.path, asked)
+                    found = objects(self._http.ask(part.method, part.path, asked), "traces")
                 except MigrateError as problem:
                     reasons.append(problem.message)
                     break
-                if page.get("traces"):
+                if found:
                     return NOT_COUNTED
             else:
                 return 0
