@@ -125,7 +125,9 @@ def test_differences_and_what_is_not_copied_end_in_3(
     with Source(ends[0]) as source:
         source.post("../../3.0/mlflow/traces", {"trace": {"trace_info": trace}})
     report = migrate("run", *ends, *selected, code=3).stdout
-    assert "traces not copied by this version" in report.splitlines()[-1]
+    # Label schemas may belong to traces, and cannot be read without writing.
+    last = "traces, label schemas not copied by this version"
+    assert last in report.splitlines()[-1]
 
     with Source(ends[0]) as source:
         source.tags(seeded.parent, {"new": "x"})
