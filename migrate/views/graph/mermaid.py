@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrate.graph.drawing import Box, draw
 from migrate.objects import Kind
 from migrate.plans import Plan
-from migrate.views.graph.style import COLOURS, caption
+from migrate.views.graph.style import caption, colours_of
 from migrate.views.words import printable, shorten
 
 _LONGEST = 60
@@ -24,7 +24,7 @@ def plan_as_mermaid(plan: Plan) -> str:
     for kind in Kind:
         numbers = [f"n{n}" for n, box in enumerate(drawing.boxes) if box.kind is kind]
         if numbers:
-            fill, stroke = COLOURS[kind]
+            fill, stroke = colours_of(kind)
             name = kind.replace(" ", "")
             lines.append(f"  classDef {name} fill:{fill},stroke:{stroke},color:#1b2430")
             lines.append(f"  class {','.join(numbers)} {name}")

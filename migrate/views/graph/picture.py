@@ -10,9 +10,9 @@ from migrate.graph.layout import BEND, Place
 from migrate.objects import Action, Kind
 from migrate.plans import Plan
 from migrate.views.graph.style import (
-    COLOURS,
     OUTLINES,
     caption,
+    colours_of,
     fitted,
     full_text,
     markup,
@@ -192,7 +192,7 @@ def _shape(box: Box) -> str:
 
 def rectangle(kind: Kind, action: Action, width: float, height: float) -> str:
     """Return a box as it is drawn for a kind and an action."""
-    fill, stroke = COLOURS[kind]
+    fill, stroke = colours_of(kind)
     outline = OUTLINES[action][1]
     colour = "" if 'stroke="' in outline else f' stroke="{stroke}"'
     paper = ""
@@ -222,7 +222,7 @@ def legend_of(drawing: Drawing) -> Iterator[tuple[str, str]]:
     """Yield samples of 26 by 16 pixels, and what they mean, of all that the drawing uses."""
     for kind in Kind:
         if any(box.kind is kind for box in drawing.boxes):
-            fill, stroke = COLOURS[kind]
+            fill, stroke = colours_of(kind)
             yield (
                 f'<rect x="1" y="1" width="24" height="14" rx="4" fill="{fill}" '
                 f'stroke="{stroke}" stroke-width="1.5"/>',

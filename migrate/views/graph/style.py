@@ -24,6 +24,14 @@ COLOURS: Mapping[Kind, tuple[str, str]] = {
     Kind.PROMPT_VERSION: ("#fdf3c4", "#8f7200"),
     Kind.TRACE: ("#fbdce4", "#b8325a"),
 }
+#: Of kinds that are counted only.
+_OTHER = ("#eef0f3", "#4a5361")
+
+
+def colours_of(kind: Kind) -> tuple[str, str]:
+    """Return fill and outline of the boxes of a kind."""
+    return COLOURS.get(kind, _OTHER)
+
 
 #: How the outline of a box tells the action: (words of the legend, attributes).
 OUTLINES: Mapping[Action, tuple[str, str]] = {
