@@ -18,7 +18,7 @@ import pytest
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.permissions import permissions_of_users
 from migrate.errors import DirectoryError, NotFound
-from migrate.objects import Kind, ModelVersion, Permissions, Ref
+from migrate.objects import REGISTRY_KINDS, Kind, ModelVersion, Permissions, Ref
 from tests.endpoints.exports import (
     POINTS,
     a_logged_model,
@@ -425,7 +425,7 @@ def check_models(path: Path, *, whole: bool = False) -> None:
         with contextlib.suppress(NotFound):
             files = files_below(source, VERSION_ROOT)
     assert files.items() <= NEW.items()
-    assert {entry.ref.kind for entry in source.unreadable()} <= {Kind.EXPERIMENT}
+    assert {entry.ref.kind for entry in source.unreadable()} <= {Kind.EXPERIMENT, *REGISTRY_KINDS}
     if whole:
         assert (len(found), len(models), files) == (1, 1, NEW)
         assert source.unreadable() == []
