@@ -41,7 +41,7 @@ ANSWERS: dict[str, Fault] = {
     "{}": answer_with("{}"),
     "page": answer_with(PAGE, content_type="text/html"),
 }
-#: Every so many pairs of a route and an answer are tried every day.
+#: Every so many pairs of a route and an answer are tried where there is little time.
 SHARE = 40
 RUNNER = CliRunner()
 _ID = re.compile(r"/(m-[0-9a-f]{32}|[0-9a-f]{32}|tr-[0-9a-f]{32})(?=/|$)")
@@ -198,6 +198,7 @@ def all_of(world: World, share: int) -> None:
     assert lines
 
 
+@pytest.mark.thorough
 def test_a_route_that_gives_nothing_of_use_loses_and_doubles_nothing_unsaid(world: World) -> None:
     all_of(world, SHARE)
 

@@ -328,7 +328,12 @@ class LoggedModelCalls(ABC):
         path = f"{MODELS}/{copy.model_id}"
         if copy.status != model.status:
             body = {"model_id": copy.model_id, "status": status_to(model.status)}
-            self._http.change("PATCH", path, body)
+            shown = logged_model_from(required(self._http.change("PATCH", path, body), "model"))
+            if shown.status != model.status:
+                raise EndpointError(
+                    f"logged model {copy.model_id} of the target was given the status "
+                    f"{model.status} and has {shown.status}"
+                )
         refused = self._send_params(copy, model)
         refused += self._send_tags(copy, model, mark, [*losses, *refused])
         for key in sorted(copy.tags.keys() - model.tags.keys() - {MARK, MODEL_VERSIONS_TAG}):
