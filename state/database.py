@@ -235,6 +235,8 @@ def translated(label: str) -> Iterator[None]:
         yield
     except IntegrityError:
         raise
+    except OverflowError:  # sqlite3's own: a number counted up from one that fills its column
+        raise damaged("a number too large to go on from") from None
     except DBAPIError as error:
         raise _translate(error, label) from error
 

@@ -17,6 +17,7 @@ from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking import connections
 from migrate.endpoints.tracking import http as http_module
+from migrate.endpoints.tracking.access import Access
 from migrate.endpoints.tracking.login_pages import Redirected, WebPage
 from migrate.errors import (
     AlreadyExists,
@@ -43,6 +44,7 @@ from tests.faults import (
     on_nth,
     redirect_to,
     replace_response,
+    truncate,
 )
 from tests.proxy import Proxy
 from tests.seed import START
@@ -249,6 +251,18 @@ class TestErrors:
         assert proxy.uri in caught.value.message
         assert len(proxy.matching(SEARCH)) == 1
         assert pauses == []
+
+    @pytest.mark.parametrize("left", [0, 1, 30])
+    def test_a_refusal_that_breaks_off_is_asked_for_again(
+        self, proxy: Proxy, pauses: list[float], left: int
+    ) -> None:
+        proxy.faults = Faults(on_nth(SEARCH, 1, truncate(left)))
+        http = http_module.HttpSession(Access(proxy.uri), side="source", workers=1)
+        with closing(http), pytest.raises(Refused) as caught:
+            http.ask("POST", "/api/2.0/mlflow/experiments/search", {"max_results": -1})
+        assert caught.value.code == "INVALID_PARAMETER_VALUE"
+        assert len(proxy.matching(SEARCH)) == 2
+        assert len(pauses) == 1
 
     @pytest.mark.parametrize(
         ("location", "told"),

@@ -357,8 +357,8 @@ class HttpSession:
         status = response.status_code
         if 200 <= status < 300:
             return
-        code, message, full = _error_of(response)
         path = response.request.path_url.partition("?")[0]
+        code, message, full = _error_of(response, self._where(path))
         text = f"{self._where(path)} answered {status}: {message or code or response.reason}"
         if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
             raise AlreadyExists(text)
@@ -409,18 +409,25 @@ def _is_race(message: str) -> bool:
     return "IntegrityError" in message or "UniqueViolation" in message
 
 
-def _error_of(response: requests.Response) -> tuple[str, str, bool]:
+def _error_of(response: requests.Response, where: str) -> tuple[str, str, bool]:
     """Return MLflow's error code and message, empty where the answer has none.
 
-    And whether the answer says, in whatever form, that there is no room left.
+    And whether the answer says, in whatever form, that there is no room left. Raises
+    ``Unavailable`` where it breaks off: half an answer does not tell who refuses, and why.
     """
-    content = b""
     try:
         content = response.raw.read(LONGEST_ERROR, decode_content=True)
+    except (HTTPError, OSError) as problem:
+        status = response.status_code
+        raise Unavailable(
+            f"{where} answered {status}, and the answer broke off: {type(problem).__name__}",
+            retry_after=_retry_after(response),
+        ) from None
+    try:
         body = parse_json(content)
         message = str(body.get("message", ""))
         return str(body.get("error_code", "")), cut(message, 500), says_full(message)
-    except (ValueError, AttributeError, RecursionError, HTTPError, OSError):
+    except (ValueError, AttributeError, RecursionError):
         return "", "", says_full(content.decode("utf-8", "replace"))
 
 
