@@ -48,6 +48,7 @@ from migrate.endpoints.tracking.writer import ServerRunWriter
 from migrate.endpoints.tracking.writers import WriterTags
 from migrate.errors import (
     EndpointError,
+    Malformed,
     MigrateError,
     NotFound,
     Refused,
@@ -466,6 +467,12 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         found: dict[str, list[Copy]] = {}
         for condition in conditions:
             for run in self._search_runs([experiment_id], condition):
+                if ORIGIN not in run.tags:
+                    raise Malformed(
+                        f"the {self._side} at {self._address} was asked for the runs with tag "
+                        f"{ORIGIN}, and answered with run {run.run_id}: it tells no such tag of it",
+                        "is a gateway before the server that lets only a part of requests pass?",
+                    )
                 copy = Copy(
                     origin=run.tags[ORIGIN],
                     target_id=run.run_id,
