@@ -77,7 +77,7 @@ def test_resuming_is_not_advised_where_it_would_not_help() -> None:
     assert '  run "train" (abc): dataset inputs - the target is too old\n' in text
     assert "Not copied by this version:\n  traces\n  2 prompts\n" in text
     assert closing(value) == (
-        "Not complete: 1 loss, traces, 2 prompts not copied by this version; see above."
+        "Not complete: 1 loss, 2 prompts, traces not copied by this version; see above."
     )
 
 
