@@ -137,6 +137,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
 
     def close(self) -> None:
         """See ``Endpoint.close``."""
+        self._stores.close()
         self._http.close()
         self._registry_http.close()
 
