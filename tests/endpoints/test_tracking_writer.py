@@ -18,6 +18,7 @@ from migrate.errors import Malformed, NotPermitted, Unavailable
 from migrate.objects import DELETED, Metric, Run
 from migrate.origins import MARK, ORIGIN, losses_from_tags
 from tests.conftest import ProxyFactory
+from tests.endpoints.exports import a_logged_model
 from tests.faults import (
     Faults,
     always,
@@ -172,6 +173,16 @@ def test_a_run_found_by_its_origin_that_tells_of_none_is_an_error(
     proxy.faults = Faults(always(("POST", "/runs/search$"), hidden))
     with pytest.raises(Malformed, match="tells no such tag"):
         server.find_copies(experiment)
+
+
+def test_a_logged_model_found_by_its_origin_that_tells_of_none_is_an_error(
+    server: Target, proxy: Proxy, experiment: str
+) -> None:
+    server.create_logged_model(experiment, a_logged_model(source_run_id="", tags={ORIGIN: "m-1"}))
+    hidden = change_response(lambda body: body.replace(ORIGIN.encode(), b"tag"))
+    proxy.faults = Faults(always(("POST", "/logged-models/search$"), hidden))
+    with pytest.raises(Malformed, match=r"logged model m-.* tells no such tag"):
+        server.find_model_copies(experiment)
 
 
 def test_a_deleted_run_is_deleted_last(server: Target, proxy: Proxy, experiment: str) -> None:

@@ -23,6 +23,7 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from migrate.endpoints.tracking.cloud_faults import may_pass
 from migrate.endpoints.tracking.full_disks import says_full
 from migrate.endpoints.tracking.locations import CLOUDS
 from migrate.errors import EndpointError, MigrateError, NotFound, StorageFull, Unavailable
@@ -192,6 +193,8 @@ def translated(uri: str) -> Iterator[None]:
             raise StorageFull(text, "make room there, then go on") from None
         if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
             raise NotFound(text) from None
+        if may_pass(problem):
+            raise Unavailable(text) from None
         raise EndpointError(
             text, f"is the library for {urlsplit(uri).scheme}: installed, and are its keys set?"
         ) from None

@@ -40,6 +40,7 @@ from migrate.endpoints.tracking.versions import capabilities_of
 from migrate.endpoints.tracking.wire import (
     EXPERIMENT,
     RUN,
+    copy_from,
     experiment_from,
     run_from,
     tags_to,
@@ -48,7 +49,6 @@ from migrate.endpoints.tracking.writer import ServerRunWriter
 from migrate.endpoints.tracking.writers import WriterTags
 from migrate.errors import (
     EndpointError,
-    Malformed,
     MigrateError,
     NotFound,
     Refused,
@@ -65,7 +65,7 @@ from migrate.objects import (
     Ref,
     Run,
 )
-from migrate.origins import MARK, ORIGIN, bookkeeping, losses_from_tags
+from migrate.origins import ORIGIN, bookkeeping
 
 EXPERIMENTS_PER_PAGE = 1000
 #: Experiments of a listing that cost a server about as much as one that is asked for by its id.
@@ -468,19 +468,8 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         found: dict[str, list[Copy]] = {}
         for condition in conditions:
             for run in self._search_runs([experiment_id], condition):
-                if ORIGIN not in run.tags:
-                    raise Malformed(
-                        f"the {self._side} at {self._address} was asked for the runs with tag "
-                        f"{ORIGIN}, and answered with run {run.run_id}: it tells no such tag of it",
-                        "is a gateway before the server that lets only a part of requests pass?",
-                    )
-                copy = Copy(
-                    origin=run.tags[ORIGIN],
-                    target_id=run.run_id,
-                    mark=run.tags.get(MARK, ""),
-                    lifecycle_stage=run.lifecycle_stage,
-                    losses=losses_from_tags(run.tags),
-                )
+                ref = Ref(Kind.RUN, run.run_id)
+                copy = copy_from(ref, run.tags, run.lifecycle_stage, self._address)
                 found.setdefault(copy.origin, []).append(copy)
         for copies in found.values():
             copies.sort(key=lambda copy: (not copy.mark, copy.target_id))
