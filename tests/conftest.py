@@ -12,7 +12,9 @@ A server takes five seconds to start, so choose the cheapest one that a test can
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -23,11 +25,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from migrate.demo.server import TrackingServerProcess, copy_database, mlflow_version
 from tests.processes import ROOT, MigrateProcess
 from tests.proxy import Proxy
+from tests.seed_models import SeededModels, seed_models
 from tests.servers import AppServer
 
 for _name in [name for name in os.environ if name.startswith(("MLFLOW_", "MIGRATE_"))]:
@@ -110,6 +114,41 @@ def fresh_source(
     copy_database(empty_database_of(source_server), database)
     yield source_server
     copy_database(away, database)
+
+
+#: A server, and what was written to it.
+OfAllModels = tuple[TrackingServerProcess, SeededModels]
+
+
+@pytest.fixture(scope="module")
+def of_all_models(
+    server_factory: ServerFactory, tmp_path_factory: pytest.TempPathFactory
+) -> OfAllModels:
+    """A server of a module's own that holds what ``seed_models`` writes.
+
+    That takes half a minute, so it is done once for all workers, and copied.
+    """
+    session = tmp_path_factory.getbasetemp()
+    # A worker's own directory lies in one for all.
+    shared = session.parent if "PYTEST_XDIST_WORKER" in os.environ else session
+    kept = shared / "of-all-models"
+    directory = tmp_path_factory.mktemp("server")
+    with FileLock(kept.with_suffix(".lock")):
+        if not kept.exists():
+            making = kept.with_suffix(".making")
+            server = server_factory(directory=directory)
+            seeded = seed_models(server.uri)
+            making.mkdir()
+            copy_database(directory / "mlflow.db", making / "mlflow.db")
+            shutil.copytree(directory / "artifacts", making / "artifacts")
+            (making / "seeded").write_bytes(pickle.dumps(seeded))
+            making.rename(kept)
+            return server, seeded
+    seeded = pickle.loads((kept / "seeded").read_bytes())
+    copy_database(kept / "mlflow.db", directory / "mlflow.db")
+    shutil.copytree(kept / "artifacts", directory / "artifacts")
+    server = server_factory(directory=directory)
+    return server, dataclasses.replace(seeded, uri=server.uri)
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ def test_a_directory_with_something_in_it_is_left_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(400)
 def test_no_server_outlives_an_interrupted_demo(
     start_migrate: StartMigrate, tmp_path: Path

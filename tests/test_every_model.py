@@ -13,10 +13,10 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from tests.comparison import ORIGIN, Server, differences
 from tests.comparison_models import compare_models
-from tests.conftest import ProxyFactory, RunMigrate, ServerFactory
+from tests.conftest import OfAllModels, ProxyFactory, RunMigrate
 from tests.mlflow_client import predictions, with_client
 from tests.seed import Source
-from tests.seed_models import ModelSource, SeededModels, seed_lost_references, seed_models
+from tests.seed_models import ModelSource, SeededModels, seed_lost_references
 
 Declared = set[tuple[str, str]]
 
@@ -52,9 +52,8 @@ class EveryModel:
 
 
 @pytest.fixture(scope="module")
-def every_model(server_factory: ServerFactory) -> EveryModel:
-    server = server_factory()
-    return EveryModel(server, seed_models(server.uri))
+def every_model(of_all_models: OfAllModels) -> EveryModel:
+    return EveryModel(*of_all_models)
 
 
 @pytest.fixture
@@ -186,6 +185,7 @@ def test_every_model_goes_from_server_to_server(
     assert_prompts_load(every_model, target.uri)
 
 
+@pytest.mark.thorough
 def test_every_model_goes_through_a_directory(
     every_model: EveryModel,
     target: TrackingServerProcess,
@@ -208,13 +208,13 @@ def test_every_model_goes_through_a_directory(
 
 
 def test_sources_that_are_gone_are_told(
-    server_factory: ServerFactory,
+    fresh_source: TrackingServerProcess,
     target: TrackingServerProcess,
     run_migrate: RunMigrate,
     tmp_path: Path,
 ) -> None:
     """No server takes a version of a version that is not there: but the numbers are kept."""
-    server = server_factory()
+    server = fresh_source
     with ModelSource(server.uri) as source:
         seed_lost_references(source)
         versions = source.seeded.versions

@@ -455,6 +455,7 @@ def _resident_bytes() -> int:
 
 
 class TestServers:
+    @pytest.mark.thorough
     def test_a_killed_server_restarts_with_its_data(
         self, server_factory: ServerFactory, unique_name: str
     ) -> None:

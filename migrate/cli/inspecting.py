@@ -78,8 +78,8 @@ def verify(
 ) -> None:
     """Read both ends in full and compare. Without SOURCE and TARGET: the last migration's.
 
-    Exit code 0 when all could be compared and nothing differs beyond losses the migration
-    reported, else 3.
+    Exit code 0 when all that is selected could be compared and nothing differs beyond losses the
+    migration reported, else 3: also when there are objects of kinds that are not copied.
     """
     with session(debug):
         choices = chosen.choices()
@@ -104,6 +104,7 @@ def verify(
             "differences": result.differences,
             "declared": result.declared,
             "unknown": result.unknown,
+            "unsupported": result.unsupported,
         }
         if json:
             print_json(differences_as_json(**found))  # type: ignore[arg-type]
@@ -111,7 +112,7 @@ def verify(
             again = f"migrate run {ends.source.shown} {ends.target.shown} --repair"
             more = " (with the same selection)" if choices.selects else ""
             print_differences(**found, repair=again + more)  # type: ignore[arg-type]
-        raise typer.Exit(EXIT_INCOMPLETE if result.differences or result.unknown else EXIT_OK)
+        raise typer.Exit(EXIT_OK if result.complete else EXIT_INCOMPLETE)
 
 
 @app.command("map", epilog=EPILOG)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import networkx as nx
 
 from migrate.endpoints.answers import Unreadable
+from migrate.endpoints.protocols import Source
 from migrate.graph.draft import Draft, Node
-from migrate.graph.selection import ALL, choose_experiments
+from migrate.graph.selection import ALL, Selection, choose_experiments
 from migrate.objects import (
     CONTAINER_OF,
     DELETED,
@@ -242,6 +244,16 @@ def link_runs(draft: Draft) -> None:
 def count_unsupported(draft: Draft) -> None:
     """Count what is there and is not copied."""
     chosen = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
-    whole_server = draft.selection.whole_server
-    if chosen or whole_server:
-        draft.unsupported.update(draft.source.unsupported(chosen, whole_server=whole_server))
+    draft.unsupported.update(unsupported_in(draft.source, draft.selection, chosen))
+
+
+def unsupported_in(
+    source: Source, selection: Selection, experiment_ids: Sequence[str]
+) -> Mapping[Kind, int]:
+    """Count what is selected and not copied, with what is in these experiments.
+
+    See ``ReadsExperiments.unsupported``.
+    """
+    if not experiment_ids and not selection.whole_server:
+        return {}
+    return source.unsupported(experiment_ids, whole_server=selection.whole_server)

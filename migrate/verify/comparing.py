@@ -8,6 +8,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from migrate.graph.discover import unsupported_in
 from migrate.objects import DELETED, Experiment, Kind, LoggedModel, ModelLinks, Ref
 from migrate.tasks.experiment import is_ours, with_origins
 from migrate.tasks.logged_model import links_to
@@ -69,6 +70,8 @@ def compare(ends: Ends) -> Comparison:
             result.differs(
                 found.ref, "unreadable", detail, lasting=end is ends.source, of_copy=False
             )
+    chosen = [experiment.experiment_id for experiment in selected.experiments]
+    result.unsupported = unsupported_in(ends.source, ends.selection, chosen)
     result.unknown += [*ends.source.unknown(), *ends.target.unknown()]
     return result
 

@@ -44,7 +44,8 @@ class Ends:
 class Comparison:
     """What was compared and what differs; ``declared`` are losses that were known.
 
-    ``unknown`` is what could not be learned of the two ends, and so not compared.
+    ``unknown`` is what could not be learned of the two ends, and so not compared. ``unsupported``
+    counts what is at the source and of kinds that are not copied (-1: present, not counted).
     """
 
     compared: Counter[Kind] = field(default_factory=Counter)
@@ -52,6 +53,12 @@ class Comparison:
     differences: list[Difference] = field(default_factory=list)
     declared: list[tuple[Ref, Loss]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    unsupported: Mapping[Kind, int] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """True when all that is selected was compared, and nothing differs."""
+        return not (self.differences or self.unknown or self.unsupported)
 
     def merge(self, other: Comparison) -> None:
         """Take in the result of another part."""

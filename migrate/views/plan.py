@@ -27,7 +27,9 @@ from migrate.views.layout import (
     say,
 )
 from migrate.views.words import (
+    NOT_COPIED,
     NOT_KNOWN,
+    counts_of,
     of_kind,
     one_line,
     per_kind,
@@ -222,5 +224,4 @@ def _print_reasons(plan: Plan, console: Console) -> None:
             if task.action is action
         ]
         print_groups(console, title, entries)
-    lines = [of_kind(count, kind) for kind, count in plan.unsupported.items()]
-    print_list(console, "Not copied by this version:", lines, "bold yellow")
+    print_list(console, NOT_COPIED, counts_of(plan.unsupported), "bold yellow")

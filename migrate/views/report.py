@@ -16,11 +16,12 @@ from migrate.views.json_values import (
 )
 from migrate.views.layout import print_groups, print_list, print_table, result_console, say
 from migrate.views.words import (
+    NOT_COPIED,
     NOT_KNOWN,
     counted,
+    counts_of,
     duration,
     label,
-    of_kind,
     one_line,
     per_kind,
     printable,
@@ -50,8 +51,7 @@ def print_report(report: Report, console: Console | None = None, resume: str = R
     print_list(console, f"Lost ({len(losses):,}):", losses, "bold yellow")
     warnings = ((ref, "", text) for ref, text in report.warnings)
     print_groups(console, "Warnings", warnings, "bold yellow")
-    unsupported = [of_kind(count, kind) for kind, count in report.unsupported.items()]
-    print_list(console, "Not copied by this version:", unsupported, "bold yellow")
+    print_list(console, NOT_COPIED, counts_of(report.unsupported), "bold yellow")
     print_list(console, NOT_KNOWN, [one_line(text) for text in report.unknown], "bold yellow")
     say(console)
     say(console, _effort(report))
@@ -72,12 +72,14 @@ def closing(report: Report, resume: str = RESUME) -> str:
     ]
     other = [counted(len(report.losses), "loss", "losses")] if report.losses else []
     if report.unsupported:
-        kinds = ", ".join(of_kind(count, kind) for kind, count in report.unsupported.items())
-        other.append(f"{kinds} not copied by this version")
+        other.append(f"{per_kind(report.unsupported)} not copied by this version")
     if report.unknown:
         other.append(unknowns(report.unknown))
     line = "Not complete: " + ", ".join(unfinished + other)
-    return line + (f'; run "{resume}" to try again.' if unfinished else "; see above.")
+    line += f'; run "{resume}" to try again.' if unfinished else "; see above."
+    # Going on with a plan asks nothing again that planning asks.
+    asks_again = " Without --resume, what is not known is asked again."
+    return line + (asks_again if report.unknown and "--resume" in resume else "")
 
 
 def report_as_json(report: Report) -> dict[str, Any]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
 
 from migrate.objects import Kind, Ref
 from migrate.outcomes import Difference, Loss
-from migrate.views.json_values import loss_as_json, ref_as_json
+from migrate.views.json_values import loss_as_json, ref_as_json, unsupported_as_json
 from migrate.views.layout import print_groups, print_list, result_console, say
 from migrate.views.words import (
+    NOT_COPIED,
     NOT_KNOWN,
     counted,
+    counts_of,
     label,
     one_line,
     per_kind,
@@ -23,6 +26,7 @@ from migrate.views.words import (
 
 #: What is said of a difference that no repair undoes.
 LASTING = " (cannot be mended)"
+NONE: Mapping[Kind, int] = MappingProxyType({})
 
 
 def print_differences(
@@ -32,13 +36,15 @@ def print_differences(
     differences: Sequence[Difference],
     declared: Sequence[tuple[Ref, Loss]],
     unknown: Sequence[str] = (),
+    unsupported: Mapping[Kind, int] = NONE,
     repair: str = "",
     console: Console | None = None,
 ) -> None:
     """Print every difference to stdout, and last what was compared and how many there are.
 
     ``files`` counts the compared artifacts. ``declared`` are losses that the report of the
-    migration named already; they are not differences. ``repair`` is the command that mends.
+    migration named already; they are not differences. ``unsupported`` are kinds that are at the
+    source and not copied, and so not compared. ``repair`` is the command that mends.
     """
     console = console or result_console()
     lines = [
@@ -49,13 +55,14 @@ def print_differences(
     print_list(console, f"Different ({len(lines):,}):", lines, "bold red")
     known = ((ref, "", f"{loss.what} - {loss.reason}") for ref, loss in declared)
     print_groups(console, "Known losses, as the report says", known)
+    print_list(console, NOT_COPIED, counts_of(unsupported), "bold yellow")
     print_list(console, NOT_KNOWN, [one_line(text) for text in unknown], "bold yellow")
-    if differences or declared or unknown:
+    if differences or declared or unknown or unsupported:
         say(console)
     for line in _what_to_do(differences, repair):
         say(console, line)
-    line = verdict(compared, files, len(differences), len(declared), unknown)
-    say(console, line, "bold red" if differences or unknown else "bold green")
+    line = verdict(compared, files, len(differences), len(declared), unknown, unsupported)
+    say(console, line, "bold red" if differences or unknown or unsupported else "bold green")
 
 
 def _what_to_do(differences: Sequence[Difference], repair: str) -> Iterator[str]:
@@ -75,14 +82,21 @@ def verdict(
     differences: int,
     declared: int,
     unknown: Sequence[str] = (),
+    unsupported: Mapping[Kind, int] = NONE,
 ) -> str:
-    """Say ``Verified: 4 experiments, 100 runs, 300 files: no difference.`` or how many."""
+    """Say ``Verified: 4 experiments, 100 runs, 300 files: no difference.`` or how many.
+
+    Where something is not copied, there is ``no difference in what is copied``.
+    """
     amounts = [per_kind(compared), counted(files, "file") if files else ""]
     what = ", ".join(amount for amount in amounts if amount) or "no objects"
     found = counted(differences, "difference") if differences else "no difference"
+    if unsupported and not differences:
+        found += " in what is copied"
     beyond = f" beyond {counted(declared, 'known loss', 'known losses')}" if declared else ""
-    but = f"; {unknowns(unknown)}" if unknown else ""
-    return f"Verified: {what}: {found}{beyond}{but}."
+    but = [per_kind(unsupported) + " not copied by this version"] if unsupported else []
+    but += [unknowns(unknown)] if unknown else []
+    return f"Verified: {what}: {'; '.join([found + beyond, *but])}."
 
 
 def differences_as_json(
@@ -92,13 +106,18 @@ def differences_as_json(
     differences: Sequence[Difference],
     declared: Sequence[tuple[Ref, Loss]],
     unknown: Sequence[str] = (),
+    unsupported: Mapping[Kind, int] = NONE,
 ) -> dict[str, Any]:
-    """Return the comparison as JSON values: ``compared``, ``files``, ``differences``, ..."""
+    """Return the comparison as JSON values: ``compared``, ``files``, ``differences``, ...
+
+    ``equal`` says of what is copied that there is no difference, and all of it is known.
+    """
     return {
         "compared": {str(kind): number for kind, number in compared.items()},
         "files": files,
         "equal": not (differences or unknown),
         "unknown": list(unknown),
+        "unsupported": unsupported_as_json(unsupported),
         "differences": [
             {**ref_as_json(it.ref), "what": it.what, "detail": it.detail, "lasting": it.lasting}
             for it in differences

@@ -85,6 +85,11 @@ def per_kind(counts: Mapping[Kind, int]) -> str:
     return ", ".join(of_kind(counts[kind], kind) for kind in Kind if counts.get(kind))
 
 
+def counts_of(counts: Mapping[Kind, int]) -> list[str]:
+    """Return a line for each kind, ``1,770 runs``, as they are counted."""
+    return [of_kind(count, kind) for kind, count in counts.items()]
+
+
 def size(number: float) -> str:
     """Return bytes in decimal units: ``512 B``, ``1.5 kB``, ``1.2 GB``."""
     if number < 1_000:
@@ -128,7 +133,8 @@ def rate(per_second: float) -> str:
     return f"{per_second:.1f}/s" if per_second < 100 else f"{per_second:,.0f}/s"
 
 
-#: Heading of what could not be learned of the ends of a migration.
+#: Headings of what stays at the source, and of what could not be learned of the two ends.
+NOT_COPIED = "Not copied by this version:"
 NOT_KNOWN = "Not known, so something may be missing:"
 
 

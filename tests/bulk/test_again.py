@@ -44,6 +44,7 @@ def test_an_export_of_what_has_not_changed_changes_no_file(
     assert exact(bulk.directory / "out") == before
 
 
+@pytest.mark.thorough
 def test_an_import_of_what_is_there_writes_nothing(
     bulk: Bulk, world: ModelSource, target: Proxy
 ) -> None:

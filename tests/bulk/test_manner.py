@@ -52,14 +52,14 @@ class Gauge:
     ("options", "at_a_time"),
     [
         ("", {1}),
-        ("--use-threads False", {1}),
-        ("--use-threads=no --workers 1", {1}),
-        ("--no-use-threads", {1}),
+        pytest.param("--use-threads False", {1}, marks=pytest.mark.thorough),
+        pytest.param("--use-threads=no --workers 1", {1}, marks=pytest.mark.thorough),
+        pytest.param("--no-use-threads", {1}, marks=pytest.mark.thorough),
         ("--use-threads", set(range(2, 9))),
-        ("--use-threads True", set(range(2, 9))),
-        ("--use-threads 1 --workers 2", {2}),
+        pytest.param("--use-threads True", set(range(2, 9)), marks=pytest.mark.thorough),
+        pytest.param("--use-threads 1 --workers 2", {2}, marks=pytest.mark.thorough),
         ("--workers 2", {2}),
-        ("--workers 1", {1}),
+        pytest.param("--workers 1", {1}, marks=pytest.mark.thorough),
     ],
 )
 def test_requests_are_under_way_one_or_several_at_a_time(
@@ -111,7 +111,9 @@ class TestRegistry:
             registry.version(registry.registered("elsewhere"), "s3://bucket/elsewhere")
             return registry
 
-    @pytest.mark.parametrize("named", ["option", "environment"])
+    @pytest.mark.parametrize(
+        "named", ["option", pytest.param("environment", marks=pytest.mark.thorough)]
+    )
     def test_they_are_exported_from_it(
         self, bulk: Bulk, world: ModelSource, registry: ModelSource, named: str
     ) -> None:

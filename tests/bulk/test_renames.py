@@ -67,6 +67,7 @@ def test_everything_that_goes_by_a_name_follows(
         assert first["source"] == f"models:/{net['info']['model_id']}"
 
 
+@pytest.mark.thorough
 def test_once_more_with_the_same_files_writes_nothing_and_verify_agrees(
     bulk: Bulk,
     whole: Path,

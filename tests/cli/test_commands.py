@@ -113,17 +113,8 @@ def test_differences_and_what_is_not_copied_end_in_3(
     migrate: Migrate, ends: tuple[str, str], seeded: Seeded
 ) -> None:
     selected = ("--experiments", seeded.name)
-    trace = {
-        "trace_id": "tr-" + "0" * 32,
-        "trace_location": {
-            "type": "MLFLOW_EXPERIMENT",
-            "mlflow_experiment": {"experiment_id": seeded.experiment},
-        },
-        "request_time": "2024-01-01T00:00:00Z",
-        "state": "OK",
-    }
     with Source(ends[0]) as source:
-        source.post("../../3.0/mlflow/traces", {"trace": {"trace_info": trace}})
+        source.trace(seeded.experiment)
     report = migrate("run", *ends, *selected, code=3).stdout
     # Label schemas may belong to traces, and cannot be read without writing.
     last = "traces, label schemas not copied by this version"

@@ -99,7 +99,9 @@ OF_REGISTRY = {"registered model", "model version", "prompt"}
 @pytest.mark.parametrize(
     ("hidden", "lost", "fault"),
     [
-        pytest.param(LOGGED_MODELS, MODEL, answer(403), id="logged models 403"),
+        pytest.param(
+            LOGGED_MODELS, MODEL, answer(403), id="logged models 403", marks=pytest.mark.thorough
+        ),
         pytest.param(REGISTRY, OF_REGISTRY, EMPTY, id="registry empty"),
         pytest.param(
             LOGGED_MODELS, MODEL, EMPTY, id="logged models empty", marks=pytest.mark.thorough
@@ -136,7 +138,9 @@ def test_what_a_gateway_hides_of_the_source_is_not_known_and_the_rest_is_copied(
 @pytest.mark.parametrize(
     ("hidden", "lost", "fault"),
     [
-        pytest.param(LOGGED_MODELS, MODEL, answer(404), id="logged models 404"),
+        pytest.param(
+            LOGGED_MODELS, MODEL, answer(404), id="logged models 404", marks=pytest.mark.thorough
+        ),
         pytest.param(REGISTRY, OF_REGISTRY, EMPTY, id="registry empty"),
         pytest.param(
             LOGGED_MODELS, MODEL, EMPTY, id="logged models empty", marks=pytest.mark.thorough

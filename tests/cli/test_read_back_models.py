@@ -113,6 +113,7 @@ def test_what_was_made_is_found_though_no_create_is_answered(
     complete(typed, kinds, target_server)
 
 
+@pytest.mark.thorough
 def test_changes_that_are_never_carried_out_fail_by_name(
     typed: Typed, target_server: TrackingServerProcess, kinds: Kinds
 ) -> None:

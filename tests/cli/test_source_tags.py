@@ -81,6 +81,7 @@ def test_asked_for_later_they_complete_the_copies_and_make_no_others(
     assert after.version["version"] == plain.version["version"]
 
 
+@pytest.mark.thorough
 def test_the_newest_source_wins_and_nothing_is_nested(
     migrate: Migrate,
     fresh_target: Any,

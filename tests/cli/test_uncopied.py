@@ -226,10 +226,77 @@ def test_plan_and_report_count_it_and_end_in_3(
     counted = {str(kind): number for kind, number in (IN_EXPERIMENT | OF_SERVER).items()}
     assert plan["unsupported"] == counted | {"label schema": None}
     shown = typed("run", *ends, code=3).stdout
-    assert "1 evaluation dataset, 1 scorer, 1 issue, 1 review queue, label schemas" in shown
+    assert "1 evaluation dataset, 1 scorer, 1 issue, label schemas, 1 review queue" in shown
     assert "1 MCP server" in shown
     assert "nothing lost" not in shown
     assert "nothing lost" in typed("run", *ends, "--experiments", "empty").stdout
+
+    verified = typed("verify", *ends, code=3).stdout
+    assert "Not copied by this version:\n" in verified
+    assert "  1 scorer\n" in verified
+    last = verified.splitlines()[-1]
+    assert ": no difference in what is copied; 1 evaluation dataset, 1 scorer, " in last
+    said = json.loads(typed("verify", *ends, "--json", code=3).stdout)
+    assert (said["equal"], said["unsupported"]) == (True, plan["unsupported"])
+    last = typed("verify", *ends, "--experiments", "empty").stdout.splitlines()[-1]
+    assert last.endswith(": no difference.")
+
+
+def test_verify_of_an_import_tells_what_the_export_left_behind(
+    typed: Typed, filled: Filled, fresh_target: TrackingServerProcess, tmp_path: Path
+) -> None:
+    chosen = ("--experiments", "full")
+    export = str(tmp_path / "export")
+    typed("run", filled.server.uri, export, *chosen, code=3)
+    assert "1 scorer" in typed("verify", filled.server.uri, export, *chosen, code=3).stdout
+    typed("run", export, fresh_target.uri, code=3)
+    assert "1 scorer" in typed("verify", export, fresh_target.uri, code=3).stdout
+
+
+def test_verify_says_of_a_kind_that_it_cannot_ask_for_that_it_is_not_known(
+    typed: Typed, filled: Filled, fresh_target: TrackingServerProcess, proxy: Proxy
+) -> None:
+    ends, chosen = (proxy.uri, fresh_target.uri), ("--experiments", "empty")
+    typed("run", *ends, *chosen)
+    proxy.faults = Faults(always(("*", "/datasets/search$"), answer(403)))
+    last = typed("verify", *ends, *chosen, code=3).stdout.splitlines()[-1]
+    assert last.endswith(": no difference; 1 thing not known.")
+
+
+def test_review_queues_of_a_deleted_experiment_are_named_where_it_has_traces(
+    source: protocols.Source, filled: Filled
+) -> None:
+    with Source(filled.server.uri) as seed:
+        traced, bare = seed.experiment("traced"), seed.experiment("bare")
+        seed.trace(traced)
+        for ident in (traced, bare):
+            queue = {"experiment_id": ident, "name": "q", "queue_type": "CUSTOM"}
+            seed.post("../../3.0/mlflow/review-queues/create", queue)
+            seed.post("experiments/delete", {"experiment_id": ident})
+    found = source.unsupported([traced])
+    assert found == {Kind.TRACE: -1, Kind.REVIEW_QUEUE: -1, Kind.LABEL_SCHEMA: -1}
+    # One of which nothing shows that it may have some: the plan's note is all that is said.
+    assert source.unsupported([bare]) == {}
+    assert source.unsupported([traced, filled.full])[Kind.REVIEW_QUEUE] == 1
+    assert any("review queues of deleted" in note for note in source.capabilities().notes)
+    assert source.unknown() == ()
+
+
+@pytest.mark.parametrize(
+    ("hidden", "missing"),
+    [
+        ("/gateway/model-definitions/list$", {Kind.GATEWAY_MODEL}),
+        ("/gateway/secrets/list$", {Kind.GATEWAY_SECRET}),
+    ],
+)
+def test_a_gateway_list_is_not_believed_to_be_empty_where_others_need_what_it_lists(
+    source: protocols.Source, proxy: Proxy, filled: Filled, hidden: str, missing: set[Kind]
+) -> None:
+    proxy.faults = Faults(always(("GET", hidden), EMPTY))
+    found = source.unsupported([], whole_server=True)
+    assert OF_SERVER.keys() - found.keys() == missing
+    (said,) = source.unknown()
+    assert all(f"has {kind.plural} is not known: none are listed" in said for kind in missing)
 
 
 def test_a_list_of_scorers_that_takes_nonsense_is_not_believed(

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.objects import NO_LINKS, Metric
@@ -119,6 +121,7 @@ def test_a_run_made_without_its_origin_gets_it_or_goes_to_the_trash(
     assert "Wrote nothing" in typed(*args).stdout
 
 
+@pytest.mark.thorough
 def test_a_create_answered_with_an_empty_object_is_looked_for(
     typed: Typed,
     source_server: TrackingServerProcess,

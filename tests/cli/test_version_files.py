@@ -146,6 +146,7 @@ def test_files_that_are_not_there_are_lost_by_name_and_the_others_arrive(
     assert files_of(export, name, GONE) == {}
 
 
+@pytest.mark.thorough
 def test_killed_between_files_the_rest_arrives_and_those_there_are_not_sent_again(
     migrate: Migrate,
     start_migrate: StartMigrate,

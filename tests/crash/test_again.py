@@ -61,6 +61,7 @@ def add_ten(source: Source) -> list[str]:
     return added
 
 
+@pytest.mark.thorough
 def test_nothing_at_all_is_written_when_nothing_has_changed(
     migration: Migration, database: Path
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_second_copy_is_told_and_the_whole_one_is_kept_up(
     assert copies[copy["run_id"]]["stage"] == "production"
 
 
+@pytest.mark.thorough
 def test_changes_arrive_through_an_export_directory_and_nothing_else_is_written(
     work: Source, migration: Migration, database: Path
 ) -> None:

@@ -55,6 +55,7 @@ def test_an_export_killed_at_every_stage_is_whole_after_resuming(
     migration.complete(export.import_())
 
 
+@pytest.mark.thorough
 def test_an_export_whose_state_is_lost_goes_on_from_what_is_there(
     migration: Migration, export: Export
 ) -> None:
@@ -70,6 +71,7 @@ def test_an_export_whose_state_is_lost_goes_on_from_what_is_there(
     migration.complete(export.import_())
 
 
+@pytest.mark.thorough
 def test_an_import_killed_and_its_state_lost_makes_each_copy_once(
     migration: Migration, export: Export
 ) -> None:

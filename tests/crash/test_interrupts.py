@@ -67,6 +67,7 @@ def test_the_first_signal_finishes_what_is_begun_and_says_how_to_go_on(
     migration.complete(go_on(migration, ended))
 
 
+@pytest.mark.thorough
 def test_how_to_go_on_names_a_state_that_is_not_in_its_usual_place(migration: Migration) -> None:
     migration.target.faults = Faults(always(LOG_BATCH, delay(0.3)))
     process = migration.start_run("--state", "elsewhere/my state.db")

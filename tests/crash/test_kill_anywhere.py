@@ -1,4 +1,4 @@
-"""A migration killed twenty times, each time at another random moment."""
+"""A migration killed again and again, each time at another random moment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tests.crash.samples import seed_work
 from tests.faults import ANY, cut_upload, drop_request, lose_response
 from tests.seed import Source
 
-KILLS = 20
+#: Kills of one migration: a few every day.
+KILLS = (pytest.param(6, id="few"), pytest.param(20, id="many", marks=pytest.mark.thorough))
 FAMILIES = 8
 
 WRITE = ("POST", r"/(create|log-batch|update|delete|restore|set-experiment-tag)$")
@@ -30,8 +31,9 @@ def work(source_server: TrackingServerProcess, prefix: str) -> Iterator[Source]:
         yield source
 
 
-def test_killed_at_twenty_random_moments_and_resumed_it_loses_and_doubles_nothing(
-    work: Source, migration_of: MigrationOf
+@pytest.mark.parametrize("kills", KILLS)
+def test_killed_at_random_moments_and_resumed_it_loses_and_doubles_nothing(
+    work: Source, migration_of: MigrationOf, kills: int
 ) -> None:
     seed = int(os.environ.get("KILL_SEED") or random.randrange(10**6))
     print(f"KILL_SEED={seed}")
@@ -40,7 +42,7 @@ def test_killed_at_twenty_random_moments_and_resumed_it_loses_and_doubles_nothin
     assert migration.plan().code == 0
     started = time.monotonic()
     moments = []
-    for _ in range(KILLS):
+    for _ in range(kills):
         moments.append(arrange_kill(migration, draw))
         migration.start_resume()
         if moments[-1].startswith("after "):

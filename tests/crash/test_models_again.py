@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from migrate.demo.server import TrackingServerProcess
 from tests.comparison import ORIGIN
 from tests.comparison_models import ModelServer
-from tests.conftest import ServerFactory
 from tests.crash.conftest import RegistryMigrationOf
 from tests.crash.migrations import paths
 from tests.crash.model_samples import GAPS, LAST, add_prompt_version, seed_registry
@@ -18,8 +18,8 @@ from tests.seed_models import ModelSource
 
 
 @pytest.fixture(scope="module")
-def work(server_factory: ServerFactory) -> Iterator[ModelSource]:
-    with ModelSource(server_factory().uri) as source:
+def work(fresh_source: TrackingServerProcess) -> Iterator[ModelSource]:
+    with ModelSource(fresh_source.uri) as source:
         seed_registry(source)
         yield source
 
@@ -35,6 +35,7 @@ def writes(migration: RegistryMigration) -> list[str]:
     return sorted(f"{one.method} {one.path.partition('/mlflow/')[2] or one.path}" for one in found)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("match", "nth"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.conftest import ServerFactory
+from migrate.demo.server import TrackingServerProcess
 from tests.crash.conftest import RegistryMigrationOf
 from tests.crash.registries import RegistryMigration
 from tests.seed_models import ModelSource
@@ -30,9 +30,9 @@ def requests_of_plan(migration: RegistryMigration) -> Counter[tuple[str, str]]:
 
 
 def test_planning_one_model_costs_the_same_beside_five_and_beside_fifty(
-    server_factory: ServerFactory, registry_migration_of: RegistryMigrationOf
+    fresh_source: TrackingServerProcess, registry_migration_of: RegistryMigrationOf
 ) -> None:
-    with ModelSource(server_factory().uri) as source:
+    with ModelSource(fresh_source.uri) as source:
         migration = registry_migration_of(source)
         add_models(source, range(FEW))
         beside_few = requests_of_plan(migration)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import ServerFactory
+from migrate.demo.server import TrackingServerProcess
+from tests.conftest import empty
 from tests.crash.conftest import RegistryMigrationOf
 from tests.crash.migrations import Ended
 from tests.crash.model_samples import GAPS, seed_churn, seed_logged_models
@@ -19,8 +20,9 @@ NUMBERS = [n for n in range(1, LAST + 1) if n not in GAPS]
 
 
 @pytest.fixture
-def work(server_factory: ServerFactory) -> Iterator[ModelSource]:
-    with ModelSource(server_factory().uri) as source:
+def work(fresh_source: TrackingServerProcess) -> Iterator[ModelSource]:
+    empty(fresh_source)
+    with ModelSource(fresh_source.uri) as source:
         seed_logged_models(source, source.experiment("training"))
         seed_churn(source, LAST)
         yield source

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import ServerFactory
+from migrate.demo.server import TrackingServerProcess
 from tests.crash.conftest import RegistryMigrationOf
 from tests.crash.migrations import paths
 from tests.crash.model_samples import GAPS, seed_churn, seed_logged_models
@@ -43,9 +43,9 @@ NUMBERS = [n for n in range(1, LAST + 1) if n not in GAPS]
 
 
 @pytest.fixture(scope="module")
-def work(server_factory: ServerFactory) -> Iterator[ModelSource]:
+def work(fresh_source: TrackingServerProcess) -> Iterator[ModelSource]:
     """One registered model only: on an empty target, the nth create makes its version n."""
-    with ModelSource(server_factory().uri) as source:
+    with ModelSource(fresh_source.uri) as source:
         seed_logged_models(source, source.experiment("training"))
         seed_churn(source, LAST)
         yield source

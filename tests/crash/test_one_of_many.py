@@ -63,23 +63,24 @@ def test_a_file_name_that_is_no_text_costs_that_file_and_not_what_is_copied_with
 
 
 def test_an_experiment_that_appears_while_the_plan_is_made_is_copied_with_the_rest(
-    source: ModelSource,
+    fresh_source: TrackingServerProcess,
     fresh_target: TrackingServerProcess,
     proxy_factory: ProxyFactory,
     run_migrate: RunMigrate,
 ) -> None:
-    run_id = source.run("run", source.experiment("old"))
+    with ModelSource(fresh_source.uri) as source:
+        run_id = source.run("run", source.experiment("old"))
 
-    def appear() -> None:
-        new = source.experiment("new")
-        model = source.logged_model("model", new, run_id=source.run("maker", new))
-        source.model_inputs(run_id, model)
+        def appear() -> None:
+            new = source.experiment("new")
+            model = source.logged_model("model", new, run_id=source.run("maker", new))
+            source.model_inputs(run_id, model)
 
-    proxy = proxy_factory(source.seeded.uri)
-    proxy.faults = Faults(on_nth(("POST", "/experiments/search$"), 1, call_after(appear)))
-    ended = run_migrate("run", proxy.uri, fresh_target.uri)
-    assert ended.returncode in (0, 3), ended
-    # What appeared after its experiment was asked for comes with the next run.
-    run_migrate("run", proxy.uri, fresh_target.uri)
-    names = list(source.seeded.names.values())
-    assert not differences(source.seeded.uri, fresh_target.uri, experiments=names)
+        proxy = proxy_factory(source.seeded.uri)
+        proxy.faults = Faults(on_nth(("POST", "/experiments/search$"), 1, call_after(appear)))
+        ended = run_migrate("run", proxy.uri, fresh_target.uri)
+        assert ended.returncode in (0, 3), ended
+        # What appeared after its experiment was asked for comes with the next run.
+        run_migrate("run", proxy.uri, fresh_target.uri)
+        names = list(source.seeded.names.values())
+        assert not differences(source.seeded.uri, fresh_target.uri, experiments=names)

@@ -96,6 +96,7 @@ def test_a_second_migration_stops_and_says_who_is_at_it_and_since_when(
     assert migration.target.writes() == []
 
 
+@pytest.mark.thorough
 def test_what_a_killed_migration_has_said_stops_neither_its_resume_nor_another(
     work: Source, migration_of: MigrationOf
 ) -> None:
@@ -176,6 +177,7 @@ def test_an_account_that_may_say_nothing_copies_all_the_same(
     migration.complete(migration.run())
 
 
+@pytest.mark.thorough
 def test_doubles_that_two_migrations_made_are_named_and_come_to_rest(
     source_server: TrackingServerProcess,
     unique_name: str,

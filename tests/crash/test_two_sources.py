@@ -154,6 +154,7 @@ def test_tags_of_an_experiment_that_both_have_stay_with_the_first(
     }
 
 
+@pytest.mark.thorough
 def test_an_experiment_deleted_at_one_source_stays_while_it_holds_runs_of_the_other(
     sources: tuple[ModelSource, ModelSource], copying: Copying
 ) -> None:

@@ -98,8 +98,8 @@ def test_killed_after_the_answer_to_a_create_before_anything_is_recorded(
 @pytest.mark.parametrize(
     ("moment", "nth"),
     [
-        ("marking-start", 2),
-        ("before-record", 2),
+        pytest.param("marking-start", 2, marks=thorough),
+        pytest.param("before-record", 2, marks=thorough),
         pytest.param("inside-record", 1, marks=thorough),
         ("inside-record", 4),
     ],
@@ -111,11 +111,13 @@ def test_killed_inside_a_commit_of_the_state(migration: Migration, moment: str, 
     migration.complete(migration.resume())
 
 
+@pytest.mark.thorough
 def test_killed_in_the_middle_of_a_large_upload(migration: Migration) -> None:
     kill_in_run(migration, LARGE_FILE, 1, lambda kill: cut_upload(LARGE // 2, kill))
     migration.complete(migration.resume())
 
 
+@pytest.mark.thorough
 def test_killed_while_planning_it_says_there_is_nothing_to_resume(migration: Migration) -> None:
     fault = drop_request(migration.kill)
     migration.kill_at(("POST", "/runs/search$"), 1, fault, proxy=migration.source)
@@ -128,6 +130,7 @@ def test_killed_while_planning_it_says_there_is_nothing_to_resume(migration: Mig
     migration.complete(migration.run())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "moment", [pytest.param("before-plan-is-saved", marks=thorough), "saving-plan"]
 )
@@ -145,8 +148,8 @@ def test_killed_while_the_plan_is_saved(migration: Migration, moment: str) -> No
         pytest.param(LOG_BATCH, 1, drop_request, begun_anew, marks=thorough),
         pytest.param(LOG_BATCH, 11, drop_request, resumed, marks=thorough),
         pytest.param(LOG_BATCH, 1, lose_response, begun_anew_without_state, marks=thorough),
-        (LOG_BATCH, 11, lose_response, resumed),
-        (DELETE_RUN, 1, drop_request, resumed),
+        pytest.param(LOG_BATCH, 11, lose_response, resumed, marks=thorough),
+        pytest.param(DELETE_RUN, 1, drop_request, resumed, marks=thorough),
         pytest.param(DELETE_RUN, 3, drop_request, begun_anew_without_state, marks=thorough),
     ],
 )
@@ -163,9 +166,9 @@ def test_killed_between_the_last_writes_to_a_run(
     [
         (DELETE_EXPERIMENT, drop_request, resumed),
         pytest.param(DELETE_EXPERIMENT, lose_response, resumed, marks=thorough),
-        (DELETE_EXPERIMENT, lose_response, begun_anew),
+        pytest.param(DELETE_EXPERIMENT, lose_response, begun_anew, marks=thorough),
         pytest.param(RESTORE_RUN, drop_request, resumed, marks=thorough),
-        (RESTORE_RUN, drop_request, begun_anew_without_state),
+        pytest.param(RESTORE_RUN, drop_request, begun_anew_without_state, marks=thorough),
         pytest.param(RESTORE_RUN, lose_response, begun_anew, marks=thorough),
     ],
 )
@@ -177,6 +180,7 @@ def test_killed_around_the_deletion_of_a_deleted_experiment(
     migration.complete(taken_up(migration))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("match", "accident", "taken_up"),
     [

@@ -98,6 +98,7 @@ def test_versions_arrive_in_the_catalog_with_their_files_and_numbers(
     migrate("verify", "databricks://one", "databricks://two", *INTO_CATALOG, *verified)
 
 
+@pytest.mark.thorough
 def test_a_version_whose_files_did_not_all_arrive_is_completed_by_the_next_try(
     migrate: Migrate, other: Workspace, seeded: Seeded
 ) -> None:
@@ -157,6 +158,7 @@ def test_models_and_privileges_go_through_a_directory_from_catalog_to_catalog(
     assert other.catalog.grants[name] == {"ada@example.com": {"EXECUTE", "APPLY_TAG"}}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "files_api", [pytest.param(False, id="signed", marks=pytest.mark.thorough), True]
 )

@@ -86,6 +86,7 @@ def granted(workspace: Workspace, name: str) -> dict[tuple[str, str], str]:
     return held
 
 
+@pytest.mark.thorough
 def test_permissions_go_through_a_directory_to_another_workspace_and_inherited_ones_stay_inherited(
     migrate: Migrate, workspace: Workspace, other: Workspace, seeded: Seeded, tmp_path: Path
 ) -> None:
@@ -186,6 +187,7 @@ def test_a_notebook_that_is_not_to_be_had_is_a_loss_by_name_and_the_run_is_expor
     assert not (run / "artifacts/notebooks").exists()
 
 
+@pytest.mark.thorough
 def test_a_notebook_that_is_busy_for_good_is_a_loss_and_one_that_was_busy_is_read(
     migrate: Migrate, workspace: Workspace, seeded: Seeded, tmp_path: Path
 ) -> None:

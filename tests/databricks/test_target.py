@@ -92,6 +92,7 @@ def test_names_that_are_no_paths_are_all_named_before_anything_is_written(
     assert ("POST", "/api/2.0/mlflow/experiments/create") not in other.log
 
 
+@pytest.mark.thorough
 def test_permissions_of_the_workspace_registry_are_granted_again(
     migrate: Migrate, workspace: Workspace, other: Workspace, unique_name: str
 ) -> None:

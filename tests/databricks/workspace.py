@@ -49,6 +49,7 @@ class Workspace:
         self.notebooks = Notebooks()
         self.catalog = Catalog(self.accounts)
         self.signed = SignedFiles()
+        self.webhooks: list[str] = []
         self.refuse: Callable[[Asked], None] = lambda asked: None
         self.loses: Callable[[str, str], bool] = lambda method, path: False
         self.log: list[tuple[str, str]] = []
@@ -127,6 +128,7 @@ class Workspace:
                 f"POST {MLFLOW}/logged-models/([^/]+)/artifacts/credentials-for-(download|upload)",
                 self._model_files,
             ),
+            (f"GET {MLFLOW}/registry-webhooks/list", self._webhooks),
             (f"POST {MLFLOW}/experiments/create", self._create_experiment),
             (f"POST {MLFLOW}/experiments/set-experiment-tag", self._tag_experiment),
             (f"POST {MLFLOW}/runs/create", self._create_run),
@@ -171,6 +173,13 @@ class Workspace:
         self.call("GET", f"{MLFLOW}/registered-models/get", params={"name": name})
         found = {"id": _model_id(name), "name": name, "permission_level": "CAN_MANAGE"}
         return as_json({"registered_model_databricks": found})
+
+    def _webhooks(self, asked: Asked) -> Answer:
+        """A page of two at a time, as MLflow's searches have them."""
+        first = int(asked.params.get("page_token", "0"))
+        page = [{"id": name, "events": []} for name in self.webhooks[first : first + 2]]
+        more = {"next_page_token": str(first + 2)} if first + 2 < len(self.webhooks) else {}
+        return as_json({**({"webhooks": page} if page else {}), **more})
 
     # -- MLflow's own calls -----------------------------------------------------------------
 

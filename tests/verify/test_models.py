@@ -21,8 +21,8 @@ from migrate.objects import Kind
 from migrate.verify import Comparison, Ends, compare
 from migrate.worker import COPIERS
 from tests.comparison import ORIGIN
-from tests.conftest import ROOT, ServerFactory
-from tests.seed_models import ModelSource, SeededModels, seed_models
+from tests.conftest import ROOT, OfAllModels, ServerFactory
+from tests.seed_models import ModelSource, SeededModels
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -65,11 +65,15 @@ def migrate(*args: str | Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def everything(server_factory: ServerFactory, tmp_path_factory: pytest.TempPathFactory) -> Copied:
-    source, target = server_factory(), server_factory()
+def everything(
+    of_all_models: OfAllModels,
+    server_factory: ServerFactory,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Copied:
+    source, seeded = of_all_models
+    target = server_factory()
     with ModelSource(target.uri) as there:
         there.experiment("in the way")
-    seeded = seed_models(source.uri)
     saved = tmp_path_factory.mktemp("saved")
     state = saved / "state.db"
     migrate("run", source.uri, target.uri, "--include-deleted", "--state", state, "--json")

@@ -122,6 +122,7 @@ def test_an_export_is_as_it_was_and_then_not_one_file_is_touched(
     assert stamps(export) == before
 
 
+@pytest.mark.thorough
 def test_a_repair_that_is_killed_goes_on_and_ends_as_if_it_was_not(
     fresh_source: TrackingServerProcess,
     originals: dict[str, str],

@@ -77,7 +77,7 @@ def test_resuming_is_not_advised_where_it_would_not_help() -> None:
     assert '  run "train" (abc): dataset inputs - the target is too old\n' in text
     assert "Not copied by this version:\n  traces\n  2 prompts\n" in text
     assert closing(value) == (
-        "Not complete: 1 loss, traces, 2 prompts not copied by this version; see above."
+        "Not complete: 1 loss, 2 prompts, traces not copied by this version; see above."
     )
 
 
@@ -175,7 +175,9 @@ def test_what_is_not_known_is_said_and_not_complete() -> None:
     print_report(value, console)
     assert "  whether there are prompts" in written(console)
     assert not value.complete
-    assert closing(value) == "Not complete: 1 thing not known; see above."
+    line = "Not complete: 1 thing not known; see above."
+    assert closing(value) == f"{line} Without --resume, what is not known is asked again."
+    assert closing(value, "export-all") == line
     assert report_as_json(value)["unknown"] == ["whether there are prompts"]
 
 

@@ -83,6 +83,30 @@ def test_what_could_not_be_asked_is_said_and_is_not_equal() -> None:
     assert (value["equal"], value["unknown"]) == (False, refused)
 
 
+def test_what_is_not_copied_is_listed_and_keeps_no_difference_to_what_is() -> None:
+    console = text_console()
+    kinds = {Kind.LABEL_SCHEMA: -1, Kind.TRACE: 3}
+    print_differences(
+        compared=COMPARED, files=0, differences=[], declared=[], unsupported=kinds, console=console
+    )
+    lines = written(console).splitlines()
+    assert {"  label schemas", "  3 traces"} < set(lines)
+    no_more = "no difference in what is copied; 3 traces, label schemas not copied by this version."
+    assert lines[-1] == f"Verified: 4 experiments, 100 runs: {no_more}"
+    value = differences_as_json(
+        compared=COMPARED, files=0, differences=[], declared=[], unsupported=kinds
+    )
+    assert (value["equal"], value["unsupported"]) == (True, {"label schema": None, "trace": 3})
+
+
+def test_differences_and_what_is_not_known_are_counted_beside_what_is_not_copied() -> None:
+    found = verdict({Kind.RUN: 1}, 0, 1, 1, ["why"], {Kind.TRACE: -1})
+    assert found == (
+        "Verified: 1 run: 1 difference beyond 1 known loss; traces not copied by this version; "
+        "1 thing not known."
+    )
+
+
 def test_hostile_text_cannot_steer_the_terminal() -> None:
     console = text_console()
     ref = Ref(Kind.RUN, HOSTILE)
@@ -108,6 +132,7 @@ def test_json() -> None:
         "files": 3,
         "equal": False,
         "unknown": [],
+        "unsupported": {},
         "differences": [
             {"kind": "run", "id": "abc", "what": "missing", "detail": "gone", "lasting": False}
         ],

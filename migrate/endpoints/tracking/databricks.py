@@ -41,7 +41,11 @@ RESERVED_TAGS = frozenset(
         "mlflow.ownerId",
     }
 )
-NOTES = (
+SOURCE_NOTES = (
+    "source: evaluation datasets, scorers, issues, label schemas and review queues (labeling "
+    "sessions) are neither copied nor counted: Databricks publishes no list of them",
+)
+TARGET_NOTES = (
     "Databricks says itself whose a run is, and takes no value for "
     f"{', '.join(sorted(RESERVED_TAGS))}: these are kept as mlflow-migrate.source.* tags",
 )
@@ -85,7 +89,7 @@ class DatabricksServer(TrackingServer):
         return databricks_capabilities(
             self._address,
             identity=f"{self._address}#{self._workspace_id}",
-            notes=NOTES if self._side == "target" else (),
+            notes=TARGET_NOTES if self._side == "target" else SOURCE_NOTES,
         )
 
     # -- reading ----------------------------------------------------------------------------
@@ -101,12 +105,13 @@ class DatabricksServer(TrackingServer):
     def unsupported(
         self, experiment_ids: Sequence[str], *, whole_server: bool = False
     ) -> Mapping[Kind, int]:
-        """See ``ReadsExperiments.unsupported``; nothing but traces is looked for here."""
+        """See ``ReadsExperiments.unsupported``."""
         self.capabilities()
         counting = UncopiedObjects(self._http, self._release, side=self._side)
-        traces = counting.traces(experiment_ids)
+        registry = whole_server and self._registry_http is self._http
+        counts = counting.in_workspace(experiment_ids, registry=registry)
         self._unknown |= dict.fromkeys(counting.unknown)
-        return {Kind.TRACE: traces} if traces else {}
+        return {kind: number for kind, number in counts.items() if number}
 
     def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
         """See ``ReadsRuns.read_runs``; one by one where the filter on ids is not to be had."""

@@ -85,7 +85,8 @@ class PartCalls(ABC):
         if self._side == "source" and self._release.reaches(LABEL_SCHEMAS_SINCE):
             self._part_notes.append(
                 "source: label schemas are neither copied nor counted, since MLflow writes one "
-                "when they are read"
+                "when they are read, nor are review queues of deleted experiments, of which it "
+                "lists none"
             )
 
     def _release_of(self, http: HttpSession) -> Release:

@@ -75,6 +75,8 @@ TRACES = Part(
     },
 )
 WEBHOOKS = Part((3, 3), "GET", f"{API}/webhooks", ONE)
+#: Of Databricks' registry of a workspace.
+WORKSPACE_WEBHOOKS = Part(ALWAYS_THERE, "GET", f"{API}/registry-webhooks/list")
 EVALUATION_DATASETS = Part((3, 4), "POST", f"{NEWER_API}/datasets/search", ONE)
 # The list of scorers takes any token, but those of no scorer are refused by every version.
 SCORERS = Part((3, 4), "GET", f"{NEWER_API}/scorers/versions")

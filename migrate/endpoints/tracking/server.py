@@ -30,6 +30,7 @@ from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.registry import RegistryCalls
 from migrate.endpoints.tracking.search import LOGGED_MODELS, RUNS, Search
+from migrate.endpoints.tracking.spellings import folding_of
 from migrate.endpoints.tracking.uncopied import (
     EXPERIMENTS_PER_SEARCH,
     OF_REGISTRY,
@@ -185,23 +186,13 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
             without=self._missing_kinds(),
             notes=(*self._notes(account), *self._part_notes),
         )
-        return dataclasses.replace(
-            can,
-            permissions=has_permissions,
-            without_permissions=reason,
-            folds_names=self._side == "target" and self._folds(text(default, "name")),
-        )
-
-    def _folds(self, name: str) -> bool:
-        """Say whether the server shows the experiment ``name`` when asked in another case."""
-        other = name.swapcase()
-        if other == name:
-            return False
-        try:
-            answer = self._http.get(f"{API}/experiments/get-by-name", {"experiment_name": other})
-        except MigrateError:
-            return False
-        return text(member(answer, "experiment"), "name") == name
+        can = dataclasses.replace(can, permissions=has_permissions, without_permissions=reason)
+        if self._side == "source":
+            return can
+        folding = registry = folding_of(self._http)
+        if self._registry_http is not self._http:
+            registry = folding_of(self._registry_http)
+        return dataclasses.replace(can, folding=folding, registry_folding=registry)
 
     # -- ReadsExperiments -------------------------------------------------------------------
 

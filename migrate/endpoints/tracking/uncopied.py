@@ -26,11 +26,13 @@ from migrate.endpoints.tracking.parts import (
     LABEL_SCHEMAS_SINCE,
     MCP_SERVERS,
     NEWER_API,
+    NO_SUCH_STORE,
     OLDER_TRACES,
     REVIEW_QUEUES,
     SCORERS,
     TRACES,
     WEBHOOKS,
+    WORKSPACE_WEBHOOKS,
     Answer,
     Part,
     Standing,
@@ -83,6 +85,21 @@ DATASETS = Uncopied(Kind.EVALUATION_DATASET, EVALUATION_DATASETS, "datasets")
 OF_SCORERS = Uncopied(Kind.SCORER, SCORERS, "scorers", f"{NEWER_API}/scorers/list")
 OF_ISSUES = Uncopied(Kind.ISSUE, ISSUES, "issues")
 QUEUES = Uncopied(Kind.REVIEW_QUEUE, REVIEW_QUEUES, "review_queues")
+OF_WORKSPACE = Uncopied(Kind.WEBHOOK, WORKSPACE_WEBHOOKS, "webhooks")
+#: A workspace of Databricks publishes no route for these, which are made for traces or of them.
+OF_TRACES = (
+    Kind.EVALUATION_DATASET,
+    Kind.SCORER,
+    Kind.ISSUE,
+    Kind.LABEL_SCHEMA,
+    Kind.REVIEW_QUEUE,
+)
+#: What cannot be there without the other: the lists of both take anything, so that it is the only
+#: evidence against an empty one.
+IMPLIED = (
+    (Kind.GATEWAY_ENDPOINT, Kind.GATEWAY_MODEL),
+    (Kind.GATEWAY_MODEL, Kind.GATEWAY_SECRET),
+)
 
 
 class UncopiedObjects:
@@ -93,6 +110,8 @@ class UncopiedObjects:
         self._release = release
         self._side = side
         self._on_files = False
+        #: By kind the experiments in the trash of which MLflow lists nothing.
+        self._hidden: dict[Kind, list[str]] = {}
         self.unknown: list[str] = []
 
     def in_experiments(
@@ -112,6 +131,9 @@ class UncopiedObjects:
                 OF_ISSUES, lambda: _within(ids, self._items(OF_ISSUES))
             )
             counts[Kind.REVIEW_QUEUE] = self._count(QUEUES, lambda: self._in_each(QUEUES, ids))
+        for kind, hidden in self._hidden.items():
+            if not counts[kind] and self.traces(hidden):
+                counts[kind] = NOT_COUNTED
         judged = counts[Kind.TRACE] or counts.get(Kind.REVIEW_QUEUE)
         if judged and self._release.reaches(LABEL_SCHEMAS_SINCE):
             counts[Kind.LABEL_SCHEMA] = NOT_COUNTED
@@ -119,7 +141,28 @@ class UncopiedObjects:
 
     def of_server(self, kinds: Iterable[Uncopied]) -> dict[Kind, int]:
         """Count what is in no experiment."""
-        return {it.kind: self._count(it, partial(self._items, it)) for it in kinds}
+        counts = {it.kind: self._count(it, partial(self._items, it)) for it in kinds}
+        for kind, needed in IMPLIED:
+            if counts.get(kind) and not counts[needed] and not self._on_files:
+                self._note(needed, f"none are listed, and there are {kind.plural}, which need them")
+        return counts
+
+    def in_workspace(self, experiment_ids: Sequence[str], *, registry: bool) -> dict[Kind, int]:
+        """Count what a workspace of Databricks publishes: traces, with ``registry`` webhooks too.
+
+        Where there are traces, what belongs to them is named without a number. An empty list of
+        webhooks is believed: what a workspace refuses there is not published.
+        """
+        counts = dict.fromkeys((Kind.TRACE, *OF_TRACES), self.traces(experiment_ids))
+        if registry:
+            try:
+                counts[Kind.WEBHOOK] = sum(1 for _ in self._items(OF_WORKSPACE))
+            except Refused as problem:
+                if problem.code not in NO_SUCH_STORE:
+                    self._note(Kind.WEBHOOK, problem.message)
+            except MigrateError as problem:
+                self._note(Kind.WEBHOOK, problem.message)
+        return counts
 
     def _count(self, what: Uncopied, find: Callable[[], Iterable[Item]]) -> int:
         """Count the objects of a kind; what cannot be learned is noted and counts as none."""
@@ -173,6 +216,7 @@ class UncopiedObjects:
             except NotFound as problem:
                 # MLflow's own words for one in the trash, of which it lists nothing.
                 if f"No Experiment with id={ident} exists" in problem.message:
+                    self._hidden.setdefault(what.kind, []).append(ident)
                     return []
                 raise
 
