@@ -29,7 +29,7 @@ from migrate.endpoints.tracking.part_calls import PartCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.registry import RegistryCalls
-from migrate.endpoints.tracking.run_search import RunSearch
+from migrate.endpoints.tracking.search import LOGGED_MODELS, RUNS, Search
 from migrate.endpoints.tracking.spellings import folding_of
 from migrate.endpoints.tracking.uncopied import (
     EXPERIMENTS_PER_SEARCH,
@@ -113,7 +113,10 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         self._not_known: dict[Kind, str] = {}
         self._part_notes: list[str] = []
         self._entries = Entries(side)
-        self._run_search = RunSearch(http, side, self._entries.unreadable)
+        unreadable = self._entries.unreadable
+        of_models = LOGGED_MODELS._replace(per_page=self._models_per_page)
+        self._run_search = Search(http, side, unreadable, RUNS)
+        self._model_search = Search(http, side, unreadable, of_models)
         self._flattened = FlattenedModels(http)
         self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri, roots=roots)
 
@@ -458,12 +461,14 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         )
         found: dict[str, list[Copy]] = {}
         for condition in conditions:
-            for run in self._search_runs([experiment_id], condition):
+            for run in self._search_runs([experiment_id], condition, for_copies=True):
                 ref = Ref(Kind.RUN, run.run_id)
                 copy = copy_from(ref, run.tags, run.lifecycle_stage, self._address)
                 found.setdefault(copy.origin, []).append(copy)
+        for copy in self._run_search.copies_left_out(experiment_id, origins if few else None):
+            found.setdefault(copy.origin, []).append(copy)
         for copies in found.values():
-            copies.sort(key=lambda copy: (not copy.mark, copy.target_id))
+            copies.sort(key=lambda copy: copy.rank)
         return found
 
     def restore_runs(self, run_ids: Sequence[str]) -> None:
