@@ -26,7 +26,7 @@ from migrate import worker
 from migrate.claims import Claiming
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.answers import Ended, Unreadable
-from migrate.errors import EXIT_INTERRUPTED, EndpointError
+from migrate.errors import EXIT_INTERRUPTED, EndpointError, MigrateError
 from migrate.graph.progress import Progress
 from migrate.objects import CONTAINER_OF, Action, Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
@@ -113,6 +113,8 @@ class Scheduler:
                 self._dispatch()
                 if not self._in_flight and self._draining:
                     break
+                if not self._in_flight and not self._later:
+                    raise self._stuck()
                 self._absorb(self._wait())
         try:
             worker.endpoint(self._target).publish(self._how_it_ended())
@@ -126,6 +128,13 @@ class Scheduler:
             self._plan.migration_id,
             seconds=time.monotonic() - started,
             interrupted=self._interrupted,
+        )
+
+    def _stuck(self) -> MigrateError:
+        """Return the error for tasks that wait for what nobody will end."""
+        return MigrateError(
+            f"of the plan {self._progress.unfinished} tasks wait for what no other task brings",
+            "plan again; if that does not help, please report it with what `migrate plan` prints",
         )
 
     def _how_it_ended(self) -> Ended:
@@ -220,16 +229,17 @@ class Scheduler:
         self._in_flight += 1
 
         def enqueue(future: Future[list[Outcome]]) -> None:
-            problem = future.exception()
-            if problem is None:
+            problem = None if future.cancelled() else future.exception()
+            if problem is None and not future.cancelled():
                 self._arrived.put(future.result())
             else:  # the executor lost the batch: its tasks are worth another try
+                how = "was given up" if problem is None else f"died: {type(problem).__name__}"
                 self._arrived.put(
                     [
                         Outcome(
                             ref=job.ref,
                             status=TaskStatus.FAILED,
-                            error=f"the worker died: {type(problem).__name__}",
+                            error=f"the worker {how}",
                             retryable=True,
                         )
                         for job in batch.jobs

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from migrate.folding import NO_FOLDING, Folding
 from migrate.objects import Kind, Metric, Ref
 from migrate.outcomes import Loss
 
@@ -29,9 +30,10 @@ class Capabilities:
     runs are its own to write. ``absolute_names``: experiments are called by the path of a
     workspace. ``name_levels`` is how many names with dots between a registered model has (0: any),
     ``refused_in_model_tags`` are the characters that keys of its tags may not have.
-    ``flattens_models``: logged models become files of the run that made them. ``folds_names``:
-    names that differ only in case are one to it; False where that could not be asked. Lengths are
-    in characters, None where there is no limit.
+    ``flattens_models``: logged models become files of the run that made them. ``folding``
+    is what its database leaves out of account in names, as far as that could be asked;
+    ``registry_folding`` that of the server which keeps registered models. Lengths are in
+    characters, None where there is no limit.
     ``without`` says why kinds are neither readable nor writable that one would expect.
     ``notes`` are facts about this endpoint that the user should read in the plan.
     """
@@ -64,7 +66,8 @@ class Capabilities:
     refused_in_model_tags: str = ""
     without_permissions: str = ""
     flattens_models: bool = False
-    folds_names: bool = False
+    folding: Folding = NO_FOLDING
+    registry_folding: Folding = NO_FOLDING
     notes: tuple[str, ...] = ()
 
 
@@ -72,7 +75,8 @@ class Capabilities:
 class Copy:
     """A copy found on the target by its origin; ``mark`` is empty when it is half-made.
 
-    ``losses`` are what the copy itself says did not arrive.
+    ``losses`` are what the copy itself says did not arrive. ``unreadable`` says why it is there
+    and cannot be read; nothing else is known of such a one.
     """
 
     origin: str
@@ -80,6 +84,12 @@ class Copy:
     mark: str
     lifecycle_stage: str
     losses: tuple[Loss, ...] = ()
+    unreadable: str = ""
+
+    @property
+    def rank(self) -> tuple[bool, bool, str]:
+        """Which of several copies is the one to keep up to date: the first in this order."""
+        return bool(self.unreadable), not self.mark, self.target_id
 
 
 class PermissionsWritten(NamedTuple):

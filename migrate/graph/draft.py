@@ -67,6 +67,10 @@ class Node:
         self.action, self.reason, self.status = Action.CREATE, "", TaskStatus.PENDING
         self.because = (because,)
 
+    def fail_to_adopt(self, why: str) -> None:
+        """Plan a copy that is there and cannot be read: its task fails by name, and makes none."""
+        self.action, self.reason = Action.ADOPT, f"its copy cannot be read: {why}"
+
     def refuse(self, reason: str) -> None:
         """Leave this object out because the target cannot take it."""
         self.action, self.reason, self.status = Action.UNSUPPORTED, reason, TaskStatus.SKIPPED

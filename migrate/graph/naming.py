@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from migrate.errors import UsageError
-from migrate.folding import folded
 from migrate.graph.draft import Draft, Node
 from migrate.graph.renames import Rule, rule_for
 from migrate.objects import Kind
@@ -93,23 +92,27 @@ def check_names(draft: Draft) -> None:
 
 
 def tell_of_twins(draft: Draft) -> None:
-    """Warn of names that a target whose database compares without case takes for one name.
+    """Warn of names that the target's database may take for one name.
 
-    Which targets do so cannot always be asked: at the latest it shows when a name is refused.
+    Whether it leaves out case and blanks cannot always be asked, and shows at the latest when a
+    name is refused. Accents are left out by fewer.
     """
-    if draft.target_can.keeps_ids:
+    can = draft.target_can
+    if can.keeps_ids:
         return
-    for kinds in NAMED_APART:
+    for kinds, asked in zip(NAMED_APART, (can.folding, can.registry_folding), strict=True):
+        folding = asked._replace(case=True, blanks=True)
         alike: dict[str, list[Node]] = {}
         for kind in kinds:
             for node in draft.of_kind(kind):
                 if node.selected:
-                    alike.setdefault(folded(node.name), []).append(node)
+                    alike.setdefault(folding.of(node.name), []).append(node)
+        differing = "case, accents or spaces" if folding.accents else "case or spaces"
         for twins in (nodes for nodes in alike.values() if len(nodes) > 1):
             names = ", ".join(sorted(repr(node.name) for node in twins))
             for node in twins:
                 node.warnings += (
-                    f"{names} differ in case or spaces only: a target that compares without case "
+                    f"{names} differ in {differing} only: a target that compares without these "
                     f"takes one of them. {rename_hint(node.ref.kind)}",
                 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
@@ -99,7 +99,14 @@ def copy_files(
         return _put(target, target_root, _as_sent(file, rewritten), io.BytesIO(content))
 
     futures = [_pool.submit(copy, file) for file in todo]
-    losses = [future.result() for future in futures]
+    try:
+        losses = [future.result() for future in futures]
+    except BaseException:
+        # The object is not whole whatever becomes of the rest, and a full disk stays full.
+        for future in futures:
+            future.cancel()
+        wait(futures)
+        raise
     lost = tuple(loss for loss in losses if loss is not None)
     arrived = [file for file, loss in zip(todo, losses, strict=True) if loss is None]
     sent = [_as_sent(file, rewritten) for file in arrived]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.folding import why_left_out
+from migrate.folding import twins, why_left_out
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
@@ -48,7 +48,7 @@ from migrate.tasks.fingerprint import FORMAT, digest_of
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.outcomes import failed
 from migrate.tasks.read_back import seen_of_logged_model
-from migrate.tasks.references import NO_NAME, folded_keys
+from migrate.tasks.references import NO_NAME
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
 
 Links = Mapping[str, ModelLinks]
@@ -145,9 +145,9 @@ def wanted_model(
 def _without_twins(model: LoggedModel, target: Capabilities) -> tuple[LoggedModel, list[Loss]]:
     """Leave out the params, tags and metrics that the target takes for another one of its own."""
     taken = {
-        "param": folded_keys(model.params, target),
-        "tag": folded_keys(model.tags, target),
-        "metric": folded_keys({metric.key for metric in model.metrics}, target),
+        "param": twins(model.params, target.folding),
+        "tag": twins(model.tags, target.folding),
+        "metric": twins({metric.key for metric in model.metrics}, target.folding),
     }
     fitted = dataclasses.replace(
         model,

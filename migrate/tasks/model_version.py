@@ -15,7 +15,7 @@ from typing import NamedTuple
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import EndpointError, Refused
-from migrate.folding import why_left_out
+from migrate.folding import twins, why_left_out
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
@@ -46,7 +46,7 @@ from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import failed
 from migrate.tasks.read_back import seen_of_version
-from migrate.tasks.references import fit_tags, folded_keys
+from migrate.tasks.references import fit_registry_tags
 from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import makes_anew, surplus_tags
 from migrate.tasks.source_tags import version_tags
@@ -110,10 +110,9 @@ def wanted_version(
     lacking = known_losses(version)
     version, unstorable = storable(version)
     renamed, orphans = copied_prompt_tags(version_tags(version, policy, run), copies)
-    refused = target.refused_in_model_tags
-    tags, losses = fit_tags(keep_earlier(renamed), target.model_tag_length, target, refused)
+    tags, losses = fit_registry_tags(keep_earlier(renamed), target)
     losses = unstorable + losses
-    taken = folded_keys(aliases, target)
+    taken = twins(aliases, target.registry_folding)
     losses += tuple(
         Loss(f"alias {alias}", why_left_out(taken[alias]))
         for alias in version.aliases
@@ -342,7 +341,7 @@ class _Attempt:
             found = copied_source(version, self._copies(), self._place)
         run = self._source.version_run(version) if policy.source_tags else NO_RUN
         aliases: Iterable[str] = ()
-        if can.folds_names and version.aliases:
+        if any(can.registry_folding) and version.aliases:
             models = self._source.registered_models([version.name])
             aliases = [alias for model in models for alias in model.aliases]
         return wanted_version(

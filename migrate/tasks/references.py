@@ -219,19 +219,29 @@ def _fit_inputs(
 
 
 def fit_tags(
-    tags: Mapping[str, str], limit: int | None, target: Capabilities, refused: str = ""
+    tags: Mapping[str, str], limit: int | None, target: Capabilities
 ) -> tuple[dict[str, str], tuple[Loss, ...]]:
-    """Return tags as the target can hold them, with values of at most ``limit`` characters.
-
-    Keys with one of the characters ``refused`` are left out, but for those of our own.
-    """
+    """Return tags as the target can hold them, with values of at most ``limit`` characters."""
     losses: list[Loss] = []
     kept = _without_refused(_cut(tags, "tag", limit, losses), "tag", target, losses)
-    for key in [key for key in kept if set(_bare(key)) & set(refused)]:
-        reason = f"the target refuses keys with one of {' '.join(refused)}"
-        losses.append(Loss(f"tag {key[:60]}", reason))
-        del kept[key]
     return kept, tuple(losses)
+
+
+def fit_registry_tags(
+    tags: Mapping[str, str], target: Capabilities
+) -> tuple[dict[str, str], tuple[Loss, ...]]:
+    """Return tags of a registered model or version, likewise.
+
+    Keys with characters that its registry refuses are left out, but for those of our own.
+    """
+    in_registry = dataclasses.replace(target, folding=target.registry_folding)
+    kept, losses = fit_tags(tags, target.model_tag_length, in_registry)
+    refused = target.refused_in_model_tags
+    reason = f"the target refuses keys with one of {' '.join(refused)}"
+    for key in [key for key in kept if set(_bare(key)) & set(refused)]:
+        losses += (Loss(f"tag {key[:60]}", reason),)
+        del kept[key]
+    return kept, losses
 
 
 def _bare(key: str) -> str:
@@ -267,13 +277,8 @@ def refused_keys(keys: Iterable[str], target: Capabilities) -> dict[str, str]:
     """Return the keys of one object that the target refuses or takes for another one, and why."""
     reasons = {key: _why_refused(key, target) for key in keys}
     taken = [key for key, reason in reasons.items() if not reason]
-    reasons |= {key: why_left_out(first) for key, first in folded_keys(taken, target).items()}
+    reasons |= {key: why_left_out(first) for key, first in twins(taken, target.folding).items()}
     return {key: reason for key, reason in reasons.items() if reason}
-
-
-def folded_keys(keys: Iterable[str], target: Capabilities) -> dict[str, str]:
-    """Return the names that the target takes for another one of them, each with that one."""
-    return twins(keys) if target.folds_names else {}
 
 
 def _why_refused(key: str, target: Capabilities) -> str:

@@ -30,7 +30,7 @@ from migrate.tasks.experiment import why_missing
 from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permissions
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.read_back import seen_of_registered_model
-from migrate.tasks.references import fit_tags
+from migrate.tasks.references import fit_registry_tags
 from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import model_tags
@@ -67,8 +67,7 @@ def wanted_registered_model(
     origin = model_origin(model)
     model, unstorable = storable(model)
     tags = keep_earlier(model_tags(model, policy))
-    refused = target.refused_in_model_tags
-    tags, losses = fit_tags(tags, target.model_tag_length, target, refused)
+    tags, losses = fit_registry_tags(tags, target)
     if named := experiments_named(model):
         known = [copies.get(Ref(Kind.EXPERIMENT, ident)) for ident in named]
         tags[PROMPT_EXPERIMENTS_TAG] = "".join(f",{ident}" for ident in known if ident) + ","

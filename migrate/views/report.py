@@ -76,7 +76,10 @@ def closing(report: Report, resume: str = RESUME) -> str:
     if report.unknown:
         other.append(unknowns(report.unknown))
     line = "Not complete: " + ", ".join(unfinished + other)
-    return line + (f'; run "{resume}" to try again.' if unfinished else "; see above.")
+    line += f'; run "{resume}" to try again.' if unfinished else "; see above."
+    # Going on with a plan asks nothing again that planning asks.
+    asks_again = " Without --resume, what is not known is asked again."
+    return line + (asks_again if report.unknown and "--resume" in resume else "")
 
 
 def report_as_json(report: Report) -> dict[str, Any]:

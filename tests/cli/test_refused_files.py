@@ -9,6 +9,7 @@ from tests.cli.conftest import Seeded, Typed
 from tests.conftest import ProxyFactory
 from tests.faults import Fault, Faults, always, answer, answer_with
 from tests.proxy import Proxy
+from tests.seed import Source
 
 
 @pytest.fixture
@@ -86,3 +87,18 @@ def test_a_target_whose_disk_is_full_stops_it_at_once(
     assert len(behind.matching(upload)) == 1
     behind.faults = Faults()
     assert "nothing lost" in typed("run", "--resume").stdout
+
+
+def test_the_other_files_of_a_run_are_not_tried_on_a_full_disk(
+    typed: Typed, source_server: TrackingServerProcess, behind: Proxy, unique_name: str
+) -> None:
+    upload = ("PUT", "/mlflow-artifacts/artifacts/")
+    with Source(source_server.uri) as source:
+        run_id = source.run("many", source.experiment(unique_name))
+        for number in range(60):
+            source.artifact(run_id, f"{number}.txt", b"x")
+    behind.faults = Faults(always(upload, answer(507)))
+    words = ("--experiments", unique_name, "--quiet")
+    typed("run", source_server.uri, behind.uri, *words, code=1)
+    # Those under way are waited for, the others are not begun.
+    assert len(behind.matching(upload)) < 20

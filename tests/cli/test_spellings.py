@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,21 +20,35 @@ from tests.seed import START
 from tests.seed_models import ModelSource
 
 
-@pytest.fixture
-def folding_target(fresh_target: TrackingServerProcess, tmp_path: Path) -> TrackingServerProcess:
-    """A server whose database compares texts without case, as MySQL and SQL Server do."""
-    served = fresh_target.directory / "mlflow.db"
-    folding = tmp_path / "folding.db"
+def collate(
+    server: TrackingServerProcess,
+    directory: Path,
+    name: str = "NOCASE",
+    compare: Callable[[str, str], int] | None = None,
+) -> None:
+    """Have the database of a server compare all texts that have a length by a collation.
+
+    ``compare`` is what one does that SQLite does not have: the server needs it as well.
+    """
+    served, folding = server.directory / "mlflow.db", directory / "folding.db"
     copy_database(served, folding)
     with closing(sqlite3.connect(folding)) as database, database:
         database.execute("PRAGMA writable_schema = ON")
         tables = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
-        for name, sql in tables.fetchall():
-            folded = re.sub(r"(VARCHAR\(\d+\))", r"\1 COLLATE NOCASE", sql)
-            database.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (folded, name))
+        for table, sql in tables.fetchall():
+            folded = re.sub(r"(VARCHAR\(\d+\))", rf"\1 COLLATE {name}", sql)
+            database.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (folded, table))
     with closing(sqlite3.connect(folding)) as database, database:
+        if compare is not None:
+            database.create_collation(name, compare)
         database.execute("REINDEX")
     copy_database(folding, served)
+
+
+@pytest.fixture
+def folding_target(fresh_target: TrackingServerProcess, tmp_path: Path) -> TrackingServerProcess:
+    """A server whose database compares texts without case, as MySQL and SQL Server do."""
+    collate(fresh_target, tmp_path)
     return fresh_target
 
 

@@ -71,8 +71,9 @@ def carry_through(migration: Migration) -> Ended:
     ended = migration.run()
     codes = [ended.code]
     while ended.code != 0 and len(codes) < PATIENCE:
-        # Nothing to resume: it did not get as far as a plan.
-        ended = migration.resume() if ended.code == 3 else migration.run()
+        # Where it did not get as far as a plan, or could not ask for all, it is planned again.
+        planned = ended.code == 3 and "asked again" not in ended.stdout
+        ended = migration.resume() if planned else migration.run()
         codes.append(ended.code)
     broken = sum(e.status != e.server_status for e in migration.target.requests)
     broken += sum(e.status != e.server_status for e in migration.source.requests)

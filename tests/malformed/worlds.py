@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -55,9 +55,12 @@ def seeds(few: int, many: int) -> pytest.MarkDecorator:
 
 
 def each(seeds: range, case: Callable[[Random, Path], None]) -> None:
-    """Make each case, in a folder of its own. One that fails says its seed."""
+    """Make each case, in a folder of its own. One that fails says its seed.
+
+    The folder is the working directory too: what is malformed may name any place below it.
+    """
     for seed in seeds:
-        with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder, chdir(folder):
             try:
                 case(Random(seed), Path(folder))
             except BaseException as problem:

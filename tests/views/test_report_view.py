@@ -175,7 +175,9 @@ def test_what_is_not_known_is_said_and_not_complete() -> None:
     print_report(value, console)
     assert "  whether there are prompts" in written(console)
     assert not value.complete
-    assert closing(value) == "Not complete: 1 thing not known; see above."
+    line = "Not complete: 1 thing not known; see above."
+    assert closing(value) == f"{line} Without --resume, what is not known is asked again."
+    assert closing(value, "export-all") == line
     assert report_as_json(value)["unknown"] == ["whether there are prompts"]
 
 

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote, unquote, urlparse, urlsplit, urlunparse
 
 from migrate.endpoints.shapes import Object, count, flag, objects, required_text
+from migrate.endpoints.tracking.cloud_faults import may_pass
 from migrate.endpoints.tracking.disk_artifacts import DiskFiles
 from migrate.endpoints.tracking.folders import walk
 from migrate.endpoints.tracking.full_disks import says_full
@@ -422,6 +423,8 @@ def translated(uri: str) -> Iterator[None]:
             raise StorageFull(text, "make room there, then go on") from None
         if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
             raise NotFound(text) from None
+        if may_pass(problem):
+            raise Unavailable(text) from None
         raise EndpointError(
             text, f"is the library for {urlsplit(uri).scheme}: installed, and are its keys set?"
         ) from None

@@ -29,7 +29,8 @@ from migrate.endpoints.tracking.part_calls import PartCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.registry import RegistryCalls
-from migrate.endpoints.tracking.run_search import RunSearch
+from migrate.endpoints.tracking.search import LOGGED_MODELS, RUNS, Search
+from migrate.endpoints.tracking.spellings import folding_of
 from migrate.endpoints.tracking.uncopied import (
     EXPERIMENTS_PER_SEARCH,
     OF_REGISTRY,
@@ -111,7 +112,10 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         self._not_known: dict[Kind, str] = {}
         self._part_notes: list[str] = []
         self._entries = Entries(side)
-        self._run_search = RunSearch(http, side, self._entries.unreadable)
+        unreadable = self._entries.unreadable
+        of_models = LOGGED_MODELS._replace(per_page=self._models_per_page)
+        self._run_search = Search(http, side, unreadable, RUNS)
+        self._model_search = Search(http, side, unreadable, of_models)
         self._flattened = FlattenedModels(http)
         self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri, roots=roots)
 
@@ -182,23 +186,13 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
             without=self._missing_kinds(),
             notes=(*self._notes(account), *self._part_notes),
         )
-        return dataclasses.replace(
-            can,
-            permissions=has_permissions,
-            without_permissions=reason,
-            folds_names=self._side == "target" and self._folds(text(default, "name")),
-        )
-
-    def _folds(self, name: str) -> bool:
-        """Say whether the server shows the experiment ``name`` when asked in another case."""
-        other = name.swapcase()
-        if other == name:
-            return False
-        try:
-            answer = self._http.get(f"{API}/experiments/get-by-name", {"experiment_name": other})
-        except MigrateError:
-            return False
-        return text(member(answer, "experiment"), "name") == name
+        can = dataclasses.replace(can, permissions=has_permissions, without_permissions=reason)
+        if self._side == "source":
+            return can
+        folding = registry = folding_of(self._http)
+        if self._registry_http is not self._http:
+            registry = folding_of(self._registry_http)
+        return dataclasses.replace(can, folding=folding, registry_folding=registry)
 
     # -- ReadsExperiments -------------------------------------------------------------------
 
@@ -465,7 +459,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         )
         found: dict[str, list[Copy]] = {}
         for condition in conditions:
-            for run in self._search_runs([experiment_id], condition):
+            for run in self._search_runs([experiment_id], condition, for_copies=True):
                 copy = Copy(
                     origin=run.tags[ORIGIN],
                     target_id=run.run_id,
@@ -474,8 +468,10 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
                     losses=losses_from_tags(run.tags),
                 )
                 found.setdefault(copy.origin, []).append(copy)
+        for copy in self._run_search.copies_left_out(experiment_id, origins if few else None):
+            found.setdefault(copy.origin, []).append(copy)
         for copies in found.values():
-            copies.sort(key=lambda copy: (not copy.mark, copy.target_id))
+            copies.sort(key=lambda copy: copy.rank)
         return found
 
     def restore_runs(self, run_ids: Sequence[str]) -> None:
