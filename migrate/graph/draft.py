@@ -112,6 +112,9 @@ class Draft:
     damaged: Mapping[Ref, Damage] = field(default_factory=dict)
     #: The logged models that selected runs name, by run id; runs without any are not there.
     links: dict[str, ModelLinks] = field(default_factory=dict)
+    #: The experiments whose objects of a kind were searched, and what no search has shown.
+    searched: dict[Kind, set[str]] = field(default_factory=dict)
+    by_id: set[Ref] = field(default_factory=set)
     #: What the plan has to remember of logged models, by id.
     logged: dict[str, ModelFacts] = field(default_factory=dict)
     registered: dict[Ref, RegisteredModel] = field(default_factory=dict)

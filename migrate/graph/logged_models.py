@@ -22,8 +22,11 @@ RUNS_AT_ONCE = 200
 def discover_logged_models(draft: Draft) -> None:
     """Add the logged models of the selected experiments."""
     wanted = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
+    draft.searched.setdefault(Kind.LOGGED_MODEL, set()).update(wanted)
     for model in draft.source.logged_models(wanted):
-        if Ref(Kind.LOGGED_MODEL, model.model_id) not in draft.nodes:
+        ref = Ref(Kind.LOGGED_MODEL, model.model_id)
+        draft.by_id.discard(ref)
+        if ref not in draft.nodes:
             add_model(draft, model, f"a logged model of experiment:{model.experiment_id}")
 
 

@@ -309,7 +309,10 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         if len(run_ids) == 1 or not self._filters_run_ids():
             return [run for run in map(self._read_run, run_ids) if run is not None]
         ids = [experiment.experiment_id for experiment in self.experiments()]
-        return self._runs_among(ids, run_ids)
+        found = self._runs_among(ids, run_ids)
+        # A search sees no run of an experiment that is not listed, and may leave out others.
+        hidden = sorted(set(run_ids) - {run.run_id for run in found})
+        return found + [run for run in map(self._read_run, hidden) if run is not None]
 
     def _runs_among(self, experiment_ids: list[str], run_ids: Sequence[str]) -> list[Run]:
         found: list[Run] = []
