@@ -52,15 +52,17 @@ class Members:
             else ([entry] for entry in objects(body, name))
         )
         found: dict[str, str] = {}
+        odd: set[str] = set()
         for one in alone:
-            called = f"{word} {key}" if (key := _key(one)) else f"{word} without a key"
+            key = _key(one)
             try:
-                for key, told in pairs({name: one}, name).items():
-                    if found.setdefault(key, told) != told:
-                        raise Malformed(f"{name} has it twice, with two values")
+                told = pairs({name: one}, name)[key]
+                if found.setdefault(key, told) != told:
+                    raise Malformed(f"{name} has it twice, with two values")
             except Malformed as problem:
-                self._lose(called, problem)
-        return {key: told for key, told in found.items() if f"{word} {key}" not in self._lost}
+                odd.add(key)
+                self._lose(named(word, key) if key else f"{word} without a key", problem)
+        return {key: told for key, told in found.items() if key not in odd}
 
     def each(
         self,
