@@ -25,7 +25,7 @@ from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
 from migrate.endpoints.tracking.search import LOGGED_MODELS as SEARCH
 from migrate.endpoints.tracking.search import Search
 from migrate.endpoints.tracking.silence import has_items
-from migrate.endpoints.tracking.wire import RUN, tags_to
+from migrate.endpoints.tracking.wire import RUN, copy_from, tags_to
 from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
 from migrate.objects import (
     DELETED,
@@ -36,6 +36,7 @@ from migrate.objects import (
     ModelLinks,
     ModelMetric,
     ModelOutput,
+    Ref,
 )
 from migrate.origins import (
     DELETED_MODEL,
@@ -43,7 +44,6 @@ from migrate.origins import (
     MARK,
     ORIGIN,
     bookkeeping,
-    losses_from_tags,
     losses_to_tags,
 )
 from migrate.outcomes import Loss
@@ -258,13 +258,8 @@ class LoggedModelCalls(ABC):
             for model in self._search_models([experiment_id], condition, for_copies=True)
         ]
         for model in there + self._deleted_copies(experiment_id):
-            copy = Copy(
-                origin=model.tags[ORIGIN],
-                target_id=model.model_id,
-                mark=model.tags.get(MARK, ""),
-                lifecycle_stage=model.lifecycle_stage,
-                losses=losses_from_tags(model.tags),
-            )
+            ref, where = Ref(Kind.LOGGED_MODEL, model.model_id), self._http.base_url
+            copy = copy_from(ref, model.tags, model.lifecycle_stage, where)
             found.setdefault(copy.origin, []).append(copy)
         for copy in self._model_search.copies_left_out(experiment_id, origins if few else None):
             found.setdefault(copy.origin, []).append(copy)

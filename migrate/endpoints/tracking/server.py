@@ -41,6 +41,7 @@ from migrate.endpoints.tracking.versions import capabilities_of
 from migrate.endpoints.tracking.wire import (
     EXPERIMENT,
     RUN,
+    copy_from,
     experiment_from,
     run_from,
     tags_to,
@@ -65,7 +66,7 @@ from migrate.objects import (
     Ref,
     Run,
 )
-from migrate.origins import MARK, ORIGIN, bookkeeping, losses_from_tags
+from migrate.origins import ORIGIN, bookkeeping
 
 EXPERIMENTS_PER_PAGE = 1000
 #: Experiments of a listing that cost a server about as much as one that is asked for by its id.
@@ -140,6 +141,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
 
     def close(self) -> None:
         """See ``Endpoint.close``."""
+        self._stores.close()
         self._http.close()
         self._registry_http.close()
 
@@ -463,13 +465,8 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         found: dict[str, list[Copy]] = {}
         for condition in conditions:
             for run in self._search_runs([experiment_id], condition, for_copies=True):
-                copy = Copy(
-                    origin=run.tags[ORIGIN],
-                    target_id=run.run_id,
-                    mark=run.tags.get(MARK, ""),
-                    lifecycle_stage=run.lifecycle_stage,
-                    losses=losses_from_tags(run.tags),
-                )
+                ref = Ref(Kind.RUN, run.run_id)
+                copy = copy_from(ref, run.tags, run.lifecycle_stage, self._address)
                 found.setdefault(copy.origin, []).append(copy)
         for copy in self._run_search.copies_left_out(experiment_id, origins if few else None):
             found.setdefault(copy.origin, []).append(copy)
