@@ -298,7 +298,7 @@ def test_broken_experiments_are_named_and_the_others_are_read(tmp_path: Path) ->
     }
     assert "lost" in told[Ref(Kind.EXPERIMENT, "4")][1]
     assert told[Ref(Kind.RUN, D)][0] == "3"
-    assert "its experiment cannot be read" in told[Ref(Kind.RUN, D)][1]
+    assert "what it is in cannot be read" in told[Ref(Kind.RUN, D)][1]
     assert [run.run_id for run in source.runs(["2"])] == [D]
     assert {run.run_id for run in source.runs(["1"])} == {B, C}
 

@@ -145,7 +145,7 @@ def open_target(path: Path, *, holds_models: bool) -> Opened:
         )
     refuse_links(path, base)
     registry = RegistryPlaces(base=path, models=path / MODELS, prompts=path / PROMPTS)
-    opened = _from_index(base, load_object(base, base / EXPERIMENTS_FILE), registry, ())
+    opened = _from_index(base, _own_index(base), registry, ())
     if not opened.identity:
         raise WrongDirectory(
             f"{path} holds an export of another tool ({opened.version}); nothing is added to it",
@@ -201,8 +201,20 @@ def _has_index(path: Path) -> bool:
 
 def _has_own_index(base: Path) -> bool:
     """Say whether there is an index of experiments that is no mere sign to those above it."""
-    path = base / EXPERIMENTS_FILE
-    return os.path.lexists(path) and not _ours(load_object(base, path)).get("leads_up")
+    there = os.path.lexists(base / EXPERIMENTS_FILE)
+    return there and not _ours(_own_index(base)).get("leads_up")
+
+
+def _own_index(base: Path) -> dict[str, Any]:
+    """Return the index of a target. Raises ``DirectoryError``: no other file says whose it is."""
+    try:
+        return load_object(base, base / EXPERIMENTS_FILE)
+    except DirectoryError as problem:
+        if problem.hint != DAMAGED:
+            raise
+        raise DirectoryError(
+            problem.message, "restore it from a backup, or export into a new directory"
+        ) from problem
 
 
 def _ours(index: Mapping[str, Any]) -> Mapping[str, Any]:
