@@ -55,6 +55,10 @@ REPLACEMENTS: tuple[Any, ...] = (
     {"": 0},
     _nested(300),
 )
+#: What may stand where a list, an object or a text should, and is none of them.
+OTHER_TYPES: tuple[Any, ...] = (None, True, False, 5, 1.5, "text", [], ["text"], {}, {"key": None})
+#: By which the next page is asked for; without it there seems to be none.
+TOKEN = "next_page_token"
 MISSING = object()
 TWICE = object()
 
@@ -69,6 +73,13 @@ def paths_in(value: Any, path: Path = ()) -> list[Path]:
         for place, inner in enumerate(value):
             found += paths_in(inner, (*path, place))
     return found
+
+
+def held_at(value: Any, path: Path) -> Any:
+    """What a JSON value holds at a place."""
+    for step in path:
+        value = value[step]
+    return value
 
 
 def changed(value: Any, path: Path, change: Any) -> Any:
@@ -102,6 +113,8 @@ class Mutation:
     @property
     def may_hide(self) -> bool:
         """Whether the answer may look whole, with less in it: nobody can know then."""
+        if self.path[-1:] == (TOKEN,) and self.change == "":
+            return True
         return self.change in (MISSING, None, []) or isinstance(self.change, dict)
 
 
@@ -113,9 +126,25 @@ def mutations(draw: st.DrawFn, value: Any) -> Mutation:
 
 
 def any_mutation(value: Any, random: Random) -> Mutation:
-    """One change, chosen by ``random``: for what takes too long to be made smaller."""
-    change = random.choice((*REPLACEMENTS, MISSING, TWICE))
-    return Mutation(random.choice(paths_in(value)), change)
+    """One change, chosen by ``random``: for what takes too long to be made smaller.
+
+    Every other one is at a place that tells of many things, where something can go missing in
+    silence: a list or an object is something else, a token too, a number is near the right one.
+    """
+    paths = paths_in(value)
+    weighty = [path for path in paths if _others_at(path, held_at(value, path))]
+    if weighty and random.randrange(2):
+        path = random.choice(weighty)
+        return Mutation(path, random.choice(_others_at(path, held_at(value, path))))
+    return Mutation(random.choice(paths), random.choice((*REPLACEMENTS, MISSING, TWICE)))
+
+
+def _others_at(path: Path, held: Any) -> tuple[Any, ...]:
+    if type(held) is int:
+        return (0, held - 1, held + 1, 2 * held)
+    if isinstance(held, list | dict) or path[-1:] == (TOKEN,):
+        return tuple(other for other in OTHER_TYPES if type(other) is not type(held))
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,8 @@ class Capabilities:
 class Copy:
     """A copy found on the target by its origin; ``mark`` is empty when it is half-made.
 
-    ``losses`` are what the copy itself says did not arrive.
+    ``losses`` are what the copy itself says did not arrive. ``unreadable`` says why it is there
+    and cannot be read; nothing else is known of such a one.
     """
 
     origin: str
@@ -83,6 +84,12 @@ class Copy:
     mark: str
     lifecycle_stage: str
     losses: tuple[Loss, ...] = ()
+    unreadable: str = ""
+
+    @property
+    def rank(self) -> tuple[bool, bool, str]:
+        """Which of several copies is the one to keep up to date: the first in this order."""
+        return bool(self.unreadable), not self.mark, self.target_id
 
 
 class PermissionsWritten(NamedTuple):

@@ -89,6 +89,7 @@ def _add_models(draft: Draft, wanted: Wanted) -> Wanted:
         if draft.selection.takes_registry and not leaves_out_model(draft, model):
             take_along_experiment(draft, model.experiment_id, ref)
         node = add_model(draft, model, wanted[ref])
+        draft.by_id.add(ref)
         if node.selected and draft.selection.takes_registry:
             runs = {model.source_run_id, *(metric.run_id for metric in model.metrics)} - {""}
             more |= {Ref(Kind.RUN, run_id): f"a run of {ref}" for run_id in sorted(runs)}

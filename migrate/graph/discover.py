@@ -112,6 +112,7 @@ def discover_runs(draft: Draft) -> None:
         and (node.selected or node.deleted)
         and not node.reason.startswith("not selected")
     ]
+    draft.searched.setdefault(Kind.RUN, set()).update(wanted)
     groups = [
         wanted[start : start + EXPERIMENTS_AT_ONCE]
         for start in range(0, len(wanted), EXPERIMENTS_AT_ONCE)
@@ -135,6 +136,7 @@ def add_run(draft: Draft, run: Run, because: str) -> Node:
         node.skip(left_out)
     node.because = (because,)
     draft.add(node)
+    draft.by_id.add(node.ref)
     for word, size in sizes.items():
         draft.known[word] = draft.known.get(word, 0) + size
     return node
@@ -153,11 +155,13 @@ def take_along_experiment(draft: Draft, experiment_id: str, needed_by: Ref) -> N
 
 def _read(draft: Draft, experiment_ids: list[str]) -> list[tuple[Node, dict[str, int]]]:
     """Read the runs of some experiments; keep of each only what the plan needs."""
-    return [
-        _node_of(draft, run)
-        for run in draft.source.runs(experiment_ids)
-        if Ref(Kind.RUN, run.run_id) not in draft.nodes
-    ]
+    found = []
+    for run in draft.source.runs(experiment_ids):
+        ref = Ref(Kind.RUN, run.run_id)
+        draft.by_id.discard(ref)
+        if ref not in draft.nodes:
+            found.append(_node_of(draft, run))
+    return found
 
 
 def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:

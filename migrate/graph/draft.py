@@ -67,6 +67,10 @@ class Node:
         self.action, self.reason, self.status = Action.CREATE, "", TaskStatus.PENDING
         self.because = (because,)
 
+    def fail_to_adopt(self, why: str) -> None:
+        """Plan a copy that is there and cannot be read: its task fails by name, and makes none."""
+        self.action, self.reason = Action.ADOPT, f"its copy cannot be read: {why}"
+
     def refuse(self, reason: str) -> None:
         """Leave this object out because the target cannot take it."""
         self.action, self.reason, self.status = Action.UNSUPPORTED, reason, TaskStatus.SKIPPED
@@ -108,6 +112,9 @@ class Draft:
     damaged: Mapping[Ref, Damage] = field(default_factory=dict)
     #: The logged models that selected runs name, by run id; runs without any are not there.
     links: dict[str, ModelLinks] = field(default_factory=dict)
+    #: The experiments whose objects of a kind were searched, and what no search has shown.
+    searched: dict[Kind, set[str]] = field(default_factory=dict)
+    by_id: set[Ref] = field(default_factory=set)
     #: What the plan has to remember of logged models, by id.
     logged: dict[str, ModelFacts] = field(default_factory=dict)
     registered: dict[Ref, RegisteredModel] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+from migrate.endpoints.answers import Copy
 from migrate.graph.discover import experiment_of
 from migrate.graph.draft import Draft, Node
 from migrate.objects import DELETED, Action, Kind, LoggedModel, ModelLinks, Ref
@@ -21,8 +22,11 @@ RUNS_AT_ONCE = 200
 def discover_logged_models(draft: Draft) -> None:
     """Add the logged models of the selected experiments."""
     wanted = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
+    draft.searched.setdefault(Kind.LOGGED_MODEL, set()).update(wanted)
     for model in draft.source.logged_models(wanted):
-        if Ref(Kind.LOGGED_MODEL, model.model_id) not in draft.nodes:
+        ref = Ref(Kind.LOGGED_MODEL, model.model_id)
+        draft.by_id.discard(ref)
+        if ref not in draft.nodes:
             add_model(draft, model, f"a logged model of experiment:{model.experiment_id}")
 
 
@@ -141,12 +145,15 @@ def match_models(draft: Draft) -> None:
         node.target_id, node.mark = found[0].target_id, found[0].mark
         node.copy_deleted = found[0].lifecycle_stage == DELETED
         if node.selected and not node.unreadable:
-            _decide(draft, node, links.get(node.ref.id, {}))
+            _decide(draft, node, found[0], links.get(node.ref.id, {}))
             node.losses += copies_beside(node.ref.kind, [copy.target_id for copy in found])
 
 
-def _decide(draft: Draft, node: Node, links: dict[str, ModelLinks]) -> None:
+def _decide(draft: Draft, node: Node, copy: Copy, links: dict[str, ModelLinks]) -> None:
     """Choose what to do with a logged model that has a copy."""
+    if copy.unreadable:
+        node.fail_to_adopt(copy.unreadable)
+        return
     facts = draft.logged[node.ref.id]
     named = runs_named(facts, links)
     for run_id in sorted(named):

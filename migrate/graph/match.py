@@ -158,6 +158,9 @@ def _link_to_earlier_copies(draft: Draft) -> None:
 
 def _decide(draft: Draft, run: Node, copy: Copy) -> None:
     """Choose what to do with a run that has a copy."""
+    if copy.unreadable:
+        run.fail_to_adopt(copy.unreadable)
+        return
     orphans = [] if draft.target_can.keeps_ids else orphan_mentions(draft, run)
     unchanged = quick_half(run.mark) == quick_mark(run.content, orphans, draft.policy.in_mark)
     if not run.mark:

@@ -22,6 +22,7 @@ from migrate.graph.discover import (
     link_runs,
 )
 from migrate.graph.draft import Draft, Node
+from migrate.graph.hidden import discover_hidden_runs, tell_of_hidden
 from migrate.graph.logged_models import (
     add_model_deletions,
     check_flattened,
@@ -129,6 +130,8 @@ DISCOVERY: tuple[Step, ...] = (
     discover_links,
     discover_needed,
     discover_all_runs,
+    discover_hidden_runs,
+    tell_of_hidden,
 )
 
 #: The order matters: what is left out is known before edges are drawn, edges before copies are

@@ -36,9 +36,13 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
     for run_id, problem in damaged.items():
         yield failed(jobs.pop(run_id), problem)
     for run_id in jobs.keys() - {run.run_id for run in runs}:
-        yield failed(jobs[run_id], why_missing(source, jobs[run_id]))
+        job = jobs.pop(run_id)
+        yield failed(job, why_missing(source, job))
     runs = _with_links(runs, source, target)
-    copies = _existing_copies(batch, target)
+    copies, damaged = _existing_copies(batch, target)
+    for run_id in damaged.keys() & jobs.keys():
+        yield failed(jobs.pop(run_id), damaged[run_id])
+    runs = [run for run in runs if run.run_id in jobs]
     looks_back = not target.capabilities().keeps_ids
     written: list[_Written] = []
     for run, history in with_histories(source, runs):
@@ -120,8 +124,10 @@ class _Existing(NamedTuple):
     mark: str
 
 
-def _existing_copies(batch: Batch, target: Target) -> dict[str, _Existing]:
-    """Return the copies that are there already, by source run id.
+def _existing_copies(
+    batch: Batch, target: Target
+) -> tuple[dict[str, _Existing], dict[str, EndpointError]]:
+    """Return the copies that are there already, and why others cannot be read, by source run id.
 
     A job whose earlier attempt ended unclear is looked for by its origin; no other is.
     """
@@ -132,17 +138,24 @@ def _existing_copies(batch: Batch, target: Target) -> dict[str, _Existing]:
             if origin in unclear:
                 known[origin] = (copies[0].target_id, copies[0].mark)
     if not known:
-        return {}
+        return {}, {}
     ids = [target_id for target_id, _ in known.values()]
-    there = {run.run_id: run for run in target.read_runs(batch.target_container, ids)}
+    runs, damaged = read_runs(target, batch.target_container, ids)
+    there = {run.run_id: run for run in runs}
     # What a search does not show is asked for by itself before it is made once more.
-    for target_id in set(ids) - there.keys():
+    for target_id in set(ids) - there.keys() - damaged.keys():
         there |= {run.run_id: run for run in target.find_runs([target_id])}
-    return {
+    existing = {
         source_id: _Existing(there[target_id], mark)
         for source_id, (target_id, mark) in known.items()
         if target_id in there
     }
+    unreadable = {
+        source_id: damaged[target_id]
+        for source_id, (target_id, _) in known.items()
+        if target_id in damaged
+    }
+    return existing, unreadable
 
 
 def read_runs(

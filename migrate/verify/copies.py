@@ -139,7 +139,7 @@ class Copies:
     def place(self, owner: Ref) -> Place | None:
         """Return where the files of a run or logged model are, on both ends."""
         copy = self.ids([owner]).get(owner)
-        if copy is None:
+        if copy is None or self._known[owner][0].unreadable:
             return None
         original = _artifact_uri(self._ends.source, owner)
         copied = _artifact_uri(self._ends.target, Ref(owner.kind, copy))

@@ -44,7 +44,7 @@ def compare_models(
     }
     references = copies.runs(run_id for of_model in named.values() for run_id in of_model)
     found = {model.model_id: copies.found(_ref(model)) for model in models}
-    ids = [held[0].target_id for held in found.values() if held]
+    ids = [held[0].target_id for held in found.values() if held and not held[0].unreadable]
     there = {copy.model_id: copy for copy in ends.target.read_logged_models(ids)}
     for model in models:
         held = found[model.model_id]
@@ -54,6 +54,10 @@ def compare_models(
             continue
         result.compared[Kind.LOGGED_MODEL] += 1
         copy = there.get(held[0].target_id) if held else None
+        if held and held[0].unreadable:
+            detail = held[0].unreadable
+            result.differs(_ref(model), "unreadable", detail, lasting=True, of_copy=False)
+            continue
         if copy is None:
             result.differs(
                 _ref(model), "missing", f"{model.name!r} is not on the target", of_copy=False

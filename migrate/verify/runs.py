@@ -39,7 +39,7 @@ def compare_runs(
     """
     result = Comparison()
     found = {run.run_id: copies.found(Ref(Kind.RUN, run.run_id)) for run in runs}
-    ids = [held[0].target_id for held in found.values() if held]
+    ids = [held[0].target_id for held in found.values() if held and not held[0].unreadable]
     there = {copy.run_id: copy for copy in ends.target.read_runs(container, ids)}
     matched: list[tuple[Run, Run]] = []
     for run in runs:
@@ -50,7 +50,9 @@ def compare_runs(
                 ref, "copies", f"the target holds {len(held)} of them", lasting=True, of_copy=False
             )
         copy = there.get(held[0].target_id) if held else None
-        if copy is None:
+        if held and held[0].unreadable:
+            result.differs(ref, "unreadable", held[0].unreadable, lasting=True, of_copy=False)
+        elif copy is None:
             result.differs(ref, "missing", f"{run.name!r} is not on the target", of_copy=False)
         else:
             matched.append((run, copy))

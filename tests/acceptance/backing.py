@@ -71,16 +71,16 @@ class S3:
 
 
 @contextmanager
-def s3_service(directory: Path) -> Iterator[S3]:
-    """Run an S3 service that keeps its objects as files below `directory`."""
+def s3_service(directory: Path, key: str = "acceptance-key") -> Iterator[S3]:
+    """Run an S3 service that keeps its objects as files below `directory`, and takes this key."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     endpoint = f"http://127.0.0.1:{port}"
     environment = {
         "MLFLOW_S3_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "acceptance-key",
-        "AWS_SECRET_ACCESS_KEY": "acceptance-secret",
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": f"secret of {key}",
         "AWS_DEFAULT_REGION": REGION,
     }
     command = [str(Path(sys.executable).with_name("nanio")), "serve", "--host", "127.0.0.1"]

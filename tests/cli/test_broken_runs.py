@@ -7,10 +7,13 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.tracking.search import RUNS
+from migrate.origins import ORIGIN
 from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory
 from tests.faults import Faults, always, answer
@@ -29,9 +32,24 @@ class World:
         self.proxy = proxy
         self.names = (f"{name} a", f"{name} b")
         with Source(server.uri) as source:
-            inside, beside = map(source.experiment, self.names)
-            self.runs = [source.run(f"r{n}", inside) for n in range(6)]
+            self.inside, beside = map(source.experiment, self.names)
+            self.runs = [source.run(f"r{n}", self.inside) for n in range(6)]
             self.beside = [source.run(f"other{n}", beside) for n in range(2)]
+
+    def add_run(self, label: str, *, parent: str = "") -> str:
+        with Source(self.server.uri) as source:
+            tags = {"mlflow.parentRunId": parent} if parent else {}
+            return source.run(label, self.inside, tags=tags)
+
+    def copies(self) -> dict[str, str]:
+        """The copies in these experiments, by the ids of their originals."""
+        with Source(self.server.uri) as source:
+            found = source.post("experiments/search", {"max_results": 999})["experiments"]
+            ids = [item["experiment_id"] for item in found if item["name"] in self.names]
+            condition = f"tags.`{ORIGIN}` LIKE '%'"
+            body = {"experiment_ids": ids, "filter": condition}
+            runs = source.post("runs/search", body).get("runs", [])
+        return {origin_of(run): run["info"]["run_id"] for run in runs}
 
     def set_null(self, column: str, run_ids: Sequence[str]) -> None:
         database = self.server.directory / "mlflow.db"
@@ -62,12 +80,30 @@ def world(
     made.repair()
 
 
+def origin_of(run: dict[str, Any]) -> str:
+    return next(tag["value"] for tag in run["data"]["tags"] if tag["key"] == ORIGIN)
+
+
+@pytest.fixture
+def target(
+    target_server: TrackingServerProcess, proxy_factory: ProxyFactory, unique_name: str
+) -> Iterator[World]:
+    """Others' runs, in experiments of the names of the source's."""
+    made = World(target_server, proxy_factory(target_server.uri), unique_name)
+    yield made
+    made.repair()
+
+
 def run_names(server: TrackingServerProcess) -> set[str]:
     with Source(server.uri) as source:
         found = source.post("experiments/search", {"max_results": 99})["experiments"]
         ids = [item["experiment_id"] for item in found]
         runs = source.post("runs/search", {"experiment_ids": ids}).get("runs", [])
     return {run["info"]["run_name"] for run in runs}
+
+
+def ends(world: World, target: World) -> tuple[str, ...]:
+    return world.server.uri, target.server.uri, *world.selected
 
 
 @pytest.mark.parametrize(
@@ -139,7 +175,7 @@ def test_an_export_has_all_but_the_run_that_no_search_serves(
 def test_a_broken_run_beyond_the_first_page_is_found(
     typed: Typed, world: World, fresh_target: TrackingServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrate.endpoints.tracking.run_search.RUNS_PER_PAGE", 2)
+    monkeypatch.setattr("migrate.endpoints.tracking.server.RUNS", RUNS._replace(per_page=2))
     world.set_null("status", world.runs[:1])  # ordered by start: all began at once
     done = typed("run", world.proxy.uri, fresh_target.uri, *world.selected, "--json", code=3)
     assert [failure["id"] for failure in json.loads(done.stdout)["failures"]] == world.runs[:1]
@@ -154,21 +190,67 @@ def test_a_source_that_is_out_of_order_is_not_searched_for_a_broken_run(
     assert len(world.proxy.matching(SEARCH)) < 20
 
 
-def test_a_broken_run_of_others_on_the_target_is_in_nobodys_way_and_a_broken_copy_is_named(
-    typed: Typed, world: World, proxy_factory: ProxyFactory, target_server: TrackingServerProcess
+def test_a_broken_run_of_others_on_the_target_is_in_nobodys_way(
+    typed: Typed, world: World, target: World
 ) -> None:
-    target = World(target_server, proxy_factory(target_server.uri), world.names[0][:-2])
-    ends = (world.server.uri, target_server.uri, *world.selected)
+    """Only copies are searched on a target."""
     target.set_null("start_time", target.runs[:1])
-    try:
-        typed("run", *ends)
-        typed("run", *ends)
-        with Source(target_server.uri) as source:
-            found = source.post("experiments/search", {"max_results": 999})["experiments"]
-            ids = [item["experiment_id"] for item in found if item["name"] in target.names]
-            body = {"experiment_ids": ids, "filter": "tags.`mlflow-migrate.origin` LIKE '%'"}
-            copy = source.post("runs/search", body)["runs"][0]["info"]["run_id"]
-        target.set_null("start_time", [copy])
-        typed.fails("run", *ends, code=1, says=copy, hints="repair its row")
-    finally:
-        target.repair()
+    typed("run", *ends(world, target))
+    typed("run", *ends(world, target))
+
+
+def test_a_copy_that_its_target_cannot_serve_fails_by_name_and_is_not_made_again(
+    typed: Typed, world: World, target: World
+) -> None:
+    typed("run", *ends(world, target))
+    copies = target.copies()
+    target.set_null("start_time", [copies[world.runs[2]]])
+    world.add_run("late")
+    report = json.loads(typed("run", *ends(world, target), "--json", code=3).stdout)
+    [failure] = report["failures"]
+    assert failure["id"] == world.runs[2]
+    assert copies[world.runs[2]] in failure["error"]
+    assert "repair its row" in failure["hint"]
+    assert report["totals"]["run"]["done"] == 8
+
+    target.repair()
+    typed("run", *ends(world, target))
+    assert target.copies().items() >= copies.items()
+    assert len(target.copies()) == 9
+
+
+@pytest.mark.thorough
+def test_a_copy_that_cannot_be_served_is_named_by_every_command(
+    typed: Typed, world: World, target: World
+) -> None:
+    typed("run", *ends(world, target))
+    copies = target.copies()
+    broken = world.runs[5]
+    target.set_null("status", [copies[broken]])
+    assert copies[broken] in typed("plan", *ends(world, target), "--json").stdout
+    for options in ([*world.selected, "--quick"], ["--resume"], [*world.selected, "--repair"]):
+        done = typed("run", *ends(world, target)[:2], *options, "--json", code=3)
+        assert [it["id"] for it in json.loads(done.stdout)["failures"]] == [broken]
+    verified = json.loads(typed("verify", *ends(world, target), "--json", code=3).stdout)
+    assert [item["id"] for item in verified["differences"]] == [broken]
+
+    target.repair()
+    typed("run", *ends(world, target))
+    typed("verify", *ends(world, target))
+    assert target.copies() == copies
+
+
+@pytest.mark.thorough
+def test_the_child_of_a_copy_that_cannot_be_served_waits_and_all_others_are_copied(
+    typed: Typed, world: World, target: World
+) -> None:
+    world.add_run("child", parent=world.runs[0])
+    typed("run", *ends(world, target))
+    target.set_null("status", [target.copies()[world.runs[0]]])
+    world.add_run("child too", parent=world.runs[0])
+    report = json.loads(typed("run", *ends(world, target), "--json", code=3).stdout)
+    assert [failure["id"] for failure in report["failures"]] == [world.runs[0]]
+    assert report["totals"]["run"]["done"] == 7
+    target.repair()
+    typed("run", *ends(world, target))
+    typed("verify", *ends(world, target))

@@ -14,8 +14,8 @@ from mlflow.protos.databricks_pb2 import (
     TEMPORARILY_UNAVAILABLE,
 )
 
-from migrate.endpoints.tracking.artifacts import translated
 from migrate.endpoints.tracking.cloud_faults import may_pass
+from migrate.endpoints.tracking.repositories import translated
 from migrate.errors import EndpointError, NotFound, Unavailable
 
 

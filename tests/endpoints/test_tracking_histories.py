@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -13,9 +14,10 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.protocols import Target
+from migrate.errors import Malformed
 from migrate.objects import Metric, Run
 from tests.conftest import ProxyFactory
-from tests.faults import Faults, always, answer
+from tests.faults import Faults, always, answer, change_response
 from tests.proxy import Proxy
 from tests.seed import START, Source
 
@@ -140,6 +142,33 @@ def test_without_the_bulk_route_each_key_of_each_run_is_asked_for(world: World) 
 def test_a_bulk_route_that_refuses_is_no_bulk_route(world: World) -> None:
     world.proxy.faults = Faults(always(BULK, answer(400)))
     assert lengths(world.read(world.runs[3:]), world.runs[3:]) == LENGTHS[3:]
+
+
+@pytest.mark.parametrize("member", ["key", "run_id"])
+def test_a_point_of_something_else_in_a_bulk_answer_has_all_of_it_read_again(
+    world: World, member: str
+) -> None:
+    def lie(body: bytes) -> bytes:
+        told = json.loads(body)
+        told["metrics"][0][member] = "another"
+        return json.dumps(told).encode()
+
+    world.proxy.faults = Faults(always(BULK, change_response(lie)))
+    assert lengths(world.read(world.runs), world.runs) == LENGTHS
+
+
+@pytest.mark.parametrize("instead", ["another", 17])
+def test_a_point_of_another_metric_in_a_history_is_no_point_of_it(
+    world: World, instead: object
+) -> None:
+    def lie(body: bytes) -> bytes:
+        told = json.loads(body)
+        told["metrics"][0]["key"] = instead
+        return json.dumps(told).encode()
+
+    world.proxy.faults = Faults(always(SINGLE, change_response(lie)))
+    with pytest.raises(Malformed, match="where the points of 'short' were asked for"):
+        world.streamed(world.runs[0], "short")
 
 
 def test_runs_that_do_not_fit_are_read_later_none_is_left_out(world: World) -> None:

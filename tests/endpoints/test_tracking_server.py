@@ -12,8 +12,9 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
-from migrate.endpoints.tracking import run_search, uncopied
 from migrate.endpoints.tracking import server as server_module
+from migrate.endpoints.tracking import uncopied
+from migrate.endpoints.tracking.search import RUNS
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Run
 from migrate.origins import MARK, ORIGIN
@@ -29,6 +30,12 @@ SEARCHES = ("POST", r"/search$")
 @pytest.fixture
 def proxy(target_server: TrackingServerProcess, proxy_factory: ProxyFactory) -> Proxy:
     return proxy_factory(target_server.uri)
+
+
+@pytest.fixture
+def two_runs_per_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes effect on a server that is opened after it."""
+    monkeypatch.setattr(server_module, "RUNS", RUNS._replace(per_page=2))
 
 
 @pytest.fixture
@@ -143,7 +150,12 @@ class TestExperiments:
 
 class TestReadingRuns:
     def test_all_runs_of_many_experiments_come_whatever_the_page(
-        self, server: Target, proxy: Proxy, seed: Source, monkeypatch: pytest.MonkeyPatch
+        self,
+        two_runs_per_page: None,
+        server: Target,
+        proxy: Proxy,
+        seed: Source,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         experiments = [seed.experiment(label) for label in "abc"]
         expected = {
@@ -152,7 +164,6 @@ class TestReadingRuns:
             for n in range(3)
         }
         seed.delete_run(min(expected))
-        monkeypatch.setattr(run_search, "RUNS_PER_PAGE", 2)
         monkeypatch.setattr(server_module, "EXPERIMENTS_PER_SEARCH", 2)
         proxy.clear()
         found = list(server.runs(experiments))

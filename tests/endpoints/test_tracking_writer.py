@@ -14,11 +14,20 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking import http as http_module
-from migrate.errors import NotPermitted, Unavailable
+from migrate.errors import Malformed, NotPermitted, Unavailable
 from migrate.objects import DELETED, Metric, Run
 from migrate.origins import MARK, ORIGIN, losses_from_tags
 from tests.conftest import ProxyFactory
-from tests.faults import Faults, always, answer, every_nth, lose_response, on_nth
+from tests.endpoints.exports import a_logged_model
+from tests.faults import (
+    Faults,
+    always,
+    answer,
+    change_response,
+    every_nth,
+    lose_response,
+    on_nth,
+)
 from tests.proxy import Proxy
 from tests.seed import START, Source
 
@@ -153,6 +162,27 @@ def test_a_copy_without_its_last_batch_has_no_mark(
     # Completed, not copied again.
     fill(server, experiment, run, copy)
     assert assert_full(server, experiment, run).run_id == copy.run_id
+
+
+@pytest.mark.parametrize("instead", ["tag", "mlflow-migrate.origin "])
+def test_a_run_found_by_its_origin_that_tells_of_none_is_an_error(
+    server: Target, proxy: Proxy, experiment: str, instead: str
+) -> None:
+    fill(server, experiment, original())
+    hidden = change_response(lambda body: body.replace(ORIGIN.encode(), instead.encode()))
+    proxy.faults = Faults(always(("POST", "/runs/search$"), hidden))
+    with pytest.raises(Malformed, match="tells no such tag"):
+        server.find_copies(experiment)
+
+
+def test_a_logged_model_found_by_its_origin_that_tells_of_none_is_an_error(
+    server: Target, proxy: Proxy, experiment: str
+) -> None:
+    server.create_logged_model(experiment, a_logged_model(source_run_id="", tags={ORIGIN: "m-1"}))
+    hidden = change_response(lambda body: body.replace(ORIGIN.encode(), b"tag"))
+    proxy.faults = Faults(always(("POST", "/logged-models/search$"), hidden))
+    with pytest.raises(Malformed, match=r"logged model m-.* tells no such tag"):
+        server.find_model_copies(experiment)
 
 
 def test_a_deleted_run_is_deleted_last(server: Target, proxy: Proxy, experiment: str) -> None:

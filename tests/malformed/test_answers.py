@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from unittest import mock
@@ -12,14 +13,43 @@ from unittest import mock
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.tracking import histories, registry, server
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
+from migrate.endpoints.tracking.search import RUNS
+from tests.malformed.planted import (
+    A_TOKEN_IS_THE_END,
+    LISTS_ARE_EMPTY,
+    TAGS_ARE_NONE,
+    UNREADABLE_IS_NOTHING,
+    Defect,
+    found,
+    planted,
+)
 from tests.malformed.replay import Answer, Recording, playing, recording
-from tests.malformed.worlds import Ended, check_ended, count_in, each, migrate, seed_little, seeds
+from tests.malformed.worlds import (
+    Case,
+    Ended,
+    check_ended,
+    count_in,
+    each,
+    migrate,
+    seed_little,
+    seeds,
+)
 from tests.mutations import Mutation, any_body, paths_in
 from tests.seed_models import ModelSource
 
 #: So that the same case takes the same course every time.
 SERIAL = ("--serial", "--workers", "1")
+#: How many objects of a kind are asked for at a time, and one instead.
+PAGES = (
+    (server, "EXPERIMENTS_PER_PAGE", 1),
+    (server, "RUNS", RUNS._replace(per_page=1)),
+    (LoggedModelCalls, "_models_per_page", 1),
+    (registry, "MODELS_PER_PAGE", 1),
+    (registry, "VERSIONS_PER_PAGE", 1),
+    (histories, "PAGE_POINTS", 1),
+)
 
 
 class Recorded:
@@ -51,7 +81,11 @@ def recorded(
 
 
 def _copy(uri: str, path: Path) -> Ended:
-    return migrate("run", uri, path / "export", *SERIAL, "--state", path / "state.db")
+    """Export a server that gives one object on a page, so that there are pages to be missed."""
+    with ExitStack() as patches:
+        for owner, name, one in PAGES:
+            patches.enter_context(mock.patch.object(owner, name, one))
+        return migrate("run", uri, path / "export", *SERIAL, "--state", path / "state.db")
 
 
 def test_answers_given_again_make_the_same_export(recorded: Recorded, tmp_path: Path) -> None:
@@ -63,33 +97,52 @@ def test_answers_given_again_make_the_same_export(recorded: Recorded, tmp_path: 
 @pytest.mark.parametrize(
     ("route", "path", "change"),
     [
-        ("logged-models/search", ("models", 0, "info", "tags"), False),
+        pytest.param(
+            "logged-models/search",
+            ("models", 0, "info", "tags"),
+            False,
+            marks=pytest.mark.thorough,
+        ),
         pytest.param("logged-models/search", ("models", 0), "text", marks=pytest.mark.thorough),
-        ("registered-models/search", ("registered_models", 0, "latest_versions"), math.inf),
+        pytest.param(
+            "registered-models/search",
+            ("registered_models", 0, "latest_versions"),
+            math.inf,
+            marks=pytest.mark.thorough,
+        ),
         pytest.param(
             "registered-models/search",
             ("registered_models", 0, "tags"),
             5,
             marks=pytest.mark.thorough,
         ),
-        ("model-versions/search", ("model_versions", 1, "name"), 17),
+        ("model-versions/search", ("model_versions", 0, "name"), 17),
         ("mcp-servers", ("mcp_servers",), 1.5),
-        ("experiments/search", ("experiments", 1, "lifecycle_stage"), "gone"),
+        pytest.param(
+            "experiments/search",
+            ("experiments", 0, "lifecycle_stage"),
+            "gone",
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_what_is_malformed_in_one_listing_of_several_hides_nothing(
     recorded: Recorded, tmp_path: Path, route: str, path: tuple[str | int, ...], change: object
 ) -> None:
     mutation = Mutation(path, change)
-    for number, place in enumerate(recorded.answers.places()):
-        answer = recorded.answers.json_at(place)
-        if route in place[0][1] and path in paths_in(answer):
-            body = json.dumps(mutation.of(answer)).encode()
-            with playing(recorded.answers.changed(place, body)):
-                ended = _copy(recorded.uri, tmp_path / str(number))
-            check_ended(ended)
-            if ended.code == 0:
-                assert count_in(tmp_path / str(number) / "export") == recorded.counts, ended.output
+    places = [
+        (place, answer)
+        for place in recorded.answers.places()
+        if route in place[0][1] and path in paths_in(answer := recorded.answers.json_at(place))
+    ]
+    assert places
+    for number, (place, answer) in enumerate(places):
+        body = json.dumps(mutation.of(answer)).encode()
+        with playing(recorded.answers.changed(place, body)):
+            ended = _copy(recorded.uri, tmp_path / str(number))
+        check_ended(ended)
+        if ended.code == 0:
+            assert count_in(tmp_path / str(number) / "export") == recorded.counts, ended.output
 
 
 def test_a_history_whose_pages_come_to_no_end_is_a_loss(recorded: Recorded, tmp_path: Path) -> None:
@@ -105,8 +158,8 @@ def test_a_history_whose_pages_come_to_no_end_is_a_loss(recorded: Recorded, tmp_
     assert "comes to no end" in ended.output
 
 
-@seeds(12, 10_000)
-def test_one_wrong_answer_costs_what_it_tells_of(recorded: Recorded, seeds: range) -> None:
+def _case(recorded: Recorded) -> Case:
+    """What has to hold whatever is wrong with one answer."""
     places = recorded.answers.places()
 
     def case(random: Random, folder: Path) -> None:
@@ -119,4 +172,19 @@ def test_one_wrong_answer_costs_what_it_tells_of(recorded: Recorded, seeds: rang
             told = f"{place}: {wrong.body[:500]!r}"
             assert count_in(folder / "export") == recorded.counts, f"{told}\n{ended.output}"
 
-    each(seeds, case)
+    return case
+
+
+@seeds(10, 10_000)
+def test_one_wrong_answer_costs_what_it_tells_of(recorded: Recorded, seeds: range) -> None:
+    each(seeds, _case(recorded))
+
+
+@planted(
+    TAGS_ARE_NONE,
+    LISTS_ARE_EMPTY,
+    A_TOKEN_IS_THE_END,
+    UNREADABLE_IS_NOTHING,
+)
+def test_wrong_answers_find_a_planted_defect(recorded: Recorded, defect: Defect) -> None:
+    assert found(defect, _case(recorded))

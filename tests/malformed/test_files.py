@@ -9,7 +9,16 @@ from random import Random
 
 import pytest
 
-from tests.malformed.worlds import check_ended, count_in, each, migrate, seeds, write_little
+from tests.malformed.planted import (
+    COUNTS_ARE_NOT_COMPARED,
+    LISTS_ARE_EMPTY,
+    TAGS_ARE_NONE,
+    UNREADABLE_IS_NOTHING,
+    Defect,
+    found,
+    planted,
+)
+from tests.malformed.worlds import Case, check_ended, count_in, each, migrate, seeds, write_little
 from tests.mutations import any_body
 
 
@@ -20,8 +29,8 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@seeds(15, 10_000)
-def test_one_malformed_file_costs_what_it_tells_of(export: Path, seeds: range) -> None:
+def _case(export: Path) -> Case:
+    """What has to hold whatever is wrong with one file."""
     counts = count_in(export)
     files = sorted(path.relative_to(export) for path in export.rglob("*.json"))
 
@@ -37,4 +46,29 @@ def test_one_malformed_file_costs_what_it_tells_of(export: Path, seeds: range) -
             told = f"{file}: {wrong.body[:500]!r}"
             assert count_in(target) == counts, f"{told}\n{ended.output}"
 
-    each(seeds, case)
+    return case
+
+
+@pytest.mark.parametrize("instead", ["..", 5, [1]])
+def test_a_version_of_a_prompt_of_another_type_is_not_taken_for_one_that_is_not_there(
+    export: Path, tmp_path: Path, instead: object
+) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(export, source)
+    [file] = source.rglob("prompt.json")
+    document = json.loads(file.read_bytes())
+    document["mlflow"]["model_version"] = instead
+    file.write_text(json.dumps(document))
+    ended = migrate("run", source, tmp_path / "target", "--state", tmp_path / "state.db")
+    assert ended.code == 3
+    assert "model_version" in ended.output
+
+
+@seeds(12, 10_000)
+def test_one_malformed_file_costs_what_it_tells_of(export: Path, seeds: range) -> None:
+    each(seeds, _case(export))
+
+
+@planted(TAGS_ARE_NONE, LISTS_ARE_EMPTY, COUNTS_ARE_NOT_COMPARED, UNREADABLE_IS_NOTHING)
+def test_malformed_files_find_a_planted_defect(export: Path, defect: Defect) -> None:
+    assert found(defect, _case(export))

@@ -14,7 +14,14 @@ import pytest
 
 from migrate.endpoints.directory import ExportDirectory
 from migrate.objects import Experiment
-from tests.malformed.worlds import check_ended, count_in, each, migrate, seeds, write_little
+from tests.malformed.planted import (
+    COLUMNS_ARE_BELIEVED,
+    WORDS_ARE_BELIEVED,
+    Defect,
+    found,
+    planted,
+)
+from tests.malformed.worlds import Case, check_ended, count_in, each, migrate, seeds, write_little
 from tests.mutations import any_body
 
 CELLS = [
@@ -83,10 +90,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@seeds(12, 5_000)
-def test_anything_in_a_state_database_is_an_error_or_does_no_harm(
-    begun: Path, seeds: range
-) -> None:
+def _case(begun: Path) -> Case:
+    """What has to hold whatever the state database holds."""
     counts = count_in(begun / "source")
 
     def case(random: Random, folder: Path) -> None:
@@ -101,21 +106,35 @@ def test_anything_in_a_state_database_is_an_error_or_does_no_harm(
         assert again.code == 0, f"{told}\n{ended.output}\n{again.output}"
         assert count_in(folder / "target") == counts, f"{told}\n{ended.output}\n{again.output}"
 
-    each(seeds, case)
+    return case
+
+
+@seeds(8, 5_000)
+def test_anything_in_a_state_database_is_an_error_or_does_no_harm(
+    begun: Path, seeds: range
+) -> None:
+    each(seeds, _case(begun))
+
+
+@planted(COLUMNS_ARE_BELIEVED, WORDS_ARE_BELIEVED)
+def test_spoilt_state_databases_find_a_planted_defect(begun: Path, defect: Defect) -> None:
+    assert found(defect, _case(begun))
 
 
 def _spoil(database: sqlite3.Connection, begun: Path, folder: Path, random: Random) -> str:
     """Have the database be about this folder, and one thing in it be another; return which."""
     database.execute("PRAGMA ignore_check_constraints = ON")
-    cells = []
+    tables: dict[str, tuple[list[str], list[int]]] = {}
     for (table,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"):
         columns = [column[1] for column in database.execute(f"PRAGMA table_info({table})")]
         for column in columns:
             text = f"{column} = replace({column}, ?, ?) WHERE typeof({column}) = 'text'"
             database.execute(f"UPDATE {table} SET {text}", (str(begun), str(folder)))
         rows = [row for (row,) in database.execute(f"SELECT rowid FROM {table}")]
-        cells += [(table, column, row) for column in columns for row in rows]
-    table, column, row = random.choice(cells)
+        if rows:
+            tables[table] = columns, rows
+    table = random.choice(sorted(tables))
+    column, row = map(random.choice, tables[table])
     place = f"WHERE rowid = {row}"
     if not random.randrange(8):
         told = f"no row {row} of {table}"

@@ -12,8 +12,9 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess, copy_database
 from tests.conftest import empty
+from tests.malformed.planted import TAGS_ARE_NONE, Defect, found, planted
 from tests.malformed.replay import changing, recording
-from tests.malformed.worlds import Ended, check_ended, each, migrate, seeds, write_little
+from tests.malformed.worlds import Case, Ended, check_ended, each, migrate, seeds, write_little
 from tests.mutations import Body, any_body
 
 Rows = dict[str, int]
@@ -43,7 +44,7 @@ def _rows(target: TrackingServerProcess) -> Rows:
     return rows
 
 
-@seeds(3, 2_000)
+@seeds(2, 2_000)
 def test_after_a_wrong_answer_the_next_run_completes_what_is_there(
     source: Path, fresh_target: TrackingServerProcess, tmp_path: Path, seeds: range
 ) -> None:
@@ -74,10 +75,9 @@ def test_after_a_wrong_answer_the_next_run_completes_what_is_there(
     each(seeds, case)
 
 
-@seeds(2, 1_000)
-def test_a_wrong_answer_about_copies_makes_no_second_one(
-    source: Path, fresh_target: TrackingServerProcess, tmp_path: Path, seeds: range
-) -> None:
+@pytest.fixture
+def again(source: Path, fresh_target: TrackingServerProcess, tmp_path: Path) -> Case:
+    """What has to hold whatever a target that has the copies says wrong."""
     state, kept = tmp_path / "state.db", tmp_path / "kept.db"
     assert _copy(source, fresh_target, state).code == 0
     copy_database(fresh_target.directory / "mlflow.db", kept)
@@ -102,4 +102,14 @@ def test_a_wrong_answer_about_copies_makes_no_second_one(
             told = f"{turn}: {wrong.body[:500]!r}\n{ended.output}"
             assert _rows(fresh_target) == whole, told
 
-    each(seeds, case)
+    return case
+
+
+@seeds(2, 1_000)
+def test_a_wrong_answer_about_copies_makes_no_second_one(again: Case, seeds: range) -> None:
+    each(seeds, again)
+
+
+@planted(TAGS_ARE_NONE)
+def test_wrong_answers_about_copies_find_a_planted_defect(again: Case, defect: Defect) -> None:
+    assert found(defect, again)

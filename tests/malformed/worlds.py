@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -43,6 +43,8 @@ COMMAND = get_command(app)
 #: Where writing costs nothing; a folder of the system's choice where there is no such place.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 AT_ONCE = 250
+#: A migration of which one thing, chosen at random, is malformed; in a folder of its own.
+Case = Callable[[Random, Path], None]
 
 
 def seeds(few: int, many: int) -> pytest.MarkDecorator:
@@ -54,10 +56,13 @@ def seeds(few: int, many: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("seeds", parts)
 
 
-def each(seeds: range, case: Callable[[Random, Path], None]) -> None:
-    """Make each case, in a folder of its own. One that fails says its seed."""
+def each(seeds: range, case: Case) -> None:
+    """Make each case, in a folder of its own. One that fails says its seed.
+
+    The folder is the working directory too: what is malformed may name any place below it.
+    """
     for seed in seeds:
-        with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        with tempfile.TemporaryDirectory(dir=MEMORY) as folder, chdir(folder):
             try:
                 case(Random(seed), Path(folder))
             except BaseException as problem:
@@ -127,11 +132,13 @@ def check_ended(ended: Ended) -> None:
 
 
 def count_in(directory: Path) -> Mapping[str, int]:
-    """Count what an export holds, of every kind and every part of a run."""
+    """Count what an export holds, of every kind and every part that it has."""
     export = ExportDirectory(directory, writable=False)
     counts: Counter[str] = Counter()
-    ids = [experiment.experiment_id for experiment in export.experiments()]
+    experiments = list(export.experiments())
+    ids = [experiment.experiment_id for experiment in experiments]
     counts["experiments"] = len(ids)
+    counts["tags of experiments"] = sum(len(experiment.tags) for experiment in experiments)
     for run in export.runs(ids):
         counts["runs"] += 1
         parts: dict[str, Any] = {
@@ -145,10 +152,13 @@ def count_in(directory: Path) -> Mapping[str, int]:
     for model in export.logged_models(ids):
         counts["logged models"] += 1
         counts["metrics of logged models"] += len(model.metrics)
+        counts["params and tags of logged models"] += len(model.params) + len(model.tags)
     registered = list(export.registered_models())
     counts["registered"] = len(registered)
     counts["aliases"] = sum(len(model.aliases) for model in registered)
-    counts["versions"] = len(list(export.model_versions(registered)))
+    versions = list(export.model_versions(registered))
+    counts["versions"] = len(versions)
+    counts["tags of the registry"] = sum(len(entry.tags) for entry in (*registered, *versions))
     counts["files"] = sum(1 for path in directory.rglob("artifacts/**/*") if path.is_file())
     assert export.unreadable() == []
     return counts

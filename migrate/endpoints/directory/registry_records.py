@@ -11,6 +11,7 @@ from migrate.endpoints.shapes import (
     Object,
     integer,
     items,
+    member,
     objects,
     pairs,
     present,
@@ -191,9 +192,8 @@ def registry_version_in(value: Object) -> Object:
 
     Raises ``Malformed`` where there is none.
     """
-    ours = value.get("model_version")
-    if isinstance(ours, dict):
-        return ours
+    if value.get("model_version") is not None:
+        return member(value, "model_version")
     prompt = required(value, "prompt")
     return {
         **{key: prompt.get(key) for key in _SAME_IN_PROMPT},
@@ -218,12 +218,12 @@ def _tags_of_prompt(prompt: Object) -> dict[str, str]:
         _PROMPT_TYPE_TAG: _CHAT if chat else _TEXT,
         PROMPT_TEXT_TAG: json.dumps(template) if chat else text(prompt, "template"),
     }
-    for tag, member in (
+    for tag, name in (
         (_RESPONSE_FORMAT_TAG, "response_format"),
         (_MODEL_CONFIG_TAG, "model_config"),
     ):
-        if prompt.get(member):
-            tags[tag] = json.dumps(prompt[member])
+        if prompt.get(name):
+            tags[tag] = json.dumps(prompt[name])
     return tags
 
 

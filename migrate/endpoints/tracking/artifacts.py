@@ -7,33 +7,30 @@ import posixpath
 import re
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
-from urllib.parse import quote, unquote, urlparse, urlsplit, urlunparse
+from urllib.parse import quote, unquote, urlparse, urlunparse
 
 from migrate.endpoints.shapes import Object, count, flag, objects, required_text
-from migrate.endpoints.tracking.cloud_faults import may_pass
 from migrate.endpoints.tracking.disk_artifacts import DiskFiles
 from migrate.endpoints.tracking.folders import walk
-from migrate.endpoints.tracking.full_disks import says_full
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.locations import NO_ROOTS, PROXY, Location, Roots, Way, locate
 from migrate.endpoints.tracking.login_pages import file_in, pages_are_logins
+from migrate.endpoints.tracking.repositories import Repositories, place_of, translated
 from migrate.endpoints.tracking.streams import counted
 from migrate.errors import (
     EndpointError,
     MigrateError,
     NotAuthenticated,
-    NotFound,
     NotPermitted,
     Refused,
-    StorageFull,
     Unavailable,
 )
 from migrate.objects import Artifact, ArtifactRoot, Kind
-from migrate.redaction import cut
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +68,7 @@ class ArtifactStores:
         self._side = side
         self._tracking_uri = tracking_uri
         self._roots = roots
+        self._repositories = Repositories(side)
         self._counting = threading.Lock()
         self.transferred = 0
 
@@ -82,7 +80,7 @@ class ArtifactStores:
             case Way.PROXY:
                 return ProxyStore(self._http, self._side, location.path, routes)
             case Way.REPOSITORY:
-                return RepositoryStore(root, self._tracking_uri, routes)
+                return CloudStore(root, self._tracking_uri, routes, self._repositories)
             case Way.DISK:
                 return DiskStore(location, routes, self._side)
             case Way.SERVER:
@@ -91,6 +89,10 @@ class ArtifactStores:
     def put(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """Write a file and count its bytes as they pass."""
         self.store(root).put(artifact, counted(stream, self._count))
+
+    def close(self) -> None:
+        """End what was started to reach files."""
+        self._repositories.close()
 
     def _count(self, size: int) -> None:
         with self._counting:
@@ -228,7 +230,7 @@ class ServerRoutes:
         raise Refused("a tracking server takes files only through its artifact proxy")
 
 
-class RepositoryStore:
+class RepositoryStore(ABC):
     """Files reached by MLflow's own artifact repositories.
 
     They take and give whole local files, so each file in flight lies once on this disk. Where
@@ -288,11 +290,27 @@ class RepositoryStore:
                         copy.write(chunk)
                 self._repository().log_artifact(str(path), folder or None)
 
+    @abstractmethod
+    def _repository(self) -> Any:
+        """Return the repository. Raises errors of ours."""
+
+
+class CloudStore(RepositoryStore):
+    """Files in the storage of a cloud, or where a plugin reaches them, with the keys of a side."""
+
+    def __init__(
+        self,
+        root: ArtifactRoot,
+        tracking_uri: str,
+        routes: ServerRoutes,
+        repositories: Repositories,
+    ) -> None:
+        super().__init__(root, tracking_uri, routes)
+        self._repositories = repositories
+
     def _repository(self) -> Any:
         with translated(self._root.uri):
-            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-            return get_artifact_repository(self._root.uri, tracking_uri=self._tracking_uri)
+            return self._repositories.repository(self._root.uri, self._tracking_uri)
 
 
 class ServedStore:
@@ -301,7 +319,7 @@ class ServedStore:
     def __init__(self, root: ArtifactRoot, routes: ServerRoutes, side: str, reason: str) -> None:
         self._routes = routes
         self._side = side
-        self._because = f"{_place(root.uri)} is not used by this tool itself: {reason}"
+        self._because = f"{place_of(root.uri)} is not used by this tool itself: {reason}"
         self.open = routes.open
 
     def list_files(self) -> list[Artifact]:
@@ -403,38 +421,3 @@ def passes_proxy(path: str) -> bool:
         and not re.match(r"[A-Za-z]:[\\/]", path)
         and not path.startswith("\\\\")
     )
-
-
-@contextmanager
-def translated(uri: str) -> Iterator[None]:
-    """Turn whatever a storage library raises into an error of ours that names the place."""
-    try:
-        yield
-    except MigrateError:
-        raise
-    except OSError as problem:
-        if problem.errno in (28, 122):
-            raise StorageFull(f"no space left on this disk while copying {_place(uri)}") from None
-        raise Unavailable(f"{_place(uri)}: {problem}") from None
-    except Exception as problem:  # boto3, gcs, azure and MLflow share no base class
-        code = getattr(problem, "error_code", "")
-        text = f"{_place(uri)}: {type(problem).__name__}: {cut(str(problem), 300)}"
-        if says_full(str(problem)):
-            raise StorageFull(text, "make room there, then go on") from None
-        if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
-            raise NotFound(text) from None
-        if may_pass(problem):
-            raise Unavailable(text) from None
-        raise EndpointError(
-            text, f"is the library for {urlsplit(uri).scheme}: installed, and are its keys set?"
-        ) from None
-
-
-def _place(uri: str) -> str:
-    """Return a location without login and query, fit for messages."""
-    try:
-        parts = urlsplit(uri)
-        host = f"//{parts.hostname}" if parts.hostname else ""
-    except ValueError:
-        return repr(uri)
-    return f"{parts.scheme}:{host}{parts.path}" if parts.scheme else parts.path

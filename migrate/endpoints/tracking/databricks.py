@@ -127,14 +127,14 @@ class DatabricksServer(TrackingServer):
         return [run for run in map(self._read_run, run_ids) if run is not None]
 
     def _search_models(
-        self, experiment_ids: Sequence[str], condition: str = ""
+        self, experiment_ids: Sequence[str], condition: str = "", *, for_copies: bool = False
     ) -> Iterator[LoggedModel]:
         """Search logged models; among all of them where a filter on tags is refused.
 
         The API's reference does not say which conditions its search takes.
         """
         try:
-            yield from super()._search_models(experiment_ids, condition)
+            yield from super()._search_models(experiment_ids, condition, for_copies=for_copies)
         except Refused:
             if not condition:
                 raise

@@ -17,11 +17,11 @@ from migrate.endpoints.tracking.artifacts import (
     ArtifactStores,
     RepositoryStore,
     ServerRoutes,
-    translated,
 )
 from migrate.endpoints.tracking.databricks_files import FilesApi
 from migrate.endpoints.tracking.http import TIMEOUT, TRANSIENT, HttpSession
 from migrate.endpoints.tracking.locations import NO_ROOTS, Roots, is_storage
+from migrate.endpoints.tracking.repositories import translated
 from migrate.endpoints.tracking.streams import body_of, sized
 from migrate.errors import EndpointError, NotFound, NotPermitted, Unavailable
 from migrate.objects import Artifact, ArtifactRoot, Kind

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.answers import Histories
-from migrate.endpoints.shapes import objects, text
+from migrate.endpoints.shapes import Object, objects, text
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.wire import metric_from
-from migrate.errors import EndpointError, NotAuthenticated, Unavailable
+from migrate.errors import EndpointError, Malformed, NotAuthenticated, Unavailable
+from migrate.folding import may_be_one
 from migrate.objects import Metric, Run, holds_point
 
 BULK_ROUTE = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
@@ -100,8 +101,8 @@ class HistoryReader:
     def _bulk(self, key: str, latest: Mapping[str, Metric]) -> dict[str, list[Metric]]:
         """Return the points of the runs that one bulk call tells whole.
 
-        Where the answer lacks the latest point of one of them, nothing of it is believed: it may
-        have been cut off anywhere.
+        Where the answer lacks the latest point of one of them, or tells of another run, nothing of
+        it is believed: any point may be missing.
         """
         params = [("run_id", run_id) for run_id in latest]
         params += [("metric_key", key), ("max_results", str(BULK_POINTS))]
@@ -109,8 +110,9 @@ class HistoryReader:
         try:
             rows = objects(self._http.get(BULK_ROUTE, params, tries=BULK_TRIES), "metrics")
             for row in rows:
-                if (run_id := text(row, "run_id")) in found:
-                    found[run_id].append(metric_from(row))
+                if (run_id := text(row, "run_id")) not in found:
+                    return {}
+                found[run_id].append(_point_of(key, row))
         except NotAuthenticated:
             raise
         except Unavailable:
@@ -136,7 +138,15 @@ class HistoryReader:
         for answer in self._http.get_pages("/api/2.0/mlflow/metrics/get-history", params):
             rows = objects(answer, "metrics")
             for start in range(0, len(rows), PAGE_POINTS):
-                yield [metric_from(row) for row in rows[start : start + PAGE_POINTS]]
+                yield [_point_of(key, row) for row in rows[start : start + PAGE_POINTS]]
+
+
+def _point_of(key: str, row: Object) -> Metric:
+    """Read a point of a metric. Raises ``Malformed``, also where it is one of another metric."""
+    point = metric_from(row)
+    if not may_be_one(point.key, key):
+        raise Malformed(f"key is {point.key[:60]!r}, where the points of {key!r} were asked for")
+    return point
 
 
 def _points_held(read: Mapping[str, Histories]) -> int:

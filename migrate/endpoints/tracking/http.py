@@ -176,6 +176,12 @@ class HttpSession:
         def ask(token: str) -> Any:
             return self.ask(method, path, {**request, "page_token": token} if token else request)
 
+        return self.searched(method, path, request, ask)
+
+    def searched(
+        self, method: str, path: str, request: Mapping[str, Any], ask: Callable[[str], Any]
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the pages of a search as ``paged`` does; one that finds nothing is looked at."""
         found = False
         for page in self.paged(path, ask):
             found = found or has_items(page)

@@ -22,8 +22,10 @@ from migrate.endpoints.tracking.models_wire import (
     status_to,
 )
 from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
+from migrate.endpoints.tracking.search import LOGGED_MODELS as SEARCH
+from migrate.endpoints.tracking.search import Search
 from migrate.endpoints.tracking.silence import has_items
-from migrate.endpoints.tracking.wire import RUN, tags_to
+from migrate.endpoints.tracking.wire import RUN, copy_from, tags_to
 from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
 from migrate.objects import (
     DELETED,
@@ -34,6 +36,7 @@ from migrate.objects import (
     ModelLinks,
     ModelMetric,
     ModelOutput,
+    Ref,
 )
 from migrate.origins import (
     DELETED_MODEL,
@@ -41,14 +44,12 @@ from migrate.origins import (
     MARK,
     ORIGIN,
     bookkeeping,
-    losses_from_tags,
     losses_to_tags,
 )
 from migrate.outcomes import Loss
 
 API = "/api/2.0/mlflow"
 MODELS = f"{API}/logged-models"
-MODELS_PER_PAGE = 100
 EXPERIMENTS_PER_SEARCH = 100
 POINTS_PER_BATCH = 1000
 #: GraphQL of MLflow answers up to ten root fields of a request.
@@ -61,8 +62,9 @@ class LoggedModelCalls(ABC):
     _http: HttpSession
     _entries: Entries
     _flattened: FlattenedModels
+    _model_search: Search
     _graphql = True
-    _models_per_page = MODELS_PER_PAGE
+    _models_per_page = SEARCH.per_page
     _any_models: bool | None = None
 
     @abstractmethod
@@ -88,24 +90,20 @@ class LoggedModelCalls(ABC):
             yield from self._search_models(experiment_ids)
 
     def _search_models(
-        self, experiment_ids: Sequence[str], condition: str = ""
+        self, experiment_ids: Sequence[str], condition: str = "", *, for_copies: bool = False
     ) -> Iterator[LoggedModel]:
-        pages = self._pages_of_models(experiment_ids, condition)
+        pages = self._pages_of_models(experiment_ids, condition, for_copies=for_copies)
         yield from self._entries.all(pages, "models", LOGGED_MODEL, logged_model_from)
 
     def _pages_of_models(
-        self, experiment_ids: Sequence[str], condition: str = ""
+        self, experiment_ids: Sequence[str], condition: str = "", *, for_copies: bool = False
     ) -> Iterator[Object]:
+        order = [{"field_name": "creation_timestamp", "ascending": True}]
         for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
-            chunk = list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
-            body = {
-                "experiment_ids": chunk,
-                "max_results": self._models_per_page,
-                "order_by": [{"field_name": "creation_timestamp", "ascending": True}],
-            }
-            if condition:
-                body["filter"] = condition
-            yield from self._http.pages(f"{MODELS}/search", body)
+            chunk = experiment_ids[start : start + EXPERIMENTS_PER_SEARCH]
+            yield from self._model_search.pages(
+                chunk, condition, for_copies=for_copies, order_by=order
+            )
 
     def read_logged_models(self, model_ids: Sequence[str]) -> list[LoggedModel]:
         """See ``ReadsLoggedModels.read_logged_models``; deleted ones are shown since 3.7."""
@@ -120,6 +118,9 @@ class LoggedModelCalls(ABC):
             return self._entries.one(answer, "model", LOGGED_MODEL, logged_model_from)
         except NotFound:
             pass
+        except (Refused, ServerFault) as problem:
+            self._model_search.leave_out(model_id, "", "logged-models", problem)
+            return None
         deleted = partial(logged_model_from, lifecycle_stage=DELETED)
         try:
             answer = self._http.get(f"{MODELS}/{model_id}", {"allow_deleted": "true"})
@@ -143,10 +144,11 @@ class LoggedModelCalls(ABC):
         return links
 
     def _holds_models(self) -> bool:
-        """Say whether any experiment has a logged model, be it malformed; asked once."""
+        """Say whether any experiment has a logged model, be it malformed or broken; asked once."""
         if self._any_models is None:
             ids = [experiment.experiment_id for experiment in self.experiments()]
-            self._any_models = any(map(has_items, self._pages_of_models(ids)))
+            found = any(map(has_items, self._pages_of_models(ids)))
+            self._any_models = found or self._model_search.has_left_out
         return self._any_models
 
     def _read_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
@@ -253,19 +255,16 @@ class LoggedModelCalls(ABC):
         there = [
             model
             for condition in conditions
-            for model in self._search_models([experiment_id], condition)
+            for model in self._search_models([experiment_id], condition, for_copies=True)
         ]
         for model in there + self._deleted_copies(experiment_id):
-            copy = Copy(
-                origin=model.tags[ORIGIN],
-                target_id=model.model_id,
-                mark=model.tags.get(MARK, ""),
-                lifecycle_stage=model.lifecycle_stage,
-                losses=losses_from_tags(model.tags),
-            )
+            ref, where = Ref(Kind.LOGGED_MODEL, model.model_id), self._http.base_url
+            copy = copy_from(ref, model.tags, model.lifecycle_stage, where)
+            found.setdefault(copy.origin, []).append(copy)
+        for copy in self._model_search.copies_left_out(experiment_id, origins if few else None):
             found.setdefault(copy.origin, []).append(copy)
         for copies in found.values():
-            copies.sort(key=lambda copy: (not copy.mark, copy.target_id))
+            copies.sort(key=lambda copy: copy.rank)
         return found
 
     def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> tuple[Loss, ...]:

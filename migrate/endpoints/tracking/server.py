@@ -29,7 +29,7 @@ from migrate.endpoints.tracking.part_calls import PartCalls
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.registry import RegistryCalls
-from migrate.endpoints.tracking.run_search import RunSearch
+from migrate.endpoints.tracking.search import LOGGED_MODELS, RUNS, Search
 from migrate.endpoints.tracking.spellings import folding_of
 from migrate.endpoints.tracking.uncopied import (
     EXPERIMENTS_PER_SEARCH,
@@ -41,6 +41,7 @@ from migrate.endpoints.tracking.versions import capabilities_of
 from migrate.endpoints.tracking.wire import (
     EXPERIMENT,
     RUN,
+    copy_from,
     experiment_from,
     run_from,
     tags_to,
@@ -65,7 +66,7 @@ from migrate.objects import (
     Ref,
     Run,
 )
-from migrate.origins import MARK, ORIGIN, bookkeeping, losses_from_tags
+from migrate.origins import ORIGIN, bookkeeping
 
 EXPERIMENTS_PER_PAGE = 1000
 #: Experiments of a listing that cost a server about as much as one that is asked for by its id.
@@ -112,7 +113,10 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         self._not_known: dict[Kind, str] = {}
         self._part_notes: list[str] = []
         self._entries = Entries(side)
-        self._run_search = RunSearch(http, side, self._entries.unreadable)
+        unreadable = self._entries.unreadable
+        of_models = LOGGED_MODELS._replace(per_page=self._models_per_page)
+        self._run_search = Search(http, side, unreadable, RUNS)
+        self._model_search = Search(http, side, unreadable, of_models)
         self._flattened = FlattenedModels(http)
         self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri, roots=roots)
 
@@ -137,6 +141,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
 
     def close(self) -> None:
         """See ``Endpoint.close``."""
+        self._stores.close()
         self._http.close()
         self._registry_http.close()
 
@@ -304,7 +309,10 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         if len(run_ids) == 1 or not self._filters_run_ids():
             return [run for run in map(self._read_run, run_ids) if run is not None]
         ids = [experiment.experiment_id for experiment in self.experiments()]
-        return self._runs_among(ids, run_ids)
+        found = self._runs_among(ids, run_ids)
+        # A search sees no run of an experiment that is not listed, and may leave out others.
+        hidden = sorted(set(run_ids) - {run.run_id for run in found})
+        return found + [run for run in map(self._read_run, hidden) if run is not None]
 
     def _runs_among(self, experiment_ids: list[str], run_ids: Sequence[str]) -> list[Run]:
         found: list[Run] = []
@@ -456,17 +464,14 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         )
         found: dict[str, list[Copy]] = {}
         for condition in conditions:
-            for run in self._search_runs([experiment_id], condition):
-                copy = Copy(
-                    origin=run.tags[ORIGIN],
-                    target_id=run.run_id,
-                    mark=run.tags.get(MARK, ""),
-                    lifecycle_stage=run.lifecycle_stage,
-                    losses=losses_from_tags(run.tags),
-                )
+            for run in self._search_runs([experiment_id], condition, for_copies=True):
+                ref = Ref(Kind.RUN, run.run_id)
+                copy = copy_from(ref, run.tags, run.lifecycle_stage, self._address)
                 found.setdefault(copy.origin, []).append(copy)
+        for copy in self._run_search.copies_left_out(experiment_id, origins if few else None):
+            found.setdefault(copy.origin, []).append(copy)
         for copies in found.values():
-            copies.sort(key=lambda copy: (not copy.mark, copy.target_id))
+            copies.sort(key=lambda copy: copy.rank)
         return found
 
     def restore_runs(self, run_ids: Sequence[str]) -> None:

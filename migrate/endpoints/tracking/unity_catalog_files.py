@@ -16,12 +16,12 @@ from migrate.endpoints.tracking.artifacts import (
     ArtifactStore,
     RepositoryStore,
     ServerRoutes,
-    translated,
 )
 from migrate.endpoints.tracking.databricks_artifacts import DatabricksStores
 from migrate.endpoints.tracking.folders import walk
 from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.locations import Roots
+from migrate.endpoints.tracking.repositories import translated
 from migrate.endpoints.tracking.unity_catalog_storage import Storage
 from migrate.errors import EndpointError, Refused
 from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref

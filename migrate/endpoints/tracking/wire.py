@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from migrate.endpoints.answers import Copy
 from migrate.endpoints.run_members import dataset_input_from, links_from, point_from
 from migrate.endpoints.shapes import (
     Object,
@@ -22,14 +23,17 @@ from migrate.endpoints.shapes import (
     word,
 )
 from migrate.endpoints.tracking.entries import Form, Told
+from migrate.errors import Malformed
 from migrate.objects import (
     LIFECYCLE_STAGES,
     RUN_NAME_TAG,
     Experiment,
     Kind,
     Metric,
+    Ref,
     Run,
 )
+from migrate.origins import MARK, ORIGIN, losses_from_tags
 
 
 def experiment_from(body: Object) -> Experiment:
@@ -102,3 +106,23 @@ def _infinity(value: float) -> str:
 def tags_to(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """Write a mapping as a list of ``{key, value}``."""
     return [{"key": key, "value": value} for key, value in tags.items()]
+
+
+def copy_from(ref: Ref, tags: Mapping[str, str], lifecycle_stage: str, where: str) -> Copy:
+    """Return the copy that was found by its origin on the server at ``where``.
+
+    Raises ``Malformed`` where it tells of no origin: it may be a copy all the same.
+    """
+    if ORIGIN not in tags:
+        raise Malformed(
+            f"{where} was asked for what has the tag {ORIGIN}, and answered with {ref.kind} "
+            f"{ref.id}: it tells no such tag of it",
+            "is a gateway before the server that lets only a part of requests pass?",
+        )
+    return Copy(
+        origin=tags[ORIGIN],
+        target_id=ref.id,
+        mark=tags.get(MARK, ""),
+        lifecycle_stage=lifecycle_stage,
+        losses=losses_from_tags(tags),
+    )

@@ -1,0 +1,59 @@
+"""Steps that hold what objects say of each other against what searches show.
+
+A search that leaves out what is there may leave out more, which nothing names.
+"""
+
+from __future__ import annotations
+
+from migrate.graph.discover import add_run, experiment_of
+from migrate.graph.draft import Draft
+from migrate.graph.logged_models import read_links
+from migrate.objects import Kind, Ref
+from migrate.tasks.logged_model import runs_named
+
+
+def discover_hidden_runs(draft: Draft) -> None:
+    """Add the runs of selected experiments that logged models name and no search has shown."""
+    named: dict[str, Ref] = {}
+    for node in draft.of_kind(Kind.LOGGED_MODEL):
+        for run_id in runs_named(draft.logged[node.ref.id], {}):
+            if Ref(Kind.RUN, run_id) not in draft.nodes:
+                named.setdefault(run_id, node.ref)
+    added = []
+    for run in draft.source.find_runs(sorted(named)) if named else ():
+        ref = Ref(Kind.RUN, run.run_id)
+        is_listed = Ref(Kind.EXPERIMENT, run.experiment_id) in draft.nodes
+        if not is_listed and not draft.selection.whole_server:
+            continue
+        if experiment_of(draft, run.experiment_id, ref).selected:
+            add_run(draft, run, f"named by {named[run.run_id]}")
+            added.append(run.run_id)
+    read_links(draft, [run_id for run_id in added if draft.selects(Ref(Kind.RUN, run_id))])
+
+
+def tell_of_hidden(draft: Draft) -> None:
+    """Say which searches leave out what was found by its id; each is made once more first.
+
+    What was made at the source since is shown by then, and deleted logged models never are.
+    """
+    hidden: dict[tuple[Kind, str], list[Ref]] = {}
+    for ref in sorted(draft.by_id):
+        node = draft.nodes[ref]
+        never_shown = ref.kind is Kind.LOGGED_MODEL and node.deleted
+        if node.container in draft.searched.get(ref.kind, ()) and not never_shown:
+            hidden.setdefault((ref.kind, node.container), []).append(ref)
+    for (kind, container), refs in hidden.items():
+        shown = _searched_again(draft, kind, container)
+        still = [ref for ref in refs if ref not in shown]
+        if still:
+            draft.unknown.append(
+                f"source: the search for {kind.plural} of experiment {container} does not show "
+                f"{still[0]}, {draft.nodes[still[0]].because[0]}: what else it leaves out is not "
+                "copied"
+            )
+
+
+def _searched_again(draft: Draft, kind: Kind, experiment_id: str) -> set[Ref]:
+    if kind is Kind.RUN:
+        return {Ref(kind, run.run_id) for run in draft.source.runs([experiment_id])}
+    return {Ref(kind, model.model_id) for model in draft.source.logged_models([experiment_id])}
