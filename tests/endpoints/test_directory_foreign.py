@@ -128,10 +128,18 @@ def test_the_experiments_of_an_export_of_models(tmp_path: Path) -> None:
 
     source = reader(tmp_path)
     assert [it.experiment_id for it in source.experiments()] == ["1", "2"]
-    assert source.unsupported(["1", "2"]) == {Kind.TRACE: 1}
-    assert source.unsupported(["2", "none such"]) == {}
-    assert "1 evaluation datasets" in source.capabilities().notes[0]
+    one_of_each = {Kind.TRACE: 1, Kind.EVALUATION_DATASET: 1}
+    assert source.unsupported(["1", "2"]) == one_of_each
+    assert source.capabilities().notes == ()
     assert {run.run_id for run in source.runs(["1"])} == {B, C}
+    # One that says of which experiments it is counts for these, and where all is imported.
+    assert source.unsupported(["2", "none such"]) == {Kind.EVALUATION_DATASET: 1}
+    write_json(dataset, envelope({"evaluation_dataset": {"experiment_ids": ["1"]}}))
+    assert source.unsupported(["2", "none such"]) == {}
+    assert source.unsupported(["1"]) == one_of_each
+    assert source.unsupported([], whole_server=True) == {Kind.EVALUATION_DATASET: 1}
+    dataset.write_text("{")
+    assert source.unsupported(["2"]) == {Kind.EVALUATION_DATASET: 1}
 
 
 def test_old_oddities(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from uuid import uuid4
 from migrate.endpoints.directory.disk import DAMAGED, load_object, refuse_links, writing
 from migrate.endpoints.directory.indexes import make_experiments_file
 from migrate.endpoints.directory.layout import (
-    EVALUATION_DATASETS,
     EXPERIMENT_FILE,
     EXPERIMENTS,
     EXPERIMENTS_FILE,
@@ -90,7 +89,7 @@ def open_export(path: Path) -> Opened:
     """
     base = _base(path)
     registry = _registry(path)
-    notes = _notes(path, registry)
+    notes = _notes(registry)
     if base is None:
         return Opened(
             base=path,
@@ -336,23 +335,10 @@ def _listed_in(path: Path, index: Mapping[str, Any], *lists: str) -> dict[str, s
         raise DirectoryError(f"{path} is damaged: {problem}", DAMAGED) from problem
 
 
-def _notes(path: Path, registry: RegistryPlaces) -> tuple[str, ...]:
-    return (*_lone_notes(registry), *_dataset_notes(path))
-
-
-def _lone_notes(registry: RegistryPlaces) -> tuple[str, ...]:
+def _notes(registry: RegistryPlaces) -> tuple[str, ...]:
     if not registry.lone or os.path.lexists(registry.models / EXPERIMENT_FILE):
         return ()
     return (
         f"runs and logged models beside {registry.models / MODEL_FILE} are not read: their"
         " experiments are not there",
     )
-
-
-def _dataset_notes(path: Path) -> tuple[str, ...]:
-    datasets = path / EVALUATION_DATASETS
-    count = 0
-    if datasets.is_dir() and not datasets.is_symlink():
-        files = (datasets / name / "evaluation_dataset.json" for name in visible_names(datasets))
-        count = sum(file.is_file() for file in files)
-    return (f"{count} evaluation datasets in {datasets} are not read",) if count else ()
