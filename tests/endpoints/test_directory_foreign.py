@@ -195,6 +195,49 @@ def test_points_between_two_milliseconds_or_steps_are_lost_by_name_and_none_is_r
     assert set(all_points(source, run)) == whole
 
 
+def test_odd_members_of_runs_and_experiments_cost_themselves_by_name(tmp_path: Path) -> None:
+    content = foreign_run(
+        B,
+        metrics={"loss": [{"step": 1}, {"value": 0.5, "timestamp": 1, "step": 2}], "gone": [{}]},
+        params={"depth": "3", "deep": {"er": 1}},
+        tags=[
+            {"key": "k", "value": "v"},
+            {"value": "lost"},
+            {"key": "twice", "value": "1"},
+            {"key": "twice", "value": "2"},
+            {"key": "listed", "value": ["v"]},
+        ],
+        inputs={
+            "dataset_inputs": [{"dataset": {"name": "d", "digest": []}}, {"tags": []}],
+            "model_inputs": [{"model_id": "m-1"}, {"model_id": None}],
+        },
+        outputs={"model_outputs": [{"model_id": "m-2", "step": 0.5}, {"model_id": "m-3"}]},
+    )
+    write_json(tmp_path / "5" / B / "run.json", {"mlflow": content})
+    experiment = foreign_experiment("5", [B])
+    experiment["experiment"]["tags"] = {"good": "1", "bad": {}}
+    write_json(tmp_path / "5" / "experiment.json", {"mlflow": experiment})
+    source = reader(tmp_path)
+    (found,) = source.experiments()
+    assert (found.tags, [loss.what for loss in found.losses]) == ({"good": "1"}, ["tag bad"])
+    (run,) = source.runs(["5"])
+    assert (run.params, run.tags) == ({"depth": "3"}, {"k": "v"})
+    assert list(all_points(source, run)) == [Metric("loss", 0.5, 1, 2)]
+    assert run.links == ModelLinks(("m-1",), (ModelOutput("m-3", 0),))
+    assert {loss.what for loss in run.losses} == {
+        "metric loss",
+        "metric gone",
+        "param deep",
+        "tag without a key",
+        "tag twice",
+        "tag listed",
+        "dataset input d",
+        "dataset input",
+        "model input",
+        "model output m-2",
+    }
+
+
 def test_runs_listed_by_the_numbers(tmp_path: Path) -> None:
     """One version listed the runs as ``info.ok_runs``."""
     experiment = foreign_experiment("9", [])
@@ -232,7 +275,7 @@ def test_each_broken_file_is_named_and_the_others_are_read(tmp_path: Path) -> No
         "deep": b"[" * 100_000,
         "no-info": json.dumps(envelope({})).encode(),
         "no-status": json.dumps(envelope({"info": {"run_id": "x"}})).encode(),
-        "metrics": json.dumps(envelope(foreign_run(B, metrics={"k": [{"step": 1}]}))).encode(),
+        "metrics": json.dumps(envelope(foreign_run(B, metrics={"k": [5]}))).encode(),
         "number": json.dumps(envelope(foreign_run(B, metrics={"k": 0.5}))).encode(),
         "times": whole.replace(b"1671070664322", b"Infinity"),
     }

@@ -195,6 +195,44 @@ def test_broken_logged_models_are_named_and_the_others_are_read(tmp_path: Path) 
     assert [it.model_id for it in reader(tmp_path).read_logged_models(["m-1"])] == ["m-1"]
 
 
+@pytest.mark.parametrize(
+    "odd", [{"timestamp": 5.5}, {"step": "1.5"}, {"value": None}, {"key": None}], ids=str
+)
+def test_an_odd_point_of_a_logged_model_is_lost_by_name_and_all_else_is_read(
+    tmp_path: Path, odd: dict[str, Any]
+) -> None:
+    folder = write_logged_models(tmp_path, None)
+    good = {"key": "acc", "value": 0.5, "timestamp": 5, "step": 1, "run_id": B}
+    content = foreign_logged_model("m-1", metrics=[{**good, **odd}, good], tags={"a": {}, "b": "1"})
+    write_json(folder / "m-1" / "logged_model.json", envelope(content))
+    (model, _) = reader(tmp_path).logged_models(["5"])
+    assert model.metrics == (ModelMetric("acc", 0.5, 5, 1, B),)
+    assert model.tags == {"b": "1"}
+    metric = "metric" if "key" in odd else "metric acc"
+    assert [loss.what for loss in model.losses] == ["tag a", metric]
+    assert model.losses[1].reason.startswith("1 of its points: ")
+
+
+def test_odd_members_of_registered_models_and_versions_cost_themselves_by_name(
+    tmp_path: Path,
+) -> None:
+    version = foreign_version("fraud", 1, tags=[{"key": "k", "value": "v"}, {"key": "odd"}, {}])
+    content = foreign_model("fraud", [version])
+    content["registered_model"] |= {
+        "tags": [{"key": "owner", "value": "andre"}, {"key": "deep", "value": {}}],
+        "aliases": [{"alias": "best", "version": 1}, {"alias": "none", "version": "newest"}],
+    }
+    write_json(tmp_path / "models" / "fraud" / "model.json", envelope(content))
+    write_json(tmp_path / "models" / "models.json", envelope({"models": ["fraud"]}))
+    source = reader(tmp_path)
+    (model,) = source.registered_models()
+    assert (model.tags, model.aliases) == ({"owner": "andre"}, {"best": 1})
+    assert [loss.what for loss in model.losses] == ["tag deep", "alias none"]
+    (one,) = source.model_versions([model])
+    assert (one.tags, one.aliases) == ({"k": "v", "odd": ""}, ("best",))
+    assert [loss.what for loss in one.losses] == ["tag without a key"]
+
+
 def test_a_logged_model_whose_directory_has_another_name(tmp_path: Path) -> None:
     folder = write_logged_models(tmp_path, None)
     (folder / "m-1").rename(folder / "renamed")

@@ -11,7 +11,7 @@ from migrate.endpoints.directory.layout import EXPERIMENT_FILE
 from migrate.endpoints.directory.losses import losses_of
 from migrate.endpoints.directory.opening import Opened
 from migrate.endpoints.directory.records import experiment_from_json
-from migrate.endpoints.directory.run_file import mlflow_member
+from migrate.endpoints.directory.run_file import mlflow_member, said_by_us
 from migrate.endpoints.directory.scanning import logged_model_directories, run_directories
 from migrate.endpoints.directory.unreadable import nothing_around
 from migrate.endpoints.shapes import required
@@ -66,9 +66,11 @@ class ExperimentRecords:
 
     def _read(self, directory: Path) -> Experiment:
         path = directory / EXPERIMENT_FILE
-        document = mlflow_member(path, load_object(self._opened.base, path))
+        document = load_object(self._opened.base, path)
+        ours = bool(said_by_us(document))
         try:
-            return experiment_from_json(required(document, "experiment"), directory.name)
+            told = required(mlflow_member(path, document), "experiment")
+            return experiment_from_json(told, directory.name, ours=ours)
         except Malformed as error:
             raise DirectoryError(f"{path} describes no experiment: {error}", DAMAGED) from error
 

@@ -37,10 +37,15 @@ class LoggedModelStore:
         path = place / LOGGED_MODEL_FILE
         value = load_mlflow(self._base, path)
         try:
-            model = logged_model_from_json(value, directory=place.name, experiment_id=experiment_id)
+            model = logged_model_from_json(
+                value,
+                directory=place.name,
+                experiment_id=experiment_id,
+                ours=sidecar is not None,
+            )
             if not self._may_be_renamed:
                 require_own(path, model.model_id)
-            model = replace(model, losses=sidecar.losses if sidecar else ())
+            model = replace(model, losses=sidecar.losses if sidecar else model.losses)
         except Malformed as error:
             message = f"{path} describes no logged model: {error}"
             raise DirectoryError(message, DAMAGED) from error

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from migrate.endpoints.directory.members import Members, named
 from migrate.endpoints.run_members import dataset_input_from, links_from, point_from
 from migrate.endpoints.shapes import (
     Object,
     integer,
     member,
     objects,
-    pairs,
     required,
     required_text,
     stored_id,
@@ -25,6 +25,7 @@ from migrate.objects import (
     Experiment,
     Loss,
     Metric,
+    ModelLinks,
     Run,
     readable_time,
     run_info,
@@ -46,16 +47,19 @@ def experiment_to_json(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def experiment_from_json(value: Object, directory: str) -> Experiment:
-    """Read ``mlflow.experiment``. Raises ``Malformed``."""
+def experiment_from_json(value: Object, directory: str, *, ours: bool = True) -> Experiment:
+    """Read ``mlflow.experiment``; ``ours`` as in ``Members``. Raises ``Malformed``."""
+    members = Members(ours=ours)
+    tags = members.pairs(value, "tags", "tag")
     return Experiment(
         experiment_id=stored_id(value, "experiment_id", default=directory),
         name=required_text(value, "name"),
-        tags=pairs(value, "tags"),
+        tags=tags,
         lifecycle_stage=word(value, "lifecycle_stage", LIFECYCLE_STAGES),
         artifact_location=text(value, "artifact_location"),
         creation_time=integer(value, "creation_time"),
         last_update_time=integer(value, "last_update_time"),
+        losses=members.losses,
     )
 
 
@@ -81,12 +85,18 @@ def run_from_json(
     directory: str,
     experiment_id: str,
     latest: Sequence[Metric],
+    ours: bool = True,
 ) -> Run:
-    """Read the ``mlflow`` member of run.json. Raises ``Malformed``."""
+    """Read the ``mlflow`` member of run.json; ``ours`` as in ``Members``. Raises ``Malformed``."""
     if isinstance(value.get("inputs"), list):  # as older tools wrote them
         value = {**value, "inputs": {"dataset_inputs": value["inputs"]}}
     info = required(value, "info")
-    tags = pairs(value, "tags")
+    members = Members(ours=ours)
+    tags = members.pairs(value, "tags", "tag")
+    params = members.pairs(value, "params", "param")
+    inputs = objects(member(value, "inputs"), "dataset_inputs")
+    datasets = members.each(inputs, dataset_input_from, _dataset_name)
+    links = _links_from(value, members)
     return Run(
         run_id=run_id_of(value, directory),
         experiment_id=experiment_id,
@@ -97,12 +107,37 @@ def run_from_json(
         end_time=integer(info, "end_time"),
         lifecycle_stage=word(info, "lifecycle_stage", LIFECYCLE_STAGES),
         artifact_uri=text(info, "artifact_uri"),
-        params=pairs(value, "params"),
+        params=params,
         tags=tags,
         latest_metrics=tuple(latest),
-        inputs=tuple(map(dataset_input_from, objects(member(value, "inputs"), "dataset_inputs"))),
-        links=links_from(value),
+        inputs=tuple(datasets),
+        links=links,
+        losses=members.losses,
     )
+
+
+def _dataset_name(entry: Object) -> str:
+    dataset = entry.get("dataset")
+    return named("dataset input", dataset.get("name") if isinstance(dataset, dict) else None)
+
+
+def _links_from(value: Object, members: Members) -> ModelLinks:
+    """Read which logged models a run names, each by itself."""
+    readable: dict[str, dict[str, list[Object]]] = {}
+    for side, name, called_so in (
+        ("inputs", "model_inputs", "model input"),
+        ("outputs", "model_outputs", "model output"),
+    ):
+
+        def alone(entry: Object, side: str = side, name: str = name) -> Object:
+            links_from({side: {name: [entry]}})
+            return entry
+
+        def called(entry: Object, called_so: str = called_so) -> str:
+            return named(called_so, entry.get("model_id"))
+
+        readable[side] = {name: members.each(objects(member(value, side), name), alone, called)}
+    return links_from(readable)
 
 
 def run_id_of(value: Object, directory: str) -> str:
@@ -117,28 +152,19 @@ def metrics_from_json(value: Object) -> tuple[dict[str, list[Metric]], tuple[Los
     """Read ``mlflow.metrics``: every point of every key, and what is lost of them.
 
     A point whose time or step lies between two whole numbers has no place on any server: it is
-    left out, not rounded to one that nobody logged. Raises ``Malformed``.
+    left out, not rounded to one that nobody logged. So is one without a value. Raises
+    ``Malformed`` where a key has no list.
     """
     metrics = member(value, "metrics")
+    members = Members()
     found: dict[str, list[Metric]] = {}
-    losses = []
     for key in metrics:
-        points = objects(metrics, key)
-        whole = [point for point in points if not _is_between(point)]
-        found[key] = [point_from(key, point) for point in whole]
-        if left := len(points) - len(whole):
-            reason = f"{left} of its points: the time or step is no whole number"
-            losses.append(Loss(f"metric {key[:60]}", reason))
-    return found, tuple(losses)
 
+        def called(_: Object, key: str = key) -> str:
+            return named("metric", key)
 
-def _is_between(point: Object) -> bool:
-    return any(
-        isinstance(number := point.get(name), float)
-        and math.isfinite(number)
-        and not number.is_integer()
-        for name in ("timestamp", "step")
-    )
+        found[key] = members.each(objects(metrics, key), partial(point_from, key), called)
+    return found, members.losses
 
 
 def latest_rank(point: Metric) -> tuple[int, int, float]:

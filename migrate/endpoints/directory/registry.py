@@ -184,7 +184,7 @@ class RegistryReader:
 
     def _with_losses(self, entry: Entry, version: ModelVersion) -> ModelVersion:
         lost = losses_of(self.places.base, entry.path.parent, version.ref)
-        return replace(version, losses=lost) if lost else version
+        return replace(version, losses=(*version.losses, *lost)) if lost else version
 
     def _readable(
         self, entries: Iterator[Entry], name: str | None = None
@@ -206,7 +206,7 @@ class RegistryReader:
                     self._report_versions_of(entry, ref)
                 continue
             lost = losses_of(self.places.base, entry.path.parent, model.ref)
-            yield entry, replace(model, losses=lost)
+            yield entry, replace(model, losses=(*model.losses, *lost))
 
     def _report_versions_of(self, entry: Entry, model: Ref) -> None:
         """Report the versions of what cannot be read itself, as far as they are files."""

@@ -18,6 +18,7 @@ from migrate.endpoints.directory.layout import (
     VERSION_MODELS,
     VERSIONS,
 )
+from migrate.endpoints.directory.members import Members
 from migrate.endpoints.directory.opening import PROMPT_VERSION
 from migrate.endpoints.directory.registry_records import (
     aliases_from_json,
@@ -255,7 +256,7 @@ class PromptEntry:
                 name=stored_id(versions[0], "name"),
                 kind=Kind.PROMPT,
                 tags={IS_PROMPT_TAG: "true"},
-                aliases=aliases_from_json({"versions": versions}),
+                aliases=aliases_from_json({"versions": versions}, Members()),
                 creation_time=min((time for time in created if time), default=None),
             )
         except Malformed as error:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from migrate.endpoints.directory.members import Members, named
 from migrate.endpoints.shapes import (
     Object,
     integer,
@@ -67,15 +68,18 @@ def model_from_json(value: Object, kind: Kind | None = None) -> RegisteredModel:
 
     Raises ``Malformed``.
     """
-    tags = pairs(value, "tags")
+    members = Members()
+    tags = members.pairs(value, "tags", "tag")
+    aliases = aliases_from_json(value, members)
     return RegisteredModel(
         name=stored_id(value, "name"),
         kind=kind or kind_by_tags(tags),
         description=text(value, "description"),
         tags=tags,
-        aliases=aliases_from_json(value),
+        aliases=aliases,
         creation_time=integer(value, "creation_timestamp"),
         last_update_time=integer(value, "last_updated_timestamp"),
+        losses=members.losses,
     )
 
 
@@ -85,10 +89,10 @@ def kind_by_tags(tags: Mapping[str, str]) -> Kind:
     return Kind.PROMPT if is_prompt else Kind.REGISTERED_MODEL
 
 
-def aliases_from_json(value: Object) -> dict[str, int]:
+def aliases_from_json(value: Object, members: Members) -> dict[str, int]:
     """Read the aliases of a registered model, be they told with it or with its versions.
 
-    Raises ``Malformed``.
+    Raises ``Malformed`` for what is no list of them.
     """
     aliases = {
         alias: version_number(version)
@@ -98,10 +102,18 @@ def aliases_from_json(value: Object) -> dict[str, int]:
     }
     told = value.get("aliases")
     if isinstance(told, dict):
-        return aliases | {alias: version_number(told, alias) for alias in told}
-    return aliases | {
-        required_text(entry, "alias"): version_number(entry) for entry in objects(value, "aliases")
-    }
+        entries: Sequence[Object] = [{"alias": key, "version": told[key]} for key in told]
+    else:
+        entries = objects(value, "aliases")
+
+    def called(entry: Object) -> str:
+        return named("alias", entry.get("alias"))
+
+    return aliases | dict(members.each(entries, _alias_from, called))
+
+
+def _alias_from(entry: Object) -> tuple[str, int]:
+    return required_text(entry, "alias"), version_number(entry)
 
 
 def versions_in(value: Object) -> Sequence[Any]:
@@ -141,7 +153,9 @@ def version_from_json(value: Object, model: RegisteredModel) -> ModelVersion:
 
     Raises ``Malformed``.
     """
+    members = Members()
     number = version_number(value)
+    tags = members.pairs(value, "tags", "tag")
     source = text(value, "_source") or text(value, "source")  # the first is the original
     of_logged_model = _LOGGED_MODEL_SOURCE.match(source)
     return ModelVersion(
@@ -153,7 +167,7 @@ def version_from_json(value: Object, model: RegisteredModel) -> ModelVersion:
         run_link=text(value, "run_link"),
         model_id=text(value, "model_id") or (of_logged_model[1] if of_logged_model else ""),
         description=text(value, "description"),
-        tags=pairs(value, "tags"),
+        tags=tags,
         aliases=tuple(sorted(alias for alias, at in model.aliases.items() if at == number)),
         stage=text(value, "current_stage") or NO_STAGE,
         status=text(value, "status") or "READY",
@@ -161,6 +175,7 @@ def version_from_json(value: Object, model: RegisteredModel) -> ModelVersion:
         user_id=text(value, "user_id"),
         creation_time=integer(value, "creation_timestamp"),
         last_update_time=integer(value, "last_updated_timestamp"),
+        losses=members.losses,
     )
 
 

@@ -207,11 +207,16 @@ class LoadedRun:
 def load_mlflow(base: Path, path: Path) -> Mapping[str, Any]:
     """Read the ``mlflow`` member of a file. Raises ``DirectoryError``, also for a newer format."""
     document = load_object(base, path)
-    system = document.get("system")
-    ours = system.get(OURS) if isinstance(system, dict) else None
-    if isinstance(ours, dict):
+    if ours := said_by_us(document):
         require_known_format(path, ours.get("format_version"))
     return mlflow_member(path, document)
+
+
+def said_by_us(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a file says that only this tool writes; nothing where another one wrote it."""
+    system = document.get("system")
+    ours = system.get(OURS) if isinstance(system, dict) else None
+    return ours if isinstance(ours, dict) else {}
 
 
 def mlflow_member(path: Path, document: Mapping[str, Any]) -> Mapping[str, Any]:

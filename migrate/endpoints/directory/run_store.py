@@ -69,8 +69,9 @@ class RunStore:
                 directory=run.name,
                 experiment_id=experiment_id,
                 latest=stored.latest(),
+                ours=sidecar is not None,
             )
-            losses = (*(sidecar.losses if sidecar else ()), *stored.losses)
+            losses = (*(sidecar.losses if sidecar else ()), *record.losses, *stored.losses)
             record = replace(record, losses=tuple(dict.fromkeys(losses)))
             if not self._may_be_renamed:
                 require_own(run / RUN_FILE, record.run_id)
