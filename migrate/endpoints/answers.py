@@ -55,6 +55,7 @@ class Capabilities:
     metric_key_length: int | None = None
     colon_in_keys: bool = True
     model_tag_length: int | None = None
+    request_bytes: int | None = None
     stages: bool = True
     permissions: bool = False
     notebooks: bool = False

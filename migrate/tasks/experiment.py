@@ -207,7 +207,7 @@ def _copy(
     sent = dataclasses.replace(wanted, name=job.name)
     if copy is None:
         try:
-            target_id, made = create_tagged(target.create_experiment, sent)
+            target_id, made = create_tagged(target.create_experiment, sent, target.capabilities())
             left = {k: v for k, v in sent.tags.items() if k not in made.tags}
             losses += _set_tags(target, target_id, left, sent) if left else ()
             wrote = True

@@ -415,7 +415,9 @@ class _Attempt:
         try:
             if number > self._job.first_free or self._looks():
                 self._fill_gap(number)
-            got, made = create_tagged(self._target.create_model_version, wanted)
+            got, made = create_tagged(
+                self._target.create_model_version, wanted, self._target.capabilities()
+            )
             while got < number:
                 # A version before this one could not be made; its number is passed over.
                 self._strays.append(got)

@@ -137,7 +137,7 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
     wrote = created = copy is None
     if copy is None:
         try:
-            _, made = create_tagged(target.create_registered_model, wanted)
+            _, made = create_tagged(target.create_registered_model, wanted, target.capabilities())
             copy = made if made != wanted else None
         except AlreadyExists:
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.

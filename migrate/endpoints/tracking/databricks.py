@@ -20,6 +20,7 @@ from migrate.endpoints.tracking.server import API, EXPERIMENTS_PER_PAGE, Trackin
 from migrate.endpoints.tracking.uncopied import UncopiedObjects
 from migrate.endpoints.tracking.versions import ALWAYS
 from migrate.endpoints.tracking.wire import EXPERIMENT, experiment_from
+from migrate.endpoints.tracking.writer import BATCH_BYTES
 from migrate.errors import EndpointError, NotFound, Refused
 from migrate.objects import Experiment, Kind, LoggedModel, Permissions, Ref, Run
 from migrate.origins import ORIGIN, PREFIX
@@ -209,6 +210,7 @@ def databricks_capabilities(
         metric_key_length=250,
         colon_in_keys=False,
         model_tag_length=5000,
+        request_bytes=BATCH_BYTES,
         permissions=True,
         notebooks=True,
         sets_user=True,

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.tracking.writer import BATCH_BYTES
 from migrate.objects import REGISTRY_KINDS, Kind
 
 Version = tuple[int, int]
@@ -115,5 +116,6 @@ def capabilities_of(
         colon_in_keys=release.reaches((2, 22)),
         flattens_models=flattens,
         model_tag_length=100_000 if registry.reaches((3, 1)) else 5000,
+        request_bytes=BATCH_BYTES,
         notes=notes,
     )
