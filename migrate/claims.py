@@ -14,7 +14,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 import socket
 import threading
 import time
@@ -26,6 +25,7 @@ from typing import Self
 
 from migrate.endpoints.protocols import Target
 from migrate.errors import MigrateError, TargetInUse
+from migrate.holder import Holder, moment, this_process
 from migrate.objects import CONTAINER_OF, Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
@@ -58,12 +58,12 @@ class Claim:
     @classmethod
     def of_this_process(cls, plan: Plan) -> Self:
         """Return what a plan is about to do here."""
-        now = time.time()
+        this, now = this_process(), time.time()
         return cls(
             migration=plan.migration_id,
-            host=socket.gethostname(),
+            host=this.host,
             machine=_machine(),
-            pid=os.getpid(),
+            pid=this.pid,
             started=now,
             renewed=now,
             into=_told(containers_of(plan)),
@@ -102,6 +102,10 @@ class Claim:
     def meets(self, other: Claim) -> bool:
         """Say whether two create objects in one place."""
         return not self.into or not other.into or not set(self.into).isdisjoint(other.into)
+
+    def holder(self) -> Holder:
+        """Return the process that is at it."""
+        return Holder(self.pid, self.host, int(self.started * 1000))
 
     def is_of_same_process(self, other: Claim) -> bool:
         """Say whether two are of one process, once or twice renewed."""
@@ -249,13 +253,10 @@ class Claiming:
 
 
 def _in_use(other: Claim, plan: Plan) -> TargetInUse:
-    since, last = (
-        time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(it))
-        for it in (other.started, other.renewed)
-    )
+    last = moment(int(other.renewed * 1000))
     return TargetInUse(
         f"another migration ({other.migration}) is writing to the same place of the target "
-        f"{plan.target.uri}: process {other.pid} on {other.host}, since {since}, last seen {last}",
+        f"{plan.target.uri}: {other.holder()}, last seen {last}",
         "wait until it has ended, or stop it; one that died is forgotten "
         f"{FORGOTTEN_AFTER / 60:.0f} minutes after it was last seen. If you know that it has "
         "stopped, go on at once with --take-over",

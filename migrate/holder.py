@@ -16,8 +16,12 @@ class Holder(NamedTuple):
     since: int
 
     def __str__(self) -> str:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since / 1000))
-        return f"process {self.pid} on {self.host}, since {since}"
+        return f"process {self.pid} on {self.host}, since {moment(self.since)}"
+
+
+def moment(milliseconds: int) -> str:
+    """Return a time of this machine's clock as people read it here."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(milliseconds / 1000))
 
 
 def this_process() -> Holder:

@@ -6,7 +6,7 @@ keeps so, such as a value it has cut, is a loss.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from migrate.endpoints.answers import Capabilities
@@ -85,21 +85,18 @@ class Seen:
         """
         if not self.missing:
             return
-        more = f" and {len(self.missing) - SHOWN} more" if len(self.missing) > SHOWN else ""
         kind = Unavailable if attempt < PATIENT_ATTEMPTS else EndpointError
         raise kind(
-            f"the target answered that it stored {name}, and does not show "
-            f"{', '.join(self.missing[:SHOWN])}{more}",
+            f"the target answered that it stored {name}, and does not show {_some(self.missing)}",
             "is there a gateway before the target that answers in its place?",
         )
 
 
 def seen_of_run(wanted: Run, mark: str, there: Run | None, target: Capabilities) -> Seen:
     """Compare a run as it was sent, with all its tags, with what a search shows of it."""
-    seen = Seen()
     if there is None:
-        seen.missing.append("the run itself")
-        return seen
+        return Seen(missing=["the run itself"])
+    seen = Seen()
     seen.check_items("tag", {**wanted.tags, MARK: mark}, there.tags)
     seen.check_items("param", wanted.params, there.params)
     seen.check("status", wanted.status, there.status)
@@ -120,10 +117,9 @@ def seen_of_run(wanted: Run, mark: str, there: Run | None, target: Capabilities)
 
 def seen_of_experiment(wanted: Experiment, there: Experiment | None) -> Seen:
     """Compare the name and tags of an experiment as they were sent with what the target shows."""
-    seen = Seen()
     if there is None:
-        seen.missing.append("the experiment itself")
-        return seen
+        return Seen(missing=["the experiment itself"])
+    seen = Seen()
     seen.check_items("tag", wanted.tags, there.tags)
     seen.check_fixed("name", wanted.name, there.name)
     return seen
@@ -131,10 +127,9 @@ def seen_of_experiment(wanted: Experiment, there: Experiment | None) -> Seen:
 
 def seen_of_registered_model(wanted: RegisteredModel, there: RegisteredModel | None) -> Seen:
     """Compare a registered model or prompt as it was sent with what the target shows."""
-    seen = Seen()
     if there is None:
-        seen.missing.append(f"the {wanted.kind} itself")
-        return seen
+        return Seen(missing=[f"the {wanted.kind} itself"])
+    seen = Seen()
     seen.check_items("tag", wanted.tags, there.tags)
     seen.check_text("description", wanted.description, there.description)
     return seen
@@ -142,10 +137,9 @@ def seen_of_registered_model(wanted: RegisteredModel, there: RegisteredModel | N
 
 def seen_of_version(wanted: ModelVersion, there: ModelVersion | None) -> Seen:
     """Compare a version as it was sent with what the target shows."""
-    seen = Seen()
     if there is None:
-        seen.missing.append("the version itself")
-        return seen
+        return Seen(missing=["the version itself"])
+    seen = Seen()
     seen.check_items("tag", wanted.tags, there.tags)
     seen.check_text("description", wanted.description, there.description)
     seen.check("stage", wanted.stage, there.stage)
@@ -157,10 +151,9 @@ def seen_of_version(wanted: ModelVersion, there: ModelVersion | None) -> Seen:
 
 def seen_of_logged_model(wanted: LoggedModel, mark: str, there: LoggedModel | None) -> Seen:
     """Compare a logged model as it was sent, with all its tags, with what the target shows."""
-    seen = Seen()
     if there is None:
-        seen.missing.append("the logged model itself")
-        return seen
+        return Seen(missing=["the logged model itself"])
+    seen = Seen()
     tags = {key: text for key, text in wanted.tags.items() if key != MODEL_VERSIONS_TAG}
     seen.check_items("tag", {**tags, MARK: mark}, there.tags)
     seen.check_items("param", wanted.params, there.params)
@@ -176,6 +169,23 @@ def lacks_something(wanted: Run, there: Run, known: Collection[Loss]) -> bool:
     seen.missing += _unseen_metrics(wanted.latest_metrics, there.latest_metrics)
     seen.leave_out(known)
     return bool(seen.missing)
+
+
+def lost_tags(
+    wanted: Mapping[str, str], there: Mapping[str, str], known: Collection[Loss]
+) -> tuple[str, ...]:
+    """Warn of tags that a complete copy had and has no more; values may be of its own by now."""
+    gone = sorted(key for key in wanted.keys() - there.keys() if not key.startswith(LOSSES))
+    seen = Seen(missing=[f"tag {key[:60]}" for key in gone])
+    seen.leave_out(known)
+    if not seen.missing:
+        return ()
+    return (f"its copy has lost {_some(seen.missing)} since: migrate run --repair writes it again",)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _unseen_metrics(wanted: Iterable[Metric], there: Iterable[Metric]) -> Iterator[str]:

@@ -24,7 +24,7 @@ from migrate.tasks.histories import History, with_histories
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.notebooks import Notebooks, copy_notebooks
 from migrate.tasks.outcomes import failed
-from migrate.tasks.read_back import lacks_something, seen_of_run
+from migrate.tasks.read_back import lacks_something, lost_tags, seen_of_run
 from migrate.tasks.references import Wanted, keep_points, wanted_copy, with_own_id
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
 
@@ -212,6 +212,8 @@ class _Attempt:
             and self._is_complete(existing, wanted, history, fingerprint, files)
         ):
             sent = Sent(0, 0, losses_from_tags(existing.run.tags))
+            tags = {**wanted.run.tags, **wanted.late_tags}
+            self._warnings = lost_tags(tags, existing.run.tags, wanted.losses + sent.losses)
             mark, wrote = existing.mark, False
         else:
             copy = existing.run if existing and not self._anew else None

@@ -15,7 +15,7 @@ from migrate.objects import (
     Run,
     input_name,
 )
-from migrate.origins import known_losses
+from migrate.origins import known_losses, losses_from_tags
 from migrate.outcomes import Loss
 from migrate.tasks.model_files import Rewrites
 from migrate.tasks.notebooks import notebook_files
@@ -172,6 +172,7 @@ def _compare_links(
     if not ends.target.capabilities().keeps_ids:
         found = copies.ids(Ref(Kind.LOGGED_MODEL, model_id) for model_id in named)
         known = {ref.id: copy for ref, copy in found.items()}
+    compared: list[tuple[Ref, str, dict[str, _Named], dict[str, _Named]]] = []
     for run, copy in matched:
         ref = Ref(Kind.RUN, run.run_id)
         wanted = links.get(run.run_id, NO_LINKS)
@@ -183,7 +184,35 @@ def _compare_links(
             ],
         )
         held = there.get(copy.run_id, NO_LINKS)
-        _check_named(ref, _texts(wanted, known), _texts(held, None), result)
+        compared.append((ref, copy.run_id, _texts(wanted, known), _texts(held, None)))
+    _declare_refused(ends, compared, known, result)
+    for ref, _, texts, shown in compared:
+        _check_named(ref, texts, shown, result)
+
+
+def _declare_refused(
+    ends: Ends,
+    compared: Sequence[tuple[Ref, str, dict[str, _Named], dict[str, _Named]]],
+    known: Mapping[str, str],
+    result: Comparison,
+) -> None:
+    """Declare the links that the target refused: the copy of the logged model says which."""
+    missing = [
+        (ref, copy_id, named)
+        for ref, copy_id, wanted, there in compared
+        for text, named in wanted.items()
+        if text not in there
+    ]
+    ids = sorted({known[named.model_id] for _, _, named in missing})
+    told = {
+        model.model_id: {loss.what: loss.reason for loss in losses_from_tags(model.tags)}
+        for model in (ends.target.read_logged_models(ids) if ids else ())
+    }
+    for ref, copy_id, named in missing:
+        way = named.text.partition(" ")[0]
+        reason = told.get(known[named.model_id], {}).get(f"{way} of run {copy_id}")
+        if reason is not None:
+            result.declare(ref, [Loss(f"logged model {named.text}", reason)])
 
 
 class _Named(NamedTuple):

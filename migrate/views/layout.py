@@ -49,8 +49,16 @@ def console_on(stream: TextIO) -> Console:
 
 
 def say(console: Console, text: str = "", style: str = "") -> None:
-    """Print ``text`` literally, for the terminal to wrap; escapes must have been taken care of."""
-    console.print(Text(text, style=style), soft_wrap=True)
+    """Print ``text`` literally, for the terminal to wrap; escapes must have been taken care of.
+
+    Where there is no terminal there are no styles, and of a list of 100,000 lines laying them out
+    would take most of the time.
+    """
+    if console.is_terminal:
+        console.print(Text(text, style=style), soft_wrap=True)
+    else:
+        console.file.write(f"{text}\n")
+        console.file.flush()
 
 
 def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -84,8 +92,7 @@ def print_list(console: Console, title: str, lines: Sequence[str], style: str = 
         return
     say(console)
     say(console, title, style or "bold")
-    for line in lines:
-        say(console, f"  {line}")
+    say(console, "\n".join(f"  {line}" for line in lines))
 
 
 def print_groups(

@@ -73,8 +73,11 @@ def test_an_experiment_that_appears_while_the_plan_is_made_is_copied_with_the_re
 
         def appear() -> None:
             new = source.experiment("new")
-            model = source.logged_model("model", new, run_id=source.run("maker", new))
+            maker = source.run("maker", new)
+            model = source.logged_model("model", new, run_id=maker)
             source.model_inputs(run_id, model)
+            name = source.registered("made meanwhile")
+            source.version(name, f"models:/{model}", run_id=maker, model_id=model)
 
         proxy = proxy_factory(source.seeded.uri)
         proxy.faults = Faults(on_nth(("POST", "/experiments/search$"), 1, call_after(appear)))

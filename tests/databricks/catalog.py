@@ -58,6 +58,8 @@ class Catalog:
         self.hidden: set[str] = set()
         #: Whether files of versions go through the Files API rather than signed URLs.
         self.files_api = False
+        #: Where signed URLs lead, when not here.
+        self.sends_to = ""
         self.changes = 0
         self._signed: dict[str, tuple[str, str, str]] = {}
         self._host = ""
@@ -274,7 +276,7 @@ class Catalog:
         self._version({"name": name, "version": number})
         key = secrets.token_hex(8)
         self._signed[key] = (method, f"{name}/{number}", path)
-        return as_json({"url": f"{self._host}/catalog-files/{key}", "headers": []})
+        return as_json({"url": f"{self.sends_to or self._host}/catalog-files/{key}", "headers": []})
 
     def signed_file(self, method: str, key: str, body: bytes) -> Answer:
         """Takes or gives one file by its signed URL."""

@@ -12,6 +12,7 @@ from tests.databricks.answers import Asked, Refusal
 from tests.databricks.catalog import REGISTRY, Model
 from tests.databricks.conftest import Migrate
 from tests.databricks.workspace import Workspace
+from tests.hostile import Canary
 from tests.seed_models import ModelSource
 
 INTO_CATALOG = ("--target-registry-uri", "databricks-uc://two")
@@ -156,6 +157,24 @@ def test_models_and_privileges_go_through_a_directory_from_catalog_to_catalog(
     assert other.catalog.models[name].tags["team"] == "risk"
     # What holds because of the schema is not made the model's own.
     assert other.catalog.grants[name] == {"ada@example.com": {"EXECUTE", "APPLY_TAG"}}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("exported", [False, True], ids=["into", "out of"])
+def test_no_file_of_a_version_goes_to_or_comes_from_a_host_that_is_no_storage(
+    exported: bool, migrate: Migrate, other: Workspace, seeded: Seeded
+) -> None:
+    with Canary() as third:
+        if exported:
+            migrate(*into_catalog(seeded), code=3)
+        other.catalog.sends_to = f"http://{third.host}"
+        if exported:
+            chosen = ("--models", seeded.full, "--output-dir", "out", "--export-version-model")
+            tracked = ("--source", "databricks://two", "--registry-uri", "databricks-uc://two")
+            migrate("export-models", *chosen, "True", *tracked, code=3)
+        else:
+            migrate(*into_catalog(seeded), code=3)
+        assert third.called == []
 
 
 @pytest.mark.thorough

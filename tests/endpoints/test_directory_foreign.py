@@ -128,10 +128,18 @@ def test_the_experiments_of_an_export_of_models(tmp_path: Path) -> None:
 
     source = reader(tmp_path)
     assert [it.experiment_id for it in source.experiments()] == ["1", "2"]
-    assert source.unsupported(["1", "2"]) == {Kind.TRACE: 1}
-    assert source.unsupported(["2", "none such"]) == {}
-    assert "1 evaluation datasets" in source.capabilities().notes[0]
+    one_of_each = {Kind.TRACE: 1, Kind.EVALUATION_DATASET: 1}
+    assert source.unsupported(["1", "2"]) == one_of_each
+    assert source.capabilities().notes == ()
     assert {run.run_id for run in source.runs(["1"])} == {B, C}
+    # One that says of which experiments it is counts for these, and where all is imported.
+    assert source.unsupported(["2", "none such"]) == {Kind.EVALUATION_DATASET: 1}
+    write_json(dataset, envelope({"evaluation_dataset": {"experiment_ids": ["1"]}}))
+    assert source.unsupported(["2", "none such"]) == {}
+    assert source.unsupported(["1"]) == one_of_each
+    assert source.unsupported([], whole_server=True) == {Kind.EVALUATION_DATASET: 1}
+    dataset.write_text("{")
+    assert source.unsupported(["2"]) == {Kind.EVALUATION_DATASET: 1}
 
 
 def test_old_oddities(tmp_path: Path) -> None:
@@ -341,7 +349,7 @@ def test_broken_experiments_are_named_and_the_others_are_read(tmp_path: Path) ->
     }
     assert "lost" in told[Ref(Kind.EXPERIMENT, "4")][1]
     assert told[Ref(Kind.RUN, D)][0] == "3"
-    assert "its experiment cannot be read" in told[Ref(Kind.RUN, D)][1]
+    assert "what it is in cannot be read" in told[Ref(Kind.RUN, D)][1]
     assert [run.run_id for run in source.runs(["2"])] == [D]
     assert {run.run_id for run in source.runs(["1"])} == {B, C}
 

@@ -84,15 +84,18 @@ def open_stored(
     Raises ``NotFound``, and ``DirectoryError`` when it is a link or has another size.
     """
     path = folder / stored_as
+    # What is told ends up in tags of the copy, where a path of this machine has no place.
+    shown = os.path.relpath(path, base)
     outside = any(part in ("", ".", "..") for part in stored_as.split("/")) or "\0" in stored_as
     if outside or not os.path.lexists(path):
-        raise NotFound(f"{folder} has no artifact {stored_as!r}", DAMAGED)
+        within = os.path.relpath(folder, base)
+        raise NotFound(f"{within} of the export has no artifact {stored_as!r}", DAMAGED)
     file = open_file(base, path)
     found = os.fstat(file.fileno()).st_size
     if found != size:
         file.close()
-        raise DirectoryError(f"{path} has {found} bytes, where {size} were listed", DAMAGED)
-    return cast(BinaryIO, CheckedFile(file, path, size, digest)) if digest else file
+        raise DirectoryError(f"{shown} has {found} bytes, where {size} were listed", DAMAGED)
+    return cast(BinaryIO, CheckedFile(file, path, shown, size, digest)) if digest else file
 
 
 class IncomingFiles:

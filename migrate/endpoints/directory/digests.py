@@ -24,16 +24,18 @@ def digest_on_disk(path: Path) -> str:
 
 
 class CheckedFile(io.RawIOBase):
-    """A file of ``size`` bytes that is read like any other, and has to have this ``digest``.
+    """A file of ``size`` bytes that is read like any other, and has to have this ``digest``;
+    ``shown`` is what it is called in an error.
 
     Whoever reads it from start to end gets ``ChangedContent`` in place of its last piece where it
     has not. What is read in another order is not checked.
     """
 
-    def __init__(self, file: BinaryIO, path: Path, size: int, digest: str) -> None:
+    def __init__(self, file: BinaryIO, path: Path, shown: str, size: int, digest: str) -> None:
         super().__init__()
         self._file = file
         self._path = path
+        self._shown = shown
         self._size = size
         self._digest = digest
         self._begin()
@@ -72,7 +74,7 @@ class CheckedFile(io.RawIOBase):
         self._left -= len(data)
         if self._in_order and self._left <= 0 and self._seen.hexdigest() != self._digest:
             raise ChangedContent(
-                f"{self._path} is not what was exported: its SHA-256 is {self._seen.hexdigest()}, "
+                f"{self._shown} is not what was exported: its SHA-256 is {self._seen.hexdigest()}, "
                 f"{self._digest} was recorded",
                 DAMAGED,
             )

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from migrate.endpoints.directory.disk import load_object, write_object
+from migrate.endpoints.directory.disk import DAMAGED, load_object, write_object
 from migrate.endpoints.directory.layout import EXPORT_FILE_VERSION, FORMAT_VERSION, OURS
+from migrate.errors import DirectoryError
 from migrate.objects import readable_time
 
 NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
@@ -46,14 +47,12 @@ def system_block(ours: Mapping[str, object] = NOTHING_MORE) -> dict[str, Any]:
 def write_index(
     path: Path, content: Mapping[str, Any], ours: Mapping[str, object] = NOTHING_MORE
 ) -> None:
-    """Write an index when more than the time of writing would change in it.
+    """Write an index when more than the time of writing would change in it, or it is damaged.
 
     Raises ``StorageFull`` or ``DirectoryError``.
     """
-    if os.path.lexists(path):
-        there = load_object(path.parent, path)
-        if {key: there.get(key) for key in content} == content:
-            return
+    if _members(path, content) == content:
+        return
     write_object(path, {"system": system_block(ours), **content})
 
 
@@ -61,11 +60,22 @@ def write_timed_index(
     path: Path, content: Mapping[str, Any], ours: Mapping[str, object] = NOTHING_MORE
 ) -> None:
     """Write an index in which every member called ``duration`` is one, as ``write_index``."""
-    if os.path.lexists(path):
-        there = load_object(path.parent, path)
-        if _untimed({key: there.get(key) for key in content}) == _untimed(content):
-            return
+    if _untimed(_members(path, content)) == _untimed(content):
+        return
     write_object(path, {"system": system_block(ours), **content})
+
+
+def _members(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what an index holds under the keys of ``content``; nothing where it is damaged."""
+    if not os.path.lexists(path):
+        return {}
+    try:
+        there = load_object(path.parent, path)
+    except DirectoryError as problem:
+        if problem.hint != DAMAGED:
+            raise
+        return {}
+    return {key: there.get(key) for key in content}
 
 
 def _untimed(value: Any) -> Any:

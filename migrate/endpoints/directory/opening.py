@@ -14,7 +14,6 @@ from uuid import uuid4
 from migrate.endpoints.directory.disk import DAMAGED, load_object, refuse_links, writing
 from migrate.endpoints.directory.indexes import make_experiments_file
 from migrate.endpoints.directory.layout import (
-    EVALUATION_DATASETS,
     EXPERIMENT_FILE,
     EXPERIMENTS,
     EXPERIMENTS_FILE,
@@ -90,7 +89,7 @@ def open_export(path: Path) -> Opened:
     """
     base = _base(path)
     registry = _registry(path)
-    notes = _notes(path, registry)
+    notes = _notes(registry)
     if base is None:
         return Opened(
             base=path,
@@ -145,7 +144,7 @@ def open_target(path: Path, *, holds_models: bool) -> Opened:
         )
     refuse_links(path, base)
     registry = RegistryPlaces(base=path, models=path / MODELS, prompts=path / PROMPTS)
-    opened = _from_index(base, load_object(base, base / EXPERIMENTS_FILE), registry, ())
+    opened = _from_index(base, _own_index(base), registry, ())
     if not opened.identity:
         raise WrongDirectory(
             f"{path} holds an export of another tool ({opened.version}); nothing is added to it",
@@ -201,8 +200,20 @@ def _has_index(path: Path) -> bool:
 
 def _has_own_index(base: Path) -> bool:
     """Say whether there is an index of experiments that is no mere sign to those above it."""
-    path = base / EXPERIMENTS_FILE
-    return os.path.lexists(path) and not _ours(load_object(base, path)).get("leads_up")
+    there = os.path.lexists(base / EXPERIMENTS_FILE)
+    return there and not _ours(_own_index(base)).get("leads_up")
+
+
+def _own_index(base: Path) -> dict[str, Any]:
+    """Return the index of a target. Raises ``DirectoryError``: no other file says whose it is."""
+    try:
+        return load_object(base, base / EXPERIMENTS_FILE)
+    except DirectoryError as problem:
+        if problem.hint != DAMAGED:
+            raise
+        raise DirectoryError(
+            problem.message, "restore it from a backup, or export into a new directory"
+        ) from problem
 
 
 def _ours(index: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -324,23 +335,10 @@ def _listed_in(path: Path, index: Mapping[str, Any], *lists: str) -> dict[str, s
         raise DirectoryError(f"{path} is damaged: {problem}", DAMAGED) from problem
 
 
-def _notes(path: Path, registry: RegistryPlaces) -> tuple[str, ...]:
-    return (*_lone_notes(registry), *_dataset_notes(path))
-
-
-def _lone_notes(registry: RegistryPlaces) -> tuple[str, ...]:
+def _notes(registry: RegistryPlaces) -> tuple[str, ...]:
     if not registry.lone or os.path.lexists(registry.models / EXPERIMENT_FILE):
         return ()
     return (
         f"runs and logged models beside {registry.models / MODEL_FILE} are not read: their"
         " experiments are not there",
     )
-
-
-def _dataset_notes(path: Path) -> tuple[str, ...]:
-    datasets = path / EVALUATION_DATASETS
-    count = 0
-    if datasets.is_dir() and not datasets.is_symlink():
-        files = (datasets / name / "evaluation_dataset.json" for name in visible_names(datasets))
-        count = sum(file.is_file() for file in files)
-    return (f"{count} evaluation datasets in {datasets} are not read",) if count else ()

@@ -13,7 +13,7 @@ from typing import BinaryIO, TypeVar
 
 from migrate.endpoints.answers import Capabilities, Histories, Unreadable
 from migrate.endpoints.directory.artifacts import open_stored, stored_files
-from migrate.endpoints.directory.counting import count_in_experiments
+from migrate.endpoints.directory.counting import count_datasets, count_in_experiments
 from migrate.endpoints.directory.disk import DAMAGED, load_object
 from migrate.endpoints.directory.experiment_records import ExperimentRecords
 from migrate.endpoints.directory.identity import foreign_identity, order_of_creation
@@ -225,7 +225,9 @@ class ExportReader:
         """See ``ReadsExperiments.unsupported``."""
         paths = (self._experiment_path(ident) for ident in experiment_ids)
         counted = count_in_experiments(path for path in paths if path is not None)
-        return {**self._shortfall().unsupported, **counted}
+        chosen = None if whole_server else frozenset(experiment_ids)
+        datasets = count_datasets(self._path, chosen)
+        return {**self._shortfall().unsupported, **counted, **datasets}
 
     def runs(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
         """See ``ReadsRuns.runs``."""

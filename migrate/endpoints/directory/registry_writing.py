@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 
 from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.directory.asked import Asked
-from migrate.endpoints.directory.disk import refuse_links, sync, write_object, writing
+from migrate.endpoints.directory.disk import (
+    DAMAGED,
+    refuse_links,
+    sync,
+    write_object,
+    writing,
+)
 from migrate.endpoints.directory.envelope import (
     DURATION,
     system_block,
@@ -92,12 +98,12 @@ class RegistryWriter(RegistryReader):
         self._lock = RLock()
 
     def create_registered_model(self, model: RegisteredModel) -> None:
-        """See ``WritesRegistry.create_registered_model``; aliases come with the versions."""
+        """See ``WritesRegistry.create_registered_model``; aliases come with the versions.
+
+        One whose file is damaged is described anew.
+        """
         with self._lock:
-            entry = self._entry(model.name)
-            if entry is not None:
-                raise AlreadyExists(f"{entry[1].ref} is in {entry[0].path} already")
-            path = self._new_place(model)
+            path = self._place_to_create(model)
             refuse_links(self.places.base, path)
             above = path.parent / VERSIONS if path.name == MODEL_FILE else path.parent
             with writing(above):
@@ -116,7 +122,7 @@ class RegistryWriter(RegistryReader):
             )
             if wanted != there:
                 value = model_to_json(wanted, wanted.aliases)
-                self._write_model(entry.path, value, entry.record())
+                self._write_model(_record_file(entry), value, entry.record())
 
     def delete_registered_model(self, name: str) -> None:
         """See ``WritesRegistry.delete_registered_model``."""
@@ -130,7 +136,7 @@ class RegistryWriter(RegistryReader):
                 for folder in entry[0].folders():
                     _remove_directory(folder)
                 with writing(entry[0].path):
-                    entry[0].path.unlink()
+                    _record_file(entry[0]).unlink(missing_ok=True)
             self._prompts.forget()
 
     def create_model_version(self, version: ModelVersion) -> int:
@@ -200,7 +206,8 @@ class RegistryWriter(RegistryReader):
             there = entry.record()
             if there.get(PERMISSIONS) != permissions.document:
                 wanted = with_permissions({}, dict(permissions.document))
-                self._write_model(entry.path, model_to_json(model, model.aliases), wanted)
+                value = model_to_json(model, model.aliases)
+                self._write_model(_record_file(entry), value, wanted)
             return change_of(entry.path, there, permissions)
 
     def publish(self, run_members: RunMembers, asked: Asked, *, seconds: float) -> Published:
@@ -245,6 +252,23 @@ class RegistryWriter(RegistryReader):
             raise NotFound(f"{kind} {name!r} is not in {self.places.base}")
         return found
 
+    def _place_to_create(self, model: RegisteredModel) -> Path:
+        """Return where the file of a new model goes: in place of its own that is damaged, or new.
+
+        Raises ``AlreadyExists``, and ``DirectoryError`` where the damaged one is of another kind.
+        """
+        its_own = PromptEntry if model.kind is Kind.PROMPT else ModelEntry
+        for entry in self._of_name(model.name):
+            try:
+                there = entry.model()
+            except DirectoryError as problem:
+                if problem.hint != DAMAGED or not isinstance(entry, its_own):
+                    raise
+                return _record_file(entry)
+            if there.name == model.name:
+                raise AlreadyExists(f"{there.ref} is in {entry.path} already")
+        return self._new_place(model)
+
     def _new_place(self, model: RegisteredModel) -> Path:
         """Return the file of a model that is not there; the first of two names may be taken."""
         for name in registry_names(model.name):
@@ -279,7 +303,8 @@ class RegistryWriter(RegistryReader):
         self, entry: Entry, model: RegisteredModel, aliases: Mapping[str, int]
     ) -> None:
         if aliases != model.aliases:
-            self._write_model(entry.path, model_to_json(model, aliases), entry.record())
+            value = model_to_json(model, aliases)
+            self._write_model(_record_file(entry), value, entry.record())
 
     def _list_versions(
         self,
@@ -332,6 +357,11 @@ def _changed(
 ) -> dict[str, str]:
     """Return the tags that are there, without those known and not wanted, and with those wanted."""
     return {**{key: there[key] for key in there.keys() - (known.keys() - wanted.keys())}, **wanted}
+
+
+def _record_file(entry: Entry) -> Path:
+    """Return the file about what an entry is, also where that of a prompt is not there."""
+    return prompt_file(entry.stem) if isinstance(entry, PromptEntry) else entry.path
 
 
 def _version_file(entry: Entry, number: int) -> Path:

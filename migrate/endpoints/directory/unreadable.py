@@ -35,9 +35,9 @@ def half_made(place: Path) -> DirectoryError:
 
 
 def nothing_around(index: Path) -> DirectoryError:
-    """Say that something is there whose experiment cannot be read."""
+    """Say that something is there whose experiment or registered model cannot be read."""
     return DirectoryError(
-        f"its experiment cannot be read, without which it has no place: {index}",
+        f"what it is in cannot be read, without which it has no place: {index}",
         "restore that file from a backup, or export again",
     )
 

@@ -20,10 +20,10 @@ from migrate.endpoints.tracking.artifacts import (
 )
 from migrate.endpoints.tracking.databricks_files import FilesApi
 from migrate.endpoints.tracking.http import TIMEOUT, TRANSIENT, HttpSession
-from migrate.endpoints.tracking.locations import NO_ROOTS, Roots, is_storage
+from migrate.endpoints.tracking.locations import NO_ROOTS, Roots, require_storage
 from migrate.endpoints.tracking.repositories import translated
 from migrate.endpoints.tracking.streams import body_of, sized
-from migrate.errors import EndpointError, NotFound, NotPermitted, Unavailable
+from migrate.errors import EndpointError, NotFound, Unavailable
 from migrate.objects import Artifact, ArtifactRoot, Kind
 
 log = logging.getLogger(__name__)
@@ -158,11 +158,7 @@ class ManagedStore(RepositoryStore):
             for item in objects(infos[0], "headers")
         }
         url = required_text(infos[0], "signed_uri")
-        if not is_storage(url, self._http.base_url):
-            host = urlsplit(url).hostname
-            raise NotPermitted(
-                f"the workspace sends to {host} for {path!r}, which is no cloud's storage"
-            )
+        require_storage(url, self._http.base_url, f"{path!r}")
         return Signed(url, headers, text(infos[0], "type"))
 
     def _what(self, artifact: Artifact) -> str:

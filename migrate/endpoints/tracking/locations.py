@@ -31,7 +31,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import url2pathname
 
-from migrate.errors import UsageError
+from migrate.errors import NotPermitted, UsageError
 
 _AZURE = r"core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
 #: Schemes of cloud storages, and what may stand where a URI has its host: a bucket, or one at a
@@ -152,6 +152,19 @@ def is_storage(url: str, base_url: str) -> bool:
     if (parts.scheme, parts.netloc) == urlsplit(base_url)[:2]:
         return True
     return parts.scheme == "https" and bool(STORAGES.fullmatch(parts.hostname or ""))
+
+
+def require_storage(url: str, base_url: str, what: str) -> None:
+    """Raise ``NotPermitted`` where ``is_storage`` says no; ``what`` is the file it was signed for.
+
+    The URL itself is a key, and in no message.
+    """
+    if not is_storage(url, base_url):
+        try:
+            host = urlsplit(url).hostname
+        except ValueError:
+            host = "no host"
+        raise NotPermitted(f"the workspace sends to {host} for {what}, which is no cloud's storage")
 
 
 def check_root(place: str, option: str) -> str:

@@ -6,12 +6,13 @@ database in the working directory on the way (seen with 3.17.2).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from migrate.endpoints.shapes import required, required_text
 from migrate.endpoints.tracking.databricks_files import FilesApi
 from migrate.endpoints.tracking.http import HttpSession
-from migrate.endpoints.tracking.locations import Roots, Way, locate
+from migrate.endpoints.tracking.locations import Roots, Way, locate, require_storage
 from migrate.errors import NotFound, Refused
 
 MODELS = "/api/2.0/mlflow/unity-catalog/registered-models"
@@ -39,9 +40,10 @@ class Storage:
             )
             from mlflow.utils.databricks_utils import get_databricks_host_creds
 
-            return PresignedUrlArtifactRepository(
+            repository = PresignedUrlArtifactRepository(
                 get_databricks_host_creds(self._uri), name, number
             )
+            return _kept_to_storages(repository, self._http.base_url)
         from mlflow.utils._unity_catalog_utils import get_artifact_repo_from_storage_info
 
         place = self._location(name, number)
@@ -76,3 +78,30 @@ class Storage:
     def _location(self, name: str, number: str) -> str:
         params = {"name": name, "version": number}
         return required_text(self._http.get(f"{VERSIONS}/get-download-uri", params), "artifact_uri")
+
+
+def _kept_to_storages(repository: Any, base_url: str) -> Any:
+    """Have a repository use signed URLs only where they lead to a cloud's storage.
+
+    MLflow's own follows them anywhere. Raises ``Refused`` where it asks for them otherwise than
+    MLflow up to 3.17 does.
+    """
+    to_read, to_write = "_get_download_presigned_url_and_headers", "_get_write_credential_infos"
+    if not (hasattr(repository, to_read) and hasattr(repository, to_write)):
+        raise Refused("this version of MLflow uses signed URLs in a way that cannot be watched")
+    read, write = getattr(repository, to_read), getattr(repository, to_write)
+
+    def read_from_storage(path: str) -> Any:
+        signed = read(path)
+        require_storage(signed.url, base_url, f"{path!r}")
+        return signed
+
+    def write_to_storage(remote_file_paths: Sequence[str]) -> Any:
+        infos = write(remote_file_paths)
+        for path, info in zip(remote_file_paths, infos, strict=True):
+            require_storage(info.signed_uri, base_url, f"{path!r}")
+        return infos
+
+    setattr(repository, to_read, read_from_storage)
+    setattr(repository, to_write, write_to_storage)
+    return repository

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
@@ -14,19 +15,19 @@ from migrate.origins import WRITING
 PLACES = 5
 
 
-class WriterTags:
+class WriterTags(ABC):
     """See ``SaysWhoWrites``. One tag for each migration, on any experiment it may write to."""
 
     _http: HttpSession
     _registry_http: HttpSession
 
+    @abstractmethod
     def experiments(self) -> Iterator[Experiment]:
         """See ``ReadsExperiments.experiments``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_experiment_tags(self, experiment_id: str, tags: Mapping[str, str]) -> Sequence[Loss]:
         """See ``WritesExperiments.set_experiment_tags``."""
-        raise NotImplementedError
 
     def writers(self) -> Mapping[str, str]:
         """See ``SaysWhoWrites.writers``."""
