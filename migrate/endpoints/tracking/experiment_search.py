@@ -14,9 +14,9 @@ from migrate.endpoints.tracking.http import HttpSession
 from migrate.endpoints.tracking.search import FAULT_TRIES
 from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
 
-API = "/api/2.0/mlflow/experiments"
-#: The sizes of pages, from one that is served at once to one that fails at no other's fault.
-SIZES = (1000, 100, 10, 1)
+API = "/api/2.0/mlflow"
+#: The sizes of pages, down to that which fails at no other's fault.
+SIZES = (100, 10, 1)
 #: How many ids are asked for between those that a search tells, and behind the last of them.
 MOST_BETWEEN = 1000
 MOST_BEHIND = 20
@@ -44,15 +44,15 @@ class ExperimentSearch:
         #: What a listing as a whole has failed with: others do without it.
         self._problem: Refused | ServerFault | None = None
 
-    def pages(self) -> Iterator[Object]:
-        """Yield pages with all experiments, by their ids.
+    def pages(self, size: int) -> Iterator[Object]:
+        """Yield pages with all experiments, by their ids; of ``size`` where all can be served.
 
         Raises the error of a search that fails whatever it asks for.
         """
         seen: set[str] = set()
         if self._problem is None:
             try:
-                for page in self._http.pages(f"{API}/search", _request(SIZES[0], "ASC")):
+                for page in self._http.pages(f"{API}/experiments/search", _request(size, "ASC")):
                     seen.update(_ids(page))
                     yield page
             except (Refused, ServerFault) as problem:
@@ -88,7 +88,10 @@ class ExperimentSearch:
                 request = {**_request(size, direction), **({"page_token": token} if token else {})}
                 try:
                     page = self._http.post(
-                        f"{API}/search", request, idempotent=True, fault_tries=FAULT_TRIES
+                        f"{API}/experiments/search",
+                        request,
+                        idempotent=True,
+                        fault_tries=FAULT_TRIES,
                     )
                 except (Refused, ServerFault):
                     break
@@ -107,7 +110,9 @@ class ExperimentSearch:
         found = False
         for ident in map(str, range(low + 1, min(high, low + 1 + MOST_BETWEEN))):
             try:
-                answer = self._http.get(f"{API}/get", {"experiment_id": ident}, tries=FAULT_TRIES)
+                answer = self._http.get(
+                    f"{API}/experiments/get", {"experiment_id": ident}, tries=FAULT_TRIES
+                )
             except NotFound:
                 continue
             except (Refused, ServerFault) as why:

@@ -205,7 +205,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
 
     def experiments(self) -> Iterator[Experiment]:
         """See ``ReadsExperiments.experiments``."""
-        pages = self._experiment_search.pages()
+        pages = self._experiment_search.pages(EXPERIMENTS_PER_PAGE)
         number = 0
         for experiment in self._entries.all(pages, "experiments", EXPERIMENT, experiment_from):
             number += 1
