@@ -20,9 +20,11 @@ from migrate.origins import MARK, ORIGIN, losses_from_tags
 from tests.conftest import ProxyFactory
 from tests.endpoints.exports import a_logged_model
 from tests.faults import (
+    ANY,
     Faults,
     always,
     answer,
+    change_request,
     change_response,
     every_nth,
     lose_response,
@@ -162,6 +164,53 @@ def test_a_copy_without_its_last_batch_has_no_mark(
     # Completed, not copied again.
     fill(server, experiment, run, copy)
     assert assert_full(server, experiment, run).run_id == copy.run_id
+
+
+#: More than one request of 1 MB holds; the value of each is as long as every server takes.
+MANY = {f"many {n}": "x" * 5_000 for n in range(300)}
+
+
+def watch_sizes(proxy: Proxy) -> list[int]:
+    """Return the sizes of all requests to come, in bytes."""
+    sizes = []
+
+    def watch(body: bytes) -> bytes:
+        sizes.append(len(body))
+        return body
+
+    proxy.faults = Faults(always(ANY, change_request(watch)))
+    return sizes
+
+
+def test_a_run_is_created_with_no_more_tags_than_a_batch_has(
+    server: Target, proxy: Proxy, experiment: str
+) -> None:
+    sizes = watch_sizes(proxy)
+    run = original(tags={**MANY, ORIGIN: "a" * 32})
+    fill(server, experiment, run)
+    assert max(sizes) < 1_000_000
+    (copy,) = server.runs([experiment])
+    assert {key: copy.tags.get(key) for key in run.tags} == run.tags
+
+
+@pytest.mark.parametrize("of", ["tags", "params"])
+def test_a_logged_model_is_created_with_no_more_tags_and_params_than_a_batch_has(
+    server: Target, proxy: Proxy, experiment: str, of: str
+) -> None:
+    few = {"few": "1"}
+    model = a_logged_model(
+        source_run_id="",
+        params=MANY if of == "params" else few,
+        tags={ORIGIN: "m-1", **(MANY if of == "tags" else few)},
+    )
+    sizes = watch_sizes(proxy)
+    made = server.create_logged_model(experiment, model)
+    assert made.tags[ORIGIN] == "m-1"
+    server.finish_logged_model(made, model, "mark")
+    assert max(sizes) < 1_000_000
+    (copy,) = server.read_logged_models([made.model_id])
+    assert {key: copy.tags.get(key) for key in model.tags} == model.tags
+    assert copy.params == model.params
 
 
 @pytest.mark.parametrize("instead", ["tag", "mlflow-migrate.origin "])

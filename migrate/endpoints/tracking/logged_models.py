@@ -26,6 +26,11 @@ from migrate.endpoints.tracking.search import LOGGED_MODELS as SEARCH
 from migrate.endpoints.tracking.search import Search
 from migrate.endpoints.tracking.silence import has_items
 from migrate.endpoints.tracking.wire import RUN, copy_from, tags_to
+from migrate.endpoints.tracking.writer import (
+    in_requests,
+    params_to_begin_with,
+    tags_to_begin_with,
+)
 from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
 from migrate.objects import (
     DELETED,
@@ -192,13 +197,14 @@ class LoggedModelCalls(ABC):
         """See ``WritesLoggedModels.create_logged_model``."""
         if not self._has_logged_models():
             return self._flattened.create(model, model.tags[ORIGIN])
+        tags = tags_to_begin_with(model.tags)
         fields = {
             "experiment_id": experiment_id,
             "name": model.name,
             "model_type": model.model_type,
             "source_run_id": model.source_run_id,
-            "params": tags_to(model.params),
-            "tags": tags_to(model.tags),
+            "params": tags_to(params_to_begin_with(model.params, tags)),
+            "tags": tags_to(tags),
         }
         body = {key: value for key, value in fields.items() if value}
         self._any_models = True
@@ -348,8 +354,12 @@ class LoggedModelCalls(ABC):
             path = f"{MODELS}/{copy.model_id}/params"
             self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
 
-        missing = [item for item in model.params.items() if item[0] not in copy.params]
-        return refusals(deliver(send, missing, lambda param: f"param {param[0]}"))
+        missing = {k: value for k, value in model.params.items() if k not in copy.params}
+        return refusals(
+            refused
+            for some in in_requests(missing)
+            for refused in deliver(send, some, lambda param: f"param {param[0]}")
+        )
 
     def _send_tags(
         self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss]
@@ -370,13 +380,17 @@ class LoggedModelCalls(ABC):
         }
         if not differing:
             return ()
-        try:
-            self._tag_model(copy.model_id, differing, FAULT_TRIES)
-            return ()
-        except (Refused, ServerFault):
-            pass
-        tags = [tag for tag in differing.items() if tag[0] != MARK]
-        found = deliver(send, tags, lambda tag: f"tag {tag[0]}")
+        if len(list(in_requests(differing))) == 1:
+            try:
+                self._tag_model(copy.model_id, differing, FAULT_TRIES)
+                return ()
+            except (Refused, ServerFault):
+                pass
+        found = [
+            refused
+            for some in in_requests({k: v for k, v in differing.items() if k != MARK})
+            for refused in deliver(send, some, lambda tag: f"tag {tag[0]}")
+        ]
         refused = refusals(item for item in found if not item[0].startswith(f"tag {LOSSES}"))
         if refused:
             with suppress(Refused):

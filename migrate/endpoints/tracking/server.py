@@ -47,7 +47,7 @@ from migrate.endpoints.tracking.wire import (
     run_from,
     tags_to,
 )
-from migrate.endpoints.tracking.writer import ServerRunWriter
+from migrate.endpoints.tracking.writer import ServerRunWriter, tags_to_begin_with
 from migrate.endpoints.tracking.writers import WriterTags
 from migrate.errors import (
     EndpointError,
@@ -427,7 +427,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
             "experiment_id": experiment_id,
             "user_id": run.user_id,
             "start_time": run.start_time,
-            "tags": tags_to(run.tags),
+            "tags": tags_to(tags_to_begin_with(run.tags)),
         }
         if run.name:
             body["run_name"] = run.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from migrate.objects import (
     Run,
     input_name,
 )
-from migrate.origins import MARK, losses_to_tags
+from migrate.origins import MARK, bookkeeping, losses_to_tags
 from migrate.outcomes import Loss
 
 BATCH_TOTAL = 1000
@@ -212,6 +212,34 @@ def _tag(key: str, value: str) -> _Member:
 
 def _pair(key: str, value: str) -> dict[str, str]:
     return {"key": key, "value": value}
+
+
+def tags_to_begin_with(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that a create carries: those it is found by, and others while there is room.
+
+    A request is cut to the same size whether it makes or fills; the rest is written after it.
+    """
+    ours = bookkeeping(tags)
+    others = {key: value for key, value in tags.items() if key not in ours}
+    room = BATCH_BYTES - MARK_BYTES - sum(map(_size, ours.items()))
+    chosen = ours | _first(others.items(), len(others), room)
+    return {key: value for key, value in tags.items() if key in chosen}
+
+
+def params_to_begin_with(params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the params for which a create has room beside its ``tags``."""
+    room = BATCH_BYTES - MARK_BYTES - sum(map(_size, tags.items()))
+    return _first(params.items(), len(params), room)
+
+
+def in_requests(values: Mapping[str, str]) -> Iterator[list[tuple[str, str]]]:
+    """Yield tags or params in lists, each of which one request has room for."""
+    left = dict(values)
+    while left:
+        chosen = _first(left.items(), len(left), BATCH_BYTES)
+        yield list(chosen.items())
+        for key in chosen:
+            del left[key]
 
 
 def _first(values: Iterable[tuple[str, str]], most: int, room: int) -> dict[str, str]:
