@@ -213,3 +213,21 @@ def test_a_name_the_target_refuses_fails_by_itself_and_can_be_renamed(
 
 def _others_than(names: set[str], found: dict[str, int]) -> dict[str, int]:
     return {name: count for name, count in found.items() if name not in names}
+
+
+@pytest.mark.thorough
+def test_a_registered_model_with_an_empty_name_fails_and_all_others_are_copied(
+    typed: Typed,
+    fresh_source: TrackingServerProcess,
+    fresh_target: TrackingServerProcess,
+) -> None:
+    with ModelSource(fresh_source.uri) as source:
+        for name in ("nameless", "named"):
+            source.registered(name)
+            source.version(name, f"s3://bucket/{name}")
+    rename_behind(fresh_source, "nameless", "")
+    report = ended(typed, "run", fresh_source.uri, fresh_target.uri, code=3)
+    said = json.dumps([report["failures"], report["unknown"]])
+    assert "name is ''" in said or "no id" in said, said
+    assert models_on(fresh_target.uri)["named"] == 1
+    assert "" not in models_on(fresh_target.uri)

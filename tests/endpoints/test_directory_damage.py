@@ -163,6 +163,25 @@ def test_a_model_without_its_file_is_named_with_its_versions(
     }
 
 
+def test_a_model_with_an_empty_name_is_named_by_its_directory_with_its_versions(
+    export: Path,
+) -> None:
+    path = export / "models" / "fraud" / "model.json"
+    content = json.loads(path.read_text())
+    model = content["mlflow"]["registered_model"]
+    model["name"] = ""
+    write_json(path, content)
+    source = reader(export)
+    assert refs_unreadable(source) == {
+        Ref(Kind.REGISTERED_MODEL, "fraud"),
+        Ref(Kind.MODEL_VERSION, "fraud/1"),
+        Ref(Kind.MODEL_VERSION, "fraud/2"),
+    }
+    found = source.why_unreadable(Ref(Kind.REGISTERED_MODEL, "fraud"))
+    assert found is not None
+    assert "its name is empty" in found.reason
+
+
 def without_sidecar(run: Path) -> None:
     (run / "migrate.json").unlink()
 

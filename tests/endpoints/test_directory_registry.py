@@ -43,7 +43,7 @@ REGISTRY_NAMES = [
     *("Fraud", "fraud", "FRAUD", "it's", 'say "x"', "100%", "a b", "models", "versions"),
     *("artifacts", "x_v1", "x_v1_v2", "x.prompt.json", "prompts_summary", "models.json"),
 ]
-names = st.one_of(st.sampled_from(REGISTRY_NAMES), st.text(max_size=12))
+names = st.one_of(st.sampled_from(REGISTRY_NAMES), st.text(max_size=12)).filter(bool)
 kinds = st.sampled_from([Kind.REGISTERED_MODEL, Kind.PROMPT])
 
 

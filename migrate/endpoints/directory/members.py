@@ -56,7 +56,7 @@ class Members:
         for one in alone:
             key = _key(one)
             try:
-                told = pairs({name: one}, name)[key]
+                ((key, told),) = pairs({name: one}, name).items()
                 if found.setdefault(key, told) != told:
                     raise Malformed(f"{name} has it twice, with two values")
             except Malformed as problem:

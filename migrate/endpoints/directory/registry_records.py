@@ -23,6 +23,7 @@ from migrate.endpoints.shapes import (
     texts,
     version_number,
 )
+from migrate.errors import Malformed
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_STAGE,
@@ -71,8 +72,11 @@ def model_from_json(value: Object, kind: Kind | None = None) -> RegisteredModel:
     members = Members()
     tags = members.pairs(value, "tags", "tag")
     aliases = aliases_from_json(value, members)
+    name = stored_id(value, "name")
+    if not name:
+        raise Malformed("its name is empty, which no registry takes")
     return RegisteredModel(
-        name=stored_id(value, "name"),
+        name=name,
         kind=kind or kind_by_tags(tags),
         description=text(value, "description"),
         tags=tags,

@@ -22,7 +22,7 @@ from migrate.endpoints.tracking.parts import (
     infer_release,
 )
 from migrate.endpoints.tracking.versions import Release, release_of
-from migrate.errors import EndpointError, MigrateError, NotFound, Refused
+from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
 from migrate.objects import REGISTRY_KINDS, Kind
 
 
@@ -68,6 +68,8 @@ class PartCalls(ABC):
                 f"older than 1.28: {problem}",
                 "open the address in a browser: it should show MLflow's own pages",
             ) from None
+        except ServerFault:
+            pass  # It may be that one experiment cannot be served: what is asked next tells.
         for part in (EXPERIMENTS, RUNS):
             answer = ask(self._http, part, UNKNOWN_RELEASE)
             if answer.standing is not Standing.PRESENT:

@@ -20,6 +20,7 @@ from migrate.endpoints.shapes import Object, ident, member, required, text
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.tracking.experiment_search import ExperimentSearch
 from migrate.endpoints.tracking.flattened import FlattenedModels
 from migrate.endpoints.tracking.histories import HistoryReader
 from migrate.endpoints.tracking.http import HttpSession, read_once
@@ -53,6 +54,7 @@ from migrate.errors import (
     MigrateError,
     NotFound,
     Refused,
+    ServerFault,
 )
 from migrate.objects import (
     ACTIVE,
@@ -115,6 +117,9 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         self._entries = Entries(side)
         unreadable = self._entries.unreadable
         of_models = LOGGED_MODELS._replace(per_page=self._models_per_page)
+        self._experiment_search = ExperimentSearch(
+            http, side, self._leave_out_experiment, self._doubt
+        )
         self._run_search = Search(http, side, unreadable, RUNS)
         self._model_search = Search(http, side, unreadable, of_models)
         self._flattened = FlattenedModels(http)
@@ -200,12 +205,7 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
 
     def experiments(self) -> Iterator[Experiment]:
         """See ``ReadsExperiments.experiments``."""
-        body = {
-            "max_results": EXPERIMENTS_PER_PAGE,
-            "view_type": "ALL",
-            "order_by": ["experiment_id ASC"],
-        }
-        pages = self._http.pages(f"{API}/experiments/search", body)
+        pages = self._experiment_search.pages(EXPERIMENTS_PER_PAGE)
         number = 0
         for experiment in self._entries.all(pages, "experiments", EXPERIMENT, experiment_from):
             number += 1
@@ -225,7 +225,23 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
             answer = self._http.get(f"{API}/experiments/get", {"experiment_id": experiment_id})
         except NotFound:
             return None
+        except (Refused, ServerFault) as problem:
+            reason = self._experiment_search.reason(experiment_id, problem)
+            self._leave_out_experiment(experiment_id, reason)
+            return None
         return self._entries.one(answer, "experiment", EXPERIMENT, experiment_from)
+
+    def _leave_out_experiment(self, experiment_id: str, reason: EndpointError) -> None:
+        """Tell of one that cannot be served. Raises it on a target: it may be a copy."""
+        if self._side != "source":
+            raise reason
+        ref = Ref(Kind.EXPERIMENT, experiment_id)
+        self._entries.unreadable.report(ref, "", f"{API}/experiments/get", reason)
+
+    def _doubt(self, text: str) -> None:
+        if self._side != "source":
+            raise EndpointError(text)
+        self._unknown[text] = None
 
     def unsupported(
         self, experiment_ids: Sequence[str], *, whole_server: bool = False
