@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
+from migrate.errors import EndpointError
 from migrate.folding import twins, why_left_out
 from migrate.objects import (
     DELETED,
@@ -313,7 +314,24 @@ class _Attempt:
         if not target_id:
             return None, ""
         self.target_id = target_id
-        return next(iter(self._target.read_logged_models([target_id])), None), mark
+        there = next(iter(self._target.read_logged_models([target_id])), None)
+        if there is None:
+            self._require_gone(target_id)
+        return there, mark
+
+    def _require_gone(self, target_id: str) -> None:
+        """Raise ``EndpointError`` where a search shows the copy that cannot be read.
+
+        One answer says that it is there, the other that it is not: made again it might be two.
+        """
+        origin = self._job.ref.id
+        found = self._target.find_model_copies(self._batch.target_container, [origin])
+        if target_id in {copy.target_id for copy in found.get(origin, ())}:
+            raise EndpointError(
+                f"the target shows the copy {target_id} in a search, and answers that it is not "
+                "there when it is read",
+                "is there a gateway before the target that answers in its place?",
+            )
 
     def _fill(
         self,

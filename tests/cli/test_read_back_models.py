@@ -185,3 +185,22 @@ def test_an_answer_that_shows_no_tags_costs_nothing_but_a_look(
     kinds.proxy.faults = Faults(always(CREATES, change_response(tagless)))
     typed(*kinds.args)
     complete(typed, kinds, target_server)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["<html>not here</html>", '{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"}'],
+    ids=["of a gateway", "of MLflow"],
+)
+def test_a_copy_that_a_search_shows_is_not_made_again_though_reading_it_finds_none(
+    typed: Typed, kinds: Kinds, body: str
+) -> None:
+    made: Match = ("POST", "/logged-models$")
+    read: Match = ("GET", "/logged-models/m-[^/]+$")
+    kinds.proxy.faults = Faults(always(read, answer_with(body, 404)))
+    for _ in ("first", "again"):
+        shown = typed(*kinds.args, code=3).stdout
+        assert "1 logged model failed" in shown
+    kinds.proxy.faults = Faults()
+    assert "nothing lost" in typed(*kinds.args).stdout
+    assert len(kinds.proxy.matching(made)) == 1
