@@ -96,8 +96,9 @@ def test_the_keys_of_one_side_do_not_open_the_storage_of_the_other(
     run_migrate: RunMigrate,
     tmp_path: Path,
 ) -> None:
-    environment = {**of_side("SOURCE", other_s3), **of_side("TARGET", s3)}
-    environment["MIGRATE_SOURCE_MLFLOW_S3_ENDPOINT_URL"] = s3.endpoint
+    # What the source keeps is read through its server where its storage refuses.
+    environment = {**of_side("SOURCE", s3), **of_side("TARGET", other_s3)}
+    environment["MIGRATE_TARGET_MLFLOW_S3_ENDPOINT_URL"] = s3.endpoint
     with direct_server(tmp_path / "wrong", s3, "wrong") as target:
         code, report = migration(run_migrate, tmp_path, source, target, environment).run()
     assert code == 3
