@@ -476,6 +476,7 @@ class TestServers:
         server.stop()
         assert not is_listening(server.port)
 
+    @pytest.mark.thorough
     def test_nothing_of_a_server_outlives_a_killed_parent(self, tmp_path: Path) -> None:
         parent = subprocess.Popen(
             [

@@ -62,6 +62,7 @@ def test_an_import_of_what_is_there_writes_nothing(
     assert arrived.differences(world, deleted=True) == []
 
 
+@pytest.mark.thorough
 def test_a_run_that_goes_on_arrives_as_it_stands_and_later_as_it_ended(
     bulk: Bulk, world: ModelSource, target: Proxy
 ) -> None:

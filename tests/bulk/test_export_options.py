@@ -111,7 +111,13 @@ def test_times_bound_all_three_exports(bulk: Bulk, world: ModelSource) -> None:
         assert "Done: " in late
 
 
-@pytest.mark.parametrize("command", ["export-all", "export-experiments --experiments all"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("export-all", marks=pytest.mark.thorough),
+        "export-experiments --experiments all",
+    ],
+)
 def test_deleted_runs_are_exported_on_demand_and_imported_as_deleted(
     bulk: Bulk, world: ModelSource, fresh_target: TrackingServerProcess, command: str
 ) -> None:

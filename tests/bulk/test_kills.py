@@ -131,6 +131,7 @@ WRITES: list[tuple[Match, int]] = [
 ]
 
 
+@pytest.mark.thorough
 def test_an_import_killed_again_and_again_makes_everything_once(
     target: Killer, with_trash: Path, world: ModelSource
 ) -> None:

@@ -136,6 +136,7 @@ class TestArrives:
         assert target.may_read("carol", prompt)
         assert not target.may_read("ada", prompt)
 
+    @pytest.mark.thorough
     def test_run_again_only_what_is_new_is_granted_and_users_are_read_once(
         self, copying: Copying, proxies: tuple[Proxy, Proxy]
     ) -> None:
@@ -214,6 +215,7 @@ class TestArrives:
         assert wrote(back.run(code=3)) == 0
         assert "READ of user bob - is not on the target" in back.verify(code=3)
 
+    @pytest.mark.thorough
     def test_the_commands_that_export_and_import_carry_them_on_demand(
         self, copying: Copying, tmp_path: Path
     ) -> None:
@@ -298,6 +300,7 @@ class TestDoesNotArrive:
         assert wrote(again) == 0
         assert losses(again) == losses(report)
 
+    @pytest.mark.thorough
     def test_a_copy_follows_its_original_and_what_was_there_before_keeps_its_own(
         self, copying: Copying
     ) -> None:
@@ -395,6 +398,7 @@ class TestCutOff:
         copy = copying.target.experiment_named(copying.name)
         return copying.target.grants(copy, *USERS["target"])
 
+    @pytest.mark.thorough
     @pytest.mark.parametrize(
         "accident",
         [drop_request, pytest.param(lose_response, marks=pytest.mark.thorough)],

@@ -49,6 +49,7 @@ def test_a_write_that_was_not_carried_out_is_made_again(
     verified(typed, args)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("silent", "named"),
     [

@@ -55,6 +55,7 @@ def test_copies_say_what_their_originals_were_and_a_second_time_nothing_is_writt
     assert proxy.writes() == []
 
 
+@pytest.mark.thorough
 def test_they_say_the_same_when_a_directory_lies_between(
     migrate: Migrate, fresh_target: Any, source: str, name: str, args: list[str], tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_they_say_the_same_when_a_directory_lies_between(
     assert Held.on(fresh_target.uri, name).tags() == plus(original.tags(), expected_of(original))
 
 
+@pytest.mark.thorough
 def test_asked_for_later_they_complete_the_copies_and_make_no_others(
     migrate: Migrate, fresh_target: Any, source: str, name: str, args: list[str]
 ) -> None:

@@ -174,6 +174,7 @@ class TestFullDisk:
             body = {"experiment_ids": [copy["experiment_id"]]}
             assert len(target.post("runs/search", body)["runs"]) == 2
 
+    @pytest.mark.thorough
     def test_a_state_that_cannot_even_begin(
         self, migrate: Migrate, ends: tuple[str, str], seeded: Seeded, tmp_path: Path
     ) -> None:

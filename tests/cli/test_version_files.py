@@ -191,6 +191,7 @@ def test_a_server_keeps_no_files_of_versions(
     )
 
 
+@pytest.mark.thorough
 def test_verify_compares_them_where_they_were_asked_for(
     migrate: Migrate, source: str, name: str, args: list[str], tmp_path: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_quick_finds_what_a_search_shows_and_all_of_what_has_not_ended(
     assert written_runs(database) == {copies[hidden]}
 
 
+@pytest.mark.thorough
 def test_a_state_lost_half_way_is_made_good_from_the_target(migration: Migration) -> None:
     migration.kill_at(CREATE_RUN, 8, lose_response(migration.kill))
     migration.start_run()

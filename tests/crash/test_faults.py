@@ -232,6 +232,7 @@ def test_a_file_that_is_gone_is_lost_by_name_and_forgotten_by_the_next_run(
     migration.complete(migration.run())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "label", ["parent-0", pytest.param("deleted-with-it", marks=pytest.mark.thorough)]
 )

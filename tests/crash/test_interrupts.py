@@ -85,6 +85,7 @@ def go_on(migration: Migration, ended: Ended) -> Ended:
     return Ended.of(migration.start(*shlex.split(line)))
 
 
+@pytest.mark.thorough
 def test_the_second_signal_stops_at_once_and_loses_nothing(migration: Migration) -> None:
     migration.target.faults = Faults(always(LOG_BATCH, hang()))
     process = migration.start_run()

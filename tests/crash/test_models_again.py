@@ -55,6 +55,7 @@ def test_a_state_lost_half_way_doubles_no_version(
     assert len(paths(migration.target, CREATE_LOGGED[1])) == 5
 
 
+@pytest.mark.thorough
 def test_versions_of_the_target_stay_and_new_ones_are_added(
     migration: RegistryMigration, work: ModelSource
 ) -> None:

@@ -151,6 +151,7 @@ def test_killed_in_a_window(
     assert migration.target.writes() == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("match", "nth"),
     [

@@ -113,6 +113,7 @@ def test_what_a_killed_migration_has_said_stops_neither_its_resume_nor_another(
         add_run(work, "and another", work.seeded.experiments["evaluation"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

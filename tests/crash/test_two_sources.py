@@ -132,6 +132,7 @@ def test_an_alias_of_a_prompt_that_both_give_stays_with_the_first(
     assert copying.target.writes() == []
 
 
+@pytest.mark.thorough
 def test_tags_of_an_experiment_that_both_have_stay_with_the_first(
     sources: tuple[ModelSource, ModelSource], copying: Copying
 ) -> None:

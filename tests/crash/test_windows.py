@@ -64,6 +64,7 @@ def kill_in_run(migration: Migration, match: Match, nth: int, accident: Accident
     assert migration.await_kill(), f"{match} came less than {nth} times"
 
 
+@pytest.mark.thorough
 def test_killed_after_an_experiment_is_created_before_the_answer(migration: Migration) -> None:
     kill_in_run(migration, CREATE_EXPERIMENT, 2, lose_response)
     migration.complete(migration.resume())
@@ -220,6 +221,7 @@ def test_killed_when_all_is_done_but_the_last_step(migration: Migration) -> None
     assert not migration.target.writes()
 
 
+@pytest.mark.thorough
 def test_a_state_in_use_is_not_taken_over_while_its_process_lives(migration: Migration) -> None:
     """Only the death of the process that holds the state frees it."""
     migration.kill_at(CREATE_RUN, 1, Fault(delay_before=600))

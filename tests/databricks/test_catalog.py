@@ -130,6 +130,7 @@ def test_names_of_one_level_are_refused_before_anything_is_written(
     assert not other.catalog.models
 
 
+@pytest.mark.thorough
 def test_models_and_privileges_go_through_a_directory_from_catalog_to_catalog(
     migrate: Migrate, workspace: Workspace, other: Workspace, seeded: Seeded, tmp_path: Path
 ) -> None:

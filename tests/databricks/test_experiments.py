@@ -118,6 +118,7 @@ def test_permissions_go_through_a_directory_to_another_workspace_and_inherited_o
     assert workspace.grants.changes == 0
 
 
+@pytest.mark.thorough
 def test_a_principal_that_is_not_there_is_a_loss_by_name_and_the_others_are_granted(
     migrate: Migrate, other: Workspace, seeded: Seeded
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_principal_that_is_not_there_is_a_loss_by_name_and_the_others_are_gran
     assert ("group_name", "risk") in granted(other, seeded.name)
 
 
+@pytest.mark.thorough
 def test_permissions_that_the_source_does_not_show_are_a_loss_and_runs_are_copied(
     migrate: Migrate, workspace: Workspace, seeded: Seeded, tmp_path: Path
 ) -> None:

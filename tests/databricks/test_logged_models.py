@@ -15,7 +15,13 @@ def no_filters(asked: Asked) -> None:
         raise Refusal(400, "INVALID_PARAMETER_VALUE", "no such filter")
 
 
-@pytest.mark.parametrize("filters", [True, False], ids=["filters", "no-filters"])
+@pytest.mark.parametrize(
+    "filters",
+    [
+        pytest.param(True, id="filters", marks=pytest.mark.thorough),
+        pytest.param(False, id="no-filters"),
+    ],
+)
 def test_a_logged_model_and_its_files_go_to_another_workspace(
     filters: bool, migrate: Migrate, workspace: Workspace, other: Workspace, unique_name: str
 ) -> None:

@@ -59,6 +59,7 @@ def test_an_ordinary_server_moves_into_a_workspace_and_reserved_tags_are_kept_as
     migrate("verify", workspace.upstream, "databricks", *chosen, "--contents", env=env)
 
 
+@pytest.mark.thorough
 def test_more_than_a_request_may_hold_goes_in_several(
     migrate: Migrate, workspace: Workspace, other: Workspace, unique_name: str
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_token_that_is_not_accepted_stops_with_a_hint_and_is_not_shown(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.thorough
 def test_variables_that_would_take_the_place_of_a_profile_are_refused(
     migrate: Migrate, workspace: Workspace, other: Workspace
 ) -> None:
@@ -180,6 +182,7 @@ def test_a_profile_that_is_not_there_is_named(migrate: Migrate) -> None:
     assert ".databrickscfg" in result.stderr
 
 
+@pytest.mark.thorough
 def test_another_registry_than_the_catalog_is_refused(migrate: Migrate) -> None:
     result = migrate(
         "plan", "databricks://one", "out", "--source-registry-uri", "http://127.0.0.1:1", code=2

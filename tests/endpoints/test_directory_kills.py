@@ -217,6 +217,7 @@ def check_registry(path: Path) -> list[ModelVersion]:
     return versions
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
 def test_a_registry_is_killed_before_any_step(tmp_path: Path) -> None:
     windows = 0

@@ -78,6 +78,7 @@ def test_what_was_changed_on_a_server_is_as_it_was_and_then_nothing_is_written(
     assert proxy.writes() == []
 
 
+@pytest.mark.thorough
 def test_what_no_client_can_take_back_is_a_loss_by_name_and_known_from_then_on(
     fresh_source: TrackingServerProcess,
     originals: dict[str, str],
