@@ -236,7 +236,6 @@ class TestErrors:
     )
     def test_every_answer_has_a_meaning_and_names_the_place(
         self,
-        server: Target,
         proxy: Proxy,
         pauses: list[float],
         status: int,
@@ -244,8 +243,9 @@ class TestErrors:
         words: str,
     ) -> None:
         proxy.faults = Faults(always(SEARCH, answer(status)))
-        with pytest.raises(MigrateError) as caught:
-            list(server.experiments())
+        http = http_module.HttpSession(Access(proxy.uri), side="source", workers=1)
+        with closing(http), pytest.raises(MigrateError) as caught:
+            http.ask("POST", "/api/2.0/mlflow/experiments/search", {"max_results": 1})
         assert type(caught.value) is error
         assert words in caught.value.message
         assert proxy.uri in caught.value.message
