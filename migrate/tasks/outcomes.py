@@ -21,6 +21,7 @@ from migrate.errors import (
 from migrate.objects import Kind
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.redaction import cut
+from migrate.storable import HALF_CHARACTER
 from migrate.tasks.batches import Job
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ def as_known(problem: Exception, what: str) -> MigrateError:
     """
     if isinstance(problem, MigrateError):
         return problem
+    if isinstance(problem, UnicodeEncodeError):
+        return EndpointError(f"{what} {HALF_CHARACTER}")
     log.error("unexpected error in %s", what, exc_info=problem)
     return EndpointError(
         f"{what}: unexpected {type(problem).__name__}: {cut(str(problem), 300)}",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.shapes import Named
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http import read_once
 from migrate.endpoints.tracking.wire import RUN, run_from
 from migrate.errors import AnswerLost, Malformed
 from migrate.objects import Kind, Ref
+from tests.conftest import ProxyFactory
+from tests.faults import Faults, always, answer_with
+from tests.seed_models import ModelSource
 
 
 def _page(*runs: Any) -> Named:
@@ -49,3 +55,24 @@ def test_a_page_that_holds_no_list_is_one_error() -> None:
 def test_an_answer_to_a_create_without_its_object_is_lost(answer: dict[str, Any]) -> None:
     with pytest.raises(AnswerLost), read_once():
         Entries("target").one(Named(answer, "runs/create"), "run", RUN, run_from)
+
+
+@pytest.mark.parametrize("models", ['"\\ud800"', '{"m": 1}', "[5]", "7"])
+def test_a_listing_of_logged_models_that_is_none_hides_no_links(
+    source_server: TrackingServerProcess,
+    proxy_factory: ProxyFactory,
+    unique_name: str,
+    models: str,
+) -> None:
+    with ModelSource(source_server.uri) as source:
+        experiment = source.experiment(unique_name)
+        run_id = source.run("run", experiment)
+        model = source.logged_model("model", experiment, run_id=run_id)
+        source.model_inputs(run_id, model)
+    proxy = proxy_factory(source_server.uri)
+    broken = answer_with(f'{{"models": {models}}}')
+    with closing(open_endpoint(Address(uri=proxy.uri, side="source"))) as server:
+        server.capabilities()
+        proxy.faults = Faults(always(("POST", "/logged-models/search$"), broken))
+        [links] = server.model_links([run_id]).values()
+    assert list(links.inputs) == [model]

@@ -22,7 +22,7 @@ from migrate.executors import open_executor
 from migrate.objects import Action, Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
-from migrate.tasks.outcomes import failed
+from migrate.tasks.outcomes import as_known, failed
 from tests.graph.memory import MemoryServer
 
 SOURCE = Address(uri="http://ada:s3cret@source", side="source")
@@ -182,3 +182,11 @@ def test_which_errors_are_tried_again_and_which_stop_all(
     outcome = failed(job("a", target_id="known"), problem)
     assert (outcome.retryable, outcome.stops, outcome.target_id) == (retryable, stops, "known")
     assert pickle.loads(pickle.dumps(problem)).message == problem.message
+
+
+def test_half_a_character_in_a_name_is_told_and_no_defect() -> None:
+    with pytest.raises(UnicodeEncodeError) as caught:
+        "\ud800".encode()
+    told = as_known(caught.value, "artifact 'x'")
+    assert "half a character" in told.message
+    assert "defect" not in told.hint

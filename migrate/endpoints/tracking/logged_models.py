@@ -24,14 +24,13 @@ from migrate.endpoints.tracking.models_wire import (
 from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
 from migrate.endpoints.tracking.search import LOGGED_MODELS as SEARCH
 from migrate.endpoints.tracking.search import Search
-from migrate.endpoints.tracking.silence import has_items
 from migrate.endpoints.tracking.wire import RUN, copy_from, tags_to
 from migrate.endpoints.tracking.writer import (
     in_requests,
     params_to_begin_with,
     tags_to_begin_with,
 )
-from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
+from migrate.errors import EndpointError, Malformed, MigrateError, NotFound, Refused, ServerFault
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
@@ -152,7 +151,10 @@ class LoggedModelCalls(ABC):
         """Say whether any experiment has a logged model, be it malformed or broken; asked once."""
         if self._any_models is None:
             ids = [experiment.experiment_id for experiment in self.experiments()]
-            found = any(map(has_items, self._pages_of_models(ids)))
+            try:
+                found = any(objects(page, "models") for page in self._pages_of_models(ids))
+            except Malformed:  # of what is no list, nothing is known: runs are asked
+                found = True
             self._any_models = found or self._model_search.has_left_out
         return self._any_models
 
