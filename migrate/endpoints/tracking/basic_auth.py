@@ -29,11 +29,11 @@ from migrate.endpoints.tracking.basic_auth_wire import (
     word_for,
 )
 from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.parts import API
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import VERSION_OF, Grant, Permissions, Ref
 from migrate.outcomes import Loss
 
-API = "/api/2.0/mlflow"
 ROLES_API = "/api/3.0/mlflow"
 #: Where the dialect without roles keeps the grants on a type, and how it names the object.
 _OLD = {

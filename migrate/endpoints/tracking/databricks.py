@@ -16,7 +16,8 @@ from migrate.endpoints.tracking.databricks_permissions import (
 )
 from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
-from migrate.endpoints.tracking.server import API, EXPERIMENTS_PER_PAGE, TrackingServer
+from migrate.endpoints.tracking.parts import API
+from migrate.endpoints.tracking.server import EXPERIMENTS_PER_PAGE, TrackingServer
 from migrate.endpoints.tracking.uncopied import UncopiedObjects
 from migrate.endpoints.tracking.versions import ALWAYS
 from migrate.endpoints.tracking.wire import EXPERIMENT, experiment_from

@@ -21,6 +21,7 @@ from migrate.endpoints.tracking.artifacts import (
 from migrate.endpoints.tracking.databricks_files import FilesApi
 from migrate.endpoints.tracking.http import TIMEOUT, TRANSIENT, HttpSession
 from migrate.endpoints.tracking.locations import NO_ROOTS, Roots, require_storage
+from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.repositories import translated
 from migrate.endpoints.tracking.streams import body_of, sized
 from migrate.errors import EndpointError, NotFound, Unavailable
@@ -28,7 +29,6 @@ from migrate.objects import Artifact, ArtifactRoot, Kind
 
 log = logging.getLogger(__name__)
 
-API = "/api/2.0/mlflow"
 #: Where Databricks keeps the files of runs and logged models unless told otherwise.
 MANAGED = "databricks/mlflow-tracking/"
 #: Kinds of signed URLs that take a whole file in one PUT, up to this size in bytes.

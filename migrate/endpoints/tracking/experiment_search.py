@@ -11,10 +11,10 @@ from typing import Any
 
 from migrate.endpoints.shapes import Object, items, told_id
 from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.search import FAULT_TRIES
 from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
 
-API = "/api/2.0/mlflow"
 #: The sizes of pages, down to that which fails at no other's fault.
 SIZES = (100, 10, 1)
 #: How many ids are asked for between those that a search tells, and behind the last of them.

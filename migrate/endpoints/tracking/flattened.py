@@ -14,13 +14,13 @@ from typing import Any
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.shapes import objects, required, required_text
 from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.wire import run_from, tags_to
 from migrate.errors import NotFound, Refused
 from migrate.objects import ACTIVE, LoggedModel, Run
 from migrate.origins import FLATTENED, HOLDS_FLATTENED, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss
 
-API = "/api/2.0/mlflow"
 _RUNS_PER_PAGE = 500
 
 

@@ -21,6 +21,7 @@ from migrate.endpoints.tracking.models_wire import (
     model_metric_to,
     status_to,
 )
+from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
 from migrate.endpoints.tracking.search import LOGGED_MODELS as SEARCH
 from migrate.endpoints.tracking.search import Search
@@ -52,7 +53,6 @@ from migrate.origins import (
 )
 from migrate.outcomes import Loss
 
-API = "/api/2.0/mlflow"
 MODELS = f"{API}/logged-models"
 EXPERIMENTS_PER_SEARCH = 100
 POINTS_PER_BATCH = 1000

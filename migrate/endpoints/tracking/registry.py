@@ -32,6 +32,7 @@ from migrate.endpoints.tracking.models_wire import (
     registered_model_from,
     version_form,
 )
+from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.wire import experiment_from, run_from, tags_to
 from migrate.errors import (
@@ -58,7 +59,6 @@ from migrate.objects import (
 from migrate.origins import bookkeeping
 from migrate.outcomes import Loss
 
-API = "/api/2.0/mlflow"
 MODELS = f"{API}/registered-models"
 VERSIONS = f"{API}/model-versions"
 MODELS_PER_PAGE = 200

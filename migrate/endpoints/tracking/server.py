@@ -27,6 +27,7 @@ from migrate.endpoints.tracking.http import HttpSession, read_once
 from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.logged_models import LoggedModelCalls
 from migrate.endpoints.tracking.part_calls import PartCalls
+from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.permission_calls import PermissionCalls
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.registry import RegistryCalls
@@ -74,7 +75,6 @@ EXPERIMENTS_PER_PAGE = 1000
 #: Experiments of a listing that cost a server about as much as one that is asked for by its id.
 READ_AT_THE_COST_OF_ONE = 20
 IDS_PER_SEARCH = 100
-API = "/api/2.0/mlflow"
 
 
 class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls, WriterTags):
