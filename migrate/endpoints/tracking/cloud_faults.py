@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-#: Statuses of HTTP after which the same request may do.
-_BUSY = frozenset((408, 425, 429, 500, 502, 503, 504))
+from migrate.endpoints.tracking.http import TRANSIENT
+
 #: Classes, by name, that stand for a connection: of botocore, urllib3, Azure, Google and MLflow.
 _CONNECTION = frozenset(
     (
@@ -45,7 +45,7 @@ def may_pass(problem: BaseException) -> bool:
 def _speaks_for_it(problem: BaseException) -> bool:
     status = _status(problem)
     if status is not None:
-        return status in _BUSY
+        return status in TRANSIENT
     names = {kind.__name__ for kind in type(problem).__mro__}
     return bool(names & _CONNECTION) or _WORDS.search(str(problem)) is not None
 
