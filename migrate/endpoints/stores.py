@@ -77,7 +77,7 @@ class Store(Protocol[R]):
     ) -> Mapping[str, Sequence[Found[R]]]:
         """Return the copies in a container: all, or those of ``keys``, by their keys.
 
-        A key is the original's id (``KEPT``), its origin (``TAGGED``), its name or its number. Where
+        A key is the original's id (``KEPT``), origin (``TAGGED``), name or number. Where
         a key has several copies, the first is the one to keep up to date.
         """
         ...
