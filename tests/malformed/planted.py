@@ -15,7 +15,7 @@ import pytest
 from migrate.endpoints import shapes
 from migrate.endpoints.directory.disk import open_file
 from migrate.endpoints.directory.run_file import IndexedRun
-from migrate.endpoints.tracking import bounds
+from migrate.endpoints.tracking.http import bounds
 from migrate.endpoints.unreadable import UnreadableObjects
 from state import rows
 from tests.malformed.worlds import Case, each
