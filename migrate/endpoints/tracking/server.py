@@ -18,6 +18,7 @@ from migrate.endpoints.answers import (
 )
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
 from migrate.endpoints.shapes import Object, ident, member, required, text
+from migrate.endpoints.stores import Store
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession, read_once
@@ -126,6 +127,10 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri, roots=roots)
 
     # -- Endpoint ---------------------------------------------------------------------------
+
+    def store(self, kind: Kind) -> Store[Any] | None:
+        """See ``Endpoint.store``."""
+        return None
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``; raises the reason when the server is no use."""
