@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from migrate.endpoints.directory.disk import open_file, partial_file, refuse_links, writing
+from migrate.endpoints.disk import open_file, partial_file, refuse_links, writing
 from migrate.endpoints.tracking.locations import Location
 from migrate.errors import Refused
 from migrate.objects import Artifact
