@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from migrate.endpoints.answers import (
     NOT_TOLD,
@@ -19,6 +19,7 @@ from migrate.endpoints.answers import (
     PermissionsWritten,
     Unreadable,
 )
+from migrate.endpoints.stores import Store
 from migrate.objects import (
     Artifact,
     ArtifactRoot,
@@ -458,6 +459,13 @@ class Endpoint(Protocol):
 
     def capabilities(self) -> Capabilities:
         """Say what this endpoint is and can do. The first call connects."""
+        ...
+
+    def store(self, kind: Kind) -> Store[Any] | None:
+        """Return the objects of a kind; None where there are none such here.
+
+        Experiments, runs, logged models and what is in a registry have methods of their own.
+        """
         ...
 
     def unknown(self) -> Sequence[str]:

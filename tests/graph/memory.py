@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Copy, Ended, Histories, Unreadable
+from migrate.endpoints.stores import Store
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import (
     ACTIVE,
@@ -63,6 +64,9 @@ class MemoryServer(MemoryModels):
 
     def capabilities(self) -> Capabilities:
         return self._capabilities
+
+    def store(self, kind: Kind) -> Store[Any] | None:
+        return None
 
     def unknown(self) -> Sequence[str]:
         return ()

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import RLock
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from migrate.endpoints.answers import Capabilities, Histories, Unreadable
 from migrate.endpoints.directory.foreign.counting import count_datasets, count_in_experiments
@@ -46,6 +46,7 @@ from migrate.endpoints.directory.stores.runs import RunStore
 from migrate.endpoints.directory.stores.scanning import experiment_directories
 from migrate.endpoints.directory.unreadable import held_twice
 from migrate.endpoints.disk import DAMAGED, load_object
+from migrate.endpoints.stores import Store
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
@@ -92,6 +93,10 @@ class ExportReader:
         #: Sentences in the order in which they were first said, as keys.
         self._unknown: dict[str, None] = {}
         self._lacks = NOTHING_LACKS
+
+    def store(self, kind: Kind) -> Store[Any] | None:
+        """See ``Endpoint.store``."""
+        return None
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``. Raises ``DirectoryError`` when it is no export."""

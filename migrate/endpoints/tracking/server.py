@@ -17,6 +17,7 @@ from migrate.endpoints.answers import (
     Unreadable,
 )
 from migrate.endpoints.shapes import Object, ident, member, required, text
+from migrate.endpoints.stores import Store
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.entries import Entries
@@ -126,6 +127,10 @@ class TrackingServer(PartCalls, LoggedModelCalls, RegistryCalls, PermissionCalls
         self._stores = ArtifactStores(http, side=side, tracking_uri=tracking_uri, roots=roots)
 
     # -- Endpoint ---------------------------------------------------------------------------
+
+    def store(self, kind: Kind) -> Store[Any] | None:
+        """See ``Endpoint.store``."""
+        return None
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``; raises the reason when the server is no use."""

@@ -1,0 +1,102 @@
+"""What an endpoint is for one kind of object: a store, which knows the wire format and no more.
+
+A store never knows what a copy should be; that is a carrier's (``migrate.tasks.carrier``). All its
+methods are called from several threads at once and raise only errors of ``migrate.errors``. Ids and
+containers are those of the endpoint that is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from migrate.objects import Loss
+
+R = TypeVar("R")
+
+
+class Identity(Enum):
+    """By what the copy of an object is found again; a matter of the kind and of the endpoint."""
+
+    KEPT = "kept"  #: its id is its original's
+    TAGGED = "tagged"  #: the origin goes with the create call
+    NAMED = "named"  #: its name is unique in what holds it
+    NUMBERED = "numbered"  #: the endpoint counts: its place in the order is its id
+
+
+class Bookkeeping(Enum):
+    """Where an endpoint keeps with a copy what is said of it: its origin, its mark, its losses."""
+
+    TAGS = "tags"  #: among the tags of the copy
+    SIDECAR = "sidecar"  #: beside the copy
+    NONE = "none"  #: nowhere: a copy is complete when it is what it should be
+
+
+class Found(NamedTuple, Generic[R]):
+    """A copy that is at an endpoint; ``mark`` is empty where it is half-made or keeps none.
+
+    ``unreadable`` says why the copy is there and cannot be read.
+    """
+
+    record: R
+    mark: str = ""
+    losses: tuple[Loss, ...] = ()
+    unreadable: str = ""
+
+
+class Store(Protocol[R]):
+    """The objects of one kind at one endpoint."""
+
+    @property
+    def identity(self) -> Identity:
+        """By what a copy is found here."""
+        ...
+
+    @property
+    def bookkeeping(self) -> Bookkeeping:
+        """Where origin and mark of a copy are kept here."""
+        ...
+
+    def list(self, containers: Sequence[str]) -> Iterator[R]:
+        """Yield every object in these containers, in order of creation where that is known.
+
+        Of a kind that nothing holds, yield all, whatever ``containers``.
+        """
+        ...
+
+    def read(self, ids: Sequence[str]) -> Sequence[R]:
+        """Return these objects as they are now, in as few calls as can be; missing ones left out.
+
+        Raises what is wrong with one that is there and cannot be read.
+        """
+        ...
+
+    def find(
+        self, container: str, keys: Collection[str] | None = None
+    ) -> Mapping[str, Sequence[Found[R]]]:
+        """Return the copies in a container: all, or those of ``keys``, by their keys.
+
+        A key is the original's id (``KEPT``), origin (``TAGGED``), name or number. Where
+        a key has several copies, the first is the one to keep up to date.
+        """
+        ...
+
+    def create(self, container: str, wanted: R) -> R:
+        """Create a copy, of which ``finish`` may still add to; return it with the id it got.
+
+        Sent once. Raises ``AlreadyExists`` where its key is taken and ``AnswerLost`` where it is
+        not known whether it was created.
+        """
+        ...
+
+    def finish(self, copy: R, wanted: R, mark: str) -> Sequence[Loss]:
+        """Bring a copy to what is wanted, then keep the mark; return what was refused.
+
+        May be repeated. What ``copy`` has and ``wanted`` has not is taken off.
+        """
+        ...
+
+    def delete(self, copy: R) -> None:
+        """Delete a copy; may be repeated."""
+        ...
