@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from migrate.endpoints.artifacts.locations import Location
-from migrate.endpoints.directory.disk import open_file, partial_file, refuse_links, writing
+from migrate.endpoints.disk import open_file, partial_file, refuse_links, writing
 from migrate.errors import Refused
 from migrate.objects import Artifact
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from migrate.endpoints.answers import Ended, Unreadable
-from migrate.endpoints.directory.disk import load_object, write_object, writing
-from migrate.endpoints.directory.envelope import system_block
 from migrate.endpoints.directory.layout import LOSSES_FILE
+from migrate.endpoints.directory.native.envelope import system_block
+from migrate.endpoints.disk import load_object, write_object, writing
 from migrate.endpoints.shapes import (
     Object,
     integer,

@@ -13,15 +13,15 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from migrate.endpoints.directory.artifacts import (
+from migrate.endpoints.directory.layout import MODEL_FILE, VERSION_MODELS
+from migrate.endpoints.directory.native.artifacts import (
     IncomingFiles,
     files_on_disk,
     names_given,
     open_stored,
 )
-from migrate.endpoints.directory.disk import refuse_links, writing
-from migrate.endpoints.directory.layout import MODEL_FILE, VERSION_MODELS
-from migrate.endpoints.directory.scanning import subdirectories
+from migrate.endpoints.directory.stores.scanning import subdirectories
+from migrate.endpoints.disk import refuse_links, writing
 from migrate.objects import Artifact
 
 _INCOMING = ".incoming"

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from migrate.endpoints.directory.disk import DAMAGED, load_object, write_object
 from migrate.endpoints.directory.layout import EXPORT_FILE_VERSION, FORMAT_VERSION, OURS
+from migrate.endpoints.disk import DAMAGED, load_object, write_object
 from migrate.errors import DirectoryError
 from migrate.objects import readable_time
 

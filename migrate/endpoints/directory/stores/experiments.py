@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from migrate.endpoints.directory.disk import DAMAGED, load_object
 from migrate.endpoints.directory.layout import EXPERIMENT_FILE
-from migrate.endpoints.directory.losses import losses_of
+from migrate.endpoints.directory.native.losses import losses_of
+from migrate.endpoints.directory.native.records import experiment_from_json
+from migrate.endpoints.directory.native.run_file import mlflow_member, said_by_us
 from migrate.endpoints.directory.opening import Opened
-from migrate.endpoints.directory.records import experiment_from_json
-from migrate.endpoints.directory.run_file import mlflow_member, said_by_us
-from migrate.endpoints.directory.scanning import logged_model_directories, run_directories
+from migrate.endpoints.directory.stores.scanning import logged_model_directories, run_directories
 from migrate.endpoints.directory.unreadable import nothing_around
+from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.endpoints.shapes import required
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError, Malformed

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from migrate.endpoints.directory.disk import reading, refuse_links
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
     LOGGED_MODEL_FILE,
@@ -23,8 +22,9 @@ from migrate.endpoints.directory.layout import (
     replaced_directory,
     run_directory,
 )
+from migrate.endpoints.directory.native.run_file import mlflow_member
 from migrate.endpoints.directory.opening import Opened
-from migrate.endpoints.directory.run_file import mlflow_member
+from migrate.endpoints.disk import reading, refuse_links
 
 #: The files of versions lie beside the runs where a single version was exported.
 _NOT_OBJECTS = NOT_OBJECTS | {VERSION_MODEL, VERSION_MODELS}

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 
-from migrate.endpoints.directory.artifacts import IncomingFiles
-from migrate.endpoints.directory.disk import json_text, writing
-from migrate.endpoints.directory.envelope import system_block
 from migrate.endpoints.directory.layout import LOGGED_MODEL_FILE
-from migrate.endpoints.directory.model_records import (
+from migrate.endpoints.directory.native.artifacts import IncomingFiles
+from migrate.endpoints.directory.native.envelope import system_block
+from migrate.endpoints.directory.native.model_records import (
     logged_model_from_json,
     logged_model_to_json,
 )
-from migrate.endpoints.directory.replacing import PartialCopy, started_with
-from migrate.endpoints.directory.sidecar import Sidecar, StoredFile
+from migrate.endpoints.directory.native.replacing import PartialCopy, started_with
+from migrate.endpoints.directory.native.sidecar import Sidecar, StoredFile
+from migrate.endpoints.disk import json_text, writing
 from migrate.errors import DirectoryError, Malformed
 from migrate.objects import LoggedModel, ModelMetric
 

@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from migrate.endpoints.directory.artifacts import IncomingFiles
-from migrate.endpoints.directory.envelope import system_block
 from migrate.endpoints.directory.layout import ARTIFACTS, RUN_FILE
-from migrate.endpoints.directory.metric_lines import MetricSpool, point_line
-from migrate.endpoints.directory.records import run_from_json, run_to_json
-from migrate.endpoints.directory.replacing import PartialCopy, started_with
-from migrate.endpoints.directory.run_file import StoredRun, write_run_file
-from migrate.endpoints.directory.sidecar import Sidecar, StoredFile
+from migrate.endpoints.directory.native.artifacts import IncomingFiles
+from migrate.endpoints.directory.native.envelope import system_block
+from migrate.endpoints.directory.native.metric_lines import MetricSpool, point_line
+from migrate.endpoints.directory.native.records import run_from_json, run_to_json
+from migrate.endpoints.directory.native.replacing import PartialCopy, started_with
+from migrate.endpoints.directory.native.run_file import StoredRun, write_run_file
+from migrate.endpoints.directory.native.sidecar import Sidecar, StoredFile
 from migrate.errors import DirectoryError, Malformed
 from migrate.objects import ArtifactRoot, Kind, Metric, ModelLinks, ModelOutput, Ref, Run
 from migrate.outcomes import Loss

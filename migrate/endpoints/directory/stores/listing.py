@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from migrate.endpoints.directory.disk import DAMAGED, load_object
 from migrate.endpoints.directory.layout import EXPERIMENT_FILE, directory_name
-from migrate.endpoints.directory.losses import NOTHING_LACKS, Shortfall
-from migrate.endpoints.directory.scanning import Listed, half_made_in
-from migrate.endpoints.directory.sidecar import Sidecar
+from migrate.endpoints.directory.native.losses import NOTHING_LACKS, Shortfall
+from migrate.endpoints.directory.native.sidecar import Sidecar
+from migrate.endpoints.directory.stores.scanning import Listed, half_made_in
 from migrate.endpoints.directory.unreadable import (
     half_made,
     held_twice,
     not_listed,
     not_there,
 )
+from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError
 from migrate.objects import Kind, Ref

@@ -11,7 +11,7 @@ import io
 from pathlib import Path
 from typing import BinaryIO
 
-from migrate.endpoints.directory.disk import DAMAGED, reading
+from migrate.endpoints.disk import DAMAGED, reading
 from migrate.errors import ChangedContent
 
 _PIECE = 1 << 20

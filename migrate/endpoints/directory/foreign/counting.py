@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
-from migrate.endpoints.directory.disk import load_object, reading
 from migrate.endpoints.directory.layout import EVALUATION_DATASETS, TRACES
+from migrate.endpoints.disk import load_object, reading
 from migrate.errors import DirectoryError
 from migrate.objects import Kind
 

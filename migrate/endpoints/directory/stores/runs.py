@@ -8,18 +8,18 @@ from pathlib import Path
 from threading import local
 
 from migrate.endpoints.answers import Histories
-from migrate.endpoints.directory.disk import DAMAGED, open_file, reading
 from migrate.endpoints.directory.layout import RUN_FILE, SIDECAR_FILE
-from migrate.endpoints.directory.records import run_from_json, run_id_of
-from migrate.endpoints.directory.run_file import IndexedRun, LoadedRun, StoredRun
-from migrate.endpoints.directory.scanning import find_run, run_directories
-from migrate.endpoints.directory.sidecar import (
+from migrate.endpoints.directory.native.records import run_from_json, run_id_of
+from migrate.endpoints.directory.native.run_file import IndexedRun, LoadedRun, StoredRun
+from migrate.endpoints.directory.native.sidecar import (
     ReadSidecar,
     Sidecar,
     StoredFile,
     read_sidecar,
 )
+from migrate.endpoints.directory.stores.scanning import find_run, run_directories
 from migrate.endpoints.directory.unreadable import require_own
+from migrate.endpoints.disk import DAMAGED, open_file, reading
 from migrate.errors import DirectoryError, Malformed
 from migrate.objects import Metric, Run
 

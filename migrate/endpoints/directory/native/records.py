@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from migrate.endpoints.directory.members import Members, named
+from migrate.endpoints.directory.foreign.members import Members, named
 from migrate.endpoints.run_members import dataset_input_from, links_from, point_from
 from migrate.endpoints.shapes import (
     Object,

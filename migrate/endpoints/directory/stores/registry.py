@@ -8,8 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from migrate.endpoints.directory.disk import load_object
-from migrate.endpoints.directory.kept_permissions import read_permissions
 from migrate.endpoints.directory.layout import (
     ARTIFACTS,
     LOGGED_MODEL_FILE,
@@ -21,9 +19,10 @@ from migrate.endpoints.directory.layout import (
     directory_name,
     registry_names,
 )
-from migrate.endpoints.directory.losses import Shortfall, losses_of
+from migrate.endpoints.directory.native.kept_permissions import read_permissions
+from migrate.endpoints.directory.native.losses import Shortfall, losses_of
 from migrate.endpoints.directory.opening import RegistryPlaces
-from migrate.endpoints.directory.registry_entries import (
+from migrate.endpoints.directory.stores.registry_entries import (
     OUR_PROMPT,
     Entry,
     ModelEntry,
@@ -32,12 +31,13 @@ from migrate.endpoints.directory.registry_entries import (
     prompt_file,
     read_version,
 )
-from migrate.endpoints.directory.scanning import files_in, subdirectories
+from migrate.endpoints.directory.stores.scanning import files_in, subdirectories
 from migrate.endpoints.directory.unreadable import (
     held_twice,
     not_there,
     nothing_around,
 )
+from migrate.endpoints.disk import load_object
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (

@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 
-from migrate.endpoints.directory.disk import writing
-from migrate.endpoints.directory.records import latest_rank
+from migrate.endpoints.directory.native.records import latest_rank
+from migrate.endpoints.disk import writing
 from migrate.endpoints.run_members import point_from
 from migrate.endpoints.shapes import as_object, parse_json
 from migrate.errors import Malformed

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from migrate.endpoints.directory.disk import DAMAGED, load_object, write_object
 from migrate.endpoints.directory.layout import FORMAT_VERSION, SIDECAR_FILE
-from migrate.endpoints.directory.losses import losses_from_json, losses_to_json
+from migrate.endpoints.directory.native.losses import losses_from_json, losses_to_json
+from migrate.endpoints.disk import DAMAGED, load_object, write_object
 from migrate.endpoints.run_members import point_from
 from migrate.endpoints.shapes import (
     Object,

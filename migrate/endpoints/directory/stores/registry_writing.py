@@ -11,25 +11,7 @@ from threading import RLock
 from typing import Any, NamedTuple
 
 from migrate.endpoints.answers import PermissionsWritten
-from migrate.endpoints.directory.asked import Asked
-from migrate.endpoints.directory.disk import (
-    DAMAGED,
-    refuse_links,
-    sync,
-    write_object,
-    writing,
-)
-from migrate.endpoints.directory.envelope import (
-    DURATION,
-    system_block,
-    write_index,
-    write_timed_index,
-)
-from migrate.endpoints.directory.kept_permissions import (
-    PERMISSIONS,
-    change_of,
-    with_permissions,
-)
+from migrate.endpoints.directory.indexes.requested import Asked
 from migrate.endpoints.directory.layout import (
     MODEL_FILE,
     MODELS_FILE,
@@ -38,10 +20,27 @@ from migrate.endpoints.directory.layout import (
     VERSIONS,
     registry_names,
 )
-from migrate.endpoints.directory.losses import Shortfall, keep_losses
+from migrate.endpoints.directory.native.envelope import (
+    DURATION,
+    system_block,
+    write_index,
+    write_timed_index,
+)
+from migrate.endpoints.directory.native.kept_permissions import (
+    PERMISSIONS,
+    change_of,
+    with_permissions,
+)
+from migrate.endpoints.directory.native.losses import Shortfall, keep_losses
+from migrate.endpoints.directory.native.registry_records import (
+    model_to_json,
+    prompt_to_json,
+    version_to_json,
+)
+from migrate.endpoints.directory.native.version_files import forget_version_files, has_files
 from migrate.endpoints.directory.opening import RegistryPlaces
-from migrate.endpoints.directory.registry import RegistryReader
-from migrate.endpoints.directory.registry_entries import (
+from migrate.endpoints.directory.stores.registry import RegistryReader
+from migrate.endpoints.directory.stores.registry_entries import (
     Entry,
     ModelEntry,
     PromptEntry,
@@ -50,12 +49,13 @@ from migrate.endpoints.directory.registry_entries import (
     prompt_version_directory,
     read_version_file,
 )
-from migrate.endpoints.directory.registry_records import (
-    model_to_json,
-    prompt_to_json,
-    version_to_json,
+from migrate.endpoints.disk import (
+    DAMAGED,
+    refuse_links,
+    sync,
+    write_object,
+    writing,
 )
-from migrate.endpoints.directory.version_files import forget_version_files, has_files
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import (

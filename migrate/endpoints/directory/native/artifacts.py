@@ -12,8 +12,10 @@ from threading import Lock
 from typing import BinaryIO, cast
 from uuid import uuid4
 
-from migrate.endpoints.directory.digests import CheckedFile, digest_on_disk
-from migrate.endpoints.directory.disk import (
+from migrate.endpoints.directory.layout import ARTIFACTS, escaped, file_name
+from migrate.endpoints.directory.native.digests import CheckedFile, digest_on_disk
+from migrate.endpoints.directory.native.sidecar import Sidecar, StoredFile
+from migrate.endpoints.disk import (
     DAMAGED,
     open_file,
     reading,
@@ -21,8 +23,6 @@ from migrate.endpoints.directory.disk import (
     sync,
     writing,
 )
-from migrate.endpoints.directory.layout import ARTIFACTS, escaped, file_name
-from migrate.endpoints.directory.sidecar import Sidecar, StoredFile
 from migrate.endpoints.shapes import parse_json, texts
 from migrate.errors import DirectoryError, Malformed, NotFound, Unavailable
 from migrate.objects import Artifact

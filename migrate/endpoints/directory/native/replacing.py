@@ -8,8 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from migrate.endpoints.directory.artifacts import INCOMING, IncomingFiles, whole_files
-from migrate.endpoints.directory.disk import (
+from migrate.endpoints.directory.layout import (
+    ARTIFACTS,
+    SIDECAR_FILE,
+    partial_directory,
+    replaced_directory,
+)
+from migrate.endpoints.directory.native.artifacts import INCOMING, IncomingFiles, whole_files
+from migrate.endpoints.directory.native.sidecar import Sidecar, StoredFile
+from migrate.endpoints.directory.stores.scanning import replaced_in
+from migrate.endpoints.disk import (
     json_text,
     load_object,
     reading,
@@ -17,14 +25,6 @@ from migrate.endpoints.directory.disk import (
     sync,
     writing,
 )
-from migrate.endpoints.directory.layout import (
-    ARTIFACTS,
-    SIDECAR_FILE,
-    partial_directory,
-    replaced_directory,
-)
-from migrate.endpoints.directory.scanning import replaced_in
-from migrate.endpoints.directory.sidecar import Sidecar, StoredFile
 
 _WORK = ".work"  # what a later attempt needs to go on; nothing in it belongs to the export
 _STARTED = "started.json"

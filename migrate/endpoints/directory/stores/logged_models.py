@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from migrate.endpoints.directory.disk import DAMAGED
 from migrate.endpoints.directory.layout import LOGGED_MODEL_FILE, logged_model_directory
-from migrate.endpoints.directory.model_records import logged_model_from_json, logged_model_id
-from migrate.endpoints.directory.run_file import load_mlflow
-from migrate.endpoints.directory.scanning import complete_place, logged_model_directories
-from migrate.endpoints.directory.sidecar import ReadSidecar, Sidecar, read_sidecar
+from migrate.endpoints.directory.native.model_records import logged_model_from_json, logged_model_id
+from migrate.endpoints.directory.native.run_file import load_mlflow
+from migrate.endpoints.directory.native.sidecar import ReadSidecar, Sidecar, read_sidecar
+from migrate.endpoints.directory.stores.scanning import complete_place, logged_model_directories
 from migrate.endpoints.directory.unreadable import require_own
+from migrate.endpoints.disk import DAMAGED
 from migrate.errors import DirectoryError, Malformed
 from migrate.objects import LoggedModel
 

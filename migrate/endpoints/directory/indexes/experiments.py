@@ -9,24 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from migrate.endpoints.answers import PermissionsWritten
-from migrate.endpoints.directory.disk import (
-    DAMAGED,
-    create_object,
-    load_object,
-    write_object,
-    writing,
-)
-from migrate.endpoints.directory.envelope import (
-    DURATION,
-    system_block,
-    write_index,
-    write_timed_index,
-)
-from migrate.endpoints.directory.kept_permissions import (
-    PERMISSIONS,
-    change_of,
-    with_permissions,
-)
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
     EXPERIMENTS,
@@ -36,8 +18,26 @@ from migrate.endpoints.directory.layout import (
     RUNS,
     directory_name,
 )
-from migrate.endpoints.directory.records import experiment_from_json, experiment_to_json
-from migrate.endpoints.directory.run_file import mlflow_member
+from migrate.endpoints.directory.native.envelope import (
+    DURATION,
+    system_block,
+    write_index,
+    write_timed_index,
+)
+from migrate.endpoints.directory.native.kept_permissions import (
+    PERMISSIONS,
+    change_of,
+    with_permissions,
+)
+from migrate.endpoints.directory.native.records import experiment_from_json, experiment_to_json
+from migrate.endpoints.directory.native.run_file import mlflow_member
+from migrate.endpoints.disk import (
+    DAMAGED,
+    create_object,
+    load_object,
+    write_object,
+    writing,
+)
 from migrate.endpoints.shapes import Object, required, text
 from migrate.errors import DirectoryError, Malformed
 from migrate.objects import DELETED, Experiment, LoggedModel, Permissions, Run

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from migrate.endpoints.directory.disk import DAMAGED, load_object
+from migrate.endpoints.directory.foreign.members import Members
 from migrate.endpoints.directory.layout import (
     MODEL_FILE,
     PROMPT_FILE,
@@ -18,20 +18,20 @@ from migrate.endpoints.directory.layout import (
     VERSION_MODELS,
     VERSIONS,
 )
-from migrate.endpoints.directory.members import Members
-from migrate.endpoints.directory.opening import PROMPT_VERSION
-from migrate.endpoints.directory.registry_records import (
+from migrate.endpoints.directory.native.registry_records import (
     aliases_from_json,
     model_from_json,
     registry_version_in,
     version_from_json,
     versions_in,
 )
-from migrate.endpoints.directory.run_file import load_mlflow
-from migrate.endpoints.directory.scanning import files_in, subdirectories
+from migrate.endpoints.directory.native.run_file import load_mlflow
+from migrate.endpoints.directory.opening import PROMPT_VERSION
+from migrate.endpoints.directory.stores.scanning import files_in, subdirectories
 from migrate.endpoints.directory.unreadable import (
     half_made,
 )
+from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.endpoints.shapes import as_object, integer, stored_id
 from migrate.errors import DirectoryError, Malformed
 from migrate.objects import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from migrate.endpoints.directory.members import Members, named
+from migrate.endpoints.directory.foreign.members import Members, named
 from migrate.endpoints.run_members import model_metric_from
 from migrate.endpoints.shapes import (
     Object,

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from migrate.endpoints.directory.disk import reading
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
     EXPERIMENTS,
@@ -20,6 +19,7 @@ from migrate.endpoints.directory.layout import (
     RUN_FILE,
     VERSION_FILE,
 )
+from migrate.endpoints.disk import reading
 from migrate.errors import DirectoryError
 
 #: What a directory with such a file is, where it is not an export that can be read.

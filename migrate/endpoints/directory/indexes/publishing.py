@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from migrate.endpoints.directory.asked import Asked
-from migrate.endpoints.directory.disk import clear_created, writing
-from migrate.endpoints.directory.envelope import DURATION, write_timed_index
-from migrate.endpoints.directory.indexes import (
+from migrate.endpoints.directory.indexes.experiments import (
     ExperimentEntry,
     experiments_info,
     write_experiments_file,
     write_experiments_for_models,
 )
+from migrate.endpoints.directory.indexes.requested import Asked
 from migrate.endpoints.directory.layout import EXPERIMENTS_FILE, MANIFEST_FILE
+from migrate.endpoints.directory.native.envelope import DURATION, write_timed_index
 from migrate.endpoints.directory.opening import Opened
-from migrate.endpoints.directory.registry_writing import Published, RegistryWriter, RunMembers
+from migrate.endpoints.directory.stores.registry_writing import (
+    Published,
+    RegistryWriter,
+    RunMembers,
+)
+from migrate.endpoints.disk import clear_created, writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from migrate.endpoints.directory.members import Members, named
+from migrate.endpoints.directory.foreign.members import Members, named
 from migrate.endpoints.shapes import (
     Object,
     integer,

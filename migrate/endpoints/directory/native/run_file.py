@@ -12,7 +12,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from migrate.endpoints.directory.disk import (
+from migrate.endpoints.directory.layout import OURS, RUN_FILE, SIDECAR_FILE
+from migrate.endpoints.directory.native.metric_lines import point_from_line
+from migrate.endpoints.directory.native.records import latest_rank, metrics_from_json
+from migrate.endpoints.directory.native.sidecar import (
+    Sidecar,
+    StoredHistory,
+    require_known_format,
+)
+from migrate.endpoints.disk import (
     DAMAGED,
     json_text,
     load_object,
@@ -20,14 +28,6 @@ from migrate.endpoints.directory.disk import (
     parse_object,
     reading,
     writing,
-)
-from migrate.endpoints.directory.layout import OURS, RUN_FILE, SIDECAR_FILE
-from migrate.endpoints.directory.metric_lines import point_from_line
-from migrate.endpoints.directory.records import latest_rank, metrics_from_json
-from migrate.endpoints.directory.sidecar import (
-    Sidecar,
-    StoredHistory,
-    require_known_format,
 )
 from migrate.errors import DirectoryError, Malformed
 from migrate.objects import Loss, Metric
