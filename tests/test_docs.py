@@ -175,7 +175,7 @@ def test_exit_codes_are_those_of_the_code(document: str, heading: str | None) ->
 
 
 def test_settings_of_a_side_are_all_in_the_readme() -> None:
-    source = text_of("migrate/endpoints/tracking/access.py")
+    source = text_of("migrate/endpoints/tracking/http/access.py")
     settings = set(re.findall(r'setting\("(\w+)"\)', source))
     assert len(settings) > 5
     described = set(re.findall(r"MIGRATE_SOURCE_(\w+)", text_of("README.md")))
@@ -215,7 +215,7 @@ def test_every_tag_of_a_copy_is_described() -> None:
 
 def test_every_route_that_is_called_is_named() -> None:
     routes = set()
-    for path in (ROOT / "migrate/endpoints/tracking").glob("*.py"):
+    for path in (ROOT / "migrate/endpoints").rglob("*.py"):
         pattern = r'"((?:\{API\}|/[a-z-]+/\d\.0/mlflow)[a-z-]*/[a-z/-]+)"'
         routes |= set(re.findall(pattern, path.read_text(encoding="utf-8")))
     assert {"{API}/runs/create", "/ajax-api/2.0/mlflow/metrics/get-history-bulk"} <= routes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from migrate.endpoints.tracking.locations import check_root
+from migrate.endpoints.artifacts.locations import check_root
 from migrate.errors import UsageError
 from migrate.graph.planner import new_migration_id
 from migrate.graph.renames import NO_RENAMES, Renames, Rule, read_rules

@@ -12,7 +12,7 @@ from migrate import worker
 from migrate.claims import Claiming
 from migrate.cli.choices import Choices, choices_of
 from migrate.endpoints.addresses import Address
-from migrate.endpoints.tracking.access import access_for
+from migrate.endpoints.tracking.http.access import access_for
 from migrate.errors import MigrateError, StalePlan, UsageError
 from migrate.executors import open_executor
 from migrate.graph.planner import make_plan, new_migration_id

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from migrate.endpoints.artifacts.locations import roots_of
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking import TrackingServer
-from migrate.endpoints.tracking.access import access_for
-from migrate.endpoints.tracking.http import HttpSession
-from migrate.endpoints.tracking.locations import roots_of
+from migrate.endpoints.tracking.http.access import access_for
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.errors import UsageError
 from migrate.redaction import is_bare_login, shown_address
 
@@ -26,7 +26,7 @@ class Address:
     not ``uri``. ``users`` are names of users whose permissions are asked for, on servers that
     cannot list their users. A new export directory that ``holds_models`` has its experiments
     one level down, beside the registered models. ``artifacts`` are roots of files that the server
-    may send us to: folders of this machine, and URIs (see ``tracking.locations``).
+    may send us to: folders of this machine, and URIs (see ``artifacts.locations``).
     """
 
     uri: str
@@ -107,7 +107,7 @@ def open_endpoint(address: Address) -> Target:
             roots=roots_of(address.artifacts),
         )
     if scheme == "databricks" or address.uri == "databricks":
-        from migrate.endpoints.tracking.databricks_opening import open_databricks
+        from migrate.endpoints.tracking.databricks.opening import open_databricks
 
         return open_databricks(
             address.uri,

@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from migrate.cli import main
-from migrate.endpoints.directory import ExportDirectory, publishing
-from migrate.endpoints.directory.replacing import PartialCopy
+from migrate.endpoints.directory import ExportDirectory
+from migrate.endpoints.directory.indexes import publishing
+from migrate.endpoints.directory.native.replacing import PartialCopy
 from migrate.endpoints.tracking.server import TrackingServer
 from state.store import StateStore
 

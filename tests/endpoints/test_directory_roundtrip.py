@@ -21,7 +21,7 @@ from migrate.endpoints.directory.layout import (
     escaped,
     file_name,
 )
-from migrate.endpoints.directory.records import latest_rank
+from migrate.endpoints.directory.native.records import latest_rank
 from migrate.objects import DELETED, Metric
 from tests.endpoints.exports import (
     POINTS,

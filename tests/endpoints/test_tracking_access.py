@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from migrate.endpoints.addresses import Address, open_endpoint
-from migrate.endpoints.tracking.access import Access, access_for
+from migrate.endpoints.tracking.http.access import Access, access_for
 from migrate.errors import UsageError
 from migrate.redaction import shown_address
 

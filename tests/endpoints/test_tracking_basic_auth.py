@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from migrate.endpoints.tracking.basic_auth_wire import (
+from migrate.endpoints.tracking.permissions.wire import (
     Held,
     OfRole,
     Thing,

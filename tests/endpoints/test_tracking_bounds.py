@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from migrate.endpoints.tracking import bounds as bounds_module
-from migrate.endpoints.tracking.access import Access
-from migrate.endpoints.tracking.bounds import Bounds, bounds_from, paged
-from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.http import bounds as bounds_module
+from migrate.endpoints.tracking.http.access import Access
+from migrate.endpoints.tracking.http.bounds import Bounds, bounds_from, paged
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.errors import AnswerLost, EndpointError, MigrateError, Unavailable, UsageError
 
 Answer = Callable[[BaseHTTPRequestHandler], None]

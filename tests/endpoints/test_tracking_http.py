@@ -15,10 +15,10 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
-from migrate.endpoints.tracking import connections
-from migrate.endpoints.tracking import http as http_module
-from migrate.endpoints.tracking.access import Access
-from migrate.endpoints.tracking.login_pages import Redirected, WebPage
+from migrate.endpoints.tracking.http import connections
+from migrate.endpoints.tracking.http import session as http_module
+from migrate.endpoints.tracking.http.access import Access
+from migrate.endpoints.tracking.http.login_pages import Redirected, WebPage
 from migrate.errors import (
     AlreadyExists,
     AnswerLost,

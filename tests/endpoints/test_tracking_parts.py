@@ -10,8 +10,8 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
-from migrate.endpoints.tracking.access import Access
-from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.http.access import Access
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.errors import EndpointError, Unavailable
 from migrate.objects import REGISTRY_KINDS, ArtifactRoot, Kind, Ref
 from tests.conftest import ProxyFactory

@@ -14,7 +14,7 @@ from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking import server as server_module
 from migrate.endpoints.tracking import uncopied
-from migrate.endpoints.tracking.search import RUNS
+from migrate.endpoints.tracking.searches.search import RUNS
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Run
 from migrate.origins import MARK, ORIGIN

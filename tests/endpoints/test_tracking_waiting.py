@@ -11,10 +11,10 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.endpoints.tracking import connections
-from migrate.endpoints.tracking import http as http_module
-from migrate.endpoints.tracking.connections import RateLimit
-from migrate.endpoints.tracking.http import HttpSession, _retry_after
+from migrate.endpoints.tracking.http import connections
+from migrate.endpoints.tracking.http import session as http_module
+from migrate.endpoints.tracking.http.connections import RateLimit
+from migrate.endpoints.tracking.http.session import HttpSession, _retry_after
 from migrate.errors import AnswerLost, Unavailable
 
 

@@ -13,7 +13,7 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
-from migrate.endpoints.tracking import http as http_module
+from migrate.endpoints.tracking.http import session as http_module
 from migrate.errors import Malformed, NotPermitted, Unavailable
 from migrate.objects import DELETED, Metric, Run
 from migrate.origins import MARK, ORIGIN, losses_from_tags

@@ -13,9 +13,9 @@ from unittest import mock
 import pytest
 
 from migrate.endpoints import shapes
-from migrate.endpoints.directory.disk import open_file
-from migrate.endpoints.directory.run_file import IndexedRun
-from migrate.endpoints.tracking import bounds
+from migrate.endpoints.directory.native.run_file import IndexedRun
+from migrate.endpoints.disk import open_file
+from migrate.endpoints.tracking.http import bounds
 from migrate.endpoints.unreadable import UnreadableObjects
 from state import rows
 from tests.malformed.worlds import Case, each

@@ -16,8 +16,8 @@ import requests
 import urllib3
 from requests.adapters import BaseAdapter
 
-from migrate.endpoints.tracking import http
-from migrate.endpoints.tracking.connections import PromptAdapter
+from migrate.endpoints.tracking.http import session as http
+from migrate.endpoints.tracking.http.connections import PromptAdapter
 
 #: Method, path with its query, body.
 Key = tuple[str, str, bytes]

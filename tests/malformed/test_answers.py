@@ -13,9 +13,11 @@ from unittest import mock
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.tracking import histories, registry, server
-from migrate.endpoints.tracking.logged_models import LoggedModelCalls
-from migrate.endpoints.tracking.search import RUNS
+from migrate.endpoints.tracking import server
+from migrate.endpoints.tracking.searches import histories
+from migrate.endpoints.tracking.searches.search import RUNS
+from migrate.endpoints.tracking.stores import registered_models as registry
+from migrate.endpoints.tracking.stores.logged_models import LoggedModelCalls
 from tests.malformed.planted import (
     A_TOKEN_IS_THE_END,
     LISTS_ARE_EMPTY,

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from migrate.endpoints.directory.disk import refuse_links, writing
 from migrate.endpoints.directory.layout import LOCK_FILE
+from migrate.endpoints.disk import refuse_links, writing
 from migrate.errors import DirectoryError, TargetInUse
 from migrate.holder import Holder, this_process
 

@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from migrate.endpoints.directory.disk import DAMAGED, load_object, refuse_links, writing
-from migrate.endpoints.directory.indexes import make_experiments_file
+from migrate.endpoints.directory.foreign.recognizing import (
+    file_store_around,
+    visible_names,
+    what_it_is,
+)
+from migrate.endpoints.directory.indexes.experiments import make_experiments_file
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
     EXPERIMENTS,
@@ -32,9 +36,9 @@ from migrate.endpoints.directory.layout import (
     VERSIONS,
 )
 from migrate.endpoints.directory.locking import ExportLock
-from migrate.endpoints.directory.recognizing import file_store_around, visible_names, what_it_is
-from migrate.endpoints.directory.run_file import mlflow_member
-from migrate.endpoints.directory.sidecar import require_known_format
+from migrate.endpoints.directory.native.run_file import mlflow_member
+from migrate.endpoints.directory.native.sidecar import require_known_format
+from migrate.endpoints.disk import DAMAGED, load_object, refuse_links, writing
 from migrate.endpoints.shapes import items, stored_id, text
 from migrate.errors import DirectoryError, Malformed, TargetInUse, WrongDirectory
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-from migrate.endpoints.directory.experiment_records import ExperimentRecords
 from migrate.endpoints.directory.layout import LOGGED_MODELS, RUNS
-from migrate.endpoints.directory.listing import Listing, Member
-from migrate.endpoints.directory.logged_models import LoggedModelStore
-from migrate.endpoints.directory.losses import Shortfall
+from migrate.endpoints.directory.native.losses import Shortfall
+from migrate.endpoints.directory.native.sidecar import read_sidecar, whole_sidecar
 from migrate.endpoints.directory.opening import Opened
-from migrate.endpoints.directory.registry import RegistryReader
-from migrate.endpoints.directory.run_store import RunStore
-from migrate.endpoints.directory.scanning import (
+from migrate.endpoints.directory.stores.experiments import ExperimentRecords
+from migrate.endpoints.directory.stores.listing import Listing, Member
+from migrate.endpoints.directory.stores.logged_models import LoggedModelStore
+from migrate.endpoints.directory.stores.registry import RegistryReader
+from migrate.endpoints.directory.stores.runs import RunStore
+from migrate.endpoints.directory.stores.scanning import (
     listed_logged_models,
     listed_runs,
     logged_model_directories,
     run_directories,
 )
-from migrate.endpoints.directory.sidecar import read_sidecar, whole_sidecar
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.objects import Kind
 

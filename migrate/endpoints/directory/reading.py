@@ -12,12 +12,8 @@ from threading import RLock
 from typing import Any, BinaryIO, TypeVar
 
 from migrate.endpoints.answers import Capabilities, Histories, Unreadable
-from migrate.endpoints.directory.artifacts import open_stored, stored_files
-from migrate.endpoints.directory.counting import count_datasets, count_in_experiments
-from migrate.endpoints.directory.disk import DAMAGED, load_object
-from migrate.endpoints.directory.experiment_records import ExperimentRecords
-from migrate.endpoints.directory.identity import foreign_identity, order_of_creation
-from migrate.endpoints.directory.kept_permissions import read_permissions
+from migrate.endpoints.directory.foreign.counting import count_datasets, count_in_experiments
+from migrate.endpoints.directory.foreign.identity import foreign_identity, order_of_creation
 from migrate.endpoints.directory.layout import (
     ARTIFACTS,
     EXPERIMENT_FILE,
@@ -26,22 +22,30 @@ from migrate.endpoints.directory.layout import (
     directory_name,
     experiment_directory,
 )
-from migrate.endpoints.directory.listing import Listing
 from migrate.endpoints.directory.locking import state_of
-from migrate.endpoints.directory.losses import (
+from migrate.endpoints.directory.native.artifacts import open_stored, stored_files
+from migrate.endpoints.directory.native.kept_permissions import read_permissions
+from migrate.endpoints.directory.native.losses import (
     NOTHING_LACKS,
     Shortfall,
     read_shortfall,
 )
+from migrate.endpoints.directory.native.run_file import mlflow_member
+from migrate.endpoints.directory.native.sidecar import StoredFile, read_sidecar
+from migrate.endpoints.directory.native.version_files import (
+    has_files,
+    open_of_version,
+    version_artifacts,
+)
 from migrate.endpoints.directory.opening import Opened, open_export
 from migrate.endpoints.directory.readers import Readers
-from migrate.endpoints.directory.registry import RegistryReader
-from migrate.endpoints.directory.run_file import mlflow_member
-from migrate.endpoints.directory.run_store import RunStore
-from migrate.endpoints.directory.scanning import experiment_directories
-from migrate.endpoints.directory.sidecar import StoredFile, read_sidecar
+from migrate.endpoints.directory.stores.experiments import ExperimentRecords
+from migrate.endpoints.directory.stores.listing import Listing
+from migrate.endpoints.directory.stores.registry import RegistryReader
+from migrate.endpoints.directory.stores.runs import RunStore
+from migrate.endpoints.directory.stores.scanning import experiment_directories
 from migrate.endpoints.directory.unreadable import held_twice
-from migrate.endpoints.directory.version_files import has_files, open_of_version, version_artifacts
+from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.endpoints.stores import Store
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError, NotFound

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from migrate.endpoints.answers import NOT_TOLD, Copy, Ended, PermissionsWritten
-from migrate.endpoints.directory.artifacts import whole_files
-from migrate.endpoints.directory.asked import Asked
-from migrate.endpoints.directory.indexes import (
+from migrate.endpoints.directory.indexes.experiments import (
     Contents,
     ExperimentEntry,
     keep_permissions,
     told_durations,
     write_contents,
 )
+from migrate.endpoints.directory.indexes.publishing import Publication
+from migrate.endpoints.directory.indexes.requested import Asked
 from migrate.endpoints.directory.layout import (
     LOGGED_MODEL_FILE,
     LOGGED_MODELS,
@@ -27,33 +27,33 @@ from migrate.endpoints.directory.layout import (
     partial_directory,
 )
 from migrate.endpoints.directory.locking import ExportLock
-from migrate.endpoints.directory.losses import keep_losses, keep_shortfall
-from migrate.endpoints.directory.model_writing import (
+from migrate.endpoints.directory.native.artifacts import whole_files
+from migrate.endpoints.directory.native.losses import keep_losses, keep_shortfall
+from migrate.endpoints.directory.native.model_writing import (
     LoggedModelWriter,
     each_once,
     read_started_model,
 )
-from migrate.endpoints.directory.one_writer import OneWriter
-from migrate.endpoints.directory.opening import unmake
-from migrate.endpoints.directory.publishing import Publication
-from migrate.endpoints.directory.registry import RegistryReader
-from migrate.endpoints.directory.registry_writing import RegistryWriter
-from migrate.endpoints.directory.replacing import (
+from migrate.endpoints.directory.native.replacing import (
     discard_partial,
     restore_replaced,
     settle,
     take_up,
 )
-from migrate.endpoints.directory.run_writing import (
+from migrate.endpoints.directory.native.run_writing import (
     DirectoryRunWriter,
 )
-from migrate.endpoints.directory.scanning import (
+from migrate.endpoints.directory.native.sidecar import Sidecar, note_losses, whole_sidecar
+from migrate.endpoints.directory.native.version_files import VersionFilesWriter, version_artifacts
+from migrate.endpoints.directory.one_writer import OneWriter
+from migrate.endpoints.directory.opening import unmake
+from migrate.endpoints.directory.stores.registry import RegistryReader
+from migrate.endpoints.directory.stores.registry_writing import RegistryWriter
+from migrate.endpoints.directory.stores.scanning import (
     complete_place,
     experiment_directories,
     logged_model_directories,
 )
-from migrate.endpoints.directory.sidecar import Sidecar, note_losses, whole_sidecar
-from migrate.endpoints.directory.version_files import VersionFilesWriter, version_artifacts
 from migrate.endpoints.directory.writing import (
     ExperimentsWriter,
     copy_of,

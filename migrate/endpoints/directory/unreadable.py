@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from migrate.endpoints.directory.disk import DAMAGED
 from migrate.endpoints.directory.layout import directory_name, name_of_replaced
+from migrate.endpoints.disk import DAMAGED
 from migrate.errors import DirectoryError
 
 

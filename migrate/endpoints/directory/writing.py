@@ -11,10 +11,8 @@ from threading import Lock
 from typing import Any
 
 from migrate.endpoints.answers import Capabilities, Copy
-from migrate.endpoints.directory.artifacts import whole_files
-from migrate.endpoints.directory.disk import DAMAGED
-from migrate.endpoints.directory.durations import Durations
-from migrate.endpoints.directory.indexes import (
+from migrate.endpoints.directory.indexes.durations import Durations
+from migrate.endpoints.directory.indexes.experiments import (
     change_experiment,
     write_new_experiment,
 )
@@ -27,21 +25,23 @@ from migrate.endpoints.directory.layout import (
     partial_directory,
     run_directory,
 )
-from migrate.endpoints.directory.opening import Opened, open_target
-from migrate.endpoints.directory.reading import KINDS, ExportReader
-from migrate.endpoints.directory.replacing import discard_partial, restore_replaced, take_up
-from migrate.endpoints.directory.run_writing import (
+from migrate.endpoints.directory.native.artifacts import whole_files
+from migrate.endpoints.directory.native.replacing import discard_partial, restore_replaced, take_up
+from migrate.endpoints.directory.native.run_writing import (
     DirectoryRunWriter,
     Earlier,
     all_links,
     read_started,
 )
-from migrate.endpoints.directory.scanning import (
+from migrate.endpoints.directory.native.sidecar import Sidecar
+from migrate.endpoints.directory.opening import Opened, open_target
+from migrate.endpoints.directory.reading import KINDS, ExportReader
+from migrate.endpoints.directory.stores.scanning import (
     find_run,
     half_made_in,
     run_directories,
 )
-from migrate.endpoints.directory.sidecar import Sidecar
+from migrate.endpoints.disk import DAMAGED
 from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
 from migrate.objects import (
     ACTIVE,

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote, unquote, urlparse, urlunparse
 
+from migrate.endpoints.artifacts.disk import DiskFiles
+from migrate.endpoints.artifacts.folders import walk
+from migrate.endpoints.artifacts.locations import NO_ROOTS, PROXY, Location, Roots, Way, locate
+from migrate.endpoints.artifacts.repositories import Repositories, place_of, translated
 from migrate.endpoints.shapes import Object, count, flag, objects, required_text
-from migrate.endpoints.tracking.disk_artifacts import DiskFiles
-from migrate.endpoints.tracking.folders import walk
-from migrate.endpoints.tracking.http import HttpSession
-from migrate.endpoints.tracking.locations import NO_ROOTS, PROXY, Location, Roots, Way, locate
-from migrate.endpoints.tracking.login_pages import file_in, pages_are_logins
-from migrate.endpoints.tracking.repositories import Repositories, place_of, translated
-from migrate.endpoints.tracking.streams import counted
+from migrate.endpoints.tracking.http.login_pages import file_in, pages_are_logins
+from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.http.streams import counted
 from migrate.errors import (
     EndpointError,
     MigrateError,

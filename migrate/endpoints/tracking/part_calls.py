@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 
 from migrate.endpoints.answers import Capabilities
-from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
+from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.parts import (
     EXPERIMENTS,
     LABEL_SCHEMAS_SINCE,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
-from migrate.endpoints.tracking.http import CONNECT_TRIES, HttpSession
-from migrate.endpoints.tracking.silence import has_items, nonsense
+from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
+from migrate.endpoints.tracking.http.silence import has_items, nonsense
 from migrate.endpoints.tracking.versions import Release, Version
 from migrate.errors import MigrateError, NotFound, Refused
 

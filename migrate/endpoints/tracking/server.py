@@ -16,24 +16,24 @@ from migrate.endpoints.answers import (
     Histories,
     Unreadable,
 )
+from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
 from migrate.endpoints.shapes import Object, ident, member, required, text
 from migrate.endpoints.stores import Store
 from migrate.endpoints.tracking.artifacts import ArtifactStores
-from migrate.endpoints.tracking.basic_auth import BasicAuth
 from migrate.endpoints.tracking.entries import Entries
-from migrate.endpoints.tracking.experiment_search import ExperimentSearch
-from migrate.endpoints.tracking.flattened import FlattenedModels
-from migrate.endpoints.tracking.histories import HistoryReader
-from migrate.endpoints.tracking.http import HttpSession, read_once
-from migrate.endpoints.tracking.locations import NO_ROOTS, Roots
-from migrate.endpoints.tracking.logged_models import LoggedModelCalls
+from migrate.endpoints.tracking.http.session import HttpSession, read_once
 from migrate.endpoints.tracking.part_calls import PartCalls
 from migrate.endpoints.tracking.parts import API
-from migrate.endpoints.tracking.permission_calls import PermissionCalls
+from migrate.endpoints.tracking.permissions.basic_auth import BasicAuth
+from migrate.endpoints.tracking.permissions.calls import PermissionCalls
 from migrate.endpoints.tracking.refusals import deliver_singly
-from migrate.endpoints.tracking.registry import RegistryCalls
-from migrate.endpoints.tracking.search import LOGGED_MODELS, RUNS, Search
+from migrate.endpoints.tracking.searches.experiments import ExperimentSearch
+from migrate.endpoints.tracking.searches.histories import HistoryReader
+from migrate.endpoints.tracking.searches.search import LOGGED_MODELS, RUNS, Search
 from migrate.endpoints.tracking.spellings import folding_of
+from migrate.endpoints.tracking.stores.flattened import FlattenedModels
+from migrate.endpoints.tracking.stores.logged_models import LoggedModelCalls
+from migrate.endpoints.tracking.stores.registered_models import RegistryCalls
 from migrate.endpoints.tracking.uncopied import (
     EXPERIMENTS_PER_SEARCH,
     OF_REGISTRY,

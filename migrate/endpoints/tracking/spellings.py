@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrate.endpoints.shapes import member, objects, text
-from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API, ONE
 from migrate.errors import MigrateError
 from migrate.folding import NO_FOLDING, Folding, spelled_otherwise

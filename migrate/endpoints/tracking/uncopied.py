@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from migrate.endpoints.shapes import objects
-from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import (
     EVALUATION_DATASETS,
     GATEWAY,

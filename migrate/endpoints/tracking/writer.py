@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from migrate.endpoints.tracking.http import TRIES, HttpSession
+from migrate.endpoints.tracking.http.session import TRIES, HttpSession
 from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
 from migrate.endpoints.tracking.wire import metric_to
 from migrate.errors import MigrateError, NotFound, Refused, ServerFault

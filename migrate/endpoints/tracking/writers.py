@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from migrate.endpoints.tracking.http import HttpSession
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.errors import EndpointError, NotAuthenticated, NotFound, NotPermitted
 from migrate.objects import ACTIVE, Experiment, Loss
 from migrate.origins import WRITING

@@ -1,0 +1,1 @@
+"""Layouts and files of other tools, turned into ours at the door."""

@@ -1,0 +1,50 @@
+"""Counts what an export of other tools holds and this tool does not read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Set
+from pathlib import Path
+
+from migrate.endpoints.directory.layout import EVALUATION_DATASETS, TRACES
+from migrate.endpoints.disk import load_object, reading
+from migrate.errors import DirectoryError
+from migrate.objects import Kind
+
+
+def count_in_experiments(experiments: Iterable[Path]) -> Mapping[Kind, int]:
+    """Count traces."""
+    count = sum(len(_directories(experiment / TRACES)) for experiment in experiments)
+    return {Kind.TRACE: count} if count else {}
+
+
+def count_datasets(export: Path, experiment_ids: Set[str] | None) -> Mapping[Kind, int]:
+    """Count the evaluation datasets of an export; those of some experiments, or with None all.
+
+    One that does not say which experiments it belongs to may be of these.
+    """
+    folder = export / EVALUATION_DATASETS
+    files = (folder / name / "evaluation_dataset.json" for name in _directories(folder))
+    count = sum(
+        experiment_ids is None or _may_be_of(export, file, experiment_ids)
+        for file in files
+        if os.path.lexists(file)
+    )
+    return {Kind.EVALUATION_DATASET: count} if count else {}
+
+
+def _may_be_of(export: Path, file: Path, experiment_ids: Set[str]) -> bool:
+    try:
+        told = load_object(export, file).get("mlflow")
+    except DirectoryError:
+        return True
+    dataset = told.get("evaluation_dataset", told) if isinstance(told, dict) else None
+    named = dataset.get("experiment_ids") if isinstance(dataset, dict) else None
+    return not isinstance(named, list) or not experiment_ids.isdisjoint(map(str, named))
+
+
+def _directories(path: Path) -> list[str]:
+    if path.is_symlink() or not path.is_dir():
+        return []
+    with reading(path), os.scandir(path) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]

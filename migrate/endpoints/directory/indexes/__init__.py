@@ -1,0 +1,1 @@
+"""The files that list what an export holds: other tools import by them."""

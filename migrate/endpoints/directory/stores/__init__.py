@@ -1,0 +1,1 @@
+"""One module a kind: its objects in an export directory, found, read and written."""

@@ -1,0 +1,215 @@
+"""Files of a Databricks workspace: listed by the workspace, moved through URLs that it signs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+
+from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots, require_storage
+from migrate.endpoints.artifacts.repositories import translated
+from migrate.endpoints.failures import TRANSIENT
+from migrate.endpoints.shapes import ident, objects, required, required_text, text
+from migrate.endpoints.tracking.artifacts import (
+    ArtifactStore,
+    ArtifactStores,
+    RepositoryStore,
+    ServerRoutes,
+)
+from migrate.endpoints.tracking.databricks.files_api import FilesApi
+from migrate.endpoints.tracking.http.session import TIMEOUT, HttpSession
+from migrate.endpoints.tracking.http.streams import body_of, sized
+from migrate.endpoints.tracking.parts import API
+from migrate.errors import EndpointError, NotFound, Unavailable
+from migrate.objects import Artifact, ArtifactRoot, Kind
+
+log = logging.getLogger(__name__)
+
+#: Where Databricks keeps the files of runs and logged models unless told otherwise.
+MANAGED = "databricks/mlflow-tracking/"
+#: Kinds of signed URLs that take a whole file in one PUT, up to this size in bytes.
+WHOLE_FILE = frozenset({"AWS_PRESIGNED_URL", "GCP_SIGNED_URL"})
+LARGEST_WHOLE = 1 << 30
+TRIES = 4
+
+
+class DatabricksStores(ArtifactStores):
+    """Finds the store of an artifact root in a workspace."""
+
+    def __init__(
+        self, http: HttpSession, *, side: str, tracking_uri: str, roots: Roots = NO_ROOTS
+    ) -> None:
+        super().__init__(http, side=side, tracking_uri=tracking_uri, roots=roots)
+        self._workspace = tracking_uri
+        self._calls = http
+        self._of = side
+
+    def store(self, root: ArtifactRoot) -> ArtifactStore:
+        """Return the store for ``root``."""
+        scheme, host, path, *_ = urlsplit(root.uri)
+        if scheme == "dbfs" and f"{host}{path}".lstrip("/").startswith(MANAGED):
+            return ManagedStore(root, self._workspace, self._calls, self.routes(root))
+        if scheme == "dbfs" and not host:
+            return WorkspaceStore(root, self._workspace, self._calls, self.routes(root))
+        return super().store(root)
+
+    def routes(self, root: ArtifactRoot) -> ServerRoutes:
+        """Return the workspace's own way to the files of ``root``."""
+        return ServerRoutes(self._calls, root, self._of)
+
+
+class Signed(NamedTuple):
+    """A URL for one file, for reading or writing it; whoever has it needs no login."""
+
+    url: str
+    headers: Mapping[str, str]
+    kind: str
+
+
+class WorkspaceStore(RepositoryStore):
+    """Files elsewhere on ``dbfs:``, by the workspace that named them and no other.
+
+    MLflow's own choice would ask the workspace of the default login, or a folder of this machine.
+    """
+
+    def __init__(
+        self, root: ArtifactRoot, tracking_uri: str, http: HttpSession, routes: ServerRoutes
+    ) -> None:
+        super().__init__(root, tracking_uri, routes)
+        self._http = http
+
+    def _repository(self) -> Any:
+        path = urlsplit(self._root.uri).path
+        if path.startswith("/Volumes/"):
+            return FilesApi(self._http, path)
+        with translated(self._root.uri):
+            from mlflow.store.artifact.dbfs_artifact_repo import DbfsRestArtifactRepository
+            from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
+
+            uri = add_databricks_profile_info_to_artifact_uri(self._root.uri, self._tracking_uri)
+            return DbfsRestArtifactRepository(uri.rstrip("/"))
+
+
+class ManagedStore(RepositoryStore):
+    """Files below ``dbfs:/databricks/mlflow-tracking``, streamed through signed URLs.
+
+    What such a URL does not take whole goes through MLflow's repository for these files. It is
+    made here, with the workspace in its URI: what MLflow chooses by itself first asks the workspace
+    of the default login, whatever URI it is given (read in
+    ``mlflow.store.artifact.databricks_tracking_artifact_repo`` of 3.17.2). With two workspaces that
+    is the wrong one for a side, where no file is found and none is missed.
+    """
+
+    def __init__(
+        self, root: ArtifactRoot, tracking_uri: str, http: HttpSession, routes: ServerRoutes
+    ) -> None:
+        super().__init__(root, tracking_uri, routes)
+        self._http = http
+        self.list_files = routes.list_files  # type: ignore[method-assign]
+
+    @contextmanager
+    def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
+        """See ``ArtifactStore.open``."""
+
+        def attempt() -> requests.Response:
+            signed = self._sign(artifact.path, "read", "download")
+            return _send("GET", signed, self._what(artifact), stream=True)
+
+        with _patiently(attempt) as response:
+            yield body_of(response, self._what(artifact))
+
+    def put(self, artifact: Artifact, stream: BinaryIO) -> None:
+        """See ``ArtifactStore.put``."""
+        signed = self._sign(artifact.path, "write", "upload")
+        if signed.kind not in WHOLE_FILE or artifact.size > LARGEST_WHOLE:
+            super().put(artifact, stream)
+            return
+        again = stream.seekable()
+
+        def attempt() -> None:
+            if again:
+                stream.seek(0)
+            fresh = self._sign(artifact.path, "write", "upload") if again else signed
+            what = f"artifact {artifact.path!r}"
+            body = sized(stream, artifact.size, what) if artifact.size else b""
+            _send("PUT", fresh, self._what(artifact), data=body).close()
+
+        _patiently(attempt, TRIES if again else 1)
+
+    def _sign(self, path: str, of_run: str, of_model: str) -> Signed:
+        owner = self._root.owner
+        if owner.kind is Kind.LOGGED_MODEL:
+            url = f"{API}/logged-models/{owner.id}/artifacts/credentials-for-{of_model}"
+            answer = self._http.post(url, {"paths": [path]}, idempotent=True)
+            infos = [required(item, "credential_info") for item in objects(answer, "credentials")]
+        else:
+            url = f"{API}/artifacts/credentials-for-{of_run}"
+            body = {"run_id": owner.id, "path": [path]}
+            answer = self._http.post(url, body, idempotent=True)
+            infos = list(objects(answer, "credential_infos"))
+        if not infos:
+            raise EndpointError(f"the workspace signs no URL for {path!r} of {owner.kind}")
+        headers = {
+            ident(item, "name"): required_text(item, "value")
+            for item in objects(infos[0], "headers")
+        }
+        url = required_text(infos[0], "signed_uri")
+        require_storage(url, self._http.base_url, f"{path!r}")
+        return Signed(url, headers, text(infos[0], "type"))
+
+    def _what(self, artifact: Artifact) -> str:
+        return f"{self._root.uri}/{artifact.path}"
+
+    def _repository(self) -> Any:
+        with translated(self._root.uri):
+            from mlflow.store.artifact.databricks_artifact_repo import DatabricksArtifactRepository
+            from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
+
+            uri = add_databricks_profile_info_to_artifact_uri(self._root.uri, self._tracking_uri)
+            return DatabricksArtifactRepository(uri)
+
+
+def _send(method: str, signed: Signed, what: str, **options: Any) -> requests.Response:
+    """Send one request to a storage. No message names the URL: it is a key."""
+    try:
+        response = requests.request(
+            method,
+            signed.url,
+            headers=dict(signed.headers),
+            # Else a login of ~/.netrc is added, which storages refuse beside a signature.
+            auth=lambda request: request,
+            timeout=TIMEOUT,
+            allow_redirects=False,
+            **options,
+        )
+    except (requests.RequestException, OSError) as problem:
+        raise Unavailable(f"{what}: no answer from its storage: {type(problem).__name__}") from None
+    if 200 <= response.status_code < 300:
+        return response
+    response.close()
+    status = response.status_code
+    if status == 404:
+        raise NotFound(f"{what} is not in its storage")
+    # A URL runs out, with 401 or 403: a fresh one is worth a try.
+    if status in TRANSIENT or status in (401, 403):
+        raise Unavailable(f"{what}: its storage answered {status}")
+    raise EndpointError(f"{what}: its storage answered {status}")
+
+
+def _patiently(attempt: Callable[[], Any], tries: int = TRIES) -> Any:
+    pause = 0.25
+    for left in range(tries - 1, -1, -1):
+        try:
+            return attempt()
+        except Unavailable as problem:
+            if not left:
+                raise
+            log.debug("trying again (%d left): %s", left, problem)
+            time.sleep(pause)
+            pause *= 4
+    raise AssertionError("tries is at least 1")

@@ -1,0 +1,1 @@
+"""Calls to one server: connections, limits, tries, and what is answered in its place."""

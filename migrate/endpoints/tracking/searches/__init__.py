@@ -1,0 +1,1 @@
+"""Listings and histories that come out whole where a server answers with a part, or fails."""

@@ -1,0 +1,1 @@
+"""What a tracking server keeps, a module for each kind of object."""

@@ -1,0 +1,434 @@
+"""The calls of a tracking server that read and write logged models (MLflow 3)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from urllib.parse import quote
+
+from migrate.endpoints.answers import Capabilities, Copy
+from migrate.endpoints.run_members import links_from
+from migrate.endpoints.shapes import Object, member, objects, pairs, required
+from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.tracking.http.session import TRIES, HttpSession, read_once
+from migrate.endpoints.tracking.models_wire import (
+    LOGGED_MODEL,
+    in_batches,
+    logged_model_from,
+    model_metric_to,
+    status_to,
+)
+from migrate.endpoints.tracking.parts import API
+from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
+from migrate.endpoints.tracking.searches.search import LOGGED_MODELS as SEARCH
+from migrate.endpoints.tracking.searches.search import Search
+from migrate.endpoints.tracking.stores.flattened import FlattenedModels
+from migrate.endpoints.tracking.wire import RUN, copy_from, tags_to
+from migrate.endpoints.tracking.writer import (
+    in_requests,
+    params_to_begin_with,
+    tags_to_begin_with,
+)
+from migrate.errors import EndpointError, Malformed, MigrateError, NotFound, Refused, ServerFault
+from migrate.objects import (
+    DELETED,
+    MODEL_VERSIONS_TAG,
+    Experiment,
+    Kind,
+    LoggedModel,
+    ModelLinks,
+    ModelMetric,
+    ModelOutput,
+    Ref,
+)
+from migrate.origins import (
+    DELETED_MODEL,
+    LOSSES,
+    MARK,
+    ORIGIN,
+    bookkeeping,
+    losses_to_tags,
+)
+from migrate.outcomes import Loss
+
+MODELS = f"{API}/logged-models"
+EXPERIMENTS_PER_SEARCH = 100
+POINTS_PER_BATCH = 1000
+#: GraphQL of MLflow answers up to ten root fields of a request.
+RUNS_PER_QUERY = 10
+
+
+class LoggedModelCalls(ABC):
+    """The part of a tracking server that knows logged models."""
+
+    _http: HttpSession
+    _entries: Entries
+    _flattened: FlattenedModels
+    _model_search: Search
+    _graphql = True
+    _models_per_page = SEARCH.per_page
+    _any_models: bool | None = None
+
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """See ``Endpoint.capabilities``."""
+
+    @abstractmethod
+    def experiments(self) -> Iterator[Experiment]:
+        """See ``ReadsExperiments.experiments``."""
+
+    @abstractmethod
+    def _has(self, kind: Kind) -> bool:
+        """Say whether this server has a kind; where that is not known, ``unknown`` tells so."""
+
+    def _has_logged_models(self) -> bool:
+        return self._has(Kind.LOGGED_MODEL)
+
+    # -- ReadsLoggedModels ------------------------------------------------------------------
+
+    def logged_models(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
+        """See ``ReadsLoggedModels.logged_models``."""
+        if self._has_logged_models():
+            yield from self._search_models(experiment_ids)
+
+    def _search_models(
+        self, experiment_ids: Sequence[str], condition: str = "", *, for_copies: bool = False
+    ) -> Iterator[LoggedModel]:
+        pages = self._pages_of_models(experiment_ids, condition, for_copies=for_copies)
+        yield from self._entries.all(pages, "models", LOGGED_MODEL, logged_model_from)
+
+    def _pages_of_models(
+        self, experiment_ids: Sequence[str], condition: str = "", *, for_copies: bool = False
+    ) -> Iterator[Object]:
+        order = [{"field_name": "creation_timestamp", "ascending": True}]
+        for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
+            chunk = experiment_ids[start : start + EXPERIMENTS_PER_SEARCH]
+            yield from self._model_search.pages(
+                chunk, condition, for_copies=for_copies, order_by=order
+            )
+
+    def read_logged_models(self, model_ids: Sequence[str]) -> list[LoggedModel]:
+        """See ``ReadsLoggedModels.read_logged_models``; deleted ones are shown since 3.7."""
+        if not self._has_logged_models():
+            return list(self._flattened.read(model_ids))
+        found = (self._read_model(model_id) for model_id in model_ids)
+        return [model for model in found if model is not None]
+
+    def _read_model(self, model_id: str) -> LoggedModel | None:
+        try:
+            answer = self._http.get(f"{MODELS}/{model_id}")
+            return self._entries.one(answer, "model", LOGGED_MODEL, logged_model_from)
+        except NotFound:
+            pass
+        except (Refused, ServerFault) as problem:
+            self._model_search.leave_out(model_id, "", "logged-models", problem)
+            return None
+        deleted = partial(logged_model_from, lifecycle_stage=DELETED)
+        try:
+            answer = self._http.get(f"{MODELS}/{model_id}", {"allow_deleted": "true"})
+            return self._entries.one(answer, "model", LOGGED_MODEL, deleted)
+        except NotFound:
+            return None
+
+    def model_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
+        """See ``ReadsLoggedModels.model_links``.
+
+        No search tells a run's inputs, so runs are read one by one, ten of them to a request
+        of GraphQL where that is to be had. A server without logged models has no links.
+        """
+        if not run_ids or not self._has_logged_models() or not self._holds_models():
+            return {}
+        links: dict[str, ModelLinks] = {}
+        for start in range(0, len(run_ids), RUNS_PER_QUERY):
+            chunk = run_ids[start : start + RUNS_PER_QUERY]
+            answers = self._query_links(chunk) if self._graphql else None
+            links |= self._read_links(chunk) if answers is None else answers
+        return links
+
+    def _holds_models(self) -> bool:
+        """Say whether any experiment has a logged model, be it malformed or broken; asked once."""
+        if self._any_models is None:
+            ids = [experiment.experiment_id for experiment in self.experiments()]
+            try:
+                found = any(objects(page, "models") for page in self._pages_of_models(ids))
+            except Malformed:  # of what is no list, nothing is known: runs are asked
+                found = True
+            self._any_models = found or self._model_search.has_left_out
+        return self._any_models
+
+    def _read_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
+        links = {}
+        for run_id in run_ids:
+            try:
+                answer = self._http.get(f"{API}/runs/get", {"run_id": run_id})
+            except NotFound:
+                continue
+            read = self._entries.one(answer, "run", RUN, links_from)
+            if read is not None:
+                links[run_id] = read
+        return links
+
+    def _query_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks] | None:
+        """Read the links of a few runs at once; None where GraphQL is no use."""
+        fields = "inputs{modelInputs{modelId}} outputs{modelOutputs{modelId step}}"
+        query = " ".join(
+            f'r{place}:mlflowGetRun(input:{{runId:"{run_id}"}}){{run{{{fields}}}}}'
+            for place, run_id in enumerate(run_ids)
+        )
+        try:
+            answer = self._http.post("/graphql", {"query": f"{{{query}}}"}, idempotent=True)
+            data = required(answer, "data")
+            found = [required(data, f"r{place}") for place in range(len(run_ids))]
+            return {
+                run_id: links_from(_snake_case(member(run, "run")))
+                for run_id, run in zip(run_ids, found, strict=True)
+                if run.get("run") is not None
+            }
+        except EndpointError:
+            # An older schema, or a proxy that lets nothing but /api pass.
+            self._graphql = False
+            return None
+
+    # -- WritesLoggedModels -----------------------------------------------------------------
+
+    def create_logged_model(
+        self, experiment_id: str, model: LoggedModel, *, anew: bool = False
+    ) -> LoggedModel:
+        """See ``WritesLoggedModels.create_logged_model``."""
+        if not self._has_logged_models():
+            return self._flattened.create(model, model.tags[ORIGIN])
+        tags = tags_to_begin_with(model.tags)
+        fields = {
+            "experiment_id": experiment_id,
+            "name": model.name,
+            "model_type": model.model_type,
+            "source_run_id": model.source_run_id,
+            "params": tags_to(params_to_begin_with(model.params, tags)),
+            "tags": tags_to(tags),
+        }
+        body = {key: value for key, value in fields.items() if value}
+        self._any_models = True
+        try:
+            answer = self._http.post(MODELS, body, idempotent=False)
+        except Refused:
+            ours = bookkeeping(model.tags)
+            if ours == model.tags and not model.params:
+                raise
+            # One tag or param may be at fault. The others follow, and what is refused has a name.
+            body = {**body, "tags": tags_to(ours), "params": []}
+            answer = self._http.post(MODELS, body, idempotent=False)
+        with read_once():
+            made = logged_model_from(required(answer, "model"))
+        if made.tags.get(ORIGIN) == model.tags.get(ORIGIN):
+            return made
+        return self._claimed(made, model)
+
+    def _claimed(self, made: LoggedModel, model: LoggedModel) -> LoggedModel:
+        """Give a logged model the tags that its create was to give it, and return it as it is then.
+
+        Raises ``EndpointError`` where the target does not keep them, having deleted it: nobody
+        could tell whose copy it is.
+        """
+        self._tag_model(made.model_id, model.tags)
+        there = self._read_model(made.model_id)
+        if there is not None and there.tags.get(ORIGIN) == model.tags[ORIGIN]:
+            return there
+        named = {"model_id": made.model_id}
+        self._http.change("DELETE", f"{MODELS}/{made.model_id}", named)
+        raise EndpointError(
+            f"{self.capabilities().description} made logged model {made.model_id} for "
+            f"{model.model_id} without the tags it was sent, and keeps none: it was deleted",
+            "is a gateway before the server that lets only a part of requests pass?",
+        )
+
+    def _tag_model(self, model_id: str, tags: Mapping[str, str], fault_tries: int = TRIES) -> None:
+        body = {"model_id": model_id, "tags": tags_to(tags)}
+        self._http.change("PATCH", f"{MODELS}/{model_id}/tags", body, fault_tries=fault_tries)
+
+    def find_model_copies(
+        self, experiment_id: str, origins: Collection[str] | None = None
+    ) -> dict[str, list[Copy]]:
+        """See ``WritesLoggedModels.find_model_copies``."""
+        if not self._has_logged_models():
+            return self._flattened.find(experiment_id, origins)
+        few = origins is not None and len(origins) <= 3
+        conditions = (
+            [f"tags.`{ORIGIN}` = '{origin}'" for origin in origins or ()]
+            if few
+            else [f"tags.`{ORIGIN}` LIKE '%'"]
+        )
+        found: dict[str, list[Copy]] = {}
+        there = [
+            model
+            for condition in conditions
+            for model in self._search_models([experiment_id], condition, for_copies=True)
+        ]
+        for model in there + self._deleted_copies(experiment_id):
+            ref, where = Ref(Kind.LOGGED_MODEL, model.model_id), self._http.base_url
+            copy = copy_from(ref, model.tags, model.lifecycle_stage, where)
+            found.setdefault(copy.origin, []).append(copy)
+        for copy in self._model_search.copies_left_out(experiment_id, origins if few else None):
+            found.setdefault(copy.origin, []).append(copy)
+        for copies in found.values():
+            copies.sort(key=lambda copy: copy.rank)
+        return found
+
+    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> tuple[Loss, ...]:
+        """See ``WritesLoggedModels.log_model_metrics``: points of a run, with the model's id.
+
+        Points that are there already stay as they are. A server without logged models has them
+        with the run.
+        """
+        if not self._has_logged_models():
+            return ()
+        refused: list[tuple[str, MigrateError]] = []
+        for batch in in_batches(metrics, POINTS_PER_BATCH):
+            run_id = batch[0].run_id
+
+            def send(points: Sequence[ModelMetric], fault_tries: int, run_id: str = run_id) -> None:
+                items = [model_metric_to(point, model_id) for point in points]
+                body = {"run_id": run_id, "metrics": items}
+                path = f"{API}/runs/log-batch"
+                self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
+
+            refused += deliver(send, batch, lambda point: f"metric {point.key}")
+        return refusals(refused)
+
+    def link_model(self, run_id: str, links: ModelLinks) -> tuple[Loss, ...]:
+        """See ``WritesLoggedModels.link_model``; outputs that are there already are refused."""
+        if not self._has_logged_models():
+            return ()
+
+        def send_inputs(ids: Sequence[str], fault_tries: int) -> None:
+            body = {"run_id": run_id, "models": [{"model_id": model_id} for model_id in ids]}
+            path = f"{API}/runs/log-inputs"
+            self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
+
+        def send_outputs(outputs: Sequence[ModelOutput], _: int) -> None:
+            models = [{"model_id": it.model_id, "step": it.step} for it in outputs]
+            body = {"run_id": run_id, "models": models}
+            self._http.post(f"{API}/runs/outputs", body, idempotent=False)
+
+        return refusals(
+            deliver(send_inputs, links.inputs, lambda _: f"input of run {run_id}")
+            + deliver(send_outputs, links.outputs, lambda _: f"output of run {run_id}")
+        )
+
+    @contextmanager
+    def open_run(self, run_id: str) -> Iterator[None]:
+        """See ``WritesLoggedModels.open_run``."""
+        self._http.post(f"{API}/runs/restore", {"run_id": run_id}, idempotent=True)
+        try:
+            yield
+        finally:
+            self._http.post(f"{API}/runs/delete", {"run_id": run_id}, idempotent=True)
+
+    def finish_logged_model(
+        self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()
+    ) -> tuple[Loss, ...]:
+        """See ``WritesLoggedModels.finish_logged_model``."""
+        if not self._has_logged_models():
+            self._flattened.finish(copy, model.tags[ORIGIN], model.tags, mark)
+            return ()
+        path = f"{MODELS}/{copy.model_id}"
+        if copy.status != model.status:
+            body = {"model_id": copy.model_id, "status": status_to(model.status)}
+            shown = logged_model_from(required(self._http.change("PATCH", path, body), "model"))
+            if shown.status != model.status:
+                raise EndpointError(
+                    f"logged model {copy.model_id} of the target was given the status "
+                    f"{model.status} and has {shown.status}"
+                )
+        refused = self._send_params(copy, model)
+        refused += self._send_tags(copy, model, mark, [*losses, *refused])
+        for key in sorted(copy.tags.keys() - model.tags.keys() - {MARK, MODEL_VERSIONS_TAG}):
+            with suppress(NotFound):
+                self._http.change("DELETE", f"{path}/tags/{quote(key, safe='')}", {})
+        return refused
+
+    def _send_params(self, copy: LoggedModel, model: LoggedModel) -> tuple[Loss, ...]:
+        """Write the params that a create could not; return what is refused."""
+
+        def send(params: Sequence[tuple[str, str]], fault_tries: int) -> None:
+            body = {"model_id": copy.model_id, "params": tags_to(dict(params))}
+            path = f"{MODELS}/{copy.model_id}/params"
+            self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
+
+        missing = {k: value for k, value in model.params.items() if k not in copy.params}
+        return refusals(
+            refused
+            for some in in_requests(missing)
+            for refused in deliver(send, some, lambda param: f"param {param[0]}")
+        )
+
+    def _send_tags(
+        self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss]
+    ) -> tuple[Loss, ...]:
+        """Write the tags that differ, and the mark; return which of them are refused.
+
+        All in one call where nothing is refused; else the copy is first told what it lacks.
+        """
+
+        def send(tags: Sequence[tuple[str, str]], fault_tries: int) -> None:
+            self._tag_model(copy.model_id, dict(tags), fault_tries)
+
+        wanted = {**model.tags, MARK: mark, **losses_to_tags(losses)}
+        differing = {
+            key: value
+            for key, value in wanted.items()
+            if copy.tags.get(key) != value and key != MODEL_VERSIONS_TAG
+        }
+        if not differing:
+            return ()
+        if len(list(in_requests(differing))) == 1:
+            try:
+                self._tag_model(copy.model_id, differing, FAULT_TRIES)
+                return ()
+            except (Refused, ServerFault):
+                pass
+        found = [
+            refused
+            for some in in_requests({k: v for k, v in differing.items() if k != MARK})
+            for refused in deliver(send, some, lambda tag: f"tag {tag[0]}")
+        ]
+        refused = refusals(item for item in found if not item[0].startswith(f"tag {LOSSES}"))
+        if refused:
+            with suppress(Refused):
+                self._tag_model(copy.model_id, losses_to_tags([*losses, *refused]))
+        self._tag_model(copy.model_id, {MARK: mark})
+        return refused
+
+    def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
+        """See ``WritesLoggedModels.delete_logged_model``: the experiment remembers where it is."""
+        body = {"experiment_id": experiment_id, "key": DELETED_MODEL + origin, "value": model_id}
+        self._http.post(f"{API}/experiments/set-experiment-tag", body, idempotent=True)
+        try:
+            self._http.change("DELETE", f"{MODELS}/{model_id}", {"model_id": model_id})
+        except NotFound:
+            if self._read_model(model_id) is None:
+                raise
+
+    def _deleted_copies(self, experiment_id: str) -> list[LoggedModel]:
+        """Return the deleted copies that an experiment remembers."""
+        params = {"experiment_id": experiment_id}
+        found = self._http.get(f"{API}/experiments/get", params)
+        tags = pairs(required(found, "experiment"), "tags")
+        ids = [value for key, value in tags.items() if key.startswith(DELETED_MODEL)]
+        models = self.read_logged_models(sorted(ids))
+        return [model for model in models if ORIGIN in model.tags]
+
+
+def _snake_case(run: Object) -> Object:
+    """Return a run of GraphQL with the names that REST gives its members."""
+    inputs = objects(member(run, "inputs"), "modelInputs")
+    outputs = objects(member(run, "outputs"), "modelOutputs")
+    return {
+        "inputs": {"model_inputs": [{"model_id": item.get("modelId")} for item in inputs]},
+        "outputs": {
+            "model_outputs": [
+                {"model_id": item.get("modelId"), "step": item.get("step")} for item in outputs
+            ]
+        },
+    }

@@ -1,0 +1,1 @@
+"""Registered models in Databricks' Unity Catalog."""

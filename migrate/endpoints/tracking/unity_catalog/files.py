@@ -1,0 +1,168 @@
+"""The files of versions in Unity Catalog, which keeps its own: read, and filled from a source."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from migrate.endpoints.artifacts.folders import walk
+from migrate.endpoints.artifacts.locations import Roots
+from migrate.endpoints.artifacts.repositories import translated
+from migrate.endpoints.protocols import Source
+from migrate.endpoints.tracking.artifacts import (
+    CHUNK,
+    ArtifactStore,
+    RepositoryStore,
+    ServerRoutes,
+)
+from migrate.endpoints.tracking.databricks.artifacts import DatabricksStores
+from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.unity_catalog.storage import Storage
+from migrate.errors import EndpointError, Refused
+from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref
+
+_LOGGED_MODEL = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)(?:/(.*))?\Z", re.S)
+_VERSION = re.compile(r"models:/+([^/]+/\d+)/?\Z", re.S)
+_RUN = re.compile(r"runs:/+([^/]+)/?(.*)", re.S)
+
+
+class CatalogStores(DatabricksStores):
+    """Finds the store of an artifact root in a workspace with Unity Catalog."""
+
+    def __init__(
+        self,
+        http: HttpSession,
+        *,
+        side: str,
+        tracking_uri: str,
+        roots: Roots,
+        storage: Storage,
+    ) -> None:
+        super().__init__(http, side=side, tracking_uri=tracking_uri, roots=roots)
+        self._storage = storage
+
+    def store(self, root: ArtifactRoot) -> ArtifactStore:
+        """Return the store for ``root``."""
+        if root.owner.kind is Kind.MODEL_VERSION:
+            return VersionStore(root, self._storage, self.routes(root))
+        return super().store(root)
+
+
+class VersionStore(RepositoryStore):
+    """The files of one version, to be read; the storage they are in wants a key for each."""
+
+    def __init__(self, root: ArtifactRoot, storage: Storage, routes: ServerRoutes) -> None:
+        super().__init__(root, "", routes)
+        self._storage = storage
+
+    def list_files(self) -> list[Artifact]:
+        """See ``ArtifactStore.list_files``."""
+        repository = self._repository()
+
+        def list_folder(folder: str) -> Any:
+            with translated(self._root.uri):
+                return [
+                    {"path": found.path, "is_dir": found.is_dir, "file_size": found.file_size}
+                    # Not None: the repository of signed URLs fails on that.
+                    for found in repository.list_artifacts(folder)
+                ]
+
+        return walk(list_folder)
+
+    @contextmanager
+    def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
+        """See ``ArtifactStore.open``."""
+        with tempfile.TemporaryDirectory(prefix="mlflow-migrate-") as folder:
+            with translated(self._root.uri):
+                path = self._repository().download_artifacts(artifact.path, dst_path=folder)
+            with Path(path).open("rb") as stream:
+                yield stream
+
+    def _repository(self) -> Any:
+        name, _, number = self._root.owner.id.rpartition("/")
+        with translated(self._root.uri):
+            return self._storage.repository(name, number, to_write=False)
+
+
+class VersionUpload:
+    """What a version is to be made of: files of a run, a logged model or another version.
+
+    Raises ``Refused`` where its source is none of these on the target, or has no files: Unity
+    Catalog has no versions without.
+    """
+
+    def __init__(self, target: Source, version: ModelVersion, storage: Storage) -> None:
+        self._target = target
+        self._name = version.name
+        self._storage = storage
+        self._root, self._folder = _place_of(target, version)
+        self._files = _below(target.artifacts(self._root), self._folder)
+        if not self._files:
+            raise Refused(
+                f"no files are at its source {version.source}; Unity Catalog wants them",
+                "are the artifacts of its run on the target?",
+            )
+
+    def send(self, number: int) -> None:
+        """Write the files into the storage of version ``number``."""
+        with tempfile.TemporaryDirectory(prefix="mlflow-migrate-") as folder:
+            for file in self._files:
+                self._fetch(file, Path(folder))
+            place = f"models:/{self._name}/{number}"
+            with translated(place):
+                repository = self._storage.repository(self._name, str(number), to_write=True)
+                repository.log_artifacts(folder, "")
+
+    def _fetch(self, file: Artifact, folder: Path) -> None:
+        below = file.path.removeprefix(self._folder).lstrip("/")
+        path = folder / below
+        if ".." in path.parts:
+            raise EndpointError(f"the file {file.path!r} has no place in a version")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._target.open_artifact(self._root, file) as stream, path.open("wb") as copy:
+            shutil.copyfileobj(stream, copy, CHUNK)
+
+
+def _place_of(target: Source, version: ModelVersion) -> tuple[ArtifactRoot, str]:
+    """Return whose files a version is made of, and below which folder of theirs."""
+    source = version.source
+    if found := _LOGGED_MODEL.match(source):
+        return _logged_model(target, found[1], version), found[2] or ""
+    if found := _VERSION.match(source):
+        return ArtifactRoot(Ref(Kind.MODEL_VERSION, found[1]), source), ""
+    if found := _RUN.match(source):
+        return _run(target, found[1], version), found[2].strip("/")
+    owners = []
+    if version.model_id:
+        owners.append(_logged_model(target, version.model_id, version))
+    if version.run_id:
+        owners.append(_run(target, version.run_id, version))
+    for root in owners:
+        if f"{source}/".startswith(root.uri.rstrip("/") + "/"):
+            return root, source.removeprefix(root.uri.rstrip("/")).strip("/")
+    raise Refused(
+        f"its source {source} is below no run or logged model of the target, and Unity Catalog "
+        "wants its files",
+        "copy the run that it was made in along with it",
+    )
+
+
+def _logged_model(target: Source, model_id: str, version: ModelVersion) -> ArtifactRoot:
+    for model in target.read_logged_models([model_id]):
+        return ArtifactRoot(Ref(Kind.LOGGED_MODEL, model_id), model.artifact_uri)
+    raise Refused(f"its source {version.source} is not on the target")
+
+
+def _run(target: Source, run_id: str, version: ModelVersion) -> ArtifactRoot:
+    for run in target.find_runs([run_id]):
+        return ArtifactRoot(Ref(Kind.RUN, run_id), run.artifact_uri)
+    raise Refused(f"its source {version.source} is of run {run_id}, which is not on the target")
+
+
+def _below(files: Sequence[Artifact], folder: str) -> list[Artifact]:
+    return [file for file in files if not folder or file.path.startswith(f"{folder}/")]
