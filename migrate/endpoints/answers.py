@@ -109,7 +109,7 @@ class Histories:
     """
 
     points: list[Metric] = field(default_factory=list)
-    unread: tuple[str, ...] = ()
+    unread: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -117,13 +116,11 @@ def discover_runs(draft: Draft) -> None:
         wanted[start : start + EXPERIMENTS_AT_ONCE]
         for start in range(0, len(wanted), EXPERIMENTS_AT_ONCE)
     ]
-    known: Counter[str] = Counter()
     with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
         for found in pool.map(lambda group: _read(draft, group), groups):
             for node, sizes in found:
                 draft.add(node)
-                known.update(sizes)
-    draft.known.update(known)
+                draft.known.update(sizes)
 
 
 def add_run(draft: Draft, run: Run, because: str) -> Node:
@@ -137,8 +134,7 @@ def add_run(draft: Draft, run: Run, because: str) -> Node:
     node.because = (because,)
     draft.add(node)
     draft.by_id.add(node.ref)
-    for word, size in sizes.items():
-        draft.known[word] = draft.known.get(word, 0) + size
+    draft.known.update(sizes)
     return node
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ from migrate.objects import (
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Damage
 from migrate.tasks.batches import Policy
+from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.logged_model import ModelFacts
 
 
@@ -40,7 +42,7 @@ class Node:
     status: TaskStatus = TaskStatus.PENDING
     losses: tuple[Loss, ...] = ()
     warnings: tuple[str, ...] = ()
-    #: Digest of what the source shows of a run now.
+    #: Digest of what a search of the source shows of a run now.
     content: str = ""
     #: True for a run that may still change at the source.
     unsettled: bool = False
@@ -99,15 +101,17 @@ class Draft:
     target_can: Capabilities
     graph: nx.DiGraph = field(default_factory=nx.DiGraph)
     nodes: dict[Ref, Node] = field(default_factory=dict)
+    #: The same by kind and container.
+    contents: dict[tuple[Kind, str], dict[Ref, Node]] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
-    there: list[Experiment] = field(default_factory=list)
+    existing: ExistingExperiments = field(default_factory=ExistingExperiments)
     #: How many runs of another origin the target's experiments hold, by the source's ids.
     foreign: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     collisions: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     unsupported: dict[Kind, int] = field(default_factory=dict)
-    known: dict[str, int] = field(default_factory=dict)
+    known: Counter[str] = field(default_factory=Counter)
     #: Copies that are to be repaired, by their originals.
     damaged: Mapping[Ref, Damage] = field(default_factory=dict)
     #: The logged models that selected runs name, by run id; runs without any are not there.
@@ -123,6 +127,7 @@ class Draft:
     def add(self, node: Node) -> None:
         """Add an object."""
         self.nodes[node.ref] = node
+        self.contents.setdefault((node.ref.kind, node.container), {})[node.ref] = node
         self.graph.add_node(node.ref)
 
     def need(self, needed: Ref, by: Ref) -> None:
@@ -144,12 +149,11 @@ class Draft:
 
     def of_kind(self, kind: Kind) -> list[Node]:
         """Return the objects of a kind that are selected and were read."""
-        return [node for node in self._selected(kind) if not node.unreadable]
+        found = (node for node in self.nodes.values() if node.ref.kind is kind)
+        return [node for node in found if node.selected and not node.unreadable]
 
     def held_by(self, experiment_id: str) -> list[Node]:
         """Return the selected runs and logged models of an experiment."""
-        held = [*self._selected(Kind.RUN), *self._selected(Kind.LOGGED_MODEL)]
-        return [node for node in held if node.container == experiment_id]
-
-    def _selected(self, kind: Kind) -> list[Node]:
-        return [node for node in self.nodes.values() if node.ref.kind is kind and node.selected]
+        kinds = (Kind.RUN, Kind.LOGGED_MODEL)
+        held = (self.contents.get((kind, experiment_id), {}) for kind in kinds)
+        return [node for nodes in held for node in nodes.values() if node.selected]

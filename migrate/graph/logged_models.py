@@ -12,7 +12,7 @@ from migrate.graph.draft import Draft, Node
 from migrate.objects import DELETED, Action, Kind, LoggedModel, ModelLinks, Ref
 from migrate.origins import known_losses
 from migrate.outcomes import TaskStatus
-from migrate.tasks.fingerprint import quick_half, with_links
+from migrate.tasks.fingerprint import quick_half
 from migrate.tasks.logged_model import FLATTENED, facts_of, links_to, quick_model_mark, runs_named
 from migrate.tasks.outcomes import copies_beside
 
@@ -69,10 +69,6 @@ def read_links(draft: Draft, run_ids: Iterable[str]) -> None:
     with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
         for found in pool.map(draft.source.model_links, groups):
             draft.links |= {run_id: links for run_id, links in found.items() if links.model_ids}
-    if draft.target_can.keeps_ids:
-        for run_id in ids:
-            node = draft.nodes[Ref(Kind.RUN, run_id)]
-            node.content = with_links(node.content, draft.links.get(run_id, ModelLinks()))
 
 
 def check_flattened(draft: Draft) -> None:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.answers import Copy
 from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
-from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
+from migrate.objects import ACTIVE, DELETED, NO_LINKS, Action, Experiment, Kind, Ref
 from migrate.origins import ORIGIN, SOURCE, experiment_origin
 from migrate.outcomes import Loss, TaskStatus
-from migrate.tasks.experiment import (
-    experiments_on,
-    find_copy,
-    is_ours,
-    kept_of_experiment,
-    missing_tags,
-    wanted_experiment,
-)
-from migrate.tasks.fingerprint import quick_half, quick_mark
+from migrate.tasks.existing_experiments import experiments_on, is_ours
+from migrate.tasks.experiment import kept_of_experiment, missing_tags, wanted_experiment
+from migrate.tasks.fingerprint import quick_half, quick_mark, with_links
 from migrate.tasks.outcomes import copies_beside
 
 TRASH_HINT = (
@@ -34,12 +28,12 @@ def match_experiments(draft: Draft) -> None:
 
     Raises ``UsageError`` when a name is held by the trash and the user has not chosen.
     """
-    draft.there = experiments_on(draft.target)
+    draft.existing = experiments_on(draft.target)
     originals = {experiment_origin(item): item for item in draft.experiments.values()}
     undecided = []
     for node in draft.of_kind(Kind.EXPERIMENT):
         experiment = draft.experiments[node.ref.id]
-        copy = find_copy(dataclasses.replace(experiment, name=node.name), draft.there, "")
+        copy = draft.existing.find(dataclasses.replace(experiment, name=node.name))
         if copy is None:
             continue
         original = originals.get(copy.tags.get(ORIGIN, ""), experiment)
@@ -50,15 +44,17 @@ def match_experiments(draft: Draft) -> None:
             continue
         ours = is_ours(copy, experiment)
         same = [
-            it for it in draft.there if is_ours(it, experiment) and it.lifecycle_stage == ACTIVE
+            it.experiment_id
+            for it in draft.existing.copies_of(experiment)
+            if it.lifecycle_stage == ACTIVE
         ]
-        node.losses += copies_beside(node.ref.kind, [it.experiment_id for it in same])
+        node.losses += copies_beside(node.ref.kind, same)
         if copy.lifecycle_stage == DELETED and experiment.lifecycle_stage != DELETED:
             if draft.policy.if_trashed == "fail":
                 undecided.append(copy.name)
                 continue
             if draft.policy.if_trashed == "rename" and not ours:
-                node.name = _free_name(copy.name, draft.there)
+                node.name = _free_name(copy.name, draft.existing.by_name)
                 node.reason = f"{copy.name!r} is in the target's trash; copied under another name"
                 draft.collisions.append(node.reason)
                 continue
@@ -106,8 +102,7 @@ def _to_be_renamed(draft: Draft, node: Node, copy: Experiment) -> bool:
     return known_as not in (None, experiment.name)
 
 
-def _free_name(name: str, there: Iterable[Experiment]) -> str:
-    taken = {item.name for item in there}
+def _free_name(name: str, taken: Collection[str]) -> str:
     number = 1
     while True:
         candidate = f"{name} (migrated{f' {number}' if number > 1 else ''})"
@@ -161,8 +156,11 @@ def _decide(draft: Draft, run: Node, copy: Copy) -> None:
     if copy.unreadable:
         run.fail_to_adopt(copy.unreadable)
         return
-    orphans = [] if draft.target_can.keeps_ids else orphan_mentions(draft, run)
-    unchanged = quick_half(run.mark) == quick_mark(run.content, orphans, draft.policy.in_mark)
+    if draft.target_can.keeps_ids:
+        content, orphans = with_links(run.content, draft.links.get(run.ref.id, NO_LINKS)), []
+    else:
+        content, orphans = run.content, orphan_mentions(draft, run)
+    unchanged = quick_half(run.mark) == quick_mark(content, orphans, draft.policy.in_mark)
     if not run.mark:
         run.action, run.reason = Action.ADOPT, "half-made by an earlier attempt: completed"
     elif not unchanged:
@@ -190,10 +188,8 @@ def orphan_mentions(draft: Draft, run: Node) -> list[str]:
 
 def _is_copy(draft: Draft, node: Node) -> bool:
     """Say whether the experiment a node was matched with is a copy made by this tool."""
-    experiment = draft.experiments[node.ref.id]
-    return any(
-        copy.experiment_id == node.target_id and is_ours(copy, experiment) for copy in draft.there
-    )
+    copy = draft.existing.by_id.get(node.target_id)
+    return copy is not None and is_ours(copy, draft.experiments[node.ref.id])
 
 
 def add_deletions(draft: Draft) -> None:
@@ -203,10 +199,8 @@ def add_deletions(draft: Draft) -> None:
             continue
         held = draft.held_by(node.ref.id)
         work = [run for run in held if run.status is TaskStatus.PENDING]
-        trashed = any(
-            copy.experiment_id == node.target_id and copy.lifecycle_stage == DELETED
-            for copy in draft.there
-        )
+        copy = draft.existing.by_id.get(node.target_id)
+        trashed = copy is not None and copy.lifecycle_stage == DELETED
         if trashed and not work:
             node.status = TaskStatus.DONE
             continue

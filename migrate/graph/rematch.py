@@ -16,7 +16,7 @@ from migrate.objects import CONTAINER_OF, VERSION_KINDS, VERSION_OF, Experiment,
 from migrate.origins import ORIGIN
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Plan, PlannedTask
-from migrate.tasks.experiment import experiments_on
+from migrate.tasks.existing_experiments import experiments_on
 from migrate.tasks.model_version import is_placeholder
 from migrate.tasks.outcomes import copies_beside
 
@@ -127,7 +127,7 @@ def _places(plan: Plan, target: Target) -> dict[str, str]:
         task for task in plan.tasks if _is_open(task, Kind.EXPERIMENT) and task.ref.id not in places
     ]
     if unknown:
-        by_name = {item.name: item for item in experiments_on(target)}
+        by_name = experiments_on(target).by_name
         places |= {
             task.ref.id: by_name[task.name].experiment_id
             for task in unknown

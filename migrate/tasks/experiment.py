@@ -29,6 +29,12 @@ from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.collisions import kept_tags
+from migrate.tasks.existing_experiments import (
+    ExistingExperiments,
+    experiments_on,
+    find_existing,
+    is_ours,
+)
 from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permissions
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.read_back import seen_of_experiment
@@ -78,26 +84,6 @@ def map_location(location: str, locations: Sequence[tuple[str, str]]) -> str:
     return ""
 
 
-def is_ours(copy: Experiment, experiment: Experiment) -> bool:
-    """Say whether ``copy`` was made from ``experiment`` by this tool."""
-    return copy.tags.get(ORIGIN) == experiment_origin(experiment)
-
-
-def experiments_on(target: Target) -> list[Experiment]:
-    """Return the target's experiments with their origins."""
-    return with_origins(list(target.experiments()), target.capabilities())
-
-
-def with_origins(found: list[Experiment], target: Capabilities) -> list[Experiment]:
-    """Return experiments of a target with their origins; where ids are kept, that is itself."""
-    if not target.keeps_ids:
-        return found
-    return [
-        dataclasses.replace(item, tags={**item.tags, ORIGIN: experiment_origin(item)})
-        for item in found
-    ]
-
-
 def missing_tags(copy: Experiment, wanted: Experiment, experiment: Experiment) -> dict[str, str]:
     """Return the tags to write on an existing copy.
 
@@ -115,8 +101,7 @@ def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[O
     """Create or adopt the experiments of a batch; yield an outcome per job."""
     found = source.read_experiments([job.ref.id for job in batch.jobs])
     at_source = {item.experiment_id: item for item in found}
-    looks = any(job.target_id or job.attempt > 1 for job in batch.jobs)
-    there = experiments_on(target) if looks else []
+    copies = experiments_on(target, [job.target_id for job in batch.jobs if job.target_id])
     looks_back = not target.capabilities().keeps_ids
     written: list[_Written] = []
     for job in batch.jobs:
@@ -125,7 +110,7 @@ def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[O
             experiment = at_source.get(job.ref.id)
             if experiment is None:
                 raise why_missing(source, job)
-            outcome, ours, sent = _copy(batch, job, experiment, target, there, started)
+            outcome, ours, sent = _copy(batch, job, experiment, target, copies, started)
             copy = Ref(Kind.EXPERIMENT, outcome.target_id)
             carried = carry_permissions(batch.policy, job.ref, copy, source, target, ours=ours)
             outcome = with_permissions(outcome, carried)
@@ -192,7 +177,7 @@ def _copy(
     job: Job,
     experiment: Experiment,
     target: Target,
-    there: Sequence[Experiment],
+    copies: ExistingExperiments,
     started: float,
 ) -> tuple[Outcome, bool, Experiment]:
     """Create or complete the copy.
@@ -202,7 +187,9 @@ def _copy(
     wanted, losses = wanted_experiment(experiment, target.capabilities(), batch.policy)
     # By the name it is to get: its own may be held by one in the target's trash.
     named = dataclasses.replace(experiment, name=job.name)
-    copy = find_copy(named, there, job.target_id)
+    copy = copies.by_id.get(job.target_id)
+    if copy is None and (job.target_id or job.attempt > 1):
+        copy = find_existing(named, target)
     wrote = False
     sent = dataclasses.replace(wanted, name=job.name)
     if copy is None:
@@ -213,7 +200,7 @@ def _copy(
             wrote = True
         except AlreadyExists:
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.
-            copy = find_copy(named, experiments_on(target), "")
+            copy = find_existing(named, target)
             if copy is None:
                 raise name_taken(Kind.EXPERIMENT, job.name) from None
         except Refused as problem:
@@ -239,22 +226,6 @@ def _copy(
         seconds=time.monotonic() - started,
     )
     return outcome, copy is None or is_ours(copy, experiment), sent
-
-
-def find_copy(
-    experiment: Experiment, there: Sequence[Experiment], target_id: str
-) -> Experiment | None:
-    """Return the experiment on the target that is, or stands for, the copy: by id, origin, name."""
-    for found in there:
-        if target_id and found.experiment_id == target_id:
-            return found
-    for found in there:
-        if is_ours(found, experiment):
-            return found
-    for found in there:
-        if found.name == experiment.name:
-            return found
-    return None
 
 
 def _complete(

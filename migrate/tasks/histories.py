@@ -74,11 +74,12 @@ class History:
 
     def _completed(self, points: list[Metric]) -> list[Metric]:
         """Return the points with the latest ones that are missing, each with its key's others."""
-        there = set(map(identity_of, points))
+        known = set(map(identity_of, points))
+        streamed = set(self._unread)
         missing = [
             latest
             for key, latest in self._latest.items()
-            if key not in self._unread and identity_of(latest) not in there
+            if key not in streamed and identity_of(latest) not in known
         ]
         self._lost |= {latest.key: _lacking(latest) for latest in missing}
         return sorted([*points, *missing], key=lambda p: p.key) if missing else points

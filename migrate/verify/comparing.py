@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from migrate.graph.discover import unsupported_in
 from migrate.objects import DELETED, Experiment, Kind, LoggedModel, ModelLinks, Ref
-from migrate.tasks.experiment import is_ours, with_origins
+from migrate.tasks.existing_experiments import ExistingExperiments, is_ours, with_origins
 from migrate.tasks.logged_model import links_to
 from migrate.tasks.version_sources import named_by
 from migrate.verify.copies import Copies
@@ -33,8 +33,8 @@ def compare(ends: Ends) -> Comparison:
     result = Comparison(unknown=list(selected.not_taken))
     there = list(ends.target.experiments())
     as_kept = {item.experiment_id: item for item in there}
-    there = with_origins(there, ends.target.capabilities())
-    copies = Copies(ends, selected.at_source, there)
+    existing = ExistingExperiments(with_origins(there, ends.target.capabilities()))
+    copies = Copies(ends, selected.at_source, existing)
     pairs: list[tuple[Experiment, Experiment]] = []
     for experiment in selected.experiments:
         result.compared[Kind.EXPERIMENT] += 1

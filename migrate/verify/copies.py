@@ -11,7 +11,7 @@ from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Source
 from migrate.objects import CONTAINER_OF, VERSION_KINDS, Experiment, Kind, Ref
 from migrate.origins import ORIGIN
-from migrate.tasks.experiment import find_copy
+from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.model_version import version_origin
 from migrate.tasks.version_sources import Place
 from migrate.verify.result import Ends
@@ -25,11 +25,11 @@ class Copies:
     """
 
     def __init__(
-        self, ends: Ends, at_source: Iterable[Experiment], there: Sequence[Experiment]
+        self, ends: Ends, at_source: Iterable[Experiment], existing: ExistingExperiments
     ) -> None:
         self._ends = ends
         self._at_source = {item.experiment_id: item for item in at_source}
-        self._there = there
+        self._existing = existing
         self._known: dict[Ref, list[Copy]] = {}
         self._flattened: dict[str, list[str]] = {}
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class Copies:
         if experiment is None:
             return None
         name = self._ends.renames.name_for(Kind.EXPERIMENT, experiment.name)
-        return find_copy(dataclasses.replace(experiment, name=name), self._there, "")
+        return self._existing.find(dataclasses.replace(experiment, name=name))
 
     def load(self, containers: Sequence[str]) -> None:
         """Read the copies of all runs and logged models in these experiments of the target."""

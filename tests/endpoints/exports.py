@@ -230,7 +230,7 @@ def files_below(source: ExportDirectory, root: ArtifactRoot) -> dict[str, bytes]
 def all_points(source: ExportDirectory, run: Run) -> list[Metric]:
     """Read all metric points of a run, in bulk."""
     histories = source.histories([run], 10**9)
-    assert histories[run.run_id].unread == ()
+    assert histories[run.run_id].unread == []
     return histories[run.run_id].points
 
 

@@ -49,7 +49,7 @@ before = peak()
 runs = {run.run_id: run for run in source.runs(["7"])}
 run = runs["a" * 32]
 history = source.histories([run], 50_000)[run.run_id]
-assert history.unread == ("loss",)
+assert history.unread == ["loss"]
 count = sum(len(page) for page in source.metric_history(run.run_id, "loss"))
 assert count == int(sys.argv[2]), count
 print(peak() - before)

@@ -239,14 +239,14 @@ def test_histories_stay_within_the_budget(tmp_path: Path) -> None:
     first = target.histories(runs, 100)
     assert list(first) == ["1" * 32, "2" * 32]
     assert first["1" * 32].points == POINTS
-    assert first["1" * 32].unread == ("long",)
+    assert first["1" * 32].unread == ["long"]
     assert list(target.histories(runs[::-1], 100)) == ["2" * 32]
     assert list(target.histories(runs, 25_003)) == ["1" * 32]
     pages = list(target.metric_history("1" * 32, "long"))
     assert [point for page in pages for point in page] == long
     assert max(map(len, pages)) <= 10_000
     both = target.histories(runs, 25_004)
-    assert both["1" * 32].unread == ()
+    assert both["1" * 32].unread == []
     assert both["2" * 32].points == POINTS
     assert list(target.metric_history("1" * 32, "no such key")) == []
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
-from migrate.endpoints.tracking.artifacts import passes_proxy
+from migrate.endpoints.tracking.artifact_routes import passes_proxy
 from migrate.endpoints.tracking.http.login_pages import Redirected
 from migrate.errors import (
     DirectoryError,

@@ -141,7 +141,7 @@ class MemoryServer(MemoryModels):
             for key in dict.fromkeys(point.key for point in points):
                 of_key = [point for point in points if point.key == key]
                 if len(read[run.run_id].points) + len(of_key) > budget:
-                    read[run.run_id].unread += (key,)
+                    read[run.run_id].unread.append(key)
                 else:
                     read[run.run_id].points += of_key
         return read

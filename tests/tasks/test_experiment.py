@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,15 +14,16 @@ from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import EARLIER, MIGRATION, ORIGIN, SOURCE
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.experiment import (
     copy_experiments,
     delete_objects,
-    find_copy,
     kept_of_experiment,
     map_location,
     missing_tags,
     wanted_experiment,
 )
+from tests.counted import Counted
 from tests.graph import loading
 from tests.graph.memory import MemoryServer
 
@@ -45,18 +48,40 @@ def ours(ident: str, name: str, **changes: Any) -> Experiment:
     return there(ident, name, tags=tags, **changes)
 
 
-class TestFindCopy:
+def found_among(held: list[Experiment], target_id: str = "") -> Experiment | None:
+    return ExistingExperiments(held).find(FRAUD, target_id)
+
+
+class TestExisting:
     def test_by_id_before_origin_before_name(self) -> None:
         held = [there("5", "fraud"), ours("6", "renamed"), there("7")]
-        assert find_copy(FRAUD, held, "7") == held[2]
-        assert find_copy(FRAUD, held, "gone") == held[1]
-        assert find_copy(FRAUD, held, "") == held[1]
-        assert find_copy(FRAUD, held[:1], "") == held[0]
-        assert find_copy(FRAUD, held[2:], "") is None
+        assert found_among(held, "7") == held[2]
+        assert found_among(held, "gone") == held[1]
+        assert found_among(held) == held[1]
+        assert found_among(held[:1]) == held[0]
+        assert found_among(held[2:]) is None
 
     def test_the_same_id_of_another_server_is_another_origin(self) -> None:
-        other = there("6", tags={ORIGIN: "1@99"})
-        assert find_copy(FRAUD, [other], "") is None
+        assert found_among([there("6", tags={ORIGIN: "1@99"})]) is None
+
+    def test_the_first_of_several_copies_and_all_of_them(self) -> None:
+        held = [there("5"), ours("6", "fraud"), ours("7", "fraud again")]
+        assert found_among(held) == held[1]
+        assert list(ExistingExperiments(held).copies_of(FRAUD)) == held[1:]
+
+    def test_each_is_found_without_looking_at_the_others(self) -> None:
+        many = 400
+        held = [
+            ours(Counted(ident), Counted(ident), tags={ORIGIN: Counted(f"{ident}@77")})
+            for ident in range(many)
+        ]
+        Counted.compared = 0
+        existing = ExistingExperiments(held)
+        for item in held:
+            wanted = dataclasses.replace(FRAUD, experiment_id=str(item.experiment_id))
+            assert existing.find(wanted) is item
+            assert existing.find(FRAUD, str(item.experiment_id)) is item
+        assert Counted.compared <= 8 * many
 
 
 class TestWanted:
@@ -231,6 +256,78 @@ class TestCopying:
         outcomes = list(copy_experiments(batch, ends.source, ends.target))
         assert [outcome.status for outcome in outcomes] == ["failed", "done"]
         assert "no longer at the source" in outcomes[0].error
+
+
+class TestListing:
+    """How often the experiments of a target are listed, for many batches."""
+
+    BATCHES, SIZE = 4, 50
+
+    @pytest.fixture
+    def ends(self, monkeypatch: pytest.MonkeyPatch) -> Ends:
+        ends = Ends()
+        idents = range(self.BATCHES * self.SIZE)
+        experiments = [there(str(i), f"name {i}", creation_time=77) for i in idents]
+        ends.source.experiments_held = {item.experiment_id: item for item in experiments}
+        self.listed = 0
+        listing = ends.target.experiments
+
+        def counted() -> Iterator[Experiment]:
+            self.listed += 1
+            return listing()
+
+        monkeypatch.setattr(ends.target, "experiments", counted)
+        return ends
+
+    def copy_all(self, ends: Ends, copies: Mapping[str, str], attempt: int = 1) -> dict[str, str]:
+        """Copy all; return the ids of the copies by those of the originals."""
+        made: dict[str, str] = {}
+        idents = list(ends.source.experiments_held)
+        for start in range(0, len(idents), self.SIZE):
+            jobs = tuple(
+                Job(
+                    ref=Ref(Kind.EXPERIMENT, ident),
+                    name=f"name {ident}",
+                    action=Action.ADOPT if ident in copies else Action.CREATE,
+                    target_id=copies.get(ident, ""),
+                    attempt=attempt,
+                )
+                for ident in idents[start : start + self.SIZE]
+            )
+            batch = Batch(
+                kind=Kind.EXPERIMENT, jobs=jobs, source=ADDRESS, target=ADDRESS, policy=POLICY
+            )
+            for outcome in copy_experiments(batch, ends.source, ends.target):
+                assert not outcome.error
+                made[outcome.ref.id] = outcome.target_id
+        return made
+
+    def test_copies_whose_ids_are_known_are_read_by_them(self, ends: Ends) -> None:
+        made = self.copy_all(ends, {})
+        assert self.copy_all(ends, made) == made
+        assert self.listed == 0
+
+    def test_those_made_by_others_since_the_plan_are_listed_once(self, ends: Ends) -> None:
+        made = self.copy_all(ends, {})
+        assert self.copy_all(ends, {}) == made
+        assert self.listed == 1
+
+    def test_what_was_made_since_they_were_listed_is_seen(self, ends: Ends) -> None:
+        made = self.copy_all(ends, {})
+        assert self.copy_all(ends, {}) == made
+        new = there("new", "name new", creation_time=77)
+        ends.source.experiments_held = {"new": new}
+        ends.target.experiments_held["9"] = ours("9", "name new", tags={ORIGIN: "new@77"})
+        assert self.copy_all(ends, {}, attempt=2) == {"new": "9"}
+        assert self.listed == 2
+
+    def test_one_that_was_listed_is_taken_as_it_is_now(self, ends: Ends) -> None:
+        made = self.copy_all(ends, {})
+        self.copy_all(ends, {})
+        held = ends.target.experiments_held
+        held[made["7"]] = dataclasses.replace(held[made["7"]], name="other", tags={})
+        held["9"] = there("9", "name 7")
+        assert self.copy_all(ends, {}) == {**made, "7": "9"}
 
 
 def test_a_deletion_leaves_runs_active_that_were_active_inside() -> None:

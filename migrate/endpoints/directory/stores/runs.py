@@ -91,7 +91,7 @@ class RunStore:
                 unread.append(key)
             else:
                 points += stored.points(key)
-        return Histories(points=points, unread=tuple(unread))
+        return Histories(points=points, unread=unread)
 
     def find_in(self, experiment: Path, run_id: str) -> Path | None:
         """Return the directory of a run in one experiment; None when it is not there."""

@@ -11,16 +11,13 @@ from urllib.parse import urlsplit
 
 import requests
 
-from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots, require_storage
+from migrate.endpoints.artifacts.locations import require_storage
 from migrate.endpoints.artifacts.repositories import translated
+from migrate.endpoints.artifacts.stores import ArtifactStore, RepositoryStore
 from migrate.endpoints.failures import TRANSIENT
 from migrate.endpoints.shapes import ident, objects, required, required_text, text
-from migrate.endpoints.tracking.artifacts import (
-    ArtifactStore,
-    ArtifactStores,
-    RepositoryStore,
-    ServerRoutes,
-)
+from migrate.endpoints.tracking.artifact_routes import ServerRoutes
+from migrate.endpoints.tracking.artifacts import OwnWay, ReadOtherwise
 from migrate.endpoints.tracking.databricks.files_api import FilesApi
 from migrate.endpoints.tracking.http.session import TIMEOUT, HttpSession
 from migrate.endpoints.tracking.http.streams import body_of, sized
@@ -38,29 +35,18 @@ LARGEST_WHOLE = 1 << 30
 TRIES = 4
 
 
-class DatabricksStores(ArtifactStores):
-    """Finds the store of an artifact root in a workspace."""
+def workspace_files(http: HttpSession, tracking_uri: str) -> OwnWay:
+    """Return the way to files on ``dbfs:``, which are the workspace's that named them."""
 
-    def __init__(
-        self, http: HttpSession, *, side: str, tracking_uri: str, roots: Roots = NO_ROOTS
-    ) -> None:
-        super().__init__(http, side=side, tracking_uri=tracking_uri, roots=roots)
-        self._workspace = tracking_uri
-        self._calls = http
-        self._of = side
-
-    def store(self, root: ArtifactRoot) -> ArtifactStore:
-        """Return the store for ``root``."""
+    def way(root: ArtifactRoot, routes: ServerRoutes) -> ArtifactStore | None:
         scheme, host, path, *_ = urlsplit(root.uri)
         if scheme == "dbfs" and f"{host}{path}".lstrip("/").startswith(MANAGED):
-            return ManagedStore(root, self._workspace, self._calls, self.routes(root))
+            return ManagedStore(root, tracking_uri, http, routes)
         if scheme == "dbfs" and not host:
-            return WorkspaceStore(root, self._workspace, self._calls, self.routes(root))
-        return super().store(root)
+            return ReadOtherwise(WorkspaceStore(root.uri, tracking_uri, http), routes)
+        return None
 
-    def routes(self, root: ArtifactRoot) -> ServerRoutes:
-        """Return the workspace's own way to the files of ``root``."""
-        return ServerRoutes(self._calls, root, self._of)
+    return way
 
 
 class Signed(NamedTuple):
@@ -77,21 +63,20 @@ class WorkspaceStore(RepositoryStore):
     MLflow's own choice would ask the workspace of the default login, or a folder of this machine.
     """
 
-    def __init__(
-        self, root: ArtifactRoot, tracking_uri: str, http: HttpSession, routes: ServerRoutes
-    ) -> None:
-        super().__init__(root, tracking_uri, routes)
+    def __init__(self, uri: str, tracking_uri: str, http: HttpSession) -> None:
+        super().__init__(uri)
+        self._tracking_uri = tracking_uri
         self._http = http
 
     def _repository(self) -> Any:
-        path = urlsplit(self._root.uri).path
+        path = urlsplit(self._uri).path
         if path.startswith("/Volumes/"):
             return FilesApi(self._http, path)
-        with translated(self._root.uri):
+        with translated(self._uri):
             from mlflow.store.artifact.dbfs_artifact_repo import DbfsRestArtifactRepository
             from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
-            uri = add_databricks_profile_info_to_artifact_uri(self._root.uri, self._tracking_uri)
+            uri = add_databricks_profile_info_to_artifact_uri(self._uri, self._tracking_uri)
             return DbfsRestArtifactRepository(uri.rstrip("/"))
 
 
@@ -108,7 +93,9 @@ class ManagedStore(RepositoryStore):
     def __init__(
         self, root: ArtifactRoot, tracking_uri: str, http: HttpSession, routes: ServerRoutes
     ) -> None:
-        super().__init__(root, tracking_uri, routes)
+        super().__init__(root.uri)
+        self._owner = root.owner
+        self._tracking_uri = tracking_uri
         self._http = http
         self.list_files = routes.list_files  # type: ignore[method-assign]
 
@@ -142,7 +129,7 @@ class ManagedStore(RepositoryStore):
         _patiently(attempt, TRIES if again else 1)
 
     def _sign(self, path: str, of_run: str, of_model: str) -> Signed:
-        owner = self._root.owner
+        owner = self._owner
         if owner.kind is Kind.LOGGED_MODEL:
             url = f"{API}/logged-models/{owner.id}/artifacts/credentials-for-{of_model}"
             answer = self._http.post(url, {"paths": [path]}, idempotent=True)
@@ -163,14 +150,14 @@ class ManagedStore(RepositoryStore):
         return Signed(url, headers, text(infos[0], "type"))
 
     def _what(self, artifact: Artifact) -> str:
-        return f"{self._root.uri}/{artifact.path}"
+        return f"{self._uri}/{artifact.path}"
 
     def _repository(self) -> Any:
-        with translated(self._root.uri):
+        with translated(self._uri):
             from mlflow.store.artifact.databricks_artifact_repo import DatabricksArtifactRepository
             from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
-            uri = add_databricks_profile_info_to_artifact_uri(self._root.uri, self._tracking_uri)
+            uri = add_databricks_profile_info_to_artifact_uri(self._uri, self._tracking_uri)
             return DatabricksArtifactRepository(uri)
 
 

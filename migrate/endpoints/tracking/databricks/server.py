@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.endpoints.answers import Capabilities, PermissionsWritten
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
-from migrate.endpoints.tracking.databricks.artifacts import DatabricksStores
+from migrate.endpoints.tracking.artifacts import ArtifactStores
+from migrate.endpoints.tracking.databricks.artifacts import workspace_files
 from migrate.endpoints.tracking.databricks.permissions import (
     CatalogPermissions,
     WorkspacePermissions,
@@ -74,7 +75,13 @@ class DatabricksServer(TrackingServer):
     ) -> None:
         super().__init__(http, side=side, address=address, tracking_uri=tracking_uri)
         self._workspace_id = workspace_id
-        self._stores = DatabricksStores(http, side=side, tracking_uri=tracking_uri, roots=roots)
+        self._stores = ArtifactStores(
+            http,
+            side=side,
+            tracking_uri=tracking_uri,
+            roots=roots,
+            own=[workspace_files(http, tracking_uri)],
+        )
         self._granting: WorkspacePermissions | CatalogPermissions = WorkspacePermissions(http)
         self._filters_ids = True
 

@@ -40,15 +40,17 @@ class HistoryReader:
     def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
         """See ``ReadsRuns.histories``."""
         read = {run.run_id: Histories() for run in runs}
-        latest = {run.run_id: {point.key: point for point in run.latest_metrics} for run in runs}
-        distinct = list(dict.fromkeys(key for held in latest.values() for key in held))
+        latest: dict[str, dict[str, Metric]] = {}
+        for run in runs:
+            for point in run.latest_metrics:
+                latest.setdefault(point.key, {})[run.run_id] = point
         answers = True
-        for number, key in enumerate(distinct, start=1):
-            holders = {run_id: latest[run_id][key] for run_id in read if key in latest[run_id]}
+        for number, (key, of_key) in enumerate(latest.items(), start=1):
+            holders = {run_id: point for run_id, point in of_key.items() if run_id in read}
             if _points_held(read) > budget:
                 # Only one run can be left here: what it has more is streamed.
                 for run_id in holders:
-                    read[run_id].unread += (key,)
+                    read[run_id].unread.append(key)
                 continue
             found = self._in_bulk(key, holders)
             for run_id in holders.keys() - found.keys():
@@ -61,10 +63,10 @@ class HistoryReader:
             for run_id in holders:
                 points = found.get(run_id)
                 if points is None:
-                    read[run_id].unread += (key,)
+                    read[run_id].unread.append(key)
                 else:
                     read[run_id].points += points
-            _let_go(read, budget, number / len(distinct))
+            _let_go(read, budget, number / len(latest))
         return read
 
     def _exactly(self, key: str, run_id: str, budget: int) -> list[Metric] | None:

@@ -5,23 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from migrate.endpoints.artifacts.folders import walk
-from migrate.endpoints.artifacts.locations import Roots
 from migrate.endpoints.artifacts.repositories import translated
+from migrate.endpoints.artifacts.stores import CHUNK, ArtifactStore, RepositoryStore
 from migrate.endpoints.protocols import Source
-from migrate.endpoints.tracking.artifacts import (
-    CHUNK,
-    ArtifactStore,
-    RepositoryStore,
-    ServerRoutes,
-)
-from migrate.endpoints.tracking.databricks.artifacts import DatabricksStores
-from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.artifact_routes import ServerRoutes
+from migrate.endpoints.tracking.artifacts import OwnWay
 from migrate.endpoints.tracking.unity_catalog.storage import Storage
 from migrate.errors import EndpointError, Refused
 from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref
@@ -31,61 +23,31 @@ _VERSION = re.compile(r"models:/+([^/]+/\d+)/?\Z", re.S)
 _RUN = re.compile(r"runs:/+([^/]+)/?(.*)", re.S)
 
 
-class CatalogStores(DatabricksStores):
-    """Finds the store of an artifact root in a workspace with Unity Catalog."""
+def catalog_files(storage: Storage) -> OwnWay:
+    """Return the way to the files of versions, which Unity Catalog keeps itself."""
 
-    def __init__(
-        self,
-        http: HttpSession,
-        *,
-        side: str,
-        tracking_uri: str,
-        roots: Roots,
-        storage: Storage,
-    ) -> None:
-        super().__init__(http, side=side, tracking_uri=tracking_uri, roots=roots)
-        self._storage = storage
-
-    def store(self, root: ArtifactRoot) -> ArtifactStore:
-        """Return the store for ``root``."""
+    def way(root: ArtifactRoot, _: ServerRoutes) -> ArtifactStore | None:
         if root.owner.kind is Kind.MODEL_VERSION:
-            return VersionStore(root, self._storage, self.routes(root))
-        return super().store(root)
+            return VersionStore(root, storage)
+        return None
+
+    return way
 
 
 class VersionStore(RepositoryStore):
     """The files of one version, to be read; the storage they are in wants a key for each."""
 
-    def __init__(self, root: ArtifactRoot, storage: Storage, routes: ServerRoutes) -> None:
-        super().__init__(root, "", routes)
+    #: Not None: the repository of signed URLs fails on that.
+    _top = ""
+
+    def __init__(self, root: ArtifactRoot, storage: Storage) -> None:
+        super().__init__(root.uri)
+        self._version = root.owner.id
         self._storage = storage
 
-    def list_files(self) -> list[Artifact]:
-        """See ``ArtifactStore.list_files``."""
-        repository = self._repository()
-
-        def list_folder(folder: str) -> Any:
-            with translated(self._root.uri):
-                return [
-                    {"path": found.path, "is_dir": found.is_dir, "file_size": found.file_size}
-                    # Not None: the repository of signed URLs fails on that.
-                    for found in repository.list_artifacts(folder)
-                ]
-
-        return walk(list_folder)
-
-    @contextmanager
-    def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
-        """See ``ArtifactStore.open``."""
-        with tempfile.TemporaryDirectory(prefix="mlflow-migrate-") as folder:
-            with translated(self._root.uri):
-                path = self._repository().download_artifacts(artifact.path, dst_path=folder)
-            with Path(path).open("rb") as stream:
-                yield stream
-
     def _repository(self) -> Any:
-        name, _, number = self._root.owner.id.rpartition("/")
-        with translated(self._root.uri):
+        name, _, number = self._version.rpartition("/")
+        with translated(self._uri):
             return self._storage.repository(name, number, to_write=False)
 
 

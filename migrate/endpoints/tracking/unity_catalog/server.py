@@ -13,6 +13,8 @@ from typing import Any
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.shapes import ident, objects, required, version_number
+from migrate.endpoints.tracking.artifacts import ArtifactStores
+from migrate.endpoints.tracking.databricks.artifacts import workspace_files
 from migrate.endpoints.tracking.databricks.permissions import CatalogPermissions
 from migrate.endpoints.tracking.databricks.server import DatabricksServer
 from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession, read_once
@@ -22,7 +24,7 @@ from migrate.endpoints.tracking.models_wire import (
     model_version_to,
     registered_model_from,
 )
-from migrate.endpoints.tracking.unity_catalog.files import CatalogStores, VersionUpload
+from migrate.endpoints.tracking.unity_catalog.files import VersionUpload, catalog_files
 from migrate.endpoints.tracking.unity_catalog.storage import MODELS, VERSIONS, Storage
 from migrate.endpoints.tracking.wire import tags_to
 from migrate.errors import EndpointError, NotCompleted, NotFound, Refused
@@ -53,12 +55,12 @@ class UnityCatalogServer(DatabricksServer):
         self._registry_http = registry
         self._granting = CatalogPermissions(registry)
         self._storage = Storage(registry, uri)
-        self._stores = CatalogStores(
+        self._stores = ArtifactStores(
             http,
             side=self._side,
             tracking_uri=workspace["tracking_uri"],
             roots=workspace["roots"],
-            storage=self._storage,
+            own=[catalog_files(self._storage), workspace_files(http, workspace["tracking_uri"])],
         )
 
     def _connect(self) -> Capabilities:
