@@ -273,6 +273,8 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
                 keep_losses(self._base_to_write(), folder, copy, losses)
         elif copy.kind in (Kind.RUN, Kind.LOGGED_MODEL):
             note_losses(self._base_to_write(), self._present(copy), losses)
+        elif copy.kind in self._simple:
+            self._simple[copy.kind].keep_losses(copy.id, losses)
 
     def publish(self, ended: Ended = NOT_TOLD) -> None:
         """See ``Target.publish``: lists in the indexes what is there.

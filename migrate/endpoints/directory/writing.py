@@ -42,7 +42,7 @@ from migrate.endpoints.directory.stores.scanning import (
     run_directories,
 )
 from migrate.endpoints.disk import DAMAGED
-from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
+from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import (
     ACTIVE,
     DELETED,
@@ -215,8 +215,7 @@ class ExperimentsWriter(ExportReader):
         return super()._connect()
 
     def _base_to_write(self) -> Path:
-        if not self._writable:
-            raise Refused(f"{self._path} was opened for reading only")
+        self._require_writable()
         return self._open().base
 
     def _is_described(self, directory: Path) -> bool:
