@@ -32,9 +32,8 @@ from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.collisions import is_of_source, taken_aliases, without_taken
-from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import NOTHING_SENT, Sent
-from migrate.tasks.outcomes import failed
+from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.read_back import seen_of_version
 from migrate.tasks.references import fit_registry_tags
 from migrate.tasks.repairs import makes_anew, surplus_tags

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.errors import Refused
 from migrate.graph.registry_matching import NAMES_ONE_BY_ONE, version_key
-from migrate.objects import CONTAINER_OF, NO_RUN, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.objects import NO_RUN, Kind, ModelVersion, Ref, RegisteredModel
 from migrate.origins import SOURCE, known_losses
 from migrate.outcomes import Loss
 from migrate.tasks.collisions import (
@@ -46,7 +46,7 @@ def compare_registry(
     held = _versions_of(ends, list(there.values()))
     of_model: Versions = {}
     for version in versions:
-        of_model.setdefault(Ref(CONTAINER_OF[version.kind], version.name), []).append(version)
+        of_model.setdefault(version.model, []).append(version)
     matches = {
         model.ref: _match(ends, of_model.get(model.ref, []), held.get(there[model.ref].name, []))
         for model in models

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from migrate.objects import (
-    VERSION_OF,
     Experiment,
     Kind,
     LoggedModel,
@@ -134,7 +133,7 @@ def _register(made: MemoryServer, fields: Json, original: MemoryServer | None) -
 def _version(
     made: MemoryServer, model: RegisteredModel, item: Json, original: MemoryServer | None
 ) -> ModelVersion:
-    kind = VERSION_OF[model.kind]
+    kind = model.version_kind
     number = item["version"]
     known = {k: v for k, v in item.items() if k in ModelVersion.__slots__}
     if "copy_of" in item:

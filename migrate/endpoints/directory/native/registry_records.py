@@ -28,7 +28,6 @@ from migrate.objects import (
     IS_PROMPT_TAG,
     NO_STAGE,
     PROMPT_TEXT_TAG,
-    VERSION_OF,
     Kind,
     ModelVersion,
     RegisteredModel,
@@ -165,7 +164,7 @@ def version_from_json(value: Object, model: RegisteredModel) -> ModelVersion:
     return ModelVersion(
         name=model.name,
         version=number,
-        kind=VERSION_OF[model.kind],
+        kind=model.version_kind,
         source=source,
         run_id=text(value, "run_id"),
         run_link=text(value, "run_link"),
