@@ -27,8 +27,6 @@ from migrate.tasks.collisions import (
     without_taken,
 )
 from migrate.tasks.model_version import (
-    USED_UP_HINT,
-    is_placeholder,
     needs_write,
     version_origin,
     wanted_version,
@@ -41,6 +39,7 @@ from migrate.tasks.registered_model import (
     is_up_to_date,
     wanted_registered_model,
 )
+from migrate.tasks.version_numbers import USED_UP_HINT, is_placeholder
 from migrate.tasks.version_sources import VersionSource, named_by
 
 #: Numbers passed over for one version, from which on the plan tells what that costs.

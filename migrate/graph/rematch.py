@@ -17,8 +17,8 @@ from migrate.origins import ORIGIN
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Plan, PlannedTask
 from migrate.tasks.existing_experiments import experiments_on
-from migrate.tasks.model_version import is_placeholder
 from migrate.tasks.outcomes import copies_beside
+from migrate.tasks.version_numbers import is_placeholder
 
 SEARCHES_AT_ONCE = 4
 

@@ -15,7 +15,7 @@ from migrate.tasks.collisions import (
     taken_aliases,
     without_taken,
 )
-from migrate.tasks.model_version import is_placeholder, version_origin, wanted_version
+from migrate.tasks.model_version import version_origin, wanted_version
 from migrate.tasks.registered_model import (
     changes_of_model,
     experiments_named,
@@ -23,6 +23,7 @@ from migrate.tasks.registered_model import (
     wanted_registered_model,
 )
 from migrate.tasks.repairs import comparable_tags
+from migrate.tasks.version_numbers import is_placeholder
 from migrate.tasks.version_sources import VersionSource, copied_source, named_by
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_version_files
