@@ -13,8 +13,8 @@ from migrate.endpoints.directory.indexes.experiments import (
     write_experiments_for_models,
 )
 from migrate.endpoints.directory.indexes.requested import Asked
+from migrate.endpoints.directory.indexes.updates import DURATION, write_timed_index
 from migrate.endpoints.directory.layout import EXPERIMENTS_FILE, MANIFEST_FILE
-from migrate.endpoints.directory.native.envelope import DURATION, write_timed_index
 from migrate.endpoints.directory.opening import Opened
 from migrate.endpoints.directory.stores.registry_writing import (
     Published,

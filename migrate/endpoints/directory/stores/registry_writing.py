@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.directory.indexes.requested import Asked
+from migrate.endpoints.directory.indexes.updates import DURATION, write_index, write_timed_index
 from migrate.endpoints.directory.layout import (
     MODEL_FILE,
     MODELS_FILE,
@@ -20,12 +21,7 @@ from migrate.endpoints.directory.layout import (
     VERSIONS,
     registry_names,
 )
-from migrate.endpoints.directory.native.envelope import (
-    DURATION,
-    system_block,
-    write_index,
-    write_timed_index,
-)
+from migrate.endpoints.directory.native.envelope import system_block
 from migrate.endpoints.directory.native.kept_permissions import (
     PERMISSIONS,
     change_of,
