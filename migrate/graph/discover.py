@@ -14,7 +14,6 @@ from migrate.endpoints.protocols import Source
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, Selection, choose_experiments
 from migrate.objects import (
-    CONTAINER_OF,
     DELETED,
     FINAL_RUN_STATUSES,
     NO_LINKS,
@@ -191,8 +190,8 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
 
 def discover_unreadable(draft: Draft) -> None:
     """Add what the source has and cannot give: it is tried like the rest, and fails by name."""
-    for found in sorted(draft.source.unreadable(), key=lambda it: it.ref.kind in CONTAINER_OF):
-        kind = CONTAINER_OF.get(found.ref.kind)
+    for found in sorted(draft.source.unreadable(), key=lambda it: bool(it.ref.kind.container)):
+        kind = found.ref.kind.container
         around = draft.nodes.get(Ref(kind, found.container)) if kind else None
         if found.ref in draft.nodes or (around is not None and not around.selected):
             continue
@@ -203,7 +202,7 @@ def discover_unreadable(draft: Draft) -> None:
         draft.add(node)
         if around is not None:
             draft.need(around.ref, node.ref)
-        if found.ref.kind in CONTAINER_OF.values():
+        if any(it.container is found.ref.kind for it in Kind):
             _tell_of_contents(draft, found)
 
 

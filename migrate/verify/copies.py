@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Source
-from migrate.objects import CONTAINER_OF, VERSION_KINDS, Experiment, Kind, Ref
+from migrate.objects import VERSION_KINDS, Experiment, Kind, Ref
 from migrate.origins import ORIGIN
 from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.model_version import version_origin
@@ -126,8 +126,7 @@ class Copies:
             version = self._ends.source.read_model_version(ref)
             if version is None:
                 continue
-            model = CONTAINER_OF[kind]
-            name = self._ends.renames.name_for(model, version.name)
+            name = self._ends.renames.name_for(version.model.kind, version.name)
             models = list(self._ends.target.registered_models([name]))
             for copy in self._ends.target.model_versions(models) if models else ():
                 origin = copy.tags.get(ORIGIN)

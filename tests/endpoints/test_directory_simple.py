@@ -188,7 +188,8 @@ def test_what_is_lost_of_a_copy_is_kept_with_it(tmp_path: Path) -> None:
     copied(hooks, hook)
     target = ExportDirectory(tmp_path, writable=True)
     target.keep_losses(Ref(Kind.WEBHOOK, "h1"), LOST)
-    hooks.finish(hook, hook, "n")
+    assert hooks.find("")["h1"][0].losses == LOST
+    hooks.finish(hook, hook, "n", LOST)
     lossy = replace(hook, losses=LOST)
     assert hooks.find("") == {"h1": [Found(lossy, "n", LOST)]}
     assert list(store(tmp_path, writable=False).list([])) == [lossy]

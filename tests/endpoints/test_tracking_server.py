@@ -18,7 +18,7 @@ from migrate.endpoints.tracking.searches.search import RUNS
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Run
 from migrate.origins import MARK, ORIGIN
-from migrate.worker import COPIERS
+from migrate.tasks.carriers import CARRIERS
 from tests.conftest import ProxyFactory
 from tests.faults import Faults, always, answer
 from tests.proxy import Proxy
@@ -80,7 +80,7 @@ class TestConnecting:
         assert can.version in can.description
         assert proxy.uri in can.description
         assert can.identity.startswith(f"{proxy.uri}#")
-        assert can.writable == can.readable == COPIERS.keys()
+        assert can.writable == can.readable == {carrier.kind for carrier in CARRIERS}
         assert proxy.writes() == []
         assert "s3cret" not in repr(can)
 

@@ -21,7 +21,6 @@ from migrate.objects import (
     IS_PROMPT_TAG,
     NO_STAGE,
     PROMPT_TEXT_TAG,
-    VERSION_OF,
     Kind,
     ModelVersion,
     RegisteredModel,
@@ -117,7 +116,7 @@ def version_from_json(value: Object, model: RegisteredModel) -> ModelVersion:
     return ModelVersion(
         name=model.name,
         version=number,
-        kind=VERSION_OF[model.kind],
+        kind=model.version_kind,
         source=text(value, "source"),
         run_id=text(value, "run_id"),
         run_link=text(value, "run_link"),

@@ -55,7 +55,6 @@ from migrate.endpoints.disk import (
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import (
-    VERSION_OF,
     Kind,
     Loss,
     ModelVersion,
@@ -68,7 +67,6 @@ from migrate.objects import (
 RunMembers = Callable[[ModelVersion], Mapping[str, str]]
 #: What clients of MLflow 3 show of a version beside the rest, and no server tells them.
 _TOLD_BY_MLFLOW_3 = {"params": None, "metrics": None, "deployment_job_state": "None"}
-_KIND_OF = {version: kind for kind, version in VERSION_OF.items()}
 
 
 class Published(NamedTuple):
@@ -140,14 +138,14 @@ class RegistryWriter(RegistryReader):
 
         A version of this number that is there is replaced.
         """
-        entry, _ = self._existing(_KIND_OF[version.kind], version.name)
+        entry, _ = self._existing(version.model.kind, version.name)
         self._write_version(entry, version)
         return version.version
 
     def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
         """See ``WritesRegistry.update_model_version``."""
         with self._lock:
-            entry, model = self._existing(_KIND_OF[copy.kind], copy.name)
+            entry, model = self._existing(copy.model.kind, copy.name)
             path = _version_file(entry, copy.version)
             if not os.path.lexists(path):
                 raise NotFound(f"{copy.ref} is not in {self.places.base}")
@@ -172,7 +170,7 @@ class RegistryWriter(RegistryReader):
         """See ``WritesRegistry.delete_model_version``."""
         with self._lock:
             found = self._entry(version.name)
-            if found is None or found[1].kind is not _KIND_OF[version.kind]:
+            if found is None or found[1].kind is not version.model.kind:
                 return
             entry, model = found
             aliases = {it: at for it, at in model.aliases.items() if at != version.version}
@@ -190,8 +188,8 @@ class RegistryWriter(RegistryReader):
         """See ``Target.keep_losses``."""
         with self._lock:
             kind, name = ref.kind, ref.id
-            if kind in _KIND_OF:
-                kind, name = _KIND_OF[kind], name.rpartition("/")[0]
+            if kind.is_version and kind.container is not None:
+                kind, name = kind.container, name.rpartition("/")[0]
             entry, _ = self._existing(kind, name)
             keep_losses(self.places.base, entry.path.parent, ref, losses)
 

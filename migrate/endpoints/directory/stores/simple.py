@@ -142,14 +142,14 @@ class SimpleStore(Generic[R]):
             self._write(stored.path if stored else self._free_place(folder, ident), Found(copy))
         return copy
 
-    def finish(self, copy: R, wanted: R, mark: str) -> Sequence[Loss]:
+    def finish(self, copy: R, wanted: R, mark: str, losses: Sequence[Loss] = ()) -> Sequence[Loss]:
         """See ``Store.finish``. Refuses nothing. Raises ``NotFound``."""
         members = {self._simple.ident: self._id_of(copy)}
         members[self._simple.container] = self._container_of(copy)
         with self._lock:
             stored = self._present(self._id_of(copy))
             there = stored.copy()
-            kept = Found(self._with(wanted, members), mark, there.losses)
+            kept = Found(self._with(wanted, members), mark, tuple(losses))
             self._write(stored.path, kept, there)
         return ()
 

@@ -47,7 +47,6 @@ from migrate.folding import may_be_one
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_RUN,
-    VERSION_OF,
     ArtifactRoot,
     Kind,
     ModelVersion,
@@ -153,7 +152,7 @@ class RegistryCalls(ABC):
         named = {*model.latest_versions, *model.aliases.values()}
         read = []
         for number in sorted(named - {version.version for version in found}):
-            ref = version_ref(VERSION_OF[model.kind], model.name, number)
+            ref = version_ref(model.version_kind, model.name, number)
             version = self.read_model_version(ref)
             if version is None:
                 problem = NotFound(
@@ -246,7 +245,7 @@ class RegistryCalls(ABC):
             return version
 
         pages = self._search(self._versions_api, condition, VERSIONS_PER_PAGE)
-        form = version_form(VERSION_OF[model.kind])
+        form = version_form(model.version_kind)
         found = self._entries.all(pages, "model_versions", form, read)
         return [version for version in found if version.name == model.name]
 
