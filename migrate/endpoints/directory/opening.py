@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -38,47 +38,11 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.locking import ExportLock
 from migrate.endpoints.directory.native.envelope import require_known_format
+from migrate.endpoints.directory.places import Opened, RegistryPlaces
 from migrate.endpoints.disk import DAMAGED, load_object, refuse_links, writing
 from migrate.errors import DirectoryError, TargetInUse, WrongDirectory
 
 _NOT_SEEN = "and an experiment without one would not be noticed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryPlaces:
-    """Where registered models and prompts are; where ``lone``, ``models`` is the one model."""
-
-    base: Path
-    models: Path
-    prompts: Path
-    lone: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """An export directory as it was found.
-
-    ``base`` holds the experiments; where ``lone``, it is the one experiment itself, and where
-    ``registry_only`` it holds none.
-    ``identity`` is empty where other tools wrote it; where ours has ``models_above``, its
-    experiments lie one level below the registered models. ``listed`` are names by id as the index
-    has them, those in ``listed_deleted`` of deleted experiments. ``unknown`` is what damage to it
-    leaves open. ``made`` are the directories and
-    the file that opening made, the deepest first.
-    """
-
-    base: Path
-    registry: RegistryPlaces
-    lone: bool = False
-    registry_only: bool = False
-    identity: str = ""
-    models_above: bool = False
-    version: str
-    listed: Mapping[str, str] = field(default_factory=dict)
-    listed_deleted: frozenset[str] = frozenset()
-    notes: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
-    made: tuple[Path, ...] = ()
 
 
 def open_export(path: Path) -> Opened:

@@ -8,7 +8,7 @@ from migrate.endpoints.directory.indexes.listed import listed_logged_models, lis
 from migrate.endpoints.directory.layout import LOGGED_MODELS, RUNS
 from migrate.endpoints.directory.native.losses import Shortfall
 from migrate.endpoints.directory.native.sidecar import read_sidecar, whole_sidecar
-from migrate.endpoints.directory.opening import Opened
+from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.directory.stores.experiments import ExperimentRecords
 from migrate.endpoints.directory.stores.listing import Listing, Member
 from migrate.endpoints.directory.stores.logged_models import LoggedModelStore

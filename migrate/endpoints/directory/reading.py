@@ -37,7 +37,8 @@ from migrate.endpoints.directory.native.version_files import (
     open_of_version,
     version_artifacts,
 )
-from migrate.endpoints.directory.opening import Opened, open_export
+from migrate.endpoints.directory.opening import open_export
+from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.directory.readers import Readers
 from migrate.endpoints.directory.stores.experiments import ExperimentRecords
 from migrate.endpoints.directory.stores.listing import Listing

@@ -13,7 +13,7 @@ from migrate.endpoints.answers import NOT_TOLD, Copy, Ended, PermissionsWritten
 from migrate.endpoints.directory.indexes.contents import Contents, write_contents
 from migrate.endpoints.directory.indexes.experiments import ExperimentEntry, told_durations
 from migrate.endpoints.directory.indexes.publishing import Publication
-from migrate.endpoints.directory.indexes.requested import Asked
+from migrate.endpoints.directory.indexes.requested import Requested
 from migrate.endpoints.directory.layout import (
     LOGGED_MODEL_FILE,
     LOGGED_MODELS,
@@ -294,9 +294,10 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
             self._version_files().settle(self._open().registry.models)
             Publication(
                 opened=self._open(),
-                asked=Asked(directory=self._path, options=ended.options),
+                unreadable=self._unreadable,
+                requested=Requested(directory=self._path, options=ended.options),
                 seconds=self._durations.total(),
-            ).write(entries, self._registry_to_write(), self._run_members)
+            ).write(entries, self._registry_to_write().contents(), self._run_members)
             keep_shortfall(base, ended)
             self._export_lock.finished()
         for damaged in self.unreadable():

@@ -37,7 +37,8 @@ from migrate.endpoints.directory.native.run_writing import (
     read_started,
 )
 from migrate.endpoints.directory.native.sidecar import Sidecar
-from migrate.endpoints.directory.opening import Opened, open_target
+from migrate.endpoints.directory.opening import open_target
+from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.directory.reading import KINDS, ExportReader
 from migrate.endpoints.directory.stores.scanning import find_run, run_directories
 from migrate.endpoints.disk import DAMAGED

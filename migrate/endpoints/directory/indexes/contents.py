@@ -18,7 +18,7 @@ from migrate.endpoints.directory.layout import (
     directory_name,
 )
 from migrate.endpoints.directory.native.envelope import system_block
-from migrate.endpoints.directory.native.experiment_file import _experiment_in
+from migrate.endpoints.directory.native.experiment_file import experiment_in
 from migrate.endpoints.directory.native.kept_permissions import PERMISSIONS, with_permissions
 from migrate.endpoints.directory.native.records import experiment_to_json
 from migrate.endpoints.disk import load_object, write_object, writing
@@ -111,7 +111,7 @@ def write_contents(base: Path, directory: Path, contents: Contents) -> Experimen
     """Bring the lists of an experiment up to date; return its entry in experiments.json."""
     path = directory / EXPERIMENT_FILE
     document = load_object(base, path)
-    experiment = _experiment_in(path, document)
+    experiment = experiment_in(path, document)
     entry = ExperimentEntry(
         directory=directory.name,
         name=text(experiment, "name"),

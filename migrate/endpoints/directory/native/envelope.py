@@ -23,9 +23,10 @@ NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
 def system_block(ours: Mapping[str, object] = NOTHING_MORE) -> dict[str, Any]:
     """Return the ``system`` member that every file of an export begins with.
 
-    ``ours`` is what only this tool says, and only in an index of experiments: the ``identity``
-    of the export, whether the index ``leads_up`` to experiments in the directory above, and
-    whether there are ``models_above``, to which its own experiments belong.
+    ``ours`` is what only this tool says. In an index of experiments that is the ``identity`` of
+    the export, whether the index ``leads_up`` to experiments in the directory above, and whether
+    there are ``models_above``, to which its own experiments belong; in files of one record, their
+    ``mark`` and ``losses``.
     """
     now = time.time()
     return {
@@ -39,22 +40,6 @@ def system_block(ours: Mapping[str, object] = NOTHING_MORE) -> dict[str, Any]:
         "user": _user(),
         OURS: {"format_version": FORMAT_VERSION, **ours},
     }
-
-
-@cache
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
-@cache
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in many containers
-        return ""
 
 
 def load_mlflow(base: Path, path: Path) -> Mapping[str, Any]:
@@ -96,3 +81,19 @@ def require_known_format(path: Path, version: object) -> None:
             f" {FORMAT_VERSION}",
             "upgrade mlflow-migrate to the version that wrote it, or a later one",
         )
+
+
+@cache
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+@cache
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in many containers
+        return ""

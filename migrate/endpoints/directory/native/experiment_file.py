@@ -27,22 +27,12 @@ def change_experiment(
     """Change the ``mlflow.experiment`` member; nothing is written when it stays as it is."""
     path = directory / EXPERIMENT_FILE
     document = load_object(base, path)
-    there = _experiment_in(path, document)
+    there = experiment_in(path, document)
     wanted = dict(there)
     change(wanted)
     if wanted != there:
         document["mlflow"]["experiment"] = wanted
         write_object(path, document)
-
-
-def _experiment_in(path: Path, document: Mapping[str, Any]) -> Object:
-    """Return what experiment.json says of the experiment, which it was read from ``path``."""
-    try:
-        found = required(mlflow_member(path, document), "experiment")
-        experiment_from_json(found, path.parent.name)
-    except Malformed as error:
-        raise DirectoryError(f"{path} is damaged: {error}", DAMAGED) from error
-    return found
 
 
 def keep_permissions(base: Path, directory: Path, wanted: Permissions) -> PermissionsWritten:
@@ -54,3 +44,13 @@ def keep_permissions(base: Path, directory: Path, wanted: Permissions) -> Permis
         document["mlflow"] = with_permissions(there, dict(wanted.document))
         write_object(path, document)
     return change_of(path, there, wanted)
+
+
+def experiment_in(path: Path, document: Mapping[str, Any]) -> Object:
+    """Return what experiment.json, which was read from ``path``, says of its experiment."""
+    try:
+        found = required(mlflow_member(path, document), "experiment")
+        experiment_from_json(found, path.parent.name)
+    except Malformed as error:
+        raise DirectoryError(f"{path} is damaged: {error}", DAMAGED) from error
+    return found

@@ -11,7 +11,7 @@ from migrate.endpoints.directory.layout import EXPERIMENT_FILE
 from migrate.endpoints.directory.native.envelope import mlflow_member, said_by_us
 from migrate.endpoints.directory.native.losses import losses_of
 from migrate.endpoints.directory.native.records import experiment_from_json
-from migrate.endpoints.directory.opening import Opened
+from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.directory.stores.scanning import logged_model_directories, run_directories
 from migrate.endpoints.directory.unreadable import nothing_around
 from migrate.endpoints.disk import DAMAGED, load_object

@@ -21,7 +21,7 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.native.kept_permissions import read_permissions
 from migrate.endpoints.directory.native.losses import Shortfall, losses_of
-from migrate.endpoints.directory.opening import RegistryPlaces
+from migrate.endpoints.directory.places import RegistryPlaces
 from migrate.endpoints.directory.stores.registry_entries import (
     OUR_PROMPT,
     Entry,

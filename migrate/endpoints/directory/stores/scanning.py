@@ -20,7 +20,7 @@ from migrate.endpoints.directory.layout import (
     run_directory,
 )
 from migrate.endpoints.directory.native.replacing import complete_place
-from migrate.endpoints.directory.opening import Opened
+from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.disk import subdirectories
 
 #: The files of versions lie beside the runs where a single version was exported.
