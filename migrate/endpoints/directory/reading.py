@@ -24,20 +24,21 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.locking import state_of
 from migrate.endpoints.directory.native.artifacts import open_stored, stored_files
+from migrate.endpoints.directory.native.envelope import mlflow_member
 from migrate.endpoints.directory.native.kept_permissions import read_permissions
 from migrate.endpoints.directory.native.losses import (
     NOTHING_LACKS,
     Shortfall,
     read_shortfall,
 )
-from migrate.endpoints.directory.native.run_file import mlflow_member
 from migrate.endpoints.directory.native.sidecar import StoredFile, read_sidecar
 from migrate.endpoints.directory.native.version_files import (
     has_files,
     open_of_version,
     version_artifacts,
 )
-from migrate.endpoints.directory.opening import Opened, open_export
+from migrate.endpoints.directory.opening import open_export
+from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.directory.readers import Readers
 from migrate.endpoints.directory.stores.experiments import ExperimentRecords
 from migrate.endpoints.directory.stores.listing import Listing

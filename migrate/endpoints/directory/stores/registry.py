@@ -21,7 +21,7 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.native.kept_permissions import read_permissions
 from migrate.endpoints.directory.native.losses import Shortfall, losses_of
-from migrate.endpoints.directory.opening import RegistryPlaces
+from migrate.endpoints.directory.places import RegistryPlaces
 from migrate.endpoints.directory.stores.registry_entries import (
     OUR_PROMPT,
     Entry,
@@ -31,13 +31,12 @@ from migrate.endpoints.directory.stores.registry_entries import (
     prompt_file,
     read_version,
 )
-from migrate.endpoints.directory.stores.scanning import files_in, subdirectories
 from migrate.endpoints.directory.unreadable import (
     held_twice,
     not_there,
     nothing_around,
 )
-from migrate.endpoints.disk import load_object
+from migrate.endpoints.disk import files_in, load_object, subdirectories
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (

@@ -11,16 +11,20 @@ from threading import RLock
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from migrate.endpoints.directory.layout import directory_name, registry_names
-from migrate.endpoints.directory.native.envelope import system_block
+from migrate.endpoints.directory.native.envelope import (
+    mlflow_member,
+    require_known_format,
+    said_by_us,
+    system_block,
+)
 from migrate.endpoints.directory.native.losses import losses_from_json, losses_to_json
-from migrate.endpoints.directory.native.run_file import mlflow_member, said_by_us
-from migrate.endpoints.directory.native.sidecar import require_known_format
-from migrate.endpoints.directory.stores.scanning import files_in, subdirectories
 from migrate.endpoints.directory.unreadable import held_twice
 from migrate.endpoints.disk import (
     DAMAGED,
+    files_in,
     load_object,
     refuse_links,
+    subdirectories,
     sync,
     write_object,
     writing,
