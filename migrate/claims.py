@@ -26,7 +26,7 @@ from typing import Self
 from migrate.endpoints.protocols import Target
 from migrate.errors import MigrateError, TargetInUse
 from migrate.holder import Holder, moment, this_process
-from migrate.objects import CONTAINER_OF, Kind, Ref
+from migrate.objects import Kind
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
 
@@ -128,10 +128,7 @@ def creating(plan: Plan) -> list[PlannedTask]:
 def containers_of(plan: Plan) -> set[str]:
     """Return what a plan creates objects in: names on the target, with their kinds."""
     names = {task.ref: task.name for task in plan.tasks}
-    refs = {
-        Ref(CONTAINER_OF.get(task.ref.kind, task.ref.kind), task.container or task.ref.id)
-        for task in creating(plan)
-    }
+    refs = {task.home for task in creating(plan)}
     return {f"{ref.kind} {names.get(ref, ref.id)}" for ref in refs}
 
 

@@ -11,28 +11,40 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, NamedTuple
 
 
 class Kind(StrEnum):
     """What a task copies. ``DELETION`` is the last step of a deleted experiment, after all that is
     in it, and of a deleted logged model, after the versions made of it.
+
+    Each is given with what holds its objects: another kind, or the registry.
     """
 
+    _within: str
+
+    def __new__(cls, word: str, within: str = "") -> Kind:
+        """Make a kind of its word, and the word of what holds its objects."""
+        kind = str.__new__(cls, word)
+        kind._value_ = word
+        kind._within = within
+        return kind
+
     EXPERIMENT = "experiment"
-    RUN = "run"
-    DELETION = "deletion"
-    LOGGED_MODEL = "logged model"
-    REGISTERED_MODEL = "registered model"
-    MODEL_VERSION = "model version"
-    PROMPT = "prompt"
-    PROMPT_VERSION = "prompt version"
-    TRACE = "trace"
+    RUN = "run", "experiment"
+    DELETION = "deletion", "experiment"
+    LOGGED_MODEL = "logged model", "experiment"
+    REGISTERED_MODEL = "registered model", "registry"
+    MODEL_VERSION = "model version", "registered model"
+    PROMPT = "prompt", "registry"
+    PROMPT_VERSION = "prompt version", "prompt"
+    TRACE = "trace", "experiment"
     EVALUATION_DATASET = "evaluation dataset"
-    SCORER = "scorer"
-    ISSUE = "issue"
-    LABEL_SCHEMA = "label schema"
-    REVIEW_QUEUE = "review queue"
+    SCORER = "scorer", "experiment"
+    ISSUE = "issue", "experiment"
+    LABEL_SCHEMA = "label schema", "experiment"
+    REVIEW_QUEUE = "review queue", "experiment"
     WEBHOOK = "webhook"
     MCP_SERVER = "MCP server"
     GATEWAY_ENDPOINT = "gateway endpoint"
@@ -46,6 +58,28 @@ class Kind(StrEnum):
         """The kind as a column or line heading."""
         return f"{self}s"
 
+    @cached_property
+    def container(self) -> Kind | None:
+        """The kind of what holds its objects; None where nothing does."""
+        return None if self._within in ("", "registry") else Kind(self._within)
+
+    @cached_property
+    def versions(self) -> Kind | None:
+        """The kind of the versions of its objects, where a registry holds them."""
+        if self._within != "registry":
+            return None
+        return next(kind for kind in Kind if kind.container is self)
+
+    @cached_property
+    def is_version(self) -> bool:
+        """True for the versions of what a registry holds."""
+        return self.container is not None and self.container.in_registry
+
+    @cached_property
+    def in_registry(self) -> bool:
+        """True for what a registry holds, and for the versions of that."""
+        return self._within == "registry" or self.is_version
+
 
 class Ref(NamedTuple):
     """Names one object of the source: its kind and the id it has there."""
@@ -57,21 +91,10 @@ class Ref(NamedTuple):
         return f"{self.kind}:{self.id}"
 
 
-#: The kinds of a model registry, and the kind of the versions of each.
-VERSION_OF = {
-    Kind.REGISTERED_MODEL: Kind.MODEL_VERSION,
-    Kind.PROMPT: Kind.PROMPT_VERSION,
-}
-#: What holds the objects of a kind: their container.
-CONTAINER_OF = {
-    Kind.RUN: Kind.EXPERIMENT,
-    Kind.DELETION: Kind.EXPERIMENT,
-    Kind.LOGGED_MODEL: Kind.EXPERIMENT,
-    Kind.MODEL_VERSION: Kind.REGISTERED_MODEL,
-    Kind.PROMPT_VERSION: Kind.PROMPT,
-}
-VERSION_KINDS = frozenset(VERSION_OF.values())
-REGISTRY_KINDS = frozenset({*VERSION_OF, *VERSION_OF.values()})
+#: The kinds of what a registry holds, those of its versions, and both.
+MODEL_KINDS = tuple(kind for kind in Kind if kind.versions is not None)
+VERSION_KINDS = frozenset(kind for kind in Kind if kind.is_version)
+REGISTRY_KINDS = frozenset({*MODEL_KINDS, *VERSION_KINDS})
 
 
 def parse_ref(text: str) -> Ref:
@@ -318,6 +341,13 @@ class RegisteredModel:
         """What names it."""
         return Ref(self.kind, self.name)
 
+    @property
+    def version_kind(self) -> Kind:
+        """The kind of its versions."""
+        kind = self.kind.versions
+        assert kind is not None, f"{self.kind} has no versions"
+        return kind
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
@@ -349,6 +379,13 @@ class ModelVersion:
     def ref(self) -> Ref:
         """What names it: a registered model's name holds no slash."""
         return version_ref(self.kind, self.name, self.version)
+
+    @property
+    def model(self) -> Ref:
+        """What names the registered model or prompt that it is a version of."""
+        kind = self.kind.container
+        assert kind is not None, f"{self.kind} is no kind of a version"
+        return Ref(kind, self.name)
 
 
 class VersionRun(NamedTuple):

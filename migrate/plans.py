@@ -39,6 +39,12 @@ class PlannedTask:
     status: TaskStatus = TaskStatus.PENDING
 
     @property
+    def home(self) -> Ref:
+        """What holds the object; the object itself where nothing does."""
+        kind = self.ref.kind.container
+        return Ref(kind, self.container or self.ref.id) if kind else self.ref
+
+    @property
     def is_work(self) -> bool:
         """True when the scheduler has to carry this task out."""
         return self.action in (Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPAIR)

@@ -28,10 +28,11 @@ from migrate.endpoints.addresses import Address
 from migrate.endpoints.answers import Ended, Unreadable
 from migrate.errors import EXIT_INTERRUPTED, EndpointError, MigrateError
 from migrate.graph.progress import Progress
-from migrate.objects import CONTAINER_OF, Action, Kind, Ref
+from migrate.objects import Action, Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.plans import Plan, PlannedTask, Report
 from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.carriers import carrier_of
 from migrate.views.progress import View
 from state.store import StateStore
 
@@ -39,17 +40,6 @@ ATTEMPTS = 6
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 TICK = 0.25
-#: The most tasks that go to a worker together, by kind.
-BATCH_SIZES = {
-    Kind.EXPERIMENT: 50,
-    Kind.RUN: 100,
-    Kind.DELETION: 1,
-    Kind.LOGGED_MODEL: 25,
-    Kind.REGISTERED_MODEL: 25,
-    Kind.PROMPT: 25,
-    Kind.MODEL_VERSION: 25,
-    Kind.PROMPT_VERSION: 25,
-}
 #: The most tasks in a batch while no more than that have ended.
 FIRST_BATCH = 4
 
@@ -75,7 +65,9 @@ class Scheduler:
         target: Address,
         policy: Policy,
         claiming: Claiming,
+        looks: bool = False,
     ) -> None:
+        """``looks``: copies may be on the target that the plan does not know of."""
         self._plan = plan
         self._store = store
         self._view = view
@@ -84,6 +76,7 @@ class Scheduler:
         self._target = target
         self._policy = policy
         self._claiming = claiming
+        self._looks = looks
         self._progress = Progress(plan.tasks)
         self._copies = {task.ref: task.target_id for task in plan.tasks if task.target_id}
         self._marks = {task.ref: task.mark for task in plan.tasks if task.mark}
@@ -185,13 +178,13 @@ class Scheduler:
                 return
             # The first batches are small, so that something lasting is done soon: a batch is read
             # whole before anything is written, and whoever is killed before that got nowhere.
-            most = min(share, BATCH_SIZES[kind], max(FIRST_BATCH, self._ended))
+            most = min(share, _together(kind), max(FIRST_BATCH, self._ended))
             refs = self._progress.take(max(1, most))
             self._submit(self._batch(self._progress.among(refs)))
 
     def _batch(self, tasks: Sequence[PlannedTask]) -> Batch:
         first = tasks[0]
-        container = CONTAINER_OF.get(first.ref.kind, first.ref.kind)
+        container = first.ref.kind.container or first.ref.kind
         return Batch(
             kind=first.ref.kind,
             container=first.container,
@@ -200,6 +193,7 @@ class Scheduler:
             source=self._source,
             target=self._target,
             policy=self._policy,
+            looks=self._looks,
         )
 
     def _job(self, task: PlannedTask) -> Job:
@@ -211,14 +205,7 @@ class Scheduler:
             target_id=self._copies.get(task.ref, ""),
             mark=self._marks.get(task.ref, ""),
             attempt=self._attempts[task.ref],
-            references={
-                need.id: self._copies[need] for need in task.needs if need.kind is Kind.RUN
-            },
-            copies={
-                need: self._copies[need]
-                for need in task.needs
-                if need.kind is not Kind.RUN and need in self._copies
-            },
+            copies={need: self._copies[need] for need in task.needs if need in self._copies},
             number=task.number,
             first_free=task.first_free,
             losses=task.losses,
@@ -339,3 +326,9 @@ class Scheduler:
         self._interrupted = self._draining = True
         self._view.draining(self._in_flight)
         self._arrived.put(None)
+
+
+def _together(kind: Kind) -> int:
+    """Return the most tasks of a kind that go to a worker together."""
+    carrier = carrier_of(kind)
+    return carrier.together if carrier else 1

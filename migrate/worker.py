@@ -9,34 +9,18 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator
 
 from migrate.endpoints.addresses import Address, open_endpoint
-from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.protocols import Target
 from migrate.errors import EndpointError, MigrateError, Unavailable
 from migrate.objects import Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
-from migrate.tasks.experiment import copy_experiments, delete_objects
-from migrate.tasks.logged_model import copy_logged_models
-from migrate.tasks.model_version import copy_versions
+from migrate.tasks.carriers import carrier_of
 from migrate.tasks.outcomes import STOPS_ALL, failed
-from migrate.tasks.registered_model import copy_registered_models
-from migrate.tasks.run import copy_runs
 
 #: What says nothing about one object: the others of a batch would end likewise.
 OF_ALL = (Unavailable, *STOPS_ALL)
-
-COPIERS: dict[Kind, Callable[[Batch, Source, Target], Iterator[Outcome]]] = {
-    Kind.EXPERIMENT: copy_experiments,
-    Kind.RUN: copy_runs,
-    Kind.LOGGED_MODEL: copy_logged_models,
-    Kind.REGISTERED_MODEL: copy_registered_models,
-    Kind.PROMPT: copy_registered_models,
-    Kind.MODEL_VERSION: copy_versions,
-    Kind.PROMPT_VERSION: copy_versions,
-    Kind.DELETION: delete_objects,
-}
 
 _open: dict[Address, Target] = {}
 _opening = threading.Lock()
@@ -78,7 +62,10 @@ def _carry_out(batch: Batch) -> tuple[list[Outcome], Exception]:
     outcomes: list[Outcome] = []
     try:
         source, target = endpoint(batch.source), endpoint(batch.target)
-        for outcome in COPIERS[batch.kind](batch, source, target):
+        carrier = carrier_of(batch.kind)
+        if carrier is None:
+            raise EndpointError(f"{batch.kind.plural} are not copied by this version")
+        for outcome in carrier.carry(batch, source, target):
             outcomes.append(_with_losses_kept(batch, outcome, target))
     except Exception as problem:
         return outcomes, problem

@@ -17,7 +17,7 @@ import pytest
 import typer.main
 
 import migrate
-from migrate import errors, origins, worker
+from migrate import errors, origins
 from migrate.cli.app import app
 from migrate.demo.samples import write_samples
 from migrate.demo.server import TrackingServerProcess
@@ -25,6 +25,7 @@ from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
 from migrate.endpoints.tracking.versions import ALWAYS, capabilities_of, release_of
 from migrate.objects import Kind
 from migrate.outcomes import TaskStatus
+from migrate.tasks.carriers import CARRIERS
 from state.reports import MigrationStatus
 from tests.conftest import ROOT
 
@@ -196,12 +197,13 @@ def test_every_kind_is_described_as_copied_or_not() -> None:
     table = rows(text_of("docs/kinds.md").partition("\n## ")[0])
     assert [row[0] for row in table] == [str(kind) for kind in Kind]
     counted = {row[0] for row in table if "reported" in row[1]}
-    assert counted == {str(kind) for kind in Kind} - {str(kind) for kind in worker.COPIERS}
+    assert counted == {str(kind) for kind in Kind} - {str(carrier.kind) for carrier in CARRIERS}
     known = [
         capabilities_of(release_of(version) or UNKNOWN_RELEASE, description="", identity="")
         for version in ("", "3.17.2")
     ]
-    assert worker.COPIERS.keys() == known[1].readable >= known[0].readable == ALWAYS
+    copied = {carrier.kind for carrier in CARRIERS}
+    assert copied == known[1].readable >= known[0].readable == ALWAYS
 
 
 def test_every_tag_of_a_copy_is_described() -> None:

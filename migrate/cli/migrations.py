@@ -249,6 +249,7 @@ def carry_out(
                 target=ends.target,
                 policy=choices.policy(plan.migration_id),
                 claiming=claiming,
+                looks=stored,
             ).run()
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

@@ -90,10 +90,11 @@ class Store(Protocol[R]):
         """
         ...
 
-    def finish(self, copy: R, wanted: R, mark: str) -> Sequence[Loss]:
-        """Bring a copy to what is wanted, then keep the mark; return what was refused.
+    def finish(self, copy: R, wanted: R, mark: str, losses: Sequence[Loss] = ()) -> Sequence[Loss]:
+        """Bring a copy to what is wanted, keep the losses with it, then the mark.
 
-        May be repeated. What ``copy`` has and ``wanted`` has not is taken off.
+        Return what was refused. May be repeated. What ``copy`` has and ``wanted`` has not is
+        taken off.
         """
         ...
 

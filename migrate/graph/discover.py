@@ -14,7 +14,6 @@ from migrate.endpoints.protocols import Source
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, Selection, choose_experiments
 from migrate.objects import (
-    CONTAINER_OF,
     DELETED,
     FINAL_RUN_STATUSES,
     NO_LINKS,
@@ -23,6 +22,7 @@ from migrate.objects import (
     Ref,
     Run,
 )
+from migrate.tasks.carriers import carrier_of
 from migrate.tasks.experiment import wanted_experiment
 from migrate.tasks.fingerprint import content_digest
 from migrate.tasks.references import REFERENCE_TAGS, fit
@@ -191,8 +191,8 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
 
 def discover_unreadable(draft: Draft) -> None:
     """Add what the source has and cannot give: it is tried like the rest, and fails by name."""
-    for found in sorted(draft.source.unreadable(), key=lambda it: it.ref.kind in CONTAINER_OF):
-        kind = CONTAINER_OF.get(found.ref.kind)
+    for found in sorted(draft.source.unreadable(), key=lambda it: bool(it.ref.kind.container)):
+        kind = found.ref.kind.container
         around = draft.nodes.get(Ref(kind, found.container)) if kind else None
         if found.ref in draft.nodes or (around is not None and not around.selected):
             continue
@@ -203,7 +203,7 @@ def discover_unreadable(draft: Draft) -> None:
         draft.add(node)
         if around is not None:
             draft.need(around.ref, node.ref)
-        if found.ref.kind in CONTAINER_OF.values():
+        if any(it.container is found.ref.kind for it in Kind):
             _tell_of_contents(draft, found)
 
 
@@ -256,4 +256,9 @@ def unsupported_in(
     """
     if not experiment_ids and not selection.whole_server:
         return {}
-    return source.unsupported(experiment_ids, whole_server=selection.whole_server)
+    counted = source.unsupported(experiment_ids, whole_server=selection.whole_server)
+    return {
+        kind: count
+        for kind, count in counted.items()
+        if carrier_of(kind) is None or source.store(kind) is None
+    }

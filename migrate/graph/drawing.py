@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from migrate.graph.layout import Place, lay_out, without_implied
-from migrate.objects import VERSION_OF, Action, Kind, Ref
+from migrate.objects import Action, Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
 
 MOST_BOXES = 80  #: of a plan that is drawn as it is
 FOLDED_BOXES = 48  #: of a larger one: about what a screen and a half shows
 
-_MODEL_OF = {version: model for model, version in VERSION_OF.items()}
 _VERBS = {
     Action.CREATE: "to create",
     Action.ADOPT: "to adopt",
@@ -133,16 +132,6 @@ def draw(plan: Plan) -> Drawing:
     )
 
 
-def home_of(task: PlannedTask) -> Ref:
-    """Return the experiment or registered model (or prompt) that an object is in, or is."""
-    kind, ident = task.ref
-    if kind in _MODEL_OF:
-        return Ref(_MODEL_OF[kind], ident.rpartition("/")[0])
-    if kind in VERSION_OF or kind is Kind.EXPERIMENT:
-        return task.ref
-    return Ref(Kind.EXPERIMENT, ident if kind is Kind.DELETION else task.container)
-
-
 def _fold(tasks: Sequence[PlannedTask]) -> dict[_Group, list[PlannedTask]]:
     groups: dict[_Group, list[PlannedTask]] = {}
     if len(tasks) <= MOST_BOXES:
@@ -151,7 +140,7 @@ def _fold(tasks: Sequence[PlannedTask]) -> dict[_Group, list[PlannedTask]]:
         return groups
     kept = _kept_homes(tasks)
     for task in tasks:
-        home = home_of(task)
+        home = task.home
         apart = home in kept and task.is_work
         groups.setdefault(_group(task, home if apart else None), []).append(task)
     return groups
@@ -172,7 +161,7 @@ def _kept_homes(tasks: Sequence[PlannedTask]) -> set[Ref]:
     open_sizes: Counter[Ref] = Counter()
     for task in tasks:
         if task.is_work:
-            home = home_of(task)
+            home = task.home
             groups.setdefault(home, set()).add(_group(task, None))
             sizes[home] += 1
             open_sizes[home] += not _is_done(task)
@@ -203,7 +192,7 @@ def _lines(
 def _label(group: _Group, tasks: Sequence[PlannedTask], names: dict[Ref, str]) -> str:
     if len(tasks) == 1:
         (task,) = tasks
-        named = home_of(task) if group.kind is Kind.DELETION else task.ref
+        named = task.home if group.kind is Kind.DELETION else task.ref
         return task.name or names.get(named) or task.ref.id
     kind = Kind.EXPERIMENT if group.kind is Kind.DELETION else group.kind
     return f"{len(tasks):,} {kind.plural} {_verb(*group[:3])}"
@@ -218,5 +207,5 @@ def _verb(kind: Kind, action: Action, done: bool) -> str:
 
 
 def _home_names(tasks: Sequence[PlannedTask], names: dict[Ref, str]) -> tuple[str, ...]:
-    homes = dict.fromkeys(home for task in tasks if (home := home_of(task)) != task.ref)
+    homes = dict.fromkeys(home for task in tasks if (home := task.home) != task.ref)
     return tuple(names.get(home) or home.id for home in homes)

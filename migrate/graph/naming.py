@@ -8,10 +8,9 @@ from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.renames import Rule, rule_for
 from migrate.objects import Kind
+from migrate.tasks.carriers import CARRIERS, carrier_of
 from migrate.tasks.outcomes import rename_hint
 
-#: Kinds whose names must differ from each other: MLflow keeps prompts among registered models.
-NAMED_APART = ((Kind.EXPERIMENT,), (Kind.REGISTERED_MODEL, Kind.PROMPT))
 #: Names that an error lists before it only counts.
 NAMES_SHOWN = 20
 
@@ -28,7 +27,7 @@ def rename_copies(draft: Draft) -> None:
             "an export directory keeps the names of the source: it takes no rename file",
             "give the rename file when the directory is imported",
         )
-    for kinds in NAMED_APART:
+    for kinds in _named_apart():
         names = []
         for node in (node for kind in kinds for node in draft.of_kind(kind)):
             new = draft.renames.name_for(node.ref.kind, node.name)
@@ -100,7 +99,8 @@ def tell_of_twins(draft: Draft) -> None:
     can = draft.target_can
     if can.keeps_ids:
         return
-    for kinds, asked in zip(NAMED_APART, (can.folding, can.registry_folding), strict=True):
+    for kinds in _named_apart():
+        asked = can.registry_folding if kinds[0].in_registry else can.folding
         folding = asked._replace(case=True, blanks=True)
         alike: dict[str, list[Node]] = {}
         for kind in kinds:
@@ -113,8 +113,22 @@ def tell_of_twins(draft: Draft) -> None:
             for node in twins:
                 node.warnings += (
                     f"{names} differ in {differing} only: a target that compares without these "
-                    f"takes one of them. {rename_hint(node.ref.kind)}",
+                    f"takes one of them. {_rename_hint(node.ref.kind)}",
                 )
+
+
+def _named_apart() -> list[list[Kind]]:
+    """Return the kinds whose names must differ from each other, those renamed by one file."""
+    groups: dict[str, list[Kind]] = {}
+    for carrier in CARRIERS:
+        if carrier.renamed_by:
+            groups.setdefault(carrier.renamed_by, []).append(carrier.kind)
+    return list(groups.values())
+
+
+def _rename_hint(kind: Kind) -> str:
+    carrier = carrier_of(kind)
+    return rename_hint(kind, carrier.renamed_by if carrier else "")
 
 
 def _new_names(draft: Draft, kind: Kind) -> list[str]:

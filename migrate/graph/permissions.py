@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from migrate.graph.draft import Draft
-from migrate.objects import Kind
-
-#: What permissions are on.
-GUARDED = (Kind.EXPERIMENT, Kind.REGISTERED_MODEL, Kind.PROMPT)
+from migrate.tasks.carriers import CARRIERS
 
 
 def tell_of_permissions(draft: Draft) -> None:
@@ -25,7 +22,7 @@ def tell_of_permissions(draft: Draft) -> None:
         )
         if not can.permissions
     )
-    for kind in GUARDED:
+    for kind in (carrier.kind for carrier in CARRIERS if carrier.guarded):
         for node in draft.of_kind(kind):
             node.warnings += lacking
             if draft.source_can.permissions:

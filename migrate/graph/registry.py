@@ -8,7 +8,7 @@ from itertools import pairwise
 from migrate.errors import EndpointError, UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
-from migrate.objects import VERSION_KINDS, VERSION_OF, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.objects import VERSION_KINDS, Kind, ModelVersion, Ref, RegisteredModel
 from migrate.origins import known_losses
 from migrate.tasks.registered_model import experiments_named
 from migrate.tasks.version_sources import named_by
@@ -67,14 +67,11 @@ def _add_versions(draft: Draft, versions: Iterable[ModelVersion]) -> None:
         place = (version.name, version.stage)
         newest[place] = max(newest.get(place, 0), version.version)
     for version in versions:
-        model = next(
-            Ref(kind, version.name) for kind in VERSION_OF if VERSION_OF[kind] is version.kind
-        )
         node = Node(
             ref=version.ref,
             name=f"{version.name} version {version.version}",
             container=version.name,
-            because=(f"a version of {model}",),
+            because=(f"a version of {version.model}",),
             losses=known_losses(version),
         )
         is_newest = newest[version.name, version.stage] == version.version
@@ -83,7 +80,7 @@ def _add_versions(draft: Draft, versions: Iterable[ModelVersion]) -> None:
             node.skip(reason)
         draft.versions[version.ref] = version
         draft.add(node)
-        draft.need(model, version.ref)
+        draft.need(version.model, version.ref)
 
 
 def link_versions(draft: Draft) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from migrate.graph.draft import Draft, Node
 from migrate.graph.registry import tell_of_missing
 from migrate.objects import (
-    CONTAINER_OF,
+    MODEL_KINDS,
     NO_RUN,
-    VERSION_OF,
+    VERSION_KINDS,
     Action,
     Kind,
     ModelVersion,
@@ -27,8 +27,6 @@ from migrate.tasks.collisions import (
     without_taken,
 )
 from migrate.tasks.model_version import (
-    USED_UP_HINT,
-    is_placeholder,
     needs_write,
     version_origin,
     wanted_version,
@@ -41,6 +39,7 @@ from migrate.tasks.registered_model import (
     is_up_to_date,
     wanted_registered_model,
 )
+from migrate.tasks.version_numbers import USED_UP_HINT, is_placeholder
 from migrate.tasks.version_sources import VersionSource, named_by
 
 #: Numbers passed over for one version, from which on the plan tells what that costs.
@@ -51,7 +50,7 @@ NAMES_ONE_BY_ONE = 20
 
 def match_registry(draft: Draft) -> None:
     """Find registered models by name and versions by origin, and plan every version's number."""
-    models = [node for kind in VERSION_OF for node in draft.of_kind(kind)]
+    models = [node for kind in MODEL_KINDS for node in draft.of_kind(kind)]
     if not models:
         return
     names = [node.name for node in models]
@@ -73,9 +72,9 @@ def match_registry(draft: Draft) -> None:
 
 def _versions_by_model(draft: Draft) -> dict[Ref, list[Node]]:
     found: dict[Ref, list[Node]] = {}
-    for kind, of_kind in VERSION_OF.items():
-        for node in draft.of_kind(of_kind):
-            found.setdefault(Ref(kind, node.container), []).append(node)
+    for kind in VERSION_KINDS:
+        for node in draft.of_kind(kind):
+            found.setdefault(draft.versions[node.ref].model, []).append(node)
     for nodes in found.values():
         nodes.sort(key=lambda node: draft.versions[node.ref].version)
     return found
@@ -190,7 +189,7 @@ def _adopt(
         draft.target_can,
         draft.policy,
         _run_of(draft, version),
-        aliases=draft.registered[Ref(CONTAINER_OF[version.kind], version.name)].aliases,
+        aliases=draft.registered[version.model].aliases,
     )
     as_wanted, losses = without_taken(wanted.version, taken)
     node.losses = wanted.losses + losses
@@ -284,7 +283,7 @@ def _has_strays(
 
 def _need_earlier_copies(draft: Draft) -> None:
     """Draw the edge from what is left out, but was copied before, to a version that names it."""
-    for node in [node for kind in VERSION_OF.values() for node in draft.of_kind(kind)]:
+    for node in [node for kind in sorted(VERSION_KINDS) for node in draft.of_kind(kind)]:
         for ref in named_by(draft.versions[node.ref]):
             if not draft.selects(ref) and draft.will_have_copy(ref):
                 draft.need(ref, node.ref)

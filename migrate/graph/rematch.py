@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
-from migrate.objects import CONTAINER_OF, VERSION_KINDS, VERSION_OF, Experiment, Kind, Ref
+from migrate.objects import MODEL_KINDS, VERSION_KINDS, Experiment, Kind, Ref
 from migrate.origins import ORIGIN
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Plan, PlannedTask
 from migrate.tasks.existing_experiments import experiments_on
-from migrate.tasks.model_version import is_placeholder
 from migrate.tasks.outcomes import copies_beside
+from migrate.tasks.version_numbers import is_placeholder
 
 SEARCHES_AT_ONCE = 4
 
@@ -75,9 +75,9 @@ def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], s
     models = {
         task.ref: task.target_id
         for task in plan.tasks
-        if task.ref.kind in VERSION_OF and task.target_id
+        if task.ref.kind in MODEL_KINDS and task.target_id
     }
-    wanted = {Ref(CONTAINER_OF[task.ref.kind], task.container) for task in open_versions}
+    wanted = {task.home for task in open_versions}
     numbers = {task.ref: task.number for task in open_versions}
     found: dict[Ref, tuple[str, str]] = {}
     doubtful: set[str] = set()
@@ -87,10 +87,11 @@ def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], s
     names = {models[ref]: ref for ref in there}
     for copy in target.model_versions(list(copies)):
         container = names[copy.name]
+        assert container.kind.versions is not None
         origin = copy.ref.id
         if not target.capabilities().keeps_ids:
             origin = copy.tags.get(ORIGIN, "").rpartition("@")[0]
-        ref = Ref(VERSION_OF[container.kind], origin)
+        ref = Ref(container.kind.versions, origin)
         fits = numbers.get(ref) in (None, 0, copy.version)
         if is_placeholder(copy) or not fits:
             doubtful.add(container.id)

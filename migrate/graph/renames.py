@@ -9,6 +9,8 @@ from pathlib import Path
 
 from migrate.errors import UsageError
 from migrate.objects import Kind
+from migrate.tasks import experiment, registered_model
+from migrate.tasks.carriers import carrier_of
 
 Rule = tuple[str, str]  #: what a name is or begins with, and what takes its place
 
@@ -32,9 +34,12 @@ class Renames:
 
     def rules_for(self, kind: Kind) -> tuple[Rule, ...]:
         """Return the rules for objects of a kind; none for most kinds."""
-        if kind is Kind.EXPERIMENT:
-            return self.experiments
-        return self.models if kind in (Kind.REGISTERED_MODEL, Kind.PROMPT) else ()
+        by_option = {
+            experiment.RENAMED_BY: self.experiments,
+            registered_model.RENAMED_BY: self.models,
+        }
+        carrier = carrier_of(kind)
+        return by_option.get(carrier.renamed_by, ()) if carrier else ()
 
     def name_for(self, kind: Kind, name: str) -> str:
         """Return the name that the copy of an object gets; its own where no rule fits."""

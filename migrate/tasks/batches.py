@@ -57,9 +57,9 @@ class Job:
 
     ``target_id`` is the copy, once known, and ``mark`` its fingerprint when it is complete.
     ``attempt`` counts from 1; from the second on an unknown copy is looked for.
-    ``references`` maps source run ids to the ids of their copies, ``copies`` whatever else the
-    object needs. A version is to get ``number`` on the target (0: any), where ``first_free`` is the
-    first number not taken before it (0: not known). ``losses`` are those that the plan knows.
+    ``copies`` has the ids of the copies of what the object needs. A version is to get ``number`` on
+    the target (0: any), where ``first_free`` is the first number not taken before it (0: not
+    known). ``losses`` are those that the plan knows.
     """
 
     ref: Ref
@@ -68,11 +68,15 @@ class Job:
     target_id: str = ""
     mark: str = ""
     attempt: int = 1
-    references: Mapping[str, str] = field(default_factory=dict)
     copies: Mapping[Ref, str] = field(default_factory=dict)
     number: int = 0
     first_free: int = 0
     losses: tuple[Loss, ...] = ()
+
+    @property
+    def references(self) -> Mapping[str, str]:
+        """Ids of the copies of runs that the object needs, by their own."""
+        return {ref.id: copy for ref, copy in self.copies.items() if ref.kind is Kind.RUN}
 
     @property
     def repairs(self) -> bool:
@@ -83,7 +87,10 @@ class Job:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Tasks of one kind and container: source and target id of the experiment, or the names of
-    the registered model, that holds them."""
+    the registered model, that holds them.
+
+    ``looks``: the target may hold copies that the plan does not know of.
+    """
 
     kind: Kind
     jobs: tuple[Job, ...]
@@ -92,3 +99,4 @@ class Batch:
     policy: Policy
     container: str = ""
     target_container: str = ""
+    looks: bool = False

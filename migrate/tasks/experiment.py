@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import AlreadyExists, EndpointError, NotFound, Refused
+from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import (
     MIGRATION,
@@ -35,7 +35,13 @@ from migrate.tasks.existing_experiments import (
     find_existing,
     is_ours,
 )
-from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permissions
+from migrate.tasks.outcomes import (
+    failed,
+    name_refused,
+    name_taken,
+    why_missing,
+    with_permissions,
+)
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.read_back import seen_of_experiment
 from migrate.tasks.references import fit_tags
@@ -43,6 +49,8 @@ from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import experiment_tags
 
+#: The option with the rules that give copies other names.
+RENAMED_BY = "--experiment-rename-file"
 #: What to do when an experiment's name is held by one in the target's trash.
 TRASH_CHOICES = ("fail", "restore", "rename")
 
@@ -160,18 +168,6 @@ def _looked_at(target: Target, written: Sequence[_Written]) -> Iterator[Outcome]
         written = left
 
 
-def why_missing(source: Source, job: Job) -> EndpointError:
-    """Return the error for an object of the plan that the source does not give."""
-    found = source.why_unreadable(job.ref)
-    if found is not None:
-        return EndpointError(f"{found.where}: {found.reason}", found.hint)
-    return NotFound(
-        f"{job.ref.kind} {job.name or job.ref.id!r} is no longer at the source",
-        "plan again (migrate plan SOURCE TARGET): what the source lists no more is left out then. "
-        "If this comes back, the source still lists it, and does not give it: look into its log",
-    )
-
-
 def _copy(
     batch: Batch,
     job: Job,
@@ -202,9 +198,9 @@ def _copy(
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.
             copy = find_existing(named, target)
             if copy is None:
-                raise name_taken(Kind.EXPERIMENT, job.name) from None
+                raise name_taken(Kind.EXPERIMENT, job.name, RENAMED_BY) from None
         except Refused as problem:
-            raise name_refused(Kind.EXPERIMENT, problem) from None
+            raise name_refused(Kind.EXPERIMENT, problem, RENAMED_BY) from None
     if copy is not None:
         target_id = copy.experiment_id
         sent = dataclasses.replace(
@@ -314,13 +310,14 @@ def delete_objects(batch: Batch, source: Source, target: Target) -> Iterator[Out
 
 def _delete_experiment(batch: Batch, job: Job, source: Source, target: Target) -> str:
     """Delete an experiment's copy; runs that were active inside stay active."""
+    copies = job.references
     active = [
         run.run_id
         for run in source.runs([batch.container])
-        if run.lifecycle_stage == ACTIVE and run.run_id in job.references
+        if run.lifecycle_stage == ACTIVE and run.run_id in copies
     ]
     target.delete_experiment(batch.target_container)
-    target.restore_runs([job.references[run_id] for run_id in active])
+    target.restore_runs([copies[run_id] for run_id in active])
     return batch.target_container
 
 

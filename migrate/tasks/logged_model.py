@@ -43,11 +43,10 @@ from migrate.origins import (
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import clean_text, lost_points, storable, storable_points
 from migrate.tasks.batches import Batch, Job
-from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import FORMAT, digest_of
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
-from migrate.tasks.outcomes import failed
+from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.read_back import seen_of_logged_model
 from migrate.tasks.references import NO_NAME
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags

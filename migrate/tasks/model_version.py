@@ -1,26 +1,17 @@
-"""Copies versions of registered models and prompts, each under its own number.
-
-A server gives the number itself: one more than the highest it ever gave for that model, deleted
-versions included. So versions are made in order, gaps are filled with placeholders, and these are
-deleted once the version behind the gap is there: until then they show which number comes next.
-"""
+"""Copies versions of registered models and prompts, each under its own number."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import EndpointError, Refused
 from migrate.folding import twins, why_left_out
 from migrate.objects import (
-    IS_PROMPT_TAG,
     NO_RUN,
     NO_STAGE,
-    PROMPT_TEXT_TAG,
     Kind,
     ModelVersion,
     Ref,
@@ -30,7 +21,6 @@ from migrate.objects import (
 from migrate.origins import (
     MIGRATION,
     ORIGIN,
-    PLACEHOLDER,
     SOURCE,
     keep_earlier,
     known_losses,
@@ -42,15 +32,14 @@ from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.collisions import is_of_source, taken_aliases, without_taken
-from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import NOTHING_SENT, Sent
-from migrate.tasks.outcomes import failed
+from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.read_back import seen_of_version
 from migrate.tasks.references import fit_registry_tags
-from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import makes_anew, surplus_tags
 from migrate.tasks.source_tags import version_tags
 from migrate.tasks.version_files import artifact_uri, copy_version_files
+from migrate.tasks.version_numbers import NumberedVersions
 from migrate.tasks.version_sources import (
     Place,
     VersionSource,
@@ -58,25 +47,10 @@ from migrate.tasks.version_sources import (
     copied_source,
 )
 
-#: The run need not exist: so every server takes this source.
-PLACEHOLDER_RUN = "0" * 32
-PLACEHOLDER_SOURCE = f"runs:/{PLACEHOLDER_RUN}/placeholder"
-PROMPT_SOURCE = "dummy-source"
-
-USED_UP_HINT = (
-    "make the registered model anew with every number: migrate run ... --delete-model "
-    "(it replaces the target's)"
-)
-
 
 def version_origin(version: ModelVersion) -> str:
     """Return what names a source version for ever: name, number and the ms of its creation."""
     return f"{version.name}/{version.version}@{version.creation_time or 0}"
-
-
-def is_placeholder(version: ModelVersion) -> bool:
-    """Say whether a version of the target only takes a number."""
-    return PLACEHOLDER in version.tags
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,51 +150,16 @@ def needs_write(copy: ModelVersion, wanted: ModelVersion) -> bool:
 
 def copy_versions(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
     """Copy versions of one registered model or prompt, in their order."""
-    looks_back = not target.capabilities().keeps_ids
-    written: list[_Written] = []
     for job in batch.jobs:
         attempt = _Attempt(batch, job, source, target)
         started = time.monotonic()
         try:
-            outcome = dataclasses.replace(attempt.copy(), seconds=time.monotonic() - started)
+            outcome = attempt.copy()
+            if outcome.wrote:
+                outcome = attempt.looked_at(outcome)
         except Exception as problem:
-            outcome = failed(job, problem, attempt.target_id, time.monotonic() - started)
-        if outcome.wrote and looks_back and attempt.sent is not None:
-            written.append(_Written(job, outcome, attempt.sent))
-        else:
-            yield outcome
-    if written:
-        yield from _looked_at(batch.target_container or batch.container, target, written)
-
-
-class _Written(NamedTuple):
-    """A version that was written: what came of it, and the version as it was sent."""
-
-    job: Job
-    outcome: Outcome
-    sent: ModelVersion
-
-
-def _looked_at(name: str, target: Target, written: Sequence[_Written]) -> Iterator[Outcome]:
-    """Look at what the target shows of the versions of one model; yield what came of each."""
-    shown: dict[str, ModelVersion] = {}
-    problem: Exception | None = None
-    try:
-        there = target.model_versions(list(target.registered_models([name])))
-        shown = {version.ref.id: version for version in there}
-    except Exception as error:
-        problem = error
-    for job, outcome, sent in written:
-        seen = seen_of_version(sent, shown.get(outcome.target_id))
-        seen.leave_out(outcome.losses)
-        try:
-            if problem is not None:
-                raise problem
-            seen.require(f"{job.ref.kind} {outcome.target_id!r}", job.attempt)
-        except Exception as error:
-            yield failed(job, error, outcome.target_id, outcome.seconds)
-            continue
-        yield dataclasses.replace(outcome, losses=outcome.losses + tuple(seen.changed))
+            outcome = failed(job, problem, attempt.target_id)
+        yield dataclasses.replace(outcome, seconds=time.monotonic() - started)
 
 
 class _Attempt:
@@ -232,10 +171,9 @@ class _Attempt:
         self._source = source
         self._target = target
         self._name = batch.target_container or batch.container
-        #: Numbers on the target that this version got by mistake, and that are to go.
-        self._strays: list[int] = []
+        self._numbered = NumberedVersions(batch, job, target)
         #: The version as it was sent to the target.
-        self.sent: ModelVersion | None = None
+        self._sent: ModelVersion | None = None
         self.target_id = job.target_id
 
     def copy(self) -> Outcome:
@@ -253,12 +191,12 @@ class _Attempt:
             copy = dataclasses.replace(copy, aliases=there.aliases)
         wanted = self._without_taken(wanted, copy, version)
         self.target_id = version_ref(self._job.ref.kind, self._name, copy.version).id
-        self.sent = self._changes(copy, wanted.version)
+        self._sent = self._changes(copy, wanted.version)
         refused: tuple[Loss, ...] = ()
-        if self.sent != copy:
-            refused = self._update(copy, self.sent)
+        if self._sent != copy:
+            refused = self._update(copy, self._sent)
             wrote = True
-        wrote |= self._remove_placeholders(copy.version)
+        wrote |= self._remove_placeholders(copy)
         sent = self._copy_files(version)
         return Outcome(
             ref=self._job.ref,
@@ -270,6 +208,19 @@ class _Attempt:
             losses=wanted.losses + refused + sent.losses,
             warnings=wanted.warnings + self._renumbered(version, copy),
         )
+
+    def looked_at(self, outcome: Outcome) -> Outcome:
+        """Return the outcome of a version that was written, with what the target made of it.
+
+        Raises ``Unavailable`` where the target does not show all of it.
+        """
+        if self._sent is None or self._target.capabilities().keeps_ids:
+            return outcome
+        shown = self._target.read_model_version(Ref(self._job.ref.kind, outcome.target_id))
+        seen = seen_of_version(self._sent, shown)
+        seen.leave_out(outcome.losses)
+        seen.require(f"{self._job.ref.kind} {outcome.target_id!r}", self._job.attempt)
+        return dataclasses.replace(outcome, losses=outcome.losses + tuple(seen.changed))
 
     def _update(self, copy: ModelVersion, wanted: ModelVersion) -> tuple[Loss, ...]:
         """Bring a copy up to date; return, and tell it, what of that is refused."""
@@ -360,126 +311,21 @@ class _Attempt:
 
     def _existing(self, version: ModelVersion) -> ModelVersion | None:
         """Return the copy that is there already."""
-        if self._looks() and not self._target.capabilities().keeps_ids:
-            return self._found(version_origin(version))
+        counts = not self._target.capabilities().keeps_ids
+        if counts and self._numbered.may_hold_leftovers:
+            return self._numbered.existing(version_origin(version))
         if self._job.target_id:
             return self._target.read_model_version(Ref(self._job.ref.kind, self._job.target_id))
         return None
 
-    def _found(self, origin: str) -> ModelVersion | None:
-        """Look for the copy among all versions, and note what a killed try has left."""
-        copy = None
-        for there in self._there():
-            if there.tags.get(ORIGIN) != origin:
-                continue
-            if copy is None and self._fits(there.version):
-                copy = there
-            else:
-                # It shows what is taken until the right one is there.
-                self._strays.append(there.version)
-        if copy is None or not self._strays:
-            return copy
-        # The aliases that both have point to the one that was made last.
-        self._remove_strays()
-        return self._target.read_model_version(copy.ref)
-
-    def _remove_strays(self) -> None:
-        while self._strays:
-            stray = ModelVersion(
-                name=self._name, version=self._strays.pop(), kind=self._job.ref.kind
-            )
-            self._target.delete_model_version(stray)
-
-    def _looks(self) -> bool:
-        """Say whether an earlier try may have left something."""
-        return self._job.attempt > 1 or not self._job.first_free
-
-    def _there(self) -> list[ModelVersion]:
-        # By way of the registered model, which is what tells the aliases.
-        return list(self._target.model_versions(list(self._target.registered_models([self._name]))))
-
-    def _fits(self, number: int) -> bool:
-        """Say whether a copy may have this number (0: any is as good)."""
-        return not self._job.number or number == self._job.number
-
     def _make(self, wanted: ModelVersion) -> ModelVersion:
-        """Create the copy under its number.
+        """Create the copy under its number; see ``NumberedVersions.make``."""
+        if not self._target.capabilities().keeps_ids:
+            return self._numbered.make(wanted)
+        self._target.create_model_version(wanted)
+        return dataclasses.replace(wanted, aliases=())
 
-        Raises ``Refused`` when a later number is taken, ``EndpointError`` when only trying shows
-        that the number is used up.
-        """
+    def _remove_placeholders(self, copy: ModelVersion) -> bool:
         if self._target.capabilities().keeps_ids:
-            self._target.create_model_version(wanted)
-            return dataclasses.replace(wanted, aliases=())
-        number = self._job.number
-        try:
-            if number > self._job.first_free or self._looks():
-                self._fill_gap(number)
-            got, made = create_tagged(
-                self._target.create_model_version, wanted, self._target.capabilities()
-            )
-            while got < number:
-                # A version before this one could not be made; its number is passed over.
-                self._strays.append(got)
-                got = self._target.create_model_version(made)
-            if not self._fits(got):
-                self._strays.append(got)
-                raise EndpointError(*self._used_up(number))
-        finally:
-            self._remove_strays()
-        return dataclasses.replace(made, version=got, stage=NO_STAGE, aliases=())
-
-    def _fill_gap(self, number: int) -> None:
-        """Take every free number below ``number`` with a placeholder.
-
-        Raises ``Refused`` before anything is made when a later number is taken already.
-        """
-        taken = [version.version for version in self._there()]
-        if number and max(taken, default=0) >= number:
-            raise Refused(*self._used_up(number))
-        following = max([*taken, self._job.first_free - 1, 0]) + 1
-        while following < number:
-            got = self._target.create_model_version(self._placeholder())
-            if got >= number:
-                placeholder = dataclasses.replace(self._placeholder(), version=got)
-                self._target.delete_model_version(placeholder)
-                # What comes after it waits: every try uses up a number that cannot be seen.
-                raise EndpointError(*self._used_up(number))
-            following = got + 1
-
-    def _placeholder(self) -> ModelVersion:
-        tags = {PLACEHOLDER: self._batch.policy.migration_id}
-        kind = self._job.ref.kind
-        if kind is Kind.PROMPT_VERSION:
-            tags |= {IS_PROMPT_TAG: "true", PROMPT_TEXT_TAG: "placeholder"}
-            return ModelVersion(
-                name=self._name, version=0, kind=kind, source=PROMPT_SOURCE, tags=tags
-            )
-        return ModelVersion(
-            name=self._name,
-            version=0,
-            source=PLACEHOLDER_SOURCE,
-            run_id=PLACEHOLDER_RUN,
-            tags=tags,
-        )
-
-    def _remove_placeholders(self, number: int) -> bool:
-        """Delete the placeholders below a copy that is there; say whether there were any."""
-        gap = self._job.number and self._job.number > self._job.first_free
-        if not gap or self._target.capabilities().keeps_ids:
             return False
-        found = [
-            version
-            for version in self._there()
-            if is_placeholder(version) and version.version < number
-        ]
-        for version in found:
-            self._target.delete_model_version(version)
-        return bool(found)
-
-    def _used_up(self, number: int) -> tuple[str, str]:
-        return (
-            f"number {number} of {self._name!r} is used up on the target: a later one, or a "
-            "version that was deleted there, has it",
-            USED_UP_HINT,
-        )
+        return self._numbered.remove_placeholders(copy.version)

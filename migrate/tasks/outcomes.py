@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from migrate.endpoints.answers import PermissionsWritten
+from migrate.endpoints.protocols import Source
 from migrate.errors import (
     AlreadyExists,
     EndpointError,
@@ -28,13 +29,6 @@ log = logging.getLogger(__name__)
 
 #: After these no other task can do better.
 STOPS_ALL = (StorageFull, NotAuthenticated, TargetInUse)
-
-#: Where the user says which other names copies get.
-RENAME_OPTIONS = {
-    Kind.EXPERIMENT: "--experiment-rename-file",
-    Kind.REGISTERED_MODEL: "--model-rename-file",
-    Kind.PROMPT: "--model-rename-file",
-}
 
 
 def as_known(problem: Exception, what: str) -> MigrateError:
@@ -83,7 +77,7 @@ def copies_beside(kind: Kind, ids: Sequence[str]) -> tuple[Loss, ...]:
     return (Loss("exactly one copy", f"{reason}beside it are {others}"),)
 
 
-def name_taken(kind: Kind, name: str) -> AlreadyExists:
+def name_taken(kind: Kind, name: str, renamed_by: str) -> AlreadyExists:
     """Return the error for a name that the target refuses as taken, and shows on no object.
 
     Databases of some targets compare names without case or accents: another spelling has it.
@@ -91,21 +85,36 @@ def name_taken(kind: Kind, name: str) -> AlreadyExists:
     return AlreadyExists(
         f"the target holds the name {name!r} in another spelling: it compares names without case, "
         "and takes one of them",
-        rename_hint(kind),
+        rename_hint(kind, renamed_by),
     )
 
 
-def name_refused(kind: Kind, problem: Refused) -> Refused:
+def name_refused(kind: Kind, problem: Refused, renamed_by: str) -> Refused:
     """Return the error for a create that is refused, with what to do where its name is why."""
-    return Refused(problem.message, problem.hint or f"where it is the name: {rename_hint(kind)}")
+    hint = problem.hint or f"where it is the name: {rename_hint(kind, renamed_by)}"
+    return Refused(problem.message, hint)
 
 
-def rename_hint(kind: Kind) -> str:
-    """Return what to do about a name that the target does not take."""
-    option = RENAME_OPTIONS.get(kind)
-    if option is None:
+def rename_hint(kind: Kind, renamed_by: str) -> str:
+    """Return what to do about a name that the target does not take.
+
+    ``renamed_by`` is the option that gives copies of this kind other names, empty for none.
+    """
+    if not renamed_by:
         return f"rename the {kind} at the source"
-    return f"give the copy another name: {option} FILE, with a line old_name,new_name"
+    return f"give the copy another name: {renamed_by} FILE, with a line old_name,new_name"
+
+
+def why_missing(source: Source, job: Job) -> EndpointError:
+    """Return the error for an object of the plan that the source does not give."""
+    found = source.why_unreadable(job.ref)
+    if found is not None:
+        return EndpointError(f"{found.where}: {found.reason}", found.hint)
+    return NotFound(
+        f"{job.ref.kind} {job.name or job.ref.id!r} is no longer at the source",
+        "plan again (migrate plan SOURCE TARGET): what the source lists no more is left out then. "
+        "If this comes back, the source still lists it, and does not give it: look into its log",
+    )
 
 
 def with_permissions(outcome: Outcome, carried: PermissionsWritten) -> Outcome:

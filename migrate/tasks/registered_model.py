@@ -26,8 +26,7 @@ from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.collisions import kept_of_model
-from migrate.tasks.experiment import why_missing
-from migrate.tasks.outcomes import failed, name_refused, name_taken, with_permissions
+from migrate.tasks.outcomes import failed, name_refused, name_taken, why_missing, with_permissions
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.read_back import seen_of_registered_model
 from migrate.tasks.references import fit_registry_tags
@@ -35,6 +34,8 @@ from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import model_tags
 
+#: The option with the rules that give copies other names.
+RENAMED_BY = "--model-rename-file"
 #: Tag of a prompt: ids of the experiments it is used in, with a comma around each.
 PROMPT_EXPERIMENTS_TAG = "_mlflow_experiment_ids"
 
@@ -143,9 +144,9 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.
             copy = _on_target(job.name, target)
             if copy is None:
-                raise name_taken(job.ref.kind, job.name) from None
+                raise name_taken(job.ref.kind, job.name, RENAMED_BY) from None
         except Refused as problem:
-            raise name_refused(job.ref.kind, problem) from None
+            raise name_refused(job.ref.kind, problem, RENAMED_BY) from None
     if copy is not None:
         changed = changes_of_model(copy, wanted, model)
         if not is_copy_of(copy, model) and not target.capabilities().keeps_ids:

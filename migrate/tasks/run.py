@@ -17,13 +17,12 @@ from migrate.origins import MARK, known_losses, loss_tags, losses_from_tags, los
 from migrate.outcomes import NOT_LISTED, Loss, Outcome, TaskStatus
 from migrate.storable import lost_points, storable_points
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
-from migrate.tasks.experiment import why_missing
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import Fingerprint
 from migrate.tasks.histories import History, with_histories
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.notebooks import Notebooks, copy_notebooks
-from migrate.tasks.outcomes import failed
+from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.read_back import lacks_something, lost_tags, seen_of_run
 from migrate.tasks.references import Wanted, keep_points, wanted_copy, with_own_id
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.errors import Refused
 from migrate.graph.registry_matching import NAMES_ONE_BY_ONE, version_key
-from migrate.objects import CONTAINER_OF, NO_RUN, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.objects import NO_RUN, Kind, ModelVersion, Ref, RegisteredModel
 from migrate.origins import SOURCE, known_losses
 from migrate.outcomes import Loss
 from migrate.tasks.collisions import (
@@ -15,7 +15,7 @@ from migrate.tasks.collisions import (
     taken_aliases,
     without_taken,
 )
-from migrate.tasks.model_version import is_placeholder, version_origin, wanted_version
+from migrate.tasks.model_version import version_origin, wanted_version
 from migrate.tasks.registered_model import (
     changes_of_model,
     experiments_named,
@@ -23,6 +23,7 @@ from migrate.tasks.registered_model import (
     wanted_registered_model,
 )
 from migrate.tasks.repairs import comparable_tags
+from migrate.tasks.version_numbers import is_placeholder
 from migrate.tasks.version_sources import VersionSource, copied_source, named_by
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_version_files
@@ -45,7 +46,7 @@ def compare_registry(
     held = _versions_of(ends, list(there.values()))
     of_model: Versions = {}
     for version in versions:
-        of_model.setdefault(Ref(CONTAINER_OF[version.kind], version.name), []).append(version)
+        of_model.setdefault(version.model, []).append(version)
     matches = {
         model.ref: _match(ends, of_model.get(model.ref, []), held.get(there[model.ref].name, []))
         for model in models

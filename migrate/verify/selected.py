@@ -12,9 +12,9 @@ from migrate.graph.planner import discover
 from migrate.graph.registry import discover_registry
 from migrate.graph.selection import choose_experiments
 from migrate.objects import (
+    MODEL_KINDS,
     REGISTRY_KINDS,
     VERSION_KINDS,
-    VERSION_OF,
     Experiment,
     Kind,
     LoggedModel,
@@ -128,12 +128,12 @@ def _taken(ends: Ends) -> frozenset[Kind]:
 
 def _not_taken(ends: Ends, draft: Draft | None) -> list[str]:
     lacking = ends.target.capabilities().without
-    kinds = [kind for kind in VERSION_OF if draft and draft.of_kind(kind)]
+    kinds = [kind for kind in MODEL_KINDS if draft and draft.of_kind(kind)]
     return list(dict.fromkeys(f"not compared: {lacking[it]}" for it in kinds if it in lacking))
 
 
 def _registered(ends: Ends, draft: Draft | None) -> list[RegisteredModel]:
-    nodes = [node for kind in VERSION_OF for node in draft.of_kind(kind)] if draft else []
+    nodes = [node for kind in MODEL_KINDS for node in draft.of_kind(kind)] if draft else []
     taken = _taken(ends)
     return [draft.registered[node.ref] for node in nodes if draft and node.ref.kind in taken]
 

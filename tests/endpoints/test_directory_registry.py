@@ -18,9 +18,9 @@ from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.directory.layout import registry_names
 from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
 from migrate.objects import (
+    MODEL_KINDS,
     NO_STAGE,
     STAGES,
-    VERSION_OF,
     Kind,
     ModelVersion,
     Ref,
@@ -72,7 +72,7 @@ def read(source: ExportDirectory, *asked: str) -> Registry:
     """Everything in a registry, or what has these names."""
     models = list(source.registered_models(asked or None))
     found: dict[str, list[ModelVersion]] = {str(model.ref): [] for model in models}
-    of_version = {str(version): str(kind) for kind, version in VERSION_OF.items()}
+    of_version = {str(kind.versions): str(kind) for kind in MODEL_KINDS}
     for version in source.model_versions(models):
         found[f"{of_version[version.kind]}:{version.name}"].append(version)
     return [(model, found[str(model.ref)]) for model in models]
@@ -102,7 +102,7 @@ def registries(draw: st.DrawFn) -> Registry:
             ModelVersion(
                 name=name,
                 version=number,
-                kind=VERSION_OF[kind],
+                kind=kind.versions or kind,
                 source=draw(texts),
                 run_id=draw(texts),
                 run_link=draw(texts),

@@ -19,7 +19,7 @@ from migrate.endpoints.tracking.stores import runs as runs_module
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Run
 from migrate.origins import MARK, ORIGIN
-from migrate.worker import COPIERS
+from migrate.tasks.carriers import CARRIERS
 from tests.conftest import ProxyFactory
 from tests.faults import Faults, always, answer
 from tests.proxy import Proxy
@@ -81,7 +81,7 @@ class TestConnecting:
         assert can.version in can.description
         assert proxy.uri in can.description
         assert can.identity.startswith(f"{proxy.uri}#")
-        assert can.writable == can.readable == COPIERS.keys()
+        assert can.writable == can.readable == {carrier.kind for carrier in CARRIERS}
         assert proxy.writes() == []
         assert "s3cret" not in repr(can)
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from migrate.objects import (
-    VERSION_OF,
     Experiment,
     Kind,
     LoggedModel,
@@ -20,11 +19,11 @@ from migrate.objects import (
     RegisteredModel,
     Run,
 )
-from migrate.origins import MARK, ORIGIN, experiment_origin
+from migrate.origins import MARK, ORIGIN, PLACEHOLDER, experiment_origin
 from migrate.tasks.batches import Policy
 from migrate.tasks.fingerprint import Fingerprint, quick_half
 from migrate.tasks.logged_model import facts_of, links_to, model_mark, quick_model_mark
-from migrate.tasks.model_version import PLACEHOLDER, wanted_version
+from migrate.tasks.model_version import wanted_version
 from migrate.tasks.registered_model import wanted_registered_model
 from migrate.tasks.version_sources import VersionSource
 from tests.graph.memory import MemoryServer
@@ -134,7 +133,7 @@ def _register(made: MemoryServer, fields: Json, original: MemoryServer | None) -
 def _version(
     made: MemoryServer, model: RegisteredModel, item: Json, original: MemoryServer | None
 ) -> ModelVersion:
-    kind = VERSION_OF[model.kind]
+    kind = model.version_kind
     number = item["version"]
     known = {k: v for k, v in item.items() if k in ModelVersion.__slots__}
     if "copy_of" in item:

@@ -29,11 +29,11 @@ from migrate.objects import (
     Run,
 )
 from migrate.origins import MARK, ORIGIN
-from migrate.worker import COPIERS
+from migrate.tasks.carriers import CARRIERS
 from tests.graph.memory_models import MemoryModels
 
 #: All kinds that a server of MLflow 3 has and that are copied.
-KINDS = frozenset(COPIERS)
+KINDS = frozenset(carrier.kind for carrier in CARRIERS)
 
 
 class MemoryServer(MemoryModels):

@@ -19,7 +19,6 @@ from migrate.objects import (
     DELETED,
     NO_RUN,
     NO_STAGE,
-    VERSION_OF,
     ArtifactRoot,
     Experiment,
     LoggedModel,
@@ -224,7 +223,7 @@ class MemoryModels:
         self.versions_held[version.name, number] = dataclasses.replace(
             version,
             version=number,
-            kind=VERSION_OF[self.registered_held[version.name].kind],
+            kind=self.registered_held[version.name].version_kind,
             stage=NO_STAGE,
             aliases=(),
         )

@@ -112,7 +112,8 @@ def test_versions_of_a_model_fold_within_it() -> None:
         for number in range(1, 61):
             before = (Ref(Kind.MODEL_VERSION, f"{name}/{number - 1}"),) if number > 1 else ()
             ref = Ref(Kind.REGISTERED_MODEL, name)
-            tasks.append(task(Kind.MODEL_VERSION, f"{name}/{number}", needs=(ref,), after=before))
+            where = {"container": name, "needs": (ref,), "after": before}
+            tasks.append(task(Kind.MODEL_VERSION, f"{name}/{number}", **where))
     boxes = draw(plan(*tasks)).boxes
     assert {(box.label, box.homes) for box in boxes if box.count > 1} == {
         ("60 model versions to create", ("m",)),

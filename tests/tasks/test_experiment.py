@@ -346,7 +346,7 @@ def test_a_deletion_leaves_runs_active_that_were_active_inside() -> None:
         ref=Ref(Kind.DELETION, "1"),
         name="fraud",
         action=Action.CREATE,
-        references={"a": "copy-a", "b": "copy-b"},
+        copies={Ref(Kind.RUN, name): f"copy-{name}" for name in "ab"},
     )
     batch = Batch(
         kind=Kind.DELETION,

@@ -67,7 +67,8 @@ class World:
 
 
 def job(run_id: str = "a", **changes: Any) -> Job:
-    fields = {"name": "", "action": Action.CREATE, "references": {"parent": "copy-of-parent"}}
+    copies = {Ref(Kind.RUN, "parent"): "copy-of-parent"}
+    fields = {"name": "", "action": Action.CREATE, "copies": copies}
     return Job(ref=Ref(Kind.RUN, run_id), **fields | changes)
 
 
@@ -163,7 +164,7 @@ def test_whatever_changed_the_same_copy_is_brought_up_to_date(change: Any) -> No
 
 def test_a_parent_that_arrives_later_replaces_the_source_tag_in_what_mlflow_reads() -> None:
     world = World()
-    first = world.copied(references={})
+    first = world.copied(copies={})
     assert len(first.warnings) == 1
     again = world.copied(target_id=first.target_id, mark=first.mark)
     assert again.wrote

@@ -22,6 +22,7 @@ from migrate.executors import open_executor
 from migrate.objects import Action, Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.carriers import Runs
 from migrate.tasks.outcomes import as_known, failed
 from tests.graph.memory import MemoryServer
 
@@ -31,11 +32,11 @@ TARGET = Address(uri="http://target", side="target")
 
 @pytest.fixture
 def copier(monkeypatch: pytest.MonkeyPatch) -> dict[Kind, Any]:
-    """Endpoints in memory, and copiers to replace."""
+    """Endpoints in memory, and what carries the runs of a batch to replace."""
     for address in (SOURCE, TARGET):
         monkeypatch.setitem(worker._open, address, MemoryServer())
-    copiers: dict[Kind, Any] = dict(worker.COPIERS)
-    monkeypatch.setattr(worker, "COPIERS", copiers)
+    copiers: dict[Kind, Any] = {}
+    monkeypatch.setattr(Runs, "carry", lambda _, *given: copiers[Kind.RUN](*given))
     return copiers
 
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from operator import attrgetter
 
+from migrate.endpoints.directory.indexes.listed import listed_logged_models, listed_runs
 from migrate.endpoints.directory.layout import LOGGED_MODELS, RUNS
 from migrate.endpoints.directory.native.losses import Shortfall
 from migrate.endpoints.directory.native.sidecar import read_sidecar, whole_sidecar
-from migrate.endpoints.directory.opening import Opened
+from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.directory.stores.experiments import ExperimentRecords
 from migrate.endpoints.directory.stores.listing import Listing, Member
 from migrate.endpoints.directory.stores.logged_models import LoggedModelStore
 from migrate.endpoints.directory.stores.registry import RegistryReader
 from migrate.endpoints.directory.stores.runs import RunStore
-from migrate.endpoints.directory.stores.scanning import (
-    listed_logged_models,
-    listed_runs,
-    logged_model_directories,
-    run_directories,
-)
+from migrate.endpoints.directory.stores.scanning import logged_model_directories, run_directories
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.objects import Kind
 

@@ -24,31 +24,33 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.locking import state_of
 from migrate.endpoints.directory.native.artifacts import open_stored, stored_files
+from migrate.endpoints.directory.native.envelope import mlflow_member
 from migrate.endpoints.directory.native.kept_permissions import read_permissions
 from migrate.endpoints.directory.native.losses import (
     NOTHING_LACKS,
     Shortfall,
     read_shortfall,
 )
-from migrate.endpoints.directory.native.run_file import mlflow_member
 from migrate.endpoints.directory.native.sidecar import StoredFile, read_sidecar
 from migrate.endpoints.directory.native.version_files import (
     has_files,
     open_of_version,
     version_artifacts,
 )
-from migrate.endpoints.directory.opening import Opened, open_export
+from migrate.endpoints.directory.opening import open_export
+from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.directory.readers import Readers
 from migrate.endpoints.directory.stores.experiments import ExperimentRecords
 from migrate.endpoints.directory.stores.listing import Listing
 from migrate.endpoints.directory.stores.registry import RegistryReader
 from migrate.endpoints.directory.stores.runs import RunStore
 from migrate.endpoints.directory.stores.scanning import experiment_directories
+from migrate.endpoints.directory.stores.simple import SIMPLE, SimpleStore
 from migrate.endpoints.directory.unreadable import held_twice
 from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.endpoints.stores import Store
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.errors import DirectoryError, NotFound
+from migrate.errors import DirectoryError, NotFound, Refused
 from migrate.objects import (
     DELETED,
     NO_RUN,
@@ -93,10 +95,20 @@ class ExportReader:
         #: Sentences in the order in which they were first said, as keys.
         self._unknown: dict[str, None] = {}
         self._lacks = NOTHING_LACKS
+        self._simple = {
+            kind: SimpleStore(
+                kind,
+                simple,
+                self._unreadable,
+                top=lambda: self._open().registry.base,
+                require_writable=self._require_writable,
+            )
+            for kind, simple in SIMPLE.items()
+        }
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``."""
-        return None
+        return self._simple.get(kind)
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``. Raises ``DirectoryError`` when it is no export."""
@@ -373,6 +385,10 @@ class ExportReader:
             return {}
         recorded = self._runs().recorded_files(self._present(root.owner))
         return {path: file.digest for path, file in recorded.items() if file.digest}
+
+    def _require_writable(self) -> None:
+        if not self._writable:
+            raise Refused(f"{self._path} was opened for reading only")
 
     def _open(self) -> Opened:
         with self._lock:

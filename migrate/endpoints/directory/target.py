@@ -10,15 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from migrate.endpoints.answers import NOT_TOLD, Copy, Ended, PermissionsWritten
-from migrate.endpoints.directory.indexes.experiments import (
-    Contents,
-    ExperimentEntry,
-    keep_permissions,
-    told_durations,
-    write_contents,
-)
+from migrate.endpoints.directory.indexes.contents import Contents, write_contents
+from migrate.endpoints.directory.indexes.experiments import ExperimentEntry, told_durations
 from migrate.endpoints.directory.indexes.publishing import Publication
-from migrate.endpoints.directory.indexes.requested import Asked
+from migrate.endpoints.directory.indexes.requested import Requested
 from migrate.endpoints.directory.layout import (
     LOGGED_MODEL_FILE,
     LOGGED_MODELS,
@@ -28,6 +23,7 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.locking import ExportLock
 from migrate.endpoints.directory.native.artifacts import whole_files
+from migrate.endpoints.directory.native.experiment_file import keep_permissions
 from migrate.endpoints.directory.native.losses import keep_losses, keep_shortfall
 from migrate.endpoints.directory.native.model_writing import (
     LoggedModelWriter,
@@ -35,6 +31,7 @@ from migrate.endpoints.directory.native.model_writing import (
     read_started_model,
 )
 from migrate.endpoints.directory.native.replacing import (
+    complete_place,
     discard_partial,
     restore_replaced,
     settle,
@@ -50,7 +47,6 @@ from migrate.endpoints.directory.opening import unmake
 from migrate.endpoints.directory.stores.registry import RegistryReader
 from migrate.endpoints.directory.stores.registry_writing import RegistryWriter
 from migrate.endpoints.directory.stores.scanning import (
-    complete_place,
     experiment_directories,
     logged_model_directories,
 )
@@ -273,6 +269,8 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
                 keep_losses(self._base_to_write(), folder, copy, losses)
         elif copy.kind in (Kind.RUN, Kind.LOGGED_MODEL):
             note_losses(self._base_to_write(), self._present(copy), losses)
+        elif copy.kind in self._simple:
+            self._simple[copy.kind].keep_losses(copy.id, losses)
 
     def publish(self, ended: Ended = NOT_TOLD) -> None:
         """See ``Target.publish``: lists in the indexes what is there.
@@ -296,9 +294,10 @@ class ExportDirectory(ExperimentsWriter, OneWriter):
             self._version_files().settle(self._open().registry.models)
             Publication(
                 opened=self._open(),
-                asked=Asked(directory=self._path, options=ended.options),
+                unreadable=self._unreadable,
+                requested=Requested(directory=self._path, options=ended.options),
                 seconds=self._durations.total(),
-            ).write(entries, self._registry_to_write(), self._run_members)
+            ).write(entries, self._registry_to_write().contents(), self._run_members)
             keep_shortfall(base, ended)
             self._export_lock.finished()
         for damaged in self.unreadable():

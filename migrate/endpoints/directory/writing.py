@@ -11,11 +11,8 @@ from threading import Lock
 from typing import Any
 
 from migrate.endpoints.answers import Capabilities, Copy
+from migrate.endpoints.directory.indexes.contents import write_new_experiment
 from migrate.endpoints.directory.indexes.durations import Durations
-from migrate.endpoints.directory.indexes.experiments import (
-    change_experiment,
-    write_new_experiment,
-)
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
     EXPERIMENTS_FILE,
@@ -26,7 +23,13 @@ from migrate.endpoints.directory.layout import (
     run_directory,
 )
 from migrate.endpoints.directory.native.artifacts import whole_files
-from migrate.endpoints.directory.native.replacing import discard_partial, restore_replaced, take_up
+from migrate.endpoints.directory.native.experiment_file import change_experiment
+from migrate.endpoints.directory.native.replacing import (
+    discard_partial,
+    half_made_in,
+    restore_replaced,
+    take_up,
+)
 from migrate.endpoints.directory.native.run_writing import (
     DirectoryRunWriter,
     Earlier,
@@ -34,15 +37,12 @@ from migrate.endpoints.directory.native.run_writing import (
     read_started,
 )
 from migrate.endpoints.directory.native.sidecar import Sidecar
-from migrate.endpoints.directory.opening import Opened, open_target
+from migrate.endpoints.directory.opening import open_target
+from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.directory.reading import KINDS, ExportReader
-from migrate.endpoints.directory.stores.scanning import (
-    find_run,
-    half_made_in,
-    run_directories,
-)
+from migrate.endpoints.directory.stores.scanning import find_run, run_directories
 from migrate.endpoints.disk import DAMAGED
-from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
+from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import (
     ACTIVE,
     DELETED,
@@ -215,8 +215,7 @@ class ExperimentsWriter(ExportReader):
         return super()._connect()
 
     def _base_to_write(self) -> Path:
-        if not self._writable:
-            raise Refused(f"{self._path} was opened for reading only")
+        self._require_writable()
         return self._open().base
 
     def _is_described(self, directory: Path) -> bool:

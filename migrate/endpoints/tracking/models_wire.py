@@ -29,7 +29,6 @@ from migrate.objects import (
     ACTIVE,
     IS_PROMPT_TAG,
     NO_STAGE,
-    VERSION_OF,
     Kind,
     LoggedModel,
     Metric,
@@ -133,7 +132,7 @@ def model_version_from(body: Object, model: RegisteredModel) -> ModelVersion:
     return ModelVersion(
         name=ident(body, "name"),
         version=number,
-        kind=VERSION_OF[model.kind],
+        kind=model.version_kind,
         source=source,
         run_id=text(body, "run_id"),
         run_link=text(body, "run_link"),

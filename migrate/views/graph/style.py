@@ -7,30 +7,20 @@ import unicodedata
 from collections.abc import Mapping
 from html import escape
 
-from migrate.graph.drawing import Box, home_of
+from migrate.graph.drawing import Box
 from migrate.objects import Action, Kind
 from migrate.plans import PlannedTask
+from migrate.tasks.carriers import carrier_of
 from migrate.views.words import of_kind, printable
 
-#: Fill and outline of the boxes of each kind.
-COLOURS: Mapping[Kind, tuple[str, str]] = {
-    Kind.EXPERIMENT: ("#dbe9fb", "#2f6fbf"),
-    Kind.RUN: ("#dff3e1", "#2e8540"),
-    Kind.DELETION: ("#e6e8eb", "#5b6673"),
-    Kind.LOGGED_MODEL: ("#d5f2f1", "#117f7c"),
-    Kind.REGISTERED_MODEL: ("#e7defa", "#6b3fc0"),
-    Kind.MODEL_VERSION: ("#f5e3f7", "#a23bb0"),
-    Kind.PROMPT: ("#fde7cf", "#b35c00"),
-    Kind.PROMPT_VERSION: ("#fdf3c4", "#8f7200"),
-    Kind.TRACE: ("#fbdce4", "#b8325a"),
-}
 #: Of kinds that are counted only.
 _OTHER = ("#eef0f3", "#4a5361")
 
 
 def colours_of(kind: Kind) -> tuple[str, str]:
     """Return fill and outline of the boxes of a kind."""
-    return COLOURS.get(kind, _OTHER)
+    carrier = carrier_of(kind)
+    return carrier.colours if carrier else _OTHER
 
 
 #: How the outline of a box tells the action: (words of the legend, attributes).
@@ -93,7 +83,7 @@ def caption(box: Box) -> str:
 def where(box: Box) -> str:
     """Say in what the objects of a box are: ``in fraud``, ``in 42 experiments``; not escaped."""
     if len(box.homes) > 1:
-        return f"in {of_kind(len(box.homes), home_of(box.tasks[0]).kind)}"
+        return f"in {of_kind(len(box.homes), box.tasks[0].home.kind)}"
     return f"in {printable(box.homes[0])}" if box.homes else ""
 
 

@@ -27,7 +27,7 @@ from migrate.endpoints.shapes import (
     word,
 )
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import CONTAINER_OF, Kind, Loss, Ref, parse_ref
+from migrate.objects import Kind, Loss, Ref, parse_ref
 
 _LOSSES = "losses"
 _FAILED = "failed"
@@ -160,7 +160,7 @@ def _shortfall_or_none(base: Path) -> Shortfall:
 
 def _is_outdated(lacking: Unreadable, ended: Ended) -> bool:
     """Say whether an export was asked for what an earlier one lacked: it tells of it itself."""
-    kind = CONTAINER_OF.get(lacking.ref.kind)
+    kind = lacking.ref.kind.container
     around = Ref(kind, lacking.container) if kind else lacking.ref
     return ended.selects(around) and not ended.skips(lacking.ref)
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from migrate.endpoints.directory.foreign.records import tidied_experiment
 from migrate.endpoints.directory.layout import EXPERIMENT_FILE
+from migrate.endpoints.directory.native.envelope import mlflow_member, said_by_us
 from migrate.endpoints.directory.native.losses import losses_of
 from migrate.endpoints.directory.native.records import experiment_from_json
-from migrate.endpoints.directory.native.run_file import mlflow_member, said_by_us
-from migrate.endpoints.directory.opening import Opened
+from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.directory.stores.scanning import logged_model_directories, run_directories
 from migrate.endpoints.directory.unreadable import nothing_around
 from migrate.endpoints.disk import DAMAGED, load_object
@@ -67,10 +68,10 @@ class ExperimentRecords:
     def _read(self, directory: Path) -> Experiment:
         path = directory / EXPERIMENT_FILE
         document = load_object(self._opened.base, path)
-        ours = bool(said_by_us(document))
         try:
-            told = required(mlflow_member(path, document), "experiment")
-            return experiment_from_json(told, directory.name, ours=ours)
+            value = required(mlflow_member(path, document), "experiment")
+            value, lost = (value, ()) if said_by_us(document) else tidied_experiment(value)
+            return replace(experiment_from_json(value, directory.name), losses=lost)
         except Malformed as error:
             raise DirectoryError(f"{path} describes no experiment: {error}", DAMAGED) from error
 

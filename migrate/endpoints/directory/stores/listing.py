@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from migrate.endpoints.directory.indexes.listed import Listed
 from migrate.endpoints.directory.layout import EXPERIMENT_FILE, directory_name
 from migrate.endpoints.directory.native.losses import NOTHING_LACKS, Shortfall
+from migrate.endpoints.directory.native.replacing import half_made_in
 from migrate.endpoints.directory.native.sidecar import Sidecar
-from migrate.endpoints.directory.stores.scanning import Listed, half_made_in
 from migrate.endpoints.directory.unreadable import (
     half_made,
     held_twice,

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from migrate.endpoints.directory.foreign.records import tidied_logged_model
 from migrate.endpoints.directory.layout import LOGGED_MODEL_FILE, logged_model_directory
+from migrate.endpoints.directory.native.envelope import load_mlflow
 from migrate.endpoints.directory.native.model_records import logged_model_from_json, logged_model_id
-from migrate.endpoints.directory.native.run_file import load_mlflow
+from migrate.endpoints.directory.native.replacing import complete_place
 from migrate.endpoints.directory.native.sidecar import ReadSidecar, Sidecar, read_sidecar
-from migrate.endpoints.directory.stores.scanning import complete_place, logged_model_directories
+from migrate.endpoints.directory.stores.scanning import logged_model_directories
 from migrate.endpoints.directory.unreadable import require_own
 from migrate.endpoints.disk import DAMAGED
 from migrate.errors import DirectoryError, Malformed
@@ -37,20 +39,15 @@ class LoggedModelStore:
         path = place / LOGGED_MODEL_FILE
         value = load_mlflow(self._base, path)
         try:
-            model = logged_model_from_json(
-                value,
-                directory=place.name,
-                experiment_id=experiment_id,
-                ours=sidecar is not None,
-            )
+            value, lost = (value, sidecar.losses) if sidecar else tidied_logged_model(value)
+            model = logged_model_from_json(value, directory=place.name, experiment_id=experiment_id)
             if not self._may_be_renamed:
                 require_own(path, model.model_id)
-            model = replace(model, losses=sidecar.losses if sidecar else model.losses)
         except Malformed as error:
             message = f"{path} describes no logged model: {error}"
             raise DirectoryError(message, DAMAGED) from error
         self._remember(model.model_id, place)
-        return model, sidecar
+        return replace(model, losses=lost), sidecar
 
     def find(self, model_id: str, experiments: Callable[[], Iterable[Path]]) -> Path | None:
         """Return the directory of a complete one; None when it is in none of ``experiments``."""

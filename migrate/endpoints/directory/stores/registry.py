@@ -21,7 +21,7 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.native.kept_permissions import read_permissions
 from migrate.endpoints.directory.native.losses import Shortfall, losses_of
-from migrate.endpoints.directory.opening import RegistryPlaces
+from migrate.endpoints.directory.places import RegistryPlaces
 from migrate.endpoints.directory.stores.registry_entries import (
     OUR_PROMPT,
     Entry,
@@ -31,18 +31,16 @@ from migrate.endpoints.directory.stores.registry_entries import (
     prompt_file,
     read_version,
 )
-from migrate.endpoints.directory.stores.scanning import files_in, subdirectories
 from migrate.endpoints.directory.unreadable import (
     held_twice,
     not_there,
     nothing_around,
 )
-from migrate.endpoints.disk import load_object
+from migrate.endpoints.disk import files_in, load_object, subdirectories
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
-    CONTAINER_OF,
-    VERSION_OF,
+    MODEL_KINDS,
     Kind,
     ModelVersion,
     Permissions,
@@ -95,7 +93,7 @@ class RegistryReader:
         """See ``ReadsRegistry.read_model_version``. Raises ``DirectoryError``."""
         name, _, number = ref.id.rpartition("/")
         for entry, model in self.entries([name]):
-            if VERSION_OF[model.kind] is not ref.kind:
+            if model.version_kind is not ref.kind:
                 continue
             told = (stored for stored in entry.versions() if stored.told == number)
             for _, path, load in told:
@@ -113,7 +111,7 @@ class RegistryReader:
         known = self._folders.get(name)
         if known is None or not os.path.lexists(known.path):
             for entry, model in self.entries([name]):
-                if isinstance(entry, ModelEntry) and VERSION_OF[model.kind] is ref.kind:
+                if isinstance(entry, ModelEntry) and model.version_kind is ref.kind:
                     known = self._folders[name] = entry
                     break
             else:
@@ -132,7 +130,7 @@ class RegistryReader:
     ) -> Iterator[tuple[Entry, RegisteredModel]]:
         """Yield what can be read, of these names or all, and report what cannot."""
         if names is None:
-            for kind in VERSION_OF:
+            for kind in MODEL_KINDS:
                 self._unreadable.forget(kind)
             there = set()
             for entry, model in self._readable(self._all()):
@@ -151,7 +149,7 @@ class RegistryReader:
 
     def versions_of(self, entry: Entry, model: RegisteredModel) -> list[ModelVersion]:
         """Return the versions in order of number, and report those that cannot be read."""
-        kind = VERSION_OF[model.kind]
+        kind = model.version_kind
         self._unreadable.forget_below(kind, entry.path.parent)
         found: dict[int, tuple[ModelVersion, Path]] = {}
         try:
@@ -212,7 +210,7 @@ class RegistryReader:
         """Report the versions of what cannot be read itself, as far as they are files."""
         with suppress(DirectoryError):  # of the list of versions, which its own record has
             for told, path, _ in entry.versions():
-                ref = Ref(VERSION_OF[model.kind], f"{model.id}/{told}")
+                ref = Ref(model.kind.versions or model.kind, f"{model.id}/{told}")
                 self._unreadable.report(ref, model.id, path, nothing_around(entry.path))
 
     def _told_name(self, entry: Entry) -> str:
@@ -262,8 +260,8 @@ class RegistryReader:
     def _report_lacking(self, there: Set[Ref]) -> None:
         """Report what failed to export, but for versions of what is there: listing them does."""
         for lacking in self._lacks.failed:
-            kind = CONTAINER_OF.get(lacking.ref.kind, lacking.ref.kind)
-            if kind in VERSION_OF and Ref(kind, lacking.container or lacking.ref.id) not in there:
+            kind = lacking.ref.kind.container or lacking.ref.kind
+            if kind in MODEL_KINDS and Ref(kind, lacking.container or lacking.ref.id) not in there:
                 self._unreadable.add(lacking)
 
     def _report_absent(self, names: frozenset[str] | None = None) -> None:

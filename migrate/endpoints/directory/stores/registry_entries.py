@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from migrate.endpoints.directory.foreign.members import Members
+from migrate.endpoints.directory.foreign.registry_records import (
+    aliases_in,
+    registry_version_in,
+    tidied_model,
+    tidied_version,
+    versions_in,
+)
 from migrate.endpoints.directory.layout import (
     MODEL_FILE,
     PROMPT_FILE,
+    PROMPT_VERSION,
     VERSION_FILE,
     VERSION_MODEL,
     VERSION_MODELS,
     VERSIONS,
 )
+from migrate.endpoints.directory.native.envelope import load_mlflow
 from migrate.endpoints.directory.native.registry_records import (
-    aliases_from_json,
     model_from_json,
-    registry_version_in,
     version_from_json,
-    versions_in,
 )
-from migrate.endpoints.directory.native.run_file import load_mlflow
-from migrate.endpoints.directory.opening import PROMPT_VERSION
-from migrate.endpoints.directory.stores.scanning import files_in, subdirectories
 from migrate.endpoints.directory.unreadable import (
     half_made,
 )
-from migrate.endpoints.disk import DAMAGED, load_object
+from migrate.endpoints.disk import DAMAGED, files_in, load_object, subdirectories
 from migrate.endpoints.shapes import as_object, integer, stored_id
 from migrate.errors import DirectoryError, Malformed
 from migrate.objects import (
@@ -256,7 +259,7 @@ class PromptEntry:
                 name=stored_id(versions[0], "name"),
                 kind=Kind.PROMPT,
                 tags={IS_PROMPT_TAG: "true"},
-                aliases=aliases_from_json({"versions": versions}, Members()),
+                aliases=aliases_in({"versions": versions}, Members()),
                 creation_time=min((time for time in created if time), default=None),
             )
         except Malformed as error:
@@ -290,7 +293,8 @@ def read_version_file(base: Path, path: Path, model: RegisteredModel) -> ModelVe
 
 def _read_model(path: Path, value: Mapping[str, Any], kind: Kind | None) -> RegisteredModel:
     try:
-        return model_from_json(value, kind)
+        value, lost = tidied_model(value)
+        return replace(model_from_json(value, kind), losses=lost)
     except Malformed as error:
         raise DirectoryError(f"{path} describes no {kind or 'model'}: {error}", DAMAGED) from error
 
@@ -302,7 +306,8 @@ def read_version(
     try:
         value = as_object(load(), "what it lists")
         name = stored_id(value, "name", default=model.name)
-        version = version_from_json(value, model)
+        value, lost = tidied_version(value)
+        version = replace(version_from_json(value, model), losses=lost)
     except Malformed as error:
         raise DirectoryError(f"{path} describes no version: {error}", DAMAGED) from error
     if name != model.name:

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import Any, NamedTuple
+from typing import Any
 
 from migrate.endpoints.answers import PermissionsWritten
-from migrate.endpoints.directory.indexes.requested import Asked
+from migrate.endpoints.directory.indexes.models import ModelContents
 from migrate.endpoints.directory.layout import (
     MODEL_FILE,
-    MODELS_FILE,
     PROMPT_FILE,
-    PROMPTS_FILE,
     VERSIONS,
     registry_names,
 )
-from migrate.endpoints.directory.native.envelope import (
-    DURATION,
-    system_block,
-    write_index,
-    write_timed_index,
-)
+from migrate.endpoints.directory.native.envelope import system_block
 from migrate.endpoints.directory.native.kept_permissions import (
     PERMISSIONS,
     change_of,
@@ -38,7 +31,7 @@ from migrate.endpoints.directory.native.registry_records import (
     version_to_json,
 )
 from migrate.endpoints.directory.native.version_files import forget_version_files, has_files
-from migrate.endpoints.directory.opening import RegistryPlaces
+from migrate.endpoints.directory.places import RegistryPlaces
 from migrate.endpoints.directory.stores.registry import RegistryReader
 from migrate.endpoints.directory.stores.registry_entries import (
     Entry,
@@ -59,7 +52,6 @@ from migrate.endpoints.disk import (
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, DirectoryError, NotFound
 from migrate.objects import (
-    VERSION_OF,
     Kind,
     Loss,
     ModelVersion,
@@ -67,20 +59,6 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
 )
-
-#: Given a version, its run's members ``_experiment_name`` and ``_run_artifact_uri``.
-RunMembers = Callable[[ModelVersion], Mapping[str, str]]
-#: What clients of MLflow 3 show of a version beside the rest, and no server tells them.
-_TOLD_BY_MLFLOW_3 = {"params": None, "metrics": None, "deployment_job_state": "None"}
-_KIND_OF = {version: kind for kind, version in VERSION_OF.items()}
-
-
-class Published(NamedTuple):
-    """What the indexes of a registry say: of registered models and of prompts, in numbers."""
-
-    has_models: bool
-    models: Mapping[str, Any]
-    prompts: Mapping[str, int]
 
 
 class RegistryWriter(RegistryReader):
@@ -144,14 +122,14 @@ class RegistryWriter(RegistryReader):
 
         A version of this number that is there is replaced.
         """
-        entry, _ = self._existing(_KIND_OF[version.kind], version.name)
+        entry, _ = self._existing(version.model.kind, version.name)
         self._write_version(entry, version)
         return version.version
 
     def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> None:
         """See ``WritesRegistry.update_model_version``."""
         with self._lock:
-            entry, model = self._existing(_KIND_OF[copy.kind], copy.name)
+            entry, model = self._existing(copy.model.kind, copy.name)
             path = _version_file(entry, copy.version)
             if not os.path.lexists(path):
                 raise NotFound(f"{copy.ref} is not in {self.places.base}")
@@ -176,7 +154,7 @@ class RegistryWriter(RegistryReader):
         """See ``WritesRegistry.delete_model_version``."""
         with self._lock:
             found = self._entry(version.name)
-            if found is None or found[1].kind is not _KIND_OF[version.kind]:
+            if found is None or found[1].kind is not version.model.kind:
                 return
             entry, model = found
             aliases = {it: at for it, at in model.aliases.items() if at != version.version}
@@ -194,8 +172,8 @@ class RegistryWriter(RegistryReader):
         """See ``Target.keep_losses``."""
         with self._lock:
             kind, name = ref.kind, ref.id
-            if kind in _KIND_OF:
-                kind, name = _KIND_OF[kind], name.rpartition("/")[0]
+            if kind.is_version and kind.container is not None:
+                kind, name = kind.container, name.rpartition("/")[0]
             entry, _ = self._existing(kind, name)
             keep_losses(self.places.base, entry.path.parent, ref, losses)
 
@@ -210,33 +188,23 @@ class RegistryWriter(RegistryReader):
                 self._write_model(_record_file(entry), value, wanted)
             return change_of(entry.path, there, permissions)
 
-    def publish(self, run_members: RunMembers, asked: Asked, *, seconds: float) -> Published:
-        """Write the lists that other tools import by; ``seconds``: how long the export took."""
+    def contents(self) -> Iterator[ModelContents]:
+        """Yield what is in it, read anew; what cannot be read is reported."""
         with self._lock:
             self._prompts.forget()
-            whole: list[str] = []
-            elsewhere: list[dict[str, str]] = []
-            prompts: list[ModelVersion] = []
             for entry, model in list(self.entries()):
                 versions = self.versions_of(entry, model)
-                if isinstance(entry, ModelEntry):
-                    self._list_versions(entry, model, versions, run_members, asked)
-                    directory = entry.folder.name
-                    if directory == model.name:
-                        whole.append(model.name)
-                    else:
-                        elsewhere.append({"name": model.name, "directory": directory})
-                else:
-                    prompts += versions
-            failed = self._failed(Kind.REGISTERED_MODEL)
-            models = _models_to_json(whole, elsewhere, failed)
-            models["info"] |= asked.of_models(self.places.models) | {DURATION: seconds}
-            if os.path.lexists(self.places.models):
-                write_timed_index(self.places.models / MODELS_FILE, models)
-            counts = _counts_of_prompts(len(prompts), len(self._failed(Kind.PROMPT_VERSION)))
-            if os.path.lexists(self.places.prompts):
-                write_index(self.places.prompts / PROMPTS_FILE, {"mlflow": counts})
-            return Published(bool(whole or elsewhere), models["info"], counts)
+                if not isinstance(entry, ModelEntry):
+                    yield ModelContents(model, versions)
+                    continue
+                numbers = (version.version for version in versions)
+                yield ModelContents(
+                    model,
+                    versions,
+                    entry.folder,
+                    entry.record().get(PERMISSIONS),
+                    {it for it in numbers if has_files(entry.files_of(str(it)))},
+                )
 
     def _entry(self, name: str) -> tuple[Entry, RegisteredModel] | None:
         """Find what has this name. Raises ``DirectoryError`` when that is damaged."""
@@ -306,51 +274,6 @@ class RegistryWriter(RegistryReader):
             value = model_to_json(model, aliases)
             self._write_model(_record_file(entry), value, entry.record())
 
-    def _list_versions(
-        self,
-        entry: ModelEntry,
-        model: RegisteredModel,
-        versions: Sequence[ModelVersion],
-        run_members: RunMembers,
-        asked: Asked,
-    ) -> None:
-        """Write the versions into model.json, which is where other tools look for them."""
-        failed = self._failed(Kind.MODEL_VERSION, entry.folder)
-        listed = [
-            {
-                **version_to_json(version, version.aliases),
-                **_TOLD_BY_MLFLOW_3,
-                **run_members(version),
-                **_download_member(entry, version),
-            }
-            for version in versions
-        ]
-        info = {
-            "num_src_versions": len(listed) + len(failed),
-            "num_dst_versions": len(listed),
-            "failed_versions": [{"version": number.rpartition("/")[2]} for number in failed],
-            **asked.of_versions(),
-        }
-        value = {**model_to_json(model, model.aliases), "versions": listed}
-        value = with_permissions(value, entry.record().get(PERMISSIONS))
-        write_index(entry.path, {"info": info, "mlflow": {"registered_model": value}})
-
-    def _failed(self, kind: Kind, below: Path | None = None) -> list[str]:
-        return sorted(
-            entry.ref.id
-            for entry in self._unreadable.all()
-            if entry.ref.kind is kind
-            and os.path.lexists(entry.where)
-            and (below is None or Path(entry.where).is_relative_to(below))
-        )
-
-
-def _download_member(entry: ModelEntry, version: ModelVersion) -> dict[str, str]:
-    """Return what other tools write where the files of a version are in the export as well."""
-    if not has_files(entry.files_of(str(version.version))):
-        return {}
-    return {"_download_uri": f"models:/{version.name}/{version.version}"}
-
 
 def _changed(
     there: Mapping[str, str], known: Mapping[str, str], wanted: Mapping[str, str]
@@ -380,23 +303,3 @@ def _remove_directory(path: Path) -> None:
             os.rename(path, gone)
             sync(path.parent)
         shutil.rmtree(gone, ignore_errors=True)
-
-
-def _models_to_json(
-    whole: Sequence[str], elsewhere: Sequence[Mapping[str, str]], failed: Sequence[str]
-) -> dict[str, Any]:
-    names = sorted([*whole, *(entry["name"] for entry in elsewhere)])
-    return {
-        "info": {
-            "model_names": names,
-            "num_total_models": len(names) + len(failed),
-            "num_ok_models": len(names),
-            "num_failed_models": len(failed),
-            "failed_models": list(failed),
-        },
-        "mlflow": {"models": sorted(whole), "renamed_models": list(elsewhere)},
-    }
-
-
-def _counts_of_prompts(ok: int, failed: int) -> dict[str, int]:
-    return {"total_prompts": ok + failed, "successful_exports": ok, "failed_exports": failed}

@@ -8,9 +8,11 @@ from pathlib import Path
 from threading import local
 
 from migrate.endpoints.answers import Histories
+from migrate.endpoints.directory.foreign.loaded_run import LoadedRun
+from migrate.endpoints.directory.foreign.records import tidied_run, with_run_id
 from migrate.endpoints.directory.layout import RUN_FILE, SIDECAR_FILE
 from migrate.endpoints.directory.native.records import run_from_json, run_id_of
-from migrate.endpoints.directory.native.run_file import IndexedRun, LoadedRun, StoredRun
+from migrate.endpoints.directory.native.run_file import IndexedRun, StoredRun
 from migrate.endpoints.directory.native.sidecar import (
     ReadSidecar,
     Sidecar,
@@ -64,15 +66,11 @@ class RunStore:
         """Read a run without its histories. Raises ``DirectoryError``."""
         sidecar, stored = self.open(run)
         try:
+            head, lost = (stored.head(), sidecar.losses) if sidecar else tidied_run(stored.head())
             record = run_from_json(
-                stored.head(),
-                directory=run.name,
-                experiment_id=experiment_id,
-                latest=stored.latest(),
-                ours=sidecar is not None,
+                head, directory=run.name, experiment_id=experiment_id, latest=stored.latest()
             )
-            losses = (*(sidecar.losses if sidecar else ()), *record.losses, *stored.losses)
-            record = replace(record, losses=tuple(dict.fromkeys(losses)))
+            record = replace(record, losses=tuple(dict.fromkeys((*lost, *stored.losses))))
             if not self._may_be_renamed:
                 require_own(run / RUN_FILE, record.run_id)
         except Malformed as error:
@@ -146,7 +144,7 @@ class RunStore:
             renamed: dict[str, Path] = {}
             for name, path in run_directories(experiment):
                 try:
-                    run_id = run_id_of(self.open(path)[1].head(), name)
+                    run_id = run_id_of(with_run_id(self.open(path)[1].head()), name)
                 except (DirectoryError, Malformed):
                     continue  # listing the runs reports it
                 if run_id != name:

@@ -31,7 +31,7 @@ from migrate.endpoints.tracking.permissions.wire import (
     word_for,
 )
 from migrate.errors import AlreadyExists, NotFound, Refused
-from migrate.objects import VERSION_OF, Grant, Permissions, Ref
+from migrate.objects import MODEL_KINDS, Grant, Permissions, Ref
 from migrate.outcomes import Loss
 
 ROLES_API = "/api/3.0/mlflow"
@@ -126,7 +126,7 @@ class BasicAuth:
         """Hear that a registered model or prompt was deleted: its grants went with it, or stay."""
         with self._reading:
             for grants in self._known.values():
-                for kind in VERSION_OF:
+                for kind in MODEL_KINDS:
                     grants.own.pop(self._thing(Ref(kind, name)), None)
 
     def _thing(self, ref: Ref) -> Thing:

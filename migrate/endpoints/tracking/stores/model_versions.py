@@ -36,7 +36,6 @@ from migrate.errors import (
 from migrate.folding import may_be_one
 from migrate.objects import (
     NO_RUN,
-    VERSION_OF,
     ArtifactRoot,
     Kind,
     ModelVersion,
@@ -93,7 +92,7 @@ class ModelVersionStore:
         named = {*model.latest_versions, *model.aliases.values()}
         read = []
         for number in sorted(named - {version.version for version in found}):
-            ref = version_ref(VERSION_OF[model.kind], model.name, number)
+            ref = version_ref(model.version_kind, model.name, number)
             version = self.read(ref)
             if version is None:
                 problem = NotFound(
@@ -184,7 +183,7 @@ class ModelVersionStore:
             return version
 
         pages = self._registry.search(self._api, condition, VERSIONS_PER_PAGE)
-        form = version_form(VERSION_OF[model.kind])
+        form = version_form(model.version_kind)
         found = self._entries.all(pages, "model_versions", form, read)
         return [version for version in found if version.name == model.name]
 

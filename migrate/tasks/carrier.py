@@ -1,0 +1,92 @@
+"""What is known of the meaning of a kind of object: the one place to look for it, and to add one.
+
+The planner, the worker, the scheduler, verify and the views loop over ``CARRIERS``
+(``migrate.tasks.carriers``); none of them names a kind.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from typing import ClassVar, Generic
+
+from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.stores import Identity, R
+from migrate.objects import Kind, Ref
+from migrate.outcomes import Outcome
+from migrate.tasks.batches import Batch
+from migrate.tasks.engine import carry_each
+from migrate.tasks.fingerprint import digest_of
+from migrate.tasks.wanted import Need, Place, Wanted
+
+
+class Carrier(ABC):
+    """A kind that is copied."""
+
+    kind: ClassVar[Kind]
+    #: The most tasks that go to a worker together.
+    together: ClassVar[int] = 25
+    #: The option with the rules that give copies other names; empty where names are no key.
+    renamed_by: ClassVar[str] = ""
+    #: Whether permissions are given on its objects.
+    guarded: ClassVar[bool] = False
+    #: Fill and outline of its boxes in a picture.
+    colours: ClassVar[tuple[str, str]]
+
+    @abstractmethod
+    def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+        """Copy the objects of a batch; yield an outcome per job."""
+
+
+class RecordCarrier(Carrier, Generic[R]):
+    """A kind whose objects are records that stores list, create and finish.
+
+    What is the same for all of these is in ``migrate.tasks.engine``; here is what differs.
+    """
+
+    @abstractmethod
+    def ref(self, record: R) -> Ref:
+        """Return what names an object, with the id that it has at its endpoint."""
+
+    @abstractmethod
+    def wanted(self, record: R, place: Place) -> Wanted[R]:
+        """Return what the copy of a record should be. Pure."""
+
+    def name(self, record: R) -> str:
+        """Return what people call it."""
+        return self.ref(record).id
+
+    def container(self, record: R) -> str:
+        """Return the id of what holds it; empty where nothing does."""
+        return ""
+
+    def key(self, record: R, identity: Identity) -> str:
+        """Return by what the copy of an original is found (see ``Store.find``)."""
+        return self.name(record) if identity is Identity.NAMED else self.ref(record).id
+
+    def needs(self, record: R) -> Iterable[Need]:
+        """Return what it names."""
+        return ()
+
+    def left_out(self, record: R) -> str:
+        """Return why an object of what is selected is not copied; empty where it is."""
+        return ""
+
+    def digest(self, record: R) -> str:
+        """Return a digest of all that is copied of it."""
+        return digest_of(repr(record))
+
+    def differences(self, wanted: R, copy: R) -> Iterator[tuple[str, object, object]]:
+        """Yield what a copy has otherwise than it should: its name, as wanted, as it is.
+
+        What a target gives out itself, such as ids and times, is for each kind to leave out.
+        """
+        for field in fields(wanted):  # type: ignore[arg-type]
+            old, new = getattr(wanted, field.name), getattr(copy, field.name)
+            if old != new:
+                yield field.name, old, new
+
+    def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+        """Copy the objects of a batch by the one engine."""
+        return carry_each(self, batch, source, target)

@@ -1,0 +1,128 @@
+"""The kinds that are copied: the only list of them, over which all loops go.
+
+The order is that of plans, reports and pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from migrate.endpoints.protocols import Source, Target
+from migrate.objects import Kind
+from migrate.outcomes import Outcome
+from migrate.tasks import experiment, registered_model
+from migrate.tasks.batches import Batch
+from migrate.tasks.carrier import Carrier, RecordCarrier
+from migrate.tasks.logged_model import copy_logged_models
+from migrate.tasks.model_version import copy_versions
+from migrate.tasks.run import copy_runs
+
+
+class Experiments(Carrier):
+    """Experiments, which hold what was tracked."""
+
+    kind = Kind.EXPERIMENT
+    together = 50
+    renamed_by = experiment.RENAMED_BY
+    guarded = True
+    colours = ("#dbe9fb", "#2f6fbf")
+
+    def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+        """See ``Carrier.carry``."""
+        return experiment.copy_experiments(batch, source, target)
+
+
+class Runs(Carrier):
+    """Runs, with their metrics and files."""
+
+    kind = Kind.RUN
+    together = 100
+    colours = ("#dff3e1", "#2e8540")
+
+    def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+        """See ``Carrier.carry``."""
+        return copy_runs(batch, source, target)
+
+
+class Deletions(Carrier):
+    """The last step of what is deleted at the source."""
+
+    kind = Kind.DELETION
+    together = 1
+    colours = ("#e6e8eb", "#5b6673")
+
+    def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+        """See ``Carrier.carry``."""
+        return experiment.delete_objects(batch, source, target)
+
+
+class LoggedModels(Carrier):
+    """Logged models, with what runs say of them and their files."""
+
+    kind = Kind.LOGGED_MODEL
+    colours = ("#d5f2f1", "#117f7c")
+
+    def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+        """See ``Carrier.carry``."""
+        return copy_logged_models(batch, source, target)
+
+
+class RegisteredModels(Carrier):
+    """Registered models; their versions are objects of their own."""
+
+    kind = Kind.REGISTERED_MODEL
+    renamed_by = registered_model.RENAMED_BY
+    guarded = True
+    colours = ("#e7defa", "#6b3fc0")
+
+    def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+        """See ``Carrier.carry``."""
+        return registered_model.copy_registered_models(batch, source, target)
+
+
+class ModelVersions(Carrier):
+    """Versions of registered models, each under its own number."""
+
+    kind = Kind.MODEL_VERSION
+    colours = ("#f5e3f7", "#a23bb0")
+
+    def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+        """See ``Carrier.carry``."""
+        return copy_versions(batch, source, target)
+
+
+class Prompts(RegisteredModels):
+    """Prompts, which MLflow keeps among registered models."""
+
+    kind = Kind.PROMPT
+    colours = ("#fde7cf", "#b35c00")
+
+
+class PromptVersions(ModelVersions):
+    """Versions of prompts."""
+
+    kind = Kind.PROMPT_VERSION
+    colours = ("#fdf3c4", "#8f7200")
+
+
+CARRIERS: tuple[Carrier, ...] = (
+    Experiments(),
+    Runs(),
+    Deletions(),
+    LoggedModels(),
+    RegisteredModels(),
+    ModelVersions(),
+    Prompts(),
+    PromptVersions(),
+)
+
+
+def carrier_of(kind: Kind) -> Carrier | None:
+    """Return the carrier of a kind; None for one that is not copied."""
+    return next((carrier for carrier in CARRIERS if carrier.kind is kind), None)
+
+
+def record_carriers() -> list[RecordCarrier[Any]]:
+    """Return the carriers of kinds that stores list."""
+    return [carrier for carrier in CARRIERS if isinstance(carrier, RecordCarrier)]
