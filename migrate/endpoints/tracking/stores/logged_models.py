@@ -30,7 +30,15 @@ from migrate.endpoints.tracking.stores.run_writer import (
     tags_to_begin_with,
 )
 from migrate.endpoints.tracking.wire import RUN, copy_from, tags_to
-from migrate.errors import EndpointError, Malformed, MigrateError, NotFound, Refused, ServerFault
+from migrate.errors import (
+    EndpointError,
+    Malformed,
+    MigrateError,
+    NoSuchRoute,
+    NotFound,
+    Refused,
+    ServerFault,
+)
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
@@ -110,7 +118,7 @@ class LoggedModelStore:
             return self._entries.one(answer, "model", LOGGED_MODEL, logged_model_from)
         except NotFound:
             pass
-        except (Refused, ServerFault) as problem:
+        except (Refused, NoSuchRoute, ServerFault) as problem:
             self._search.leave_out(model_id, "", "logged-models", problem)
             return None
         deleted = partial(logged_model_from, lifecycle_stage=DELETED)

@@ -19,7 +19,7 @@ from migrate.endpoints.tracking.stores.experiments import ExperimentStore
 from migrate.endpoints.tracking.stores.run_writer import ServerRunWriter, tags_to_begin_with
 from migrate.endpoints.tracking.uncopied import EXPERIMENTS_PER_SEARCH
 from migrate.endpoints.tracking.wire import RUN, copy_from, run_from, tags_to
-from migrate.errors import EndpointError, NotFound, Refused
+from migrate.errors import EndpointError, NoSuchRoute, NotFound, Refused
 from migrate.objects import Kind, Metric, Ref, Run
 from migrate.origins import ORIGIN, bookkeeping
 
@@ -75,7 +75,7 @@ class RunStore:
             answer = self._http.get(f"{API}/runs/get", {"run_id": run_id})
         except NotFound:
             return None
-        except Refused as problem:
+        except (Refused, NoSuchRoute) as problem:
             self._search.leave_out(run_id, "", "runs/get", problem)
             return None
         return self._entries.one(answer, "run", RUN, run_from)
