@@ -20,6 +20,7 @@ class LeftOutCode(Enum):
     DELETED = "deleted"  #: deleted ones are not taken along
     FILTERED = "filtered"  #: its time, stage or number
     CONTAINER = "container"  #: what holds it is left out
+    KIND = "kind"  #: of this kind, such ones are not copied
     NOT_LISTED = "not listed"  #: the source names it and does not list it
 
 

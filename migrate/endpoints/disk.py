@@ -162,3 +162,26 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def subdirectories(path: Path) -> Iterator[Path]:
+    """Yield what is a directory, or a link to be refused by who reads it, in order of name."""
+    refuse_links(path.parent, path)
+    if not path.is_dir():
+        return
+    with reading(path), os.scandir(path) as entries:
+        names = [entry.name for entry in entries if entry.is_symlink() or entry.is_dir()]
+    for name in sorted(names):
+        yield path / name
+
+
+def files_in(path: Path, end: str) -> Iterator[Path]:
+    """Yield what is no directory and has a name with this end, in order of name."""
+    refuse_links(path.parent, path)
+    if not path.is_dir():
+        return
+    with reading(path), os.scandir(path) as entries:
+        names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+    for name in sorted(names):
+        if name.endswith(end) and not name.startswith("."):
+            yield path / name

@@ -10,6 +10,7 @@ from migrate.graph.logged_models import (
     discover_logged_models,
     read_links,
 )
+from migrate.graph.records import named_by_records
 from migrate.objects import Kind, Ref
 from migrate.plans import Because
 from migrate.tasks.version_sources import named_by
@@ -24,7 +25,7 @@ def discover_needed(draft: Draft) -> None:
     them, an experiment is copied alone, and what it names elsewhere is kept as a source tag.
     """
     wanted = _named_by_versions(draft) if draft.selection.takes_registry else {}
-    wanted |= _named_by_runs(draft)
+    wanted |= _named_by_runs(draft) | named_by_records(draft)
     looked_for: set[Ref] = set()
     while wanted := {
         ref: why for ref, why in wanted.items() if _is_missing(draft, ref, looked_for)

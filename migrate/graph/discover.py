@@ -23,6 +23,7 @@ from migrate.objects import (
     Run,
 )
 from migrate.plans import Because, LeftOut, LeftOutCode
+from migrate.tasks.carriers import carrier_of
 from migrate.tasks.experiment import wanted_experiment
 from migrate.tasks.fingerprint import content_digest
 from migrate.tasks.references import REFERENCE_TAGS, fit
@@ -267,4 +268,9 @@ def unsupported_in(
     """
     if not experiment_ids and not selection.whole_server:
         return {}
-    return source.unsupported(experiment_ids, whole_server=selection.whole_server)
+    counted = source.unsupported(experiment_ids, whole_server=selection.whole_server)
+    return {
+        kind: count
+        for kind, count in counted.items()
+        if carrier_of(kind) is None or source.store(kind) is None
+    }

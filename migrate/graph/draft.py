@@ -26,6 +26,7 @@ from migrate.plans import Because, Damage, LeftOut, LeftOutCode
 from migrate.tasks.batches import Policy
 from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.logged_model import ModelFacts
+from migrate.tasks.wanted import Need
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,6 +131,9 @@ class Draft:
     by_id: set[Ref] = field(default_factory=set)
     #: What the plan has to remember of logged models, by id.
     logged: dict[str, ModelFacts] = field(default_factory=dict)
+    #: What records name, and by what their copies are found, by their refs.
+    needs: dict[Ref, tuple[Need, ...]] = field(default_factory=dict)
+    keys: dict[Ref, str] = field(default_factory=dict)
     registered: dict[Ref, RegisteredModel] = field(default_factory=dict)
     versions: dict[Ref, ModelVersion] = field(default_factory=dict)
 
@@ -162,7 +166,8 @@ class Draft:
         return [node for node in found if node.selected and not node.unreadable]
 
     def held_by(self, experiment_id: str) -> list[Node]:
-        """Return the selected runs and logged models of an experiment."""
-        kinds = (Kind.RUN, Kind.LOGGED_MODEL)
+        """Return the selected objects in an experiment."""
+        inside = {kind for kind in Kind if kind.container is Kind.EXPERIMENT} - {Kind.DELETION}
+        kinds = sorted(inside, key=list(Kind).index)
         held = (self.contents.get((kind, experiment_id), {}) for kind in kinds)
         return [node for nodes in held for node in nodes.values() if node.selected]

@@ -39,6 +39,7 @@ from migrate.graph.match import (
 )
 from migrate.graph.naming import check_names, rename_copies, tell_of_twins
 from migrate.graph.permissions import tell_of_permissions
+from migrate.graph.records import discover_records, link_records, match_records
 from migrate.graph.registry import discover_registry, link_versions
 from migrate.graph.registry_matching import match_registry
 from migrate.graph.renames import NO_RENAMES, Renames
@@ -98,7 +99,7 @@ def check_capabilities(draft: Draft) -> None:
         )
     for node in draft.nodes.values():
         kind = node.ref.kind
-        if node.selected and kind not in draft.target_can.writable:
+        if node.selected and not (kind in draft.target_can.writable or draft.target.store(kind)):
             too_old = f"{draft.target_can.description} does not take {kind.plural}"
             node.refuse(draft.target_can.without.get(kind, too_old))
     if draft.target_can.flattens_models:
@@ -128,6 +129,7 @@ DISCOVERY: tuple[Step, ...] = (
     discover_runs,
     discover_logged_models,
     discover_links,
+    discover_records,
     discover_needed,
     discover_all_runs,
     discover_hidden_runs,
@@ -147,10 +149,12 @@ STEPS: tuple[Step, ...] = (
     link_runs,
     link_models,
     link_versions,
+    link_records,
     match_experiments,
     match_runs,
     match_models,
     match_registry,
+    match_records,
     plan_repairs,
     add_model_deletions,
     add_deletions,

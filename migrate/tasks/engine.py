@@ -101,8 +101,7 @@ class _Attempt:
         """Bring the copy to what the source holds now; write nothing when it is there."""
         carrier, job = self._carrier, self._job
         wanted = carrier.wanted(record, place)
-        missing = [need.ref for need in carrier.needs(record) if need.ref not in job.copies]
-        mark = mark_of(carrier.digest(record), missing)
+        mark = mark_of(carrier.digest(record), carrier.needs(record), job.copies.__contains__)
         found = existing or self._create(record, wanted.record)
         if found.unreadable:
             raise EndpointError(f"its copy cannot be read: {found.unreadable}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple
 
@@ -48,9 +48,10 @@ class Place:
     copies: Mapping[Ref, str]
 
 
-def mark_of(digest: str, missing: Collection[Ref]) -> str:
-    """Return the mark of a complete copy; ``missing`` are needs of its original without a copy.
+def mark_of(digest: str, needs: Iterable[Need], has_copy: Callable[[Ref], bool]) -> str:
+    """Return the mark of a complete copy: of what its original holds, and which needs are missing.
 
     They count, so that a copy is completed when what it names arrives later.
     """
-    return FORMAT + digest_of([digest, sorted(map(str, missing))])
+    missing = {str(need.ref) for need in needs if not need.soft and not has_copy(need.ref)}
+    return FORMAT + digest_of([digest, sorted(missing)])

@@ -16,6 +16,7 @@ from migrate.tasks.version_sources import named_by
 from migrate.verify.copies import Copies
 from migrate.verify.experiments import compare_experiment
 from migrate.verify.logged_models import compare_models
+from migrate.verify.records import compare_records
 from migrate.verify.registry import compare_registry
 from migrate.verify.result import Comparison, Ends
 from migrate.verify.runs import compare_runs
@@ -59,6 +60,9 @@ def compare(ends: Ends) -> Comparison:
             result.merge(part)
     for part in compare_registry(ends, copies, selected.registered, selected.versions):
         result.merge(part)
+    chosen = [experiment.experiment_id for experiment in selected.experiments]
+    for part in compare_records(ends, copies, chosen):
+        result.merge(part)
     if ends.target.capabilities().rewrites:
         result.differences = [
             found._replace(lasting=False, written_with=None) if found.of_copy else found
@@ -70,7 +74,6 @@ def compare(ends: Ends) -> Comparison:
             result.differs(
                 found.ref, "unreadable", detail, lasting=end is ends.source, of_copy=False
             )
-    chosen = [experiment.experiment_id for experiment in selected.experiments]
     result.unsupported = unsupported_in(ends.source, ends.selection, chosen)
     result.unknown += [*ends.source.unknown(), *ends.target.unknown()]
     return result

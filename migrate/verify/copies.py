@@ -6,11 +6,14 @@ import dataclasses
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Source
 from migrate.objects import VERSION_KINDS, Experiment, Kind, Ref
 from migrate.origins import ORIGIN
+from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.carriers import carrier_of
 from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.model_version import version_origin
 from migrate.tasks.version_sources import Place
@@ -96,6 +99,10 @@ class Copies:
         if kind in VERSION_KINDS:
             self._look_for_versions(kind, ids)
             return
+        carrier = carrier_of(kind)
+        if isinstance(carrier, RecordCarrier):
+            self._look_for_records(carrier, ids)
+            return
         source, target = self._ends.source, self._ends.target
         places: dict[str, list[str]] = {}
         if kind is Kind.RUN:
@@ -110,6 +117,36 @@ class Copies:
             if container is not None:
                 found = find(container.experiment_id, inside)
                 self._add(kind, {origin: found[origin] for origin in inside if origin in found})
+
+    def _look_for_records(self, carrier: RecordCarrier[Any], ids: Sequence[str]) -> None:
+        source, target = (it.store(carrier.kind) for it in (self._ends.source, self._ends.target))
+        if source is None or target is None:
+            return
+        by_container: dict[str, dict[str, Ref]] = {}
+        for record in source.read(ids):
+            keys = by_container.setdefault(carrier.container(record), {})
+            keys[carrier.key(record, target.identity)] = carrier.ref(record)
+        for container, keys in by_container.items():
+            place = self._place_of(carrier.kind.container, container)
+            for key, found in (target.find(place, keys) if place is not None else {}).items():
+                self._known[keys[key]] += [
+                    Copy(
+                        origin=keys[key].id,
+                        target_id=carrier.ref(copy.record).id,
+                        mark=copy.mark,
+                        lifecycle_stage="",
+                    )
+                    for copy in found
+                ]
+
+    def _place_of(self, kind: Kind | None, container: str) -> str | None:
+        """Return the id of the copy of what holds objects; None where there is none."""
+        if kind is None:
+            return ""
+        ref = Ref(kind, container)
+        if ref not in self._known:
+            self._look_for(kind, [container])
+        return self._known[ref][0].target_id if self._known[ref] else None
 
     def _look_for_experiments(self, ids: Iterable[str]) -> None:
         for ident in ids:

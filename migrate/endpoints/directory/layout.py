@@ -45,6 +45,8 @@ EVALUATION_DATASETS = "evaluation_datasets"
 NOT_OBJECTS = frozenset(
     {RUNS, ARTIFACTS, LOGGED_MODELS, TRACES, EXPERIMENTS, MODELS, PROMPTS, EVALUATION_DATASETS}
 )
+#: The name of the directory of a version of a prompt.
+PROMPT_VERSION = re.compile(r"(.+)_v([0-9]{1,18})\Z", re.S)
 
 _NAME_BYTES = 255
 _ID_BYTES = 200  # leaves room for the names of half-made and replaced directories

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +16,7 @@ from migrate.endpoints.directory.foreign.recognizing import (
     what_it_is,
 )
 from migrate.endpoints.directory.indexes.experiments import make_experiments_file
+from migrate.endpoints.directory.indexes.listed import EXPERIMENT_LISTS, names_in
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
     EXPERIMENTS,
@@ -28,6 +28,7 @@ from migrate.endpoints.directory.layout import (
     NOT_OBJECTS,
     OURS,
     PROMPT_FILE,
+    PROMPT_VERSION,
     PROMPTS,
     PROMPTS_FILE,
     RUN_FILE,
@@ -36,54 +37,12 @@ from migrate.endpoints.directory.layout import (
     VERSIONS,
 )
 from migrate.endpoints.directory.locking import ExportLock
-from migrate.endpoints.directory.native.run_file import mlflow_member
-from migrate.endpoints.directory.native.sidecar import require_known_format
+from migrate.endpoints.directory.native.envelope import require_known_format
+from migrate.endpoints.directory.places import Opened, RegistryPlaces
 from migrate.endpoints.disk import DAMAGED, load_object, refuse_links, writing
-from migrate.endpoints.shapes import items, stored_id, text
-from migrate.errors import DirectoryError, Malformed, TargetInUse, WrongDirectory
+from migrate.errors import DirectoryError, TargetInUse, WrongDirectory
 
 _NOT_SEEN = "and an experiment without one would not be noticed"
-#: The lists of experiments in an index: those that are active, and those that are deleted.
-_LISTS = ("experiments", "deleted_experiments")
-#: The name of the directory of a version of a prompt.
-PROMPT_VERSION = re.compile(r"(.+)_v([0-9]{1,18})\Z", re.S)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryPlaces:
-    """Where registered models and prompts are; where ``lone``, ``models`` is the one model."""
-
-    base: Path
-    models: Path
-    prompts: Path
-    lone: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """An export directory as it was found.
-
-    ``base`` holds the experiments; where ``lone``, it is the one experiment itself, and where
-    ``registry_only`` it holds none.
-    ``identity`` is empty where other tools wrote it; where ours has ``models_above``, its
-    experiments lie one level below the registered models. ``listed`` are names by id as the index
-    has them, those in ``listed_deleted`` of deleted experiments. ``unknown`` is what damage to it
-    leaves open. ``made`` are the directories and
-    the file that opening made, the deepest first.
-    """
-
-    base: Path
-    registry: RegistryPlaces
-    lone: bool = False
-    registry_only: bool = False
-    identity: str = ""
-    models_above: bool = False
-    version: str
-    listed: Mapping[str, str] = field(default_factory=dict)
-    listed_deleted: frozenset[str] = frozenset()
-    notes: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
-    made: tuple[Path, ...] = ()
 
 
 def open_export(path: Path) -> Opened:
@@ -106,7 +65,7 @@ def open_export(path: Path) -> Opened:
     if os.path.lexists(index):
         try:
             content = load_object(base, index)
-            _listed_in(index, content, *_LISTS)
+            names_in(index, content, *EXPERIMENT_LISTS)
         except DirectoryError as problem:
             unknown = f"{problem}; the experiments are found by their directories, {_NOT_SEEN}"
         else:
@@ -315,28 +274,11 @@ def _from_index(
         registry=registry,
         identity=str(ours.get("identity") or ""),
         version=str(ours["format_version"]) if ours else written_by,
-        listed=_listed_in(path, index, *_LISTS),
-        listed_deleted=frozenset(_listed_in(path, index, _LISTS[1])),
+        listed=names_in(path, index, *EXPERIMENT_LISTS),
+        listed_deleted=frozenset(names_in(path, index, EXPERIMENT_LISTS[1])),
         models_above=bool(ours.get("models_above")),
         notes=notes,
     )
-
-
-def _listed_in(path: Path, index: Mapping[str, Any], *lists: str) -> dict[str, str]:
-    """Return the names of the experiments that an index lists, by id. Raises ``DirectoryError``.
-
-    An entry without an id says nothing; experiments are found by their directories as well.
-    """
-    mlflow = mlflow_member(path, index)
-    try:
-        return {
-            stored_id(entry, "id"): text(entry, "name")
-            for name in lists
-            for entry in items(mlflow, name)
-            if isinstance(entry, dict) and "id" in entry
-        }
-    except Malformed as problem:
-        raise DirectoryError(f"{path} is damaged: {problem}", DAMAGED) from problem
 
 
 def _notes(registry: RegistryPlaces) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from migrate.endpoints.shapes import Object, objects, pairs
@@ -19,11 +20,9 @@ class Members:
     """Reads the members of a record that another tool wrote, one by one.
 
     What is no object where one has to be is no member: it makes the whole record malformed.
-    With ``ours`` nothing is left out: in a record of our own, what is odd is damage.
     """
 
-    def __init__(self, *, ours: bool = False) -> None:
-        self._ours = ours
+    def __init__(self) -> None:
         #: How often each was left out, and the first reason.
         self._lost: dict[str, tuple[int, Malformed]] = {}
 
@@ -40,11 +39,8 @@ class Members:
 
         One that is there twice, with two values, is left out: nobody can tell which is meant.
         """
-        try:
+        with suppress(Malformed):
             return pairs(body, name)
-        except Malformed:
-            if self._ours:
-                raise
         value = body.get(name)
         alone: Iterable[Any] = (
             ({key: told} for key, told in value.items())
@@ -80,8 +76,6 @@ class Members:
         return found
 
     def _lose(self, what: str, problem: Malformed) -> None:
-        if self._ours:
-            raise problem
         count, first = self._lost.get(what, (0, problem))
         self._lost[what] = count + 1, first
 

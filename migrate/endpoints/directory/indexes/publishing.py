@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +12,18 @@ from migrate.endpoints.directory.indexes.experiments import (
     write_experiments_file,
     write_experiments_for_models,
 )
-from migrate.endpoints.directory.indexes.requested import Asked
-from migrate.endpoints.directory.layout import EXPERIMENTS_FILE, MANIFEST_FILE
-from migrate.endpoints.directory.native.envelope import DURATION, write_timed_index
-from migrate.endpoints.directory.opening import Opened
-from migrate.endpoints.directory.stores.registry_writing import (
+from migrate.endpoints.directory.indexes.models import (
+    ModelContents,
     Published,
-    RegistryWriter,
+    RegistryIndexes,
     RunMembers,
 )
+from migrate.endpoints.directory.indexes.requested import Requested
+from migrate.endpoints.directory.indexes.updates import DURATION, write_timed_index
+from migrate.endpoints.directory.layout import EXPERIMENTS_FILE, MANIFEST_FILE
+from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.disk import clear_created, writing
+from migrate.endpoints.unreadable import UnreadableObjects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +31,14 @@ class Publication:
     """Writes the indexes of an export that took so many ``seconds``; see ``Target.publish``."""
 
     opened: Opened
-    asked: Asked
+    unreadable: UnreadableObjects
+    requested: Requested
     seconds: float
 
     def write(
         self,
         entries: Sequence[ExperimentEntry],
-        registry: RegistryWriter,
+        models: Iterable[ModelContents],
         run_members: RunMembers,
     ) -> None:
         """Write them; manifest.json, which sums up the others, comes last.
@@ -44,7 +47,7 @@ class Publication:
         """
         opened, base = self.opened, self.opened.base
         models_above = {"models_above": True} if opened.models_above else {}
-        info = experiments_info(entries, self.asked.of_experiments(base), self.seconds)
+        info = experiments_info(entries, self.requested.of_experiments(base), self.seconds)
         ours = {"identity": opened.identity, **models_above}
         write_experiments_file(base, ours, entries, info)
         clear_created(base / EXPERIMENTS_FILE)
@@ -52,7 +55,12 @@ class Publication:
             # import-models of other tools reads models.json also where it lists none.
             with writing(opened.registry.models):
                 opened.registry.models.mkdir(exist_ok=True)
-        published = registry.publish(run_members, self.asked, seconds=self.seconds)
+        published = RegistryIndexes(
+            places=opened.registry,
+            unreadable=self.unreadable,
+            requested=self.requested,
+            seconds=self.seconds,
+        ).write(models, run_members)
         if published.has_models and not opened.models_above:
             write_experiments_for_models(base, entries, info)
         if published.has_models or opened.models_above:
@@ -60,7 +68,7 @@ class Publication:
 
     def _write_manifest(self, experiments: Mapping[str, Any], published: Published) -> None:
         info = {
-            **self.asked.of_all(),
+            **self.requested.of_all(),
             "models": dict(published.models),
             "experiments": dict(experiments),
             "status": {

@@ -1,4 +1,4 @@
-"""What an export was asked for, in the words that mlflow-export-import has for it. Pure.
+"""What was requested of an export, in the words that mlflow-export-import has for it. Pure.
 
 Its files tell people with which options they were written; no importer reads that. Ours tell the
 options of the last export into the directory.
@@ -17,7 +17,7 @@ _ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Requested:
     """The options of an export: those of its plan, and the directory it goes to."""
 
     directory: Path

@@ -1,9 +1,8 @@
-"""What every file of an export begins with, and indexes, which are written when they change."""
+"""What every file of an export begins with: who wrote it, and in which format."""
 
 from __future__ import annotations
 
 import getpass
-import os
 import platform
 import time
 from collections.abc import Mapping
@@ -14,21 +13,20 @@ from types import MappingProxyType
 from typing import Any
 
 from migrate.endpoints.directory.layout import EXPORT_FILE_VERSION, FORMAT_VERSION, OURS
-from migrate.endpoints.disk import DAMAGED, load_object, write_object
+from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.errors import DirectoryError
 from migrate.objects import readable_time
 
 NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
-#: How many seconds something took; it alone is no reason to write an index again.
-DURATION = "duration"
 
 
 def system_block(ours: Mapping[str, object] = NOTHING_MORE) -> dict[str, Any]:
     """Return the ``system`` member that every file of an export begins with.
 
-    ``ours`` is what only this tool says, and only in an index of experiments: the ``identity``
-    of the export, whether the index ``leads_up`` to experiments in the directory above, and
-    whether there are ``models_above``, to which its own experiments belong.
+    ``ours`` is what only this tool says. In an index of experiments that is the ``identity`` of
+    the export, whether the index ``leads_up`` to experiments in the directory above, and whether
+    there are ``models_above``, to which its own experiments belong; in files of one record, their
+    ``mark`` and ``losses``.
     """
     now = time.time()
     return {
@@ -44,44 +42,45 @@ def system_block(ours: Mapping[str, object] = NOTHING_MORE) -> dict[str, Any]:
     }
 
 
-def write_index(
-    path: Path, content: Mapping[str, Any], ours: Mapping[str, object] = NOTHING_MORE
-) -> None:
-    """Write an index when more than the time of writing would change in it, or it is damaged.
-
-    Raises ``StorageFull`` or ``DirectoryError``.
-    """
-    if _members(path, content) == content:
-        return
-    write_object(path, {"system": system_block(ours), **content})
+def load_mlflow(base: Path, path: Path) -> Mapping[str, Any]:
+    """Read the ``mlflow`` member of a file. Raises ``DirectoryError``, also for a newer format."""
+    document = load_object(base, path)
+    if ours := said_by_us(document):
+        require_known_format(path, ours.get("format_version"))
+    return mlflow_member(path, document)
 
 
-def write_timed_index(
-    path: Path, content: Mapping[str, Any], ours: Mapping[str, object] = NOTHING_MORE
-) -> None:
-    """Write an index in which every member called ``duration`` is one, as ``write_index``."""
-    if _untimed(_members(path, content)) == _untimed(content):
-        return
-    write_object(path, {"system": system_block(ours), **content})
+def said_by_us(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a file says that only this tool writes; nothing where another one wrote it."""
+    system = document.get("system")
+    ours = system.get(OURS) if isinstance(system, dict) else None
+    return ours if isinstance(ours, dict) else {}
 
 
-def _members(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what an index holds under the keys of ``content``; nothing where it is damaged."""
-    if not os.path.lexists(path):
-        return {}
-    try:
-        there = load_object(path.parent, path)
-    except DirectoryError as problem:
-        if problem.hint != DAMAGED:
-            raise
-        return {}
-    return {key: there.get(key) for key in content}
+def mlflow_member(path: Path, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the ``mlflow`` member of a file. Raises ``DirectoryError`` when it has none."""
+    value = document.get("mlflow")
+    if isinstance(value, dict):
+        return value
+    if "export_info" in document or "info" in document or "experiment" in document:
+        raise DirectoryError(
+            f"{path} was written by a version of mlflow-export-import before 1.2.0, whose format"
+            " is not read",
+            "export again with mlflow-export-import 1.2.0 or later, or with mlflow-migrate",
+        )
+    raise DirectoryError(f"{path} has no member 'mlflow': it is no MLflow export", DAMAGED)
 
 
-def _untimed(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _untimed(member) for key, member in value.items() if key != DURATION}
-    return [_untimed(item) for item in value] if isinstance(value, list) else value
+def require_known_format(path: Path, version: object) -> None:
+    """Raise ``DirectoryError`` when ``path`` is of a format newer than this tool knows."""
+    if not isinstance(version, int) or version < 1:
+        raise DirectoryError(f"{path} names no format version", DAMAGED)
+    if version > FORMAT_VERSION:
+        raise DirectoryError(
+            f"{path} is of export format {version}; this version of mlflow-migrate reads up to"
+            f" {FORMAT_VERSION}",
+            "upgrade mlflow-migrate to the version that wrote it, or a later one",
+        )
 
 
 @cache

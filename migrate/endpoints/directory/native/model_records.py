@@ -1,15 +1,15 @@
-"""Logged models as JSON: ours, and what mlflow-export-import writes since late 2025."""
+"""Logged models as JSON."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from migrate.endpoints.directory.foreign.members import Members, named
 from migrate.endpoints.run_members import model_metric_from
 from migrate.endpoints.shapes import (
     Object,
     integer,
     objects,
+    pairs,
     required_text,
     stored_id,
     text,
@@ -42,18 +42,8 @@ def logged_model_to_json(model: LoggedModel) -> dict[str, Any]:
     }
 
 
-def logged_model_from_json(
-    value: Object, *, directory: str, experiment_id: str, ours: bool = True
-) -> LoggedModel:
-    """Read the ``mlflow`` member of logged_model.json; ``ours`` as in ``Members``.
-
-    Raises ``Malformed``.
-    """
-    members = Members(ours=ours)
-    params = members.pairs(value, "params", "param")
-    tags = members.pairs(value, "tags", "tag")
-    metrics = members.each(objects(value, "metrics"), model_metric_from, _metric_name)
-    created = integer(value, "creation_time")
+def logged_model_from_json(value: Object, *, directory: str, experiment_id: str) -> LoggedModel:
+    """Read the ``mlflow`` member of logged_model.json. Raises ``Malformed``."""
     return LoggedModel(
         model_id=logged_model_id(value, directory),
         experiment_id=experiment_id,
@@ -64,17 +54,12 @@ def logged_model_from_json(
         source_run_id=text(value, "source_run_id"),
         lifecycle_stage=word(value, "lifecycle_stage", LIFECYCLE_STAGES),
         artifact_uri=text(value, "artifact_location"),
-        creation_time=integer(value, "creation_timestamp") if created is None else created,
+        creation_time=integer(value, "creation_time"),
         last_update_time=integer(value, "last_updated_timestamp"),
-        params=params,
-        tags=tags,
-        metrics=tuple(metrics),
-        losses=members.losses,
+        params=pairs(value, "params"),
+        tags=pairs(value, "tags"),
+        metrics=tuple(map(model_metric_from, objects(value, "metrics"))),
     )
-
-
-def _metric_name(entry: Object) -> str:
-    return named("metric", entry.get("key"))
 
 
 def logged_model_id(value: Object, directory: str) -> str:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from migrate.endpoints.directory.layout import (
     ARTIFACTS,
     SIDECAR_FILE,
+    name_of_partial,
+    name_of_replaced,
     partial_directory,
     replaced_directory,
 )
 from migrate.endpoints.directory.native.artifacts import INCOMING, IncomingFiles, whole_files
 from migrate.endpoints.directory.native.sidecar import Sidecar, StoredFile
-from migrate.endpoints.directory.stores.scanning import replaced_in
 from migrate.endpoints.disk import (
     json_text,
     load_object,
     reading,
     refuse_links,
+    subdirectories,
     sync,
     writing,
 )
@@ -163,3 +165,27 @@ def started_with(base: Path, partial: Path) -> Mapping[str, Any]:
     document = load_object(base, partial / _WORK / _STARTED)
     value: Mapping[str, Any] = document["mlflow"]
     return value
+
+
+def half_made_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name and directory of all that is being put together in ``folder``, or was."""
+    for path in subdirectories(folder):
+        name = name_of_partial(path.name)
+        if name is not None:
+            yield name, path
+
+
+def replaced_in(folder: Path) -> Iterator[Path]:
+    """Yield the place of everything in ``folder`` whose old copy has been put aside."""
+    for path in subdirectories(folder):
+        name = name_of_replaced(path.name)
+        if name is not None:
+            yield path.with_name(name)
+
+
+def complete_place(place: Path) -> Path | None:
+    """Return where the complete copy of what belongs to ``place`` is; None without one."""
+    for path in (place, replaced_directory(place)):
+        if os.path.lexists(path):
+            return path
+    return None

@@ -12,18 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from migrate.endpoints.directory.layout import OURS, RUN_FILE, SIDECAR_FILE
+from migrate.endpoints.directory.layout import RUN_FILE, SIDECAR_FILE
+from migrate.endpoints.directory.native.envelope import mlflow_member
 from migrate.endpoints.directory.native.metric_lines import point_from_line
-from migrate.endpoints.directory.native.records import latest_rank, metrics_from_json
-from migrate.endpoints.directory.native.sidecar import (
-    Sidecar,
-    StoredHistory,
-    require_known_format,
-)
+from migrate.endpoints.directory.native.sidecar import Sidecar, StoredHistory
 from migrate.endpoints.disk import (
     DAMAGED,
     json_text,
-    load_object,
     open_file,
     parse_object,
     reading,
@@ -171,63 +166,3 @@ class IndexedRun:
         what = f"the history of metric {key!r}" if key else "the metrics"
         message = f"{self._path} does not hold {what} that {SIDECAR_FILE} tells of"
         return DirectoryError(message, DAMAGED)
-
-
-class LoadedRun:
-    """A ``StoredRun`` that other tools wrote or changed: held in memory as a whole.
-
-    ``losses`` are the points that could not be read.
-    """
-
-    def __init__(self, path: Path, content: bytes) -> None:
-        value = mlflow_member(path, parse_object(path, content))
-        try:
-            self._metrics, self.losses = metrics_from_json(value)
-        except Malformed as error:
-            raise DirectoryError(f"{path} has metrics of no known form: {error}") from error
-        self._head = {key: member for key, member in value.items() if key != "metrics"}
-
-    def head(self) -> Mapping[str, Any]:
-        """See ``StoredRun.head``."""
-        return self._head
-
-    def latest(self) -> tuple[Metric, ...]:
-        """See ``StoredRun.latest``."""
-        return tuple(max(points, key=latest_rank) for points in self._metrics.values() if points)
-
-    def sizes(self) -> dict[str, int]:
-        """See ``StoredRun.sizes``."""
-        return {key: len(points) for key, points in self._metrics.items()}
-
-    def points(self, key: str) -> Iterator[Metric]:
-        """See ``StoredRun.points``."""
-        yield from self._metrics.get(key, ())
-
-
-def load_mlflow(base: Path, path: Path) -> Mapping[str, Any]:
-    """Read the ``mlflow`` member of a file. Raises ``DirectoryError``, also for a newer format."""
-    document = load_object(base, path)
-    if ours := said_by_us(document):
-        require_known_format(path, ours.get("format_version"))
-    return mlflow_member(path, document)
-
-
-def said_by_us(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a file says that only this tool writes; nothing where another one wrote it."""
-    system = document.get("system")
-    ours = system.get(OURS) if isinstance(system, dict) else None
-    return ours if isinstance(ours, dict) else {}
-
-
-def mlflow_member(path: Path, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the ``mlflow`` member of a file. Raises ``DirectoryError`` when it has none."""
-    value = document.get("mlflow")
-    if isinstance(value, dict):
-        return value
-    if "export_info" in document or "info" in document or "experiment" in document:
-        raise DirectoryError(
-            f"{path} was written by a version of mlflow-export-import before 1.2.0, whose format"
-            " is not read",
-            "export again with mlflow-export-import 1.2.0 or later, or with mlflow-migrate",
-        )
-    raise DirectoryError(f"{path} has no member 'mlflow': it is no MLflow export", DAMAGED)

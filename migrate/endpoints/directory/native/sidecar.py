@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from migrate.endpoints.directory.layout import FORMAT_VERSION, SIDECAR_FILE
+from migrate.endpoints.directory.native.envelope import require_known_format
 from migrate.endpoints.directory.native.losses import losses_from_json, losses_to_json
 from migrate.endpoints.disk import DAMAGED, load_object, write_object
 from migrate.endpoints.run_members import point_from
@@ -116,18 +117,6 @@ def whole_sidecar(base: Path, place: Path) -> Sidecar | None:
         if problem.hint != DAMAGED:
             raise
         return None
-
-
-def require_known_format(path: Path, version: object) -> None:
-    """Raise ``DirectoryError`` when ``path`` is of a format newer than this tool knows."""
-    if not isinstance(version, int) or version < 1:
-        raise DirectoryError(f"{path} names no format version", DAMAGED)
-    if version > FORMAT_VERSION:
-        raise DirectoryError(
-            f"{path} is of export format {version}; this version of mlflow-migrate reads up to"
-            f" {FORMAT_VERSION}",
-            "upgrade mlflow-migrate to the version that wrote it, or a later one",
-        )
 
 
 def _file_to_json(file: StoredFile) -> dict[str, Any]:

@@ -20,8 +20,7 @@ from migrate.endpoints.directory.native.artifacts import (
     names_given,
     open_stored,
 )
-from migrate.endpoints.directory.stores.scanning import subdirectories
-from migrate.endpoints.disk import refuse_links, writing
+from migrate.endpoints.disk import refuse_links, subdirectories, writing
 from migrate.objects import Artifact
 
 _INCOMING = ".incoming"

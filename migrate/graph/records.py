@@ -1,0 +1,136 @@
+"""Steps for the kinds whose objects are records that stores list: the same for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from migrate.endpoints.stores import Bookkeeping, Found, Store
+from migrate.graph.draft import Draft, Node
+from migrate.objects import Action, Kind, Ref
+from migrate.outcomes import TaskStatus
+from migrate.plans import Because, LeftOut, LeftOutCode
+from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.carriers import record_carriers
+from migrate.tasks.outcomes import copies_beside
+from migrate.tasks.wanted import mark_of
+
+
+def discover_records(draft: Draft) -> None:
+    """Add the objects of these kinds that are in what is selected."""
+    for carrier in record_carriers():
+        store = draft.source.store(carrier.kind)
+        containers = _containers(draft, carrier.kind)
+        if store is not None and containers is not None:
+            identity = getattr(draft.target.store(carrier.kind), "identity", store.identity)
+            for record in store.list(containers):
+                node = _node_of(carrier, record)
+                draft.add(node)
+                draft.keys[node.ref] = carrier.key(record, identity)
+                draft.needs[node.ref] = tuple(carrier.needs(record))
+
+
+def _containers(draft: Draft, kind: Kind) -> Sequence[str] | None:
+    """Return the ids of what holds the objects that are selected; None where none can be."""
+    if kind.container is None:
+        return () if draft.selection.whole_server else None
+    return [node.ref.id for node in draft.of_kind(kind.container)] or None
+
+
+def _node_of(carrier: RecordCarrier[Any], record: Any) -> Node:
+    node = Node(
+        ref=carrier.ref(record),
+        name=carrier.name(record),
+        container=carrier.container(record),
+        content=carrier.digest(record),
+    )
+    if reason := carrier.left_out(record):
+        node.skip(LeftOut(LeftOutCode.KIND, reason))
+    elif carrier.kind.container is None:
+        node.because = (Because("the whole server is copied"),)
+    else:
+        node.because = (Because("in", Ref(carrier.kind.container, node.container)),)
+    return node
+
+
+def named_by_records(draft: Draft) -> dict[Ref, Because]:
+    """Return what selected records take along, and why."""
+    return {
+        need.ref: Because(need.why, ref)
+        for ref, needs in draft.needs.items()
+        if draft.selects(ref)
+        for need in needs
+        if need.along
+    }
+
+
+def link_records(draft: Draft) -> None:
+    """Draw the edges: what holds a record and what it names before the record itself."""
+    for ref, needs in draft.needs.items():
+        node = draft.nodes[ref]
+        if not node.selected:
+            continue
+        if ref.kind.container is not None:
+            draft.need(Ref(ref.kind.container, node.container), ref)
+        for need in needs:
+            if need.ref != ref and draft.selects(need.ref):
+                draw = draft.follow if need.soft else draft.need
+                draw(need.ref, ref)
+
+
+def match_records(draft: Draft) -> None:
+    """Find the copies that are on the target, one search for each container that is there.
+
+    What is left out now and was copied before is found by the records that name it.
+    """
+    for ref, needs in draft.needs.items():
+        for need in needs if draft.selects(ref) else ():
+            if not draft.selects(need.ref) and draft.will_have_copy(need.ref) and not need.soft:
+                draft.need(need.ref, ref)
+    for carrier in record_carriers():
+        store = draft.target.store(carrier.kind)
+        if store is None:
+            continue
+        by_container: dict[str, list[Node]] = {}
+        for node in draft.of_kind(carrier.kind):
+            by_container.setdefault(node.container, []).append(node)
+        for container, nodes in by_container.items():
+            place = _copy_of_container(draft, carrier.kind, container)
+            if place is not None:
+                _match(draft, carrier, nodes, store, store.find(place))
+
+
+def _copy_of_container(draft: Draft, kind: Kind, container: str) -> str | None:
+    """Return the id on the target of what holds objects; None where it is not there yet."""
+    if kind.container is None:
+        return ""
+    return draft.nodes[Ref(kind.container, container)].target_id or None
+
+
+def _match(
+    draft: Draft,
+    carrier: RecordCarrier[Any],
+    nodes: Iterable[Node],
+    store: Store[Any],
+    found: Mapping[str, Sequence[Found[Any]]],
+) -> None:
+    for node in nodes:
+        if not (copies := found.get(draft.keys[node.ref], ())):
+            continue
+        ids = [carrier.ref(copy.record).id for copy in copies]
+        first, node.target_id = copies[0], ids[0]
+        node.losses += copies_beside(node.ref.kind, ids)
+        if first.unreadable:
+            node.fail_to_adopt(first.unreadable)
+            continue
+        node.mark = first.mark
+        if store.bookkeeping is Bookkeeping.NONE:
+            node.action, node.reason = Action.ADOPT, "on the target already: compared"
+        elif not first.mark:
+            node.action, node.reason = Action.ADOPT, "half-made by an earlier attempt: completed"
+        elif first.mark != mark_of(node.content, draft.needs[node.ref], draft.will_have_copy):
+            node.action, node.reason = Action.UPDATE, "changed at the source since it was copied"
+        else:
+            node.action, node.status = Action.ADOPT, TaskStatus.DONE
+            node.reason = "copied before, unchanged"
+            node.losses += first.losses

@@ -1,0 +1,93 @@
+"""Compares the kinds whose objects are records that stores list: the same for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from migrate.endpoints.stores import Bookkeeping, Found, Store
+from migrate.objects import Ref
+from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.carriers import record_carriers
+from migrate.tasks.wanted import Place
+from migrate.verify.copies import Copies
+from migrate.verify.result import Comparison, Ends
+
+
+def compare_records(
+    ends: Ends, copies: Copies, experiment_ids: Sequence[str]
+) -> Iterator[Comparison]:
+    """Compare what is in these experiments, and of a whole server what is in none."""
+    for carrier in record_carriers():
+        store = ends.source.store(carrier.kind)
+        if store is None or (carrier.kind.container is None and not ends.selection.whole_server):
+            continue
+        for container in experiment_ids if carrier.kind.container else ("",):
+            yield _Compared(ends, copies, carrier, container).result(store)
+
+
+class _Compared:
+    """The objects of one kind in one container."""
+
+    def __init__(
+        self, ends: Ends, copies: Copies, carrier: RecordCarrier[Any], container: str
+    ) -> None:
+        self._ends = ends
+        self._copies = copies
+        self._carrier = carrier
+        self._container = container
+        self._store = ends.target.store(carrier.kind)
+
+    def result(self, originals: Store[Any]) -> Comparison:
+        result = Comparison()
+        carrier = self._carrier
+        records = [it for it in originals.list([self._container]) if not carrier.left_out(it)]
+        if not records:
+            return result
+        if self._store is None:
+            takes_none = f"{self._ends.target.capabilities().description} takes no {carrier.kind}"
+            result.unknown.append(f"not compared: {takes_none}")
+            return result
+        there = self._found()
+        for record in records:
+            result.compared[carrier.kind] += 1
+            key = carrier.key(record, self._store.identity)
+            self._compare(record, there.get(key, ()), self._store, result)
+        return result
+
+    def _found(self) -> Mapping[str, Sequence[Found[Any]]]:
+        """Return the copies in the copy of the container, by key."""
+        place: str | None = ""
+        if (kind := self._carrier.kind.container) is not None:
+            ref = Ref(kind, self._container)
+            place = self._copies.ids([ref]).get(ref)
+        return {} if place is None or self._store is None else self._store.find(place)
+
+    def _compare(
+        self, record: Any, found: Sequence[Found[Any]], store: Store[Any], result: Comparison
+    ) -> None:
+        carrier, ends = self._carrier, self._ends
+        ref = carrier.ref(record)
+        if not found:
+            name = carrier.name(record)
+            result.differs(ref, "missing", f"{name!r} is not on the target", of_copy=False)
+            return
+        if len(found) > 1:
+            detail = f"the target holds {len(found)} of them"
+            result.differs(ref, "copies", detail, lasting=True, of_copy=False)
+        copy = found[0]
+        if copy.unreadable:
+            result.differs(ref, "unreadable", copy.unreadable)
+            return
+        place = Place(
+            store=store,
+            target=ends.target.capabilities(),
+            policy=ends.policy,
+            copies=self._copies.ids(need.ref for need in carrier.needs(record)),
+        )
+        wanted = carrier.wanted(record, place)
+        result.declare(ref, (*wanted.losses, *copy.losses))
+        if store.bookkeeping is not Bookkeeping.NONE and not copy.mark:
+            result.differs(ref, "mark", "the copy is half-made")
+        for what, old, new in carrier.differences(wanted.record, copy.record):
+            result.check(ref, what, old, new)

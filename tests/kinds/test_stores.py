@@ -1,0 +1,196 @@
+"""What every store has to do, whatever the endpoint and the kind: one suite for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrate.endpoints.directory import ExportDirectory
+from migrate.endpoints.directory.stores.simple import SIMPLE, Simple
+from migrate.endpoints.stores import Bookkeeping, Identity, Store
+from migrate.errors import AlreadyExists, MigrateError
+from migrate.objects import Kind, Loss
+from migrate.origins import ORIGIN
+from migrate.tasks.carrier import RecordCarrier
+from tests.kinds.issue import Issue, Issues
+from tests.kinds.memory import MemoryStore
+
+ODD_NAMES = (
+    " ",
+    "a/b",
+    "..",
+    "../up",
+    "CON",
+    "a" * 300,
+    "Ünïcödé ☃ 漢字",
+    "new\nline",
+    "quote\"'`$(id)",
+    "{}[]%00%2F",
+    "a.b.c",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A store to try, where its objects go, and how one is made of a number and a name."""
+
+    store: Store[Any]
+    carrier: RecordCarrier[Any]
+    container: str
+    other_container: str
+    make: Callable[[str, str], Any]
+
+    def made(self, ident: str, name: str = "one") -> Any:
+        """Make a copy, finished."""
+        wanted = self.make(ident, name)
+        copy = self.store.create(self.container, wanted)
+        self.store.finish(copy, wanted, "m1")
+        return self.found(ident)[0].record
+
+    def key(self, ident: str, name: str = "one") -> str:
+        """Return by what the copy of an original is found."""
+        return self.carrier.key(self.make(ident, name), self.store.identity)
+
+    def found(self, ident: str, name: str = "one") -> Any:
+        """Return the copies of an original."""
+        key = self.key(ident, name)
+        return self.store.find(self.container, [key]).get(key, ())
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Say whether two records differ in nothing that is copied."""
+        return not list(self.carrier.differences(one, other))
+
+
+def issue(ident: str, name: str) -> Issue:
+    return Issue(issue_id=ident, title=name, tags={ORIGIN: ident, "team": "risk"})
+
+
+def in_memory(identity: Identity) -> Callable[[Path], Subject]:
+    def make(folder: Path) -> Subject:
+        store = MemoryStore(Issues(), identity, "issue_id")
+        return Subject(
+            store=store, carrier=Issues(), container="1", other_container="2", make=issue
+        )
+
+    return make
+
+
+def in_a_directory(folder: Path) -> Subject:
+    store = ExportDirectory(folder / "export", writable=True).store(Kind.ISSUE)
+    assert store is not None
+    return Subject(store=store, carrier=Issues(), container="1", other_container="2", make=issue)
+
+
+SUBJECTS = {
+    "memory, ids kept": in_memory(Identity.KEPT),
+    "memory, tagged": in_memory(Identity.TAGGED),
+    "memory, named": in_memory(Identity.NAMED),
+    "directory": in_a_directory,
+}
+
+
+@pytest.fixture(params=SUBJECTS)
+def subject(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Subject:
+    simple = Simple(record=Issue, ident="issue_id", container="experiment_id")
+    monkeypatch.setitem(SIMPLE, Kind.ISSUE, simple)
+    return SUBJECTS[request.param](tmp_path)
+
+
+def test_there_is_nothing_in_what_holds_nothing(subject: Subject) -> None:
+    assert list(subject.store.list([subject.container])) == []
+    assert subject.store.find(subject.container) == {}
+    assert list(subject.store.read(["none"])) == []
+
+
+def test_what_was_created_is_half_made_until_it_is_finished(subject: Subject) -> None:
+    wanted = subject.make("i1", "one")
+    copy = subject.store.create(subject.container, wanted)
+    [found] = subject.found("i1")
+    assert subject.carrier.ref(found.record) == subject.carrier.ref(copy)
+    assert found.mark == ""
+    subject.store.finish(copy, wanted, "m1", (Loss("secret", "never told"),))
+    [found] = subject.found("i1")
+    assert subject.same(wanted, found.record)
+    if subject.store.bookkeeping is not Bookkeeping.NONE:
+        assert (found.mark, found.losses) == ("m1", (Loss("secret", "never told"),))
+
+
+def test_what_was_created_is_listed_and_read_in_bulk(subject: Subject) -> None:
+    names = {f"i{number}": f"name {number}" for number in range(7)}
+    for ident, name in names.items():
+        subject.store.finish(
+            subject.store.create(subject.container, subject.make(ident, name)),
+            subject.make(ident, name),
+            "m",
+        )
+    listed = list(subject.store.list([subject.container]))
+    assert len(listed) == 7
+    ids = [subject.carrier.ref(record).id for record in listed]
+    read = subject.store.read([*ids, "none"])
+    assert [subject.carrier.ref(record).id for record in read] == ids
+    found = subject.store.find(subject.container)
+    assert set(found) == {subject.key(ident, name) for ident, name in names.items()}
+    some = [subject.key("i2", "name 2"), subject.key("i5", "name 5"), "none"]
+    assert set(subject.store.find(subject.container, some)) == set(some[:2])
+
+
+def test_containers_are_kept_apart(subject: Subject) -> None:
+    subject.made("i1")
+    assert list(subject.store.list([subject.other_container])) == []
+    assert subject.store.find(subject.other_container) == {}
+    assert len(list(subject.store.list([subject.other_container, subject.container]))) == 1
+
+
+def test_a_key_that_is_taken_is_refused_or_makes_a_copy_that_is_found(subject: Subject) -> None:
+    subject.made("i1")
+    try:
+        subject.store.create(subject.container, subject.make("i1", "one"))
+    except AlreadyExists:
+        assert len(subject.found("i1")) == 1
+    else:
+        assert subject.store.identity is Identity.TAGGED
+        assert len(subject.found("i1")) == 2
+
+
+def test_finishing_may_be_repeated_and_takes_off_what_is_not_wanted(subject: Subject) -> None:
+    copy = subject.made("i1")
+    subject.store.finish(copy, subject.make("i1", "one"), "m1")
+    without = dataclasses.replace(subject.make("i1", "one"), tags={ORIGIN: "i1"})
+    subject.store.finish(copy, without, "m2")
+    [found] = subject.found("i1")
+    assert subject.same(without, found.record)
+    assert found.mark in ("m2", "")
+
+
+def test_deleting_may_be_repeated(subject: Subject) -> None:
+    copy = subject.made("i1")
+    subject.made("i2", "one" if subject.store.identity is not Identity.NAMED else "two")
+    subject.store.delete(copy)
+    subject.store.delete(copy)
+    assert subject.found("i1") == ()
+    assert len(list(subject.store.list([subject.container]))) == 1
+
+
+def test_what_is_gone_cannot_be_finished(subject: Subject) -> None:
+    copy = subject.made("i1")
+    subject.store.delete(copy)
+    with pytest.raises(MigrateError):
+        subject.store.finish(copy, subject.make("i1", "one"), "m")
+    assert subject.found("i1") == ()
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=range(len(ODD_NAMES)))
+def test_odd_names_and_ids_come_back_as_they_are(subject: Subject, name: str) -> None:
+    wanted = subject.make(name, name)
+    subject.store.finish(subject.store.create(subject.container, wanted), wanted, "m")
+    [found] = subject.found(name, name)
+    assert subject.same(wanted, found.record)
+    [listed] = subject.store.list([subject.container])
+    assert subject.same(wanted, listed)
