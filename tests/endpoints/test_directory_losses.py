@@ -89,8 +89,8 @@ def test_a_file_that_an_export_lost_is_told_by_every_import_until_an_export_has_
         for run in client.search_runs([experiment.experiment_id])
         if run.data.tags["mlflow-migrate.origin"] == A
     ]
-    [[what, _]] = json.loads(copy.data.tags["mlflow-migrate.losses.0"])
-    assert what == "artifact notes.txt"
+    [[what, _, code]] = json.loads(copy.data.tags["mlflow-migrate.losses.0"])
+    assert (what, code) == ("artifact notes.txt", "not delivered")
 
     again = run_migrate("run", uri, tmp_path / "again", "--json")
     assert (copy.info.run_id, "artifact notes.txt") in losses(again.stdout)
