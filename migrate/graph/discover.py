@@ -191,6 +191,8 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
     node.because = (Because("a run of", experiment.ref),)
     node.losses = fit(run, draft.target_can, draft.policy)[1]
     node.content = content_digest(dataclasses.replace(run, links=NO_LINKS))
+    if draft.source_can.lists_links and run.links.model_ids:
+        draft.listed_links[run.run_id] = run.links
     node.mentions = {key: run.tags[key] for key in REFERENCE_TAGS if key in run.tags}
     sizes = {
         "params": len(run.params),

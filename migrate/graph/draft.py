@@ -124,8 +124,10 @@ class Draft:
     known: Counter[str] = field(default_factory=Counter)
     #: Copies that are to be repaired, by their originals.
     damaged: Mapping[Ref, Damage] = field(default_factory=dict)
-    #: The logged models that selected runs name, by run id; runs without any are not there.
+    #: The logged models that selected runs name, by run id, and what listing runs has said of
+    #: that, where it says all; runs without any are not there.
     links: dict[str, ModelLinks] = field(default_factory=dict)
+    listed_links: dict[str, ModelLinks] = field(default_factory=dict)
     #: The experiments whose objects of a kind were searched, and what no search has shown.
     searched: dict[Kind, set[str]] = field(default_factory=dict)
     by_id: set[Ref] = field(default_factory=set)

@@ -58,8 +58,12 @@ def discover_links(draft: Draft) -> None:
 
 
 def read_links(draft: Draft, run_ids: Iterable[str]) -> None:
-    """Read the links of these runs."""
+    """Read the links of these runs, as far as listing them has not told."""
     ids = list(run_ids)
+    if draft.source_can.lists_links:
+        listed = draft.listed_links
+        draft.links |= {run_id: listed[run_id] for run_id in ids if run_id in listed}
+        return
     groups = [ids[start : start + RUNS_AT_ONCE] for start in range(0, len(ids), RUNS_AT_ONCE)]
     with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
         for found in pool.map(draft.source.model_links, groups):

@@ -114,8 +114,15 @@ def _with_links(runs: Sequence[Run], source: Source, target: Target) -> list[Run
     """
     links: Mapping[str, ModelLinks] = {}
     if target.capabilities().keeps_ids:
-        links = source.model_links([run.run_id for run in runs])
+        links = links_of(source, runs)
     return [dataclasses.replace(run, links=links.get(run.run_id, NO_LINKS)) for run in runs]
+
+
+def links_of(source: Source, runs: Sequence[Run]) -> Mapping[str, ModelLinks]:
+    """Return which logged models these runs name, asking only where they do not say so."""
+    if source.capabilities().lists_links:
+        return {run.run_id: run.links for run in runs}
+    return source.model_links([run.run_id for run in runs])
 
 
 class _Existing(NamedTuple):

@@ -105,6 +105,7 @@ class ExportReader:
             rewrites=True,
             permissions=True,
             keeps_notebooks=True,
+            lists_links=True,
             notes=opened.notes,
         )
 
