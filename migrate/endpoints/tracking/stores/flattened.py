@@ -20,7 +20,7 @@ from migrate.endpoints.tracking.wire import run_from, tags_to
 from migrate.errors import NotFound, Refused
 from migrate.objects import ACTIVE, LoggedModel, ModelLinks, ModelMetric, Run
 from migrate.origins import FLATTENED, HOLDS_FLATTENED, ORIGIN, losses_from_tags, losses_to_tags
-from migrate.outcomes import Loss
+from migrate.outcomes import Loss, loss_from_stored, loss_to_stored
 
 _RUNS_PER_PAGE = 500
 
@@ -102,7 +102,7 @@ class FlattenedModelStore:
     ) -> tuple[Loss, ...]:
         """Remember that a model is complete, and what of it was lost."""
         run_id, _, path = copy.model_id.removeprefix("runs:/").partition("/")
-        lost = [[loss.what, loss.reason] for loss in losses_from_tags(model.tags)]
+        lost = list(map(loss_to_stored, losses_from_tags(model.tags)))
         self._tag(run_id, model.tags[ORIGIN], {"path": path, "mark": mark, "losses": lost[:5]})
         return ()
 
@@ -140,7 +140,7 @@ def _claims(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def _flattened(run: Run, path: str, name: str, losses: Any = None) -> LoggedModel:
-    known = losses_to_tags(Loss(what, reason) for what, reason in losses or ())
+    known = losses_to_tags(map(loss_from_stored, losses or ()))
     return LoggedModel(
         model_id=f"runs:/{run.run_id}/{path}",
         experiment_id=run.experiment_id,
