@@ -152,11 +152,27 @@ def readable_time(milliseconds: int | None) -> str | None:
         return None
 
 
+class LossCode(StrEnum):
+    """Which loss it is, where something follows from that."""
+
+    OTHER = ""
+    NOT_DELIVERED = "not delivered"  #: the source did not give a file
+    NOT_LISTED = "not listed"  #: the source did not say which files there are
+    NOT_WHOLE = "not whole"  #: the source did not give all points of a metric
+    LASTING = "lasting"  #: changed on the target, where no client can undo it
+
+
 class Loss(NamedTuple):
     """Something of an object that does not arrive as it was: ``what``, and the ``reason``."""
 
     what: str
     reason: str
+    code: LossCode = LossCode.OTHER
+
+    @property
+    def may_heal(self) -> bool:
+        """Whether another attempt may bring what was lost: the source was asked, and refused."""
+        return self.code in (LossCode.NOT_DELIVERED, LossCode.NOT_LISTED, LossCode.NOT_WHOLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from migrate.objects import (
     RegisteredModel,
     Run,
 )
+from migrate.outcomes import loss_from_stored, loss_to_stored
 
 Lossy = Experiment | Run | LoggedModel | RegisteredModel | ModelVersion
 
@@ -120,7 +121,8 @@ def _entry(loss: Loss) -> str:
     longest = 500
     while True:
         # Escapes make up to twelve characters of one.
-        entry = json.dumps([loss.what[:longest], loss.reason[:longest]])
+        shortened = loss._replace(what=loss.what[:longest], reason=loss.reason[:longest])
+        entry = json.dumps(loss_to_stored(shortened))
         if len(f"[{entry}]") <= LONGEST_TAG:
             return entry
         longest //= 2
@@ -131,7 +133,7 @@ def losses_from_tags(tags: Mapping[str, str]) -> tuple[Loss, ...]:
     losses: list[Loss] = []
     for key in sorted((key for key in tags if key.startswith(LOSSES)), key=_number):
         try:
-            losses += [Loss(str(what), str(reason)) for what, reason in json.loads(tags[key])]
+            losses += list(map(loss_from_stored, json.loads(tags[key])))
         except (ValueError, TypeError, RecursionError):
             continue
     return tuple(losses)

@@ -6,19 +6,50 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from migrate.objects import Loss, Ref
+from migrate.objects import Loss, LossCode, Ref
 
-__all__ = ["Difference", "Loss", "Outcome", "TaskStatus", "may_heal"]
+__all__ = [
+    "Difference",
+    "Loss",
+    "LossCode",
+    "Outcome",
+    "TaskStatus",
+    "loss_from_stored",
+    "loss_of",
+    "loss_to_stored",
+]
 
-#: How the reasons begin of what the source did not give, and may give another time.
-NOT_DELIVERED = "not delivered by the source"
-NOT_LISTED = "not listed by the source"
-NOT_WHOLE = "its history could not be read whole"
+#: How the reasons begin of losses from which something follows.
+_BEGINNINGS = {
+    LossCode.NOT_DELIVERED: "not delivered by the source",
+    LossCode.NOT_LISTED: "not listed by the source",
+    LossCode.NOT_WHOLE: "its history could not be read whole",
+    LossCode.LASTING: "differs on the target, which lets nobody undo it",
+}
 
 
-def may_heal(loss: Loss) -> bool:
-    """Say whether another attempt may bring what was lost: the source was asked, and refused."""
-    return loss.reason.startswith((NOT_DELIVERED, NOT_LISTED, NOT_WHOLE))
+def loss_of(code: LossCode, what: str, detail: object) -> Loss:
+    """Return a loss with the words that its code stands for, and the ``detail`` behind them."""
+    return Loss(what, f"{_BEGINNINGS[code]}: {detail}", code)
+
+
+def loss_to_stored(loss: Loss) -> list[str]:
+    """Return a loss as state databases, tags of copies and exports keep it."""
+    return [loss.what, loss.reason, *([loss.code.value] if loss.code else [])]
+
+
+def loss_from_stored(stored: object) -> Loss:
+    """Read back what ``loss_to_stored`` wrote. Raises ``ValueError`` for anything else.
+
+    Losses that were stored before they had codes tell theirs by how the reason begins.
+    """
+    if not isinstance(stored, list) or len(stored) not in (2, 3):
+        raise ValueError(f"{str(stored)[:100]!r} is no loss")
+    what, reason, *code = map(str, stored)
+    if code:
+        return Loss(what, reason, LossCode(code[0]))
+    known = (it for it, beginning in _BEGINNINGS.items() if reason.startswith(beginning))
+    return Loss(what, reason, next(known, LossCode.OTHER))
 
 
 class TaskStatus(StrEnum):

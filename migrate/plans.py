@@ -2,12 +2,66 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
 
-from migrate.objects import Action, Kind, Ref
+from migrate.objects import Action, Kind, Ref, parse_ref
 from migrate.outcomes import Loss, TaskStatus
+
+
+class LeftOutCode(Enum):
+    """What leaves an object out of a plan."""
+
+    NOT_SELECTED = "not selected"  #: no choice names it: what is selected may still need it
+    DELETED = "deleted"  #: deleted ones are not taken along
+    FILTERED = "filtered"  #: its time, stage or number
+    CONTAINER = "container"  #: what holds it is left out
+    KIND = "kind"  #: of this kind, such ones are not copied
+    NOT_LISTED = "not listed"  #: the source names it and does not list it
+
+
+class LeftOut(NamedTuple):
+    """Why an object is left out of a plan, for the code and for people."""
+
+    code: LeftOutCode
+    text: str
+
+
+class Because(NamedTuple):
+    """Why an object is in the plan: a sentence, which the ``ref`` of what led to it ends."""
+
+    text: str
+    ref: Ref | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.ref is None else f"{self.text} {self.ref}"
+
+
+_A_REF = re.compile(rf"(.+?) ({'|'.join(sorted(Kind, key=len, reverse=True))}):(.+)", re.S)
+
+
+def because_to_stored(because: Because) -> str | list[str]:
+    """Return a reason as the state database keeps it."""
+    return because.text if because.ref is None else [because.text, str(because.ref)]
+
+
+def because_from_stored(stored: object) -> Because:
+    """Read back what ``because_to_stored`` wrote. Raises ``ValueError`` for anything else.
+
+    Older versions stored the sentence only: the ref that ends it is found in it.
+    """
+    if isinstance(stored, list) and len(stored) == 2:
+        text, ref = map(str, stored)
+        return Because(text, parse_ref(ref))
+    if not isinstance(stored, str):
+        raise ValueError(f"{str(stored)[:100]!r} is no reason")
+    if ending := _A_REF.fullmatch(stored):
+        return Because(ending[1], Ref(Kind(ending[2]), ending[3]))
+    return Because(stored)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +85,7 @@ class PlannedTask:
     mark: str = ""
     needs: tuple[Ref, ...] = ()
     after: tuple[Ref, ...] = ()
-    because: tuple[str, ...] = ()
+    because: tuple[Because, ...] = ()
     number: int = 0
     first_free: int = 0
     losses: tuple[Loss, ...] = ()

@@ -11,12 +11,13 @@ from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, u
 
 from migrate.errors import StateError
 from migrate.objects import Kind, Ref
-from migrate.outcomes import Loss, Outcome, TaskStatus, may_heal
+from migrate.outcomes import Loss, Outcome, TaskStatus
 from state.planned import map_copies
 from state.rows import (
     chunks,
     key,
     keyed,
+    losses_column,
     losses_of,
     merged,
     of_key,
@@ -131,7 +132,7 @@ class _Standing:
             "mark": self.mark,
             "wrote": self.wrote,
             "bytes_sent": self.bytes_sent,
-            "losses": self.losses or None,
+            "losses": losses_column(self.losses),
             "warnings": self.warnings or None,
         }
 
@@ -224,12 +225,12 @@ def _may_heal(connection: Connection, row: Row[Any]) -> Iterator[dict[str, Any]]
     )
     for found in connection.execute(lossy).all():
         losses = losses_of(found.losses)
-        lasting = tuple(loss for loss in losses if not may_heal(loss))
+        lasting = tuple(loss for loss in losses if not loss.may_heal)
         if lasting != losses and deleted.isdisjoint((found.source_id, found.container)):
             yield {
                 "of_id": found.id,
                 "status": TaskStatus.PENDING.value,
-                "losses": lasting or None,
+                "losses": losses_column(lasting),
             }
 
 

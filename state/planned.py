@@ -9,13 +9,15 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from migrate.objects import Action, Ref
 from migrate.outcomes import TaskStatus
-from migrate.plans import Plan, PlannedTask
+from migrate.plans import Because, Plan, PlannedTask, because_from_stored, because_to_stored
 from state.database import damaged
 from state.rows import (
     chunks,
     counts_of_kinds,
     key,
     keyed,
+    listed,
+    losses_column,
     losses_of,
     mapping_of,
     of_key,
@@ -105,10 +107,10 @@ def _task_row(number: int, row_id: int, planned: PlannedTask) -> dict[str, Any]:
         "reason": planned.reason,
         "target_id": planned.target_id,
         "mark": planned.mark,
-        "because": planned.because or None,
+        "because": list(map(because_to_stored, planned.because)) or None,
         "number": planned.number,
         "first_free": planned.first_free,
-        "planned_losses": planned.losses or None,
+        "planned_losses": losses_column(planned.losses),
         "planned_warnings": planned.warnings or None,
         "status": planned.status.value,
         "wrote": False,
@@ -194,6 +196,13 @@ def _load_tasks(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...
 _OUTCOME_COLUMNS = frozenset({"losses", "warnings", "wrote", "bytes_sent", "blocked_by"})
 
 
+def _because_of(stored: object) -> tuple[Because, ...]:
+    try:
+        return tuple(map(because_from_stored, listed(stored, "reasons")))
+    except ValueError:
+        raise damaged("reasons of an unknown form") from None
+
+
 def _planned(row: Row[Any], ref: Ref, needs: Sequence[Ref], after: Sequence[Ref]) -> PlannedTask:
     return PlannedTask(
         ref=ref,
@@ -205,7 +214,7 @@ def _planned(row: Row[Any], ref: Ref, needs: Sequence[Ref], after: Sequence[Ref]
         mark=row.mark,
         needs=tuple(needs),
         after=tuple(after),
-        because=texts_of(row.because, "reasons"),
+        because=_because_of(row.because),
         number=row.number,
         first_free=row.first_free,
         losses=losses_of(row.planned_losses),

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, bind
 
 from migrate.errors import StateError
 from migrate.objects import Kind, Ref
-from migrate.outcomes import Loss
+from migrate.outcomes import Loss, loss_from_stored, loss_to_stored
 from migrate.plans import Side
 from state.database import damaged
 from state.schema import migration, task
@@ -92,10 +92,15 @@ def sides(row: Row[Any]) -> tuple[Side, Side]:
 
 def losses_of(stored: object) -> tuple[Loss, ...]:
     """Read back a column of losses."""
-    pairs = listed(stored, "losses")
-    if any(not isinstance(pair, list) or len(pair) != 2 for pair in pairs):
-        raise damaged("losses of an unknown form")
-    return tuple(Loss(str(what), str(reason)) for what, reason in pairs)
+    try:
+        return tuple(map(loss_from_stored, listed(stored, "losses")))
+    except ValueError:
+        raise damaged("losses of an unknown form") from None
+
+
+def losses_column(losses: Iterable[Loss]) -> list[list[str]] | None:
+    """Return losses as a column has them, nothing where there are none."""
+    return list(map(loss_to_stored, losses)) or None
 
 
 def listed(stored: object, what: str) -> Sequence[Any]:

@@ -40,7 +40,7 @@ from migrate.errors import NewerState, StateError
 from migrate.redaction import redacted, without_logins
 from state.database import OURS, damaged
 
-VERSION = 2
+VERSION = 3
 
 Upgrade = Callable[[Connection], None]
 
@@ -50,9 +50,13 @@ def _add_unknown(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE migration ADD COLUMN unknown JSON"))
 
 
+def _reasons_have_parts(connection: Connection) -> None:
+    """Version 3: losses have codes, and reasons name an object apart; older rows stay."""
+
+
 #: Entry n turns a database of version n into one of version n + 1. It says so in plain SQL,
 #: because the tables below describe the newest version only.
-UPGRADES: Mapping[int, Upgrade] = {1: _add_unknown}
+UPGRADES: Mapping[int, Upgrade] = {1: _add_unknown, 2: _reasons_have_parts}
 
 
 class _Word(TypeDecorator[str]):
@@ -262,6 +266,8 @@ def found_version(connection: Connection, label: str) -> int | None:
             )
         return None
     version = int(connection.scalar(select(state_version.c.version)) or 0)
+    if version < 1:
+        raise damaged(f"{version} as the version of the state")
     if version > VERSION:
         raise NewerState(
             f"{label} has state version {version}; this mlflow-migrate knows up to {VERSION}",

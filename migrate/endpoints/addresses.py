@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from migrate.endpoints.artifacts.locations import roots_of
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.protocols import Target
-from migrate.endpoints.tracking import TrackingServer
 from migrate.endpoints.tracking.http.access import access_for
 from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.opening import open_server
 from migrate.errors import UsageError
 from migrate.redaction import is_bare_login, shown_address
 
@@ -96,10 +96,8 @@ def open_endpoint(address: Address) -> Target:
             registry = HttpSession(
                 models, side=address.side, workers=workers, per_second=per_second
             )
-        return TrackingServer(
+        return open_server(
             http,
-            side=address.side,
-            address=access.base_url,
             tracking_uri=address.uri,
             workspace=access.workspace or "",
             users=address.users,

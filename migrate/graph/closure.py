@@ -8,14 +8,14 @@ from migrate.graph.logged_models import (
     add_model,
     discover_links,
     discover_logged_models,
-    leaves_out_model,
     read_links,
 )
 from migrate.graph.records import named_by_records
 from migrate.objects import Kind, Ref
+from migrate.plans import Because
 from migrate.tasks.version_sources import named_by
 
-Wanted = dict[Ref, str]  #: what is to be looked for, and why
+Wanted = dict[Ref, Because]  #: what is to be looked for, and why
 
 
 def discover_needed(draft: Draft) -> None:
@@ -52,14 +52,14 @@ def _named_by_versions(draft: Draft) -> Wanted:
     # Runs that used a prompt are none that it is made of.
     for node in draft.of_kind(Kind.MODEL_VERSION):
         for ref in named_by(draft.versions[node.ref]):
-            wanted.setdefault(ref, f"named by {node.ref}")
+            wanted.setdefault(ref, Because("named by", node.ref))
     return wanted
 
 
 def _named_by_runs(draft: Draft) -> Wanted:
     """Return the logged models that runs name: of a search, deleted ones are never a part."""
     return {
-        Ref(Kind.LOGGED_MODEL, model_id): f"named by run:{run_id}"
+        Ref(Kind.LOGGED_MODEL, model_id): Because("named by", Ref(Kind.RUN, run_id))
         for run_id, links in draft.links.items()
         for model_id in sorted(links.model_ids)
     }
@@ -70,15 +70,16 @@ def _add_runs(draft: Draft, wanted: Wanted) -> Wanted:
     more: Wanted = {}
     added = []
     for run in draft.source.find_runs(ids):
-        node = add_run(draft, run, f"{wanted[Ref(Kind.RUN, run.run_id)]}")
+        node = add_run(draft, run, wanted[Ref(Kind.RUN, run.run_id)])
         if node.selected:
             added.append(run.run_id)
             for parent in node.mentions.values():
-                more.setdefault(Ref(Kind.RUN, parent), f"the parent of {node.ref}")
+                more.setdefault(Ref(Kind.RUN, parent), Because("the parent of", node.ref))
     read_links(draft, added)
     for run_id in added:
         for model_id in sorted(draft.links[run_id].model_ids if run_id in draft.links else ()):
-            more.setdefault(Ref(Kind.LOGGED_MODEL, model_id), f"named by run:{run_id}")
+            by = Because("named by", Ref(Kind.RUN, run_id))
+            more.setdefault(Ref(Kind.LOGGED_MODEL, model_id), by)
     return more
 
 
@@ -87,11 +88,12 @@ def _add_models(draft: Draft, wanted: Wanted) -> Wanted:
     more: Wanted = {}
     for model in draft.source.read_logged_models(ids) if ids else ():
         ref = Ref(Kind.LOGGED_MODEL, model.model_id)
-        if draft.selection.takes_registry and not leaves_out_model(draft, model):
+        left_out = draft.selection.leaves_out_deleted(model.lifecycle_stage)
+        if draft.selection.takes_registry and not left_out:
             take_along_experiment(draft, model.experiment_id, ref)
         node = add_model(draft, model, wanted[ref])
         draft.by_id.add(ref)
         if node.selected and draft.selection.takes_registry:
             runs = {model.source_run_id, *(metric.run_id for metric in model.metrics)} - {""}
-            more |= {Ref(Kind.RUN, run_id): f"a run of {ref}" for run_id in sorted(runs)}
+            more |= {Ref(Kind.RUN, run_id): Because("a run of", ref) for run_id in sorted(runs)}
     return more

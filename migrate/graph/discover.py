@@ -22,6 +22,7 @@ from migrate.objects import (
     Ref,
     Run,
 )
+from migrate.plans import Because, LeftOut, LeftOutCode
 from migrate.tasks.carriers import carrier_of
 from migrate.tasks.experiment import wanted_experiment
 from migrate.tasks.fingerprint import content_digest
@@ -38,28 +39,31 @@ def discover_experiments(draft: Draft) -> None:
     found = list(draft.source.experiments())
     selection = draft.selection
     chosen: frozenset[str] | None = frozenset()
-    because = "selected by --experiments"
+    because = Because("selected by --experiments")
     if selection.whole_server:
-        because = "the whole server is copied"
+        because = Because("the whole server is copied")
     if not selection.only_models:
         chosen = choose_experiments(selection.experiments, found)
     for experiment in found:
-        reason = selection.leaves_out_experiment(experiment, chosen)
-        if reason and selection.only_models:
-            reason = "not selected: nothing in it belongs to the chosen models"
-        _add_experiment(draft, experiment, because, reason)
+        left_out = selection.leaves_out_experiment(experiment, chosen)
+        if left_out and selection.only_models:
+            text = "not selected: nothing in it belongs to the chosen models"
+            left_out = LeftOut(LeftOutCode.NOT_SELECTED, text)
+        _add_experiment(draft, experiment, because, left_out)
 
 
-def _add_experiment(draft: Draft, experiment: Experiment, because: str, reason: str) -> None:
-    """Add an experiment, left out where there is a ``reason``."""
+def _add_experiment(
+    draft: Draft, experiment: Experiment, because: Because, left_out: LeftOut | None
+) -> None:
+    """Add an experiment, or as left out."""
     draft.experiments[experiment.experiment_id] = experiment
     node = Node(
         ref=Ref(Kind.EXPERIMENT, experiment.experiment_id),
         name=experiment.name,
         deleted=experiment.lifecycle_stage == DELETED,
     )
-    if reason:
-        node.skip(reason)
+    if left_out:
+        node.skip(left_out)
     else:
         node.because = (because,)
     node.losses = wanted_experiment(experiment, draft.target_can, draft.policy)[1]
@@ -80,7 +84,8 @@ def experiment_of(draft: Draft, experiment_id: str, held: Ref) -> Node:
                     _add_late(draft, experiment)
         if ref not in draft.nodes:
             node = Node(ref=ref, name=experiment_id, unreadable=True)
-            node.skip("the source names it, and does not list it")
+            text = "the source names it, and does not list it"
+            node.skip(LeftOut(LeftOutCode.NOT_LISTED, text))
             draft.add(node)
             draft.experiments[experiment_id] = Experiment(
                 experiment_id=experiment_id, name=experiment_id
@@ -93,10 +98,11 @@ def experiment_of(draft: Draft, experiment_id: str, held: Ref) -> Node:
 
 
 def _add_late(draft: Draft, experiment: Experiment) -> None:
-    reason = draft.selection.leaves_out_experiment(experiment, None)
-    if not reason and not draft.selection.whole_server:
-        reason = "not selected: made at the source while the plan was"
-    _add_experiment(draft, experiment, "made at the source while the plan was", reason)
+    left_out = draft.selection.leaves_out_experiment(experiment, None)
+    made = "made at the source while the plan was"
+    if not left_out and not draft.selection.whole_server:
+        left_out = LeftOut(LeftOutCode.NOT_SELECTED, f"not selected: {made}")
+    _add_experiment(draft, experiment, Because(made), left_out)
     found = draft.source.why_unreadable(Ref(Kind.EXPERIMENT, experiment.experiment_id))
     if found is not None:
         _tell_of_contents(draft, found)
@@ -109,7 +115,7 @@ def discover_runs(draft: Draft) -> None:
         for node in draft.nodes.values()
         if node.ref.kind is Kind.EXPERIMENT
         and (node.selected or node.deleted)
-        and not node.reason.startswith("not selected")
+        and not node.may_be_taken_along
     ]
     draft.searched.setdefault(Kind.RUN, set()).update(wanted)
     groups = [
@@ -123,7 +129,7 @@ def discover_runs(draft: Draft) -> None:
                 draft.known.update(sizes)
 
 
-def add_run(draft: Draft, run: Run, because: str) -> Node:
+def add_run(draft: Draft, run: Run, because: Because) -> Node:
     """Add a run that something else needs, and its experiment with it."""
     left_out = draft.selection.leaves_out_run(run)
     if not left_out:
@@ -141,12 +147,18 @@ def add_run(draft: Draft, run: Run, because: str) -> Node:
 def take_along_experiment(draft: Draft, experiment_id: str, needed_by: Ref) -> None:
     """Select the experiment of a run or logged model that something else needs."""
     experiment = experiment_of(draft, experiment_id, needed_by)
-    if experiment.selected or not experiment.reason.startswith("not selected"):
+    if not experiment.may_be_taken_along:
         return
-    if draft.selection.include_deleted or not experiment.deleted:
-        experiment.select(f"the experiment of {needed_by}")
+    stage = draft.experiments[experiment_id].lifecycle_stage
+    if left_out := draft.selection.leaves_out_deleted(stage):
+        experiment.skip(left_out)
     else:
-        experiment.skip("deleted (take it along with --include-deleted)")
+        experiment.select(Because("the experiment of", needed_by))
+
+
+def experiment_left_out(experiment: Node) -> LeftOut:
+    """Return why what is in an experiment that is left out is left out too."""
+    return LeftOut(LeftOutCode.CONTAINER, f"its experiment is left out: {experiment.reason}")
 
 
 def _read(draft: Draft, experiment_ids: list[str]) -> list[tuple[Node, dict[str, int]]]:
@@ -170,15 +182,17 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
         unsettled=run.status not in FINAL_RUN_STATUSES,
     )
     experiment = experiment_of(draft, run.experiment_id, node.ref)
-    reason = draft.selection.leaves_out_run(run)
+    left_out = draft.selection.leaves_out_run(run)
     if not experiment.selected:
-        reason = f"its experiment is left out: {experiment.reason}"
-    if reason:
-        node.skip(reason)
+        left_out = experiment_left_out(experiment)
+    if left_out:
+        node.skip(left_out)
         return node, {}
-    node.because = (f"a run of experiment:{run.experiment_id}",)
+    node.because = (Because("a run of", experiment.ref),)
     node.losses = fit(run, draft.target_can, draft.policy)[1]
     node.content = content_digest(dataclasses.replace(run, links=NO_LINKS))
+    if draft.source_can.lists_links and run.links.model_ids:
+        draft.listed_links[run.run_id] = run.links
     node.mentions = {key: run.tags[key] for key in REFERENCE_TAGS if key in run.tags}
     sizes = {
         "params": len(run.params),

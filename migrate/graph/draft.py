@@ -22,7 +22,7 @@ from migrate.objects import (
     RegisteredModel,
 )
 from migrate.outcomes import Loss, TaskStatus
-from migrate.plans import Damage
+from migrate.plans import Because, Damage, LeftOut, LeftOutCode
 from migrate.tasks.batches import Policy
 from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.logged_model import ModelFacts
@@ -38,6 +38,8 @@ class Node:
     container: str = ""
     action: Action = Action.CREATE
     reason: str = ""
+    #: Set while nothing takes it along.
+    left_out: LeftOut | None = None
     target_id: str = ""
     mark: str = ""
     status: TaskStatus = TaskStatus.PENDING
@@ -54,8 +56,8 @@ class Node:
     copy_deleted: bool = False
     #: Source ids of the runs that its reference tags name, by tag.
     mentions: dict[str, str] = field(default_factory=dict)
-    #: Why it is in the plan, in sentences that name a ref or an option.
-    because: tuple[str, ...] = ()
+    #: Why it is in the plan.
+    because: tuple[Because, ...] = ()
     #: The number a version is to get on the target, and the first one free before it.
     number: int = 0
     first_free: int = 0
@@ -65,9 +67,15 @@ class Node:
         """True while nothing has left this object out."""
         return self.action not in (Action.SKIP, Action.UNSUPPORTED)
 
-    def select(self, because: str) -> None:
+    @property
+    def may_be_taken_along(self) -> bool:
+        """True for what no choice names: something that is selected may need it."""
+        return self.left_out is not None and self.left_out.code is LeftOutCode.NOT_SELECTED
+
+    def select(self, because: Because) -> None:
         """Take along what was left out, because something else needs it."""
         self.action, self.reason, self.status = Action.CREATE, "", TaskStatus.PENDING
+        self.left_out = None
         self.because = (because,)
 
     def fail_to_adopt(self, why: str) -> None:
@@ -78,9 +86,10 @@ class Node:
         """Leave this object out because the target cannot take it."""
         self.action, self.reason, self.status = Action.UNSUPPORTED, reason, TaskStatus.SKIPPED
 
-    def skip(self, reason: str) -> None:
+    def skip(self, left_out: LeftOut) -> None:
         """Leave this object out."""
-        self.action, self.reason, self.status = Action.SKIP, reason, TaskStatus.SKIPPED
+        self.action, self.reason, self.status = Action.SKIP, left_out.text, TaskStatus.SKIPPED
+        self.left_out = left_out
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,8 +124,10 @@ class Draft:
     known: Counter[str] = field(default_factory=Counter)
     #: Copies that are to be repaired, by their originals.
     damaged: Mapping[Ref, Damage] = field(default_factory=dict)
-    #: The logged models that selected runs name, by run id; runs without any are not there.
+    #: The logged models that selected runs name, by run id, and what listing runs has said of
+    #: that, where it says all; runs without any are not there.
     links: dict[str, ModelLinks] = field(default_factory=dict)
+    listed_links: dict[str, ModelLinks] = field(default_factory=dict)
     #: The experiments whose objects of a kind were searched, and what no search has shown.
     searched: dict[Kind, set[str]] = field(default_factory=dict)
     by_id: set[Ref] = field(default_factory=set)

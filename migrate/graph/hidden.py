@@ -9,6 +9,7 @@ from migrate.graph.discover import add_run, experiment_of
 from migrate.graph.draft import Draft
 from migrate.graph.logged_models import read_links
 from migrate.objects import Kind, Ref
+from migrate.plans import Because
 from migrate.tasks.logged_model import runs_named
 
 
@@ -26,7 +27,7 @@ def discover_hidden_runs(draft: Draft) -> None:
         if not is_listed and not draft.selection.whole_server:
             continue
         if experiment_of(draft, run.experiment_id, ref).selected:
-            add_run(draft, run, f"named by {named[run.run_id]}")
+            add_run(draft, run, Because("named by", named[run.run_id]))
             added.append(run.run_id)
     read_links(draft, [run_id for run_id in added if draft.selects(Ref(Kind.RUN, run_id))])
 

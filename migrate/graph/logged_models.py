@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 from migrate.endpoints.answers import Copy
-from migrate.graph.discover import experiment_of
+from migrate.graph.discover import experiment_left_out, experiment_of
 from migrate.graph.draft import Draft, Node
 from migrate.objects import DELETED, Action, Kind, LoggedModel, ModelLinks, Ref
 from migrate.origins import known_losses
 from migrate.outcomes import TaskStatus
+from migrate.plans import Because
 from migrate.tasks.fingerprint import quick_half
 from migrate.tasks.logged_model import FLATTENED, facts_of, links_to, quick_model_mark, runs_named
 from migrate.tasks.outcomes import copies_beside
@@ -27,10 +28,11 @@ def discover_logged_models(draft: Draft) -> None:
         ref = Ref(Kind.LOGGED_MODEL, model.model_id)
         draft.by_id.discard(ref)
         if ref not in draft.nodes:
-            add_model(draft, model, f"a logged model of experiment:{model.experiment_id}")
+            experiment = Ref(Kind.EXPERIMENT, model.experiment_id)
+            add_model(draft, model, Because("a logged model of", experiment))
 
 
-def add_model(draft: Draft, model: LoggedModel, because: str) -> Node:
+def add_model(draft: Draft, model: LoggedModel, because: Because) -> Node:
     """Add a logged model; as skipped where its experiment is, or where it is deleted."""
     node = Node(
         ref=Ref(Kind.LOGGED_MODEL, model.model_id),
@@ -41,20 +43,13 @@ def add_model(draft: Draft, model: LoggedModel, because: str) -> Node:
         losses=known_losses(model),
     )
     experiment = experiment_of(draft, model.experiment_id, node.ref)
-    if reason := leaves_out_model(draft, model):
-        node.skip(reason)
+    if left_out := draft.selection.leaves_out_deleted(model.lifecycle_stage):
+        node.skip(left_out)
     elif not experiment.selected:
-        node.skip(f"its experiment is left out: {experiment.reason}")
+        node.skip(experiment_left_out(experiment))
     draft.logged[model.model_id] = facts_of(model)
     draft.add(node)
     return node
-
-
-def leaves_out_model(draft: Draft, model: LoggedModel) -> str:
-    """Return why a logged model is left out for its own sake, or an empty text."""
-    if model.lifecycle_stage == DELETED and not draft.selection.include_deleted:
-        return "deleted (take it along with --include-deleted)"
-    return ""
 
 
 def discover_links(draft: Draft) -> None:
@@ -63,8 +58,12 @@ def discover_links(draft: Draft) -> None:
 
 
 def read_links(draft: Draft, run_ids: Iterable[str]) -> None:
-    """Read the links of these runs."""
+    """Read the links of these runs, as far as listing them has not told."""
     ids = list(run_ids)
+    if draft.source_can.lists_links:
+        listed = draft.listed_links
+        draft.links |= {run_id: listed[run_id] for run_id in ids if run_id in listed}
+        return
     groups = [ids[start : start + RUNS_AT_ONCE] for start in range(0, len(ids), RUNS_AT_ONCE)]
     with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
         for found in pool.map(draft.source.model_links, groups):

@@ -8,6 +8,7 @@ from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.renames import Rule, rule_for
 from migrate.objects import Kind
+from migrate.plans import Because
 from migrate.tasks.carriers import CARRIERS, carrier_of
 from migrate.tasks.outcomes import rename_hint
 
@@ -33,7 +34,8 @@ def rename_copies(draft: Draft) -> None:
             new = draft.renames.name_for(node.ref.kind, node.name)
             names.append((node.name, new))
             if new != node.name:
-                node.because += (f"called {node.name!r} at the source, renamed by the rename file",)
+                text = f"called {node.name!r} at the source, renamed by the rename file"
+                node.because += (Because(text),)
             node.name = new
         kind, *_ = kinds
         check_distinct(kind, names)

@@ -9,6 +9,7 @@ from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.graph.draft import Draft, Node
 from migrate.objects import Action, Kind, Ref
 from migrate.outcomes import TaskStatus
+from migrate.plans import Because, LeftOut, LeftOutCode
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import record_carriers
 from migrate.tasks.outcomes import copies_beside
@@ -44,18 +45,18 @@ def _node_of(carrier: RecordCarrier[Any], record: Any) -> Node:
         content=carrier.digest(record),
     )
     if reason := carrier.left_out(record):
-        node.skip(reason)
+        node.skip(LeftOut(LeftOutCode.KIND, reason))
     elif carrier.kind.container is None:
-        node.because = ("the whole server is copied",)
+        node.because = (Because("the whole server is copied"),)
     else:
-        node.because = (f"in {Ref(carrier.kind.container, node.container)}",)
+        node.because = (Because("in", Ref(carrier.kind.container, node.container)),)
     return node
 
 
-def named_by_records(draft: Draft) -> dict[Ref, str]:
+def named_by_records(draft: Draft) -> dict[Ref, Because]:
     """Return what selected records take along, and why."""
     return {
-        need.ref: f"{need.why} {ref}"
+        need.ref: Because(need.why, ref)
         for ref, needs in draft.needs.items()
         if draft.selects(ref)
         for need in needs

@@ -10,6 +10,7 @@ from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
 from migrate.objects import VERSION_KINDS, Kind, ModelVersion, Ref, RegisteredModel
 from migrate.origins import known_losses
+from migrate.plans import Because, LeftOut, LeftOutCode
 from migrate.tasks.registered_model import experiments_named
 from migrate.tasks.version_sources import named_by
 
@@ -33,12 +34,14 @@ def discover_registry(draft: Draft) -> None:
         names = candidate_names(selection.models)
     found = list(draft.source.registered_models(names))
     chosen = _choose(draft, [model.name for model in found], all_names=names is None)
-    because = "selected by --models" if selection.models else "the whole server is copied"
+    because = Because("selected by --models")
+    if not selection.models:
+        because = Because("the whole server is copied")
     taken: list[RegisteredModel] = []
     for model in found:
         node = Node(ref=model.ref, name=model.name, because=(because,), losses=known_losses(model))
         if chosen is not None and model.name not in chosen:
-            node.skip("not selected by --models")
+            node.skip(LeftOut(LeftOutCode.NOT_SELECTED, "not selected by --models"))
         else:
             taken.append(model)
             draft.registered[model.ref] = model
@@ -71,13 +74,13 @@ def _add_versions(draft: Draft, versions: Iterable[ModelVersion]) -> None:
             ref=version.ref,
             name=f"{version.name} version {version.version}",
             container=version.name,
-            because=(f"a version of {version.model}",),
+            because=(Because("a version of", version.model),),
             losses=known_losses(version),
         )
         is_newest = newest[version.name, version.stage] == version.version
-        reason = draft.selection.leaves_out_version(version, is_newest)
-        if reason:
-            node.skip(reason)
+        left_out = draft.selection.leaves_out_version(version, is_newest)
+        if left_out:
+            node.skip(left_out)
         draft.versions[version.ref] = version
         draft.add(node)
         draft.need(version.model, version.ref)

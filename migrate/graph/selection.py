@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from migrate.errors import UsageError
 from migrate.objects import DELETED, STAGES, Experiment, Kind, ModelVersion, Run
+from migrate.plans import LeftOut, LeftOutCode
 
 ALL = "all"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,36 +53,45 @@ class Selection:
         """True when models are named and experiments are not."""
         return bool(self.models) and not self.experiments
 
-    def leaves_out_run(self, run: Run) -> str:
-        """Return why a run is left out, or an empty text."""
-        if run.lifecycle_stage == DELETED and not self.include_deleted:
-            return "deleted (take it along with --include-deleted)"
+    def leaves_out_run(self, run: Run) -> LeftOut | None:
+        """Return why a run is left out, or None."""
+        if left_out := self.leaves_out_deleted(run.lifecycle_stage):
+            return left_out
         if self.started_from is not None and run.start_time < self.started_from:
-            return "started before --run-start-time"
+            return LeftOut(LeftOutCode.FILTERED, "started before --run-start-time")
         if self.until is not None and run.start_time >= self.until:
-            return "not started before --runs-until"
-        return ""
+            return LeftOut(LeftOutCode.FILTERED, "not started before --runs-until")
+        return None
 
-    def leaves_out_experiment(self, experiment: Experiment, chosen: frozenset[str] | None) -> str:
-        """Return why an experiment is left out, or an empty text; ``chosen`` are ids or None."""
+    def leaves_out_experiment(
+        self, experiment: Experiment, chosen: frozenset[str] | None
+    ) -> LeftOut | None:
+        """Return why an experiment is left out, or None; ``chosen`` are ids, None for all."""
         if chosen is not None and experiment.experiment_id not in chosen:
-            return "not selected by --experiments"
-        if experiment.lifecycle_stage == DELETED and not self.include_deleted:
-            return "deleted (take it along with --include-deleted)"
-        return ""
+            return LeftOut(LeftOutCode.NOT_SELECTED, "not selected by --experiments")
+        return self.leaves_out_deleted(experiment.lifecycle_stage)
 
-    def leaves_out_version(self, version: ModelVersion, newest: bool) -> str:
-        """Return why a version is left out, or an empty text; ``newest`` is it of its stage.
+    def leaves_out_deleted(self, lifecycle_stage: str) -> LeftOut | None:
+        """Return why what is in this stage is left out, or None."""
+        if lifecycle_stage == DELETED and not self.include_deleted:
+            text = "deleted (take it along with --include-deleted)"
+            return LeftOut(LeftOutCode.DELETED, text)
+        return None
+
+    def leaves_out_version(self, version: ModelVersion, newest: bool) -> LeftOut | None:
+        """Return why a version is left out, or None; ``newest`` is it of its stage.
 
         Versions of prompts have no stages, and are never left out.
         """
         if version.kind is not Kind.MODEL_VERSION:
-            return ""
+            return None
         if self.stages and version.stage not in self.stages:
-            return f"its stage {version.stage} is not selected by --stages"
+            text = f"its stage {version.stage} is not selected by --stages"
+            return LeftOut(LeftOutCode.FILTERED, text)
         if self.latest_versions and not newest:
-            return "not the newest of its stage (--export-latest-versions)"
-        return ""
+            text = "not the newest of its stage (--export-latest-versions)"
+            return LeftOut(LeftOutCode.FILTERED, text)
+        return None
 
     def as_options(self) -> dict[str, Any]:
         """Return the selection as JSON values."""

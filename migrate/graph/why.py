@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,9 @@ from difflib import get_close_matches
 from migrate.errors import UsageError
 from migrate.graph.selection import ALL
 from migrate.objects import Kind, Ref, parse_ref
-from migrate.plans import Plan, PlannedTask
+from migrate.plans import Because, Plan, PlannedTask
 
 MOST_CANDIDATES = 8
-
-_A_REF = re.compile(rf"(?<!\w)({'|'.join(sorted(map(str, Kind), key=len, reverse=True))}):")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,7 @@ def explain(plan: Plan, text: str) -> Why:
     tasks = {other.ref: other for other in plan.tasks}
     return Why(
         task=task,
-        because=_because(plan, task),
+        because=tuple(map(str, _because(plan, task))),
         chain=_chain(plan, tasks, task),
         needs=tuple(tasks[ref] for ref in task.needs if ref in tasks),
         after=tuple(tasks[ref] for ref in task.after if ref in tasks),
@@ -92,18 +89,18 @@ def _described(task: PlannedTask) -> str:
     return f"{task.ref}{named}"
 
 
-def _because(plan: Plan, task: PlannedTask) -> tuple[str, ...]:
+def _because(plan: Plan, task: PlannedTask) -> tuple[Because, ...]:
     """Return the reasons the planner gave, or else what follows from the selection."""
     if task.because or not task.is_work:
         return task.because
     if task.ref.kind is Kind.DELETION:
-        return (f"the last step of {Ref(Kind.EXPERIMENT, task.ref.id)}",)
+        return (Because("the last step of", Ref(Kind.EXPERIMENT, task.ref.id)),)
     if task.container and task.ref.kind in (Kind.RUN, Kind.LOGGED_MODEL):
-        return (f"in {Ref(Kind.EXPERIMENT, task.container)}",)
+        return (Because("in", Ref(Kind.EXPERIMENT, task.container)),)
     tokens = plan.options.get("experiments")
     if isinstance(tokens, list) and tokens and ALL not in tokens:
-        return ("selected by --experiments",)
-    return ("the whole server is selected",)
+        return (Because("selected by --experiments"),)
+    return (Because("the whole server is selected"),)
 
 
 def _chain(
@@ -114,13 +111,12 @@ def _chain(
     queue = deque([start])
     while queue:
         task = queue.popleft()
-        for sentence in _because(plan, task):
-            named = named_ref(sentence, tasks)
-            if named is None:
-                return _way(came, task, sentence)
-            if named not in came:
-                came[named] = (task, sentence)
-                queue.append(tasks[named])
+        for because in _because(plan, task):
+            if because.ref not in tasks:
+                return _way(came, task, str(because))
+            if because.ref not in came:
+                came[because.ref] = (task, str(because))
+                queue.append(tasks[because.ref])
     return ()
 
 
@@ -133,14 +129,3 @@ def _way(
         way.append(step)
         step = came[step[0].ref]
     return tuple(reversed(way))
-
-
-def named_ref(sentence: str, tasks: dict[Ref, PlannedTask]) -> Ref | None:
-    """Return the object of the plan that a sentence names; ids may hold anything, blanks too."""
-    for match in _A_REF.finditer(sentence):
-        rest = sentence[match.end() :]
-        for length in range(len(rest), 0, -1):
-            ref = Ref(Kind(match[1]), rest[:length])
-            if ref in tasks:
-                return ref
-    return None

@@ -18,7 +18,7 @@ from migrate.errors import (
     Unavailable,
 )
 from migrate.objects import Artifact, ArtifactRoot
-from migrate.outcomes import NOT_DELIVERED, Loss
+from migrate.outcomes import Loss, LossCode, loss_of
 from migrate.tasks.batches import PATIENT_ATTEMPTS
 from migrate.tasks.outcomes import as_known
 from migrate.tasks.repairs import digest_of_bytes, digest_of_file
@@ -118,7 +118,7 @@ def can_deliver_now(
     source: Source, root: ArtifactRoot, files: Sequence[Artifact], losses: Sequence[Loss]
 ) -> bool:
     """Say whether the source delivers a file that it did not deliver when the copy was made."""
-    lost = {loss.what for loss in losses if loss.reason.startswith(NOT_DELIVERED)}
+    lost = {loss.what for loss in losses if loss.code is LossCode.NOT_DELIVERED}
     for file in files:
         if f"artifact {file.path}" in lost:
             try:
@@ -163,16 +163,16 @@ def _copy_file(
                 continue  # it broke off on the way; opening it was tried again already
             if opened or attempt < PATIENT_ATTEMPTS:
                 raise
-            return Loss(f"artifact {file.path}", f"{NOT_DELIVERED}: {problem}")
+            return loss_of(LossCode.NOT_DELIVERED, f"artifact {file.path}", problem)
         except EndpointError as problem:
             if opened and not isinstance(problem, ChangedContent):
                 raise
-            return Loss(f"artifact {file.path}", f"{NOT_DELIVERED}: {problem}")
+            return loss_of(LossCode.NOT_DELIVERED, f"artifact {file.path}", problem)
         except Exception as problem:
             why = as_known(problem, f"artifact {file.path!r}")
-            return Loss(
-                f"artifact {file.path}", f"{'not copied' if opened else NOT_DELIVERED}: {why}"
-            )
+            if opened:
+                return Loss(f"artifact {file.path}", f"not copied: {why}")
+            return loss_of(LossCode.NOT_DELIVERED, f"artifact {file.path}", why)
     raise AssertionError("the last try returns or raises")
 
 

@@ -38,7 +38,7 @@ def content_digest(run: Run) -> str:
         ]
     )
     if run.losses:
-        content = digest_of([content, run.losses])
+        content = digest_of([content, [[loss.what, loss.reason] for loss in run.losses]])
     return with_links(content, run.links)
 
 

@@ -12,7 +12,7 @@ from migrate.endpoints.answers import Histories
 from migrate.endpoints.protocols import ReadsRuns
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import Metric, Run, holds_point, identity_of
-from migrate.outcomes import NOT_WHOLE, Loss
+from migrate.outcomes import Loss, LossCode, loss_of
 
 #: Metric points of a group of runs held in memory at a time.
 POINTS_HELD = 50_000
@@ -44,7 +44,9 @@ class History:
     @property
     def losses(self) -> tuple[Loss, ...]:
         """The metrics whose history is not known to be whole."""
-        return tuple(Loss(f"metric {key}", reason) for key, reason in self._lost.items())
+        return tuple(
+            loss_of(LossCode.NOT_WHOLE, f"metric {key}", why) for key, why in self._lost.items()
+        )
 
     def streamed(self) -> Iterator[Sequence[Metric]]:
         """Yield what is not held, in pages, all points of one key in a row; may be repeated."""
@@ -62,12 +64,12 @@ class History:
         except NotAuthenticated:
             raise
         except EndpointError as problem:
-            found, reason = False, f"{NOT_WHOLE}: {problem}"
+            found, reason = False, str(problem)
         except Unavailable as problem:
             if not self.patient:
                 message = f"metric {key!r} cannot be read: {problem.message}"
                 raise Unavailable(message, problem.hint, problem.retry_after) from None
-            found, reason = False, f"{NOT_WHOLE}: {problem}"
+            found, reason = False, str(problem)
         if not found:
             self._lost[key] = reason
             yield [latest]
@@ -87,7 +89,7 @@ class History:
 
 def _lacking(latest: Metric) -> str:
     return (
-        f"{NOT_WHOLE}: the run has its latest point at step {latest.step}, "
+        f"the run has its latest point at step {latest.step}, "
         "which is not among those that the server told"
     )
 

@@ -9,12 +9,9 @@ from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import ReadsArtifacts
 from migrate.objects import MODEL_VERSIONS_TAG, RUN_NAME_TAG, Action, Artifact, ArtifactRoot, Kind
 from migrate.origins import losses_from_tags, without_bookkeeping
-from migrate.outcomes import Loss
+from migrate.outcomes import Loss, LossCode
 from migrate.tasks.batches import Job, Policy
 from migrate.tasks.source_tags import without_unasked
-
-#: How the reason begins of what a repair could not undo, and the copy says of itself from then on.
-LASTING = "differs on the target, which lets nobody undo it: "
 
 #: Tags that servers keep in step with something else by themselves.
 OWN_TAGS: Mapping[Kind, frozenset[str]] = {
@@ -65,7 +62,7 @@ def makes_anew(job: Job, policy: Policy, target: Capabilities) -> bool:
 def lasting_losses(tags: Mapping[str, str], planned: Iterable[Loss] = ()) -> tuple[Loss, ...]:
     """Return what no repair can undo of a copy: what its ``tags`` say, and what was ``planned``."""
     known = (*losses_from_tags(tags), *planned)
-    return tuple(dict.fromkeys(loss for loss in known if loss.reason.startswith(LASTING)))
+    return tuple(dict.fromkeys(loss for loss in known if loss.code is LossCode.LASTING))
 
 
 def digest_of_bytes(content: bytes) -> str:

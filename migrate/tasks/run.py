@@ -14,7 +14,7 @@ from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
 from migrate.origins import MARK, known_losses, loss_tags, losses_from_tags, losses_to_tags
-from migrate.outcomes import NOT_LISTED, Loss, Outcome, TaskStatus
+from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus, loss_of
 from migrate.storable import lost_points, storable_points
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
@@ -114,8 +114,15 @@ def _with_links(runs: Sequence[Run], source: Source, target: Target) -> list[Run
     """
     links: Mapping[str, ModelLinks] = {}
     if target.capabilities().keeps_ids:
-        links = source.model_links([run.run_id for run in runs])
+        links = links_of(source, runs)
     return [dataclasses.replace(run, links=links.get(run.run_id, NO_LINKS)) for run in runs]
+
+
+def links_of(source: Source, runs: Sequence[Run]) -> Mapping[str, ModelLinks]:
+    """Return which logged models these runs name, asking only where they do not say so."""
+    if source.capabilities().lists_links:
+        return {run.run_id: run.links for run in runs}
+    return source.model_links([run.run_id for run in runs])
 
 
 class _Existing(NamedTuple):
@@ -244,7 +251,7 @@ class _Attempt:
         except (EndpointError, Unavailable) as problem:
             if isinstance(problem, Unavailable) and self._job.attempt < PATIENT_ATTEMPTS:
                 raise
-            self._unlisted = (Loss("artifacts", f"{NOT_LISTED}: {problem}"),)
+            self._unlisted = (loss_of(LossCode.NOT_LISTED, "artifacts", problem),)
             return ()
 
     def _is_complete(
@@ -263,7 +270,7 @@ class _Attempt:
         if lacks_something(wanted.run, existing.run, known):
             return False
         told = losses_from_tags(existing.run.tags)
-        if not self._unlisted and any(loss.reason.startswith(NOT_LISTED) for loss in told):
+        if not self._unlisted and any(loss.code is LossCode.NOT_LISTED for loss in told):
             return False
         if can_deliver_now(self._source, self._root, files, told):
             return False
@@ -323,8 +330,10 @@ class _Attempt:
             left_out = self._write_metrics(writer, wanted, history, fingerprint)
             if whole and keeps_ids and history.losses:
                 # A directory replaces histories: what is there whole is worth more than a part.
-                (what, reason), *_ = history.losses
-                raise EndpointError(f"{what}: {reason}", "the copy stays as it is: try again later")
+                first = history.losses[0]
+                raise EndpointError(
+                    f"{first.what}: {first.reason}", "the copy stays as it is: try again later"
+                )
             sent = sent._replace(losses=sent.losses + history.losses + lost_points(left_out))
             lacking = (*known_losses(self._run), *sent.losses)
             if not keeps_ids:

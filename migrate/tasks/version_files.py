@@ -19,7 +19,7 @@ import yaml
 from migrate.endpoints.protocols import ReadsArtifacts, Source, Target
 from migrate.errors import EndpointError, NotAuthenticated, NotFound, Unavailable
 from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref
-from migrate.outcomes import NOT_LISTED, Loss
+from migrate.outcomes import Loss, LossCode, loss_of
 from migrate.tasks.batches import PATIENT_ATTEMPTS
 from migrate.tasks.files import Sent, copy_files
 from migrate.tasks.version_sources import named_places
@@ -83,7 +83,7 @@ def copy_version_files(
 
 def not_listed(problem: Exception) -> Loss:
     """Return the loss of all files of a version."""
-    return Loss("files of the version", f"{NOT_LISTED}: {problem}")
+    return loss_of(LossCode.NOT_LISTED, "files of the version", problem)
 
 
 def files_of_version(source: Source, version: ModelVersion) -> VersionFiles:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from migrate.objects import Ref
-from migrate.outcomes import Difference, Loss
+from migrate.outcomes import Difference, Loss, LossCode, loss_of
 from migrate.plans import Damage
-from migrate.tasks.repairs import LASTING
 
 
 def damage_by_object(differences: Iterable[Difference]) -> Mapping[Ref, Damage]:
@@ -18,7 +17,8 @@ def damage_by_object(differences: Iterable[Difference]) -> Mapping[Ref, Damage]:
         if not found.of_copy:
             continue
         if found.lasting:
-            lasting.setdefault(found.ref, []).append(Loss(found.what, LASTING + found.detail))
+            loss = loss_of(LossCode.LASTING, found.what, found.detail)
+            lasting.setdefault(found.ref, []).append(loss)
         else:
             mendable.setdefault(found.written_with or found.ref, []).append(found.what)
     return {

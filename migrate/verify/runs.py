@@ -21,6 +21,7 @@ from migrate.tasks.model_files import Rewrites
 from migrate.tasks.notebooks import notebook_files
 from migrate.tasks.references import REFERENCE_TAGS, kept_references, wanted_copy, with_own_id
 from migrate.tasks.repairs import comparable_tags
+from migrate.tasks.run import links_of
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
 from migrate.verify.metrics import Sums, key_sums
@@ -66,7 +67,7 @@ def compare_runs(
         _compare_metrics(
             Ref(Kind.RUN, run.run_id), sums[run.run_id], copied_sums[copy.run_id], result
         )
-    links = ends.source.model_links([run.run_id for run in runs])
+    links = links_of(ends.source, runs)
     if ends.compare_links:
         _compare_links(ends, copies, matched, links, result)
     return result, {run_id: named for run_id, named in links.items() if named.model_ids}

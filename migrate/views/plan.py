@@ -134,7 +134,7 @@ def _task_as_json(task: PlannedTask) -> dict[str, Any]:
         "mark": task.mark,
         "needs": [str(ref) for ref in task.needs],
         "after": [str(ref) for ref in task.after],
-        "because": list(task.because),
+        "because": list(map(str, task.because)),
         "number": task.number or None,
         "first_free": task.first_free or None,
         "losses": [loss_as_json(loss) for loss in task.losses],

@@ -175,7 +175,7 @@ def test_an_export_has_all_but_the_run_that_no_search_serves(
 def test_a_broken_run_beyond_the_first_page_is_found(
     typed: Typed, world: World, fresh_target: TrackingServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrate.endpoints.tracking.server.RUNS", RUNS._replace(per_page=2))
+    monkeypatch.setattr("migrate.endpoints.tracking.stores.runs.RUNS", RUNS._replace(per_page=2))
     world.set_null("status", world.runs[:1])  # ordered by start: all began at once
     done = typed("run", world.proxy.uri, fresh_target.uri, *world.selected, "--json", code=3)
     assert [failure["id"] for failure in json.loads(done.stdout)["failures"]] == world.runs[:1]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.permissions import permissions_of_users
+from migrate.endpoints.tracking.databricks.notebooks import notebook_in
 from migrate.endpoints.tracking.databricks.permissions import foreign
-from migrate.endpoints.tracking.databricks.server import notebook_in
-from migrate.endpoints.tracking.unity_catalog.server import REFUSED_IN_TAGS, read_tags, written_tags
+from migrate.endpoints.tracking.unity_catalog.tags import REFUSED_IN_TAGS, read_tags, written_tags
 from migrate.errors import EndpointError, UsageError
 from migrate.origins import EARLIER, LOSSES, MIGRATION, ORIGIN, PLACEHOLDER, REPLACES, SOURCE
 

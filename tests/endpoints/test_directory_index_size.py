@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from migrate.endpoints.directory import ExportDirectory, reading
+from migrate.endpoints.directory import ExportDirectory
+from migrate.endpoints.directory.stores import experiments
 from migrate.objects import Kind, Ref
 
 ABSENT = 300
@@ -30,13 +31,13 @@ def test_all_is_listed_once_whatever_is_asked_for_afterwards(
     export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listings: list[object] = []
-    list_all = reading.experiment_directories
+    list_all = experiments.experiment_directories
 
     def counted(opened: object) -> object:
         listings.append(opened)
         return list_all(opened)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reading, "experiment_directories", counted)
+    monkeypatch.setattr(experiments, "experiment_directories", counted)
     directory = ExportDirectory(export, writable=False)
     ids = [str(number) for number in range(1, ABSENT + 2)]
     assert [item.experiment_id for item in directory.experiments()] == ["1"]

@@ -13,7 +13,8 @@ from mlflow import MlflowClient
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.answers import Ended, Unreadable
 from migrate.endpoints.directory import ExportDirectory
-from migrate.objects import Kind, Loss, ModelLinks, Ref
+from migrate.objects import Kind, Loss, LossCode, ModelLinks, Ref
+from migrate.outcomes import loss_of
 from tests.conftest import RunMigrate
 from tests.endpoints.exports import (
     a_logged_model,
@@ -27,7 +28,7 @@ from tests.endpoints.exports import (
 )
 
 A, B = "a" * 32, "b" * 32
-GONE = Loss("artifact notes.txt", "not delivered by the source: it is gone")
+GONE = loss_of(LossCode.NOT_DELIVERED, "artifact notes.txt", "it is gone")
 
 
 def writer(path: Path) -> ExportDirectory:
@@ -88,8 +89,8 @@ def test_a_file_that_an_export_lost_is_told_by_every_import_until_an_export_has_
         for run in client.search_runs([experiment.experiment_id])
         if run.data.tags["mlflow-migrate.origin"] == A
     ]
-    [[what, _]] = json.loads(copy.data.tags["mlflow-migrate.losses.0"])
-    assert what == "artifact notes.txt"
+    [[what, _, code]] = json.loads(copy.data.tags["mlflow-migrate.losses.0"])
+    assert (what, code) == ("artifact notes.txt", "not delivered")
 
     again = run_migrate("run", uri, tmp_path / "again", "--json")
     assert (copy.info.run_id, "artifact notes.txt") in losses(again.stdout)

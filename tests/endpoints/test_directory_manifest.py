@@ -195,7 +195,7 @@ def test_publishing_again_with_the_same_options_writes_nothing(
 ) -> None:
     target.publish(Ended(options=CHOSEN))
     before = indexes(tmp_path)
-    target._durations._opened -= 100  # as if it took longer this time
+    target._export.durations._opened -= 100  # as if it took longer this time
     target.publish(Ended(options=CHOSEN))
     ExportDirectory(tmp_path, writable=True).publish(Ended(options=CHOSEN))
     assert indexes(tmp_path) == before
@@ -212,7 +212,7 @@ def test_the_indexes_tell_the_options_of_the_last_export(
 
 
 def test_an_experiment_keeps_the_time_it_took(target: ExportDirectory, tmp_path: Path) -> None:
-    target._durations._spans["7"] = (10.0, 12.5)
+    target._export.durations._spans["7"] = (10.0, 12.5)
     target.publish(Ended(options=EVERYTHING))
     index = tmp_path / "experiments" / "experiments.json"
     assert load(index)["mlflow"]["experiments"][0]["duration"] == 2.5

@@ -32,7 +32,7 @@ def test_a_malformed_run_of_a_source_is_told_and_the_others_are_read() -> None:
     entries = Entries("source")
     pages = [_page(_run("a"), _run("b", start_time="soon")), _page(None, _run("c"))]
     assert [it.run_id for it in entries.all(pages, "runs", RUN, run_from)] == ["a", "c"]
-    named, nameless = entries.unreadable.all()
+    named, nameless = entries.gaps.unreadable.all()
     assert (named.ref, named.container) == (Ref(Kind.RUN, "b"), "7")
     assert named.reason == "run b: start_time is 'soon', no whole number"
     assert named.where == "the answer of http://s/runs/search"

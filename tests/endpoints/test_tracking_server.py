@@ -12,9 +12,10 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
-from migrate.endpoints.tracking import server as server_module
 from migrate.endpoints.tracking import uncopied
 from migrate.endpoints.tracking.searches.search import RUNS
+from migrate.endpoints.tracking.stores import experiments as experiments_module
+from migrate.endpoints.tracking.stores import runs as runs_module
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Run
 from migrate.origins import MARK, ORIGIN
@@ -35,7 +36,7 @@ def proxy(target_server: TrackingServerProcess, proxy_factory: ProxyFactory) -> 
 @pytest.fixture
 def two_runs_per_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes effect on a server that is opened after it."""
-    monkeypatch.setattr(server_module, "RUNS", RUNS._replace(per_page=2))
+    monkeypatch.setattr(runs_module, "RUNS", RUNS._replace(per_page=2))
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ class TestExperiments:
         ids = [seed.experiment(label, tags={"n": label}) for label in "abcde"]
         seed.delete_experiment(ids[2])
         total = len(list(server.experiments()))
-        monkeypatch.setattr(server_module, "EXPERIMENTS_PER_PAGE", 2)
+        monkeypatch.setattr(experiments_module, "EXPERIMENTS_PER_PAGE", 2)
         proxy.clear()
         found = held(server, seed.seeded.prefix)
         assert len(proxy.matching(SEARCHES)) >= total // 2
@@ -164,7 +165,7 @@ class TestReadingRuns:
             for n in range(3)
         }
         seed.delete_run(min(expected))
-        monkeypatch.setattr(server_module, "EXPERIMENTS_PER_SEARCH", 2)
+        monkeypatch.setattr(runs_module, "EXPERIMENTS_PER_SEARCH", 2)
         proxy.clear()
         found = list(server.runs(experiments))
         # Three pages of two experiments, two of the third one.
@@ -197,7 +198,7 @@ class TestReadingRuns:
         seed.delete_run(ids[0])
         elsewhere = seed.run("elsewhere", other)
         server.capabilities()
-        monkeypatch.setattr(server_module, "IDS_PER_SEARCH", 3)
+        monkeypatch.setattr(runs_module, "IDS_PER_SEARCH", 3)
         proxy.clear()
         found = server.read_runs(experiment, [*ids, elsewhere, "0" * 32])
         assert sorted(run.run_id for run in found) == sorted(ids)

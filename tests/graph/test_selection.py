@@ -23,6 +23,7 @@ from migrate.graph.selection import (
     selection_from_options,
 )
 from migrate.objects import ACTIVE, DELETED, STAGES, Experiment, Kind, ModelVersion, Run
+from migrate.plans import LeftOut, LeftOutCode
 
 NAMES = {
     "1": "fraud",
@@ -186,12 +187,12 @@ class TestStages:
             for number, stage in stages.items()
         }
         assert {number for number, reason in reasons.items() if not reason} == taken
-        assert all("--" in reason for reason in reasons.values() if reason)
+        assert all("--" in reason.text for reason in reasons.values() if reason)
 
     def test_versions_of_prompts_have_no_stage_and_are_never_left_out(self) -> None:
         version = ModelVersion(name="greet", version=1, kind=Kind.PROMPT_VERSION)
         selection = Selection(stages=("Production",), latest_versions=True)
-        assert selection.leaves_out_version(version, newest=False) == ""
+        assert selection.leaves_out_version(version, newest=False) is None
 
 
 @pytest.mark.parametrize(
@@ -291,10 +292,10 @@ def test_a_window_takes_its_first_millisecond_and_not_its_last() -> None:
     window = Selection(started_from=1_000, until=2_000)
     reasons = {start: window.leaves_out_run(run(start)) for start in (999, 1_000, 1_999, 2_000)}
     assert reasons == {
-        999: "started before --run-start-time",
-        1_000: "",
-        1_999: "",
-        2_000: "not started before --runs-until",
+        999: LeftOut(LeftOutCode.FILTERED, "started before --run-start-time"),
+        1_000: None,
+        1_999: None,
+        2_000: LeftOut(LeftOutCode.FILTERED, "not started before --runs-until"),
     }
 
 
@@ -305,7 +306,7 @@ def test_deleted_things_are_left_out_with_the_option_that_takes_them() -> None:
             selection.leaves_out_run(run(0, DELETED)),
             selection.leaves_out_experiment(gone, None),
         ]
-        assert all(("--include-deleted" in reason) is left_out for reason in reasons)
+        assert all(("--include-deleted" in str(reason)) is left_out for reason in reasons)
 
 
 @given(

@@ -13,11 +13,15 @@ from unittest import mock
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.tracking import server
 from migrate.endpoints.tracking.searches import histories
-from migrate.endpoints.tracking.searches.search import RUNS
-from migrate.endpoints.tracking.stores import registered_models as registry
-from migrate.endpoints.tracking.stores.logged_models import LoggedModelCalls
+from migrate.endpoints.tracking.searches.search import LOGGED_MODELS, RUNS
+from migrate.endpoints.tracking.stores import (
+    experiments,
+    logged_models,
+    model_versions,
+    registered_models,
+    runs,
+)
 from tests.malformed.planted import (
     A_TOKEN_IS_THE_END,
     LISTS_ARE_EMPTY,
@@ -45,11 +49,11 @@ from tests.seed_models import ModelSource
 SERIAL = ("--serial", "--workers", "1")
 #: How many objects of a kind are asked for at a time, and one instead.
 PAGES = (
-    (server, "EXPERIMENTS_PER_PAGE", 1),
-    (server, "RUNS", RUNS._replace(per_page=1)),
-    (LoggedModelCalls, "_models_per_page", 1),
-    (registry, "MODELS_PER_PAGE", 1),
-    (registry, "VERSIONS_PER_PAGE", 1),
+    (experiments, "EXPERIMENTS_PER_PAGE", 1),
+    (runs, "RUNS", RUNS._replace(per_page=1)),
+    (logged_models, "SEARCH", LOGGED_MODELS._replace(per_page=1)),
+    (registered_models, "MODELS_PER_PAGE", 1),
+    (model_versions, "VERSIONS_PER_PAGE", 1),
     (histories, "PAGE_POINTS", 1),
 )
 
@@ -73,7 +77,8 @@ def recorded(
         ids = [*source.seeded.runs.values(), *source.seeded.models.values()]
     with recording() as answers:
         # What is asked instead, where GraphQL is no use.
-        with mock.patch.object(LoggedModelCalls, "_graphql", False):
+        store = logged_models.LoggedModelStore
+        with mock.patch.object(store, "_query_links", return_value=None):
             assert _copy(fresh_source.uri, path / "without").code == 0
         ended = _copy(fresh_source.uri, path)
     assert ended.code == 0, ended.output

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from migrate.objects import Action, Kind, Ref
-from migrate.outcomes import Loss, Outcome, TaskStatus
-from migrate.plans import Plan, PlannedTask, Side
+from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus
+from migrate.plans import Because, Plan, PlannedTask, Side
 
 SOURCE = Side(uri="http://old:5000", identity="old", description="MLflow 2.9.2")
 TARGET = Side(uri="http://new:5000", identity="new", description="MLflow 3.17.2")
@@ -64,7 +64,9 @@ def failed(ref: Ref, error: str = "no answer", **changes: Any) -> Outcome:
 
 
 _words = st.text(max_size=8)
-_losses = st.lists(st.builds(Loss, _words, _words), max_size=2).map(tuple)
+_losses = st.lists(st.builds(Loss, _words, _words, st.sampled_from(LossCode)), max_size=2).map(
+    tuple
+)
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | _words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_words, inner, max_size=3),
@@ -75,6 +77,10 @@ _sides = st.builds(Side, uri=_words, identity=_words, description=_words)
 
 def _some_of(refs: Sequence[Ref]) -> st.SearchStrategy[tuple[Ref, ...]]:
     return st.lists(st.sampled_from(refs), unique=True).map(tuple) if refs else st.just(())
+
+
+def _reasons(refs: Sequence[Ref]) -> st.SearchStrategy[Because]:
+    return st.builds(Because, _words, st.sampled_from([None, *refs]))
 
 
 @st.composite
@@ -98,7 +104,7 @@ def plans(draw: st.DrawFn, migration_id: str = "m1") -> Plan:
             mark=draw(_words),
             needs=draw(_some_of(refs[:place])),
             after=draw(_some_of(refs[:place])),
-            because=tuple(draw(st.lists(_words, max_size=2))),
+            because=tuple(draw(st.lists(_reasons(refs), max_size=2))),
             number=draw(st.integers(0, 2**31 - 1)),
             first_free=draw(st.integers(0, 2**31 - 1)),
             losses=draw(_losses),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from migrate.errors import StateError
 from migrate.objects import Kind, Ref
-from migrate.outcomes import NOT_DELIVERED, NOT_LISTED, Loss, Outcome, TaskStatus
+from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus, loss_of
 from state.store import StateStore
 from tests.state.samples import (
     EXPERIMENT,
@@ -84,8 +84,8 @@ def test_resume_reopens_what_failed_or_was_blocked(store: StateStore) -> None:
     assert store.report("m1").failures == ()
 
 
-UNLISTED = Loss("artifacts", f"{NOT_LISTED}: answered 403")
-UNDELIVERED = Loss("artifact x", f"{NOT_DELIVERED}: it broke off")
+UNLISTED = loss_of(LossCode.NOT_LISTED, "artifacts", "answered 403")
+UNDELIVERED = loss_of(LossCode.NOT_DELIVERED, "artifact x", "it broke off")
 REFUSED = Loss("artifact #", "refused by the target: its name")
 
 

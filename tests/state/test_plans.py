@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from migrate.errors import StateError
 from migrate.objects import Action, Kind
 from migrate.outcomes import Loss, TaskStatus
-from migrate.plans import Plan, Side
+from migrate.plans import Because, Plan, Side
 from state.reports import MigrationStatus
 from state.store import StateStore
 from tests.state.samples import (
@@ -49,7 +49,10 @@ def test_every_field_of_a_plan_comes_back(store: StateStore) -> None:
         run_task("b", action=Action.ADOPT, target_id="t", needs=(run_ref("a"), EXPERIMENT)),
         run_task("c", needs=(run_ref("b"),), after=(run_ref("a"), EXPERIMENT)),
         run_task(
-            "d", because=("the parent of run:é", 'named by "x"'), number=2**31 - 1, first_free=3
+            "d",
+            because=(Because("the parent of", run_ref("é")), Because('named by "x"')),
+            number=2**31 - 1,
+            first_free=3,
         ),
         options={"experiments": ["fraud"], "since": None, "strict": True},
         notes=("MLflow 2.9.2 keeps no trace",),

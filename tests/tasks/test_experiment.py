@@ -12,7 +12,7 @@ from migrate.endpoints.addresses import Address
 from migrate.errors import AnswerLost
 from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import EARLIER, MIGRATION, ORIGIN, SOURCE
-from migrate.outcomes import Outcome, TaskStatus
+from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.experiment import (
@@ -115,7 +115,7 @@ class TestWanted:
         target = MemoryServer(experiment_tag_length=6).capabilities()
         copy, losses = wanted_experiment(there("1", tags={"note": "1234567"}), target, POLICY)
         assert copy.tags["note"] == "123456"
-        assert losses == (("tag note", "7 characters, the target holds 6"),)
+        assert losses == (Loss("tag note", "7 characters, the target holds 6"),)
 
     @pytest.mark.parametrize(
         ("location", "mapped"),

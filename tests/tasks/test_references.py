@@ -15,6 +15,7 @@ from migrate.objects import (
     PARENT_RUN_TAG,
     ROOT_RUN_TAG,
     RUN_NAME_TAG,
+    Loss,
     Metric,
     Run,
 )
@@ -177,8 +178,8 @@ class TestLimits:
         assert cut.params == {"fits": "x" * 5, "long": "🦆" * 5}
         assert cut.tags == {"t": "y" * 8}
         assert losses == (
-            ("param long", "6 characters, the target holds 5"),
-            ("tag t", "9 characters, the target holds 8"),
+            Loss("param long", "6 characters, the target holds 5"),
+            Loss("tag t", "9 characters, the target holds 8"),
         )
 
     def test_keys_the_target_refuses_are_left_out_with_a_loss(self) -> None:
@@ -201,7 +202,7 @@ class TestLimits:
         original = run(inputs=({"dataset": {}, "tags": []},) * 3)
         cut, losses, _ = fit(original, target(dataset_inputs=False), POLICY)
         assert cut.inputs == ()
-        assert losses == (("3 dataset inputs", "the target has no such thing"),)
+        assert losses == (Loss("3 dataset inputs", "the target has no such thing"),)
 
     def test_a_schema_too_long_for_the_target_is_left_out_and_nothing_else_of_its_dataset(
         self,
@@ -214,7 +215,7 @@ class TestLimits:
         cut, losses, _ = fit(run(inputs=inputs), target(dataset_schema_length=10), POLICY)
         assert cut.inputs == (inputs[0], {**inputs[1], "dataset": {"name": "b", "digest": "1"}})
         assert losses == (
-            ("schema of dataset input 'b' (1)", "left out: 11 characters, the target holds 10"),
+            Loss("schema of dataset input 'b' (1)", "left out: 11 characters, the target holds 10"),
         )
         assert fit(run(inputs=inputs), target(), POLICY)[0].inputs == inputs
 

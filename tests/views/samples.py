@@ -9,7 +9,15 @@ from rich.console import Console
 
 from migrate.objects import Action, Kind, Ref
 from migrate.outcomes import Loss, Outcome, TaskStatus
-from migrate.plans import Failure, KindTotals, Plan, PlannedTask, Report, Side
+from migrate.plans import (
+    Failure,
+    KindTotals,
+    Plan,
+    PlannedTask,
+    Report,
+    Side,
+    because_from_stored,
+)
 
 SOURCE = Side(uri="http://old:5000", identity="a1", description="MLflow 2.9.2")
 TARGET = Side(uri="http://new:5000", identity="b2", description="MLflow 3.17.2")
@@ -91,7 +99,7 @@ def task(
         status=status,
         needs=needs,
         after=after,
-        because=because,
+        because=tuple(map(because_from_stored, because)),
         number=number,
         container=container,
     )

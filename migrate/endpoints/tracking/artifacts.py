@@ -36,17 +36,16 @@ class ArtifactStores:
         self,
         http: HttpSession,
         *,
-        side: str,
         tracking_uri: str,
         roots: Roots = NO_ROOTS,
         own: Sequence[OwnWay] = (),
     ) -> None:
         self._http = http
-        self._side = side
+        self._side = http.side
         self._tracking_uri = tracking_uri
         self._roots = roots
         self._own = own
-        self._repositories = Repositories(side)
+        self._repositories = Repositories(http.side)
         self._counting = threading.Lock()
         self.transferred = 0
 

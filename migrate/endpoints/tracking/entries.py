@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from migrate.endpoints.shapes import Object, as_object, items, required
-from migrate.endpoints.unreadable import UnreadableObjects
+from migrate.endpoints.tracking.gaps import Gaps
 from migrate.errors import Malformed
 from migrate.objects import Kind, Ref
 
@@ -30,13 +30,11 @@ class Form(NamedTuple):
 class Entries:
     """Reads the entries of answers of one server; several threads may use it.
 
-    On a source, what is malformed is left out and told by ``unreadable``. On a target it is an
-    error: it may be a copy, and whoever passes over it makes a second one.
+    What is malformed is a gap.
     """
 
     def __init__(self, side: str) -> None:
-        self._may_leave_out = side == "source"
-        self.unreadable = UnreadableObjects()
+        self.gaps = Gaps(side)
 
     def all(
         self, pages: Iterable[Object], name: str, form: Form, read: Callable[[Object], T]
@@ -71,7 +69,7 @@ class Entries:
         told = form.told(entry)
         where = getattr(answer, "where", "an answer")
         reason = problem.within(f"{form.kind} {told.id}" if told.id else place)
-        if not self._may_leave_out:
+        if not self.gaps.may_leave_out:
             raise reason.within(where)
         ref = Ref(form.kind, told.id or place)
-        self.unreadable.report(ref, told.container, where, reason)
+        self.gaps.leave_out(ref, told.container, where, reason)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from migrate.endpoints.shapes import objects
+from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import (
     EVALUATION_DATASETS,
@@ -102,17 +103,36 @@ IMPLIED = (
 )
 
 
-class UncopiedObjects:
-    """Counts the objects of one server; ``unknown`` collects what could not be learned of them."""
+def count_on_servers(
+    server: tuple[HttpSession, Release],
+    registry: tuple[HttpSession, Release],
+    gaps: Gaps,
+    experiment_ids: Sequence[str],
+    *,
+    whole_server: bool,
+) -> dict[Kind, int]:
+    """Count what is in these experiments, and with ``whole_server`` what is in none.
 
-    def __init__(self, http: HttpSession, release: Release, *, side: str) -> None:
+    ``registry`` is the server that keeps registered models, often the same.
+    """
+    here = UncopiedObjects(*server, gaps)
+    counts = here.in_experiments(experiment_ids, whole_server=whole_server)
+    if whole_server:
+        there = here if registry == server else UncopiedObjects(*registry, gaps)
+        counts |= there.of_server(OF_REGISTRY) | here.of_server(OF_SERVER)
+    return counts
+
+
+class UncopiedObjects:
+    """Counts the objects of one server; what could not be learned of them is a gap."""
+
+    def __init__(self, http: HttpSession, release: Release, gaps: Gaps) -> None:
         self._http = http
         self._release = release
-        self._side = side
+        self._gaps = gaps
         self._on_files = False
         #: By kind the experiments in the trash of which MLflow lists nothing.
         self._hidden: dict[Kind, list[str]] = {}
-        self.unknown: list[str] = []
 
     def in_experiments(
         self, experiment_ids: Sequence[str], *, whole_server: bool
@@ -179,7 +199,8 @@ class UncopiedObjects:
         return 0
 
     def _note(self, kind: Kind, reason: str) -> None:
-        self.unknown.append(f"whether the {self._side} has {kind.plural} is not known: {reason}")
+        side = self._gaps.side
+        self._gaps.note(f"whether the {side} has {kind.plural} is not known: {reason}")
 
     def _items(self, what: Uncopied, **asked: Any) -> Iterator[Item]:
         request = {**what.part.request, **asked}

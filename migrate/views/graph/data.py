@@ -28,7 +28,7 @@ def plan_as_data(plan: Plan) -> str:
                 "action": str(task.action),
                 "status": str(task.status),
                 "reason": task.reason,
-                "because": list(task.because),
+                "because": list(map(str, task.because)),
                 "container": task.container,
             }
             for task in plan.tasks

@@ -26,17 +26,8 @@ class Listed(NamedTuple):
         return self.whole is None or not self.whole.isdisjoint(names)
 
 
-def listed_runs(path: Path, document: Mapping[str, Any]) -> Listed:
-    """Read which runs experiment.json lists, and which failed when it was exported."""
-    return _listed(path, document, "runs")
-
-
-def listed_logged_models(path: Path, document: Mapping[str, Any]) -> Listed:
-    """Read which logged models experiment.json lists, as ``listed_runs``."""
-    return _listed(path, document, "logged_models")
-
-
-def _listed(path: Path, document: Mapping[str, Any], member: str) -> Listed:
+def listed_in(path: Path, document: Mapping[str, Any], member: str) -> Listed:
+    """Read which runs or logged models (``member``) experiment.json lists, and which failed."""
     mlflow = mlflow_member(path, document)
     info = document.get("info")
     info = info if isinstance(info, dict) else {}

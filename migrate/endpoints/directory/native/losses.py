@@ -28,6 +28,7 @@ from migrate.endpoints.shapes import (
 )
 from migrate.errors import DirectoryError, Malformed
 from migrate.objects import Kind, Loss, Ref, parse_ref
+from migrate.outcomes import loss_from_stored, loss_to_stored
 
 _LOSSES = "losses"
 _FAILED = "failed"
@@ -38,15 +39,23 @@ _CHOICES = ("experiments", "models", "stages")
 
 def losses_to_json(losses: Iterable[Loss]) -> list[dict[str, str]]:
     """Return losses as every file of an export has them."""
-    return [loss._asdict() for loss in losses]
+    members = ("what", "reason", "code")
+    return [dict(zip(members, loss_to_stored(loss), strict=False)) for loss in losses]
 
 
 def losses_from_json(body: Object, name: str) -> tuple[Loss, ...]:
     """Read the losses in a member, none where there is none. Raises ``Malformed``."""
-    return tuple(
-        Loss(required_text(entry, "what"), required_text(entry, "reason"))
-        for entry in objects(body, name)
-    )
+    return tuple(map(_loss_from, objects(body, name)))
+
+
+def _loss_from(entry: Object) -> Loss:
+    stored = [required_text(entry, "what"), required_text(entry, "reason")]
+    if "code" in entry:
+        stored.append(required_text(entry, "code"))
+    try:
+        return loss_from_stored(stored)
+    except ValueError as error:
+        raise Malformed(str(error)) from None
 
 
 def read_losses(base: Path, folder: Path) -> dict[Ref, tuple[Loss, ...]]:

@@ -164,3 +164,10 @@ def _template_of(tags: Mapping[str, str]) -> object:
         except ValueError:  # a tag that a client set by hand
             return text
     return text
+
+
+def changed_tags(
+    there: Mapping[str, str], known: Mapping[str, str], wanted: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the tags that are there, without those known and not wanted, and with those wanted."""
+    return {**{key: there[key] for key in there.keys() - (known.keys() - wanted.keys())}, **wanted}

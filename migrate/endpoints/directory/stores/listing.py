@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from migrate.endpoints.directory.indexes.listed import Listed
+from migrate.endpoints.directory.export import Export
+from migrate.endpoints.directory.indexes.listed import Listed, listed_in
 from migrate.endpoints.directory.layout import EXPERIMENT_FILE, directory_name
-from migrate.endpoints.directory.native.losses import NOTHING_LACKS, Shortfall
 from migrate.endpoints.directory.native.replacing import half_made_in
 from migrate.endpoints.directory.native.sidecar import Sidecar
 from migrate.endpoints.directory.unreadable import (
@@ -20,7 +20,6 @@ from migrate.endpoints.directory.unreadable import (
     not_there,
 )
 from migrate.endpoints.disk import DAMAGED, load_object
-from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError
 from migrate.objects import Kind, Ref
 
@@ -29,42 +28,41 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member(Generic[T]):
-    """A kind that lies in an experiment's directory, ``folder`` being where ours puts it."""
+    """A kind that lies in an experiment's directory, ``folder`` being where ours puts it.
+
+    Indexes list it under the name of that folder.
+    """
 
     kind: Kind
     folder: str
     directories: Callable[[Path], Iterator[tuple[str, Path]]]
-    read: Callable[[Path, str], tuple[T, Sidecar | None]]
+    load: Callable[[Path, str], tuple[T, Sidecar | None]]
     id_of: Callable[[T], str]
-    listed: Callable[[Path, Mapping[str, Any]], Listed]
 
 
 class Listing(Generic[T]):
     """Lists one kind; several threads may use it."""
 
-    def __init__(self, base: Path, member: Member[T], unreadable: UnreadableObjects) -> None:
-        self._base = base
+    def __init__(self, export: Export, member: Member[T]) -> None:
+        self._export = export
         self._member = member
-        self._unreadable = unreadable
         self._holders: dict[str, str] = {}  # id -> the first directory found with it
         self._indexes: dict[Path, tuple[object, Listed]] = {}
 
-    def of(
-        self, experiment_id: str, directory: Path, shortfall: Shortfall = NOTHING_LACKS
-    ) -> Iterator[T]:
+    def of(self, experiment_id: str, directory: Path) -> Iterator[T]:
         """Yield what can be read in an experiment's directory, and report what cannot.
 
-        What ``shortfall`` has and is not there failed to export.
+        What the export lacks and is not there failed to export.
         """
         member = self._member
-        self._unreadable.forget(member.kind, experiment_id)
+        self._export.unreadable.forget(member.kind, experiment_id)
         index = directory / EXPERIMENT_FILE
         listed = self._listed(index)
         names = set()
         for name, path in member.directories(directory):
             names.add(name)
             try:
-                found, sidecar = member.read(path, experiment_id)
+                found, sidecar = member.load(path, experiment_id)
                 ident = member.id_of(found)
                 names.add(ident)
                 self._require_only(ident, path)
@@ -77,10 +75,10 @@ class Listing(Generic[T]):
             if name not in names:
                 names.add(name)
                 self._report(name, experiment_id, path, half_made(path))
-        for lacking in shortfall.within(member.kind, experiment_id):
+        for lacking in self._export.lacks.within(member.kind, experiment_id):
             if not names & {lacking.ref.id, directory_name(lacking.ref.id)}:
                 names.add(lacking.ref.id)
-                self._unreadable.add(lacking)
+                self._export.unreadable.add(lacking)
         self._report_absent(experiment_id, index, listed, names)
 
     def require_whole(
@@ -101,14 +99,15 @@ class Listing(Generic[T]):
     def _listed(self, index: Path) -> Listed:
         """Return what experiment.json lists; nothing where it is damaged, which is told of it."""
         try:
-            return self._member.listed(index, load_object(self._base, index))
+            document = load_object(self._export.base, index)
+            return listed_in(index, document, self._member.folder)
         except DirectoryError as problem:
             if problem.hint != DAMAGED:
                 raise
             return Listed(None, frozenset())
 
     def _report(self, name: str, container: str, path: Path, problem: DirectoryError) -> None:
-        self._unreadable.report(Ref(self._member.kind, name), container, path, problem)
+        self._export.unreadable.report(Ref(self._member.kind, name), container, path, problem)
 
     def _require_only(self, ident: str, path: Path) -> None:
         """Raise ``DirectoryError`` when another directory holds one of the same id."""

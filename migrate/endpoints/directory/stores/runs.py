@@ -1,87 +1,172 @@
-"""Finds the runs of an export and opens their files."""
+"""The runs of an export, with their metric histories."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from threading import local
 
 from migrate.endpoints.answers import Histories
+from migrate.endpoints.directory.export import Export
 from migrate.endpoints.directory.foreign.loaded_run import LoadedRun
 from migrate.endpoints.directory.foreign.records import tidied_run, with_run_id
-from migrate.endpoints.directory.layout import RUN_FILE, SIDECAR_FILE
+from migrate.endpoints.directory.layout import RUN_FILE, RUNS, partial_directory
 from migrate.endpoints.directory.native.records import run_from_json, run_id_of
+from migrate.endpoints.directory.native.replacing import restore_replaced
 from migrate.endpoints.directory.native.run_file import IndexedRun, StoredRun
-from migrate.endpoints.directory.native.sidecar import (
-    ReadSidecar,
-    Sidecar,
-    StoredFile,
-    read_sidecar,
+from migrate.endpoints.directory.native.run_writing import (
+    DirectoryRunWriter,
+    Earlier,
+    all_links,
+    read_started,
 )
-from migrate.endpoints.directory.stores.scanning import find_run, run_directories
+from migrate.endpoints.directory.native.sidecar import Sidecar
+from migrate.endpoints.directory.stores.contained import ContainedStore
+from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.unreadable import require_own
 from migrate.endpoints.disk import DAMAGED, open_file, reading
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import Metric, Run
+from migrate.objects import ACTIVE, DELETED, Kind, Metric, ModelLinks, Run
 
-_PATHS_KEPT = 10_000
+_PAGE = 10_000
 
 
-class RunStore:
-    """Reads the runs below ``base``; ``renamed``: their directories may not have their ids.
+class RunStore(ContainedStore[Run]):
+    """Reads and writes runs.
 
-    ``sidecar`` reads that of a run.
-
-    Several threads may use it. Each keeps the last run.json it had to read as a whole, so that
-    one of another tool is not parsed again for each of its metric keys.
+    Each thread keeps the last run.json it had to read as a whole, so that one of another tool is
+    not parsed again for each of its metric keys.
     """
 
-    def __init__(self, base: Path, *, renamed: bool, sidecar: ReadSidecar = read_sidecar) -> None:
-        self._base = base
-        self._sidecar = sidecar
-        self._may_be_renamed = renamed
-        self._paths: dict[str, Path] = {}
-        self._renamed: dict[Path, dict[str, Path]] = {}
-        self._last = local()
+    kind = Kind.RUN
+    folder = RUNS
+    record = RUN_FILE
 
-    def open(self, run: Path) -> tuple[Sidecar | None, StoredRun]:
-        """Open a run's files. Raises ``DirectoryError``."""
-        sidecar = self._sidecar(self._base, run)
-        path = run / RUN_FILE
+    def __init__(self, export: Export, experiments: ExperimentStore) -> None:
+        super().__init__(export, experiments)
+        self._writers: dict[str, DirectoryRunWriter] = {}
+
+    def close(self) -> None:
+        """Abandon what is being written."""
+        for writer in list(self._writers.values()):
+            writer.abandon()
+
+    def load(self, place: Path, experiment_id: str) -> tuple[Run, Sidecar | None]:
+        """Read a run without its histories."""
+        sidecar, stored = self._open(place)
+        path = place / RUN_FILE
+        try:
+            head, lost = (stored.head(), sidecar.losses) if sidecar else tidied_run(stored.head())
+            run = run_from_json(
+                head, directory=place.name, experiment_id=experiment_id, latest=stored.latest()
+            )
+        except Malformed as error:
+            raise DirectoryError(f"{path} describes no run: {error}", DAMAGED) from error
+        if not self._export.is_foreign:
+            require_own(path, run.run_id)
+        self._remember(run.run_id, place)
+        return replace(run, losses=tuple(dict.fromkeys((*lost, *stored.losses)))), sidecar
+
+    def id_of(self, record: Run) -> str:
+        """Return the id of a run."""
+        return record.run_id
+
+    def read_in(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
+        """See ``ReadsRuns.read_runs``; for who writes, half-made ones too, but no damaged ones."""
+        found: list[Run] = []
+        for run_id in run_ids:
+            try:
+                path = self.find(run_id, experiment_id)
+                if path is not None:
+                    found.append(self._whole(path, experiment_id))
+                    continue
+            except DirectoryError:
+                if not self._export.writable:
+                    raise
+                continue
+            if self._export.writable:
+                found += self._half_made_of(experiment_id, run_id)
+        return found
+
+    def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
+        """See ``ReadsRuns.histories``; raises when the first is damaged."""
+        histories: dict[str, Histories] = {}
+        held = 0
+        for run in runs:
+            try:
+                history = self._history(self.present(run.run_id), budget)
+            except DirectoryError:
+                if histories:
+                    break  # asked for first the next time, it is known by name
+                raise
+            held += len(history.points)
+            if histories and (held > budget or history.unread):
+                break
+            histories[run.run_id] = history
+        return histories
+
+    def metric_history(self, run_id: str, key: str) -> Iterator[Sequence[Metric]]:
+        """See ``ReadsRuns.metric_history``."""
+        _, stored = self._open(self.present(run_id))
+        points = stored.points(key)
+        while page := list(islice(points, _PAGE)):
+            yield page
+
+    def create(self, experiment_id: str, run: Run, *, anew: bool) -> DirectoryRunWriter:
+        """See ``WritesRuns.create_run``; goes on with a half-made run of this id.
+
+        Unless ``anew``: raises ``AlreadyExists`` when the run is there.
+        """
+        place = self._place_to_create(experiment_id, run.run_id, anew=anew)
+        return self._start(place, experiment_id, run, None)
+
+    def adopt(self, experiment_id: str, copy: Run, run: Run) -> DirectoryRunWriter:
+        """See ``WritesRuns.adopt_run``. A complete copy stays as it is until ``finish``."""
+        self._export.require_writable()
+        place = self._place(self._experiments.present(experiment_id), copy.run_id)
+        restore_replaced(place)
+        earlier = None
+        if place.exists():
+            there, sidecar = self.load(place, experiment_id)
+            _, stored = self._open(place)
+            earlier = Earlier(run=there, sidecar=sidecar, stored=stored)
+        return self._start(place, experiment_id, replace(run, run_id=copy.run_id), earlier)
+
+    def restore(self, run_ids: Sequence[str]) -> None:
+        """See ``WritesRuns.restore_runs``."""
+        for run_id in run_ids:
+            run, mark = self._complete(run_id)
+            if run.lifecycle_stage == DELETED:
+                self._rewrite(run, replace(run, lifecycle_stage=ACTIVE), mark)
+
+    def link(self, run_id: str, links: ModelLinks) -> None:
+        """See ``WritesLoggedModels.link_model``; a run was written with its links already."""
+        run, mark = self._complete(run_id)
+        wanted = all_links(run.links, links)
+        if wanted != run.links:
+            self._rewrite(run, replace(run, links=wanted), mark)
+
+    def _open(self, place: Path) -> tuple[Sidecar | None, StoredRun]:
+        """Open a run's files."""
+        sidecar = self._read_sidecar(self._export.base, place)
+        path = place / RUN_FILE
         with reading(path):
             status = path.lstat()
         if sidecar is not None and sidecar.record_bytes == status.st_size:
-            return sidecar, IndexedRun(self._base, run, sidecar)
+            return sidecar, IndexedRun(self._export.base, place, sidecar)
         signature = (path, status.st_size, status.st_mtime_ns)
         last = getattr(self._last, "run", None)
         if last is None or last[0] != signature:
             self._last.run = None  # let go of the old one before the new one is read
-            with open_file(self._base, path) as file, reading(path):
+            with open_file(self._export.base, path) as file, reading(path):
                 content = file.read()
             last = self._last.run = (signature, LoadedRun(path, content))
         return sidecar, last[1]
 
-    def read(self, run: Path, experiment_id: str) -> tuple[Run, Sidecar | None]:
-        """Read a run without its histories. Raises ``DirectoryError``."""
-        sidecar, stored = self.open(run)
-        try:
-            head, lost = (stored.head(), sidecar.losses) if sidecar else tidied_run(stored.head())
-            record = run_from_json(
-                head, directory=run.name, experiment_id=experiment_id, latest=stored.latest()
-            )
-            record = replace(record, losses=tuple(dict.fromkeys((*lost, *stored.losses))))
-            if not self._may_be_renamed:
-                require_own(run / RUN_FILE, record.run_id)
-        except Malformed as error:
-            message = f"{run / RUN_FILE} describes no run: {error}"
-            raise DirectoryError(message, DAMAGED) from error
-        self._remember(record.run_id, run)
-        return record, sidecar
-
-    def history(self, run: Path, budget: int) -> Histories:
-        """Read whole histories of a run, ``budget`` points at most. Raises ``DirectoryError``."""
-        _, stored = self.open(run)
+    def _history(self, place: Path, budget: int) -> Histories:
+        """Read whole histories of a run, ``budget`` points at most."""
+        _, stored = self._open(place)
         points: list[Metric] = []
         unread = []
         for key, size in stored.sizes().items():
@@ -91,63 +176,51 @@ class RunStore:
                 points += stored.points(key)
         return Histories(points=points, unread=unread)
 
-    def find_in(self, experiment: Path, run_id: str) -> Path | None:
-        """Return the directory of a run in one experiment; None when it is not there."""
-        known = self._paths.get(run_id)
-        if known is not None and known.is_relative_to(experiment) and known.exists():
-            return known
-        found = find_run(experiment, run_id)
-        if found is None and self._may_be_renamed:
-            found = self._renamed_in(experiment).get(run_id)
-        return found
+    def _id_in(self, place: Path) -> str:
+        return run_id_of(with_run_id(self._open(place)[1].head()), place.name)
 
-    def find(self, run_id: str, experiments: Callable[[], Iterable[Path]]) -> Path | None:
-        """Return the directory of a run in one of ``experiments``; None when it is not there."""
-        known = self._paths.get(run_id)
-        if known is not None and known.exists():
-            return known
-        self._paths.pop(run_id, None)
-        found = next(filter(None, (find_run(path, run_id) for path in experiments())), None)
-        if found is None and self._may_be_renamed:
-            renamed = (self._renamed_in(path).get(run_id) for path in experiments())
-            found = next(filter(None, renamed), None)
-        if found is not None:
-            self._remember(run_id, found)
-        return found
+    def _begun(self, partial: Path, experiment_id: str) -> Run | None:
+        return read_started(self._export.base, partial, experiment_id)
 
-    def recorded_files(self, run: Path) -> Mapping[str, StoredFile]:
-        """Return by path the artifacts that a run or logged model was written with.
+    def _writer(self, ident: str, *, wanted: bool = False) -> DirectoryRunWriter | None:
+        return self._writers.get(ident)
 
-        Without those of which nothing is recorded but the path and the size.
-        """
-        path = run / SIDECAR_FILE
+    def _half_made_of(self, experiment_id: str, run_id: str) -> Sequence[Run]:
+        directory = self._experiments.path(experiment_id)
+        if directory is None:
+            return ()
+        run = self._begun(partial_directory(self._place(directory, run_id)), experiment_id)
+        return () if run is None else (run,)
+
+    def _start(
+        self, place: Path, experiment_id: str, run: Run, earlier: Earlier | None
+    ) -> DirectoryRunWriter:
+        self._export.durations.note(experiment_id)
+        writer = DirectoryRunWriter(
+            self._export.base,
+            place,
+            replace(run, experiment_id=experiment_id),
+            earlier,
+            folds_case=self._export.folds_case,
+            on_end=self._ended,
+        )
+        self._writers[writer.run_id] = writer
+        return writer
+
+    def _ended(self, writer: DirectoryRunWriter) -> None:
+        self._export.durations.note(writer.experiment_id)
+        if self._writers.get(writer.run_id) is writer:
+            del self._writers[writer.run_id]
+
+    def _complete(self, run_id: str) -> tuple[Run, str]:
+        """Return a run and its mark."""
+        place = self.present(run_id)
+        run, sidecar = self.load(place, self._experiments.id_around(place))
+        return run, sidecar.mark if sidecar else ""
+
+    def _rewrite(self, copy: Run, run: Run, mark: str) -> None:
+        writer = self.adopt(copy.experiment_id, copy, run)
         try:
-            status = path.lstat()
-        except OSError:
-            return {}
-        signature = (path, status.st_size, status.st_mtime_ns)
-        last: tuple[object, dict[str, StoredFile]] | None = getattr(self._last, "files", None)
-        if last is None or last[0] != signature:
-            sidecar = self._sidecar(self._base, run)
-            files = sidecar.artifacts if sidecar else ()
-            told = {it.path: it for it in files if it.digest or it.path != it.stored_as}
-            last = self._last.files = (signature, told)
-        return last[1]
-
-    def _remember(self, run_id: str, path: Path) -> None:
-        if len(self._paths) >= _PATHS_KEPT:
-            self._paths.clear()
-        self._paths.setdefault(run_id, path)
-
-    def _renamed_in(self, experiment: Path) -> dict[str, Path]:
-        if experiment not in self._renamed:
-            renamed: dict[str, Path] = {}
-            for name, path in run_directories(experiment):
-                try:
-                    run_id = run_id_of(with_run_id(self.open(path)[1].head()), name)
-                except (DirectoryError, Malformed):
-                    continue  # listing the runs reports it
-                if run_id != name:
-                    renamed.setdefault(run_id, path)
-            self._renamed[experiment] = renamed
-        return self._renamed[experiment]
+            writer.finish(run, mark)
+        finally:
+            writer.abandon()

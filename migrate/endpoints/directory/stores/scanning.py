@@ -8,18 +8,13 @@ from pathlib import Path
 
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
-    LOGGED_MODEL_FILE,
-    LOGGED_MODELS,
     NOT_OBJECTS,
     RUN_FILE,
     RUNS,
     VERSION_MODEL,
     VERSION_MODELS,
-    directory_name,
     name_of_replaced,
-    run_directory,
 )
-from migrate.endpoints.directory.native.replacing import complete_place
 from migrate.endpoints.directory.places import Opened
 from migrate.endpoints.disk import subdirectories
 
@@ -39,29 +34,14 @@ def experiment_directories(opened: Opened) -> Iterator[Path]:
             yield path
 
 
-def run_directories(experiment: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the name and directory of every complete run.
+def members_in(experiment: Path, folder: str, record: str) -> Iterator[tuple[str, Path]]:
+    """Yield the name and directory of what is complete in an experiment, of one kind.
 
-    A run whose directory was being replaced when the export was killed is where it was put
-    aside. Raises ``DirectoryError`` when the directories cannot be listed.
+    It is in the kind's ``folder``, or right in the experiment and has such a ``record``: so were
+    runs before 2025, and are logged models of export-model-version. What was being replaced when
+    the export was killed is where it was put aside. Raises ``DirectoryError`` when the directories
+    cannot be listed.
     """
-    yield from _below(experiment, RUNS, RUN_FILE)  # before 2025, runs had no directory of theirs
-
-
-def logged_model_directories(experiment: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the name and directory of every complete logged model, as ``run_directories``."""
-    yield from _below(experiment, LOGGED_MODELS, LOGGED_MODEL_FILE)  # so in export-model-version
-
-
-def find_run(experiment: Path, run_id: str) -> Path | None:
-    """Return the directory of a run that has its id for a name; None when it is not there."""
-    found = complete_place(run_directory(experiment, run_id))
-    older = experiment / directory_name(run_id)
-    return older if found is None and os.path.lexists(older / RUN_FILE) else found
-
-
-def _below(experiment: Path, folder: str, record: str) -> Iterator[tuple[str, Path]]:
-    """Yield what is in a folder of an experiment, and what lies right in the experiment."""
     names = set()
     for name, path in _complete_in(experiment / folder):
         names.add(name)

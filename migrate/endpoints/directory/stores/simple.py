@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import builtins
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from threading import RLock
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from migrate.endpoints.directory.export import Export
 from migrate.endpoints.directory.layout import directory_name, registry_names
 from migrate.endpoints.directory.native.envelope import (
     mlflow_member,
@@ -32,7 +33,6 @@ from migrate.endpoints.disk import (
 from migrate.endpoints.record_json import record_from_json, record_to_json
 from migrate.endpoints.shapes import required, text
 from migrate.endpoints.stores import Bookkeeping, Found, Identity
-from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.objects import Kind, Loss, Ref
 
@@ -76,8 +76,7 @@ class _Stored(NamedTuple, Generic[R]):
 class SimpleStore(Generic[R]):
     """The objects of one kind in an export; implements ``Store``. Copies keep their ids.
 
-    ``top`` returns the directory of the export, and ``require_writable`` raises ``Refused`` where
-    nothing may be written to it. A damaged file is reported and costs itself;
+    A damaged file is reported and costs itself;
     creating its object writes it anew. Methods raise ``DirectoryError`` beside what ``Store``
     says, and those that write ``StorageFull``.
     """
@@ -89,16 +88,11 @@ class SimpleStore(Generic[R]):
         self,
         kind: Kind,
         simple: Simple[R],
-        unreadable: UnreadableObjects,
-        *,
-        top: Callable[[], Path],
-        require_writable: Callable[[], None],
+        export: Export,
     ) -> None:
         self._kind = kind
         self._simple = simple
-        self._unreadable = unreadable
-        self._top = top
-        self._require_writable = require_writable
+        self._export = export
         self._word = kind.replace(" ", "_")
         self._end = f".{self._word}.json"
         self._has_losses = _LOSSES in {it.name for it in fields(simple.record)}  # type: ignore[arg-type]
@@ -128,10 +122,10 @@ class SimpleStore(Generic[R]):
 
     def create(self, container: str, wanted: R) -> R:
         """See ``Store.create``."""
-        self._require_writable()
+        self._export.require_writable()
         ident, folder = self._id_of(wanted), self._folder(container)
         with self._lock:
-            refuse_links(self._top(), folder)
+            refuse_links(self._export.top, folder)
             stored = self._stored_in(folder, ident)
             if stored is not None and not stored.is_damaged:
                 stored.copy()
@@ -162,7 +156,7 @@ class SimpleStore(Generic[R]):
 
     def delete(self, copy: R) -> None:
         """See ``Store.delete``."""
-        self._require_writable()
+        self._export.require_writable()
         with self._lock:
             folder = self._folder(self._container_of(copy))
             stored = self._stored_in(folder, self._id_of(copy))
@@ -173,7 +167,7 @@ class SimpleStore(Generic[R]):
 
     def _whole_in(self, container: str) -> Iterator[Found[R]]:
         """Yield what can be read in a container, and report what cannot."""
-        self._unreadable.forget(self._kind, container)
+        self._export.unreadable.forget(self._kind, container)
         files = files_in(self._folder(container), self._end)
         return self._readable(map(self._stored, files), container)
 
@@ -189,7 +183,7 @@ class SimpleStore(Generic[R]):
                     raise held_twice(f"{self._kind} {ident}", it.path, first[ident])
             except DirectoryError as problem:
                 ref = Ref(self._kind, it.path.name.removesuffix(self._end))
-                self._unreadable.report(ref, container, it.path, problem)
+                self._export.unreadable.report(ref, container, it.path, problem)
                 continue
             yield found
 
@@ -211,7 +205,7 @@ class SimpleStore(Generic[R]):
 
     def _read(self, path: Path) -> Found[R]:
         """Read a file; what is in it has to belong there."""
-        document = load_object(self._top(), path)
+        document = load_object(self._export.top, path)
         ours = said_by_us(document)
         require_known_format(path, ours.get("format_version"))
         try:
@@ -225,8 +219,8 @@ class SimpleStore(Generic[R]):
             raise DirectoryError(what, DAMAGED) from problem
         folder = self._folder(self._container_of(record))
         if path not in self._places(folder, self._id_of(record)):
-            told = f"{path} is about {self._kind} {self._id_of(record)!r}, which has another place"
-            raise DirectoryError(told, DAMAGED)
+            what = f"{path} is about {self._kind} {self._id_of(record)!r}, which has another place"
+            raise DirectoryError(what, DAMAGED)
         return found
 
     def _write(self, path: Path, wanted: Found[R], there: Found[R] | None = None) -> None:
@@ -245,12 +239,12 @@ class SimpleStore(Generic[R]):
         return {"mark": found.mark, **losses}, value
 
     def _present(self, ident: str) -> _Stored[R]:
-        self._require_writable()
+        self._export.require_writable()
         for folder in self._folders():
             stored = self._stored_in(folder, ident)
             if stored is not None:
                 return stored
-        raise NotFound(f"{self._kind} {ident} is not in {self._top()}")
+        raise NotFound(f"{self._kind} {ident} is not in {self._export.top}")
 
     def _folders(self) -> Iterator[Path]:
         """Yield the directories that may hold objects."""
@@ -258,7 +252,7 @@ class SimpleStore(Generic[R]):
         return subdirectories(top) if self._simple.container else iter([top])
 
     def _folder(self, container: str) -> Path:
-        folder = self._top() / self._kind.plural.replace(" ", "_")
+        folder = self._export.top / self._kind.plural.replace(" ", "_")
         return folder / directory_name(container) if container else folder
 
     def _free_place(self, folder: Path, ident: str) -> Path:

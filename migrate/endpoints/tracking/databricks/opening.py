@@ -1,15 +1,42 @@
-"""Opens Databricks workspaces, with their own registry or with Unity Catalog."""
+"""Puts a Databricks workspace together, with its own registry or with Unity Catalog."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import partial
 from urllib.parse import urlsplit
 
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
+from migrate.endpoints.tracking.abilities import Abilities, Learned
+from migrate.endpoints.tracking.artifacts import ArtifactStores
+from migrate.endpoints.tracking.databricks.artifacts import workspace_files
+from migrate.endpoints.tracking.databricks.capabilities import MODELS_PER_PAGE, ask_workspace
 from migrate.endpoints.tracking.databricks.login import Login, log_in
-from migrate.endpoints.tracking.databricks.server import DatabricksServer
+from migrate.endpoints.tracking.databricks.notebooks import read_notebook
+from migrate.endpoints.tracking.databricks.permissions import (
+    CatalogPermissions,
+    DatabricksPermissions,
+    WorkspacePermissions,
+)
 from migrate.endpoints.tracking.databricks.session import DatabricksSession
+from migrate.endpoints.tracking.databricks.stores import (
+    WorkspaceExperiments,
+    WorkspaceModels,
+    WorkspaceRuns,
+)
+from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
+from migrate.endpoints.tracking.server import Stores, TrackingServer
+from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
+from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
+from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
+from migrate.endpoints.tracking.stores.registry import Registry
+from migrate.endpoints.tracking.uncopied import UncopiedObjects
+from migrate.endpoints.tracking.unity_catalog.files import Originals, catalog_files
+from migrate.endpoints.tracking.unity_catalog.opening import ask_catalog, open_catalog
+from migrate.endpoints.tracking.unity_catalog.storage import Storage
 from migrate.errors import UsageError
+from migrate.objects import Kind
 
 CATALOG = "databricks-uc"
 
@@ -22,7 +49,7 @@ def open_databricks(
     per_second: float | None = None,
     registry_uri: str = "",
     roots: Roots = NO_ROOTS,
-) -> DatabricksServer:
+) -> TrackingServer:
     """Open ``databricks`` or ``databricks://PROFILE``.
 
     Registered models are those of the workspace, or with the ``registry_uri`` ``databricks-uc`` or
@@ -34,21 +61,68 @@ def open_databricks(
         return DatabricksSession(login, side=side, workers=workers, per_second=per_second)
 
     login = log_in(uri)
-    workspace: dict[str, Any] = {
-        "side": side,
-        "address": login.host,
-        "tracking_uri": uri,
-        "workspace_id": login.workspace_id,
-        "roots": roots,
-    }
-    if registry_uri in ("", uri):
-        return DatabricksServer(session(login), **workspace)
+    http = session(login)
+    storage = None
+    if registry_uri not in ("", uri):
+        _check_registry(registry_uri, uri)
+        storage = Storage(session(log_in(registry_uri)), registry_uri)
+
+    def connect() -> Learned:
+        can = ask_workspace(http, login.workspace_id)
+        return Learned(can if storage is None else ask_catalog(can, storage.http))
+
+    def uncopied(experiment_ids: Sequence[str], whole_server: bool) -> Mapping[Kind, int]:
+        counting = UncopiedObjects(http, UNKNOWN_RELEASE, entries.gaps)
+        return counting.in_workspace(experiment_ids, registry=whole_server and storage is None)
+
+    entries = Entries(side)
+    abilities = Abilities(connect, entries.gaps)
+    experiments = WorkspaceExperiments(http, entries)
+    runs = WorkspaceRuns(http, entries, abilities, experiments)
+    logged_models = WorkspaceModels(
+        http, entries, experiments, graphql=False, per_page=MODELS_PER_PAGE
+    )
+    own = [workspace_files(http, uri)]
+    if storage is not None:
+        own.insert(0, catalog_files(storage))
+    files = ArtifactStores(http, tracking_uri=uri, roots=roots, own=own)
+    of_workspace = WorkspacePermissions(http)
+    models: RegisteredModelStore
+    versions: ModelVersionStore
+    if storage is None:
+        registry = Registry(http, entries, abilities)
+        models = RegisteredModelStore(registry)
+        versions = ModelVersionStore(registry, models, http)
+        permissions = DatabricksPermissions(of_workspace, of_workspace)
+    else:
+        originals = Originals(files, runs, logged_models)
+        models, versions = open_catalog(
+            http, storage, entries, abilities, originals, workspace_id=login.workspace_id
+        )
+        permissions = DatabricksPermissions(of_workspace, CatalogPermissions(storage.http))
+    return TrackingServer(
+        http,
+        http if storage is None else storage.http,
+        abilities=abilities,
+        gaps=entries.gaps,
+        stores=Stores(
+            experiments,
+            runs,
+            logged_models,
+            FlattenedModelStore(http),
+            models,
+            versions,
+            permissions,
+        ),
+        files=files,
+        uncopied=uncopied,
+        notebook=partial(read_notebook, http),
+    )
+
+
+def _check_registry(registry_uri: str, uri: str) -> None:
     if registry_uri != CATALOG and urlsplit(registry_uri).scheme != CATALOG:
         raise UsageError(
             f"{registry_uri!r} is no registry for {uri}",
             f"use {uri} (or leave it out), {CATALOG} or {CATALOG}://PROFILE",
         )
-    from migrate.endpoints.tracking.unity_catalog.server import UnityCatalogServer
-
-    registry = session(log_in(registry_uri))
-    return UnityCatalogServer(session(login), registry, uri=registry_uri, **workspace)

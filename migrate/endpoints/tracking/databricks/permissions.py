@@ -8,7 +8,7 @@ registered model is a function: "set securable_type to FUNCTION" (Databricks' do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -118,6 +118,37 @@ class CatalogPermissions:
                 entry for page in pages for entry in objects(page, "privilege_assignments")
             ]
         }
+
+
+class DatabricksPermissions:
+    """A ``PermissionStore``: of experiments by the workspace, of ``models`` as they are kept."""
+
+    def __init__(
+        self, experiments: WorkspacePermissions, models: WorkspacePermissions | CatalogPermissions
+    ) -> None:
+        self._experiments = experiments
+        self._models = models
+
+    def read(self, ref: Ref) -> Permissions:
+        """See ``PermissionStore.read``."""
+        return self._of(ref).read(ref)
+
+    def write(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
+        """See ``PermissionStore.write``."""
+        return self._of(ref).write(ref, permissions)
+
+    def beside(self, ref: Ref) -> Sequence[str]:
+        """Return nothing: all access is in the permissions."""
+        return ()
+
+    def look_up(self, users: Collection[str]) -> None:
+        """Do nothing: permissions name whom they are for."""
+
+    def forget(self, name: str) -> None:
+        """Do nothing: permissions are asked for each time."""
+
+    def _of(self, ref: Ref) -> WorkspacePermissions | CatalogPermissions:
+        return self._experiments if ref.kind is Kind.EXPERIMENT else self._models
 
 
 def foreign(permissions: Permissions, own: str) -> PermissionsWritten:

@@ -88,6 +88,11 @@ class HttpSession:
         self.silence = Silence(self._ask_once_more, self._where)
 
     @property
+    def side(self) -> str:
+        """Which side of a migration the server is: source or target."""
+        return self._side
+
+    @property
     def username(self) -> str:
         """Whom the server knows us as; empty where we log in otherwise, or not at all."""
         return self._username

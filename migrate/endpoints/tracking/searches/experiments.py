@@ -6,14 +6,16 @@ ends, and what lies between them is asked for by the ids, which are numbers that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from migrate.endpoints.shapes import Object, items, told_id
+from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.searches.search import FAULT_TRIES
 from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
+from migrate.objects import Kind, Ref
 
 #: The sizes of pages, down to that which fails at no other's fault.
 SIZES = (100, 10, 1)
@@ -24,23 +26,11 @@ REMEDY = "repair its row in that server's database, or delete the row"
 
 
 class ExperimentSearch:
-    """Lists the experiments of one server.
+    """Lists the experiments of one server; those that cannot be served are gaps."""
 
-    ``leave_out`` is called with the id of each that cannot be served and the reason, ``doubt`` with
-    a sentence where that one is not found.
-    """
-
-    def __init__(
-        self,
-        http: HttpSession,
-        side: str,
-        leave_out: Callable[[str, EndpointError], None],
-        doubt: Callable[[str], None],
-    ) -> None:
+    def __init__(self, http: HttpSession, gaps: Gaps) -> None:
         self._http = http
-        self._side = side
-        self._leave_out = leave_out
-        self._doubt = doubt
+        self._gaps = gaps
         #: What a listing as a whole has failed with: others do without it.
         self._problem: Refused | ServerFault | None = None
 
@@ -60,10 +50,11 @@ class ExperimentSearch:
         if self._problem is not None:
             yield from self._around(seen, self._problem)
 
-    def reason(self, ident: str, problem: MigrateError) -> EndpointError:
-        """Return the error for an experiment that cannot be served."""
-        text = f"the {self._side} has experiment {ident} and cannot serve it: {problem}"
-        return EndpointError(text, REMEDY)
+    def leave_out(self, ident: str, problem: MigrateError) -> None:
+        """Tell of an experiment that cannot be served. Raises ``EndpointError`` on a target."""
+        text = f"the {self._gaps.side} has experiment {ident} and cannot serve it: {problem}"
+        reason = EndpointError(text, REMEDY)
+        self._gaps.leave_out(Ref(Kind.EXPERIMENT, ident), "", f"{API}/experiments/get", reason)
 
     def _around(self, seen: set[str], problem: MigrateError) -> Iterator[Object]:
         """Yield what a search that ``problem`` ended has not shown."""
@@ -117,12 +108,12 @@ class ExperimentSearch:
                 continue
             except (Refused, ServerFault) as why:
                 found = True
-                self._leave_out(ident, self.reason(ident, why))
+                self.leave_out(ident, why)
                 continue
             yield {"experiments": [answer.get("experiment")]}
         if not found or high - low > MOST_BETWEEN:
-            self._doubt(
-                f"the {self._side} does not serve all of its experiments: those behind "
+            self._gaps.doubt(
+                f"the {self._gaps.side} does not serve all of its experiments: those behind "
                 f"{first or 'the first'} and before {last or 'the last'} are not known: {problem}"
             )
 

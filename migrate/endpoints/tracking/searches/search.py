@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.shapes import Object
+from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import TRIES, HttpSession
 from migrate.endpoints.tracking.searches.narrowing import culprit, spelled
-from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import EndpointError, MigrateError, Refused, ServerFault
 from migrate.objects import Kind, Ref
 from migrate.origins import ORIGIN
@@ -75,17 +75,12 @@ class _Search:
 class Search:
     """Searches the objects of one kind on one server; safe for use by several threads.
 
-    On a source, what it cannot serve is left out and told by ``unreadable``. On a target that is an
-    error, since whoever passes over a copy makes a second one; but for a search for copies:
-    ``copies_left_out`` tells of them.
+    What it cannot serve is a gap; but for a search for copies: ``copies_left_out`` tells of them.
     """
 
-    def __init__(
-        self, http: HttpSession, side: str, unreadable: UnreadableObjects, route: Route
-    ) -> None:
+    def __init__(self, http: HttpSession, gaps: Gaps, route: Route) -> None:
         self._http = http
-        self._side = side
-        self._unreadable = unreadable
+        self._gaps = gaps
         self._route = route
         #: What is known that cannot be served, by experiment and id.
         self._left_out: dict[str, dict[str, Copy]] = {}
@@ -109,7 +104,7 @@ class Search:
             experiment_ids=experiment_ids,
             condition=self._one_of(among) if among else condition,
             among=among,
-            passes_over=for_copies or self._side == "source",
+            passes_over=for_copies or self._gaps.may_leave_out,
         )
         request = {**self._request(experiment_ids), **options}
 
@@ -133,14 +128,12 @@ class Search:
 
     def leave_out(self, ident: str, experiment_id: str, where: str, problem: MigrateError) -> None:
         """Tell of an object that the server cannot serve. Raises ``EndpointError`` on a target."""
-        reason = self._reason(ident, problem)
-        if self._side != "source":
-            raise reason
-        self._unreadable.report(Ref(self._route.kind, ident), experiment_id, where, reason)
+        ref = Ref(self._route.kind, ident)
+        self._gaps.leave_out(ref, experiment_id, where, self._reason(ident, problem))
 
     def _reason(self, ident: str, problem: MigrateError) -> EndpointError:
         return EndpointError(
-            f"the {self._side} has {self._route.kind} {ident} and cannot serve it: {problem}",
+            f"the {self._gaps.side} has {self._route.kind} {ident} and cannot serve it: {problem}",
             self._route.remedy,
         )
 
@@ -196,7 +189,7 @@ class Search:
         this = f"{self._route.id} = '{ident}'"
         experiment_id = culprit(ids, lambda some: self._fails(some, this)) or ids[0]
         origin = ""
-        if self._side == "source":
+        if self._gaps.may_leave_out:
             where = f"{self._route.path.rpartition('/mlflow/')[2]} of experiment {experiment_id}"
             self.leave_out(ident, experiment_id, where, problem)
         else:

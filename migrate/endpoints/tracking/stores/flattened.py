@@ -8,32 +8,52 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.shapes import objects, required, required_text
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API
+from migrate.endpoints.tracking.searches.copies import Copies
 from migrate.endpoints.tracking.wire import run_from, tags_to
 from migrate.errors import NotFound, Refused
-from migrate.objects import ACTIVE, LoggedModel, Run
-from migrate.origins import FLATTENED, HOLDS_FLATTENED, losses_from_tags, losses_to_tags
-from migrate.outcomes import Loss
+from migrate.objects import ACTIVE, LoggedModel, ModelLinks, ModelMetric, Run
+from migrate.origins import FLATTENED, HOLDS_FLATTENED, ORIGIN, losses_from_tags, losses_to_tags
+from migrate.outcomes import Loss, loss_from_stored, loss_to_stored
 
 _RUNS_PER_PAGE = 500
 
 
-class FlattenedModels:
-    """Flattened models of one server; their ids are their URIs, ``runs:/<run>/<path>``."""
+class FlattenedModelStore:
+    """What a ``LoggedModelStore`` is where there are none; ids are URIs, ``runs:/<run>/<path>``.
+
+    Metrics and links of a model are with its run, which has them without it.
+    """
 
     def __init__(self, http: HttpSession) -> None:
         self._http = http
         self._claiming = threading.Lock()
 
-    def create(self, model: LoggedModel, origin: str) -> LoggedModel:
+    def list(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
+        """Yield nothing: what is flattened is a run's files to whoever reads the server."""
+        return iter(())
+
+    def links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
+        """Return nothing: runs name no logged models here."""
+        return {}
+
+    def log_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> tuple[Loss, ...]:
+        """Write nothing: the run has them."""
+        return ()
+
+    def link(self, run_id: str, links: ModelLinks) -> tuple[Loss, ...]:
+        """Write nothing, likewise."""
+        return ()
+
+    def create(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
         """Give a model its place below its run's copy. Raises ``Refused`` for one without."""
-        run_id = model.source_run_id
+        origin, run_id = model.tags[ORIGIN], model.source_run_id
         if not run_id:
             raise Refused("the target has no logged models, and this one has no run to go into")
         with self._claiming:
@@ -46,9 +66,9 @@ class FlattenedModels:
             self._tag(run_id, origin, {"path": path})
         return _flattened(run, path, model.name)
 
-    def find(self, experiment_id: str, origins: Collection[str] | None) -> dict[str, list[Copy]]:
+    def find(self, experiment_id: str, origins: Collection[str] | None = None) -> Copies:
         """Return what is flattened into runs of an experiment, by origin."""
-        found: dict[str, list[Copy]] = {}
+        found: Copies = {}
         body = {
             "experiment_ids": [experiment_id],
             "run_view_type": "ALL",
@@ -62,8 +82,11 @@ class FlattenedModels:
                         found.setdefault(origin, []).append(_copy(run, origin, claim))
         return found
 
-    def read(self, model_ids: Collection[str]) -> Iterator[LoggedModel]:
-        """Yield those flattened models that are there."""
+    def read(self, model_ids: Sequence[str]) -> Sequence[LoggedModel]:
+        """Return those flattened models that are there."""
+        return [*self._read(model_ids)]
+
+    def _read(self, model_ids: Sequence[str]) -> Iterator[LoggedModel]:
         for model_id in model_ids:
             run_id, _, path = model_id.removeprefix("runs:/").partition("/")
             try:
@@ -74,11 +97,18 @@ class FlattenedModels:
                 if claim["path"] == path:
                     yield _flattened(run, path, path, losses=claim.get("losses"))
 
-    def finish(self, copy: LoggedModel, origin: str, tags: Mapping[str, str], mark: str) -> None:
+    def finish(
+        self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()
+    ) -> tuple[Loss, ...]:
         """Remember that a model is complete, and what of it was lost."""
         run_id, _, path = copy.model_id.removeprefix("runs:/").partition("/")
-        losses = [[loss.what, loss.reason] for loss in losses_from_tags(tags)]
-        self._tag(run_id, origin, {"path": path, "mark": mark, "losses": losses[:5]})
+        lost = list(map(loss_to_stored, losses_from_tags(model.tags)))
+        self._tag(run_id, model.tags[ORIGIN], {"path": path, "mark": mark, "losses": lost[:5]})
+        return ()
+
+    def delete(self, experiment_id: str, model_id: str, origin: str) -> None:
+        """Raise ``Refused``: its files are the run's."""
+        raise Refused(f"{model_id} is kept as files of a run, which are not deleted")
 
     def _run(self, run_id: str) -> Run:
         answer = self._http.get(f"{API}/runs/get", {"run_id": run_id})
@@ -110,7 +140,7 @@ def _claims(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def _flattened(run: Run, path: str, name: str, losses: Any = None) -> LoggedModel:
-    known = losses_to_tags(Loss(what, reason) for what, reason in losses or ())
+    known = losses_to_tags(map(loss_from_stored, losses or ()))
     return LoggedModel(
         model_id=f"runs:/{run.run_id}/{path}",
         experiment_id=run.experiment_id,

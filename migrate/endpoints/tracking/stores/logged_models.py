@@ -1,14 +1,12 @@
-"""The calls of a tracking server that read and write logged models (MLflow 3)."""
+"""Logged models of a tracking server (MLflow 3), and which of them runs name."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from urllib.parse import quote
 
-from migrate.endpoints.answers import Capabilities, Copy
 from migrate.endpoints.run_members import links_from
 from migrate.endpoints.shapes import Object, member, objects, pairs, required
 from migrate.endpoints.tracking.entries import Entries
@@ -22,20 +20,20 @@ from migrate.endpoints.tracking.models_wire import (
 )
 from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
+from migrate.endpoints.tracking.searches.copies import Copies, by_origin, conditions_for, few_of
 from migrate.endpoints.tracking.searches.search import LOGGED_MODELS as SEARCH
 from migrate.endpoints.tracking.searches.search import Search
-from migrate.endpoints.tracking.stores.flattened import FlattenedModels
-from migrate.endpoints.tracking.wire import RUN, copy_from, tags_to
-from migrate.endpoints.tracking.writer import (
+from migrate.endpoints.tracking.stores.experiments import ExperimentStore
+from migrate.endpoints.tracking.stores.run_writer import (
     in_requests,
     params_to_begin_with,
     tags_to_begin_with,
 )
+from migrate.endpoints.tracking.wire import RUN, copy_from, tags_to
 from migrate.errors import EndpointError, Malformed, MigrateError, NotFound, Refused, ServerFault
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
-    Experiment,
     Kind,
     LoggedModel,
     ModelLinks,
@@ -60,70 +58,60 @@ POINTS_PER_BATCH = 1000
 RUNS_PER_QUERY = 10
 
 
-class LoggedModelCalls(ABC):
-    """The part of a tracking server that knows logged models."""
+class LoggedModelStore:
+    """Finds, reads and makes logged models; safe for use by several threads.
 
-    _http: HttpSession
-    _entries: Entries
-    _flattened: FlattenedModels
-    _model_search: Search
-    _graphql = True
-    _models_per_page = SEARCH.per_page
-    _any_models: bool | None = None
+    ``graphql`` says whether to try it, ``per_page`` how many models a search is to give at a time.
+    """
 
-    @abstractmethod
-    def capabilities(self) -> Capabilities:
-        """See ``Endpoint.capabilities``."""
+    def __init__(
+        self,
+        http: HttpSession,
+        entries: Entries,
+        experiments: ExperimentStore,
+        *,
+        graphql: bool = True,
+        per_page: int | None = None,
+    ) -> None:
+        self._http = http
+        self._entries = entries
+        self._experiments = experiments
+        self._graphql = graphql
+        route = SEARCH if per_page is None else SEARCH._replace(per_page=per_page)
+        self._search = Search(http, entries.gaps, route)
+        self._any: bool | None = None
 
-    @abstractmethod
-    def experiments(self) -> Iterator[Experiment]:
-        """See ``ReadsExperiments.experiments``."""
-
-    @abstractmethod
-    def _has(self, kind: Kind) -> bool:
-        """Say whether this server has a kind; where that is not known, ``unknown`` tells so."""
-
-    def _has_logged_models(self) -> bool:
-        return self._has(Kind.LOGGED_MODEL)
-
-    # -- ReadsLoggedModels ------------------------------------------------------------------
-
-    def logged_models(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
+    def list(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
         """See ``ReadsLoggedModels.logged_models``."""
-        if self._has_logged_models():
-            yield from self._search_models(experiment_ids)
+        yield from self._found(experiment_ids)
 
-    def _search_models(
+    def _found(
         self, experiment_ids: Sequence[str], condition: str = "", *, for_copies: bool = False
     ) -> Iterator[LoggedModel]:
-        pages = self._pages_of_models(experiment_ids, condition, for_copies=for_copies)
+        pages = self._pages(experiment_ids, condition, for_copies=for_copies)
         yield from self._entries.all(pages, "models", LOGGED_MODEL, logged_model_from)
 
-    def _pages_of_models(
+    def _pages(
         self, experiment_ids: Sequence[str], condition: str = "", *, for_copies: bool = False
     ) -> Iterator[Object]:
         order = [{"field_name": "creation_timestamp", "ascending": True}]
         for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
             chunk = experiment_ids[start : start + EXPERIMENTS_PER_SEARCH]
-            yield from self._model_search.pages(
-                chunk, condition, for_copies=for_copies, order_by=order
-            )
+            yield from self._search.pages(chunk, condition, for_copies=for_copies, order_by=order)
 
-    def read_logged_models(self, model_ids: Sequence[str]) -> list[LoggedModel]:
+    def read(self, model_ids: Sequence[str]) -> Sequence[LoggedModel]:
         """See ``ReadsLoggedModels.read_logged_models``; deleted ones are shown since 3.7."""
-        if not self._has_logged_models():
-            return list(self._flattened.read(model_ids))
-        found = (self._read_model(model_id) for model_id in model_ids)
+        found = map(self._read_one, model_ids)
         return [model for model in found if model is not None]
 
-    def _read_model(self, model_id: str) -> LoggedModel | None:
+    def _read_one(self, model_id: str) -> LoggedModel | None:
         try:
             answer = self._http.get(f"{MODELS}/{model_id}")
             return self._entries.one(answer, "model", LOGGED_MODEL, logged_model_from)
         except NotFound:
             pass
         except (Refused, ServerFault) as problem:
-            self._model_search.leave_out(model_id, "", "logged-models", problem)
+            self._search.leave_out(model_id, "", "logged-models", problem)
             return None
         deleted = partial(logged_model_from, lifecycle_stage=DELETED)
         try:
@@ -132,13 +120,13 @@ class LoggedModelCalls(ABC):
         except NotFound:
             return None
 
-    def model_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
+    def links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
         """See ``ReadsLoggedModels.model_links``.
 
         No search tells a run's inputs, so runs are read one by one, ten of them to a request
-        of GraphQL where that is to be had. A server without logged models has no links.
+        of GraphQL where that is to be had.
         """
-        if not run_ids or not self._has_logged_models() or not self._holds_models():
+        if not self._holds_any():
             return {}
         links: dict[str, ModelLinks] = {}
         for start in range(0, len(run_ids), RUNS_PER_QUERY):
@@ -147,16 +135,16 @@ class LoggedModelCalls(ABC):
             links |= self._read_links(chunk) if answers is None else answers
         return links
 
-    def _holds_models(self) -> bool:
+    def _holds_any(self) -> bool:
         """Say whether any experiment has a logged model, be it malformed or broken; asked once."""
-        if self._any_models is None:
-            ids = [experiment.experiment_id for experiment in self.experiments()]
+        if self._any is None:
+            pages = self._pages(self._experiments.ids())
             try:
-                found = any(objects(page, "models") for page in self._pages_of_models(ids))
+                found = any(objects(page, "models") for page in pages)
             except Malformed:  # of what is no list, nothing is known: runs are asked
                 found = True
-            self._any_models = found or self._model_search.has_left_out
-        return self._any_models
+            self._any = found or self._search.has_left_out
+        return self._any
 
     def _read_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
         links = {}
@@ -191,14 +179,8 @@ class LoggedModelCalls(ABC):
             self._graphql = False
             return None
 
-    # -- WritesLoggedModels -----------------------------------------------------------------
-
-    def create_logged_model(
-        self, experiment_id: str, model: LoggedModel, *, anew: bool = False
-    ) -> LoggedModel:
+    def create(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
         """See ``WritesLoggedModels.create_logged_model``."""
-        if not self._has_logged_models():
-            return self._flattened.create(model, model.tags[ORIGIN])
         tags = tags_to_begin_with(model.tags)
         fields = {
             "experiment_id": experiment_id,
@@ -209,7 +191,7 @@ class LoggedModelCalls(ABC):
             "tags": tags_to(tags),
         }
         body = {key: value for key, value in fields.items() if value}
-        self._any_models = True
+        self._any = True
         try:
             answer = self._http.post(MODELS, body, idempotent=False)
         except Refused:
@@ -231,58 +213,46 @@ class LoggedModelCalls(ABC):
         Raises ``EndpointError`` where the target does not keep them, having deleted it: nobody
         could tell whose copy it is.
         """
-        self._tag_model(made.model_id, model.tags)
-        there = self._read_model(made.model_id)
+        self._tag(made.model_id, model.tags)
+        there = self._read_one(made.model_id)
         if there is not None and there.tags.get(ORIGIN) == model.tags[ORIGIN]:
             return there
         named = {"model_id": made.model_id}
         self._http.change("DELETE", f"{MODELS}/{made.model_id}", named)
         raise EndpointError(
-            f"{self.capabilities().description} made logged model {made.model_id} for "
+            f"the {self._http.side} at {self._http.base_url} made logged model {made.model_id} for "
             f"{model.model_id} without the tags it was sent, and keeps none: it was deleted",
             "is a gateway before the server that lets only a part of requests pass?",
         )
 
-    def _tag_model(self, model_id: str, tags: Mapping[str, str], fault_tries: int = TRIES) -> None:
+    def _tag(self, model_id: str, tags: Mapping[str, str], fault_tries: int = TRIES) -> None:
         body = {"model_id": model_id, "tags": tags_to(tags)}
         self._http.change("PATCH", f"{MODELS}/{model_id}/tags", body, fault_tries=fault_tries)
 
-    def find_model_copies(
-        self, experiment_id: str, origins: Collection[str] | None = None
-    ) -> dict[str, list[Copy]]:
+    def find(self, experiment_id: str, origins: Collection[str] | None = None) -> Copies:
         """See ``WritesLoggedModels.find_model_copies``."""
-        if not self._has_logged_models():
-            return self._flattened.find(experiment_id, origins)
-        few = origins is not None and len(origins) <= 3
-        conditions = (
-            [f"tags.`{ORIGIN}` = '{origin}'" for origin in origins or ()]
-            if few
-            else [f"tags.`{ORIGIN}` LIKE '%'"]
-        )
-        found: dict[str, list[Copy]] = {}
-        there = [
+        few = few_of(origins)
+        models = [
             model
-            for condition in conditions
-            for model in self._search_models([experiment_id], condition, for_copies=True)
+            for condition in conditions_for(few)
+            for model in self._found([experiment_id], condition, for_copies=True)
         ]
-        for model in there + self._deleted_copies(experiment_id):
-            ref, where = Ref(Kind.LOGGED_MODEL, model.model_id), self._http.base_url
-            copy = copy_from(ref, model.tags, model.lifecycle_stage, where)
-            found.setdefault(copy.origin, []).append(copy)
-        for copy in self._model_search.copies_left_out(experiment_id, origins if few else None):
-            found.setdefault(copy.origin, []).append(copy)
-        for copies in found.values():
-            copies.sort(key=lambda copy: copy.rank)
-        return found
+        copies = [
+            copy_from(
+                Ref(Kind.LOGGED_MODEL, model.model_id),
+                model.tags,
+                model.lifecycle_stage,
+                self._http.base_url,
+            )
+            for model in (*models, *self._deleted_copies(experiment_id))
+        ]
+        return by_origin([*copies, *self._search.copies_left_out(experiment_id, few)])
 
-    def log_model_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> tuple[Loss, ...]:
+    def log_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> tuple[Loss, ...]:
         """See ``WritesLoggedModels.log_model_metrics``: points of a run, with the model's id.
 
-        Points that are there already stay as they are. A server without logged models has them
-        with the run.
+        Points that are there already stay as they are.
         """
-        if not self._has_logged_models():
-            return ()
         refused: list[tuple[str, MigrateError]] = []
         for batch in in_batches(metrics, POINTS_PER_BATCH):
             run_id = batch[0].run_id
@@ -296,10 +266,8 @@ class LoggedModelCalls(ABC):
             refused += deliver(send, batch, lambda point: f"metric {point.key}")
         return refusals(refused)
 
-    def link_model(self, run_id: str, links: ModelLinks) -> tuple[Loss, ...]:
+    def link(self, run_id: str, links: ModelLinks) -> tuple[Loss, ...]:
         """See ``WritesLoggedModels.link_model``; outputs that are there already are refused."""
-        if not self._has_logged_models():
-            return ()
 
         def send_inputs(ids: Sequence[str], fault_tries: int) -> None:
             body = {"run_id": run_id, "models": [{"model_id": model_id} for model_id in ids]}
@@ -316,22 +284,10 @@ class LoggedModelCalls(ABC):
             + deliver(send_outputs, links.outputs, lambda _: f"output of run {run_id}")
         )
 
-    @contextmanager
-    def open_run(self, run_id: str) -> Iterator[None]:
-        """See ``WritesLoggedModels.open_run``."""
-        self._http.post(f"{API}/runs/restore", {"run_id": run_id}, idempotent=True)
-        try:
-            yield
-        finally:
-            self._http.post(f"{API}/runs/delete", {"run_id": run_id}, idempotent=True)
-
-    def finish_logged_model(
+    def finish(
         self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()
     ) -> tuple[Loss, ...]:
         """See ``WritesLoggedModels.finish_logged_model``."""
-        if not self._has_logged_models():
-            self._flattened.finish(copy, model.tags[ORIGIN], model.tags, mark)
-            return ()
         path = f"{MODELS}/{copy.model_id}"
         if copy.status != model.status:
             body = {"model_id": copy.model_id, "status": status_to(model.status)}
@@ -372,7 +328,7 @@ class LoggedModelCalls(ABC):
         """
 
         def send(tags: Sequence[tuple[str, str]], fault_tries: int) -> None:
-            self._tag_model(copy.model_id, dict(tags), fault_tries)
+            self._tag(copy.model_id, dict(tags), fault_tries)
 
         wanted = {**model.tags, MARK: mark, **losses_to_tags(losses)}
         differing = {
@@ -384,7 +340,7 @@ class LoggedModelCalls(ABC):
             return ()
         if len(list(in_requests(differing))) == 1:
             try:
-                self._tag_model(copy.model_id, differing, FAULT_TRIES)
+                self._tag(copy.model_id, differing, FAULT_TRIES)
                 return ()
             except (Refused, ServerFault):
                 pass
@@ -396,27 +352,27 @@ class LoggedModelCalls(ABC):
         refused = refusals(item for item in found if not item[0].startswith(f"tag {LOSSES}"))
         if refused:
             with suppress(Refused):
-                self._tag_model(copy.model_id, losses_to_tags([*losses, *refused]))
-        self._tag_model(copy.model_id, {MARK: mark})
+                self._tag(copy.model_id, losses_to_tags([*losses, *refused]))
+        self._tag(copy.model_id, {MARK: mark})
         return refused
 
-    def delete_logged_model(self, experiment_id: str, model_id: str, origin: str) -> None:
+    def delete(self, experiment_id: str, model_id: str, origin: str) -> None:
         """See ``WritesLoggedModels.delete_logged_model``: the experiment remembers where it is."""
         body = {"experiment_id": experiment_id, "key": DELETED_MODEL + origin, "value": model_id}
         self._http.post(f"{API}/experiments/set-experiment-tag", body, idempotent=True)
         try:
             self._http.change("DELETE", f"{MODELS}/{model_id}", {"model_id": model_id})
         except NotFound:
-            if self._read_model(model_id) is None:
+            if self._read_one(model_id) is None:
                 raise
 
-    def _deleted_copies(self, experiment_id: str) -> list[LoggedModel]:
+    def _deleted_copies(self, experiment_id: str) -> Sequence[LoggedModel]:
         """Return the deleted copies that an experiment remembers."""
         params = {"experiment_id": experiment_id}
         found = self._http.get(f"{API}/experiments/get", params)
         tags = pairs(required(found, "experiment"), "tags")
         ids = [value for key, value in tags.items() if key.startswith(DELETED_MODEL)]
-        models = self.read_logged_models(sorted(ids))
+        models = self.read(sorted(ids))
         return [model for model in models if ORIGIN in model.tags]
 
 

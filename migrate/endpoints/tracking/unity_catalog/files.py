@@ -7,13 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from migrate.endpoints.artifacts.repositories import translated
 from migrate.endpoints.artifacts.stores import CHUNK, ArtifactStore, RepositoryStore
-from migrate.endpoints.protocols import Source
 from migrate.endpoints.tracking.artifact_routes import ServerRoutes
-from migrate.endpoints.tracking.artifacts import OwnWay
+from migrate.endpoints.tracking.artifacts import ArtifactStores, OwnWay
+from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
+from migrate.endpoints.tracking.stores.runs import RunStore
 from migrate.endpoints.tracking.unity_catalog.storage import Storage
 from migrate.errors import EndpointError, Refused
 from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref
@@ -51,6 +52,14 @@ class VersionStore(RepositoryStore):
             return self._storage.repository(name, number, to_write=False)
 
 
+class Originals(NamedTuple):
+    """What versions are made of: the files of runs and logged models of a workspace."""
+
+    files: ArtifactStores
+    runs: RunStore
+    logged_models: LoggedModelStore
+
+
 class VersionUpload:
     """What a version is to be made of: files of a run, a logged model or another version.
 
@@ -58,12 +67,12 @@ class VersionUpload:
     Catalog has no versions without.
     """
 
-    def __init__(self, target: Source, version: ModelVersion, storage: Storage) -> None:
-        self._target = target
+    def __init__(self, originals: Originals, version: ModelVersion, storage: Storage) -> None:
         self._name = version.name
         self._storage = storage
-        self._root, self._folder = _place_of(target, version)
-        self._files = _below(target.artifacts(self._root), self._folder)
+        root, self._folder = _place_of(originals, version)
+        self._original = originals.files.store(root)
+        self._files = _below(self._original.list_files(), self._folder)
         if not self._files:
             raise Refused(
                 f"no files are at its source {version.source}; Unity Catalog wants them",
@@ -86,24 +95,24 @@ class VersionUpload:
         if ".." in path.parts:
             raise EndpointError(f"the file {file.path!r} has no place in a version")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._target.open_artifact(self._root, file) as stream, path.open("wb") as copy:
+        with self._original.open(file) as stream, path.open("wb") as copy:
             shutil.copyfileobj(stream, copy, CHUNK)
 
 
-def _place_of(target: Source, version: ModelVersion) -> tuple[ArtifactRoot, str]:
+def _place_of(originals: Originals, version: ModelVersion) -> tuple[ArtifactRoot, str]:
     """Return whose files a version is made of, and below which folder of theirs."""
     source = version.source
     if found := _LOGGED_MODEL.match(source):
-        return _logged_model(target, found[1], version), found[2] or ""
+        return _logged_model(originals, found[1], version), found[2] or ""
     if found := _VERSION.match(source):
         return ArtifactRoot(Ref(Kind.MODEL_VERSION, found[1]), source), ""
     if found := _RUN.match(source):
-        return _run(target, found[1], version), found[2].strip("/")
+        return _run(originals, found[1], version), found[2].strip("/")
     owners = []
     if version.model_id:
-        owners.append(_logged_model(target, version.model_id, version))
+        owners.append(_logged_model(originals, version.model_id, version))
     if version.run_id:
-        owners.append(_run(target, version.run_id, version))
+        owners.append(_run(originals, version.run_id, version))
     for root in owners:
         if f"{source}/".startswith(root.uri.rstrip("/") + "/"):
             return root, source.removeprefix(root.uri.rstrip("/")).strip("/")
@@ -114,14 +123,14 @@ def _place_of(target: Source, version: ModelVersion) -> tuple[ArtifactRoot, str]
     )
 
 
-def _logged_model(target: Source, model_id: str, version: ModelVersion) -> ArtifactRoot:
-    for model in target.read_logged_models([model_id]):
+def _logged_model(originals: Originals, model_id: str, version: ModelVersion) -> ArtifactRoot:
+    for model in originals.logged_models.read([model_id]):
         return ArtifactRoot(Ref(Kind.LOGGED_MODEL, model_id), model.artifact_uri)
     raise Refused(f"its source {version.source} is not on the target")
 
 
-def _run(target: Source, run_id: str, version: ModelVersion) -> ArtifactRoot:
-    for run in target.find_runs([run_id]):
+def _run(originals: Originals, run_id: str, version: ModelVersion) -> ArtifactRoot:
+    for run in originals.runs.read_anywhere([run_id]):
         return ArtifactRoot(Ref(Kind.RUN, run_id), run.artifact_uri)
     raise Refused(f"its source {version.source} is of run {run_id}, which is not on the target")
 

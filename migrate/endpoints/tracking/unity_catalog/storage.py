@@ -24,13 +24,13 @@ class Storage:
     """The storage of versions: a workspace says which way it wants."""
 
     def __init__(self, http: HttpSession, registry_uri: str) -> None:
-        self._http = http
+        self.http = http
         self._uri = registry_uri
 
     def repository(self, name: str, number: str, *, to_write: bool) -> Any:
         """Return a repository for the files of one version."""
         if self._takes_files_api():
-            return FilesApi(self._http, f"/Models/{name.replace('.', '/')}/{number}")
+            return FilesApi(self.http, f"/Models/{name.replace('.', '/')}/{number}")
         from mlflow.protos.databricks_uc_registry_messages_pb2 import StorageMode
 
         credentials = self._credentials(name, number, to_write)
@@ -43,11 +43,11 @@ class Storage:
             repository = PresignedUrlArtifactRepository(
                 get_databricks_host_creds(self._uri), name, number
             )
-            return _kept_to_storages(repository, self._http.base_url)
+            return _kept_to_storages(repository, self.http.base_url)
         from mlflow.utils._unity_catalog_utils import get_artifact_repo_from_storage_info
 
         place = self._location(name, number)
-        if locate(place, self._http.base_url, Roots()).way is not Way.REPOSITORY:
+        if locate(place, self.http.base_url, Roots()).way is not Way.REPOSITORY:
             raise Refused(
                 f"the workspace keeps files of {name} {number} at no cloud's host: {place}"
             )
@@ -59,7 +59,7 @@ class Storage:
 
     def _takes_files_api(self) -> bool:
         try:
-            answer = self._http.get(f"{MODELS}:{_FILES_API}")
+            answer = self.http.get(f"{MODELS}:{_FILES_API}")
         except (NotFound, Refused):
             return False
         return bool(answer.get(_FILES_API.replace("-", "_")))
@@ -72,12 +72,12 @@ class Storage:
         body = {"name": name, "version": number, "operation": operation}
         path = f"{VERSIONS}/generate-temporary-credentials"
         message = TemporaryCredentials()
-        parse_dict(required(self._http.post(path, body, idempotent=True), "credentials"), message)
+        parse_dict(required(self.http.post(path, body, idempotent=True), "credentials"), message)
         return message
 
     def _location(self, name: str, number: str) -> str:
         params = {"name": name, "version": number}
-        return required_text(self._http.get(f"{VERSIONS}/get-download-uri", params), "artifact_uri")
+        return required_text(self.http.get(f"{VERSIONS}/get-download-uri", params), "artifact_uri")
 
 
 def _kept_to_storages(repository: Any, base_url: str) -> Any:

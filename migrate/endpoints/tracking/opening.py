@@ -1,0 +1,83 @@
+"""Puts a tracking server together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
+from migrate.endpoints.tracking.abilities import Abilities
+from migrate.endpoints.tracking.artifacts import ArtifactStores
+from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.inquiry import Inquiry
+from migrate.endpoints.tracking.permissions.servers import ServerPermissions
+from migrate.endpoints.tracking.server import Stores, TrackingServer
+from migrate.endpoints.tracking.stores.experiments import ExperimentStore
+from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
+from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
+from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
+from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
+from migrate.endpoints.tracking.stores.registry import Registry
+from migrate.endpoints.tracking.stores.runs import RunStore
+from migrate.endpoints.tracking.uncopied import count_on_servers
+from migrate.errors import NotFound
+from migrate.objects import Kind
+
+
+def open_server(
+    http: HttpSession,
+    *,
+    tracking_uri: str,
+    workspace: str = "",
+    users: Sequence[str] = (),
+    registry: HttpSession | None = None,
+    roots: Roots = NO_ROOTS,
+) -> TrackingServer:
+    """Open a tracking server; it is connected to at the first call.
+
+    ``tracking_uri`` is what MLflow's own artifact repositories are given; ``workspace`` is the
+    one that every call names (MLflow 3.10 and later), empty for the default; ``users`` are those
+    whose permissions are asked for where the server cannot list its users. ``registry`` calls
+    the server that keeps registered models, when that is another one; ``roots`` are the places of
+    files that the user named.
+    """
+    models_http = registry or http
+    entries = Entries(http.side)
+    permissions = ServerPermissions(http, models_http, users=users, workspace=workspace)
+    inquiry = Inquiry(http, models_http, permissions, workspace=workspace)
+    abilities = Abilities(inquiry.learn, entries.gaps)
+    experiments = ExperimentStore(http, entries)
+    calls = Registry(models_http, entries, abilities)
+    models = RegisteredModelStore(calls)
+
+    def uncopied(experiment_ids: Sequence[str], whole_server: bool) -> Mapping[Kind, int]:
+        learned, gaps = abilities.learned(), entries.gaps
+        return count_on_servers(
+            (http, learned.release),
+            (models_http, learned.registry_release),
+            gaps,
+            experiment_ids,
+            whole_server=whole_server,
+        )
+
+    def notebook(path: str, revision: str, export_format: str) -> bytes:
+        raise NotFound(f"{http.base_url} has no notebooks: only Databricks has")
+
+    return TrackingServer(
+        http,
+        models_http,
+        abilities=abilities,
+        gaps=entries.gaps,
+        stores=Stores(
+            experiments,
+            RunStore(http, entries, abilities, experiments),
+            LoggedModelStore(http, entries, experiments),
+            FlattenedModelStore(http),
+            models,
+            ModelVersionStore(calls, models, http),
+            permissions,
+        ),
+        files=ArtifactStores(http, tracking_uri=tracking_uri, roots=roots),
+        uncopied=uncopied,
+        notebook=notebook,
+    )

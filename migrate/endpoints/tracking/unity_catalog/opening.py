@@ -1,0 +1,52 @@
+"""Puts a registry in Unity Catalog together: the registry URI ``databricks-uc``."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.tracking.abilities import Abilities
+from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
+from migrate.endpoints.tracking.stores.registry import Registry
+from migrate.endpoints.tracking.unity_catalog.files import Originals
+from migrate.endpoints.tracking.unity_catalog.model_versions import CatalogVersions
+from migrate.endpoints.tracking.unity_catalog.registered_models import LEVELS, CatalogModels
+from migrate.endpoints.tracking.unity_catalog.storage import MODELS, VERSIONS, Storage
+from migrate.endpoints.tracking.unity_catalog.tags import LONGEST_TAG, REFUSED_IN_TAGS
+from migrate.errors import EndpointError, NotFound, Refused
+
+
+def ask_catalog(workspace: Capabilities, registry: HttpSession) -> Capabilities:
+    """Connect to a catalog; return what a workspace with it takes. Raises ``EndpointError``."""
+    try:
+        registry.get(f"{MODELS}/search", {"max_results": 1}, tries=CONNECT_TRIES)
+    except (NotFound, Refused) as problem:
+        raise EndpointError(
+            f"the {registry.side} at {registry.base_url} shows no Unity Catalog: {problem}",
+            "is the workspace attached to a metastore? Else use the registry URI databricks",
+        ) from None
+    return dataclasses.replace(
+        workspace,
+        description=f"{workspace.description}, registered models in Unity Catalog",
+        identity=f"{workspace.identity}#{registry.base_url}#uc",
+        model_tag_length=LONGEST_TAG,
+        stages=False,
+        name_levels=LEVELS,
+        refused_in_model_tags=REFUSED_IN_TAGS,
+    )
+
+
+def open_catalog(
+    tracking: HttpSession,
+    storage: Storage,
+    entries: Entries,
+    abilities: Abilities,
+    originals: Originals,
+    *,
+    workspace_id: str,
+) -> tuple[CatalogModels, CatalogVersions]:
+    """Return the stores of a catalog; ``tracking`` calls the workspace that has the runs."""
+    registry = Registry(storage.http, entries, abilities, models=MODELS, versions=VERSIONS)
+    models = CatalogModels(registry)
+    return models, CatalogVersions(registry, models, tracking, storage, originals, workspace_id)

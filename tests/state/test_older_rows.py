@@ -1,0 +1,79 @@
+"""Losses and reasons that were stored as sentences, before they said their parts themselves."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from migrate.graph.why import explain
+from migrate.objects import Kind, LossCode, Ref
+from migrate.outcomes import TaskStatus
+from migrate.plans import Because
+from state.store import StateStore
+from tests.state.samples import done, experiment_task, plan_of, run_ref, run_task
+
+UNLISTED = ["artifacts", "not listed by the source: answered 403"]
+REFUSED = ["artifact #", "refused by the target: its name"]
+LASTING = ["param depth", "differs on the target, which lets nobody undo it: 3 is 4 there"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A state whose rows are as an earlier version wrote them."""
+    location = tmp_path / "state.db"
+    parent, child = run_task("a"), run_task("b c", needs=(run_ref("a"),))
+    with StateStore.open(location) as store:
+        store.save_plan(plan_of(experiment_task(), parent, child))
+        store.record("m1", [done(task.ref) for task in (experiment_task(), parent, child)], {})
+    connection = sqlite3.connect(location)
+    for ident, reasons, losses in (
+        ("a", ["the parent of run:b c"], [UNLISTED, REFUSED]),
+        ("b c", ["named by model version:iris: 1/3", "selected by --models"], [REFUSED]),
+    ):
+        connection.execute(
+            "UPDATE task SET because = ?, losses = ?, planned_losses = ? WHERE source_id = ?",
+            (json.dumps(reasons), json.dumps(losses), json.dumps([LASTING]), ident),
+        )
+    connection.execute("UPDATE state_version SET version = 2")
+    connection.commit()
+    connection.close()
+    return location
+
+
+def test_what_may_heal_is_tried_again(path: Path) -> None:
+    with StateStore.open(path) as store:
+        store.reset_for_resume("m1")
+        plan = store.load_plan()
+        assert plan is not None
+        statuses = {task.ref.id: task.status for task in plan.tasks}
+        assert statuses == {"1": "done", "a": TaskStatus.PENDING, "b c": TaskStatus.DONE}
+        lost = [(ref.id, [*loss[:2]]) for ref, _, loss in store.report("m1").losses]
+        assert lost == [("a", LASTING), ("a", REFUSED), ("b c", LASTING), ("b c", REFUSED)]
+
+
+def test_what_is_lasting_is_known_to_be(path: Path) -> None:
+    with StateStore.open(path) as store:
+        plan = store.load_plan()
+        assert plan is not None
+        assert [loss.code for loss in plan.tasks[1].losses] == [LossCode.LASTING]
+
+
+def test_reasons_name_the_objects_that_they_named(path: Path) -> None:
+    with StateStore.open(path) as store:
+        plan = store.load_plan()
+    assert plan is not None
+    assert plan.tasks[1].because == (Because("the parent of", run_ref("b c")),)
+    version = Ref(Kind.MODEL_VERSION, "iris: 1/3")
+    assert plan.tasks[2].because == (
+        Because("named by", version),
+        Because("selected by --models"),
+    )
+    why = explain(plan, "a")
+    assert why.because == ("the parent of run:b c",)
+    assert [sentence for _, sentence in why.chain] == [
+        "the parent of run:b c",
+        "named by model version:iris: 1/3",
+    ]
