@@ -274,5 +274,6 @@ def unsupported_in(
     return {
         kind: count
         for kind, count in counted.items()
-        if carrier_of(kind) is None or source.store(kind) is None
+        if (carrier_of(kind) is None or source.store(kind) is None)
+        and not selection.leaves_out_kind(kind)
     }

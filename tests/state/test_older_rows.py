@@ -38,6 +38,8 @@ def path(tmp_path: Path) -> Path:
             (json.dumps(reasons), json.dumps(losses), json.dumps([LASTING]), ident),
         )
     connection.execute("UPDATE state_version SET version = 2")
+    for added_since in ("objects", "objects_written"):
+        connection.execute(f"ALTER TABLE task DROP COLUMN {added_since}")
     connection.commit()
     connection.close()
     return location

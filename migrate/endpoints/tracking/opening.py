@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.abilities import Abilities
@@ -10,6 +11,7 @@ from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.inquiry import Inquiry
+from migrate.endpoints.tracking.parts import TRACES, Standing, ask
 from migrate.endpoints.tracking.permissions.servers import ServerPermissions
 from migrate.endpoints.tracking.server import Stores, TrackingServer
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
@@ -19,6 +21,7 @@ from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.registry import Registry
 from migrate.endpoints.tracking.stores.runs import RunStore
+from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.uncopied import count_on_servers
 from migrate.errors import NotFound
 from migrate.objects import Kind
@@ -60,6 +63,13 @@ def open_server(
             whole_server=whole_server,
         )
 
+    @cache
+    def traces() -> ServerTraces | None:
+        learned = abilities.learned()
+        known = Kind.TRACE in learned.can.readable
+        present = known and ask(http, TRACES, learned.release).standing is Standing.PRESENT
+        return ServerTraces(http, entries) if present else None
+
     def notebook(path: str, revision: str, export_format: str) -> bytes:
         raise NotFound(f"{http.base_url} has no notebooks: only Databricks has")
 
@@ -80,4 +90,5 @@ def open_server(
         files=ArtifactStores(http, tracking_uri=tracking_uri, roots=roots),
         uncopied=uncopied,
         notebook=notebook,
+        traces=traces,
     )

@@ -15,7 +15,7 @@ from migrate.endpoints.answers import (
     PermissionsWritten,
     Unreadable,
 )
-from migrate.endpoints.stores import Store
+from migrate.endpoints.stores import Store, TraceStore
 from migrate.endpoints.tracking.abilities import Abilities
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.gaps import Gaps
@@ -65,6 +65,7 @@ class TrackingServer:
 
     ``registry`` calls the server that keeps registered models, often the same. ``uncopied`` counts
     as ``ReadsExperiments.unsupported``, and ``notebook`` reads as ``ReadsNotebooks.notebook``.
+    ``traces`` returns their store where the server has all that it takes.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class TrackingServer:
         files: ArtifactStores,
         uncopied: Callable[[Sequence[str], bool], Mapping[Kind, int]],
         notebook: Callable[[str, str, str], bytes],
+        traces: Callable[[], TraceStore | None],
     ) -> None:
         self._sessions = (http, registry) if registry is not http else (http,)
         self._abilities = abilities
@@ -86,6 +88,7 @@ class TrackingServer:
         self._files = files
         self._uncopied = uncopied
         self._notebook = notebook
+        self._traces = traces
         self._writers = WriterTags(stores.experiments)
 
     # -- Endpoint ---------------------------------------------------------------------------
@@ -96,7 +99,7 @@ class TrackingServer:
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``."""
-        return None
+        return self._traces() if kind is Kind.TRACE else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""

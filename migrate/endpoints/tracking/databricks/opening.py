@@ -117,6 +117,7 @@ def open_databricks(
         files=files,
         uncopied=uncopied,
         notebook=partial(read_notebook, http),
+        traces=lambda: None,
     )
 
 
