@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -95,13 +95,15 @@ def test_a_process_that_is_killed_is_an_error_worth_another_try(
 
 def _children(of: int | None = None) -> list[int]:
     """The processes that this one started to reach files."""
-    told = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(of or os.getpid())],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    return [int(line.split()[0]) for line in told.splitlines() if "spawn_main" in line]
+    parent = str(of or os.getpid())
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended since
+            # Of "pid (name) state parent ..." the name may hold anything.
+            is_child = (folder / "stat").read_text().rpartition(")")[2].split()[1] == parent
+            if is_child and "spawn_main" in (folder / "cmdline").read_text():
+                found.append(int(folder.name))
+    return found
 
 
 STARTED = """

@@ -145,6 +145,17 @@ def test_what_it_names_and_arrives_later_completes_it(world: World) -> None:
     assert copied["drift"].run_id in world.target.runs_held
 
 
+def test_copies_that_the_state_knows_nothing_of_are_adopted(world: World) -> None:
+    succeeded(world.migrate("run"))
+    (world.folder / "state.db").unlink()
+    world.target.issues.writes.clear()
+    half = next(iter(world.target.issues.held))
+    world.target.issues.held[half] = world.target.issues.held[half]._replace(mark="")
+    succeeded(world.migrate("run"))
+    assert world.target.issues.writes == ["finish"]
+    assert world.titles() == sorted(COPIED)
+
+
 @pytest.mark.parametrize("lost", [1, 2, 4])
 def test_a_create_whose_answer_is_lost_makes_no_second_copy(world: World, lost: int) -> None:
     world.target.issues.loses = lost

@@ -43,11 +43,6 @@ class Export:
         self._folds_case: bool | None = None
         self._arrived_lock = Lock()
 
-    @property
-    def is_open(self) -> bool:
-        """True once something of it was needed."""
-        return self._opened is not None
-
     def open(self) -> Opened:
         """Return how it was found."""
         if self._opened is None:

@@ -103,18 +103,9 @@ def experiment_directory(base: Path, experiment_id: str) -> Path:
     return base / directory_name(experiment_id)
 
 
-def run_directory(experiment: Path, run_id: str) -> Path:
-    """Return where a run is written, given its experiment's directory."""
-    return experiment / RUNS / directory_name(run_id)
-
-
-def logged_model_directory(experiment: Path, model_id: str) -> Path:
-    """Return where a logged model is written, given its experiment's directory."""
-    return experiment / LOGGED_MODELS / directory_name(model_id)
-
-
 def registry_names(name: str) -> tuple[str, str]:
-    """Return the name on disk of a registered model or prompt, and the one if that is another's.
+    """Return the name on disk of what has one in a registry, or a file of its own, and the one
+    where that is another's.
 
     Names that differ only by case meet on a file system that takes them for the same.
     """

@@ -137,10 +137,9 @@ class ContainedStore(ABC, Generic[T]):
             if path is None:
                 continue
             try:
-                found.append(self._whole(path))
+                found.append(self._whole(path, self._experiments.id_around(path)))
             except DirectoryError as problem:
-                container = self._experiments.known_id_of(self._experiments.around(path))
-                self._export.unreadable.report(Ref(self.kind, ident), container, path, problem)
+                self._experiments.report(Ref(self.kind, ident), path, problem)
         return found
 
     def find(self, ident: str, experiment_id: str | None = None) -> Path | None:
@@ -273,11 +272,11 @@ class ContainedStore(ABC, Generic[T]):
             self._paths.clear()
         self._paths.setdefault(ident, place)
 
-    def _whole(self, path: Path) -> T:
+    def _whole(self, path: Path, experiment_id: str) -> T:
         """Read one; it is damage when it did not finish, but to who writes, who completes it."""
-        directory = self._experiments.around(path)
-        found, sidecar = self.load(path, self._experiments.id_of(directory))
+        found, sidecar = self.load(path, experiment_id)
         if not self._export.writable:
+            directory = self._experiments.around(path)
             self._listing.require_whole(directory, path, self.id_of(found), sidecar)
         return found
 

@@ -124,15 +124,21 @@ class ExperimentStore:
         below = directory.name in (RUNS, LOGGED_MODELS) and directory != self._export.base
         return directory.parent if below else directory
 
+    def id_around(self, place: Path) -> str:
+        """Return the id of the experiment that a run or logged model is in."""
+        return self.id_of(self.around(place))
+
     def id_of(self, directory: Path) -> str:
-        """Return the id of the experiment in a directory. Raises ``DirectoryError``."""
+        """Return the id of the experiment in a directory."""
         if directory not in self._ids:
             self._ids[directory] = self._read(directory).experiment_id
         return self._ids[directory]
 
-    def known_id_of(self, directory: Path) -> str:
-        """Return the same; of one that was not read, the name of its directory."""
-        return self._ids.get(directory, directory.name)
+    def report(self, ref: Ref, place: Path, problem: DirectoryError) -> None:
+        """Report a run or logged model; what has no readable experiment is in its directory."""
+        directory = self.around(place)
+        container = self._ids.get(directory, directory.name)
+        self._export.unreadable.report(ref, container, place, problem)
 
     def name_of(self, ident: str) -> str:
         """Return the name of an experiment, empty where it is not there."""

@@ -149,8 +149,7 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
                 if path is not None:
                     place = self._own_place(path, ident)
                     restore_replaced(place)
-                    experiment_id = self._experiments.id_of(self._experiments.around(path))
-                    earlier = self.load(place, experiment_id)
+                    earlier = self.load(place, self._experiments.id_around(path))
                     model = earlier[0]
                 elif half_made is not None:
                     model, place = half_made
@@ -170,8 +169,7 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
         )
 
     def _add_to_complete(self, place: Path, metrics: Sequence[ModelMetric]) -> None:
-        experiment_id = self._experiments.id_of(self._experiments.around(place))
-        model, sidecar = self.load(place, experiment_id)
+        model, sidecar = self.load(place, self._experiments.id_around(place))
         if each_once((*model.metrics, *metrics)) != each_once(model.metrics):
             wanted = replace(model, metrics=(*model.metrics, *metrics))
             self.finish(model, wanted, sidecar.mark if sidecar else "")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,6 +36,7 @@ class ModelVersionStore:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._folders: dict[str, ModelEntry] = {}
+        self._files_writer: VersionFilesWriter | None = None
 
     def list(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
         """See ``ReadsRegistry.model_versions``."""
@@ -73,43 +73,6 @@ class ModelVersionStore:
             else:
                 raise self._registry.not_found(Kind.REGISTERED_MODEL, name)
         return known.files_of(number)
-
-    def _versions_of(self, entry: Entry, model: RegisteredModel) -> Sequence[ModelVersion]:
-        """Return the versions in order of number, and report those that cannot be read."""
-        kind = model.version_kind
-        self._registry.export.unreadable.forget_below(kind, entry.path.parent)
-        found: dict[int, tuple[ModelVersion, Path]] = {}
-        try:
-            stored_versions = list(entry.versions())
-            failed = entry.failed()
-        except DirectoryError as problem:
-            self._registry.export.unreadable.report(model.ref, "", entry.path, problem)
-            return []
-        for number, path, load in stored_versions:
-            try:
-                version = read_version(path, load, model)
-                if version.version in found:
-                    raise held_twice(str(version.ref), path, found[version.version][1])
-            except DirectoryError as problem:
-                ref = Ref(kind, f"{model.name}/{number}")
-                self._registry.export.unreadable.report(ref, model.name, path, problem)
-                continue
-            found[version.version] = version, path
-        there = {it.number for it in stored_versions} | {str(number) for number in found}
-        for number in [*failed, *entry.listed()]:
-            if number not in there:
-                there.add(number)
-                ref = Ref(kind, f"{model.name}/{number}")
-                gone = not_there(entry.path, str(ref), failed=number in failed)
-                self._registry.export.unreadable.report(ref, model.name, entry.path, gone)
-        for lacking in self._registry.export.lacks.within(kind, model.name):
-            if lacking.ref not in {version.ref for version, _ in found.values()}:
-                self._registry.export.unreadable.add(lacking)
-        return [self._with_losses(entry, found[number][0]) for number in sorted(found)]
-
-    def _with_losses(self, entry: Entry, version: ModelVersion) -> ModelVersion:
-        lost = losses_of(self._registry.places.base, entry.path.parent, version.ref)
-        return replace(version, losses=(*version.losses, *lost)) if lost else version
 
     def create(self, version: ModelVersion) -> int:
         """See ``WritesRegistry.create_model_version``; the number is that of ``version``.
@@ -208,10 +171,55 @@ class ModelVersionStore:
         """Remove what only the writing of files needed, of earlier attempts too."""
         self._files.settle(self._registry.places.models)
 
-    @cached_property
+    def _versions_of(self, entry: Entry, model: RegisteredModel) -> Sequence[ModelVersion]:
+        """Return the versions in order of number, and report those that cannot be read."""
+        kind, unreadable = model.version_kind, self._registry.export.unreadable
+        unreadable.forget_below(kind, entry.path.parent)
+        found: dict[int, tuple[ModelVersion, Path]] = {}
+        try:
+            stored_versions = [*entry.versions()]
+            failed = entry.failed()
+        except DirectoryError as problem:
+            unreadable.report(model.ref, "", entry.path, problem)
+            return []
+        for number, path, load in stored_versions:
+            try:
+                version = read_version(path, load, model)
+                if version.version in found:
+                    raise held_twice(str(version.ref), path, found[version.version][1])
+            except DirectoryError as problem:
+                ref = Ref(kind, f"{model.name}/{number}")
+                unreadable.report(ref, model.name, path, problem)
+                continue
+            found[version.version] = version, path
+        known = {it.number for it in stored_versions} | {str(number) for number in found}
+        self._report_absent(entry, model, known, failed)
+        for lacking in self._registry.export.lacks.within(kind, model.name):
+            if lacking.ref not in {version.ref for version, _ in found.values()}:
+                unreadable.add(lacking)
+        return [self._with_losses(entry, found[number][0]) for number in sorted(found)]
+
+    def _report_absent(
+        self, entry: Entry, model: RegisteredModel, known: Set[str], failed: Sequence[str]
+    ) -> None:
+        """Report the versions that are listed, or failed to export, and are not known."""
+        for number in dict.fromkeys((*failed, *entry.listed())):
+            if number not in known:
+                ref = Ref(model.version_kind, f"{model.name}/{number}")
+                gone = not_there(entry.path, str(ref), failed=number in failed)
+                self._registry.export.unreadable.report(ref, model.name, entry.path, gone)
+
+    def _with_losses(self, entry: Entry, version: ModelVersion) -> ModelVersion:
+        lost = losses_of(self._registry.places.base, entry.path.parent, version.ref)
+        return replace(version, losses=(*version.losses, *lost)) if lost else version
+
+    @property
     def _files(self) -> VersionFilesWriter:
-        folds_case = self._registry.export.folds_case
-        return VersionFilesWriter(self._registry.places.base, folds_case=folds_case)
+        with self._registry.lock:
+            if self._files_writer is None:
+                base, folds_case = self._registry.places.base, self._registry.export.folds_case
+                self._files_writer = VersionFilesWriter(base, folds_case=folds_case)
+            return self._files_writer
 
     def _files_of_model(self, ident: str) -> Path:
         return self.files_of(Ref(Kind.MODEL_VERSION, ident))

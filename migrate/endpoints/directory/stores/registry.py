@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from threading import RLock
 
@@ -47,6 +46,7 @@ class Registry:
         self.export = export
         #: Held by whoever changes something.
         self.lock = RLock()
+        self._prompts: PromptIndex | None = None
         #: What cannot be said of it, in sentences.
         self.unknown: list[str] = []
 
@@ -55,10 +55,14 @@ class Registry:
         """Where it is."""
         return self.export.open().registry
 
-    @cached_property
+    @property
     def prompts(self) -> PromptIndex:
         """The directories of the versions of prompts."""
-        return PromptIndex(self.places.prompts, kept_by_writer=self.export.writable)
+        with self.lock:
+            if self._prompts is None:
+                writable = self.export.writable
+                self._prompts = PromptIndex(self.places.prompts, kept_by_writer=writable)
+            return self._prompts
 
     def entries(
         self, names: Sequence[str] | None = None
@@ -81,6 +85,22 @@ class Registry:
                 if not found:
                     self._report_absent(frozenset({name}))
             yield from found
+
+    def of_name(self, name: str) -> Iterator[Entry]:
+        """Yield what may have this name by its place, readable or not."""
+        places = self.places
+        candidates = list(registry_names(name))
+        parts = name.split("/")
+        is_path = not any(part in ("", ".", "..") or "\0" in part for part in parts)
+        if self.export.is_foreign and is_path:
+            candidates.append(name)
+        for candidate in dict.fromkeys(candidates):
+            if not places.lone and os.path.lexists(places.models / candidate / MODEL_FILE):
+                yield ModelEntry(places.base, places.models / candidate)
+            if "/" not in candidate:
+                entry = PromptEntry(places.base, places.prompts / candidate, self.prompts)
+                if os.path.lexists(entry.record_file) or entry.folders():
+                    yield entry
 
     def entry(self, name: str) -> tuple[Entry, RegisteredModel] | None:
         """Find what has this name. Raises ``DirectoryError`` when that is damaged."""
@@ -158,22 +178,6 @@ class Registry:
             copied = any(os.path.lexists(path / it) for it in (RUN_FILE, LOGGED_MODEL_FILE))
             if self.export.is_foreign and depth < _NESTED and not copied and not path.is_symlink():
                 yield from self._models_in(path, depth + 1)
-
-    def of_name(self, name: str) -> Iterator[Entry]:
-        places = self.places
-        candidates = list(registry_names(name))
-        parts = name.split("/")
-        if self.export.is_foreign and not any(
-            part in ("", ".", "..") or "\0" in part for part in parts
-        ):
-            candidates.append(name)
-        for candidate in dict.fromkeys(candidates):
-            if not places.lone and os.path.lexists(places.models / candidate / MODEL_FILE):
-                yield ModelEntry(places.base, places.models / candidate)
-            if "/" not in candidate:
-                entry = PromptEntry(places.base, places.prompts / candidate, self.prompts)
-                if os.path.lexists(entry.record_file) or entry.folders():
-                    yield entry
 
     def _report_lacking(self, there: Set[Ref]) -> None:
         """Report what failed to export, but for versions of what is there: listing them does."""

@@ -79,7 +79,7 @@ class RunStore(ContainedStore[Run]):
             try:
                 path = self.find(run_id, experiment_id)
                 if path is not None:
-                    found.append(self._whole(path))
+                    found.append(self._whole(path, experiment_id))
                     continue
             except DirectoryError:
                 if not self._export.writable:
@@ -215,8 +215,7 @@ class RunStore(ContainedStore[Run]):
     def _complete(self, run_id: str) -> tuple[Run, str]:
         """Return a run and its mark."""
         place = self.present(run_id)
-        experiment_id = self._experiments.id_of(self._experiments.around(place))
-        run, sidecar = self.load(place, experiment_id)
+        run, sidecar = self.load(place, self._experiments.id_around(place))
         return run, sidecar.mark if sidecar else ""
 
     def _rewrite(self, copy: Run, run: Run, mark: str) -> None:
