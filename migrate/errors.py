@@ -12,6 +12,7 @@
     │   ├── NotAuthenticated     1   wrong or missing credentials
     │   ├── NotPermitted         1   the credentials do not reach this object
     │   ├── NotFound             1   the object is not there (any more)
+    │   ├── NoSuchRoute          1   the server, or a gateway, has no such route: nothing is known
     │   ├── AlreadyExists        1   the name is taken
     │   ├── Refused              1   the server does not take what was sent
     │   │   └── NotCompleted     1   ... to complete an object that it has made
@@ -94,7 +95,11 @@ class NotPermitted(EndpointError):
 
 
 class NotFound(EndpointError):
-    """The object, or the endpoint's route, is not there."""
+    """The object is not there: its server says so, in MLflow's words."""
+
+
+class NoSuchRoute(EndpointError):
+    """The server, or a gateway before it, has no such route. What it leads to may be there."""
 
 
 class AlreadyExists(EndpointError):

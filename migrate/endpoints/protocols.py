@@ -257,7 +257,10 @@ class WritesExperiments(Protocol):
         ...
 
     def remove_experiment_tags(self, experiment_id: str, keys: Sequence[str]) -> None:
-        """Take tags off it. Raises ``NotFound`` where the endpoint has no such call."""
+        """Take tags off it; no error where one is gone.
+
+        Raises ``NoSuchRoute`` where the endpoint has no such call.
+        """
         ...
 
     def delete_experiment(self, experiment_id: str) -> None:

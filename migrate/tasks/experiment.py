@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import AlreadyExists, NotFound, Refused
+from migrate.errors import AlreadyExists, NoSuchRoute, Refused
 from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
 from migrate.origins import (
     MIGRATION,
@@ -281,7 +281,7 @@ def _remove_surplus(
     surplus = surplus_tags(Kind.EXPERIMENT, there, known, can, policy)
     try:
         target.remove_experiment_tags(copy.experiment_id, surplus)
-    except NotFound:
+    except NoSuchRoute:
         reason = f"only on the target, and {can.description} takes no tag off an experiment"
         return _Changed(losses=tuple(Loss(f"tag {key}", reason) for key in surplus))
     return _Changed(wrote=bool(surplus))

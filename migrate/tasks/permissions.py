@@ -7,7 +7,7 @@ import dataclasses
 from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.permissions import UNITY_CATALOG, in_words, missing
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import NotFound, NotPermitted
+from migrate.errors import NoSuchRoute, NotFound, NotPermitted
 from migrate.objects import Grant, Permissions, Ref
 from migrate.outcomes import Loss
 from migrate.tasks.batches import Policy
@@ -50,7 +50,7 @@ def read_permissions(
         if named.grants:
             end.look_up_users([it.principal for it in named.grants if it.kind == "user"])
         return end.permissions(ref), ()
-    except (NotFound, NotPermitted) as problem:
+    except (NoSuchRoute, NotFound, NotPermitted) as problem:
         return Permissions(), (Loss("permissions", f"not told by the {side}: {problem}"),)
 
 

@@ -197,8 +197,12 @@ class TestSilence:
 
     @pytest.mark.parametrize(
         ("fault", "said"),
-        [(EMPTY, "its empty answers are not believed"), (answer(500), "could not be learned")],
-        ids=["{}", "500"],
+        [
+            (EMPTY, "its empty answers are not believed"),
+            (answer(500), "could not be learned"),
+            (answer(404), "could not be learned"),
+        ],
+        ids=["{}", "500", "404"],
     )
     def test_a_search_that_takes_nonsense_is_not_believed(
         self, proxy: Proxy, fault: Fault, said: str

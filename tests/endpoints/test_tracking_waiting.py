@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from migrate.endpoints.tracking.http import connections
 from migrate.endpoints.tracking.http import session as http_module
 from migrate.endpoints.tracking.http.connections import RateLimit
-from migrate.endpoints.tracking.http.session import HttpSession, _retry_after
+from migrate.endpoints.tracking.http.errors import retry_after_of
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.errors import AnswerLost, Unavailable
 
 
@@ -88,17 +89,17 @@ class TestRetryAfter:
         [("0", 0.0), ("7", 7.0), (" 7 ", 7.0), ("86400", 300.0), ("", None), ("soon", None)],
     )
     def test_seconds(self, value: str, seconds: float | None) -> None:
-        assert _retry_after(answer(Retry_After=value)) == seconds
+        assert retry_after_of(answer(Retry_After=value)) == seconds
 
     def test_no_header_is_no_word(self) -> None:
-        assert _retry_after(answer()) is None
+        assert retry_after_of(answer()) is None
 
     @pytest.mark.parametrize(
         ("ahead", "least", "most"), [(60, 57, 61), (-60, 0, 0), (9_999, 300, 300)]
     )
     def test_dates(self, ahead: int, least: float, most: float) -> None:
         moment = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
-        seconds = _retry_after(answer(Retry_After=moment))
+        seconds = retry_after_of(answer(Retry_After=moment))
         assert seconds is not None
         assert least <= seconds <= most
 
@@ -106,7 +107,7 @@ class TestRetryAfter:
     def test_whatever_a_server_says_it_is_seconds_up_to_five_minutes_or_nothing(
         self, value: str
     ) -> None:
-        seconds = _retry_after(answer(Retry_After=value))
+        seconds = retry_after_of(answer(Retry_After=value))
         assert seconds is None or 0 <= seconds <= 300
 
 

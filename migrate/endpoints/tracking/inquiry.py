@@ -26,7 +26,7 @@ from migrate.endpoints.tracking.parts import (
 from migrate.endpoints.tracking.permissions.servers import ServerPermissions
 from migrate.endpoints.tracking.spellings import folding_of
 from migrate.endpoints.tracking.versions import Release, capabilities_of, release_of
-from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
+from migrate.errors import EndpointError, MigrateError, NoSuchRoute, NotFound, Refused, ServerFault
 from migrate.objects import REGISTRY_KINDS, Kind
 
 
@@ -106,7 +106,7 @@ class Inquiry:
         path = EXPERIMENTS.path
         try:
             self._http.ask(EXPERIMENTS.method, path, EXPERIMENTS.request, tries=CONNECT_TRIES)
-        except (NotFound, Refused) as problem:
+        except (NoSuchRoute, NotFound, Refused) as problem:
             raise EndpointError(
                 f"the {self._side} at {self._http.base_url} is not an MLflow tracking server, or "
                 f"older than 1.28: {problem}",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.http.silence import has_items, nonsense
 from migrate.endpoints.tracking.versions import Release, Version
-from migrate.errors import MigrateError, NotFound, Refused
+from migrate.errors import MigrateError, NoSuchRoute, NotFound, Refused
 
 #: What a server says that lacks a part although its version has it: its store cannot keep it.
 NO_SUCH_STORE = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
@@ -121,7 +121,9 @@ def ask(http: HttpSession, part: Part, release: Release, *, tries: int = CONNECT
             return Answer(Standing.ABSENT, problem.message)
         if not problem.code:
             reason = problem.message
-    except NotFound as problem:
+    except NotFound:
+        pass  # in MLflow's words, as a refusal
+    except NoSuchRoute as problem:
         why = f"MLflow {release.text} has it" if release.text else "its version is not known"
         reason = f"{problem.message}, and {why}"
     except MigrateError as problem:

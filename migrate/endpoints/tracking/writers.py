@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
-from migrate.errors import EndpointError, NotAuthenticated, NotFound, NotPermitted
+from migrate.errors import EndpointError, NoSuchRoute, NotAuthenticated, NotFound, NotPermitted
 from migrate.objects import ACTIVE
 from migrate.origins import WRITING
 
@@ -38,7 +38,7 @@ class WriterTags:
         for experiment in islice(active, PLACES):
             try:
                 refused = self._experiments.set_tags(experiment.experiment_id, {tag: text})
-            except (NotPermitted, NotFound):
+            except (NotPermitted, NoSuchRoute, NotFound):
                 continue
             if not refused:
                 return True

@@ -5,9 +5,9 @@ from __future__ import annotations
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.parts import API
-from migrate.endpoints.tracking.stores.run_writer import BATCH_BYTES
+from migrate.endpoints.tracking.request_sizes import BATCH_BYTES
 from migrate.endpoints.tracking.versions import ALWAYS
-from migrate.errors import EndpointError, NotFound, Refused
+from migrate.errors import EndpointError, NoSuchRoute, NotFound, Refused
 from migrate.objects import Kind
 
 #: Tags that Databricks writes itself; it refuses them ("Cannot update tag 'mlflow.rootRunId'") or
@@ -44,7 +44,7 @@ def ask_workspace(http: HttpSession, workspace_id: str) -> Capabilities:
     body = {"max_results": 1}
     try:
         http.post(f"{API}/experiments/search", body, idempotent=True, tries=CONNECT_TRIES)
-    except (NotFound, Refused) as problem:
+    except (NoSuchRoute, NotFound, Refused) as problem:
         raise EndpointError(
             f"the {http.side} at {http.base_url} does not answer as a Databricks workspace: "
             f"{problem}",

@@ -22,7 +22,14 @@ from migrate.endpoints.permissions import (
 )
 from migrate.endpoints.shapes import ident, items, objects, required
 from migrate.endpoints.tracking.http.session import HttpSession
-from migrate.errors import EndpointError, NotAuthenticated, NotFound, NotPermitted, Refused
+from migrate.errors import (
+    EndpointError,
+    NoSuchRoute,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    Refused,
+)
 from migrate.objects import Grant, Kind, Permissions, Ref
 from migrate.outcomes import Loss
 
@@ -180,6 +187,6 @@ def _grant_each(grants: Sequence[Grant], send: Callable[[Grant], None]) -> Permi
             send(grant)
         except NotAuthenticated:
             raise
-        except (NotPermitted, NotFound, Refused) as problem:
+        except (NotPermitted, NoSuchRoute, NotFound, Refused) as problem:
             losses.append(Loss(in_words(grant), f"refused by the target: {problem}"))
     return PermissionsWritten(len(grants) - len(losses), tuple(losses))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import requests
 
@@ -42,9 +42,9 @@ class DatabricksSession(HttpSession):
                 "log in again, as with: databricks auth login",
             ) from None
 
-    def _check(self, response: requests.Response) -> None:
+    def _refuse(self, response: requests.Response) -> NoReturn:
         try:
-            super()._check(response)
+            super()._refuse(response)
         except NotAuthenticated:
             raise self._not_authenticated(401) from None
         except NotPermitted as problem:

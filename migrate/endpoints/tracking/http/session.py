@@ -15,33 +15,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import requests
 from urllib3.exceptions import HTTPError
-from urllib3.util import Retry
 
-from migrate.endpoints.failures import INSUFFICIENT, TRANSIENT, says_full, storage_full
 from migrate.endpoints.shapes import Named, parse_json
 from migrate.endpoints.tracking.http.access import Access
 from migrate.endpoints.tracking.http.bounds import Watch, bounds_from, paged, read_answer
 from migrate.endpoints.tracking.http.connections import PromptAdapter, RateLimit
+from migrate.endpoints.tracking.http.errors import refuse
 from migrate.endpoints.tracking.http.login_pages import (
     WebPage,
     is_page,
     pages_are_logins,
-    redirected,
 )
 from migrate.endpoints.tracking.http.silence import Silence, has_items
 from migrate.endpoints.tracking.http.streams import sized
 from migrate.errors import (
-    AlreadyExists,
     AnswerLost,
     EndpointError,
     Malformed,
-    NotAuthenticated,
-    NotFound,
-    NotPermitted,
     Refused,
     ServerFault,
     Unavailable,
@@ -54,14 +48,7 @@ log = logging.getLogger(__name__)
 TRIES = 7
 CONNECT_TRIES = 3
 LONGEST_PAUSE = 10.0
-#: Bytes of an answer that is none of success; MLflow's own are a few hundred.
-LONGEST_ERROR = 1 << 20
 TIMEOUT = (10.0, 120.0)
-#: Answered with 500 or 503, but the same on every try.
-PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
-#: Answered with 500 whenever it is asked (seen on 3.17.2): a version of a logged model that is
-#: not there, and a row of a run that lacks something.
-PERMANENT_TEXT = re.compile(r"Unable to fetch model from model URI|\A\w+ cannot be None\Z")
 
 
 class HttpSession:
@@ -311,7 +298,8 @@ class HttpSession:
             self._send(method, path, **options) as response,
         ):
             wait.answered()
-            self._check(response)
+            if not 200 <= response.status_code < 300:
+                self._refuse(response)
             yield response
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
@@ -367,38 +355,8 @@ class HttpSession:
         answer: Mapping[str, Any] = self.ask(method, path, request, tries=CONNECT_TRIES)
         return answer
 
-    def _check(self, response: requests.Response) -> None:
-        """Raise the error that a status other than 2xx stands for."""
-        status = response.status_code
-        if 200 <= status < 300:
-            return
-        path = response.request.path_url.partition("?")[0]
-        code, message, full = _error_of(response, self._where(path))
-        text = f"{self._where(path)} answered {status}: {message or code or response.reason}"
-        if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
-            raise AlreadyExists(text)
-        if status == INSUFFICIENT or (status == 500 and full):
-            raise storage_full(text, self._side)
-        permanent = code in PERMANENT_CODES or PERMANENT_TEXT.search(message) is not None
-        if _is_race(message) or (status in TRANSIENT and not permanent):
-            at_fault = status == 500 and not _is_race(message)
-            raise (ServerFault if at_fault else Unavailable)(
-                text, retry_after=_retry_after(response)
-            )
-        if status == 401:
-            raise NotAuthenticated(
-                f"the {self._side} at {self._base} does not accept the credentials (401)",
-                f"set MIGRATE_{self._side.upper()}_TRACKING_USERNAME and _PASSWORD (or _TOKEN), "
-                "or write user:password@ into the URI",
-            )
-        if status == 403:
-            raise NotPermitted(text, f"use an account that may do this on the {self._side}")
-        if status == 404:
-            raise NotFound(text)
-        if 300 <= status < 400:
-            location = response.headers.get("Location", "")
-            raise redirected(self._where(path), self._base + path, location)
-        raise Refused(text, code=code)
+    def _refuse(self, response: requests.Response) -> NoReturn:
+        refuse(response, self._side, self._base)
 
 
 @contextmanager
@@ -414,46 +372,6 @@ def read_once() -> Iterator[None]:
             problem.message,
             "is there a proxy before the server that answers in its place?",
         ) from None
-
-
-def _is_race(message: str) -> bool:
-    """Recognise two requests of ours writing one row at once, such as a shared dataset.
-
-    MLflow passes on what the database says: SQLite's, MySQL's and Postgres' words for it.
-    """
-    return "IntegrityError" in message or "UniqueViolation" in message
-
-
-def _error_of(response: requests.Response, where: str) -> tuple[str, str, bool]:
-    """Return MLflow's error code and message, empty where the answer has none.
-
-    And whether the answer says, in whatever form, that there is no room left. Raises
-    ``Unavailable`` where it breaks off: half an answer does not tell who refuses, and why.
-    """
-    try:
-        content = response.raw.read(LONGEST_ERROR, decode_content=True)
-    except (HTTPError, OSError) as problem:
-        status = response.status_code
-        raise Unavailable(
-            f"{where} answered {status}, and the answer broke off: {type(problem).__name__}",
-            retry_after=_retry_after(response),
-        ) from None
-    try:
-        body = parse_json(content)
-        message = str(body.get("message", ""))
-        return str(body.get("error_code", "")), cut(message, 500), says_full(message)
-    except (ValueError, AttributeError, RecursionError):
-        return "", "", says_full(content.decode("utf-8", "replace"))
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    value = response.headers.get("Retry-After")
-    if not value:
-        return None
-    try:
-        return min(float(Retry(0).parse_retry_after(value)), 300.0)
-    except Exception:  # urllib3 raises its own InvalidHeader for text that is no date
-        return None
 
 
 def _why(problem: BaseException) -> str:

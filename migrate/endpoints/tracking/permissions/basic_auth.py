@@ -30,7 +30,7 @@ from migrate.endpoints.tracking.permissions.wire import (
     thing_of,
     word_for,
 )
-from migrate.errors import AlreadyExists, NotFound, Refused
+from migrate.errors import AlreadyExists, NoSuchRoute, NotFound, Refused
 from migrate.objects import MODEL_KINDS, Grant, Permissions, Ref
 from migrate.outcomes import Loss
 
@@ -114,7 +114,7 @@ class BasicAuth:
             else:
                 try:
                     granted += self._give(grant.principal, self._thing(ref), grant.permission)
-                except (Refused, NotFound) as problem:
+                except (Refused, NoSuchRoute, NotFound) as problem:
                     word = word_for(grant.permission, roles=self._roles)
                     instead = "" if word == grant.permission else f"{word} was sent in its place: "
                     reason = instead + problem.message
@@ -259,5 +259,5 @@ def user_names(http: HttpSession) -> list[str] | None:
     try:
         found = objects(http.get(f"{API}/users/list"), "users")
         return [ident(item, "username") for item in found]
-    except NotFound:
+    except NoSuchRoute:
         return None

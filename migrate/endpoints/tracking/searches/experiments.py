@@ -14,7 +14,7 @@ from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.searches.search import FAULT_TRIES
-from migrate.errors import EndpointError, MigrateError, NotFound, Refused, ServerFault
+from migrate.errors import EndpointError, MigrateError, NoSuchRoute, NotFound, Refused, ServerFault
 from migrate.objects import Kind, Ref
 
 #: The sizes of pages, down to that which fails at no other's fault.
@@ -106,6 +106,9 @@ class ExperimentSearch:
                 )
             except NotFound:
                 continue
+            except NoSuchRoute:
+                found = False  # nothing is known of this one and those behind it
+                break
             except (Refused, ServerFault) as why:
                 found = True
                 self.leave_out(ident, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from migrate.endpoints.shapes import ident, required
@@ -12,7 +13,7 @@ from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.searches.experiments import ExperimentSearch
 from migrate.endpoints.tracking.wire import EXPERIMENT, experiment_from, tags_to
-from migrate.errors import NotFound, Refused, ServerFault
+from migrate.errors import NoSuchRoute, NotFound, Refused, ServerFault
 from migrate.objects import ACTIVE, DELETED, Experiment, Loss
 
 EXPERIMENTS_PER_PAGE = 1000
@@ -56,7 +57,7 @@ class ExperimentStore:
             answer = self._http.get(f"{API}/experiments/get", {"experiment_id": experiment_id})
         except NotFound:
             return None
-        except (Refused, ServerFault) as problem:
+        except (Refused, NoSuchRoute, ServerFault) as problem:
             self._search.leave_out(experiment_id, problem)
             return None
         return self._entries.one(answer, "experiment", EXPERIMENT, experiment_from)
@@ -88,7 +89,8 @@ class ExperimentStore:
         """See ``WritesExperiments.remove_experiment_tags``."""
         for key in keys:
             body = {"experiment_id": experiment_id, "key": key}
-            self._http.post(f"{API}/experiments/delete-experiment-tag", body, idempotent=True)
+            with suppress(NotFound):
+                self._http.post(f"{API}/experiments/delete-experiment-tag", body, idempotent=True)
 
     def delete(self, experiment_id: str) -> None:
         """See ``WritesExperiments.delete_experiment``."""

@@ -28,6 +28,7 @@ from migrate.endpoints.tracking.wire import experiment_from, run_from
 from migrate.errors import (
     EndpointError,
     Malformed,
+    NoSuchRoute,
     NotAuthenticated,
     NotFound,
     Refused,
@@ -69,18 +70,21 @@ class ModelVersionStore:
 
     def list(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
         """See ``ReadsRegistry.model_versions``."""
-        filters = [equals_filter("name", model.name) for model in models]
-        if len(models) > MODELS_BY_NAME or None in filters:
-            found = self._all({model.name: model for model in models})
-        else:
-            found = {
-                model.name: self._of(model, condition or "")
-                for model, condition in zip(models, filters, strict=True)
-            }
+        found = self._shown(models)
         for model in models:
             shown = found[model.name]
             versions = [*shown, *self._named_and_not_found(model, shown)]
             yield from sorted(versions, key=lambda version: version.version)
+
+    def _shown(self, models: Sequence[RegisteredModel]) -> Mapping[str, Sequence[ModelVersion]]:
+        """Return the versions that a search shows, by the names of their models."""
+        filters = [equals_filter("name", model.name) for model in models]
+        if len(models) > MODELS_BY_NAME or None in filters:
+            return self._all({model.name: model for model in models})
+        return {
+            model.name: self._of(model, condition or "")
+            for model, condition in zip(models, filters, strict=True)
+        }
 
     def _named_and_not_found(
         self, model: RegisteredModel, found: Sequence[ModelVersion]
@@ -112,10 +116,9 @@ class ModelVersionStore:
             answer = self._http.get(f"{self._api}/get", {"name": name, "version": number})
         except NotFound:
             return None
-        except Refused:
-            models = list(self._models.list([name]))
-            found = self.list(models) if models else iter(())
-            return next((version for version in found if version.ref == ref), None)
+        except (Refused, NoSuchRoute):
+            shown = self._shown([*self._models.list([name])]).get(name, ())
+            return next((version for version in shown if version.ref == ref), None)
         kind = Kind.PROMPT if ref.kind is Kind.PROMPT_VERSION else Kind.REGISTERED_MODEL
 
         def read(item: Object) -> ModelVersion:

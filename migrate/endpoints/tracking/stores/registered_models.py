@@ -10,7 +10,7 @@ from migrate.endpoints.tracking.http.session import read_once
 from migrate.endpoints.tracking.models_wire import REGISTERED_MODEL, registered_model_from
 from migrate.endpoints.tracking.stores.registry import Registry, changes, is_ours
 from migrate.endpoints.tracking.wire import tags_to
-from migrate.errors import NotFound, Refused
+from migrate.errors import NoSuchRoute, NotFound, Refused
 from migrate.objects import Kind, RegisteredModel
 from migrate.outcomes import Loss
 
@@ -39,7 +39,7 @@ class RegisteredModelStore:
                 answer = self._http.get(f"{self._api}/get", {"name": name})
             except NotFound:
                 continue
-            except Refused:
+            except (Refused, NoSuchRoute):
                 refused.add(name)
                 continue
             found = self._entries.one(
@@ -49,7 +49,8 @@ class RegisteredModelStore:
             if found is not None and found.name == name:
                 yield found
         if refused:
-            # What older versions took for a name is refused as a question, and listed all the same.
+            # What older versions took for a name is refused as a question, and listed all the same;
+            # and a gateway may keep the question to itself.
             yield from (model for model in self._all() if model.name in refused)
 
     def _all(self) -> Iterator[RegisteredModel]:

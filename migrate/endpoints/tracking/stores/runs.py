@@ -12,14 +12,14 @@ from migrate.endpoints.tracking.abilities import Abilities
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession, read_once
 from migrate.endpoints.tracking.parts import API
+from migrate.endpoints.tracking.request_sizes import tags_to_begin_with
 from migrate.endpoints.tracking.searches.copies import Copies, by_origin, conditions_for, few_of
 from migrate.endpoints.tracking.searches.histories import HistoryReader
-from migrate.endpoints.tracking.searches.search import RUNS, Search
+from migrate.endpoints.tracking.searches.search import RUNS, Search, chunks
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
-from migrate.endpoints.tracking.stores.run_writer import ServerRunWriter, tags_to_begin_with
-from migrate.endpoints.tracking.uncopied import EXPERIMENTS_PER_SEARCH
+from migrate.endpoints.tracking.stores.run_writer import ServerRunWriter
 from migrate.endpoints.tracking.wire import RUN, copy_from, run_from, tags_to
-from migrate.errors import EndpointError, NotFound, Refused
+from migrate.errors import EndpointError, NoSuchRoute, NotFound, Refused
 from migrate.objects import Kind, Metric, Ref, Run
 from migrate.origins import ORIGIN, bookkeeping
 
@@ -45,8 +45,7 @@ class RunStore:
 
     def list(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
         """See ``ReadsRuns.runs``. Ordered by start, so that runs begun meanwhile come last."""
-        for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
-            chunk = [*experiment_ids[start : start + EXPERIMENTS_PER_SEARCH]]
+        for chunk in chunks(experiment_ids):
             yield from self._found(chunk, order_by=["attributes.start_time ASC"])
 
     def read(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
@@ -75,7 +74,7 @@ class RunStore:
             answer = self._http.get(f"{API}/runs/get", {"run_id": run_id})
         except NotFound:
             return None
-        except Refused as problem:
+        except (Refused, NoSuchRoute) as problem:
             self._search.leave_out(run_id, "", "runs/get", problem)
             return None
         return self._entries.one(answer, "run", RUN, run_from)

@@ -14,14 +14,14 @@ from migrate.endpoints.tracking.unity_catalog.model_versions import CatalogVersi
 from migrate.endpoints.tracking.unity_catalog.registered_models import LEVELS, CatalogModels
 from migrate.endpoints.tracking.unity_catalog.storage import MODELS, VERSIONS, Storage
 from migrate.endpoints.tracking.unity_catalog.tags import LONGEST_TAG, REFUSED_IN_TAGS
-from migrate.errors import EndpointError, NotFound, Refused
+from migrate.errors import EndpointError, NoSuchRoute, NotFound, Refused
 
 
 def ask_catalog(workspace: Capabilities, registry: HttpSession) -> Capabilities:
     """Connect to a catalog; return what a workspace with it takes. Raises ``EndpointError``."""
     try:
         registry.get(f"{MODELS}/search", {"max_results": 1}, tries=CONNECT_TRIES)
-    except (NotFound, Refused) as problem:
+    except (NoSuchRoute, NotFound, Refused) as problem:
         raise EndpointError(
             f"the {registry.side} at {registry.base_url} shows no Unity Catalog: {problem}",
             "is the workspace attached to a metastore? Else use the registry URI databricks",

@@ -13,7 +13,7 @@ from migrate.endpoints.artifacts.locations import Roots, Way, locate, require_st
 from migrate.endpoints.shapes import required, required_text
 from migrate.endpoints.tracking.databricks.files_api import FilesApi
 from migrate.endpoints.tracking.http.session import HttpSession
-from migrate.errors import NotFound, Refused
+from migrate.errors import NoSuchRoute, NotFound, Refused
 
 MODELS = "/api/2.0/mlflow/unity-catalog/registered-models"
 VERSIONS = "/api/2.0/mlflow/unity-catalog/model-versions"
@@ -60,7 +60,7 @@ class Storage:
     def _takes_files_api(self) -> bool:
         try:
             answer = self.http.get(f"{MODELS}:{_FILES_API}")
-        except (NotFound, Refused):
+        except (NoSuchRoute, NotFound, Refused):
             return False
         return bool(answer.get(_FILES_API.replace("-", "_")))
 

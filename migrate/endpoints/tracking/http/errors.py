@@ -1,0 +1,118 @@
+"""Which of our errors an answer stands for that is none of success."""
+
+from __future__ import annotations
+
+import re
+from typing import NoReturn
+
+import requests
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
+
+from migrate.endpoints.failures import INSUFFICIENT, TRANSIENT, says_full, storage_full
+from migrate.endpoints.shapes import parse_json
+from migrate.endpoints.tracking.http.login_pages import redirected
+from migrate.errors import (
+    AlreadyExists,
+    NoSuchRoute,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    Refused,
+    ServerFault,
+    Unavailable,
+)
+from migrate.redaction import cut
+
+#: Bytes of an answer that is none of success; MLflow's own are a few hundred.
+LONGEST_ERROR = 1 << 20
+#: Answered with 500 or 503, but the same on every try.
+PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
+#: Answered with 500 whenever it is asked (seen on 3.17.2): a version of a logged model that is
+#: not there, and a row of a run that lacks something.
+PERMANENT_TEXT = re.compile(r"Unable to fetch model from model URI|\A\w+ cannot be None\Z")
+
+#: The code that goes with 404 where it is about the route (Databricks, and read in MLflow).
+NO_ROUTE = "ENDPOINT_NOT_FOUND"
+
+
+def refuse(response: requests.Response, side: str, base: str) -> NoReturn:
+    """Raise the error that an answer of the ``side`` at ``base`` stands for.
+
+    Only MLflow's own error code says that an object is not there: without one a 404 is of
+    whoever knows no such route.
+    """
+    status = response.status_code
+    path = response.request.path_url.partition("?")[0]
+    where = f"{side} {base}{path}"
+    retry_after = retry_after_of(response)
+    try:
+        code, message, full = _told_by(response)
+    except (HTTPError, OSError) as problem:
+        # Half an answer does not tell who refuses, and why.
+        raise Unavailable(
+            f"{where} answered {status}, and the answer broke off: {type(problem).__name__}",
+            retry_after=retry_after,
+        ) from None
+    text = f"{where} answered {status}: {message or code or response.reason}"
+    if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
+        raise AlreadyExists(text)
+    if status == INSUFFICIENT or (status == 500 and full):
+        raise storage_full(text, side)
+    permanent = code in PERMANENT_CODES or PERMANENT_TEXT.search(message) is not None
+    if _is_race(message) or (status in TRANSIENT and not permanent):
+        at_fault = status == 500 and not _is_race(message)
+        raise (ServerFault if at_fault else Unavailable)(text, retry_after=retry_after)
+    match status:
+        case 401:
+            raise NotAuthenticated(
+                f"the {side} at {base} does not accept the credentials (401)",
+                f"set MIGRATE_{side.upper()}_TRACKING_USERNAME and _PASSWORD (or _TOKEN), "
+                "or write user:password@ into the URI",
+            )
+        case 403:
+            raise NotPermitted(text, f"use an account that may do this on the {side}")
+        case 404 if code in ("", NO_ROUTE):
+            raise NoSuchRoute(
+                text,
+                f"have the gateway before the {side} pass this route on; or is the server older "
+                "than the route?",
+            )
+        case 404:
+            raise NotFound(text)
+    if 300 <= status < 400:
+        raise redirected(where, base + path, response.headers.get("Location", ""))
+    raise Refused(text, code=code)
+
+
+def _is_race(message: str) -> bool:
+    """Recognise two requests of ours writing one row at once, such as a shared dataset.
+
+    MLflow passes on what the database says: SQLite's, MySQL's and Postgres' words for it.
+    """
+    return "IntegrityError" in message or "UniqueViolation" in message
+
+
+def _told_by(response: requests.Response) -> tuple[str, str, bool]:
+    """Return MLflow's error code and message, empty where the answer has none.
+
+    And whether the answer says, in whatever form, that there is no room left.
+    """
+    content = response.raw.read(LONGEST_ERROR, decode_content=True)
+    try:
+        body = parse_json(content)
+        message = str(body.get("message", ""))
+        return str(body.get("error_code", "")), cut(message, 500), says_full(message)
+    except (ValueError, AttributeError, RecursionError):
+        return "", "", says_full(content.decode("utf-8", "replace"))
+
+
+def retry_after_of(response: requests.Response) -> float | None:
+    """Return the seconds that an answer asks to wait before the next try, None for no such."""
+    value = response.headers.get("Retry-After")
+    if not value:
+        return None
+    try:
+        return min(float(Retry(0).parse_retry_after(value)), 300.0)
+    except Exception:  # urllib3 raises its own InvalidHeader for text that is no date
+        return None
