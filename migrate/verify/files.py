@@ -32,7 +32,7 @@ def compare_files(
     """
     originals = ends.source.artifacts(root)
     rewritten = {}
-    if not ends.target.capabilities().keeps_ids:
+    if not ends.target.capabilities().keeps_id(ref.kind):
         rewritten = dict(read_model_files(ends.source, root, originals, rewrites).contents)
     besides_originals = set(may_have) - {file.path for file in originals}
     there = [
