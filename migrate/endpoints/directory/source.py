@@ -18,7 +18,7 @@ from migrate.endpoints.directory.stores.registered_models import RegisteredModel
 from migrate.endpoints.directory.stores.registry import Registry
 from migrate.endpoints.directory.stores.runs import RunStore
 from migrate.endpoints.directory.stores.simple import SIMPLE, SimpleStore
-from migrate.endpoints.stores import Store
+from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
     DELETED,
@@ -101,8 +101,9 @@ class ExportReader:
             identity=self._identity,
             readable=KINDS,
             writable=KINDS if self._export.writable else frozenset(),
-            keeps_ids=True,
-            rewrites=True,
+            found_by=ALL_KEPT,
+            bookkeeping=Bookkeeping.SIDECAR,
+            archive=True,
             permissions=True,
             keeps_notebooks=True,
             lists_links=True,

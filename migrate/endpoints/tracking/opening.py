@@ -15,6 +15,7 @@ from migrate.endpoints.tracking.server import Stores, TrackingServer
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
 from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
 from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
+from migrate.endpoints.tracking.stores.model_links import ModelLinkStore
 from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.registry import Registry
@@ -47,6 +48,7 @@ def open_server(
     inquiry = Inquiry(http, models_http, permissions, workspace=workspace)
     abilities = Abilities(inquiry.learn, entries.gaps)
     experiments = ExperimentStore(http, entries)
+    logged_models = LoggedModelStore(http, entries, experiments)
     calls = Registry(models_http, entries, abilities)
     models = RegisteredModelStore(calls)
 
@@ -71,8 +73,9 @@ def open_server(
         stores=Stores(
             experiments,
             RunStore(http, entries, abilities, experiments),
-            LoggedModelStore(http, entries, experiments),
+            logged_models,
             FlattenedModelStore(http),
+            ModelLinkStore(http, entries, logged_models),
             models,
             ModelVersionStore(calls, models, http),
             permissions,

@@ -24,6 +24,7 @@ from migrate.endpoints.tracking.permissions.servers import PermissionStore
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
 from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
 from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
+from migrate.endpoints.tracking.stores.model_links import ModelLinkStore
 from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.run_writer import ServerRunWriter
@@ -55,6 +56,7 @@ class Stores(NamedTuple):
     runs: RunStore
     logged_models: LoggedModelStore
     flattened: FlattenedModelStore
+    model_links: ModelLinkStore
     registered_models: RegisteredModelStore
     model_versions: ModelVersionStore
     permissions: PermissionStore
@@ -240,7 +242,9 @@ class TrackingServer:
 
     def model_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
         """See ``ReadsLoggedModels.model_links``."""
-        return self._logged_models.links(run_ids) if run_ids else {}
+        if not run_ids or not self._abilities.has(Kind.LOGGED_MODEL):
+            return {}
+        return self._stores.model_links.read(run_ids)
 
     def find_model_copies(
         self, experiment_id: str, origins: Collection[str] | None = None
@@ -260,7 +264,9 @@ class TrackingServer:
 
     def link_model(self, run_id: str, links: ModelLinks) -> Sequence[Loss]:
         """See ``WritesLoggedModels.link_model``."""
-        return self._logged_models.link(run_id, links)
+        if not self._abilities.has(Kind.LOGGED_MODEL):
+            return ()
+        return self._stores.model_links.write(run_id, links)
 
     def finish_logged_model(
         self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()

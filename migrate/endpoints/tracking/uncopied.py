@@ -39,11 +39,11 @@ from migrate.endpoints.tracking.parts import (
     Standing,
     ask,
 )
+from migrate.endpoints.tracking.searches.search import chunks
 from migrate.endpoints.tracking.versions import Release
 from migrate.errors import MigrateError, NotFound, Refused
 from migrate.objects import Kind
 
-EXPERIMENTS_PER_SEARCH = 100
 #: Experiments that are asked for at the same time where each has to be.
 EXPERIMENTS_AT_ONCE = 8
 ITEMS_PER_PAGE = 1000
@@ -268,12 +268,6 @@ class UncopiedObjects:
         if reasons:
             self._note(Kind.TRACE, reasons[0])
         return 0
-
-
-def chunks(experiment_ids: Sequence[str]) -> Iterator[list[str]]:
-    """Yield as many experiments at a time as one search takes."""
-    for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
-        yield list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
 
 
 def _within(ids: Collection[str], items: Iterable[Item]) -> Iterator[Item]:

@@ -28,6 +28,7 @@ from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
 from migrate.endpoints.tracking.server import Stores, TrackingServer
 from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
+from migrate.endpoints.tracking.stores.model_links import ModelLinkStore
 from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.registry import Registry
@@ -79,9 +80,7 @@ def open_databricks(
     abilities = Abilities(connect, entries.gaps)
     experiments = WorkspaceExperiments(http, entries)
     runs = WorkspaceRuns(http, entries, abilities, experiments)
-    logged_models = WorkspaceModels(
-        http, entries, experiments, graphql=False, per_page=MODELS_PER_PAGE
-    )
+    logged_models = WorkspaceModels(http, entries, experiments, per_page=MODELS_PER_PAGE)
     own = [workspace_files(http, uri)]
     if storage is not None:
         own.insert(0, catalog_files(storage))
@@ -110,6 +109,7 @@ def open_databricks(
             runs,
             logged_models,
             FlattenedModelStore(http),
+            ModelLinkStore(http, entries, logged_models, graphql=False),
             models,
             versions,
             permissions,
