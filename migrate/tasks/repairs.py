@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from migrate.endpoints.answers import Capabilities
-from migrate.endpoints.protocols import ReadsArtifacts
+from migrate.endpoints.protocols.artifacts import ReadsArtifacts
 from migrate.objects import MODEL_VERSIONS_TAG, RUN_NAME_TAG, Action, Artifact, ArtifactRoot, Kind
 from migrate.origins import losses_from_tags, without_bookkeeping
 from migrate.outcomes import Loss, LossCode

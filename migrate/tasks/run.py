@@ -10,7 +10,8 @@ from copy import copy as duplicate
 from itertools import chain
 from typing import NamedTuple
 
-from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
+from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.protocols.runs import ReadsRuns, RunWriter
 from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from migrate.endpoints.protocols import ReadsArtifacts
+from migrate.endpoints.protocols.artifacts import ReadsArtifacts
 from migrate.errors import EndpointError, MigrateError, NotAuthenticated
 from migrate.objects import Artifact, ArtifactRoot, ModelVersion, Ref
 from migrate.tasks.model_files import Rewrites, read_model_files

@@ -20,7 +20,7 @@ from migrate.endpoints.directory.native.losses import keep_shortfall
 from migrate.endpoints.directory.native.replacing import settle
 from migrate.endpoints.directory.one_writer import OneWriter
 from migrate.endpoints.directory.source import ExportReader
-from migrate.endpoints.protocols import RunWriter
+from migrate.endpoints.protocols.runs import RunWriter
 from migrate.errors import DirectoryError
 from migrate.objects import (
     ACTIVE,
