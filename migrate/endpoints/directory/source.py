@@ -65,7 +65,7 @@ class HasFiles(Protocol):
 class ExportReader:
     """Reads an export directory; implements ``Source``. Writes nothing.
 
-    What cannot be read is left out of every listing and told by ``unreadable``.
+    What cannot be read is left out of every listing and returned by ``unreadable``.
     """
 
     def __init__(self, export: Export) -> None:
@@ -138,7 +138,7 @@ class ExportReader:
         )
 
     def unknown(self) -> Sequence[str]:
-        """See ``Endpoint.unknown``; what cannot be read of an export is told by ``unreadable``."""
+        """See ``Endpoint.unknown``; what cannot be read of an export is in ``unreadable``."""
         self._export.look_for_writer()
         said = (*self._export.unknown, *self._registry.unknown)
         return () if self._export.writable else tuple(dict.fromkeys(said))

@@ -142,17 +142,17 @@ class SimpleStore(Generic[R]):
         members[self._simple.container] = self._container_of(copy)
         with self._lock:
             stored = self._present(self._id_of(copy))
-            there = stored.copy()
+            existing = stored.copy()
             kept = Found(self._with(wanted, members), mark, tuple(losses))
-            self._write(stored.path, kept, there)
+            self._write(stored.path, kept, existing)
         return ()
 
     def keep_losses(self, ident: str, losses: Sequence[Loss]) -> None:
         """Keep with a copy what did not arrive of it. Raises ``NotFound``."""
         with self._lock:
             stored = self._present(ident)
-            there = stored.copy()
-            self._write(stored.path, there._replace(losses=tuple(losses)), there)
+            existing = stored.copy()
+            self._write(stored.path, existing._replace(losses=tuple(losses)), existing)
 
     def delete(self, copy: R) -> None:
         """See ``Store.delete``."""
@@ -223,10 +223,10 @@ class SimpleStore(Generic[R]):
             raise DirectoryError(what, DAMAGED)
         return found
 
-    def _write(self, path: Path, wanted: Found[R], there: Found[R] | None = None) -> None:
+    def _write(self, path: Path, wanted: Found[R], existing: Found[R] | None = None) -> None:
         """Write a file in place of the one that is there, unless that says so already."""
         ours, value = self._content(wanted)
-        if there is None or (ours, value) != self._content(there):
+        if existing is None or (ours, value) != self._content(existing):
             document = {"system": system_block(ours), "mlflow": {self._word: value}}
             write_object(path, document)
 
