@@ -56,9 +56,10 @@ def match_registry(draft: Draft) -> None:
     models = [node for kind in MODEL_KINDS for node in draft.of_kind(kind)]
     if not models:
         return
-    names = [node.name for node in models]
-    found = draft.target.registered_models(names if len(names) <= NAMES_ONE_BY_ONE else None)
-    there = {model.name: model for model in found if model.name in set(names)}
+    names = dict.fromkeys(node.name for node in models)
+    few = len(names) <= NAMES_ONE_BY_ONE
+    found = draft.target.registered_models(list(names) if few else None)
+    there = {model.name: model for model in found if model.name in names}
     versions: dict[str, list[ModelVersion]] = {name: [] for name in there}
     for version in draft.target.model_versions(list(there.values())) if there else ():
         versions[version.name].append(version)
@@ -149,8 +150,7 @@ def _taken(
     """Return the aliases that versions of another origin have on the target."""
     if draft.target_can.keeps_id(node.ref.kind):
         return {}
-    name = node.ref.id
-    origins = {version_origin(it) for it in draft.versions.values() if it.name == name}
+    origins = set(map(version_origin, draft.versions_of(node.ref)))
     ours = {it.version for it in there if is_of_source(it, origins, draft.policy)}
     return taken_aliases(copy.aliases, ours.__contains__)
 

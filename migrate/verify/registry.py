@@ -15,7 +15,7 @@ from migrate.objects import (
     experiment_ref,
     run_ref,
 )
-from migrate.origins import SOURCE, known_losses
+from migrate.origins import ORIGIN, SOURCE, known_losses
 from migrate.outcomes import Loss
 from migrate.tasks.collisions import (
     is_of_source,
@@ -32,8 +32,8 @@ from migrate.tasks.model_version import (
 from migrate.tasks.registered_model import (
     changes_of_model,
     experiments_named,
-    is_copy_of,
     is_ours,
+    model_origin,
     wanted_registered_model,
 )
 from migrate.tasks.repairs import comparable_tags
@@ -116,10 +116,11 @@ def _on_target(ends: Ends, models: Sequence[RegisteredModel]) -> dict[Ref, Regis
     by_name = {model.name: model for model in there}
     if few and len(by_name) < len(names):
         there = list(ends.target.registered_models(None))
+    by_origin = {model.tags.get(ORIGIN): model for model in reversed(there)}
     found = {}
     for model in models:
-        made = [copy for copy in there if is_copy_of(copy, model)]
-        if copy := by_name.get(_name_for(ends, model)) or next(iter(made), None):
+        copy = by_name.get(_name_for(ends, model)) or by_origin.get(model_origin(model))
+        if copy:
             found[model.ref] = copy
     return found
 
