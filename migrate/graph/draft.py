@@ -167,6 +167,13 @@ class Draft:
         found = (node for node in self.nodes.values() if node.ref.kind is kind)
         return [node for node in found if node.selected and not node.unreadable]
 
+    def versions_of(self, model: Ref) -> list[ModelVersion]:
+        """Return the versions that were read of a registered model or prompt, skipped ones too."""
+        if model.kind.versions is None:
+            return []
+        held = self.contents.get((model.kind.versions, model.id), {})
+        return [self.versions[ref] for ref in held if ref in self.versions]
+
     def held_by(self, experiment_id: str) -> list[Node]:
         """Return the selected objects in an experiment."""
         inside = {kind for kind in Kind if kind.container is Kind.EXPERIMENT} - {Kind.DELETION}

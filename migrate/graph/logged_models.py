@@ -105,7 +105,7 @@ def link_models(draft: Draft) -> None:
             run = Ref(Kind.RUN, run_id)
             if draft.selects(run):
                 draft.need(run, node.ref)
-                if draft.nodes[run].deleted and not draft.target_can.keeps_ids:
+                if draft.nodes[run].deleted and not draft.target_can.archive:
                     sharing.setdefault(run, []).append(node.ref)
     for models in sharing.values():
         for earlier, later in pairwise(sorted(models)):
@@ -169,7 +169,7 @@ def _decide(draft: Draft, node: Node, copy: Copy, links: dict[str, ModelLinks]) 
 
 def add_model_deletions(draft: Draft) -> None:
     """Add the last step of deleted logged models: versions are made of models that are there."""
-    if draft.target_can.keeps_ids or draft.target_can.flattens_models:
+    if draft.target_can.archive or draft.target_can.flattens_models:
         return
     for node in draft.of_kind(Kind.LOGGED_MODEL):
         if not node.deleted or node.copy_deleted:

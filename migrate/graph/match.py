@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.answers import Copy
+from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.objects import ACTIVE, DELETED, NO_LINKS, Action, Experiment, Kind, Ref
@@ -98,7 +99,8 @@ def _to_be_renamed(draft: Draft, node: Node, copy: Experiment) -> bool:
     by_rule = draft.renames.name_for(Kind.EXPERIMENT, experiment.name)
     if by_rule != experiment.name:
         return copy.name != by_rule
-    known_as = copy.name if draft.target_can.keeps_ids else copy.tags.get(SOURCE + "name")
+    in_tags = draft.target_can.bookkeeping is Bookkeeping.TAGS
+    known_as = copy.tags.get(SOURCE + "name") if in_tags else copy.name
     return known_as not in (None, experiment.name)
 
 
@@ -126,7 +128,7 @@ def match_runs(draft: Draft) -> None:
         if found and node.ref.kind is Kind.RUN:
             node.target_id, node.mark = found[0].target_id, found[0].mark
             copied.append((node, found))
-    if not draft.target_can.keeps_ids:
+    if not draft.target_can.archive:
         _count_foreign(draft, copies)
     _link_to_earlier_copies(draft)
     for node, found in copied:
@@ -156,7 +158,7 @@ def _decide(draft: Draft, run: Node, copy: Copy) -> None:
     if copy.unreadable:
         run.fail_to_adopt(copy.unreadable)
         return
-    if draft.target_can.keeps_ids:
+    if draft.target_can.keeps_id(Kind.RUN):
         content, orphans = with_links(run.content, draft.links.get(run.ref.id, NO_LINKS)), []
     else:
         content, orphans = run.content, orphan_mentions(draft, run)

@@ -55,12 +55,11 @@ def check_choices(draft: Draft) -> None:
 
     Of one that other tools let pass without effect, a note says so.
     """
-    into_directory = draft.target_can.keeps_ids
     for chosen, option in (
         (draft.policy.source_tags, "--import-source-tags"),
         (draft.policy.source_user, "--use-src-user-id"),
     ):
-        if chosen and into_directory:
+        if chosen and draft.target_can.archive:
             raise UsageError(
                 f"{option} adds tags to copies on a tracking server; an export directory keeps "
                 "every object as the source has it",
@@ -79,7 +78,7 @@ def check_choices(draft: Draft) -> None:
         draft.notes.append(
             "--notebook-formats has no effect: notebooks are kept in an export directory only"
         )
-    if draft.policy.version_models and not into_directory:
+    if draft.policy.version_models and not draft.target_can.archive:
         raise UsageError(
             "--export-version-model stores the files of versions in an export directory; "
             f"{draft.target_can.description} is none",
@@ -277,7 +276,8 @@ def _task(draft: Draft, node: Node) -> PlannedTask:
 
 
 def _orphan_warnings(draft: Draft, node: Node) -> tuple[str, ...]:
-    if node.ref.kind is not Kind.RUN or not node.selected or draft.target_can.keeps_ids:
+    keeps_id = draft.target_can.keeps_id(Kind.RUN)
+    if node.ref.kind is not Kind.RUN or not node.selected or keeps_id:
         return ()
     return tuple(
         f"{tag} names run {node.mentions[tag]}, which is not among the runs copied: "

@@ -103,8 +103,8 @@ def link_versions(draft: Draft) -> None:
             for ref in named_by(version):
                 if draft.selects(ref) and _comes_before(draft, ref, version):
                     draft.need(ref, version.ref)
-    if not draft.target_can.keeps_ids:
-        for versions in by_model.values():
+    for (kind, _), versions in by_model.items():
+        if draft.target_can.counts(kind):
             ordered = sorted(versions, key=lambda version: version.version)
             for earlier, later_one in pairwise(ordered):
                 draft.follow(earlier.ref, later_one.ref)
@@ -127,7 +127,7 @@ def _comes_before(draft: Draft, ref: Ref, version: ModelVersion) -> bool:
 def tell_of_missing(draft: Draft, node: Node) -> None:
     """Warn of a version whose run or files are not among what is copied."""
     version = draft.versions[node.ref]
-    if draft.target_can.keeps_ids or version.kind is not Kind.MODEL_VERSION:
+    if draft.target_can.archive or version.kind is not Kind.MODEL_VERSION:
         return
     named = named_by(version)
     if not any(draft.will_have_copy(ref) for ref in named) and _is_below_server(version.source):

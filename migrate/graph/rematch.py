@@ -89,7 +89,7 @@ def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], s
         container = names[copy.name]
         assert container.kind.versions is not None
         origin = copy.ref.id
-        if not target.capabilities().keeps_ids:
+        if not target.capabilities().keeps_id(copy.kind):
             origin = copy.tags.get(ORIGIN, "").rpartition("@")[0]
         ref = Ref(container.kind.versions, origin)
         fits = numbers.get(ref) in (None, 0, copy.version)

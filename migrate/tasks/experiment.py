@@ -60,7 +60,7 @@ def wanted_experiment(
 ) -> tuple[Experiment, tuple[Loss, ...]]:
     """Return what the copy should be, with its origin and what MLflow lets nobody set."""
     lacking = known_losses(experiment)
-    if target.keeps_ids:
+    if target.archive:
         return experiment, lacking
     origin = experiment_origin(experiment)
     experiment, unstorable = storable(experiment)
@@ -110,7 +110,7 @@ def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[O
     found = source.read_experiments([job.ref.id for job in batch.jobs])
     at_source = {item.experiment_id: item for item in found}
     copies = experiments_on(target, [job.target_id for job in batch.jobs if job.target_id])
-    looks_back = not target.capabilities().keeps_ids
+    looks_back = not target.capabilities().archive
     written: list[_Written] = []
     for job in batch.jobs:
         started = time.monotonic()

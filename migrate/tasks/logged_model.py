@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import EndpointError
 from migrate.folding import twins, why_left_out
 from migrate.objects import (
@@ -93,7 +94,7 @@ def wanted_model(
     ``links`` is what runs of the source say of it, ``references`` maps their ids to their copies.
     """
     name = real_name(model.name, model.tags)
-    if target.keeps_ids:
+    if target.archive:
         named = dataclasses.replace(model, name=name)
         return WantedModel(model=named, links=links, losses=known_losses(model))
     lacking = known_losses(model)
@@ -342,6 +343,7 @@ class _Attempt:
         *,
         whole: bool,
     ) -> tuple[Sent, ModelFiles]:
+        can = self._target.capabilities()
         fresh = copy is None
         if copy is None:
             container = self._batch.target_container
@@ -362,7 +364,7 @@ class _Attempt:
             contents=self._job.repairs,
         )
         with ExitStack() as opened:
-            if not self._target.capabilities().keeps_ids:
+            if not can.archive:
                 self._open_deleted_runs(opened)
             known = frozenset(copy.metrics)
             metrics = [metric for metric in wanted.model.metrics if metric not in known]
@@ -370,14 +372,14 @@ class _Attempt:
             refused += self._link(copy.model_id, wanted.links, fresh)
         lasting = () if fresh else lasting_losses(copy.tags, self._job.losses)
         sent = sent._replace(losses=sent.losses + refused + lasting)
-        keeps_ids = self._target.capabilities().keeps_ids
-        final = wanted.model if keeps_ids else self._with_tags(copy, wanted.model, sent.losses)
-        # In a directory, what was not sent is tried again by whoever finds no mark.
-        written = "" if sent.losses and keeps_ids else mark
+        in_tags = can.bookkeeping is Bookkeeping.TAGS
+        final = self._with_tags(copy, wanted.model, sent.losses) if in_tags else wanted.model
+        # In an archive, what was not sent is tried again by whoever finds no mark.
+        written = "" if sent.losses and can.archive else mark
         lacking = (*self._known, *sent.losses)
         refused = tuple(self._target.finish_logged_model(copy, final, written, lacking))
         sent = sent._replace(losses=sent.losses + refused)
-        if keeps_ids or self._target.capabilities().flattens_models:
+        if can.archive or can.flattens_models:
             return sent, models
         there = next(iter(self._target.read_logged_models([copy.model_id])), None)
         seen = seen_of_logged_model(final, mark, there)
@@ -404,7 +406,7 @@ class _Attempt:
         files: Sequence[Artifact],
         model: LoggedModel,
     ) -> ModelFiles:
-        if self._target.capabilities().keeps_ids:
+        if self._target.capabilities().keeps_id(Kind.LOGGED_MODEL):
             return ModelFiles()
         ids = {**self._job.references, self._job.ref.id: copy_root.owner.id}
         place = copy_root.uri

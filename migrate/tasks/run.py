@@ -10,7 +10,9 @@ from copy import copy as duplicate
 from itertools import chain
 from typing import NamedTuple
 
-from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
+from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.protocols.runs import ReadsRuns, RunWriter
+from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
 from migrate.origins import MARK, known_losses, loss_tags, losses_from_tags, losses_to_tags
@@ -42,7 +44,7 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
     for run_id in damaged.keys() & jobs.keys():
         yield failed(jobs.pop(run_id), damaged[run_id])
     runs = [run for run in runs if run.run_id in jobs]
-    looks_back = not target.capabilities().keeps_ids
+    looks_back = not target.capabilities().archive
     written: list[_Written] = []
     for run, history in with_histories(source, runs):
         job = jobs[run.run_id]
@@ -113,7 +115,7 @@ def _with_links(runs: Sequence[Run], source: Source, target: Target) -> list[Run
     Where a copy keeps its id, that is part of the run; elsewhere it comes with the model.
     """
     links: Mapping[str, ModelLinks] = {}
-    if target.capabilities().keeps_ids:
+    if target.capabilities().keeps_id(Kind.LOGGED_MODEL):
         links = links_of(source, runs)
     return [dataclasses.replace(run, links=links.get(run.run_id, NO_LINKS)) for run in runs]
 
@@ -326,20 +328,20 @@ class _Attempt:
             )
             if wanted.run.inputs:
                 writer.write_inputs(wanted.run.inputs)
-            keeps_ids = self._target.capabilities().keeps_ids
+            can = self._target.capabilities()
             left_out = self._write_metrics(writer, wanted, history, fingerprint)
-            if whole and keeps_ids and history.losses:
-                # A directory replaces histories: what is there whole is worth more than a part.
+            if whole and can.archive and history.losses:
+                # An archive replaces histories: what is there whole is worth more than a part.
                 first = history.losses[0]
                 raise EndpointError(
                     f"{first.what}: {first.reason}", "the copy stays as it is: try again later"
                 )
             sent = sent._replace(losses=sent.losses + history.losses + lost_points(left_out))
             lacking = (*known_losses(self._run), *sent.losses)
-            if not keeps_ids:
+            if can.bookkeeping is Bookkeeping.TAGS:
                 writer.write_tags(loss_tags(lacking, copy.tags if copy else ()))
-            # In a directory, what was not sent is tried again by whoever finds no mark.
-            mark = "" if sent.losses and keeps_ids else fingerprint.mark()
+            # In an archive, what was not sent is tried again by whoever finds no mark.
+            mark = "" if sent.losses and can.archive else fingerprint.mark()
             refused = writer.finish(wanted.run, mark, lacking)
             sent = sent._replace(losses=sent.losses + tuple(refused))
         except BaseException:
@@ -364,7 +366,7 @@ class _Attempt:
 
     def _model_files(self, files: Sequence[Artifact], copy_root: ArtifactRoot) -> ModelFiles:
         """Return the run's model files with the ids of its copy."""
-        if self._target.capabilities().keeps_ids:
+        if self._target.capabilities().keeps_id(Kind.RUN):
             return ModelFiles()
         ids = {**self._job.references, self._run.run_id: copy_root.owner.id}
         rewrites = Rewrites(ids=ids, roots=((self._root.uri, copy_root.uri),))
@@ -381,7 +383,7 @@ class _Attempt:
     ) -> Counter[str]:
         """Write all points; return by key how many of them no server can store."""
         left_out: Counter[str] = Counter()
-        as_they_are = self._target.capabilities().keeps_ids
+        as_they_are = self._target.capabilities().archive
         for page in chain((history.held,), history.streamed()):
             points: Sequence[Metric] = keep_points(page, wanted.dropped_keys)
             if not as_they_are:

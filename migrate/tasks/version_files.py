@@ -16,7 +16,8 @@ from typing import BinaryIO
 
 import yaml
 
-from migrate.endpoints.protocols import ReadsArtifacts, Source, Target
+from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.protocols.artifacts import ReadsArtifacts
 from migrate.errors import EndpointError, NotAuthenticated, NotFound, Unavailable
 from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref
 from migrate.outcomes import Loss, LossCode, loss_of

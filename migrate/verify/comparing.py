@@ -63,7 +63,7 @@ def compare(ends: Ends) -> Comparison:
     chosen = [experiment.experiment_id for experiment in selected.experiments]
     for part in compare_records(ends, copies, chosen):
         result.merge(part)
-    if ends.target.capabilities().rewrites:
+    if ends.target.capabilities().archive:
         result.differences = [
             found._replace(lasting=False, written_with=None) if found.of_copy else found
             for found in result.differences

@@ -21,9 +21,9 @@ def compare_experiment(
         result.differs(ref, "lifecycle stage", detail)
     wanted, losses = wanted_experiment(experiment, can, ends.policy)
     result.declare(ref, losses + known_losses(copy))
-    if not can.keeps_ids and not ours:
+    if not can.archive and not ours:
         result.declare(ref, kept_of_experiment(copy, wanted))
-    if can.keeps_ids:
+    if can.archive:
         differing = [k for k, v in experiment.tags.items() if copy.tags.get(k) != v]
     else:
         differing = sorted(without_bookkeeping(missing_tags(copy, wanted, experiment)))

@@ -170,7 +170,7 @@ def _compare_links(
         model_id for run, _ in matched for model_id in links.get(run.run_id, NO_LINKS).model_ids
     }
     known = {model_id: model_id for model_id in named}
-    if not ends.target.capabilities().keeps_ids:
+    if not ends.target.capabilities().keeps_id(Kind.LOGGED_MODEL):
         found = copies.ids(Ref(Kind.LOGGED_MODEL, model_id) for model_id in named)
         known = {ref.id: copy for ref, copy in found.items()}
     compared: list[tuple[Ref, str, dict[str, _Named], dict[str, _Named]]] = []

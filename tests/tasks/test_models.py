@@ -46,7 +46,7 @@ from migrate.tasks.registered_model import (
     wanted_registered_model,
 )
 from migrate.tasks.version_sources import VersionSource
-from tests.graph.memory import MemoryServer
+from tests.graph.memory import ARCHIVE, MemoryServer
 from tests.tasks.strategies import MAPPINGS, TEXTS, TIMES, VALUES, WORDS
 
 
@@ -155,7 +155,7 @@ class TestRegisteredModels:
 
     @given(REGISTERED)
     def test_where_ids_are_kept_a_copy_is_as_it_was(self, model: RegisteredModel) -> None:
-        assert wanted_registered_model(model, {}, can(keeps_ids=True), NOW) == (model, ())
+        assert wanted_registered_model(model, {}, can(**ARCHIVE), NOW) == (model, ())
         assert is_up_to_date(model, model, model)
 
 
@@ -229,7 +229,7 @@ class TestVersions:
 
     @given(VERSIONS)
     def test_where_ids_are_kept_a_copy_is_as_it_was(self, version: ModelVersion) -> None:
-        found = wanted_version(version, version.name, PLACE, {}, can(keeps_ids=True), EARLIER)
+        found = wanted_version(version, version.name, PLACE, {}, can(**ARCHIVE), EARLIER)
         assert found.version == version
         assert not needs_write(version, version)
 

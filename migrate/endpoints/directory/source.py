@@ -18,7 +18,7 @@ from migrate.endpoints.directory.stores.registered_models import RegisteredModel
 from migrate.endpoints.directory.stores.registry import Registry
 from migrate.endpoints.directory.stores.runs import RunStore
 from migrate.endpoints.directory.stores.simple import SIMPLE, SimpleStore
-from migrate.endpoints.stores import Store
+from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
     DELETED,
@@ -65,7 +65,7 @@ class HasFiles(Protocol):
 class ExportReader:
     """Reads an export directory; implements ``Source``. Writes nothing.
 
-    What cannot be read is left out of every listing and told by ``unreadable``.
+    What cannot be read is left out of every listing and returned by ``unreadable``.
     """
 
     def __init__(self, export: Export) -> None:
@@ -101,8 +101,9 @@ class ExportReader:
             identity=self._identity,
             readable=KINDS,
             writable=KINDS if self._export.writable else frozenset(),
-            keeps_ids=True,
-            rewrites=True,
+            found_by=ALL_KEPT,
+            bookkeeping=Bookkeeping.SIDECAR,
+            archive=True,
             permissions=True,
             keeps_notebooks=True,
             lists_links=True,
@@ -137,7 +138,7 @@ class ExportReader:
         )
 
     def unknown(self) -> Sequence[str]:
-        """See ``Endpoint.unknown``; what cannot be read of an export is told by ``unreadable``."""
+        """See ``Endpoint.unknown``; what cannot be read of an export is in ``unreadable``."""
         self._export.look_for_writer()
         said = (*self._export.unknown, *self._registry.unknown)
         return () if self._export.writable else tuple(dict.fromkeys(said))

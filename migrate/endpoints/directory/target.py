@@ -11,7 +11,7 @@ from typing import BinaryIO
 from migrate.endpoints.answers import NOT_TOLD, Copy, Ended, PermissionsWritten
 from migrate.endpoints.directory.export import Export
 from migrate.endpoints.directory.indexes.contents import Contents, write_contents
-from migrate.endpoints.directory.indexes.experiments import ExperimentEntry, told_durations
+from migrate.endpoints.directory.indexes.experiments import ExperimentEntry, earlier_durations
 from migrate.endpoints.directory.indexes.publishing import Publication
 from migrate.endpoints.directory.indexes.requested import Requested
 from migrate.endpoints.directory.layout import LOGGED_MODELS, RUNS
@@ -20,7 +20,7 @@ from migrate.endpoints.directory.native.losses import keep_shortfall
 from migrate.endpoints.directory.native.replacing import settle
 from migrate.endpoints.directory.one_writer import OneWriter
 from migrate.endpoints.directory.source import ExportReader
-from migrate.endpoints.protocols import RunWriter
+from migrate.endpoints.protocols.runs import RunWriter
 from migrate.errors import DirectoryError
 from migrate.objects import (
     ACTIVE,
@@ -219,7 +219,7 @@ class ExportDirectory(ExportReader, OneWriter):
         self._export.require_writable()
         base = self._export.base
         with self._export.lock:
-            earlier = told_durations(base)
+            earlier = earlier_durations(base)
             entries = [
                 self._list_contents(experiment.experiment_id, earlier)
                 for experiment in self._experiments.list()

@@ -13,6 +13,7 @@ from typing import BinaryIO, ClassVar, Generic, Protocol, TypeVar
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.directory.export import Export
+from migrate.endpoints.directory.foreign.scanning import members_in
 from migrate.endpoints.directory.layout import (
     ARTIFACTS,
     SIDECAR_FILE,
@@ -41,7 +42,6 @@ from migrate.endpoints.directory.native.sidecar import (
 )
 from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.stores.listing import Listing, Member
-from migrate.endpoints.directory.stores.scanning import members_in
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.objects import Artifact, Kind, LoggedModel, Loss, Ref, Run
 

@@ -13,6 +13,10 @@ from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.directory.export import Export
 from migrate.endpoints.directory.foreign.identity import order_of_creation
 from migrate.endpoints.directory.foreign.records import tidied_experiment
+from migrate.endpoints.directory.foreign.scanning import (
+    experiment_directories,
+    members_in,
+)
 from migrate.endpoints.directory.indexes.contents import write_new_experiment
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
@@ -28,10 +32,6 @@ from migrate.endpoints.directory.native.experiment_file import change_experiment
 from migrate.endpoints.directory.native.kept_permissions import read_permissions
 from migrate.endpoints.directory.native.losses import keep_losses, losses_of
 from migrate.endpoints.directory.native.records import experiment_from_json
-from migrate.endpoints.directory.stores.scanning import (
-    experiment_directories,
-    members_in,
-)
 from migrate.endpoints.directory.unreadable import held_twice, nothing_around
 from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.endpoints.shapes import required

@@ -92,15 +92,15 @@ class ModelVersionStore:
             stored = entry.version(copy.version)
             if not os.path.lexists(stored.path):
                 raise NotFound(f"{copy.ref} is not in {self._registry.places.base}")
-            there = read_version(stored.path, stored.load, model)
+            existing = read_version(stored.path, stored.load, model)
             wanted = replace(
-                there,
+                existing,
                 description=version.description,
                 stage=version.stage,
-                tags=changed_tags(there.tags, copy.tags, version.tags),
-                last_update_time=version.last_update_time or there.last_update_time,
+                tags=changed_tags(existing.tags, copy.tags, version.tags),
+                last_update_time=version.last_update_time or existing.last_update_time,
             )
-            if wanted != there:
+            if wanted != existing:
                 entry.write_version(wanted)
             aliases = dict(model.aliases)
             for alias in set(copy.aliases) - set(version.aliases):

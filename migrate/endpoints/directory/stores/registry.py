@@ -71,12 +71,12 @@ class Registry:
         if names is None:
             for kind in MODEL_KINDS:
                 self.export.unreadable.forget(kind)
-            there = set()
+            readable = set()
             for entry, model in self._readable(self._all()):
-                there.add(model.ref)
+                readable.add(model.ref)
                 yield entry, model
             self._report_absent()
-            self._report_lacking(there)
+            self._report_lacking(readable)
             return
         for name in dict.fromkeys(names):
             found = list(self._readable(self.of_name(name), name))
@@ -130,9 +130,9 @@ class Registry:
                 model = entry.model()
                 if name not in (None, model.name):
                     continue
-                there = first.setdefault((model.kind, model.name), entry.path)
-                if there != entry.path:
-                    raise held_twice(str(model.ref), entry.path, there)
+                place = first.setdefault((model.kind, model.name), entry.path)
+                if place != entry.path:
+                    raise held_twice(str(model.ref), entry.path, place)
             except DirectoryError as problem:
                 ref = Ref(entry.kind, self._name_by_place(entry))
                 if name in (None, ref.id):
@@ -179,11 +179,12 @@ class Registry:
             if self.export.is_foreign and depth < _NESTED and not copied and not path.is_symlink():
                 yield from self._models_in(path, depth + 1)
 
-    def _report_lacking(self, there: Set[Ref]) -> None:
+    def _report_lacking(self, readable: Set[Ref]) -> None:
         """Report what failed to export, but for versions of what is there: listing them does."""
         for lacking in self.export.lacks.failed:
             kind = lacking.ref.kind.container or lacking.ref.kind
-            if kind in MODEL_KINDS and Ref(kind, lacking.container or lacking.ref.id) not in there:
+            around = Ref(kind, lacking.container or lacking.ref.id)
+            if kind in MODEL_KINDS and around not in readable:
                 self.export.unreadable.add(lacking)
 
     def _report_absent(self, names: frozenset[str] | None = None) -> None:
