@@ -17,6 +17,8 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     VersionRun,
+    experiment_ref,
+    run_ref,
 )
 from migrate.outcomes import TaskStatus
 from migrate.tasks.collisions import (
@@ -105,7 +107,7 @@ def _match(
     experiments = {
         ref: draft.nodes[ref].target_id
         for ident in experiments_named(model)
-        if (ref := Ref(Kind.EXPERIMENT, ident)) in draft.nodes and draft.nodes[ref].target_id
+        if (ref := experiment_ref(ident)) in draft.nodes and draft.nodes[ref].target_id
     }
     as_wanted, node.losses = wanted_registered_model(
         model, experiments, draft.target_can, draft.policy
@@ -208,7 +210,7 @@ def _tell_of_doubles(draft: Draft, wanted: Sequence[Node], there: Sequence[Model
 
 def _run_of(draft: Draft, version: ModelVersion) -> VersionRun:
     """Return what the plan knows of a version's run: where its files are, the task asks."""
-    run = draft.nodes.get(Ref(Kind.RUN, version.run_id))
+    run = draft.nodes.get(run_ref(version.run_id))
     return NO_RUN if run is None else VersionRun("", draft.experiments[run.container].name)
 
 

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.errors import Refused
 from migrate.graph.registry_matching import NAMES_ONE_BY_ONE
-from migrate.objects import NO_RUN, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.objects import (
+    NO_RUN,
+    Kind,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+    experiment_ref,
+    run_ref,
+)
 from migrate.origins import ORIGIN, SOURCE, known_losses
 from migrate.outcomes import Loss
 from migrate.tasks.collisions import (
@@ -152,7 +160,7 @@ def _compare_model(
     can = ends.target.capabilities()
     result.check(ref, "name", _name_for(ends, model), copy.name, lasting=True)
     result.check(ref, "kind", str(model.kind), str(copy.kind), lasting=True)
-    experiments = copies.ids(Ref(Kind.EXPERIMENT, ident) for ident in experiments_named(model))
+    experiments = copies.ids(experiment_ref(ident) for ident in experiments_named(model))
     wanted, losses = wanted_registered_model(model, experiments, can, ends.policy)
     result.declare(ref, losses + known_losses(copy))
     ours = is_ours(copy, model, can)
@@ -269,6 +277,6 @@ def _run_left_out(
     version: ModelVersion, copy: ModelVersion, known: Mapping[Ref, str]
 ) -> Iterator[Loss]:
     if _lacks_run(version, copy):
-        later = Ref(Kind.RUN, version.run_id) in known
+        later = run_ref(version.run_id) in known
         why = "was not copied before it" if later else "has no copy"
         yield Loss("run", f"run {version.run_id} {why}: kept as a source tag")

@@ -43,7 +43,7 @@ from migrate.endpoints.directory.native.sidecar import (
 from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.stores.listing import Listing, Member
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
-from migrate.objects import Artifact, Kind, LoggedModel, Loss, Ref, Run
+from migrate.objects import Artifact, Kind, LoggedModel, Loss, Ref, Run, experiment_ref
 
 _PATHS_KEPT = 10_000
 
@@ -126,7 +126,7 @@ class ContainedStore(ABC, Generic[T]):
                 yield from self._listing.of(experiment_id, directory)
                 self._looked_through.add(directory)
             except DirectoryError as problem:
-                ref = Ref(Kind.EXPERIMENT, experiment_id)
+                ref = experiment_ref(experiment_id)
                 self._export.unreadable.report(ref, "", directory, problem)
 
     def read(self, idents: Sequence[str]) -> Sequence[T]:

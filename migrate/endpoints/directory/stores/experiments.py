@@ -36,7 +36,16 @@ from migrate.endpoints.directory.unreadable import held_twice, nothing_around
 from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.endpoints.shapes import required
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
-from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Loss, Permissions, Ref
+from migrate.objects import (
+    ACTIVE,
+    DELETED,
+    Experiment,
+    Kind,
+    Loss,
+    Permissions,
+    Ref,
+    experiment_ref,
+)
 
 
 class ExperimentStore:
@@ -67,7 +76,7 @@ class ExperimentStore:
                 if ident in found:
                     raise held_twice(f"experiment {ident}", directory, self._paths[ident])
             except DirectoryError as problem:
-                ref = Ref(Kind.EXPERIMENT, directory.name)
+                ref = experiment_ref(directory.name)
                 unreadable.report(ref, "", directory, problem)
                 self._report_what_is_in(directory)
                 continue
@@ -77,7 +86,7 @@ class ExperimentStore:
             if not {ident, directory_name(ident)} & (names | found.keys()):
                 path = experiment_directory(opened.base, ident) / EXPERIMENT_FILE
                 gone = DirectoryError(f"experiment {name!r}: {path} is missing", DAMAGED)
-                unreadable.report(Ref(Kind.EXPERIMENT, ident), "", path, gone)
+                unreadable.report(experiment_ref(ident), "", path, gone)
         self._report_lacking({*found, *names})
         self._has_listed = True
         return iter(sorted(found.values(), key=order_of_creation))
@@ -92,7 +101,7 @@ class ExperimentStore:
             try:
                 found.append(self._read(directory))
             except DirectoryError as problem:
-                ref = Ref(Kind.EXPERIMENT, ident)
+                ref = experiment_ref(ident)
                 self._export.unreadable.report(ref, "", directory, problem)
         return found
 
@@ -202,7 +211,7 @@ class ExperimentStore:
         """See ``Target.keep_losses``."""
         self._export.require_writable()
         with self._export.lock:
-            ref = Ref(Kind.EXPERIMENT, ident)
+            ref = experiment_ref(ident)
             keep_losses(self._export.base, self.present(ident), ref, losses)
 
     def _read(self, directory: Path) -> Experiment:
@@ -230,7 +239,7 @@ class ExperimentStore:
                 lifecycle_stage=DELETED if deleted else ACTIVE,
                 losses=(lost,),
             )
-        ref = Ref(Kind.EXPERIMENT, experiment.experiment_id)
+        ref = experiment.ref
         kept = losses_of(opened.base, directory, ref)
         return replace(experiment, losses=(*experiment.losses, *kept)) if kept else experiment
 

@@ -41,10 +41,8 @@ from migrate.errors import (
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
-    Kind,
     LoggedModel,
     ModelMetric,
-    Ref,
 )
 from migrate.origins import (
     DELETED_MODEL,
@@ -190,7 +188,7 @@ class LoggedModelStore:
         ]
         copies = [
             copy_from(
-                Ref(Kind.LOGGED_MODEL, model.model_id),
+                model.ref,
                 model.tags,
                 model.lifecycle_stage,
                 self._http.base_url,

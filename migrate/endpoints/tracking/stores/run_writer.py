@@ -16,11 +16,10 @@ from migrate.objects import (
     DELETED,
     RUN_NAME_TAG,
     ArtifactRoot,
-    Kind,
     Metric,
-    Ref,
     Run,
     input_name,
+    run_ref,
 )
 from migrate.origins import MARK, losses_to_tags
 from migrate.outcomes import Loss
@@ -59,7 +58,7 @@ class ServerRunWriter:
     @property
     def root(self) -> ArtifactRoot:
         """Where the copy's files go."""
-        return ArtifactRoot(Ref(Kind.RUN, self._copy.run_id), self._copy.artifact_uri)
+        return ArtifactRoot(run_ref(self._copy.run_id), self._copy.artifact_uri)
 
     def write_tags(self, tags: Mapping[str, str]) -> None:
         """See ``RunWriter.write_tags``."""
