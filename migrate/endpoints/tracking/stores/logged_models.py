@@ -163,9 +163,9 @@ class LoggedModelStore:
         could tell whose copy it is.
         """
         self._tag(made.model_id, model.tags)
-        there = self._read_one(made.model_id)
-        if there is not None and there.tags.get(ORIGIN) == model.tags[ORIGIN]:
-            return there
+        copy = self._read_one(made.model_id)
+        if copy is not None and copy.tags.get(ORIGIN) == model.tags[ORIGIN]:
+            return copy
         named = {"model_id": made.model_id}
         self._http.change("DELETE", f"{MODELS}/{made.model_id}", named)
         raise EndpointError(

@@ -62,10 +62,10 @@ class ServerRunWriter:
 
     def write_tags(self, tags: Mapping[str, str]) -> None:
         """See ``RunWriter.write_tags``."""
-        there = self._copy.tags
+        existing = self._copy.tags
         for key, value in tags.items():
             # The server keeps the name's tag in step with the run's name by itself.
-            if there.get(key) != value and key != RUN_NAME_TAG:
+            if existing.get(key) != value and key != RUN_NAME_TAG:
                 self._tags[key] = value
 
     def remove_tags(self, keys: Sequence[str]) -> None:
@@ -77,8 +77,8 @@ class ServerRunWriter:
 
     def write_params(self, params: Mapping[str, str]) -> None:
         """See ``RunWriter.write_params``."""
-        there = self._copy.params
-        self._params.update((k, v) for k, v in params.items() if there.get(k) != v)
+        existing = self._copy.params
+        self._params.update((k, v) for k, v in params.items() if existing.get(k) != v)
 
     def write_metrics(self, points: Iterable[Metric]) -> None:
         """See ``RunWriter.write_metrics``."""
