@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.directory.export import Export
@@ -54,6 +54,8 @@ class ExperimentStore:
     Methods that write raise ``Refused``, ``StorageFull`` and ``DirectoryError``, and ``NotFound``
     where the experiment is not there.
     """
+
+    kind: ClassVar[Kind] = Kind.EXPERIMENT
 
     def __init__(self, export: Export) -> None:
         self._export = export
@@ -154,9 +156,9 @@ class ExperimentStore:
         directory = self.path(ident)
         return "" if directory is None else self._read(directory).name
 
-    def permissions(self, ident: str) -> Permissions:
+    def permissions(self, ref: Ref) -> Permissions:
         """See ``ReadsPermissions.permissions``."""
-        path = self.present(ident) / EXPERIMENT_FILE
+        path = self.present(ref.id) / EXPERIMENT_FILE
         return read_permissions(path, mlflow_member(path, load_object(self._export.base, path)))
 
     def create(self, experiment: Experiment) -> str:
@@ -201,18 +203,17 @@ class ExperimentStore:
             self._change(ident, lambda it: it.update(name=name))
             self._ids_by_name = None  # the old name is free again
 
-    def write_permissions(self, ident: str, permissions: Permissions) -> PermissionsWritten:
+    def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
         """See ``WritesPermissions.write_permissions``."""
         self._export.require_writable()
         with self._export.lock:
-            return keep_permissions(self._export.base, self.present(ident), permissions)
+            return keep_permissions(self._export.base, self.present(ref.id), permissions)
 
-    def keep_losses(self, ident: str, losses: Sequence[Loss]) -> None:
+    def keep_losses(self, ref: Ref, losses: Sequence[Loss]) -> None:
         """See ``Target.keep_losses``."""
         self._export.require_writable()
         with self._export.lock:
-            ref = experiment_ref(ident)
-            keep_losses(self._export.base, self.present(ident), ref, losses)
+            keep_losses(self._export.base, self.present(ref.id), ref, losses)
 
     def _read(self, directory: Path) -> Experiment:
         """Read the experiment in a directory, with what was lost of it when it was exported.

@@ -147,10 +147,10 @@ class SimpleStore(Generic[R]):
             self._write(stored.path, kept, existing)
         return ()
 
-    def keep_losses(self, ident: str, losses: Sequence[Loss]) -> None:
-        """Keep with a copy what did not arrive of it. Raises ``NotFound``."""
+    def keep_losses(self, ref: Ref, losses: Sequence[Loss]) -> None:
+        """See ``Target.keep_losses``. Raises ``NotFound``."""
         with self._lock:
-            stored = self._present(ident)
+            stored = self._present(ref.id)
             existing = stored.copy()
             self._write(stored.path, existing._replace(losses=tuple(losses)), existing)
 
