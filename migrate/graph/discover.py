@@ -24,7 +24,8 @@ from migrate.objects import (
     experiment_ref,
     run_ref,
 )
-from migrate.plans import Because, LeftOut, LeftOutCode
+from migrate.outcomes import LeftOut, LeftOutCode
+from migrate.plans import Because
 from migrate.tasks.carriers import carrier_of
 from migrate.tasks.experiment import wanted_experiment
 from migrate.tasks.fingerprint import content_digest

@@ -21,8 +21,8 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
 )
-from migrate.outcomes import Loss, TaskStatus
-from migrate.plans import Because, Damage, LeftOut, LeftOutCode
+from migrate.outcomes import LeftOut, LeftOutCode, Loss, TaskStatus
+from migrate.plans import Because, Damage
 from migrate.tasks.batches import Policy
 from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.logged_model import ModelFacts

@@ -18,7 +18,8 @@ from migrate.objects import (
     run_ref,
 )
 from migrate.origins import known_losses
-from migrate.plans import Because, LeftOut, LeftOutCode
+from migrate.outcomes import LeftOut, LeftOutCode
+from migrate.plans import Because
 from migrate.tasks.registered_model import experiments_named
 from migrate.tasks.version_sources import named_by
 
