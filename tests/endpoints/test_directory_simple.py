@@ -14,9 +14,10 @@ from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.directory.stores.simple import SIMPLE, Simple
 from migrate.endpoints.stores import Bookkeeping, Found, Identity, Store
 from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
-from migrate.objects import Kind, Loss, Ref
+from migrate.objects import Kind, Loss, LossCode, Ref
+from migrate.outcomes import loss_of
 
-LOST = (Loss("secret", "no server tells it"),)
+LOST = (loss_of(LossCode.NOT_DELIVERED, "secret", "no server tells it"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

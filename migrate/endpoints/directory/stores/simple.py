@@ -210,10 +210,11 @@ class SimpleStore(Generic[R]):
         require_known_format(path, ours.get("format_version"))
         try:
             value = required(mlflow_member(path, document), self._word)
-            if self._has_losses:
-                value = {**value, _LOSSES: ours.get(_LOSSES, [])}
             record = record_from_json(self._simple.record, value)
-            found = Found(record, text(ours, "mark"), losses_from_json(ours, _LOSSES))
+            losses = losses_from_json(ours, _LOSSES)
+            if self._has_losses:
+                record = replace(record, **{_LOSSES: losses})  # type: ignore[type-var]
+            found = Found(record, text(ours, "mark"), losses)
         except Malformed as problem:
             what = f"{path} describes no {self._kind}: {problem}"
             raise DirectoryError(what, DAMAGED) from problem
