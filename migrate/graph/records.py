@@ -10,7 +10,7 @@ from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
 from migrate.objects import DELETED, Action, Kind, Ref
 from migrate.outcomes import TaskStatus
-from migrate.plans import Because, LeftOut, LeftOutCode
+from migrate.plans import Because
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import record_carriers
 from migrate.tasks.outcomes import copies_beside
@@ -55,8 +55,8 @@ def _node_of(carrier: RecordCarrier[Any], record: Any) -> Node:
         container=carrier.container(record),
         content=carrier.digest(record),
     )
-    if reason := carrier.left_out(record):
-        node.skip(LeftOut(LeftOutCode.KIND, reason))
+    if left_out := carrier.left_out(record):
+        node.skip(left_out)
     elif carrier.kind.container is None:
         node.because = (Because("the whole server is copied"),)
     else:

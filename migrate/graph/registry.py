@@ -8,9 +8,18 @@ from itertools import pairwise
 from migrate.errors import EndpointError, UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
-from migrate.objects import VERSION_KINDS, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.objects import (
+    VERSION_KINDS,
+    Kind,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+    experiment_ref,
+    run_ref,
+)
 from migrate.origins import known_losses
-from migrate.plans import Because, LeftOut, LeftOutCode
+from migrate.outcomes import LeftOut, LeftOutCode
+from migrate.plans import Because
 from migrate.tasks.registered_model import experiments_named
 from migrate.tasks.version_sources import named_by
 
@@ -93,8 +102,8 @@ def link_versions(draft: Draft) -> None:
     """
     for node in draft.of_kind(Kind.PROMPT):
         for ident in experiments_named(draft.registered[node.ref]):
-            if draft.selects(Ref(Kind.EXPERIMENT, ident)):
-                draft.need(Ref(Kind.EXPERIMENT, ident), node.ref)
+            if draft.selects(experiment_ref(ident)):
+                draft.need(experiment_ref(ident), node.ref)
     by_model: dict[tuple[Kind, str], list[ModelVersion]] = {}
     for kind in sorted(VERSION_KINDS):
         for node in draft.of_kind(kind):
@@ -135,7 +144,7 @@ def tell_of_missing(draft: Draft, node: Node) -> None:
             f"its source {version.source} belongs to no run or logged model that is copied: "
             "the target may refuse it",
         )
-    run = Ref(Kind.RUN, version.run_id)
+    run = run_ref(version.run_id)
     if version.run_id and not draft.will_have_copy(run):
         node.warnings += (
             f"its run {version.run_id} is not among the runs copied: kept as a source tag",

@@ -17,6 +17,8 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     VersionRun,
+    experiment_ref,
+    run_ref,
 )
 from migrate.outcomes import TaskStatus
 from migrate.tasks.collisions import (
@@ -54,9 +56,10 @@ def match_registry(draft: Draft) -> None:
     models = [node for kind in MODEL_KINDS for node in draft.of_kind(kind)]
     if not models:
         return
-    names = [node.name for node in models]
-    found = draft.target.registered_models(names if len(names) <= NAMES_ONE_BY_ONE else None)
-    there = {model.name: model for model in found if model.name in set(names)}
+    names = dict.fromkeys(node.name for node in models)
+    few = len(names) <= NAMES_ONE_BY_ONE
+    found = draft.target.registered_models(list(names) if few else None)
+    there = {model.name: model for model in found if model.name in names}
     versions: dict[str, list[ModelVersion]] = {name: [] for name in there}
     for version in draft.target.model_versions(list(there.values())) if there else ():
         versions[version.name].append(version)
@@ -104,7 +107,7 @@ def _match(
     experiments = {
         ref: draft.nodes[ref].target_id
         for ident in experiments_named(model)
-        if (ref := Ref(Kind.EXPERIMENT, ident)) in draft.nodes and draft.nodes[ref].target_id
+        if (ref := experiment_ref(ident)) in draft.nodes and draft.nodes[ref].target_id
     }
     as_wanted, node.losses = wanted_registered_model(
         model, experiments, draft.target_can, draft.policy
@@ -147,8 +150,7 @@ def _taken(
     """Return the aliases that versions of another origin have on the target."""
     if draft.target_can.keeps_id(node.ref.kind):
         return {}
-    name = node.ref.id
-    origins = {version_origin(it) for it in draft.versions.values() if it.name == name}
+    origins = set(map(version_origin, draft.versions_of(node.ref)))
     ours = {it.version for it in there if is_of_source(it, origins, draft.policy)}
     return taken_aliases(copy.aliases, ours.__contains__)
 
@@ -208,7 +210,7 @@ def _tell_of_doubles(draft: Draft, wanted: Sequence[Node], there: Sequence[Model
 
 def _run_of(draft: Draft, version: ModelVersion) -> VersionRun:
     """Return what the plan knows of a version's run: where its files are, the task asks."""
-    run = draft.nodes.get(Ref(Kind.RUN, version.run_id))
+    run = draft.nodes.get(run_ref(version.run_id))
     return NO_RUN if run is None else VersionRun("", draft.experiments[run.container].name)
 
 

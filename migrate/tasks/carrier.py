@@ -14,7 +14,7 @@ from typing import ClassVar, Generic
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Identity, R
 from migrate.objects import Kind, Ref
-from migrate.outcomes import Outcome
+from migrate.outcomes import LeftOut, Outcome
 from migrate.tasks.batches import Batch
 from migrate.tasks.engine import carry_each
 from migrate.tasks.fingerprint import digest_of
@@ -69,9 +69,9 @@ class RecordCarrier(Carrier, Generic[R]):
         """Return what it names."""
         return ()
 
-    def left_out(self, record: R) -> str:
-        """Return why an object of what is selected is not copied; empty where it is."""
-        return ""
+    def left_out(self, record: R) -> LeftOut | None:
+        """Return why an object of what is selected is not copied; None where it is."""
+        return None
 
     def digest(self, record: R) -> str:
         """Return a digest of all that is copied of it."""

@@ -28,7 +28,7 @@ from migrate.objects import (
     ModelLinks,
     ModelMetric,
     ModelOutput,
-    Ref,
+    logged_model_ref,
 )
 from migrate.origins import (
     MIGRATION,
@@ -349,7 +349,7 @@ class _Attempt:
             container = self._batch.target_container
             copy = self._target.create_logged_model(container, wanted.model, anew=self._anew)
         self.target_id = copy.model_id
-        copy_root = ArtifactRoot(Ref(Kind.LOGGED_MODEL, copy.model_id), copy.artifact_uri)
+        copy_root = ArtifactRoot(logged_model_ref(copy.model_id), copy.artifact_uri)
         models = self._model_files(root, copy_root, files, wanted.model)
         sent = copy_files(
             self._source,

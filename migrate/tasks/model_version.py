@@ -16,6 +16,7 @@ from migrate.objects import (
     ModelVersion,
     Ref,
     VersionRun,
+    run_ref,
     version_ref,
 )
 from migrate.origins import (
@@ -311,7 +312,7 @@ class _Attempt:
         )
 
     def _copies(self) -> dict[Ref, str]:
-        runs = {Ref(Kind.RUN, old): new for old, new in self._job.references.items()}
+        runs = {run_ref(old): new for old, new in self._job.references.items()}
         return {**runs, **self._job.copies}
 
     def _place(self, owner: Ref) -> Place | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import AlreadyExists, Refused
-from migrate.objects import Action, Kind, Ref, RegisteredModel
+from migrate.objects import Action, Ref, RegisteredModel, experiment_ref
 from migrate.origins import (
     MIGRATION,
     ORIGIN,
@@ -75,7 +75,7 @@ def wanted_registered_model(
     tags = keep_earlier(model_tags(model, policy))
     tags, losses = fit_registry_tags(tags, target)
     if named := experiments_named(model):
-        known = [copies.get(Ref(Kind.EXPERIMENT, ident)) for ident in named]
+        known = [copies.get(experiment_ref(ident)) for ident in named]
         tags[PROMPT_EXPERIMENTS_TAG] = "".join(f",{ident}" for ident in known if ident) + ","
         if None in known:
             tags[SOURCE + "experiment_ids"] = ",".join(named)

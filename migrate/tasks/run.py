@@ -14,7 +14,7 @@ from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.protocols.runs import ReadsRuns, RunWriter
 from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
-from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
+from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Run
 from migrate.origins import MARK, known_losses, loss_tags, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus, loss_of
 from migrate.storable import lost_points, storable_points
@@ -193,7 +193,7 @@ class _Attempt:
         self._run = run
         self._source = source
         self._target = target
-        self._root = ArtifactRoot(Ref(Kind.RUN, run.run_id), run.artifact_uri)
+        self._root = ArtifactRoot(run.ref, run.artifact_uri)
         self._anew = makes_anew(job, batch.policy, target.capabilities())
         self._unlisted: tuple[Loss, ...] = ()
         self._warnings: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Source
-from migrate.objects import VERSION_KINDS, Experiment, Kind, Ref
+from migrate.objects import VERSION_KINDS, Experiment, Kind, Ref, experiment_ref, run_ref
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import carrier_of
 from migrate.tasks.existing_experiments import ExistingExperiments
@@ -83,7 +83,7 @@ class Copies:
 
     def runs(self, run_ids: Iterable[str]) -> dict[str, str]:
         """Return the ids of the copies of runs, by their own."""
-        found = self.ids(Ref(Kind.RUN, run_id) for run_id in run_ids if run_id)
+        found = self.ids(run_ref(run_id) for run_id in run_ids if run_id)
         return {ref.id: copy for ref, copy in found.items()}
 
     def flattened_into(self, run_id: str) -> list[str]:
@@ -154,7 +154,7 @@ class Copies:
                 found = Copy(
                     origin=ident, target_id=copy.experiment_id, mark="", lifecycle_stage=stage
                 )
-                self._known[Ref(Kind.EXPERIMENT, ident)].append(found)
+                self._known[experiment_ref(ident)].append(found)
 
     def _look_for_versions(self, kind: Kind, ids: Iterable[str]) -> None:
         can = self._ends.target.capabilities()

@@ -6,8 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.errors import Refused
 from migrate.graph.registry_matching import NAMES_ONE_BY_ONE
-from migrate.objects import NO_RUN, Kind, ModelVersion, Ref, RegisteredModel
-from migrate.origins import SOURCE, known_losses
+from migrate.objects import (
+    NO_RUN,
+    Kind,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+    experiment_ref,
+    run_ref,
+)
+from migrate.origins import ORIGIN, SOURCE, known_losses
 from migrate.outcomes import Loss
 from migrate.tasks.collisions import (
     is_of_source,
@@ -24,8 +32,8 @@ from migrate.tasks.model_version import (
 from migrate.tasks.registered_model import (
     changes_of_model,
     experiments_named,
-    is_copy_of,
     is_ours,
+    model_origin,
     wanted_registered_model,
 )
 from migrate.tasks.repairs import comparable_tags
@@ -108,10 +116,11 @@ def _on_target(ends: Ends, models: Sequence[RegisteredModel]) -> dict[Ref, Regis
     by_name = {model.name: model for model in there}
     if few and len(by_name) < len(names):
         there = list(ends.target.registered_models(None))
+    by_origin = {model.tags.get(ORIGIN): model for model in reversed(there)}
     found = {}
     for model in models:
-        made = [copy for copy in there if is_copy_of(copy, model)]
-        if copy := by_name.get(_name_for(ends, model)) or next(iter(made), None):
+        copy = by_name.get(_name_for(ends, model)) or by_origin.get(model_origin(model))
+        if copy:
             found[model.ref] = copy
     return found
 
@@ -151,7 +160,7 @@ def _compare_model(
     can = ends.target.capabilities()
     result.check(ref, "name", _name_for(ends, model), copy.name, lasting=True)
     result.check(ref, "kind", str(model.kind), str(copy.kind), lasting=True)
-    experiments = copies.ids(Ref(Kind.EXPERIMENT, ident) for ident in experiments_named(model))
+    experiments = copies.ids(experiment_ref(ident) for ident in experiments_named(model))
     wanted, losses = wanted_registered_model(model, experiments, can, ends.policy)
     result.declare(ref, losses + known_losses(copy))
     ours = is_ours(copy, model, can)
@@ -268,6 +277,6 @@ def _run_left_out(
     version: ModelVersion, copy: ModelVersion, known: Mapping[Ref, str]
 ) -> Iterator[Loss]:
     if _lacks_run(version, copy):
-        later = Ref(Kind.RUN, version.run_id) in known
+        later = run_ref(version.run_id) in known
         why = "was not copied before it" if later else "has no copy"
         yield Loss("run", f"run {version.run_id} {why}: kept as a source tag")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from migrate.endpoints.stores import Bookkeeping
 from migrate.objects import Kind, Ref
 from migrate.origins import ORIGIN, SOURCE, without_bookkeeping
+from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.wanted import Need, Place, Wanted
 
@@ -40,8 +41,9 @@ class LabelSchemas(RecordCarrier[LabelSchema]):
     def container(self, record: LabelSchema) -> str:
         return record.experiment_id
 
-    def left_out(self, record: LabelSchema) -> str:
-        return "a draft" if record.title.startswith("draft") else ""
+    def left_out(self, record: LabelSchema) -> LeftOut | None:
+        is_draft = record.title.startswith("draft")
+        return LeftOut(LeftOutCode.KIND, "a draft") if is_draft else None
 
     def needs(self, record: LabelSchema) -> Iterable[Need]:
         if record.run_id:

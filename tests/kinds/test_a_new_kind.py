@@ -254,3 +254,30 @@ def test_it_goes_through_a_directory(world: World) -> None:
 
 def test_refs_of_a_kind_have_its_word() -> None:
     assert str(Ref(Kind.LABEL_SCHEMA, "i1")) == "label schema:i1"
+
+
+def test_a_damaged_file_of_an_export_costs_itself(world: World) -> None:
+    export = world.folder / "export"
+    succeeded(world.migrate("run", target=str(export)))
+    [file, *_] = sorted((export / "label_schemas" / "1").iterdir())
+    file.write_text("{")
+    state = str(world.folder / "state2.db")
+    ended = migrate("run", str(export), "http://target", "--state", state)
+    check_ended(ended)
+    assert ended.code == 3
+    assert file.name in ended.output
+    assert len(world.titles()) == len(COPIED) - 1
+
+
+def test_a_file_that_is_damaged_after_the_plan_costs_itself(world: World) -> None:
+    export = world.folder / "export"
+    succeeded(world.migrate("run", target=str(export)))
+    state = str(world.folder / "state2.db")
+    succeeded(migrate("plan", str(export), "http://target", "--state", state))
+    [file, *_] = sorted((export / "label_schemas" / "1").iterdir())
+    file.write_text("{")
+    ended = migrate("run", str(export), "http://target", "--state", state)
+    check_ended(ended)
+    assert ended.code == 3
+    assert file.name in ended.output
+    assert len(world.titles()) == len(COPIED) - 1

@@ -112,11 +112,11 @@ def count_on_servers(
 
     ``registry`` is the server that keeps registered models, often the same.
     """
-    here = UncopiedObjects(*server, gaps)
-    counts = here.in_experiments(experiment_ids, whole_server=whole_server)
+    on_server = UncopiedObjects(*server, gaps)
+    counts = on_server.in_experiments(experiment_ids, whole_server=whole_server)
     if whole_server:
-        there = here if registry == server else UncopiedObjects(*registry, gaps)
-        counts |= there.of_server(OF_REGISTRY) | here.of_server(OF_SERVER)
+        on_registry = on_server if registry == server else UncopiedObjects(*registry, gaps)
+        counts |= on_registry.of_server(OF_REGISTRY) | on_server.of_server(OF_SERVER)
     return counts
 
 

@@ -41,10 +41,8 @@ from migrate.errors import (
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
-    Kind,
     LoggedModel,
     ModelMetric,
-    Ref,
 )
 from migrate.origins import (
     DELETED_MODEL,
@@ -165,9 +163,9 @@ class LoggedModelStore:
         could tell whose copy it is.
         """
         self._tag(made.model_id, model.tags)
-        there = self._read_one(made.model_id)
-        if there is not None and there.tags.get(ORIGIN) == model.tags[ORIGIN]:
-            return there
+        copy = self._read_one(made.model_id)
+        if copy is not None and copy.tags.get(ORIGIN) == model.tags[ORIGIN]:
+            return copy
         named = {"model_id": made.model_id}
         self._http.change("DELETE", f"{MODELS}/{made.model_id}", named)
         raise EndpointError(
@@ -190,7 +188,7 @@ class LoggedModelStore:
         ]
         copies = [
             copy_from(
-                Ref(Kind.LOGGED_MODEL, model.model_id),
+                model.ref,
                 model.tags,
                 model.lifecycle_stage,
                 self._http.base_url,

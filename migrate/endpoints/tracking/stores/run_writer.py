@@ -16,11 +16,10 @@ from migrate.objects import (
     DELETED,
     RUN_NAME_TAG,
     ArtifactRoot,
-    Kind,
     Metric,
-    Ref,
     Run,
     input_name,
+    run_ref,
 )
 from migrate.origins import MARK, losses_to_tags
 from migrate.outcomes import Loss
@@ -59,14 +58,14 @@ class ServerRunWriter:
     @property
     def root(self) -> ArtifactRoot:
         """Where the copy's files go."""
-        return ArtifactRoot(Ref(Kind.RUN, self._copy.run_id), self._copy.artifact_uri)
+        return ArtifactRoot(run_ref(self._copy.run_id), self._copy.artifact_uri)
 
     def write_tags(self, tags: Mapping[str, str]) -> None:
         """See ``RunWriter.write_tags``."""
-        there = self._copy.tags
+        existing = self._copy.tags
         for key, value in tags.items():
             # The server keeps the name's tag in step with the run's name by itself.
-            if there.get(key) != value and key != RUN_NAME_TAG:
+            if existing.get(key) != value and key != RUN_NAME_TAG:
                 self._tags[key] = value
 
     def remove_tags(self, keys: Sequence[str]) -> None:
@@ -78,8 +77,8 @@ class ServerRunWriter:
 
     def write_params(self, params: Mapping[str, str]) -> None:
         """See ``RunWriter.write_params``."""
-        there = self._copy.params
-        self._params.update((k, v) for k, v in params.items() if there.get(k) != v)
+        existing = self._copy.params
+        self._params.update((k, v) for k, v in params.items() if existing.get(k) != v)
 
     def write_metrics(self, points: Iterable[Metric]) -> None:
         """See ``RunWriter.write_metrics``."""

@@ -20,7 +20,7 @@ from migrate.endpoints.tracking.stores.experiments import ExperimentStore
 from migrate.endpoints.tracking.stores.run_writer import ServerRunWriter
 from migrate.endpoints.tracking.wire import RUN, copy_from, run_from, tags_to
 from migrate.errors import EndpointError, NoSuchRoute, NotFound, Refused
-from migrate.objects import Kind, Metric, Ref, Run
+from migrate.objects import Metric, Run
 from migrate.origins import ORIGIN, bookkeeping
 
 IDS_PER_SEARCH = 100
@@ -112,7 +112,7 @@ class RunStore:
         """See ``WritesRuns.find_copies``."""
         few = few_of(origins)
         copies = [
-            copy_from(Ref(Kind.RUN, run.run_id), run.tags, run.lifecycle_stage, self._http.base_url)
+            copy_from(run.ref, run.tags, run.lifecycle_stage, self._http.base_url)
             for condition in conditions_for(few)
             for run in self._found([experiment_id], condition, for_copies=True)
         ]
