@@ -24,7 +24,7 @@ from migrate.endpoints.directory.layout import (
 from migrate.endpoints.directory.native.losses import losses_of
 from migrate.endpoints.directory.places import RegistryPlaces
 from migrate.endpoints.directory.stores.entries import Entry
-from migrate.endpoints.directory.stores.model_entries import ModelEntry
+from migrate.endpoints.directory.stores.model_entries import model_entry
 from migrate.endpoints.directory.stores.prompt_entries import OUR_PROMPT, PromptEntry, PromptIndex
 from migrate.endpoints.directory.unreadable import held_twice, not_there, nothing_around
 from migrate.endpoints.disk import files_in, load_object, subdirectories
@@ -96,7 +96,7 @@ class Registry:
             candidates.append(name)
         for candidate in dict.fromkeys(candidates):
             if not places.lone and os.path.lexists(places.models / candidate / MODEL_FILE):
-                yield ModelEntry(places.base, places.models / candidate)
+                yield model_entry(places.base, places.models / candidate)
             if "/" not in candidate:
                 entry = PromptEntry(places.base, places.prompts / candidate, self.prompts)
                 if os.path.lexists(entry.record_file) or entry.folders():
@@ -161,7 +161,7 @@ class Registry:
     def _all(self) -> Iterator[Entry]:
         base, models, prompts = self.places.base, self.places.models, self.places.prompts
         if self.places.lone:
-            yield ModelEntry(base, models)
+            yield model_entry(base, models)
         else:
             yield from self._models_in(models)
         ours = {path.name.removesuffix(OUR_PROMPT) for path in files_in(prompts, OUR_PROMPT)}
@@ -174,7 +174,7 @@ class Registry:
                 continue
             signs = (MODEL_FILE, VERSIONS, VERSION_MODELS)
             if any(os.path.lexists(path / it) for it in signs) or path.is_symlink():
-                yield ModelEntry(self.places.base, path)
+                yield model_entry(self.places.base, path)
             copied = any(os.path.lexists(path / it) for it in (RUN_FILE, LOGGED_MODEL_FILE))
             if self.export.is_foreign and depth < _NESTED and not copied and not path.is_symlink():
                 yield from self._models_in(path, depth + 1)
