@@ -68,7 +68,7 @@ def copied(hooks: Store[Any], *copies: Any, mark: str = "m") -> None:
 
 
 def test_a_kind_without_a_record_has_no_store(tmp_path: Path) -> None:
-    assert ExportDirectory(tmp_path, writable=True).store(Kind.ISSUE) is None
+    assert ExportDirectory(tmp_path, writable=True).store(Kind.GATEWAY_SECRET) is None
 
 
 def test_a_copy_keeps_its_id_and_its_mark(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from migrate.endpoints.shapes import required, text
 from migrate.endpoints.stores import Bookkeeping, Found, Identity
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.objects import Kind, Loss, Ref
+from migrate.records.issues import Issue
 
 R = TypeVar("R")
 
@@ -55,7 +56,11 @@ class Simple(Generic[R]):
 
 
 #: The kinds that are kept so.
-SIMPLE: dict[Kind, Simple[Any]] = {}
+SIMPLE: dict[Kind, Simple[Any]] = {
+    Kind.ISSUE: Simple(
+        record=Issue, ident="issue_id", container="experiment_id", created="created_timestamp"
+    ),
+}
 
 
 class _Stored(NamedTuple, Generic[R]):
