@@ -25,7 +25,7 @@ from migrate.outcomes import LeftOut, LeftOutCode, Loss, TaskStatus
 from migrate.plans import Because, Damage
 from migrate.tasks.batches import Policy
 from migrate.tasks.existing_experiments import ExistingExperiments
-from migrate.tasks.logged_model import ModelFacts
+from migrate.tasks.model_marks import ModelFacts
 from migrate.tasks.wanted import Need
 
 

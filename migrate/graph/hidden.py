@@ -10,7 +10,7 @@ from migrate.graph.draft import Draft
 from migrate.graph.logged_models import read_links
 from migrate.objects import Kind, Ref, experiment_ref, run_ref
 from migrate.plans import Because
-from migrate.tasks.logged_model import runs_named
+from migrate.tasks.model_marks import runs_named
 
 
 def discover_hidden_runs(draft: Draft) -> None:

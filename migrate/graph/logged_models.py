@@ -24,7 +24,8 @@ from migrate.origins import known_losses
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
 from migrate.tasks.fingerprint import quick_half
-from migrate.tasks.logged_model import FLATTENED, facts_of, links_to, quick_model_mark, runs_named
+from migrate.tasks.logged_model import FLATTENED, links_to
+from migrate.tasks.model_marks import facts_of, quick_model_mark, runs_named
 from migrate.tasks.outcomes import copies_beside
 
 RUNS_AT_ONCE = 200

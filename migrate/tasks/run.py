@@ -11,7 +11,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from migrate.endpoints.protocols import Source, Target
-from migrate.endpoints.protocols.runs import ReadsRuns, RunWriter
+from migrate.endpoints.protocols.runs import RunWriter
 from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Run
@@ -19,6 +19,7 @@ from migrate.origins import MARK, known_losses, loss_tags, losses_from_tags, los
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus, loss_of
 from migrate.storable import lost_points, storable_points
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
+from migrate.tasks.existing_runs import Existing, existing_copies, read_runs
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import Fingerprint
 from migrate.tasks.histories import History, with_histories
@@ -40,7 +41,7 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
         job = jobs.pop(run_id)
         yield failed(job, why_missing(source, job))
     runs = _with_links(runs, source, target)
-    copies, damaged = _existing_copies(batch, target)
+    copies, damaged = existing_copies(batch, target)
     for run_id in damaged.keys() & jobs.keys():
         yield failed(jobs.pop(run_id), damaged[run_id])
     runs = [run for run in runs if run.run_id in jobs]
@@ -127,63 +128,6 @@ def links_of(source: Source, runs: Sequence[Run]) -> Mapping[str, ModelLinks]:
     return source.model_links([run.run_id for run in runs])
 
 
-class _Existing(NamedTuple):
-    run: Run
-    mark: str
-
-
-def _existing_copies(
-    batch: Batch, target: Target
-) -> tuple[dict[str, _Existing], dict[str, EndpointError]]:
-    """Return the copies that are there already, and why others cannot be read, by source run id.
-
-    A job whose earlier attempt ended unclear is looked for by its origin; no other is.
-    """
-    known = {job.ref.id: (job.target_id, job.mark) for job in batch.jobs if job.target_id}
-    unclear = [job.ref.id for job in batch.jobs if not job.target_id and job.attempt > 1]
-    if unclear:
-        for origin, copies in target.find_copies(batch.target_container, unclear).items():
-            if origin in unclear:
-                known[origin] = (copies[0].target_id, copies[0].mark)
-    if not known:
-        return {}, {}
-    ids = [target_id for target_id, _ in known.values()]
-    runs, damaged = read_runs(target, batch.target_container, ids)
-    there = {run.run_id: run for run in runs}
-    # What a search does not show is asked for by itself before it is made once more.
-    for target_id in set(ids) - there.keys() - damaged.keys():
-        there |= {run.run_id: run for run in target.find_runs([target_id])}
-    existing = {
-        source_id: _Existing(there[target_id], mark)
-        for source_id, (target_id, mark) in known.items()
-        if target_id in there
-    }
-    unreadable = {
-        source_id: damaged[target_id]
-        for source_id, (target_id, _) in known.items()
-        if target_id in damaged
-    }
-    return existing, unreadable
-
-
-def read_runs(
-    end: ReadsRuns, experiment_id: str, run_ids: Sequence[str]
-) -> tuple[list[Run], dict[str, EndpointError]]:
-    """Read runs; where one cannot be read, return the others and the error of that one."""
-    try:
-        return end.read_runs(experiment_id, run_ids), {}
-    except EndpointError as problem:
-        if len(run_ids) == 1:
-            return [], {run_ids[0]: problem}
-    runs: list[Run] = []
-    damaged: dict[str, EndpointError] = {}
-    for run_id in run_ids:
-        found, problems = read_runs(end, experiment_id, [run_id])
-        runs += found
-        damaged |= problems
-    return runs, damaged
-
-
 class _Attempt:
     """One try at one run; ``target_id`` is known as soon as there is a copy."""
 
@@ -201,7 +145,7 @@ class _Attempt:
         self.sent = run
         self.target_id = job.target_id
 
-    def copy(self, existing: _Existing | None, history: History) -> Outcome:
+    def copy(self, existing: Existing | None, history: History) -> Outcome:
         """Bring the copy to what the source holds now; write nothing when it is there."""
         started = time.monotonic()
         wanted = wanted_copy(
@@ -258,7 +202,7 @@ class _Attempt:
 
     def _is_complete(
         self,
-        existing: _Existing,
+        existing: Existing,
         wanted: Wanted,
         history: History,
         fingerprint: Fingerprint,

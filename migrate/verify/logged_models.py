@@ -21,8 +21,9 @@ from migrate.objects import (
 )
 from migrate.origins import SOURCE, known_losses
 from migrate.outcomes import Loss
-from migrate.tasks.logged_model import facts_of, runs_named, true_metrics, wanted_model
+from migrate.tasks.logged_model import wanted_model
 from migrate.tasks.model_files import Rewrites
+from migrate.tasks.model_marks import facts_of, runs_named, true_metrics
 from migrate.tasks.repairs import comparable_tags
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files

@@ -22,7 +22,8 @@ from migrate.objects import (
 from migrate.origins import MARK, ORIGIN, PLACEHOLDER, experiment_origin
 from migrate.tasks.batches import Policy
 from migrate.tasks.fingerprint import Fingerprint, quick_half
-from migrate.tasks.logged_model import facts_of, links_to, model_mark, quick_model_mark
+from migrate.tasks.logged_model import links_to
+from migrate.tasks.model_marks import facts_of, model_mark, quick_model_mark
 from migrate.tasks.model_version import wanted_version
 from migrate.tasks.registered_model import wanted_registered_model
 from migrate.tasks.version_sources import VersionSource

@@ -26,15 +26,13 @@ from migrate.objects import (
 from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE
 from migrate.outcomes import Loss
 from migrate.tasks.batches import Policy
-from migrate.tasks.logged_model import (
-    FLATTENED,
+from migrate.tasks.logged_model import FLATTENED, links_to, wanted_model
+from migrate.tasks.model_marks import (
     facts_of,
-    links_to,
     model_mark,
     quick_model_mark,
     runs_named,
     true_metrics,
-    wanted_model,
 )
 from migrate.tasks.model_version import changes_of_version, needs_write, wanted_version
 from migrate.tasks.registered_model import (
