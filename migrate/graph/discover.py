@@ -26,7 +26,6 @@ from migrate.objects import (
 )
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.plans import Because
-from migrate.tasks.carriers import carrier_of
 from migrate.tasks.experiment import wanted_experiment
 from migrate.tasks.fingerprint import content_digest
 from migrate.tasks.references import REFERENCE_TAGS, fit
@@ -273,9 +272,4 @@ def unsupported_in(
     """
     if not experiment_ids and not selection.whole_server:
         return {}
-    counted = source.unsupported(experiment_ids, whole_server=selection.whole_server)
-    return {
-        kind: count
-        for kind, count in counted.items()
-        if carrier_of(kind) is None or source.store(kind) is None
-    }
+    return source.unsupported(experiment_ids, whole_server=selection.whole_server)

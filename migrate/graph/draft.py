@@ -124,6 +124,8 @@ class Draft:
     known: Counter[str] = field(default_factory=Counter)
     #: Copies that are to be repaired, by their originals.
     damaged: Mapping[Ref, Damage] = field(default_factory=dict)
+    #: Ids of the copies that this migration has made before, by their originals.
+    made: Mapping[Ref, str] = field(default_factory=dict)
     #: The logged models that selected runs name, by run id, and what listing runs has said of
     #: that, where it says all; runs without any are not there.
     links: dict[str, ModelLinks] = field(default_factory=dict)

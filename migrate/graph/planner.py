@@ -120,6 +120,7 @@ def tell_of_unknown(draft: Draft) -> None:
 Step = Callable[[Draft], None]
 
 NOTHING_DAMAGED: Mapping[Ref, Damage] = MappingProxyType({})
+NOTHING_MADE: Mapping[Ref, str] = MappingProxyType({})
 
 #: The steps that find what is selected, and what that is made of. They only read the source.
 DISCOVERY: tuple[Step, ...] = (
@@ -203,10 +204,12 @@ def make_plan(
     quick: bool = False,
     options: Mapping[str, object] | None = None,
     damaged: Mapping[Ref, Damage] = NOTHING_DAMAGED,
+    made: Mapping[Ref, str] = NOTHING_MADE,
 ) -> Plan:
     """Read both ends and return what copying the selection takes. Writes nothing.
 
-    Copies that are ``damaged`` are repaired, by the refs of their originals.
+    Copies that are ``damaged`` are repaired, by the refs of their originals. ``made`` are the ids
+    of copies that this migration made before, of kinds whose copies do not say so themselves.
     Raises ``UsageError`` for a selection that names what is not there, and for choices that the
     user has to make first; errors of the endpoints as they are.
     """
@@ -218,6 +221,7 @@ def make_plan(
         renames=renames,
         quick=quick,
         damaged=damaged,
+        made=made,
         workers=source_address.workers,
         source_can=source.capabilities(),
         target_can=target.capabilities(),

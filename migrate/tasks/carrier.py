@@ -87,6 +87,10 @@ class RecordCarrier(Carrier, Generic[R]):
             if old != new:
                 yield field.name, old, new
 
+    def is_part(self, copy: R, wanted: R) -> bool:
+        """Say whether completing a copy only adds to it, so that nothing there is overwritten."""
+        return False
+
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """Copy the objects of a batch by the one engine."""
         return carry_each(self, batch, source, target)

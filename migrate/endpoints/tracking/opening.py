@@ -17,6 +17,7 @@ from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
 from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
 from migrate.endpoints.tracking.stores.model_links import ModelLinkStore
 from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
+from migrate.endpoints.tracking.stores.records import RecordStores
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.registry import Registry
 from migrate.endpoints.tracking.stores.runs import RunStore
@@ -83,4 +84,5 @@ def open_server(
         files=ArtifactStores(http, tracking_uri=tracking_uri, roots=roots),
         uncopied=uncopied,
         notebook=notebook,
+        records=RecordStores(http, models_http, entries, abilities),
     )

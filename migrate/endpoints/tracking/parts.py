@@ -137,6 +137,11 @@ def ask(http: HttpSession, part: Part, release: Release, *, tries: int = CONNECT
     return Answer(Standing.PRESENT)
 
 
+def on_files(answer: Answer) -> bool:
+    """Say whether a server answers that it keeps its objects as files, which has few kinds."""
+    return "FileStore" in answer.reason
+
+
 def infer_release(http: HttpSession) -> Release:
     """Conclude from what a server answers how old it is at most, and where possible at least.
 

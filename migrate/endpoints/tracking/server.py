@@ -26,6 +26,7 @@ from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
 from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
 from migrate.endpoints.tracking.stores.model_links import ModelLinkStore
 from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
+from migrate.endpoints.tracking.stores.records import RecordStores
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.run_writer import ServerRunWriter
 from migrate.endpoints.tracking.stores.runs import RunStore
@@ -67,6 +68,7 @@ class TrackingServer:
 
     ``registry`` calls the server that keeps registered models, often the same. ``uncopied`` counts
     as ``ReadsExperiments.unsupported``, and ``notebook`` reads as ``ReadsNotebooks.notebook``.
+    ``records`` has the kinds that are records; without it there are none.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class TrackingServer:
         files: ArtifactStores,
         uncopied: Callable[[Sequence[str], bool], Mapping[Kind, int]],
         notebook: Callable[[str, str, str], bytes],
+        records: RecordStores | None = None,
     ) -> None:
         self._sessions = (http, registry) if registry is not http else (http,)
         self._abilities = abilities
@@ -88,6 +91,7 @@ class TrackingServer:
         self._files = files
         self._uncopied = uncopied
         self._notebook = notebook
+        self._records = records
         self._writers = WriterTags(stores.experiments)
 
     # -- Endpoint ---------------------------------------------------------------------------
@@ -98,7 +102,7 @@ class TrackingServer:
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``."""
-        return None
+        return self._records.store(kind) if self._records else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""

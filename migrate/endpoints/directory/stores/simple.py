@@ -36,6 +36,7 @@ from migrate.endpoints.shapes import required, text
 from migrate.endpoints.stores import Bookkeeping, Found, Identity
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.objects import Kind, Loss, Ref
+from migrate.records.issues import Issue
 
 R = TypeVar("R")
 
@@ -55,7 +56,11 @@ class Simple(Generic[R]):
 
 
 #: The kinds that are kept so.
-SIMPLE: dict[Kind, Simple[Any]] = {}
+SIMPLE: dict[Kind, Simple[Any]] = {
+    Kind.ISSUE: Simple(
+        record=Issue, ident="issue_id", container="experiment_id", created="created_timestamp"
+    ),
+}
 
 
 class _Stored(NamedTuple, Generic[R]):
@@ -210,10 +215,11 @@ class SimpleStore(Generic[R]):
         require_known_format(path, ours.get("format_version"))
         try:
             value = required(mlflow_member(path, document), self._word)
-            if self._has_losses:
-                value = {**value, _LOSSES: ours.get(_LOSSES, [])}
             record = record_from_json(self._simple.record, value)
-            found = Found(record, text(ours, "mark"), losses_from_json(ours, _LOSSES))
+            losses = losses_from_json(ours, _LOSSES)
+            if self._has_losses:
+                record = replace(record, **{_LOSSES: losses})  # type: ignore[type-var]
+            found = Found(record, text(ours, "mark"), losses)
         except Malformed as problem:
             what = f"{path} describes no {self._kind}: {problem}"
             raise DirectoryError(what, DAMAGED) from problem
