@@ -97,6 +97,21 @@ VERSION_KINDS = frozenset(kind for kind in Kind if kind.is_version)
 REGISTRY_KINDS = frozenset({*MODEL_KINDS, *VERSION_KINDS})
 
 
+def experiment_ref(experiment_id: str) -> Ref:
+    """Return the ref of an experiment."""
+    return Ref(Kind.EXPERIMENT, experiment_id)
+
+
+def run_ref(run_id: str) -> Ref:
+    """Return the ref of a run."""
+    return Ref(Kind.RUN, run_id)
+
+
+def logged_model_ref(model_id: str) -> Ref:
+    """Return the ref of a logged model."""
+    return Ref(Kind.LOGGED_MODEL, model_id)
+
+
 def parse_ref(text: str) -> Ref:
     """Read back what ``str(ref)`` wrote. Raises ``ValueError`` on anything else."""
     kind, _, ident = text.partition(":")
@@ -191,6 +206,11 @@ class Experiment:
     last_update_time: int | None = None
     losses: tuple[Loss, ...] = ()
 
+    @property
+    def ref(self) -> Ref:
+        """What names it."""
+        return experiment_ref(self.experiment_id)
+
 
 class Metric(NamedTuple):
     """One point of a metric's history; ``value`` may be NaN, ``step`` may be negative."""
@@ -271,6 +291,11 @@ class Run:
     links: ModelLinks = NO_LINKS
     losses: tuple[Loss, ...] = ()
 
+    @property
+    def ref(self) -> Ref:
+        """What names it."""
+        return run_ref(self.run_id)
+
 
 def input_name(item: Mapping[str, Any]) -> str:
     """Return what a dataset input of a run is called in losses and differences."""
@@ -333,6 +358,11 @@ class LoggedModel:
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[ModelMetric, ...] = ()
     losses: tuple[Loss, ...] = ()
+
+    @property
+    def ref(self) -> Ref:
+        """What names it."""
+        return logged_model_ref(self.model_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

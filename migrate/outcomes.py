@@ -1,15 +1,17 @@
-"""What a worker reports of a task, in plain values that survive pickling."""
+"""What is said of tasks and objects in plain values: what came of them, was lost, or left out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import NamedTuple
 
 from migrate.objects import Loss, LossCode, Ref
 
 __all__ = [
     "Difference",
+    "LeftOut",
+    "LeftOutCode",
     "Loss",
     "LossCode",
     "Outcome",
@@ -50,6 +52,24 @@ def loss_from_stored(stored: object) -> Loss:
         return Loss(what, reason, LossCode(code[0]))
     known = (it for it, beginning in _BEGINNINGS.items() if reason.startswith(beginning))
     return Loss(what, reason, next(known, LossCode.OTHER))
+
+
+class LeftOutCode(Enum):
+    """What leaves an object out of a plan."""
+
+    NOT_SELECTED = "not selected"  #: no choice names it: what is selected may still need it
+    DELETED = "deleted"  #: deleted ones are not taken along
+    FILTERED = "filtered"  #: its time, stage or number
+    CONTAINER = "container"  #: what holds it is left out
+    KIND = "kind"  #: of this kind, such ones are not copied
+    NOT_LISTED = "not listed"  #: the source names it and does not list it
+
+
+class LeftOut(NamedTuple):
+    """Why an object is left out of a plan, for the code and for people."""
+
+    code: LeftOutCode
+    text: str
 
 
 class TaskStatus(StrEnum):

@@ -6,29 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import NamedTuple
 
 from migrate.objects import Action, Kind, Ref, parse_ref
 from migrate.outcomes import Loss, TaskStatus
-
-
-class LeftOutCode(Enum):
-    """What leaves an object out of a plan."""
-
-    NOT_SELECTED = "not selected"  #: no choice names it: what is selected may still need it
-    DELETED = "deleted"  #: deleted ones are not taken along
-    FILTERED = "filtered"  #: its time, stage or number
-    CONTAINER = "container"  #: what holds it is left out
-    KIND = "kind"  #: of this kind, such ones are not copied
-    NOT_LISTED = "not listed"  #: the source names it and does not list it
-
-
-class LeftOut(NamedTuple):
-    """Why an object is left out of a plan, for the code and for people."""
-
-    code: LeftOutCode
-    text: str
 
 
 class Because(NamedTuple):

@@ -50,10 +50,6 @@ def _add_unknown(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE migration ADD COLUMN unknown JSON"))
 
 
-def _reasons_have_parts(connection: Connection) -> None:
-    """Version 3: losses have codes, and reasons name an object apart; older rows stay."""
-
-
 def _tasks_stand_for_many(connection: Connection) -> None:
     """Version 4: a task may stand for many objects, of which some were written."""
     for name in ("objects", "objects_written"):
@@ -61,12 +57,9 @@ def _tasks_stand_for_many(connection: Connection) -> None:
 
 
 #: Entry n turns a database of version n into one of version n + 1. It says so in plain SQL,
-#: because the tables below describe the newest version only.
-UPGRADES: Mapping[int, Upgrade] = {
-    1: _add_unknown,
-    2: _reasons_have_parts,
-    3: _tasks_stand_for_many,
-}
+#: because the tables below describe the newest version only. Where it is None the tables are the
+#: same, and rows are read in either form: since version 3, losses have codes and reasons refs.
+UPGRADES: Mapping[int, Upgrade | None] = {1: _add_unknown, 2: None, 3: _tasks_stand_for_many}
 
 
 class _Word(TypeDecorator[str]):
@@ -288,6 +281,11 @@ def found_version(connection: Connection, label: str) -> int | None:
     return version
 
 
+def is_readable(version: int | None) -> bool:
+    """Say whether a database of this version can be read without bringing it up to date."""
+    return version is not None and not any(map(UPGRADES.get, range(version, VERSION)))
+
+
 def prepare(connection: Connection, label: str) -> None:
     """Create the tables, or bring older ones up to ``VERSION``; the caller's transaction is one.
 
@@ -299,6 +297,7 @@ def prepare(connection: Connection, label: str) -> None:
         connection.execute(insert(state_version).values(version=VERSION))
         return
     for step in range(version, VERSION):
-        UPGRADES[step](connection)
+        if upgrade := UPGRADES[step]:
+            upgrade(connection)
     if version < VERSION:
         connection.execute(update(state_version).values(version=VERSION))

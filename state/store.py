@@ -234,7 +234,7 @@ def _check_schema(connection: Connection, label: str, must_exist: bool, read_onl
     if not read_only:
         schema.prepare(connection, label)
         lock.sign(connection)
-    elif version != schema.VERSION:
+    elif not schema.is_readable(version):
         raise StateError(
             f"{label} has state version {version}, which is older than this mlflow-migrate",
             "`migrate plan`, or `migrate run --resume`, brings it up to date.",

@@ -25,6 +25,7 @@ from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
 from migrate.endpoints.tracking.versions import ALWAYS, capabilities_of, release_of
 from migrate.objects import Kind
 from migrate.outcomes import TaskStatus
+from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import CARRIERS
 from state.reports import MigrationStatus
 from tests.conftest import ROOT
@@ -202,7 +203,8 @@ def test_every_kind_is_described_as_copied_or_not() -> None:
         capabilities_of(release_of(version) or UNKNOWN_RELEASE, description="", identity="")
         for version in ("", "3.17.2")
     ]
-    copied = {carrier.kind for carrier in CARRIERS}
+    # Of records, the stores of a server say which it has.
+    copied = {it.kind for it in CARRIERS if not isinstance(it, RecordCarrier)}
     assert copied == known[1].readable >= known[0].readable == ALWAYS
 
 

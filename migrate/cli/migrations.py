@@ -21,6 +21,7 @@ from migrate.objects import Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Damage, Plan, Report
 from migrate.scheduler import Scheduler
+from migrate.tasks.carriers import record_carriers
 from migrate.verify import Comparison, compare, damage_by_object
 from migrate.verify import Ends as ComparedEnds
 from migrate.views.progress import View, choose_view
@@ -129,12 +130,23 @@ def plan_anew(ends: Ends, choices: Choices, store: StateStore, *, waits: bool = 
             quick=choices.quick,
             options={**choices.as_options(), **({WAITS_FOR_RUN: True} if waits else {})},
             damaged=damaged,
+            made=_made(store, migration_id),
         )
     except MigrateError:
         target.withdraw()
         raise
     store.save_plan(plan)
     return plan
+
+
+def _made(store: StateStore, migration_id: str) -> Mapping[Ref, str]:
+    """Return where the copies of records are that this migration made, by their originals."""
+    return {
+        Ref(carrier.kind, row["source_id"]): row["target_id"]
+        for carrier in record_carriers()
+        for row in store.id_map(kind=carrier.kind)
+        if row["migration_id"] == migration_id
+    }
 
 
 def compare_ends(ends: Ends, choices: Choices, *, contents: bool) -> Comparison:

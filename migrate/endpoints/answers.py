@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from migrate.endpoints.stores import ON_SERVERS, Bookkeeping, Identity
 from migrate.folding import NO_FOLDING, Folding
 from migrate.objects import Kind, Metric, Ref
 from migrate.outcomes import Loss
@@ -21,10 +22,12 @@ class Capabilities:
 
     ``identity`` tells this server or directory from another at the same address;
     ``registry_version`` is that of the server which keeps registered models.
-    ``keeps_ids``: copies have the ids of the source, so references stay as they are and no
-    bookkeeping tags are needed. ``rewrites``: a copy can be made anew in its own place, so that
-    nothing stays of what was added to it. ``permissions``: it can tell and keep who may do what;
-    ``without_permissions`` says why not, where more can be said than that it has none.
+    ``found_by`` says by what copies of the kinds are found, and so whether they keep their
+    originals' ids; ``bookkeeping`` where origin, mark and losses of a copy are. An ``archive``
+    keeps each object as its source has it, under its name, with what no server could store; it
+    makes a copy anew in its place, and nothing has to be read back.
+    ``permissions``: it can tell and keep who may do what; ``without_permissions`` says why not,
+    where more can be said than that it has none.
     ``notebooks``: it gives out the notebooks of runs; ``keeps_notebooks``: it keeps them beside a
     run's files. ``sets_user``: it says itself whose a run is. ``reserved_tags`` of experiments and
     runs are its own to write. ``absolute_names``: experiments are called by the path of a
@@ -46,8 +49,9 @@ class Capabilities:
     readable: frozenset[Kind]
     writable: frozenset[Kind]
     without: Mapping[Kind, str] = field(default_factory=dict)
-    keeps_ids: bool = False
-    rewrites: bool = False
+    found_by: Mapping[Kind, Identity] = field(default_factory=lambda: ON_SERVERS)
+    bookkeeping: Bookkeeping = Bookkeeping.TAGS
+    archive: bool = False
     dataset_inputs: bool = True
     dataset_schema_length: int | None = None
     param_length: int | None = None
@@ -72,6 +76,14 @@ class Capabilities:
     folding: Folding = NO_FOLDING
     registry_folding: Folding = NO_FOLDING
     notes: tuple[str, ...] = ()
+
+    def keeps_id(self, kind: Kind) -> bool:
+        """Say whether copies of a kind have their originals' ids: references stay as they are."""
+        return self.found_by.get(kind) is Identity.KEPT
+
+    def counts(self, kind: Kind) -> bool:
+        """Say whether the endpoint gives copies of a kind their numbers, one after the other."""
+        return self.found_by.get(kind) is Identity.NUMBERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

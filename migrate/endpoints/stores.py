@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from migrate.objects import Kind, Loss
@@ -24,6 +25,23 @@ class Identity(Enum):
     TAGGED = "tagged"  #: the origin goes with the create call
     NAMED = "named"  #: its name is unique in what holds it
     NUMBERED = "numbered"  #: the endpoint counts: its place in the order is its id
+
+
+#: By what copies are found on a tracking server.
+ON_SERVERS: Mapping[Kind, Identity] = MappingProxyType(
+    {
+        Kind.EXPERIMENT: Identity.NAMED,
+        Kind.RUN: Identity.TAGGED,
+        Kind.LOGGED_MODEL: Identity.TAGGED,
+        Kind.REGISTERED_MODEL: Identity.NAMED,
+        Kind.MODEL_VERSION: Identity.NUMBERED,
+        Kind.PROMPT: Identity.NAMED,
+        Kind.PROMPT_VERSION: Identity.NUMBERED,
+        Kind.TRACE: Identity.KEPT,
+    }
+)
+#: By what they are found where nothing is renumbered or renamed.
+ALL_KEPT: Mapping[Kind, Identity] = MappingProxyType(dict.fromkeys(Kind, Identity.KEPT))
 
 
 class Bookkeeping(Enum):

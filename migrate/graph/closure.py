@@ -11,7 +11,7 @@ from migrate.graph.logged_models import (
     read_links,
 )
 from migrate.graph.records import named_by_records
-from migrate.objects import Kind, Ref
+from migrate.objects import Kind, Ref, logged_model_ref, run_ref
 from migrate.plans import Because
 from migrate.tasks.version_sources import named_by
 
@@ -59,7 +59,7 @@ def _named_by_versions(draft: Draft) -> Wanted:
 def _named_by_runs(draft: Draft) -> Wanted:
     """Return the logged models that runs name: of a search, deleted ones are never a part."""
     return {
-        Ref(Kind.LOGGED_MODEL, model_id): Because("named by", Ref(Kind.RUN, run_id))
+        logged_model_ref(model_id): Because("named by", run_ref(run_id))
         for run_id, links in draft.links.items()
         for model_id in sorted(links.model_ids)
     }
@@ -70,16 +70,16 @@ def _add_runs(draft: Draft, wanted: Wanted) -> Wanted:
     more: Wanted = {}
     added = []
     for run in draft.source.find_runs(ids):
-        node = add_run(draft, run, wanted[Ref(Kind.RUN, run.run_id)])
+        node = add_run(draft, run, wanted[run.ref])
         if node.selected:
             added.append(run.run_id)
             for parent in node.mentions.values():
-                more.setdefault(Ref(Kind.RUN, parent), Because("the parent of", node.ref))
+                more.setdefault(run_ref(parent), Because("the parent of", node.ref))
     read_links(draft, added)
     for run_id in added:
         for model_id in sorted(draft.links[run_id].model_ids if run_id in draft.links else ()):
-            by = Because("named by", Ref(Kind.RUN, run_id))
-            more.setdefault(Ref(Kind.LOGGED_MODEL, model_id), by)
+            by = Because("named by", run_ref(run_id))
+            more.setdefault(logged_model_ref(model_id), by)
     return more
 
 
@@ -87,7 +87,7 @@ def _add_models(draft: Draft, wanted: Wanted) -> Wanted:
     ids = sorted(ref.id for ref in wanted if ref.kind is Kind.LOGGED_MODEL)
     more: Wanted = {}
     for model in draft.source.read_logged_models(ids) if ids else ():
-        ref = Ref(Kind.LOGGED_MODEL, model.model_id)
+        ref = model.ref
         left_out = draft.selection.leaves_out_deleted(model.lifecycle_stage)
         if draft.selection.takes_registry and not left_out:
             take_along_experiment(draft, model.experiment_id, ref)
@@ -95,5 +95,5 @@ def _add_models(draft: Draft, wanted: Wanted) -> Wanted:
         draft.by_id.add(ref)
         if node.selected and draft.selection.takes_registry:
             runs = {model.source_run_id, *(metric.run_id for metric in model.metrics)} - {""}
-            more |= {Ref(Kind.RUN, run_id): Because("a run of", ref) for run_id in sorted(runs)}
+            more |= {run_ref(run_id): Because("a run of", ref) for run_id in sorted(runs)}
     return more

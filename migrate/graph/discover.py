@@ -21,9 +21,11 @@ from migrate.objects import (
     Kind,
     Ref,
     Run,
+    experiment_ref,
+    run_ref,
 )
-from migrate.plans import Because, LeftOut, LeftOutCode
-from migrate.tasks.carriers import carrier_of
+from migrate.outcomes import LeftOut, LeftOutCode
+from migrate.plans import Because
 from migrate.tasks.experiment import wanted_experiment
 from migrate.tasks.fingerprint import content_digest
 from migrate.tasks.references import REFERENCE_TAGS, fit
@@ -58,7 +60,7 @@ def _add_experiment(
     """Add an experiment, or as left out."""
     draft.experiments[experiment.experiment_id] = experiment
     node = Node(
-        ref=Ref(Kind.EXPERIMENT, experiment.experiment_id),
+        ref=experiment.ref,
         name=experiment.name,
         deleted=experiment.lifecycle_stage == DELETED,
     )
@@ -76,7 +78,7 @@ def experiment_of(draft: Draft, experiment_id: str, held: Ref) -> Node:
     One that was made since the experiments were listed is looked for now, and copied where the
     whole server is. One that the source does not list is left out, and that is said.
     """
-    ref = Ref(Kind.EXPERIMENT, experiment_id)
+    ref = experiment_ref(experiment_id)
     with _listing:
         if ref not in draft.nodes:
             for experiment in draft.source.experiments():
@@ -103,7 +105,7 @@ def _add_late(draft: Draft, experiment: Experiment) -> None:
     if not left_out and not draft.selection.whole_server:
         left_out = LeftOut(LeftOutCode.NOT_SELECTED, f"not selected: {made}")
     _add_experiment(draft, experiment, Because(made), left_out)
-    found = draft.source.why_unreadable(Ref(Kind.EXPERIMENT, experiment.experiment_id))
+    found = draft.source.why_unreadable(experiment.ref)
     if found is not None:
         _tell_of_contents(draft, found)
 
@@ -133,7 +135,7 @@ def add_run(draft: Draft, run: Run, because: Because) -> Node:
     """Add a run that something else needs, and its experiment with it."""
     left_out = draft.selection.leaves_out_run(run)
     if not left_out:
-        take_along_experiment(draft, run.experiment_id, Ref(Kind.RUN, run.run_id))
+        take_along_experiment(draft, run.experiment_id, run.ref)
     node, sizes = _node_of(draft, run)
     if left_out:
         node.skip(left_out)
@@ -165,7 +167,7 @@ def _read(draft: Draft, experiment_ids: list[str]) -> list[tuple[Node, dict[str,
     """Read the runs of some experiments; keep of each only what the plan needs."""
     found = []
     for run in draft.source.runs(experiment_ids):
-        ref = Ref(Kind.RUN, run.run_id)
+        ref = run.ref
         draft.by_id.discard(ref)
         if ref not in draft.nodes:
             found.append(_node_of(draft, run))
@@ -175,7 +177,7 @@ def _read(draft: Draft, experiment_ids: list[str]) -> list[tuple[Node, dict[str,
 def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
     """Return the node of a run, and the sizes of what is known of it."""
     node = Node(
-        ref=Ref(Kind.RUN, run.run_id),
+        ref=run.ref,
         name=run.name,
         container=run.experiment_id,
         deleted=run.lifecycle_stage == DELETED,
@@ -242,9 +244,9 @@ def link_runs(draft: Draft) -> None:
     and there the reference is kept as a source tag.
     """
     for node in draft.of_kind(Kind.RUN):
-        draft.need(Ref(Kind.EXPERIMENT, node.container), node.ref)
+        draft.need(experiment_ref(node.container), node.ref)
         for run_id in node.mentions.values():
-            other = draft.nodes.get(Ref(Kind.RUN, run_id))
+            other = draft.nodes.get(run_ref(run_id))
             if other is not None and other.selected and run_id != node.ref.id:
                 draft.need(other.ref, node.ref)
     runs = draft.graph.subgraph([node.ref for node in draft.of_kind(Kind.RUN)])
@@ -274,6 +276,5 @@ def unsupported_in(
     return {
         kind: count
         for kind, count in counted.items()
-        if (carrier_of(kind) is None or source.store(kind) is None)
-        and not selection.leaves_out_kind(kind)
+        if source.store(kind) is None and not selection.leaves_out_kind(kind)
     }

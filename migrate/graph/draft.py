@@ -21,11 +21,11 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
 )
-from migrate.outcomes import Loss, TaskStatus
-from migrate.plans import Because, Damage, LeftOut, LeftOutCode
+from migrate.outcomes import LeftOut, LeftOutCode, Loss, TaskStatus
+from migrate.plans import Because, Damage
 from migrate.tasks.batches import Policy
 from migrate.tasks.existing_experiments import ExistingExperiments
-from migrate.tasks.logged_model import ModelFacts
+from migrate.tasks.model_marks import ModelFacts
 from migrate.tasks.wanted import Need
 
 
@@ -126,6 +126,8 @@ class Draft:
     known: Counter[str] = field(default_factory=Counter)
     #: Copies that are to be repaired, by their originals.
     damaged: Mapping[Ref, Damage] = field(default_factory=dict)
+    #: Ids of the copies that this migration has made before, by their originals.
+    made: Mapping[Ref, str] = field(default_factory=dict)
     #: The logged models that selected runs name, by run id, and what listing runs has said of
     #: that, where it says all; runs without any are not there.
     links: dict[str, ModelLinks] = field(default_factory=dict)
@@ -168,6 +170,13 @@ class Draft:
         """Return the objects of a kind that are selected and were read."""
         found = (node for node in self.nodes.values() if node.ref.kind is kind)
         return [node for node in found if node.selected and not node.unreadable]
+
+    def versions_of(self, model: Ref) -> list[ModelVersion]:
+        """Return the versions that were read of a registered model or prompt, skipped ones too."""
+        if model.kind.versions is None:
+            return []
+        held = self.contents.get((model.kind.versions, model.id), {})
+        return [self.versions[ref] for ref in held if ref in self.versions]
 
     def held_by(self, experiment_id: str) -> list[Node]:
         """Return the selected objects in an experiment."""

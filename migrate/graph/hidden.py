@@ -8,9 +8,9 @@ from __future__ import annotations
 from migrate.graph.discover import add_run, experiment_of
 from migrate.graph.draft import Draft
 from migrate.graph.logged_models import read_links
-from migrate.objects import Kind, Ref
+from migrate.objects import Kind, Ref, experiment_ref, run_ref
 from migrate.plans import Because
-from migrate.tasks.logged_model import runs_named
+from migrate.tasks.model_marks import runs_named
 
 
 def discover_hidden_runs(draft: Draft) -> None:
@@ -18,18 +18,18 @@ def discover_hidden_runs(draft: Draft) -> None:
     named: dict[str, Ref] = {}
     for node in draft.of_kind(Kind.LOGGED_MODEL):
         for run_id in runs_named(draft.logged[node.ref.id], {}):
-            if Ref(Kind.RUN, run_id) not in draft.nodes:
+            if run_ref(run_id) not in draft.nodes:
                 named.setdefault(run_id, node.ref)
     added = []
     for run in draft.source.find_runs(sorted(named)) if named else ():
-        ref = Ref(Kind.RUN, run.run_id)
-        is_listed = Ref(Kind.EXPERIMENT, run.experiment_id) in draft.nodes
+        ref = run.ref
+        is_listed = experiment_ref(run.experiment_id) in draft.nodes
         if not is_listed and not draft.selection.whole_server:
             continue
         if experiment_of(draft, run.experiment_id, ref).selected:
             add_run(draft, run, Because("named by", named[run.run_id]))
             added.append(run.run_id)
-    read_links(draft, [run_id for run_id in added if draft.selects(Ref(Kind.RUN, run_id))])
+    read_links(draft, [run_id for run_id in added if draft.selects(run_ref(run_id))])
 
 
 def tell_of_hidden(draft: Draft) -> None:

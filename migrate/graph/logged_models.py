@@ -9,12 +9,23 @@ from itertools import pairwise
 from migrate.endpoints.answers import Copy
 from migrate.graph.discover import experiment_left_out, experiment_of
 from migrate.graph.draft import Draft, Node
-from migrate.objects import DELETED, Action, Kind, LoggedModel, ModelLinks, Ref
+from migrate.objects import (
+    DELETED,
+    Action,
+    Kind,
+    LoggedModel,
+    ModelLinks,
+    Ref,
+    experiment_ref,
+    logged_model_ref,
+    run_ref,
+)
 from migrate.origins import known_losses
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
 from migrate.tasks.fingerprint import quick_half
-from migrate.tasks.logged_model import FLATTENED, facts_of, links_to, quick_model_mark, runs_named
+from migrate.tasks.logged_model import FLATTENED, links_to
+from migrate.tasks.model_marks import facts_of, quick_model_mark, runs_named
 from migrate.tasks.outcomes import copies_beside
 
 RUNS_AT_ONCE = 200
@@ -25,17 +36,17 @@ def discover_logged_models(draft: Draft) -> None:
     wanted = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
     draft.searched.setdefault(Kind.LOGGED_MODEL, set()).update(wanted)
     for model in draft.source.logged_models(wanted):
-        ref = Ref(Kind.LOGGED_MODEL, model.model_id)
+        ref = model.ref
         draft.by_id.discard(ref)
         if ref not in draft.nodes:
-            experiment = Ref(Kind.EXPERIMENT, model.experiment_id)
+            experiment = experiment_ref(model.experiment_id)
             add_model(draft, model, Because("a logged model of", experiment))
 
 
 def add_model(draft: Draft, model: LoggedModel, because: Because) -> Node:
     """Add a logged model; as skipped where its experiment is, or where it is deleted."""
     node = Node(
-        ref=Ref(Kind.LOGGED_MODEL, model.model_id),
+        ref=model.ref,
         name=model.name,
         container=model.experiment_id,
         deleted=model.lifecycle_stage == DELETED,
@@ -74,7 +85,7 @@ def check_flattened(draft: Draft) -> None:
     """Say of each logged model what becomes of it on a target that has none."""
     for node in draft.of_kind(Kind.LOGGED_MODEL):
         run_id = draft.logged[node.ref.id].source_run_id
-        run = Ref(Kind.RUN, run_id)
+        run = run_ref(run_id)
         if draft.selects(run) and not draft.nodes[run].deleted:
             node.reason = f"its files become artifacts of run {run_id}"
             node.losses += (FLATTENED,)
@@ -99,13 +110,13 @@ def link_models(draft: Draft) -> None:
     links = links_by_model(draft)
     sharing: dict[Ref, list[Ref]] = {}
     for node in draft.of_kind(Kind.LOGGED_MODEL):
-        draft.need(Ref(Kind.EXPERIMENT, node.container), node.ref)
+        draft.need(experiment_ref(node.container), node.ref)
         facts = draft.logged[node.ref.id]
         for run_id in sorted(runs_named(facts, links.get(node.ref.id, {}))):
-            run = Ref(Kind.RUN, run_id)
+            run = run_ref(run_id)
             if draft.selects(run):
                 draft.need(run, node.ref)
-                if draft.nodes[run].deleted and not draft.target_can.keeps_ids:
+                if draft.nodes[run].deleted and not draft.target_can.archive:
                     sharing.setdefault(run, []).append(node.ref)
     for models in sharing.values():
         for earlier, later in pairwise(sorted(models)):
@@ -116,9 +127,9 @@ def link_models(draft: Draft) -> None:
 def _tell_of_orphans(draft: Draft) -> None:
     """Warn of runs that name a logged model which is not copied."""
     for run_id, links in draft.links.items():
-        node = draft.nodes[Ref(Kind.RUN, run_id)]
+        node = draft.nodes[run_ref(run_id)]
         for model_id in sorted(links.model_ids):
-            model = draft.nodes.get(Ref(Kind.LOGGED_MODEL, model_id))
+            model = draft.nodes.get(logged_model_ref(model_id))
             if node.selected and (model is None or not model.selected):
                 why = model.reason if model is not None else "it is not at the source (any more)"
                 node.warnings += (f"names logged model {model_id}, which is not copied: {why}",)
@@ -152,10 +163,10 @@ def _decide(draft: Draft, node: Node, copy: Copy, links: dict[str, ModelLinks]) 
     facts = draft.logged[node.ref.id]
     named = runs_named(facts, links)
     for run_id in sorted(named):
-        run = Ref(Kind.RUN, run_id)
+        run = run_ref(run_id)
         if not draft.selects(run) and draft.will_have_copy(run):
             draft.need(run, node.ref)
-    known = {run_id for run_id in named if draft.will_have_copy(Ref(Kind.RUN, run_id))}
+    known = {run_id for run_id in named if draft.will_have_copy(run_ref(run_id))}
     if not node.mark:
         node.action, node.reason = Action.ADOPT, "half-made by an earlier attempt: completed"
     elif quick_half(node.mark) != quick_model_mark(facts, links, known):
@@ -169,7 +180,7 @@ def _decide(draft: Draft, node: Node, copy: Copy, links: dict[str, ModelLinks]) 
 
 def add_model_deletions(draft: Draft) -> None:
     """Add the last step of deleted logged models: versions are made of models that are there."""
-    if draft.target_can.keeps_ids or draft.target_can.flattens_models:
+    if draft.target_can.archive or draft.target_can.flattens_models:
         return
     for node in draft.of_kind(Kind.LOGGED_MODEL):
         if not node.deleted or node.copy_deleted:

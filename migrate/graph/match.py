@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.answers import Copy
+from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
-from migrate.objects import ACTIVE, DELETED, NO_LINKS, Action, Experiment, Kind, Ref
+from migrate.objects import ACTIVE, DELETED, NO_LINKS, Action, Experiment, Kind, Ref, run_ref
 from migrate.origins import ORIGIN, SOURCE, experiment_origin
 from migrate.outcomes import Loss, TaskStatus
 from migrate.tasks.existing_experiments import experiments_on, is_ours
@@ -37,7 +38,7 @@ def match_experiments(draft: Draft) -> None:
         if copy is None:
             continue
         original = originals.get(copy.tags.get(ORIGIN, ""), experiment)
-        owner = draft.nodes[Ref(Kind.EXPERIMENT, original.experiment_id)]
+        owner = draft.nodes[original.ref]
         if owner is not node and owner.selected and _to_be_renamed(draft, owner, copy):
             # The name is free for this one as soon as the other has gone from it.
             draft.need(owner.ref, node.ref)
@@ -98,7 +99,8 @@ def _to_be_renamed(draft: Draft, node: Node, copy: Experiment) -> bool:
     by_rule = draft.renames.name_for(Kind.EXPERIMENT, experiment.name)
     if by_rule != experiment.name:
         return copy.name != by_rule
-    known_as = copy.name if draft.target_can.keeps_ids else copy.tags.get(SOURCE + "name")
+    in_tags = draft.target_can.bookkeeping is Bookkeeping.TAGS
+    known_as = copy.tags.get(SOURCE + "name") if in_tags else copy.name
     return known_as not in (None, experiment.name)
 
 
@@ -126,7 +128,7 @@ def match_runs(draft: Draft) -> None:
         if found and node.ref.kind is Kind.RUN:
             node.target_id, node.mark = found[0].target_id, found[0].mark
             copied.append((node, found))
-    if not draft.target_can.keeps_ids:
+    if not draft.target_can.archive:
         _count_foreign(draft, copies)
     _link_to_earlier_copies(draft)
     for node, found in copied:
@@ -138,7 +140,7 @@ def match_runs(draft: Draft) -> None:
 def _count_foreign(draft: Draft, copies: Mapping[str, Mapping[str, object]]) -> None:
     """Count the runs in each experiment of the target that are copies of another source's."""
     for experiment_id, by_origin in copies.items():
-        foreign = [it for it in by_origin if Ref(Kind.RUN, it) not in draft.nodes]
+        foreign = [it for it in by_origin if run_ref(it) not in draft.nodes]
         draft.foreign[experiment_id] = len(foreign)
 
 
@@ -146,7 +148,7 @@ def _link_to_earlier_copies(draft: Draft) -> None:
     """Draw the edge from a run that is left out, but was copied before, to one that names it."""
     for node in draft.of_kind(Kind.RUN):
         for run_id in node.mentions.values():
-            other = draft.nodes.get(Ref(Kind.RUN, run_id))
+            other = draft.nodes.get(run_ref(run_id))
             if other is not None and not other.selected and other.target_id:
                 draft.need(other.ref, node.ref)
 
@@ -156,7 +158,7 @@ def _decide(draft: Draft, run: Node, copy: Copy) -> None:
     if copy.unreadable:
         run.fail_to_adopt(copy.unreadable)
         return
-    if draft.target_can.keeps_ids:
+    if draft.target_can.keeps_id(Kind.RUN):
         content, orphans = with_links(run.content, draft.links.get(run.ref.id, NO_LINKS)), []
     else:
         content, orphans = run.content, orphan_mentions(draft, run)
@@ -180,7 +182,7 @@ def orphan_mentions(draft: Draft, run: Node) -> list[str]:
     """Return the reference tags of a run whose run is not among those copied."""
 
     def has_copy(run_id: str) -> bool:
-        other = Ref(Kind.RUN, run_id)
+        other = run_ref(run_id)
         return other == run.ref or bool(draft.graph.has_edge(other, run.ref))
 
     return [tag for tag, run_id in run.mentions.items() if not has_copy(run_id)]

@@ -23,7 +23,7 @@ def rename_copies(draft: Draft) -> None:
     """
     if not draft.renames:
         return
-    if draft.target_can.keeps_ids:
+    if draft.target_can.archive:
         raise UsageError(
             "an export directory keeps the names of the source: it takes no rename file",
             "give the rename file when the directory is imported",
@@ -99,7 +99,7 @@ def tell_of_twins(draft: Draft) -> None:
     name is refused. Accents are left out by fewer.
     """
     can = draft.target_can
-    if can.keeps_ids:
+    if can.archive:
         return
     for kinds in _named_apart():
         asked = can.registry_folding if kinds[0].in_registry else can.folding

@@ -56,12 +56,11 @@ def check_choices(draft: Draft) -> None:
 
     Of one that other tools let pass without effect, a note says so.
     """
-    into_directory = draft.target_can.keeps_ids
     for chosen, option in (
         (draft.policy.source_tags, "--import-source-tags"),
         (draft.policy.source_user, "--use-src-user-id"),
     ):
-        if chosen and into_directory:
+        if chosen and draft.target_can.archive:
             raise UsageError(
                 f"{option} adds tags to copies on a tracking server; an export directory keeps "
                 "every object as the source has it",
@@ -80,7 +79,7 @@ def check_choices(draft: Draft) -> None:
         draft.notes.append(
             "--notebook-formats has no effect: notebooks are kept in an export directory only"
         )
-    if draft.policy.version_models and not into_directory:
+    if draft.policy.version_models and not draft.target_can.archive:
         raise UsageError(
             "--export-version-model stores the files of versions in an export directory; "
             f"{draft.target_can.description} is none",
@@ -122,6 +121,7 @@ def tell_of_unknown(draft: Draft) -> None:
 Step = Callable[[Draft], None]
 
 NOTHING_DAMAGED: Mapping[Ref, Damage] = MappingProxyType({})
+NOTHING_MADE: Mapping[Ref, str] = MappingProxyType({})
 
 #: The steps that find what is selected, and what that is made of. They only read the source.
 DISCOVERY: tuple[Step, ...] = (
@@ -207,10 +207,12 @@ def make_plan(
     quick: bool = False,
     options: Mapping[str, object] | None = None,
     damaged: Mapping[Ref, Damage] = NOTHING_DAMAGED,
+    made: Mapping[Ref, str] = NOTHING_MADE,
 ) -> Plan:
     """Read both ends and return what copying the selection takes. Writes nothing.
 
-    Copies that are ``damaged`` are repaired, by the refs of their originals.
+    Copies that are ``damaged`` are repaired, by the refs of their originals. ``made`` are the ids
+    of copies that this migration made before, of kinds whose copies do not say so themselves.
     Raises ``UsageError`` for a selection that names what is not there, and for choices that the
     user has to make first; errors of the endpoints as they are.
     """
@@ -222,6 +224,7 @@ def make_plan(
         renames=renames,
         quick=quick,
         damaged=damaged,
+        made=made,
         workers=source_address.workers,
         source_can=source.capabilities(),
         target_can=target.capabilities(),
@@ -281,7 +284,8 @@ def _task(draft: Draft, node: Node) -> PlannedTask:
 
 
 def _orphan_warnings(draft: Draft, node: Node) -> tuple[str, ...]:
-    if node.ref.kind is not Kind.RUN or not node.selected or draft.target_can.keeps_ids:
+    keeps_id = draft.target_can.keeps_id(Kind.RUN)
+    if node.ref.kind is not Kind.RUN or not node.selected or keeps_id:
         return ()
     return tuple(
         f"{tag} names run {node.mentions[tag]}, which is not among the runs copied: "

@@ -5,29 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from migrate.endpoints.stores import Bookkeeping, Found, Store
+from migrate.endpoints.stores import Bookkeeping, Found
+from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
-from migrate.objects import Action, Kind, Ref
+from migrate.objects import DELETED, Action, Kind, Ref
 from migrate.outcomes import TaskStatus
-from migrate.plans import Because, LeftOut, LeftOutCode
+from migrate.plans import Because
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import record_carriers
 from migrate.tasks.outcomes import copies_beside
 from migrate.tasks.wanted import mark_of
 
+#: The mark of a copy that keeps none, and that the state knows.
+MADE_BEFORE = "made before"
+
 
 def discover_records(draft: Draft) -> None:
     """Add the objects of these kinds that are in what is selected."""
     for carrier in record_carriers():
-        store = draft.source.store(carrier.kind)
         containers = _containers(draft, carrier.kind)
-        if store is not None and containers is not None:
-            identity = getattr(draft.target.store(carrier.kind), "identity", store.identity)
-            for record in store.list(containers):
-                node = _node_of(carrier, record)
-                draft.add(node)
-                draft.keys[node.ref] = carrier.key(record, identity)
-                draft.needs[node.ref] = tuple(carrier.needs(record))
+        store = draft.source.store(carrier.kind) if containers is not None else None
+        if store is None:
+            continue
+        try:
+            records = list(store.list(containers or ()))
+        except MigrateError as problem:
+            what = f"source: whether it has {carrier.kind.plural} is not known"
+            draft.unknown.append(f"{what}: {problem.message}")
+            continue
+        copies = draft.target.store(carrier.kind) if records else None
+        for record in records:
+            node = _node_of(carrier, record)
+            draft.add(node)
+            draft.keys[node.ref] = carrier.key(record, (copies or store).identity)
+            draft.needs[node.ref] = tuple(carrier.needs(record))
 
 
 def _containers(draft: Draft, kind: Kind) -> Sequence[str] | None:
@@ -44,8 +55,8 @@ def _node_of(carrier: RecordCarrier[Any], record: Any) -> Node:
         container=carrier.container(record),
         content=carrier.digest(record),
     )
-    if reason := carrier.left_out(record):
-        node.skip(LeftOut(LeftOutCode.KIND, reason))
+    if left_out := carrier.left_out(record):
+        node.skip(left_out)
     elif carrier.kind.container is None:
         node.because = (Because("the whole server is copied"),)
     else:
@@ -89,16 +100,19 @@ def match_records(draft: Draft) -> None:
                 draw = draft.follow if need.soft else draft.need
                 draw(need.ref, ref)
     for carrier in record_carriers():
-        store = draft.target.store(carrier.kind)
-        if store is None:
-            continue
         by_container: dict[str, list[Node]] = {}
         for node in draft.of_kind(carrier.kind):
             by_container.setdefault(node.container, []).append(node)
+        store = draft.target.store(carrier.kind) if by_container else None
+        if store is None:
+            continue
         for container, nodes in by_container.items():
             place = _copy_of_container(draft, carrier.kind, container)
-            if place is not None:
-                _match(draft, carrier, nodes, store, store.find(place))
+            found = store.find(place) if place is not None else {}
+            if store.bookkeeping is Bookkeeping.NONE:
+                _match_by_state(draft, carrier, nodes, found)
+            else:
+                _match(draft, carrier, nodes, found)
 
 
 def _copy_of_container(draft: Draft, kind: Kind, container: str) -> str | None:
@@ -112,9 +126,9 @@ def _match(
     draft: Draft,
     carrier: RecordCarrier[Any],
     nodes: Iterable[Node],
-    store: Store[Any],
     found: Mapping[str, Sequence[Found[Any]]],
 ) -> None:
+    """Match originals with copies that say whose they are."""
     for node in nodes:
         if not (copies := found.get(draft.keys[node.ref], ())):
             continue
@@ -125,9 +139,7 @@ def _match(
             node.fail_to_adopt(first.unreadable)
             continue
         node.mark = first.mark
-        if store.bookkeeping is Bookkeeping.NONE:
-            node.action, node.reason = Action.ADOPT, "on the target already: compared"
-        elif not first.mark:
+        if not first.mark:
             node.action, node.reason = Action.ADOPT, "half-made by an earlier attempt: completed"
         elif first.mark != mark_of(node.content, draft.needs[node.ref], draft.will_have_copy):
             node.action, node.reason = Action.UPDATE, "changed at the source since it was copied"
@@ -135,3 +147,41 @@ def _match(
             node.action, node.status = Action.ADOPT, TaskStatus.DONE
             node.reason = "copied before, unchanged"
             node.losses += first.losses
+
+
+def _match_by_state(
+    draft: Draft,
+    carrier: RecordCarrier[Any],
+    nodes: Iterable[Node],
+    found: Mapping[str, Sequence[Found[Any]]],
+) -> None:
+    """Match originals with objects that do not say whose they are: the state knows copies of ours.
+
+    What only has the key may be the target's own. Its task compares it, one original of a key
+    after the other, so that no two take the same for their copy.
+    """
+    there = {carrier.ref(it.record).id for same in found.values() for it in same}
+    nodes = sorted(nodes, key=lambda node: draft.made.get(node.ref) not in there)
+    earlier: dict[str, list[Ref]] = {}
+    for node in nodes:
+        key = draft.keys[node.ref]
+        if (made := draft.made.get(node.ref)) in there:
+            node.action, node.target_id, node.mark = Action.ADOPT, made or "", MADE_BEFORE
+            node.reason = "copied before: compared"
+        elif key in found:
+            node.action, node.reason = Action.ADOPT, "on the target already: compared"
+        if key in found and _is_done_with(draft, carrier, node):
+            # What is in the trash on both sides takes no writes.
+            node.status, node.reason = TaskStatus.DONE, "copied before"
+        if node.status is TaskStatus.PENDING and not node.target_id:
+            for ref in earlier.get(key, ()):
+                draft.need(ref, node.ref)
+        earlier.setdefault(key, []).append(node.ref)
+
+
+def _is_done_with(draft: Draft, carrier: RecordCarrier[Any], node: Node) -> bool:
+    if carrier.kind.container is None:
+        return False
+    container = draft.nodes[Ref(carrier.kind.container, node.container)]
+    copy = draft.existing.by_id.get(container.target_id)
+    return container.deleted and copy is not None and copy.lifecycle_stage == DELETED

@@ -8,9 +8,18 @@ from itertools import pairwise
 from migrate.errors import EndpointError, UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
-from migrate.objects import VERSION_KINDS, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.objects import (
+    VERSION_KINDS,
+    Kind,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+    experiment_ref,
+    run_ref,
+)
 from migrate.origins import known_losses
-from migrate.plans import Because, LeftOut, LeftOutCode
+from migrate.outcomes import LeftOut, LeftOutCode
+from migrate.plans import Because
 from migrate.tasks.registered_model import experiments_named
 from migrate.tasks.version_sources import named_by
 
@@ -93,8 +102,8 @@ def link_versions(draft: Draft) -> None:
     """
     for node in draft.of_kind(Kind.PROMPT):
         for ident in experiments_named(draft.registered[node.ref]):
-            if draft.selects(Ref(Kind.EXPERIMENT, ident)):
-                draft.need(Ref(Kind.EXPERIMENT, ident), node.ref)
+            if draft.selects(experiment_ref(ident)):
+                draft.need(experiment_ref(ident), node.ref)
     by_model: dict[tuple[Kind, str], list[ModelVersion]] = {}
     for kind in sorted(VERSION_KINDS):
         for node in draft.of_kind(kind):
@@ -103,8 +112,8 @@ def link_versions(draft: Draft) -> None:
             for ref in named_by(version):
                 if draft.selects(ref) and _comes_before(draft, ref, version):
                     draft.need(ref, version.ref)
-    if not draft.target_can.keeps_ids:
-        for versions in by_model.values():
+    for (kind, _), versions in by_model.items():
+        if draft.target_can.counts(kind):
             ordered = sorted(versions, key=lambda version: version.version)
             for earlier, later_one in pairwise(ordered):
                 draft.follow(earlier.ref, later_one.ref)
@@ -127,7 +136,7 @@ def _comes_before(draft: Draft, ref: Ref, version: ModelVersion) -> bool:
 def tell_of_missing(draft: Draft, node: Node) -> None:
     """Warn of a version whose run or files are not among what is copied."""
     version = draft.versions[node.ref]
-    if draft.target_can.keeps_ids or version.kind is not Kind.MODEL_VERSION:
+    if draft.target_can.archive or version.kind is not Kind.MODEL_VERSION:
         return
     named = named_by(version)
     if not any(draft.will_have_copy(ref) for ref in named) and _is_below_server(version.source):
@@ -135,7 +144,7 @@ def tell_of_missing(draft: Draft, node: Node) -> None:
             f"its source {version.source} belongs to no run or logged model that is copied: "
             "the target may refuse it",
         )
-    run = Ref(Kind.RUN, version.run_id)
+    run = run_ref(version.run_id)
     if version.run_id and not draft.will_have_copy(run):
         node.warnings += (
             f"its run {version.run_id} is not among the runs copied: kept as a source tag",

@@ -17,8 +17,9 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     VersionRun,
+    experiment_ref,
+    run_ref,
 )
-from migrate.origins import ORIGIN
 from migrate.outcomes import TaskStatus
 from migrate.tasks.collisions import (
     is_of_source,
@@ -27,6 +28,8 @@ from migrate.tasks.collisions import (
     without_taken,
 )
 from migrate.tasks.model_version import (
+    key_found,
+    key_of_copy,
     needs_write,
     version_origin,
     wanted_version,
@@ -35,7 +38,7 @@ from migrate.tasks.outcomes import copies_beside
 from migrate.tasks.registered_model import (
     changes_of_model,
     experiments_named,
-    is_copy_of,
+    is_ours,
     is_up_to_date,
     wanted_registered_model,
 )
@@ -53,9 +56,10 @@ def match_registry(draft: Draft) -> None:
     models = [node for kind in MODEL_KINDS for node in draft.of_kind(kind)]
     if not models:
         return
-    names = [node.name for node in models]
-    found = draft.target.registered_models(names if len(names) <= NAMES_ONE_BY_ONE else None)
-    there = {model.name: model for model in found if model.name in set(names)}
+    names = dict.fromkeys(node.name for node in models)
+    few = len(names) <= NAMES_ONE_BY_ONE
+    found = draft.target.registered_models(list(names) if few else None)
+    there = {model.name: model for model in found if model.name in names}
     versions: dict[str, list[ModelVersion]] = {name: [] for name in there}
     for version in draft.target.model_versions(list(there.values())) if there else ():
         versions[version.name].append(version)
@@ -88,11 +92,10 @@ def _match(
     wanted: Sequence[Node],
 ) -> None:
     model = draft.registered[node.ref]
-    keeps_ids = draft.target_can.keeps_ids
-    ours = keeps_ids or is_copy_of(copy, model)
-    copies = {version_key(version, keeps_ids): version for version in there}
+    ours = is_ours(copy, model, draft.target_can)
+    copies = {key_found(version, draft.target_can): version for version in there}
     spoilt = ours and _is_spoilt(draft, wanted, there, copies)
-    if draft.policy.replaces and not keeps_ids and (spoilt or not ours):
+    if draft.policy.replaces and (spoilt or not ours):
         node.reason = "replaces the one on the target, as --delete-model says"
         draft.collisions.append(
             f"{node.ref.kind} {copy.name!r} of the target is deleted and made anew"
@@ -104,7 +107,7 @@ def _match(
     experiments = {
         ref: draft.nodes[ref].target_id
         for ident in experiments_named(model)
-        if (ref := Ref(Kind.EXPERIMENT, ident)) in draft.nodes and draft.nodes[ref].target_id
+        if (ref := experiment_ref(ident)) in draft.nodes and draft.nodes[ref].target_id
     }
     as_wanted, node.losses = wanted_registered_model(
         model, experiments, draft.target_can, draft.policy
@@ -137,24 +140,17 @@ def _match(
             item.first_free, item.status = 0, TaskStatus.PENDING
 
 
-def version_key(version: ModelVersion, keeps_ids: bool) -> str:
-    """Return what tells which source version a version of the target is the copy of."""
-    return version.ref.id if keeps_ids else version.tags.get(ORIGIN, "")
-
-
 def _key_of(draft: Draft, node: Node) -> str:
-    version = draft.versions[node.ref]
-    return version.ref.id if draft.target_can.keeps_ids else version_origin(version)
+    return key_of_copy(draft.versions[node.ref], draft.target_can)
 
 
 def _taken(
     draft: Draft, node: Node, copy: RegisteredModel, there: Sequence[ModelVersion]
 ) -> dict[str, int]:
     """Return the aliases that versions of another origin have on the target."""
-    if draft.target_can.keeps_ids:
+    if draft.target_can.keeps_id(node.ref.kind):
         return {}
-    name = node.ref.id
-    origins = {version_origin(it) for it in draft.versions.values() if it.name == name}
+    origins = set(map(version_origin, draft.versions_of(node.ref)))
     ours = {it.version for it in there if is_of_source(it, origins, draft.policy)}
     return taken_aliases(copy.aliases, ours.__contains__)
 
@@ -207,16 +203,14 @@ def _adopt(
 def _tell_of_doubles(draft: Draft, wanted: Sequence[Node], there: Sequence[ModelVersion]) -> None:
     held: dict[str, list[str]] = {}
     for version in there:
-        held.setdefault(version_key(version, draft.target_can.keeps_ids), []).insert(
-            0, version.ref.id
-        )
+        held.setdefault(key_found(version, draft.target_can), []).insert(0, version.ref.id)
     for node in wanted:
         node.losses += copies_beside(node.ref.kind, held.get(_key_of(draft, node), ()))
 
 
 def _run_of(draft: Draft, version: ModelVersion) -> VersionRun:
     """Return what the plan knows of a version's run: where its files are, the task asks."""
-    run = draft.nodes.get(Ref(Kind.RUN, version.run_id))
+    run = draft.nodes.get(run_ref(version.run_id))
     return NO_RUN if run is None else VersionRun("", draft.experiments[run.container].name)
 
 
@@ -226,7 +220,8 @@ def _number(draft: Draft, nodes: Sequence[Node], *, taken: int, exact: bool) -> 
     passed_over = 0
     for node in nodes:
         number = draft.versions[node.ref].version
-        gap = 0 if draft.target_can.keeps_ids else max(0, number - following)
+        counts = draft.target_can.counts(node.ref.kind)
+        gap = max(0, number - following) if counts else 0
         passed_over += gap
         if passed_over > draft.policy.most_placeholders:
             passed_over -= gap
@@ -235,7 +230,7 @@ def _number(draft: Draft, nodes: Sequence[Node], *, taken: int, exact: bool) -> 
         if gap >= TOLD_GAP:
             node.warnings += (f"before it, {gap:,} numbers are passed over: {_price(gap)}",)
         node.first_free = following
-        if exact and number < following and not draft.target_can.keeps_ids:
+        if exact and number < following and counts:
             # Looked at before it is tried: trying would use up another number.
             node.first_free = 0
             node.warnings += (f"number {number} is used up on the target: {USED_UP_HINT}",)
@@ -265,6 +260,8 @@ def _is_spoilt(
     copies: Mapping[str, ModelVersion],
 ) -> bool:
     """Say whether a copy of ours can no longer get every version under its number."""
+    if not any(draft.target_can.counts(node.ref.kind) for node in wanted):
+        return False
     highest = max((version.version for version in there), default=0)
     missing = [node for node in wanted if _key_of(draft, node) not in copies]
     return any(draft.versions[node.ref].version <= highest for node in missing)

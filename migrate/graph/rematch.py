@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
-from migrate.objects import MODEL_KINDS, VERSION_KINDS, Experiment, Kind, Ref
+from migrate.objects import MODEL_KINDS, VERSION_KINDS, Experiment, Kind, Ref, experiment_ref
 from migrate.origins import ORIGIN
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Plan, PlannedTask
@@ -29,7 +29,7 @@ def rematch(plan: Plan, target: Target) -> Plan:
     open_containers = {task.container for task in plan.tasks if _is_open(task, Kind.RUN)}
     searched = [places[ident] for ident in open_containers if ident in places]
     found: dict[Ref, tuple[str, str]] = {
-        Ref(Kind.EXPERIMENT, ident): (target_id, "") for ident, target_id in places.items()
+        experiment_ref(ident): (target_id, "") for ident, target_id in places.items()
     }
     losses: dict[Ref, tuple[Loss, ...]] = {}
 
@@ -89,7 +89,7 @@ def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], s
         container = names[copy.name]
         assert container.kind.versions is not None
         origin = copy.ref.id
-        if not target.capabilities().keeps_ids:
+        if not target.capabilities().keeps_id(copy.kind):
             origin = copy.tags.get(ORIGIN, "").rpartition("@")[0]
         ref = Ref(container.kind.versions, origin)
         fits = numbers.get(ref) in (None, 0, copy.version)

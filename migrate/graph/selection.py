@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from migrate.errors import UsageError
 from migrate.objects import DELETED, STAGES, Experiment, Kind, ModelVersion, Run
-from migrate.plans import LeftOut, LeftOutCode
+from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.traces import Stretch
 
 ALL = "all"

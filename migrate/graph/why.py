@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 from migrate.errors import UsageError
 from migrate.graph.selection import ALL
-from migrate.objects import Kind, Ref, parse_ref
+from migrate.objects import Kind, Ref, experiment_ref, parse_ref
 from migrate.plans import Because, Plan, PlannedTask
 
 MOST_CANDIDATES = 8
@@ -94,9 +94,9 @@ def _because(plan: Plan, task: PlannedTask) -> tuple[Because, ...]:
     if task.because or not task.is_work:
         return task.because
     if task.ref.kind is Kind.DELETION:
-        return (Because("the last step of", Ref(Kind.EXPERIMENT, task.ref.id)),)
+        return (Because("the last step of", experiment_ref(task.ref.id)),)
     if task.container and task.ref.kind in (Kind.RUN, Kind.LOGGED_MODEL):
-        return (Because("in", Ref(Kind.EXPERIMENT, task.container)),)
+        return (Because("in", experiment_ref(task.container)),)
     tokens = plan.options.get("experiments")
     if isinstance(tokens, list) and tokens and ALL not in tokens:
         return (Because("selected by --experiments"),)

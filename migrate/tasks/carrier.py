@@ -14,7 +14,7 @@ from typing import ClassVar, Generic
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Identity, R
 from migrate.objects import Kind, Ref
-from migrate.outcomes import Outcome
+from migrate.outcomes import LeftOut, Outcome
 from migrate.tasks.batches import Batch
 from migrate.tasks.engine import carry_each
 from migrate.tasks.fingerprint import digest_of
@@ -69,9 +69,9 @@ class RecordCarrier(Carrier, Generic[R]):
         """Return what it names."""
         return ()
 
-    def left_out(self, record: R) -> str:
-        """Return why an object of what is selected is not copied; empty where it is."""
-        return ""
+    def left_out(self, record: R) -> LeftOut | None:
+        """Return why an object of what is selected is not copied; None where it is."""
+        return None
 
     def digest(self, record: R) -> str:
         """Return a digest of all that is copied of it."""
@@ -86,6 +86,10 @@ class RecordCarrier(Carrier, Generic[R]):
             old, new = getattr(wanted, field.name), getattr(copy, field.name)
             if old != new:
                 yield field.name, old, new
+
+    def is_part(self, copy: R, wanted: R) -> bool:
+        """Say whether completing a copy only adds to it, so that nothing there is overwritten."""
+        return False
 
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """Copy the objects of a batch by the one engine."""

@@ -14,6 +14,7 @@ from migrate.outcomes import Outcome
 from migrate.tasks import experiment, registered_model
 from migrate.tasks.batches import Batch
 from migrate.tasks.carrier import Carrier, RecordCarrier
+from migrate.tasks.issue import Issues
 from migrate.tasks.logged_model import copy_logged_models
 from migrate.tasks.model_version import copy_versions
 from migrate.tasks.run import copy_runs
@@ -129,6 +130,7 @@ CARRIERS: tuple[Carrier, ...] = (
     Prompts(),
     PromptVersions(),
     Traces(),
+    Issues(),
 )
 
 

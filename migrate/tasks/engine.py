@@ -2,6 +2,10 @@
 
 The one home of exactly-once for these kinds. Copies are looked for where there may be some that
 the plan does not know of: after an attempt that ended unclear, and where the plan is resumed.
+
+Where an endpoint keeps no bookkeeping with a copy, what has its key may be the target's own. That
+is adopted where it is what a copy should be, else kept as it is, unless the state or the course of
+this migration says that it is ours.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import AlreadyExists, EndpointError, MigrateError
-from migrate.objects import Ref
+from migrate.objects import Action, Loss, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.outcomes import failed, name_taken, why_missing
@@ -41,7 +45,11 @@ def carry_each(
     if ours is None or theirs is None:
         raise EndpointError(f"{carrier.kind.plural} cannot be copied between these two ends")
     records = {carrier.ref(it): it for it in ours.read([job.ref.id for job in batch.jobs])}
-    doubtful = [job for job in batch.jobs if batch.looks or job.target_id or job.attempt > 1]
+    doubtful = [
+        job
+        for job in batch.jobs
+        if job.target_id or job.action is Action.ADOPT or _may_be_begun(batch, job)
+    ]
     existing = _existing(carrier, batch, doubtful, records, theirs)
     written: list[_Written] = []
     for job in batch.jobs:
@@ -69,6 +77,11 @@ def carry_each(
     yield from _looked_at(carrier, theirs, written)
 
 
+def _may_be_begun(batch: Batch, job: Job) -> bool:
+    """Say whether an earlier attempt may have left a copy that nobody knows the id of."""
+    return batch.looks or job.attempt > 1
+
+
 def _existing(
     carrier: RecordCarrier[Any],
     batch: Batch,
@@ -77,10 +90,23 @@ def _existing(
     store: Store[Any],
 ) -> dict[Ref, Found[Any]]:
     """Return the copies of jobs that are there already."""
-    known = [job.ref for job in jobs if job.ref in records]
-    keys = {carrier.key(records[ref], store.identity): ref for ref in known}
-    found = store.find(batch.target_container, keys) if keys else {}
-    return {keys[key]: same[0] for key, same in found.items() if key in keys and same}
+    known = [job for job in jobs if job.ref in records]
+    existing: dict[Ref, Found[Any]] = {}
+    if store.bookkeeping is Bookkeeping.NONE:
+        # Its id is surer than its key, which the source may have changed since.
+        ids = {job.target_id: job.ref for job in known if job.target_id}
+        read = store.read(list(ids)) if ids else ()
+        existing = {ids[carrier.ref(it).id]: Found(it) for it in read}
+    sought = [job for job in known if job.ref not in existing]
+    keys = {job.ref: carrier.key(records[job.ref], store.identity) for job in sought}
+    found = store.find(batch.target_container, set(keys.values())) if keys else {}
+    for job in sought:
+        # Originals of one key are copied one after the other, each needing those before it.
+        others = {copy for ref, copy in job.copies.items() if ref.kind is job.ref.kind}
+        same = found.get(keys[job.ref], ())
+        if free := [it for it in same if carrier.ref(it.record).id not in others]:
+            existing[job.ref] = free[0]
+    return existing
 
 
 class _Attempt:
@@ -93,6 +119,7 @@ class _Attempt:
         self._batch = batch
         self._job = job
         self._store = store
+        self._is_new = False
         self.target_id = job.target_id
 
     def copy(
@@ -108,6 +135,8 @@ class _Attempt:
         self.target_id = carrier.ref(found.record).id
         losses = wanted.losses
         wrote = existing is None or not self._is_complete(found, wanted.record, mark)
+        if wrote and not self._is_ours(found, wanted.record):
+            return self._kept(found, wanted.record), wanted
         if wrote:
             losses += tuple(self._store.finish(found.record, wanted.record, mark, losses))
         else:
@@ -127,7 +156,9 @@ class _Attempt:
         """Create the copy once; where it is there after all, return that one."""
         job = self._job
         try:
-            return Found(self._store.create(self._batch.target_container, wanted))
+            created = self._store.create(self._batch.target_container, wanted)
+            self._is_new = True
+            return Found(created)
         except AlreadyExists:
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.
             found = _existing(self._carrier, self._batch, [job], {job.ref: record}, self._store)
@@ -139,6 +170,27 @@ class _Attempt:
         if self._store.bookkeeping is Bookkeeping.NONE or self._job.repairs:
             return not any(self._carrier.differences(wanted, found.record))
         return found.mark == mark
+
+    def _is_ours(self, found: Found[Any], wanted: Any) -> bool:
+        """Say whether a copy that is not as it should be was made by this tool.
+
+        One that the plan had not seen was made since, by an attempt that ended unclear.
+        """
+        job = self._job
+        if self._is_new or self._store.bookkeeping is not Bookkeeping.NONE or job.mark:
+            return True
+        made_since = job.action is Action.CREATE and _may_be_begun(self._batch, job)
+        return made_since or self._carrier.is_part(found.record, wanted)
+
+    def _kept(self, found: Found[Any], wanted: Any) -> Outcome:
+        """Leave what is the target's own as it is."""
+        job = self._job
+        differing = [what for what, *_ in self._carrier.differences(wanted, found.record)]
+        reason = f"the target's own {job.ref.kind} {job.name!r} ({self.target_id}) is kept, which "
+        reason += f"differs in {', '.join(dict.fromkeys(differing))}"
+        loss = Loss("copy", reason)
+        # Without its id: a later run would take it for a copy of ours.
+        return Outcome(ref=job.ref, status=TaskStatus.DONE, target_id="", losses=(loss,))
 
 
 def _looked_at(

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Target
-from migrate.objects import Experiment
+from migrate.objects import Experiment, Kind
 from migrate.origins import ORIGIN, experiment_origin
 
 
@@ -20,7 +20,7 @@ def is_ours(copy: Experiment, experiment: Experiment) -> bool:
 
 def with_origins(found: Iterable[Experiment], target: Capabilities) -> Iterable[Experiment]:
     """Return experiments of a target with their origins; where ids are kept, that is itself."""
-    if not target.keeps_ids:
+    if not target.keeps_id(Kind.EXPERIMENT):
         return found
     return (
         dataclasses.replace(item, tags={**item.tags, ORIGIN: experiment_origin(item)})

@@ -10,7 +10,15 @@ from typing import NamedTuple
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import AlreadyExists, NoSuchRoute, Refused
-from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
+from migrate.objects import (
+    ACTIVE,
+    DELETED,
+    Action,
+    Experiment,
+    Kind,
+    experiment_ref,
+    logged_model_ref,
+)
 from migrate.origins import (
     MIGRATION,
     ORIGIN,
@@ -60,7 +68,7 @@ def wanted_experiment(
 ) -> tuple[Experiment, tuple[Loss, ...]]:
     """Return what the copy should be, with its origin and what MLflow lets nobody set."""
     lacking = known_losses(experiment)
-    if target.keeps_ids:
+    if target.archive:
         return experiment, lacking
     origin = experiment_origin(experiment)
     experiment, unstorable = storable(experiment)
@@ -110,7 +118,7 @@ def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[O
     found = source.read_experiments([job.ref.id for job in batch.jobs])
     at_source = {item.experiment_id: item for item in found}
     copies = experiments_on(target, [job.target_id for job in batch.jobs if job.target_id])
-    looks_back = not target.capabilities().keeps_ids
+    looks_back = not target.capabilities().archive
     written: list[_Written] = []
     for job in batch.jobs:
         started = time.monotonic()
@@ -119,7 +127,7 @@ def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[O
             if experiment is None:
                 raise why_missing(source, job)
             outcome, ours, sent = _copy(batch, job, experiment, target, copies, started)
-            copy = Ref(Kind.EXPERIMENT, outcome.target_id)
+            copy = experiment_ref(outcome.target_id)
             carried = carry_permissions(batch.policy, job.ref, copy, source, target, ours=ours)
             outcome = with_permissions(outcome, carried)
         except Exception as problem:
@@ -295,7 +303,7 @@ def delete_objects(batch: Batch, source: Source, target: Target) -> Iterator[Out
             if job.ref.id == batch.container:
                 target_id = _delete_experiment(batch, job, source, target)
             else:
-                target_id = job.copies[Ref(Kind.LOGGED_MODEL, job.ref.id)]
+                target_id = job.copies[logged_model_ref(job.ref.id)]
                 target.delete_logged_model(batch.target_container, target_id, job.ref.id)
             yield Outcome(
                 ref=job.ref,

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
-from migrate.endpoints.protocols import ReadsArtifacts, Source, Target
+from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.protocols.artifacts import ReadsArtifacts
 from migrate.errors import (
     ChangedContent,
     EndpointError,

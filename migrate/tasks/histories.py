@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from migrate.endpoints.answers import Histories
-from migrate.endpoints.protocols import ReadsRuns
+from migrate.endpoints.protocols.runs import ReadsRuns
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import Metric, Run, holds_point, identity_of
 from migrate.outcomes import Loss, LossCode, loss_of

@@ -7,14 +7,13 @@ and the links are written with the model.
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import EndpointError
 from migrate.folding import twins, why_left_out
 from migrate.objects import (
@@ -27,7 +26,7 @@ from migrate.objects import (
     ModelLinks,
     ModelMetric,
     ModelOutput,
-    Ref,
+    logged_model_ref,
 )
 from migrate.origins import (
     MIGRATION,
@@ -44,14 +43,12 @@ from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import clean_text, lost_points, storable, storable_points
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
-from migrate.tasks.fingerprint import FORMAT, digest_of
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
+from migrate.tasks.model_marks import Links, facts_of, model_mark, quick_model_mark, true_metrics
 from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.read_back import seen_of_logged_model
 from migrate.tasks.references import NO_NAME
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
-
-Links = Mapping[str, ModelLinks]
 
 #: What a target without logged models cannot take.
 FLATTENED = Loss(
@@ -93,7 +90,7 @@ def wanted_model(
     ``links`` is what runs of the source say of it, ``references`` maps their ids to their copies.
     """
     name = real_name(model.name, model.tags)
-    if target.keeps_ids:
+    if target.archive:
         named = dataclasses.replace(model, name=name)
         return WantedModel(model=named, links=links, losses=known_losses(model))
     lacking = known_losses(model)
@@ -161,78 +158,6 @@ def _without_twins(model: LoggedModel, target: Capabilities) -> tuple[LoggedMode
         for key, first in keys.items()
     ]
     return fitted, losses
-
-
-class ModelFacts(NamedTuple):
-    """What the mark of a logged model is made of: digests, of the metrics one for each run."""
-
-    content: str
-    source_run_id: str
-    metrics: Mapping[str, str]
-
-
-def facts_of(model: LoggedModel) -> ModelFacts:
-    """Digest what the source shows of a logged model."""
-    of_runs: dict[str, list[str]] = {}
-    for metric in model.metrics:
-        of_runs.setdefault(metric.run_id, []).append(repr(tuple(metric)))
-    content = digest_of(
-        [
-            [model.name, model.model_type, model.status, model.lifecycle_stage],
-            model.source_run_id,
-            dict(model.params),
-            {key: value for key, value in model.tags.items() if key != MODEL_VERSIONS_TAG},
-            *model.losses,
-        ]
-    )
-    metrics = {run_id: digest_of(sorted(points)) for run_id, points in of_runs.items()}
-    return ModelFacts(content, model.source_run_id, metrics)
-
-
-def quick_model_mark(facts: ModelFacts, links: Links, known_runs: Collection[str]) -> str:
-    """Return the half of a mark that needs no list of files.
-
-    ``known_runs`` are the runs that have a copy: a model is written again when a run it has to do
-    with arrives later.
-    """
-    named = [
-        [run_id, sorted(named.inputs), sorted(map(list, named.outputs))]
-        for run_id, named in sorted(links.items())
-        if run_id in known_runs
-    ]
-    metrics = sorted(item for item in facts.metrics.items() if item[0] in known_runs)
-    return FORMAT + digest_of([facts.content, facts.source_run_id in known_runs, metrics, named])
-
-
-def true_metrics(source: Source, metrics: Sequence[ModelMetric]) -> tuple[ModelMetric, ...]:
-    """Return a logged model's metrics with NaN where the server shows 0.
-
-    It keeps NaN for the run alone (seen on 3.17.2), so a point of value 0 is looked up there.
-    """
-    nans: set[tuple[str, str, int, int]] = set()
-    for run_id, key in sorted({(m.run_id, m.key) for m in metrics if m.value == 0 and m.run_id}):
-        for page in source.metric_history(run_id, key):
-            nans.update(
-                (run_id, key, point.timestamp, point.step)
-                for point in page
-                if math.isnan(point.value)
-            )
-    return tuple(
-        metric._replace(value=math.nan)
-        if metric.value == 0 and (metric.run_id, metric.key, metric.timestamp, metric.step) in nans
-        else metric
-        for metric in metrics
-    )
-
-
-def model_mark(quick: str, files: Sequence[Artifact]) -> str:
-    """Return the whole mark of a logged model: ``quick.full``, as runs have it."""
-    return f"{quick}.{digest_of(sorted(files))}"
-
-
-def runs_named(facts: ModelFacts, links: Links) -> set[str]:
-    """Return the ids of all runs that a logged model has to do with."""
-    return {*facts.metrics, *links, facts.source_run_id} - {""}
 
 
 def copy_logged_models(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
@@ -342,12 +267,13 @@ class _Attempt:
         *,
         whole: bool,
     ) -> tuple[Sent, ModelFiles]:
+        can = self._target.capabilities()
         fresh = copy is None
         if copy is None:
             container = self._batch.target_container
             copy = self._target.create_logged_model(container, wanted.model, anew=self._anew)
         self.target_id = copy.model_id
-        copy_root = ArtifactRoot(Ref(Kind.LOGGED_MODEL, copy.model_id), copy.artifact_uri)
+        copy_root = ArtifactRoot(logged_model_ref(copy.model_id), copy.artifact_uri)
         models = self._model_files(root, copy_root, files, wanted.model)
         sent = copy_files(
             self._source,
@@ -362,7 +288,7 @@ class _Attempt:
             contents=self._job.repairs,
         )
         with ExitStack() as opened:
-            if not self._target.capabilities().keeps_ids:
+            if not can.archive:
                 self._open_deleted_runs(opened)
             known = frozenset(copy.metrics)
             metrics = [metric for metric in wanted.model.metrics if metric not in known]
@@ -370,14 +296,14 @@ class _Attempt:
             refused += self._link(copy.model_id, wanted.links, fresh)
         lasting = () if fresh else lasting_losses(copy.tags, self._job.losses)
         sent = sent._replace(losses=sent.losses + refused + lasting)
-        keeps_ids = self._target.capabilities().keeps_ids
-        final = wanted.model if keeps_ids else self._with_tags(copy, wanted.model, sent.losses)
-        # In a directory, what was not sent is tried again by whoever finds no mark.
-        written = "" if sent.losses and keeps_ids else mark
+        in_tags = can.bookkeeping is Bookkeeping.TAGS
+        final = self._with_tags(copy, wanted.model, sent.losses) if in_tags else wanted.model
+        # In an archive, what was not sent is tried again by whoever finds no mark.
+        written = "" if sent.losses and can.archive else mark
         lacking = (*self._known, *sent.losses)
         refused = tuple(self._target.finish_logged_model(copy, final, written, lacking))
         sent = sent._replace(losses=sent.losses + refused)
-        if keeps_ids or self._target.capabilities().flattens_models:
+        if can.archive or can.flattens_models:
             return sent, models
         there = next(iter(self._target.read_logged_models([copy.model_id])), None)
         seen = seen_of_logged_model(final, mark, there)
@@ -404,7 +330,7 @@ class _Attempt:
         files: Sequence[Artifact],
         model: LoggedModel,
     ) -> ModelFiles:
-        if self._target.capabilities().keeps_ids:
+        if self._target.capabilities().keeps_id(Kind.LOGGED_MODEL):
             return ModelFiles()
         ids = {**self._job.references, self._job.ref.id: copy_root.owner.id}
         place = copy_root.uri

@@ -16,6 +16,7 @@ from migrate.objects import (
     ModelVersion,
     Ref,
     VersionRun,
+    run_ref,
     version_ref,
 )
 from migrate.origins import (
@@ -53,6 +54,16 @@ def version_origin(version: ModelVersion) -> str:
     return f"{version.name}/{version.version}@{version.creation_time or 0}"
 
 
+def key_of_copy(version: ModelVersion, target: Capabilities) -> str:
+    """Return by what the copy of a source version is found."""
+    return version.ref.id if target.keeps_id(version.kind) else version_origin(version)
+
+
+def key_found(copy: ModelVersion, target: Capabilities) -> str:
+    """Return the ``key_of_copy`` that a version of the target has; empty for one of nobody."""
+    return copy.ref.id if target.keeps_id(copy.kind) else copy.tags.get(ORIGIN, "")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WantedVersion:
     """A version as its copy should be, without a number, and what that costs."""
@@ -78,7 +89,7 @@ def wanted_version(
     ``found`` is its source there, ``copies`` has the ids of what is on the target, and ``run`` is
     what the version's run says at the source. ``aliases`` are all those of its registered model.
     """
-    if target.keeps_ids:
+    if target.archive:
         return WantedVersion(version=version, losses=known_losses(version))
     origin = version_origin(version)
     lacking = known_losses(version)
@@ -172,6 +183,7 @@ class _Attempt:
         self._target = target
         self._name = batch.target_container or batch.container
         self._numbered = NumberedVersions(batch, job, target)
+        self._counts = target.capabilities().counts(job.ref.kind)
         #: The version as it was sent to the target.
         self._sent: ModelVersion | None = None
         self.target_id = job.target_id
@@ -214,7 +226,7 @@ class _Attempt:
 
         Raises ``Unavailable`` where the target does not show all of it.
         """
-        if self._sent is None or self._target.capabilities().keeps_ids:
+        if self._sent is None or self._target.capabilities().archive:
             return outcome
         shown = self._target.read_model_version(Ref(self._job.ref.kind, outcome.target_id))
         seen = seen_of_version(self._sent, shown)
@@ -235,7 +247,7 @@ class _Attempt:
     ) -> WantedVersion:
         """Return what is wanted without aliases of versions that are copies of another source."""
         missing = set(wanted.version.aliases) - set(copy.aliases)
-        if not missing or self._target.capabilities().keeps_ids:
+        if not missing or self._target.capabilities().keeps_id(version.kind):
             return wanted
         held = {
             alias: number
@@ -284,7 +296,7 @@ class _Attempt:
 
     def _wanted(self, version: ModelVersion, copy: ModelVersion | None) -> WantedVersion:
         can, policy = self._target.capabilities(), self._batch.policy
-        if can.keeps_ids or version.kind is Kind.PROMPT_VERSION:
+        if can.archive or version.kind is Kind.PROMPT_VERSION:
             found = VersionSource(version.source)
         elif copy is not None:
             found = VersionSource(copy.source, copy.run_id, copy.model_id)
@@ -300,7 +312,7 @@ class _Attempt:
         )
 
     def _copies(self) -> dict[Ref, str]:
-        runs = {Ref(Kind.RUN, old): new for old, new in self._job.references.items()}
+        runs = {run_ref(old): new for old, new in self._job.references.items()}
         return {**runs, **self._job.copies}
 
     def _place(self, owner: Ref) -> Place | None:
@@ -311,8 +323,7 @@ class _Attempt:
 
     def _existing(self, version: ModelVersion) -> ModelVersion | None:
         """Return the copy that is there already."""
-        counts = not self._target.capabilities().keeps_ids
-        if counts and self._numbered.may_hold_leftovers:
+        if self._counts and self._numbered.may_hold_leftovers:
             return self._numbered.existing(version_origin(version))
         if self._job.target_id:
             return self._target.read_model_version(Ref(self._job.ref.kind, self._job.target_id))
@@ -320,12 +331,10 @@ class _Attempt:
 
     def _make(self, wanted: ModelVersion) -> ModelVersion:
         """Create the copy under its number; see ``NumberedVersions.make``."""
-        if not self._target.capabilities().keeps_ids:
+        if self._counts:
             return self._numbered.make(wanted)
         self._target.create_model_version(wanted)
         return dataclasses.replace(wanted, aliases=())
 
     def _remove_placeholders(self, copy: ModelVersion) -> bool:
-        if self._target.capabilities().keeps_ids:
-            return False
-        return self._numbered.remove_placeholders(copy.version)
+        return self._counts and self._numbered.remove_placeholders(copy.version)

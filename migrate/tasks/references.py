@@ -67,7 +67,7 @@ def wanted_copy(
     ``references`` maps source run ids to the ids of their copies.
     """
     name = real_name(run.name, run.tags)
-    if target.keeps_ids:
+    if target.archive:
         wanted = Wanted(run=run if name == run.name else _unnamed(run))
         return dataclasses.replace(wanted, losses=known_losses(run))
     fitted, losses, dropped = fit(run, target, policy)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import AlreadyExists, Refused
-from migrate.objects import Action, Kind, Ref, RegisteredModel
+from migrate.objects import Action, Ref, RegisteredModel, experiment_ref
 from migrate.origins import (
     MIGRATION,
     ORIGIN,
@@ -50,6 +50,11 @@ def is_copy_of(copy: RegisteredModel, model: RegisteredModel) -> bool:
     return copy.tags.get(ORIGIN) == model_origin(model)
 
 
+def is_ours(copy: RegisteredModel, model: RegisteredModel, target: Capabilities) -> bool:
+    """Say whether ``copy`` stands for ``model`` alone: made from it, or the same by its name."""
+    return target.keeps_id(model.kind) or is_copy_of(copy, model)
+
+
 def experiments_named(model: RegisteredModel) -> list[str]:
     """Return the ids of the experiments that a prompt says it is used in."""
     return [ident for ident in model.tags.get(PROMPT_EXPERIMENTS_TAG, "").split(",") if ident]
@@ -63,14 +68,14 @@ def wanted_registered_model(
     ``copies`` has the ids of what is on the target.
     """
     lacking = known_losses(model)
-    if target.keeps_ids:
+    if target.archive:
         return model, lacking
     origin = model_origin(model)
     model, unstorable = storable(model)
     tags = keep_earlier(model_tags(model, policy))
     tags, losses = fit_registry_tags(tags, target)
     if named := experiments_named(model):
-        known = [copies.get(Ref(Kind.EXPERIMENT, ident)) for ident in named]
+        known = [copies.get(experiment_ref(ident)) for ident in named]
         tags[PROMPT_EXPERIMENTS_TAG] = "".join(f",{ident}" for ident in known if ident) + ","
         if None in known:
             tags[SOURCE + "experiment_ids"] = ",".join(named)
@@ -149,14 +154,14 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
             raise name_refused(job.ref.kind, problem, RENAMED_BY) from None
     if copy is not None:
         changed = changes_of_model(copy, wanted, model)
-        if not is_copy_of(copy, model) and not target.capabilities().keeps_ids:
+        if not is_ours(copy, model, target.capabilities()):
             losses += tuple(kept_of_model(copy, changed, model))
-        if job.repairs and (target.capabilities().keeps_ids or is_copy_of(copy, model)):
+        elif job.repairs:
             changed = _without_surplus(changed, wanted, policy, target.capabilities())
         wanted, refused = _update(copy, changed, target)
         losses += refused
         wrote = created or wanted != copy
-    if wrote and not target.capabilities().keeps_ids:
+    if wrote and not target.capabilities().archive:
         seen = seen_of_registered_model(wanted, _on_target(job.name, target))
         seen.leave_out(losses)
         seen.require(f"{job.ref.kind} {job.name!r}", job.attempt)
@@ -164,7 +169,7 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
     outcome = Outcome(
         ref=job.ref, status=TaskStatus.DONE, target_id=job.name, wrote=wrote, losses=losses
     )
-    ours = copy is None or target.capabilities().keeps_ids or is_copy_of(copy, model)
+    ours = copy is None or is_ours(copy, model, target.capabilities())
     return outcome, ours
 
 

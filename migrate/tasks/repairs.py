@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from migrate.endpoints.answers import Capabilities
-from migrate.endpoints.protocols import ReadsArtifacts
+from migrate.endpoints.protocols.artifacts import ReadsArtifacts
 from migrate.objects import MODEL_VERSIONS_TAG, RUN_NAME_TAG, Action, Artifact, ArtifactRoot, Kind
 from migrate.origins import losses_from_tags, without_bookkeeping
 from migrate.outcomes import Loss, LossCode
@@ -35,7 +35,7 @@ def comparable_tags(
     writes by itself on objects of this kind. ``wanted`` are the tags that the copy is to have.
     """
     own = OWN_TAGS.get(kind, frozenset())
-    if target.keeps_ids:
+    if target.archive:
         return {key: value for key, value in tags.items() if key not in own - {RUN_NAME_TAG}}
     if kind in (Kind.EXPERIMENT, Kind.RUN):
         own |= target.reserved_tags
@@ -56,7 +56,7 @@ def surplus_tags(
 
 def makes_anew(job: Job, policy: Policy, target: Capabilities) -> bool:
     """Say whether a copy is to be made from nothing, in place of what may be there."""
-    return target.rewrites and policy.repair and job.action in (Action.REPAIR, Action.CREATE)
+    return target.archive and policy.repair and job.action in (Action.REPAIR, Action.CREATE)
 
 
 def lasting_losses(tags: Mapping[str, str], planned: Iterable[Loss] = ()) -> tuple[Loss, ...]:

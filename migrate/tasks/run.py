@@ -10,13 +10,16 @@ from copy import copy as duplicate
 from itertools import chain
 from typing import NamedTuple
 
-from migrate.endpoints.protocols import ReadsRuns, RunWriter, Source, Target
+from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.protocols.runs import RunWriter
+from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
-from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Ref, Run
+from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Run
 from migrate.origins import MARK, known_losses, loss_tags, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus, loss_of
 from migrate.storable import lost_points, storable_points
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
+from migrate.tasks.existing_runs import Existing, existing_copies, read_runs
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.fingerprint import Fingerprint
 from migrate.tasks.histories import History, with_histories
@@ -38,11 +41,11 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
         job = jobs.pop(run_id)
         yield failed(job, why_missing(source, job))
     runs = _with_links(runs, source, target)
-    copies, damaged = _existing_copies(batch, target)
+    copies, damaged = existing_copies(batch, target)
     for run_id in damaged.keys() & jobs.keys():
         yield failed(jobs.pop(run_id), damaged[run_id])
     runs = [run for run in runs if run.run_id in jobs]
-    looks_back = not target.capabilities().keeps_ids
+    looks_back = not target.capabilities().archive
     written: list[_Written] = []
     for run, history in with_histories(source, runs):
         job = jobs[run.run_id]
@@ -113,7 +116,7 @@ def _with_links(runs: Sequence[Run], source: Source, target: Target) -> list[Run
     Where a copy keeps its id, that is part of the run; elsewhere it comes with the model.
     """
     links: Mapping[str, ModelLinks] = {}
-    if target.capabilities().keeps_ids:
+    if target.capabilities().keeps_id(Kind.LOGGED_MODEL):
         links = links_of(source, runs)
     return [dataclasses.replace(run, links=links.get(run.run_id, NO_LINKS)) for run in runs]
 
@@ -125,63 +128,6 @@ def links_of(source: Source, runs: Sequence[Run]) -> Mapping[str, ModelLinks]:
     return source.model_links([run.run_id for run in runs])
 
 
-class _Existing(NamedTuple):
-    run: Run
-    mark: str
-
-
-def _existing_copies(
-    batch: Batch, target: Target
-) -> tuple[dict[str, _Existing], dict[str, EndpointError]]:
-    """Return the copies that are there already, and why others cannot be read, by source run id.
-
-    A job whose earlier attempt ended unclear is looked for by its origin; no other is.
-    """
-    known = {job.ref.id: (job.target_id, job.mark) for job in batch.jobs if job.target_id}
-    unclear = [job.ref.id for job in batch.jobs if not job.target_id and job.attempt > 1]
-    if unclear:
-        for origin, copies in target.find_copies(batch.target_container, unclear).items():
-            if origin in unclear:
-                known[origin] = (copies[0].target_id, copies[0].mark)
-    if not known:
-        return {}, {}
-    ids = [target_id for target_id, _ in known.values()]
-    runs, damaged = read_runs(target, batch.target_container, ids)
-    there = {run.run_id: run for run in runs}
-    # What a search does not show is asked for by itself before it is made once more.
-    for target_id in set(ids) - there.keys() - damaged.keys():
-        there |= {run.run_id: run for run in target.find_runs([target_id])}
-    existing = {
-        source_id: _Existing(there[target_id], mark)
-        for source_id, (target_id, mark) in known.items()
-        if target_id in there
-    }
-    unreadable = {
-        source_id: damaged[target_id]
-        for source_id, (target_id, _) in known.items()
-        if target_id in damaged
-    }
-    return existing, unreadable
-
-
-def read_runs(
-    end: ReadsRuns, experiment_id: str, run_ids: Sequence[str]
-) -> tuple[list[Run], dict[str, EndpointError]]:
-    """Read runs; where one cannot be read, return the others and the error of that one."""
-    try:
-        return end.read_runs(experiment_id, run_ids), {}
-    except EndpointError as problem:
-        if len(run_ids) == 1:
-            return [], {run_ids[0]: problem}
-    runs: list[Run] = []
-    damaged: dict[str, EndpointError] = {}
-    for run_id in run_ids:
-        found, problems = read_runs(end, experiment_id, [run_id])
-        runs += found
-        damaged |= problems
-    return runs, damaged
-
-
 class _Attempt:
     """One try at one run; ``target_id`` is known as soon as there is a copy."""
 
@@ -191,7 +137,7 @@ class _Attempt:
         self._run = run
         self._source = source
         self._target = target
-        self._root = ArtifactRoot(Ref(Kind.RUN, run.run_id), run.artifact_uri)
+        self._root = ArtifactRoot(run.ref, run.artifact_uri)
         self._anew = makes_anew(job, batch.policy, target.capabilities())
         self._unlisted: tuple[Loss, ...] = ()
         self._warnings: tuple[str, ...] = ()
@@ -199,7 +145,7 @@ class _Attempt:
         self.sent = run
         self.target_id = job.target_id
 
-    def copy(self, existing: _Existing | None, history: History) -> Outcome:
+    def copy(self, existing: Existing | None, history: History) -> Outcome:
         """Bring the copy to what the source holds now; write nothing when it is there."""
         started = time.monotonic()
         wanted = wanted_copy(
@@ -256,7 +202,7 @@ class _Attempt:
 
     def _is_complete(
         self,
-        existing: _Existing,
+        existing: Existing,
         wanted: Wanted,
         history: History,
         fingerprint: Fingerprint,
@@ -326,20 +272,20 @@ class _Attempt:
             )
             if wanted.run.inputs:
                 writer.write_inputs(wanted.run.inputs)
-            keeps_ids = self._target.capabilities().keeps_ids
+            can = self._target.capabilities()
             left_out = self._write_metrics(writer, wanted, history, fingerprint)
-            if whole and keeps_ids and history.losses:
-                # A directory replaces histories: what is there whole is worth more than a part.
+            if whole and can.archive and history.losses:
+                # An archive replaces histories: what is there whole is worth more than a part.
                 first = history.losses[0]
                 raise EndpointError(
                     f"{first.what}: {first.reason}", "the copy stays as it is: try again later"
                 )
             sent = sent._replace(losses=sent.losses + history.losses + lost_points(left_out))
             lacking = (*known_losses(self._run), *sent.losses)
-            if not keeps_ids:
+            if can.bookkeeping is Bookkeeping.TAGS:
                 writer.write_tags(loss_tags(lacking, copy.tags if copy else ()))
-            # In a directory, what was not sent is tried again by whoever finds no mark.
-            mark = "" if sent.losses and keeps_ids else fingerprint.mark()
+            # In an archive, what was not sent is tried again by whoever finds no mark.
+            mark = "" if sent.losses and can.archive else fingerprint.mark()
             refused = writer.finish(wanted.run, mark, lacking)
             sent = sent._replace(losses=sent.losses + tuple(refused))
         except BaseException:
@@ -364,7 +310,7 @@ class _Attempt:
 
     def _model_files(self, files: Sequence[Artifact], copy_root: ArtifactRoot) -> ModelFiles:
         """Return the run's model files with the ids of its copy."""
-        if self._target.capabilities().keeps_ids:
+        if self._target.capabilities().keeps_id(Kind.RUN):
             return ModelFiles()
         ids = {**self._job.references, self._run.run_id: copy_root.owner.id}
         rewrites = Rewrites(ids=ids, roots=((self._root.uri, copy_root.uri),))
@@ -381,7 +327,7 @@ class _Attempt:
     ) -> Counter[str]:
         """Write all points; return by key how many of them no server can store."""
         left_out: Counter[str] = Counter()
-        as_they_are = self._target.capabilities().keeps_ids
+        as_they_are = self._target.capabilities().archive
         for page in chain((history.held,), history.streamed()):
             points: Sequence[Metric] = keep_points(page, wanted.dropped_keys)
             if not as_they_are:

@@ -16,7 +16,8 @@ from typing import BinaryIO
 
 import yaml
 
-from migrate.endpoints.protocols import ReadsArtifacts, Source, Target
+from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.protocols.artifacts import ReadsArtifacts
 from migrate.errors import EndpointError, NotAuthenticated, NotFound, Unavailable
 from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref
 from migrate.outcomes import Loss, LossCode, loss_of
@@ -145,7 +146,7 @@ def _models_of_run(source: Source, run_id: str, folder: str) -> Iterator[tuple[A
         for model in source.logged_models([run.experiment_id]):
             if (model.source_run_id, model.name) == (run_id, name):
                 yield (
-                    ArtifactRoot(Ref(Kind.LOGGED_MODEL, model.model_id), model.artifact_uri),
+                    ArtifactRoot(model.ref, model.artifact_uri),
                     below,
                 )
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from migrate.errors import Refused
-from migrate.objects import Kind, ModelVersion, Ref, version_ref
+from migrate.objects import Kind, ModelVersion, Ref, logged_model_ref, run_ref, version_ref
 
 #: Tag of a prompt version: ids of runs, with commas between (``mlflow.prompt.constants``).
 PROMPT_RUNS_TAG = "mlflow.prompt.associatedRunIds"
@@ -52,7 +52,7 @@ def copied_prompt_tags(
 ) -> tuple[dict[str, str], list[str]]:
     """Return a prompt version's tags with the ids of copies of runs, and ids without a copy."""
     run_ids = prompt_runs(tags)
-    known = [copies.get(Ref(Kind.RUN, run_id)) for run_id in run_ids]
+    known = [copies.get(run_ref(run_id)) for run_id in run_ids]
     orphans = [run_id for run_id, copy in zip(run_ids, known, strict=True) if copy is None]
     if not run_ids:
         return dict(tags), []
@@ -62,28 +62,28 @@ def copied_prompt_tags(
 def named_by(version: ModelVersion) -> list[Ref]:
     """Return what a version may name; the run and the model it says it is of come first."""
     if version.kind is Kind.PROMPT_VERSION:
-        return [Ref(Kind.RUN, run_id) for run_id in prompt_runs(version.tags)]
+        return [run_ref(run_id) for run_id in prompt_runs(version.tags)]
     refs = []
     if version.run_id:
-        refs.append(Ref(Kind.RUN, version.run_id))
+        refs.append(run_ref(version.run_id))
     if version.model_id:
-        refs.append(Ref(Kind.LOGGED_MODEL, version.model_id))
+        refs.append(logged_model_ref(version.model_id))
     source = version.source
     if found := _LOGGED_MODEL.match(source):
-        refs.append(Ref(Kind.LOGGED_MODEL, found[1]))
+        refs.append(logged_model_ref(found[1]))
     elif found := _VERSION.match(source):
         refs += [
             version_ref(Kind.MODEL_VERSION, name, int(found[2]))
             for name in dict.fromkeys((found[1], unquote(found[1])))
         ]
     elif found := _RUN.match(source):
-        refs.append(Ref(Kind.RUN, found[1]))
+        refs.append(run_ref(found[1]))
     else:
         for part in source.split("/"):
             if _MODEL_ID.fullmatch(part):
-                refs.append(Ref(Kind.LOGGED_MODEL, part))
+                refs.append(logged_model_ref(part))
             elif _RUN_ID.fullmatch(part):
-                refs.append(Ref(Kind.RUN, part))
+                refs.append(run_ref(part))
     return list(dict.fromkeys(refs))
 
 
@@ -96,9 +96,9 @@ def copied_source(
     ``Refused`` when it names a logged model or a version that has no copy: nothing else would do.
     """
     source = version.source
-    run_id = copies.get(Ref(Kind.RUN, version.run_id), "")
+    run_id = copies.get(run_ref(version.run_id), "")
     if found := _LOGGED_MODEL.match(source):
-        model_id = copies.get(Ref(Kind.LOGGED_MODEL, found[1]))
+        model_id = copies.get(logged_model_ref(found[1]))
         if model_id is None:
             raise Refused(f"its source is logged model {found[1]}, which is not on the target")
         if model_id.startswith("runs:/"):  # the target has no logged models
@@ -112,7 +112,7 @@ def copied_source(
         raise Refused(f"its source is {source}, which is not on the target")
     if found := _RUN.match(source):
         # Without a copy of the run, its id stays: the rules of MLflow want one.
-        copy = copies.get(Ref(Kind.RUN, found[1]), found[1])
+        copy = copies.get(run_ref(found[1]), found[1])
         return VersionSource(f"runs:/{copy}{found[2]}", copy)
     return _copied_location(version, run_id, copies, place)
 
@@ -126,12 +126,12 @@ def named_places(
     logged model are, with nothing for one that is not there.
     """
     if found := _LOGGED_MODEL.match(uri):
-        return [(Ref(Kind.LOGGED_MODEL, found[1]), found[2].strip("/"))]
+        return [(logged_model_ref(found[1]), found[2].strip("/"))]
     named = dataclasses.replace(version, source=uri, run_id="", model_id="")
     if _VERSION.match(uri):
         return [(ref, "") for ref in named_by(named)]
     if found := _RUN.match(uri):
-        return [(Ref(Kind.RUN, found[1]), found[2].strip("/"))]
+        return [(run_ref(found[1]), found[2].strip("/"))]
     named = dataclasses.replace(version, source=uri)
     folders = [(owner, _below(uri, root_of(owner))) for owner in named_by(named)]
     return [(owner, folder.strip("/")) for owner, folder in folders if folder is not None]

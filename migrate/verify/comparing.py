@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from migrate.graph.discover import unsupported_in
-from migrate.objects import DELETED, Experiment, Kind, LoggedModel, ModelLinks, Ref
+from migrate.objects import DELETED, Experiment, Kind, LoggedModel, ModelLinks
 from migrate.tasks.existing_experiments import ExistingExperiments, is_ours, with_origins
 from migrate.tasks.logged_model import links_to
 from migrate.tasks.version_sources import named_by
@@ -42,7 +42,7 @@ def compare(ends: Ends) -> Comparison:
         result.compared[Kind.EXPERIMENT] += 1
         copy = copies.container(experiment.experiment_id)
         if copy is None:
-            ref = Ref(Kind.EXPERIMENT, experiment.experiment_id)
+            ref = experiment.ref
             result.differs(
                 ref, "missing", f"{experiment.name!r} is not on the target", of_copy=False
             )
@@ -66,7 +66,7 @@ def compare(ends: Ends) -> Comparison:
     chosen = [experiment.experiment_id for experiment in selected.experiments]
     for part in compare_records(ends, copies, chosen):
         result.merge(part)
-    if ends.target.capabilities().rewrites:
+    if ends.target.capabilities().archive:
         result.differences = [
             found._replace(lasting=False, written_with=None) if found.of_copy else found
             for found in result.differences

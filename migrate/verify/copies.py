@@ -10,12 +10,11 @@ from typing import Any
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Source
-from migrate.objects import VERSION_KINDS, Experiment, Kind, Ref
-from migrate.origins import ORIGIN
+from migrate.objects import VERSION_KINDS, Experiment, Kind, Ref, experiment_ref, run_ref
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import carrier_of
 from migrate.tasks.existing_experiments import ExistingExperiments
-from migrate.tasks.model_version import version_origin
+from migrate.tasks.model_version import key_found, key_of_copy
 from migrate.tasks.version_sources import Place
 from migrate.verify.result import Ends
 
@@ -84,7 +83,7 @@ class Copies:
 
     def runs(self, run_ids: Iterable[str]) -> dict[str, str]:
         """Return the ids of the copies of runs, by their own."""
-        found = self.ids(Ref(Kind.RUN, run_id) for run_id in run_ids if run_id)
+        found = self.ids(run_ref(run_id) for run_id in run_ids if run_id)
         return {ref.id: copy for ref, copy in found.items()}
 
     def flattened_into(self, run_id: str) -> list[str]:
@@ -155,10 +154,10 @@ class Copies:
                 found = Copy(
                     origin=ident, target_id=copy.experiment_id, mark="", lifecycle_stage=stage
                 )
-                self._known[Ref(Kind.EXPERIMENT, ident)].append(found)
+                self._known[experiment_ref(ident)].append(found)
 
     def _look_for_versions(self, kind: Kind, ids: Iterable[str]) -> None:
-        keeps_ids = self._ends.target.capabilities().keeps_ids
+        can = self._ends.target.capabilities()
         for ref in (Ref(kind, ident) for ident in ids):
             version = self._ends.source.read_model_version(ref)
             if version is None:
@@ -166,9 +165,7 @@ class Copies:
             name = self._ends.renames.name_for(version.model.kind, version.name)
             models = list(self._ends.target.registered_models([name]))
             for copy in self._ends.target.model_versions(models) if models else ():
-                origin = copy.tags.get(ORIGIN)
-                same = copy.ref == ref if keeps_ids else origin == version_origin(version)
-                if same:
+                if key_found(copy, can) == key_of_copy(version, can):
                     found = Copy(origin=ref.id, target_id=copy.ref.id, mark="", lifecycle_stage="")
                     self._known[ref].append(found)
 

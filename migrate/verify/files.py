@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from migrate.endpoints.protocols import ReadsArtifacts
+from migrate.endpoints.protocols.artifacts import ReadsArtifacts
 from migrate.errors import EndpointError, MigrateError, NotAuthenticated
 from migrate.objects import Artifact, ArtifactRoot, ModelVersion, Ref
 from migrate.tasks.model_files import Rewrites, read_model_files
@@ -32,7 +32,7 @@ def compare_files(
     """
     originals = ends.source.artifacts(root)
     rewritten = {}
-    if not ends.target.capabilities().keeps_ids:
+    if not ends.target.capabilities().keeps_id(ref.kind):
         rewritten = dict(read_model_files(ends.source, root, originals, rewrites).contents)
     besides_originals = set(may_have) - {file.path for file in originals}
     there = [

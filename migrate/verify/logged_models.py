@@ -17,11 +17,13 @@ from migrate.objects import (
     ModelMetric,
     Ref,
     as_stored,
+    logged_model_ref,
 )
 from migrate.origins import SOURCE, known_losses
 from migrate.outcomes import Loss
-from migrate.tasks.logged_model import facts_of, runs_named, true_metrics, wanted_model
+from migrate.tasks.logged_model import wanted_model
 from migrate.tasks.model_files import Rewrites
+from migrate.tasks.model_marks import facts_of, runs_named, true_metrics
 from migrate.tasks.repairs import comparable_tags
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
@@ -72,7 +74,7 @@ def compare_models(
 
 
 def _ref(model: LoggedModel) -> Ref:
-    return Ref(Kind.LOGGED_MODEL, model.model_id)
+    return model.ref
 
 
 def _has_no_place(ends: Ends, model: LoggedModel, references: Mapping[str, str]) -> bool:
@@ -114,7 +116,7 @@ def _compare(
         result.check(ref, "source run", old, new, lasting=True)
         _compare_metrics(wanted.model, copy, ref, result)
     root = ArtifactRoot(ref, model.artifact_uri)
-    copy_root = ArtifactRoot(Ref(Kind.LOGGED_MODEL, copy.model_id), copy.artifact_uri)
+    copy_root = ArtifactRoot(logged_model_ref(copy.model_id), copy.artifact_uri)
     place = copy.model_id.split("/", 2)[2] if can.flattens_models else copy.artifact_uri
     rewrites = Rewrites(
         ids={**references, model.model_id: copy.model_id}, roots=((model.artifact_uri, place),)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.stores import Bookkeeping, Found, Store
+from migrate.errors import MigrateError
 from migrate.objects import Ref
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import record_carriers
@@ -19,11 +20,24 @@ def compare_records(
 ) -> Iterator[Comparison]:
     """Compare what is in these experiments, and of a whole server what is in none."""
     for carrier in record_carriers():
-        store = ends.source.store(carrier.kind)
-        if store is None or (carrier.kind.container is None and not ends.selection.whole_server):
+        if carrier.kind.container is None and not ends.selection.whole_server:
             continue
-        for container in experiment_ids if carrier.kind.container else ("",):
-            yield _Compared(ends, copies, carrier, container).result(store)
+        store = ends.source.store(carrier.kind)
+        if store is None:
+            continue
+        by_container: dict[str, list[Any]] = {}
+        try:
+            for record in store.list(experiment_ids):
+                if not carrier.left_out(record):
+                    by_container.setdefault(carrier.container(record), []).append(record)
+        except MigrateError as problem:
+            result = Comparison()
+            whether = f"source: whether it has {carrier.kind.plural} is not known"
+            result.unknown.append(f"{whether}: {problem.message}")
+            yield result
+            continue
+        for container, records in by_container.items():
+            yield _Compared(ends, copies, carrier, container).result(records)
 
 
 class _Compared:
@@ -38,21 +52,18 @@ class _Compared:
         self._container = container
         self._store = ends.target.store(carrier.kind)
 
-    def result(self, originals: Store[Any]) -> Comparison:
+    def result(self, records: Sequence[Any]) -> Comparison:
         result = Comparison()
         carrier = self._carrier
-        records = [it for it in originals.list([self._container]) if not carrier.left_out(it)]
-        if not records:
-            return result
         if self._store is None:
             takes_none = f"{self._ends.target.capabilities().description} takes no {carrier.kind}"
             result.unknown.append(f"not compared: {takes_none}")
             return result
-        there = self._found()
+        there = {key: list(same) for key, same in self._found().items()}
         for record in records:
             result.compared[carrier.kind] += 1
             key = carrier.key(record, self._store.identity)
-            self._compare(record, there.get(key, ()), self._store, result)
+            self._compare(record, there.get(key, []), self._store, result)
         return result
 
     def _found(self) -> Mapping[str, Sequence[Found[Any]]]:
@@ -64,20 +75,17 @@ class _Compared:
         return {} if place is None or self._store is None else self._store.find(place)
 
     def _compare(
-        self, record: Any, found: Sequence[Found[Any]], store: Store[Any], result: Comparison
+        self, record: Any, found: list[Found[Any]], store: Store[Any], result: Comparison
     ) -> None:
+        """Compare an object with its copy, of which ``found`` holds those there are of its key.
+
+        Where these do not say whose copies they are, the one taken for it is taken out.
+        """
         carrier, ends = self._carrier, self._ends
         ref = carrier.ref(record)
         if not found:
             name = carrier.name(record)
             result.differs(ref, "missing", f"{name!r} is not on the target", of_copy=False)
-            return
-        if len(found) > 1:
-            detail = f"the target holds {len(found)} of them"
-            result.differs(ref, "copies", detail, lasting=True, of_copy=False)
-        copy = found[0]
-        if copy.unreadable:
-            result.differs(ref, "unreadable", copy.unreadable)
             return
         place = Place(
             store=store,
@@ -86,6 +94,17 @@ class _Compared:
             copies=self._copies.ids(need.ref for need in carrier.needs(record)),
         )
         wanted = carrier.wanted(record, place)
+        copy = found[0]
+        if store.bookkeeping is Bookkeeping.NONE:
+            equal = (it for it in found if not any(carrier.differences(wanted.record, it.record)))
+            copy = next(equal, copy)
+            found.remove(copy)
+        elif len(found) > 1:
+            detail = f"the target holds {len(found)} of them"
+            result.differs(ref, "copies", detail, lasting=True, of_copy=False)
+        if copy.unreadable:
+            result.differs(ref, "unreadable", copy.unreadable)
+            return
         result.declare(ref, (*wanted.losses, *copy.losses))
         if store.bookkeeping is not Bookkeeping.NONE and not copy.mark:
             result.differs(ref, "mark", "the copy is half-made")

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.errors import Refused
-from migrate.graph.registry_matching import NAMES_ONE_BY_ONE, version_key
-from migrate.objects import NO_RUN, Kind, ModelVersion, Ref, RegisteredModel
-from migrate.origins import SOURCE, known_losses
+from migrate.graph.registry_matching import NAMES_ONE_BY_ONE
+from migrate.objects import (
+    NO_RUN,
+    Kind,
+    ModelVersion,
+    Ref,
+    RegisteredModel,
+    experiment_ref,
+    run_ref,
+)
+from migrate.origins import ORIGIN, SOURCE, known_losses
 from migrate.outcomes import Loss
 from migrate.tasks.collisions import (
     is_of_source,
@@ -15,11 +23,17 @@ from migrate.tasks.collisions import (
     taken_aliases,
     without_taken,
 )
-from migrate.tasks.model_version import version_origin, wanted_version
+from migrate.tasks.model_version import (
+    key_found,
+    key_of_copy,
+    version_origin,
+    wanted_version,
+)
 from migrate.tasks.registered_model import (
     changes_of_model,
     experiments_named,
-    is_copy_of,
+    is_ours,
+    model_origin,
     wanted_registered_model,
 )
 from migrate.tasks.repairs import comparable_tags
@@ -75,7 +89,7 @@ def compare_registry(
         taken = _taken(ends, copy, held.get(copy.name, []), wanted) if copy else {}
         for version in wanted:
             found = matches.get(model.ref, {}).get(version.ref, [])
-            ours = copy is not None and _is_ours(ends, model, copy)
+            ours = copy is not None and is_ours(copy, model, ends.target.capabilities())
             _compare_versions(ends, copies, model, version, found, result, ours=ours, taken=taken)
         yield result
 
@@ -87,15 +101,11 @@ def _taken(
     wanted: Sequence[ModelVersion],
 ) -> dict[str, int]:
     """Return the aliases that versions of another origin have on the target."""
-    if ends.target.capabilities().keeps_ids:
+    if ends.target.capabilities().keeps_id(copy.kind):
         return {}
     origins = {version_origin(version) for version in wanted}
     ours = {it.version for it in held if is_of_source(it, origins, ends.policy)}
     return taken_aliases(copy.aliases, ours.__contains__)
-
-
-def _is_ours(ends: Ends, model: RegisteredModel, copy: RegisteredModel) -> bool:
-    return ends.target.capabilities().keeps_ids or is_copy_of(copy, model)
 
 
 def _on_target(ends: Ends, models: Sequence[RegisteredModel]) -> dict[Ref, RegisteredModel]:
@@ -106,10 +116,11 @@ def _on_target(ends: Ends, models: Sequence[RegisteredModel]) -> dict[Ref, Regis
     by_name = {model.name: model for model in there}
     if few and len(by_name) < len(names):
         there = list(ends.target.registered_models(None))
+    by_origin = {model.tags.get(ORIGIN): model for model in reversed(there)}
     found = {}
     for model in models:
-        made = [copy for copy in there if is_copy_of(copy, model)]
-        if copy := by_name.get(_name_for(ends, model)) or next(iter(made), None):
+        copy = by_name.get(_name_for(ends, model)) or by_origin.get(model_origin(model))
+        if copy:
             found[model.ref] = copy
     return found
 
@@ -127,14 +138,13 @@ def _versions_of(ends: Ends, models: Sequence[RegisteredModel]) -> dict[str, lis
 
 def _match(ends: Ends, wanted: Sequence[ModelVersion], there: Sequence[ModelVersion]) -> Versions:
     """Return all copies of each version, one that has its number first."""
-    keeps_ids = ends.target.capabilities().keeps_ids
+    can = ends.target.capabilities()
     by_key: dict[str, list[ModelVersion]] = {}
     for copy in there:
-        by_key.setdefault(version_key(copy, keeps_ids), []).append(copy)
+        by_key.setdefault(key_found(copy, can), []).append(copy)
     matched = {}
     for version in wanted:
-        key = version.ref.id if keeps_ids else version_origin(version)
-        found = by_key.get(key, [])
+        found = by_key.get(key_of_copy(version, can), [])
         matched[version.ref] = sorted(found, key=lambda copy: copy.version != version.version)
     return matched
 
@@ -150,10 +160,11 @@ def _compare_model(
     can = ends.target.capabilities()
     result.check(ref, "name", _name_for(ends, model), copy.name, lasting=True)
     result.check(ref, "kind", str(model.kind), str(copy.kind), lasting=True)
-    experiments = copies.ids(Ref(Kind.EXPERIMENT, ident) for ident in experiments_named(model))
+    experiments = copies.ids(experiment_ref(ident) for ident in experiments_named(model))
     wanted, losses = wanted_registered_model(model, experiments, can, ends.policy)
     result.declare(ref, losses + known_losses(copy))
-    if _is_ours(ends, model, copy):
+    ours = is_ours(copy, model, can)
+    if ours:
         tags, there = wanted.tags, copy.tags
     else:
         # It keeps what it had, and lacks nothing.
@@ -162,7 +173,7 @@ def _compare_model(
         tags, there = wanted.tags, copy.tags
     result.check(ref, "description", wanted.description, copy.description)
     _check_tags(ends, ref, tags, there, result)
-    compare_permissions(ends, ref, copy.ref, result, ours=_is_ours(ends, model, copy))
+    compare_permissions(ends, ref, copy.ref, result, ours=ours)
 
 
 def _check_tags(
@@ -232,7 +243,7 @@ def _compare_source(
     """Compare what a version is made of; return what its copy should be made of."""
     ref = version.ref
     there = VersionSource(copy.source, copy.run_id, copy.model_id)
-    if ends.target.capabilities().keeps_ids or version.kind is Kind.PROMPT_VERSION:
+    if ends.target.capabilities().archive or version.kind is Kind.PROMPT_VERSION:
         expected = VersionSource(version.source, version.run_id, version.model_id)
     else:
         try:
@@ -266,6 +277,6 @@ def _run_left_out(
     version: ModelVersion, copy: ModelVersion, known: Mapping[Ref, str]
 ) -> Iterator[Loss]:
     if _lacks_run(version, copy):
-        later = Ref(Kind.RUN, version.run_id) in known
+        later = run_ref(version.run_id) in known
         why = "was not copied before it" if later else "has no copy"
         yield Loss("run", f"run {version.run_id} {why}: kept as a source tag")

@@ -14,6 +14,8 @@ from migrate.objects import (
     Ref,
     Run,
     input_name,
+    logged_model_ref,
+    run_ref,
 )
 from migrate.origins import known_losses, losses_from_tags
 from migrate.outcomes import Loss
@@ -39,13 +41,13 @@ def compare_runs(
     Return also which logged models these runs name, by run id; runs without any are left out.
     """
     result = Comparison()
-    found = {run.run_id: copies.found(Ref(Kind.RUN, run.run_id)) for run in runs}
+    found = {run.run_id: copies.found(run.ref) for run in runs}
     ids = [held[0].target_id for held in found.values() if held and not held[0].unreadable]
     there = {copy.run_id: copy for copy in ends.target.read_runs(container, ids)}
     matched: list[tuple[Run, Run]] = []
     for run in runs:
         result.compared[Kind.RUN] += 1
-        ref, held = Ref(Kind.RUN, run.run_id), found[run.run_id]
+        ref, held = run.ref, found[run.run_id]
         if len(held) > 1:
             result.differs(
                 ref, "copies", f"the target holds {len(held)} of them", lasting=True, of_copy=False
@@ -64,9 +66,7 @@ def compare_runs(
     for run, copy in matched:
         _compare_run(ends, run, copy, references, result)
         _compare_run_files(ends, copies, run, copy, references, result)
-        _compare_metrics(
-            Ref(Kind.RUN, run.run_id), sums[run.run_id], copied_sums[copy.run_id], result
-        )
+        _compare_metrics(run.ref, sums[run.run_id], copied_sums[copy.run_id], result)
     links = links_of(ends.source, runs)
     if ends.compare_links:
         _compare_links(ends, copies, matched, links, result)
@@ -76,7 +76,7 @@ def compare_runs(
 def _compare_run(
     ends: Ends, run: Run, copy: Run, references: Mapping[str, str], result: Comparison
 ) -> None:
-    ref = Ref(Kind.RUN, run.run_id)
+    ref = run.ref
     can = ends.target.capabilities()
     wanted = wanted_copy(run, references, can, ends.policy)
     known = wanted.losses + known_losses(copy) + kept_references(run, copy)
@@ -141,7 +141,7 @@ def _compare_run_files(
     references: Mapping[str, str],
     result: Comparison,
 ) -> None:
-    ref = Ref(Kind.RUN, run.run_id)
+    ref = run.ref
     named = {run.tags[tag] for tag in REFERENCE_TAGS if tag in run.tags} & references.keys()
     ids = {run_id: references[run_id] for run_id in named} | {run.run_id: copy.run_id}
     rewrites = Rewrites(ids=ids, roots=((run.artifact_uri, copy.artifact_uri),))
@@ -149,7 +149,7 @@ def _compare_run_files(
         ends,
         ref,
         ArtifactRoot(ref, run.artifact_uri),
-        ArtifactRoot(Ref(Kind.RUN, copy.run_id), copy.artifact_uri),
+        ArtifactRoot(run_ref(copy.run_id), copy.artifact_uri),
         rewrites,
         result,
         besides=copies.flattened_into(copy.run_id),
@@ -170,12 +170,12 @@ def _compare_links(
         model_id for run, _ in matched for model_id in links.get(run.run_id, NO_LINKS).model_ids
     }
     known = {model_id: model_id for model_id in named}
-    if not ends.target.capabilities().keeps_ids:
-        found = copies.ids(Ref(Kind.LOGGED_MODEL, model_id) for model_id in named)
+    if not ends.target.capabilities().keeps_id(Kind.LOGGED_MODEL):
+        found = copies.ids(logged_model_ref(model_id) for model_id in named)
         known = {ref.id: copy for ref, copy in found.items()}
     compared: list[tuple[Ref, str, dict[str, _Named], dict[str, _Named]]] = []
     for run, copy in matched:
-        ref = Ref(Kind.RUN, run.run_id)
+        ref = run.ref
         wanted = links.get(run.run_id, NO_LINKS)
         result.declare(
             ref,
@@ -247,7 +247,7 @@ def _check_named(
             ref,
             f"logged model {model.text}",
             f"the copy does not name {text}",
-            written_with=Ref(Kind.LOGGED_MODEL, model.model_id),
+            written_with=logged_model_ref(model.model_id),
         )
     for text in sorted(there.keys() - wanted.keys()):
         what = f"logged model {text}"

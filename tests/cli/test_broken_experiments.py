@@ -11,6 +11,8 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
+from tests.conftest import ProxyFactory
+from tests.faults import Faults, always, answer
 from tests.seed import Source
 
 
@@ -77,3 +79,22 @@ def test_an_experiment_of_the_target_that_cannot_be_served_is_named(
         ends = (fresh_source.uri, fresh_target.uri)
         says = f"the target has experiment {broken} and cannot serve it"
         typed.fails("run", *ends, code=1, says=says, hints="repair its row")
+
+
+@pytest.mark.thorough
+def test_experiments_that_no_route_shows_are_not_taken_for_missing(
+    typed: Typed,
+    fresh_source: TrackingServerProcess,
+    fresh_target: TrackingServerProcess,
+    proxy_factory: ProxyFactory,
+    unique_name: str,
+) -> None:
+    made = make(fresh_source, unique_name)
+    source = proxy_factory(fresh_source.uri)
+    source.faults = Faults(always(("GET", "/experiments/get$"), answer(404)))
+    with damaged(fresh_source, [made[2]]):
+        done = typed("run", source.uri, fresh_target.uri, "--json", code=3)
+    assert "does not serve all of its experiments" in done.stdout
+    with Source(fresh_target.uri) as target:
+        found = target.post("experiments/search", {"max_results": 99})["experiments"]
+    assert {f"{unique_name} {n}" for n in (0, 1, 3, 4)} <= {item["name"] for item in found}

@@ -25,7 +25,6 @@ EMPTY = answer_with("{}")
 IN_EXPERIMENT = {
     Kind.EVALUATION_DATASET: 1,
     Kind.SCORER: 1,
-    Kind.ISSUE: 1,
     Kind.REVIEW_QUEUE: 1,
     Kind.LABEL_SCHEMA: -1,
 }
@@ -70,7 +69,6 @@ def filled(fresh_source: TrackingServerProcess) -> Filled:
             name="s",
             serialized_scorer=json.dumps({**SCORER, "builtin_scorer_pydantic_data": {"name": "s"}}),
         )
-        post("issues", experiment_id=full, name="i", description="d", status="pending")
         post("review-queues/create", experiment_id=full, name="q", queue_type="CUSTOM")
         post("mcp-servers", name="io.github.ada/tools")
         key = {"api_key": "x"}
@@ -152,7 +150,6 @@ ROUTES = {
     Kind.TRACE: "/traces",
     Kind.EVALUATION_DATASET: "/datasets/search$",
     Kind.SCORER: "/scorers/",
-    Kind.ISSUE: "/issues/search$",
     Kind.REVIEW_QUEUE: "/review-queues/list$",
     Kind.WEBHOOK: "/webhooks$",
     Kind.MCP_SERVER: "/mcp-servers$",
@@ -226,7 +223,7 @@ def test_plan_and_report_count_it_and_end_in_3(
     counted = {str(kind): number for kind, number in (IN_EXPERIMENT | OF_SERVER).items()}
     assert plan["unsupported"] == counted | {"label schema": None}
     shown = typed("run", *ends, code=3).stdout
-    assert "1 evaluation dataset, 1 scorer, 1 issue, label schemas, 1 review queue" in shown
+    assert "1 evaluation dataset, 1 scorer, label schemas, 1 review queue" in shown
     assert "1 MCP server" in shown
     assert "nothing lost" not in shown
     assert "nothing lost" in typed("run", *ends, "--experiments", "empty").stdout
@@ -261,6 +258,25 @@ def test_verify_says_of_a_kind_that_it_cannot_ask_for_that_it_is_not_known(
     proxy.faults = Faults(always(("*", "/datasets/search$"), answer(403)))
     last = typed("verify", *ends, *chosen, code=3).stdout.splitlines()[-1]
     assert last.endswith(": no difference; 1 thing not known.")
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(answer(403), id="403"), pytest.param(EMPTY, id="nothing")]
+)
+def test_whether_there_are_issues_is_not_known_where_they_cannot_be_asked_for(
+    typed: Typed,
+    filled: Filled,
+    fresh_target: TrackingServerProcess,
+    proxy: Proxy,
+    fault: Fault,
+) -> None:
+    proxy.faults = Faults(always(("*", "/issues/search$"), fault))
+    ends = (proxy.uri, fresh_target.uri, "--experiments", "empty")
+    plan = json.loads(typed("plan", *ends, "--json").stdout)
+    (said,) = plan["unknown"]
+    assert "whether the source has issues is not known: " in said
+    typed("run", *ends, code=3)
+    assert "has issues is not known" in typed("verify", *ends, code=3).stdout
 
 
 def test_review_queues_of_a_deleted_experiment_are_named_where_it_has_traces(

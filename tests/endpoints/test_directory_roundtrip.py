@@ -301,7 +301,7 @@ def test_each_directory_has_an_identity_that_stays(tmp_path: Path) -> None:
         first = ExportDirectory(tmp_path / name, writable=True).capabilities()
         again = ExportDirectory(tmp_path / name, writable=False).capabilities()
         assert first.identity == again.identity
-        assert (first.version, again.writable, again.keeps_ids) == ("1", frozenset(), True)
+        assert (first.version, again.writable, again.archive) == ("1", frozenset(), True)
         identities.add(first.identity)
     assert len(identities) == 2
     assert uuid.UUID(identities.pop())

@@ -14,9 +14,10 @@ from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.directory.stores.simple import SIMPLE, Simple
 from migrate.endpoints.stores import Bookkeeping, Found, Identity, Store
 from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
-from migrate.objects import Kind, Loss, Ref
+from migrate.objects import Kind, Loss, LossCode, Ref
+from migrate.outcomes import loss_of
 
-LOST = (Loss("secret", "no server tells it"),)
+LOST = (loss_of(LossCode.NOT_DELIVERED, "secret", "no server tells it"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ def copied(hooks: Store[Any], *copies: Any, mark: str = "m") -> None:
 
 
 def test_a_kind_without_a_record_has_no_store(tmp_path: Path) -> None:
-    assert ExportDirectory(tmp_path, writable=True).store(Kind.ISSUE) is None
+    assert ExportDirectory(tmp_path, writable=True).store(Kind.GATEWAY_SECRET) is None
 
 
 def test_a_copy_keeps_its_id_and_its_mark(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
-from migrate.endpoints.tracking import uncopied
+from migrate.endpoints.tracking.searches import search as search_module
 from migrate.endpoints.tracking.searches.search import RUNS
 from migrate.endpoints.tracking.stores import experiments as experiments_module
 from migrate.endpoints.tracking.stores import runs as runs_module
@@ -165,7 +165,7 @@ class TestReadingRuns:
             for n in range(3)
         }
         seed.delete_run(min(expected))
-        monkeypatch.setattr(runs_module, "EXPERIMENTS_PER_SEARCH", 2)
+        monkeypatch.setattr(search_module, "EXPERIMENTS_PER_SEARCH", 2)
         proxy.clear()
         found = list(server.runs(experiments))
         # Three pages of two experiments, two of the third one.
@@ -313,7 +313,7 @@ class TestWhatIsNotCopied:
         assert server.unsupported([experiment, other]) == {}
         seed.post("logged-models", {"experiment_id": other, "name": "x"})
         assert server.unsupported([experiment, other]) == {}, "logged models are copied"
-        monkeypatch.setattr(uncopied, "EXPERIMENTS_PER_SEARCH", 1)
+        monkeypatch.setattr(search_module, "EXPERIMENTS_PER_SEARCH", 1)
         trace = {
             "trace_id": f"tr-{other}-{'0' * 20}",
             "trace_location": {

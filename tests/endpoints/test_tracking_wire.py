@@ -158,5 +158,5 @@ class TestVersions:
             can.colon_in_keys,
             can.writable >= ALWAYS,
         ) == limits
-        assert (can.readable >= ALWAYS, can.metric_key_length, can.keeps_ids) == (True, 250, False)
+        assert (can.readable >= ALWAYS, can.metric_key_length, can.archive) == (True, 250, False)
         assert (can.description, can.identity, can.notes) == ("d", "i", ("n",))

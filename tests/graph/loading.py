@@ -22,11 +22,12 @@ from migrate.objects import (
 from migrate.origins import MARK, ORIGIN, PLACEHOLDER, experiment_origin
 from migrate.tasks.batches import Policy
 from migrate.tasks.fingerprint import Fingerprint, quick_half
-from migrate.tasks.logged_model import facts_of, links_to, model_mark, quick_model_mark
+from migrate.tasks.logged_model import links_to
+from migrate.tasks.model_marks import facts_of, model_mark, quick_model_mark
 from migrate.tasks.model_version import wanted_version
 from migrate.tasks.registered_model import wanted_registered_model
 from migrate.tasks.version_sources import VersionSource
-from tests.graph.memory import MemoryServer
+from tests.graph.memory import ARCHIVE, MemoryServer
 
 Json = Mapping[str, Any]
 
@@ -61,7 +62,10 @@ def server(name: str, content: Json, original: MemoryServer | None = None) -> Me
     A copied run has the mark of its original as it is now; ``"mark": "older"`` makes it one of an
     earlier state, ``"mark": ""`` a half-made copy; ``orphans`` are those of when it was copied.
     """
-    made = MemoryServer(name, **content.get("capabilities", {}))
+    can = dict(content.get("capabilities", {}))
+    if can.pop("archive", False):
+        can |= ARCHIVE
+    made = MemoryServer(name, **can)
     for fields in content.get("experiments", ()):
         held = experiment(fields)
         if "copy_of" in fields:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Copy, Ended, Histories, Unreadable
-from migrate.endpoints.stores import Store
+from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import (
     ACTIVE,
@@ -34,6 +34,14 @@ from tests.graph.memory_models import MemoryModels
 
 #: All kinds that a server of MLflow 3 has and that are copied.
 KINDS = frozenset(carrier.kind for carrier in CARRIERS)
+
+
+#: The capabilities of an endpoint that keeps all as it is, like an export directory.
+ARCHIVE: Mapping[str, Any] = {
+    "found_by": ALL_KEPT,
+    "bookkeeping": Bookkeeping.SIDECAR,
+    "archive": True,
+}
 
 
 class MemoryServer(MemoryModels):

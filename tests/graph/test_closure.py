@@ -13,7 +13,7 @@ from migrate.origins import MARK, ORIGIN
 from migrate.tasks.batches import Policy
 from migrate.tasks.fingerprint import content_digest, quick_mark
 from tests.graph import loading
-from tests.graph.memory import MemoryServer
+from tests.graph.memory import ARCHIVE, MemoryServer
 from tests.graph.test_planner import SOURCE, TARGET
 
 MADE, BESIDE = "a" * 32, "b" * 32
@@ -46,7 +46,7 @@ def test_what_is_known_of_the_size_counts_both_once(source: MemoryServer) -> Non
 
 
 def test_a_run_whose_links_are_read_twice_is_not_taken_for_changed(source: MemoryServer) -> None:
-    target = MemoryServer("target", keeps_ids=True)
+    target = MemoryServer("target", **ARCHIVE)
     target.experiments_held = dict(source.experiments_held)
     run = source.runs_held[MADE]
     content = content_digest(dataclasses.replace(run, links=source.links_held[MADE]))

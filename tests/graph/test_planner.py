@@ -18,7 +18,7 @@ from migrate.plans import Plan
 from migrate.tasks.batches import Policy
 from tests.endpoints.exports import envelope, write_json
 from tests.graph import loading
-from tests.graph.memory import MemoryServer
+from tests.graph.memory import ARCHIVE, MemoryServer
 
 SOURCE = Address(uri="http://ada:secret@old:5000/?token=secret", side="source", workers=2)
 TARGET = Address(uri="http://new:5000", side="target", workers=2)
@@ -99,7 +99,7 @@ def test_a_choice_made_later_is_seen_in_the_mark_of_runs_copied_without_it() -> 
 
 
 @pytest.mark.parametrize(
-    ("choices", "keeps_ids", "option"),
+    ("choices", "archive", "option"),
     [
         ({"source_tags": True}, True, "--import-source-tags"),
         ({"source_user": True}, True, "--use-src-user-id"),
@@ -107,11 +107,12 @@ def test_a_choice_made_later_is_seen_in_the_mark_of_runs_copied_without_it() -> 
     ],
 )
 def test_a_choice_that_means_nothing_on_the_target_is_refused(
-    choices: dict[str, bool], keeps_ids: bool, option: str
+    choices: dict[str, bool], archive: bool, option: str
 ) -> None:
+    targets = {True: MemoryServer("target", **ARCHIVE), False: MemoryServer("target")}
     with pytest.raises(UsageError, match=option):
-        plan(world(), Selection(), MemoryServer("target", keeps_ids=keeps_ids), **choices)
-    plan(world(), Selection(), MemoryServer("target", keeps_ids=not keeps_ids), **choices)
+        plan(world(), Selection(), targets[archive], **choices)
+    plan(world(), Selection(), targets[not archive], **choices)
 
 
 def test_a_failure_while_planning_leaves_the_collector_on(

@@ -23,7 +23,7 @@ from migrate.graph.selection import (
     selection_from_options,
 )
 from migrate.objects import ACTIVE, DELETED, STAGES, Experiment, Kind, ModelVersion, Run
-from migrate.plans import LeftOut, LeftOutCode
+from migrate.outcomes import LeftOut, LeftOutCode
 
 NAMES = {
     "1": "fraud",

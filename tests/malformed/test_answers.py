@@ -18,6 +18,7 @@ from migrate.endpoints.tracking.searches.search import LOGGED_MODELS, RUNS
 from migrate.endpoints.tracking.stores import (
     experiments,
     logged_models,
+    model_links,
     model_versions,
     registered_models,
     runs,
@@ -77,7 +78,7 @@ def recorded(
         ids = [*source.seeded.runs.values(), *source.seeded.models.values()]
     with recording() as answers:
         # What is asked instead, where GraphQL is no use.
-        store = logged_models.LoggedModelStore
+        store = model_links.ModelLinkStore
         with mock.patch.object(store, "_query_links", return_value=None):
             assert _copy(fresh_source.uri, path / "without").code == 0
         ended = _copy(fresh_source.uri, path)

@@ -79,3 +79,11 @@ def test_reasons_name_the_objects_that_they_named(path: Path) -> None:
         "the parent of run:b c",
         "named by model version:iris: 1/3",
     ]
+
+
+def test_a_reader_reads_them_as_they_are(path: Path) -> None:
+    with StateStore.open(path, read_only=True) as store:
+        assert [ref.id for ref, _, _ in store.report("m1").losses] == ["a", "a", "a", "b c", "b c"]
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT version FROM state_version").fetchall() == [(2,)]
+    connection.close()

@@ -26,15 +26,13 @@ from migrate.objects import (
 from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE
 from migrate.outcomes import Loss
 from migrate.tasks.batches import Policy
-from migrate.tasks.logged_model import (
-    FLATTENED,
+from migrate.tasks.logged_model import FLATTENED, links_to, wanted_model
+from migrate.tasks.model_marks import (
     facts_of,
-    links_to,
     model_mark,
     quick_model_mark,
     runs_named,
     true_metrics,
-    wanted_model,
 )
 from migrate.tasks.model_version import changes_of_version, needs_write, wanted_version
 from migrate.tasks.registered_model import (
@@ -46,7 +44,7 @@ from migrate.tasks.registered_model import (
     wanted_registered_model,
 )
 from migrate.tasks.version_sources import VersionSource
-from tests.graph.memory import MemoryServer
+from tests.graph.memory import ARCHIVE, MemoryServer
 from tests.tasks.strategies import MAPPINGS, TEXTS, TIMES, VALUES, WORDS
 
 
@@ -155,7 +153,7 @@ class TestRegisteredModels:
 
     @given(REGISTERED)
     def test_where_ids_are_kept_a_copy_is_as_it_was(self, model: RegisteredModel) -> None:
-        assert wanted_registered_model(model, {}, can(keeps_ids=True), NOW) == (model, ())
+        assert wanted_registered_model(model, {}, can(**ARCHIVE), NOW) == (model, ())
         assert is_up_to_date(model, model, model)
 
 
@@ -229,7 +227,7 @@ class TestVersions:
 
     @given(VERSIONS)
     def test_where_ids_are_kept_a_copy_is_as_it_was(self, version: ModelVersion) -> None:
-        found = wanted_version(version, version.name, PLACE, {}, can(keeps_ids=True), EARLIER)
+        found = wanted_version(version, version.name, PLACE, {}, can(**ARCHIVE), EARLIER)
         assert found.version == version
         assert not needs_write(version, version)
 

@@ -31,6 +31,7 @@ from migrate.tasks.references import (
     wanted_copy,
     with_own_id,
 )
+from tests.graph.memory import ARCHIVE
 
 POLICY = Policy(migration_id="m1")
 OLD, NEW = "a" * 32, "b" * 32
@@ -114,7 +115,7 @@ class TestReferences:
 
     def test_where_ids_are_kept_nothing_is_changed(self) -> None:
         original = run(tags={PARENT_RUN_TAG: "nowhere", RUN_NAME_TAG: "n", "long": "x" * 99})
-        kept = target(keeps_ids=True, run_tag_length=5)
+        kept = target(**ARCHIVE, run_tag_length=5)
         assert wanted_copy(original, {}, kept, POLICY) == Wanted(run=original)
 
     @given(
@@ -262,4 +263,4 @@ class TestEvaluationDatasets:
         other = self.item(named, source_type="local")
         assert copied_inputs([other]) == ((other,), ())
         kept = run(inputs=(self.item(named),))
-        assert wanted_copy(kept, {}, target(keeps_ids=True), POLICY).run == kept
+        assert wanted_copy(kept, {}, target(**ARCHIVE), POLICY).run == kept

@@ -11,7 +11,7 @@ from migrate.objects import ArtifactRoot, ModelVersion, RegisteredModel
 from migrate.tasks.batches import PATIENT_ATTEMPTS
 from migrate.tasks.version_files import copy_version_files, files_of_version, root_of
 from tests.graph import loading
-from tests.graph.memory import MemoryServer
+from tests.graph.memory import ARCHIVE, MemoryServer
 
 MODEL_ID = "m-" + "1" * 32
 RUN: dict[str, Any] = {"run_id": "a", "artifact_uri": "s3://bucket/1/a/artifacts"}
@@ -104,14 +104,14 @@ def test_where_there_are_none_the_error_names_the_place(source: MemoryServer, pl
     version = add(source, 1, place)
     with pytest.raises(NotFound, match="no files are at"):
         files_of_version(source, version)
-    target = MemoryServer("target", keeps_ids=True)
+    target = MemoryServer("target", **ARCHIVE)
     sent = copy_version_files(source, version, target, 1)
     assert (sent.files, [loss.what for loss in sent.losses]) == (0, ["files of the version"])
 
 
 def test_files_that_are_there_are_not_sent_again(source: MemoryServer) -> None:
     version = add(source, 1, "runs:/a/model")
-    target = MemoryServer("target", keeps_ids=True)
+    target = MemoryServer("target", **ARCHIVE)
     assert copy_version_files(source, version, target, 1).files == 3
     assert target.files == {"churn/1": IN_FOLDER}
     assert root_of(version).owner.id == "churn/1"
@@ -143,7 +143,7 @@ def test_what_may_pass_is_tried_again_and_what_does_not_is_a_loss(
         raise problem
 
     monkeypatch.setattr(source, "artifacts", fails)
-    target = MemoryServer("target", keeps_ids=True)
+    target = MemoryServer("target", **ARCHIVE)
     if raised:
         with pytest.raises(type(problem)):
             copy_version_files(source, version, target, attempt)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from migrate.endpoints.directory.foreign.layouts import base_of, holds_runs, registry_of
 from migrate.endpoints.directory.foreign.recognizing import (
     file_store_around,
     visible_names,
@@ -24,17 +25,8 @@ from migrate.endpoints.directory.layout import (
     LOCK_FILE,
     MODEL_FILE,
     MODELS,
-    MODELS_FILE,
-    NOT_OBJECTS,
     OURS,
-    PROMPT_FILE,
-    PROMPT_VERSION,
     PROMPTS,
-    PROMPTS_FILE,
-    RUN_FILE,
-    RUNS,
-    VERSION_FILE,
-    VERSIONS,
 )
 from migrate.endpoints.directory.locking import ExportLock
 from migrate.endpoints.directory.native.envelope import require_known_format
@@ -50,8 +42,8 @@ def open_export(path: Path) -> Opened:
 
     Raises ``WrongDirectory`` when it is no export, ``DirectoryError`` when it cannot be read.
     """
-    base = _base(path)
-    registry = _registry(path)
+    base = base_of(path)
+    registry = registry_of(path)
     notes = _notes(registry)
     if base is None:
         return Opened(
@@ -72,7 +64,7 @@ def open_export(path: Path) -> Opened:
             return _from_index(base, content, registry, notes)
     else:
         unknown = f"{index} is missing: its export did not finish, or it was removed; {_NOT_SEEN}"
-    lone = os.path.lexists(base / EXPERIMENT_FILE) or _holds_runs(base)
+    lone = os.path.lexists(base / EXPERIMENT_FILE) or holds_runs(base)
     return Opened(
         base=base,
         registry=registry,
@@ -184,74 +176,6 @@ def _ours(index: Mapping[str, Any]) -> Mapping[str, Any]:
     system = index.get("system")
     ours = system.get(OURS) if isinstance(system, dict) else None
     return ours if isinstance(ours, dict) else {}
-
-
-def _base(path: Path) -> Path | None:
-    """Return where the experiments are; None where there is only a registry.
-
-    Raises ``WrongDirectory`` when it is no export.
-    """
-    if not path.is_dir():
-        raise WrongDirectory(*what_it_is(path))
-    for base in (path, path / EXPERIMENTS):
-        refuse_links(path, base)
-        holds_one = os.path.lexists(base / EXPERIMENT_FILE) or _holds_runs(base)
-        if holds_one or os.path.lexists(base / EXPERIMENTS_FILE) or _has_experiments(base):
-            return base
-    registry = _registry(path)
-    if registry.lone or _holds_registry(registry):
-        return None
-    raise WrongDirectory(*what_it_is(path))
-
-
-def _registry(path: Path) -> RegistryPlaces:
-    """Return where a registry would be; export-model and export-prompts have no level above."""
-    lone = os.path.lexists(path / MODEL_FILE)
-    bare = not os.path.lexists(path / PROMPTS) and (
-        os.path.lexists(path / PROMPTS_FILE)
-        or any(
-            PROMPT_VERSION.match(name) and os.path.lexists(path / name / PROMPT_FILE)
-            for name in visible_names(path)
-        )
-    )
-    return RegistryPlaces(
-        base=path,
-        models=path if lone else path / MODELS,
-        prompts=path if bare else path / PROMPTS,
-        lone=lone,
-    )
-
-
-def _holds_registry(places: RegistryPlaces) -> bool:
-    """Say whether something of a registry is there, damaged or not."""
-    if os.path.lexists(places.models / MODELS_FILE) or os.path.lexists(places.prompts):
-        return True
-    for folder, _, files in os.walk(places.models):  # names with slashes are nested directories
-        if MODEL_FILE in files or os.path.basename(folder) == VERSIONS:
-            return True
-    return False
-
-
-def _has_experiments(base: Path) -> bool:
-    if not base.is_dir():
-        return False
-    places = [base / name for name in visible_names(base) if name not in NOT_OBJECTS]
-    return any(os.path.lexists(it / EXPERIMENT_FILE) or _holds_runs(it) for it in places)
-
-
-def _holds_runs(experiment: Path) -> bool:
-    """Say whether runs are where an experiment has them, be it described or not.
-
-    Beside a registered model, or a version, lie the runs that it is made of.
-    """
-    if any(os.path.lexists(experiment / name) for name in (MODEL_FILE, VERSION_FILE)):
-        return False
-    return any(
-        os.path.lexists(folder / name / RUN_FILE)
-        for folder in (experiment, experiment / RUNS)
-        if folder.is_dir() and not folder.is_symlink()
-        for name in visible_names(folder)
-    )
 
 
 def _from_index(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, TypeVar
 
 from migrate.endpoints.answers import Capabilities, Histories, Unreadable
 from migrate.endpoints.directory.export import Export
@@ -16,14 +16,16 @@ from migrate.endpoints.directory.stores.logged_models import LoggedModelStore
 from migrate.endpoints.directory.stores.model_versions import ModelVersionStore
 from migrate.endpoints.directory.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.directory.stores.registry import Registry
+from migrate.endpoints.directory.stores.roles import Guarded, HasFiles
 from migrate.endpoints.directory.stores.runs import RunStore
 from migrate.endpoints.directory.stores.simple import SIMPLE, SimpleStore
-from migrate.endpoints.stores import Store
+from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
     DELETED,
+    MODEL_KINDS,
     NO_RUN,
-    REGISTRY_KINDS,
+    VERSION_KINDS,
     Artifact,
     ArtifactRoot,
     Experiment,
@@ -39,33 +41,13 @@ from migrate.objects import (
     VersionRun,
 )
 
-KINDS = frozenset({Kind.EXPERIMENT, Kind.RUN, Kind.DELETION, Kind.LOGGED_MODEL, *REGISTRY_KINDS})
-
-
-class HasFiles(Protocol):
-    """The store of objects that have files; see ``ReadsArtifacts`` and ``WritesArtifacts``."""
-
-    def artifacts(self, ident: str) -> Sequence[Artifact]:
-        """Return the files of one."""
-        ...
-
-    def open_artifact(self, ident: str, artifact: Artifact) -> BinaryIO:
-        """Open one of them."""
-        ...
-
-    def digests(self, ident: str) -> Mapping[str, str]:
-        """Return the digests that were recorded, by path."""
-        ...
-
-    def put_artifact(self, ident: str, artifact: Artifact, stream: BinaryIO) -> None:
-        """Take in one of them."""
-        ...
+S = TypeVar("S")
 
 
 class ExportReader:
     """Reads an export directory; implements ``Source``. Writes nothing.
 
-    What cannot be read is left out of every listing and told by ``unreadable``.
+    What cannot be read is left out of every listing and returned by ``unreadable``.
     """
 
     def __init__(self, export: Export) -> None:
@@ -78,6 +60,15 @@ class ExportReader:
         self._registered_models = RegisteredModelStore(self._registry)
         self._model_versions = ModelVersionStore(self._registry)
         self._simple = {kind: SimpleStore(kind, simple, export) for kind, simple in SIMPLE.items()}
+        self._guarded: dict[Kind, Guarded] = {
+            self._experiments.kind: self._experiments,
+            **dict.fromkeys(MODEL_KINDS, self._registered_models),
+        }
+        self._with_files: dict[Kind, HasFiles] = {
+            self._runs.kind: self._runs,
+            self._logged_models.kind: self._logged_models,
+            **dict.fromkeys(VERSION_KINDS, self._model_versions),
+        }
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``."""
@@ -95,14 +86,16 @@ class ExportReader:
                 or opened.identity
                 or foreign_identity(self.experiments(), self.registered_models, self._export.path)
             )
+        kinds = frozenset({*self._guarded, *self._with_files, Kind.DELETION})
         return Capabilities(
             description=f"export directory {self._export.path}",
             version=opened.version,
             identity=self._identity,
-            readable=KINDS,
-            writable=KINDS if self._export.writable else frozenset(),
-            keeps_ids=True,
-            rewrites=True,
+            readable=kinds,
+            writable=kinds if self._export.writable else frozenset(),
+            found_by=ALL_KEPT,
+            bookkeeping=Bookkeeping.SIDECAR,
+            archive=True,
             permissions=True,
             keeps_notebooks=True,
             lists_links=True,
@@ -126,9 +119,7 @@ class ExportReader:
 
         Raises ``NotFound``, and ``DirectoryError`` when they are of no known form.
         """
-        if ref.kind is Kind.EXPERIMENT:
-            return self._experiments.permissions(ref.id)
-        return self._registered_models.permissions(ref)
+        return self._store_in(self._guarded, ref).permissions(ref)
 
     def notebook(self, path: str, revision: str, export_format: str) -> bytes:
         """See ``ReadsNotebooks.notebook``; in an export they are files of their runs."""
@@ -137,7 +128,7 @@ class ExportReader:
         )
 
     def unknown(self) -> Sequence[str]:
-        """See ``Endpoint.unknown``; what cannot be read of an export is told by ``unreadable``."""
+        """See ``Endpoint.unknown``; what cannot be read of an export is in ``unreadable``."""
         self._export.look_for_writer()
         said = (*self._export.unknown, *self._registry.unknown)
         return () if self._export.writable else tuple(dict.fromkeys(said))
@@ -241,7 +232,7 @@ class ExportReader:
         Of a target, only what is there and whole; of what is being written, what it has so far.
         Raises ``DirectoryError`` when there is a link among them.
         """
-        return list(self._files_of(root.owner).artifacts(root.owner.id))
+        return list(self._files_of(root.owner).artifacts(root.owner))
 
     def open_artifact(
         self, root: ArtifactRoot, artifact: Artifact
@@ -251,19 +242,17 @@ class ExportReader:
         Raises ``NotFound``, and ``DirectoryError`` when the file is cut off. Reading its last
         piece raises ``ChangedContent`` when it is not what was exported.
         """
-        return self._files_of(root.owner).open_artifact(root.owner.id, artifact)
+        return self._files_of(root.owner).open_artifact(root.owner, artifact)
 
     def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
         """See ``ReadsArtifacts.digests``."""
-        return self._files_of(root.owner).digests(root.owner.id)
+        return self._files_of(root.owner).digests(root.owner)
 
     def _files_of(self, owner: Ref) -> HasFiles:
-        """Return the store of what has files. Raises ``NotFound``: other kinds have none."""
-        stores: dict[Kind, HasFiles] = {
-            Kind.RUN: self._runs,
-            Kind.LOGGED_MODEL: self._logged_models,
-            Kind.MODEL_VERSION: self._model_versions,
-        }
-        if owner.kind not in stores:
-            raise NotFound(f"{owner.kind} {owner.id} is not in {self._export.path}")
-        return stores[owner.kind]
+        return self._store_in(self._with_files, owner)
+
+    def _store_in(self, stores: Mapping[Kind, S], ref: Ref) -> S:
+        """Return the store of an object. Raises ``NotFound`` where its kind is not among these."""
+        if ref.kind not in stores:
+            raise NotFound(f"{ref.kind} {ref.id} is not in {self._export.path}")
+        return stores[ref.kind]

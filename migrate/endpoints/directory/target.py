@@ -11,7 +11,7 @@ from typing import BinaryIO
 from migrate.endpoints.answers import NOT_TOLD, Copy, Ended, PermissionsWritten
 from migrate.endpoints.directory.export import Export
 from migrate.endpoints.directory.indexes.contents import Contents, write_contents
-from migrate.endpoints.directory.indexes.experiments import ExperimentEntry, told_durations
+from migrate.endpoints.directory.indexes.experiments import ExperimentEntry, earlier_durations
 from migrate.endpoints.directory.indexes.publishing import Publication
 from migrate.endpoints.directory.indexes.requested import Requested
 from migrate.endpoints.directory.layout import LOGGED_MODELS, RUNS
@@ -20,12 +20,15 @@ from migrate.endpoints.directory.native.losses import keep_shortfall
 from migrate.endpoints.directory.native.replacing import settle
 from migrate.endpoints.directory.one_writer import OneWriter
 from migrate.endpoints.directory.source import ExportReader
-from migrate.endpoints.protocols import RunWriter
+from migrate.endpoints.directory.stores.roles import KeepsLosses
+from migrate.endpoints.protocols.runs import RunWriter
 from migrate.errors import DirectoryError
 from migrate.objects import (
     ACTIVE,
     DELETED,
+    MODEL_KINDS,
     NO_RUN,
+    VERSION_KINDS,
     Artifact,
     ArtifactRoot,
     Experiment,
@@ -65,6 +68,14 @@ class ExportDirectory(ExportReader, OneWriter):
             Export(path, writable=writable, is_target=is_target, holds_models=holds_models)
         )
         self._lock = ExportLock(path)
+        self._keep_losses: dict[Kind, KeepsLosses] = {
+            self._experiments.kind: self._experiments,
+            self._runs.kind: self._runs,
+            self._logged_models.kind: self._logged_models,
+            **dict.fromkeys(MODEL_KINDS, self._registered_models),
+            **dict.fromkeys(VERSION_KINDS, self._model_versions),
+            **self._simple,
+        }
 
     def close(self) -> None:
         """Abandon what is being written, and let others write."""
@@ -185,31 +196,19 @@ class ExportDirectory(ExportReader, OneWriter):
         Raises ``Unavailable`` when the stream has not the size of the artifact, ``Refused``,
         ``StorageFull`` or ``DirectoryError``.
         """
-        self._files_of(root.owner).put_artifact(root.owner.id, artifact, stream)
+        self._files_of(root.owner).put_artifact(root.owner, artifact, stream)
 
     def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
         """See ``WritesPermissions.write_permissions``. Raises ``NotFound``."""
-        if ref.kind is Kind.EXPERIMENT:
-            return self._experiments.write_permissions(ref.id, permissions)
-        return self._registered_models.write_permissions(ref, permissions)
+        return self._store_in(self._guarded, ref).write_permissions(ref, permissions)
 
     def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
         """See ``Target.keep_losses``.
 
         Raises ``NotFound``, ``StorageFull`` or ``DirectoryError``.
         """
-        if copy.kind.is_version:
-            self._model_versions.keep_losses(copy, losses)
-        elif copy.kind.in_registry:
-            self._registered_models.keep_losses(copy, losses)
-        elif copy.kind is Kind.EXPERIMENT:
-            self._experiments.keep_losses(copy.id, losses)
-        elif copy.kind is Kind.RUN:
-            self._runs.keep_losses(copy.id, losses)
-        elif copy.kind is Kind.LOGGED_MODEL:
-            self._logged_models.keep_losses(copy.id, losses)
-        elif copy.kind in self._simple:
-            self._simple[copy.kind].keep_losses(copy.id, losses)
+        if copy.kind in self._keep_losses:
+            self._keep_losses[copy.kind].keep_losses(copy, losses)
 
     def publish(self, ended: Ended = NOT_TOLD) -> None:
         """See ``Target.publish``: lists in the indexes what is there.
@@ -219,7 +218,7 @@ class ExportDirectory(ExportReader, OneWriter):
         self._export.require_writable()
         base = self._export.base
         with self._export.lock:
-            earlier = told_durations(base)
+            earlier = earlier_durations(base)
             entries = [
                 self._list_contents(experiment.experiment_id, earlier)
                 for experiment in self._experiments.list()
@@ -234,7 +233,7 @@ class ExportDirectory(ExportReader, OneWriter):
             keep_shortfall(base, ended)
             self._lock.finished()
         for damaged in self.unreadable():
-            if damaged.ref.kind is Kind.EXPERIMENT and Path(damaged.where).exists():
+            if damaged.ref.kind is self._experiments.kind and Path(damaged.where).exists():
                 raise DirectoryError(damaged.reason, damaged.hint)
 
     def claim(self) -> None:
@@ -267,9 +266,9 @@ class ExportDirectory(ExportReader, OneWriter):
             contents.add_logged_model(model)
         for entry in self.unreadable():
             if entry.container == experiment_id and os.path.lexists(entry.where):
-                if entry.ref.kind is Kind.RUN:
+                if entry.ref.kind is self._runs.kind:
                     contents.failed_runs.append(entry.ref.id)
-                elif entry.ref.kind is Kind.LOGGED_MODEL:
+                elif entry.ref.kind is self._logged_models.kind:
                     contents.failed_logged_models.append(entry.ref.id)
         return contents
 

@@ -15,7 +15,7 @@ from migrate.endpoints.artifacts.stores import ArtifactStore, CloudStore
 from migrate.endpoints.tracking.artifact_routes import ProxyStore, ServerRoutes
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.http.streams import counted
-from migrate.errors import EndpointError, MigrateError, NotAuthenticated, NotPermitted
+from migrate.errors import EndpointError, MigrateError, NoSuchRoute, NotAuthenticated, NotPermitted
 from migrate.objects import Artifact, ArtifactRoot
 
 log = logging.getLogger(__name__)
@@ -131,8 +131,10 @@ class ServedStore:
         try:
             return self._routes.list_files()
         except EndpointError as problem:
+            # Of a route that is not there the hint is about the route: here the place is at fault.
+            known = "" if isinstance(problem, NoSuchRoute) else problem.hint
             raise type(problem)(
-                f"{problem.message}; {self._because}", problem.hint or self._hint()
+                f"{problem.message}; {self._because}", known or self._hint()
             ) from None
 
     def put(self, artifact: Artifact, stream: BinaryIO) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.abilities import Abilities
@@ -11,17 +10,17 @@ from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.inquiry import Inquiry
-from migrate.endpoints.tracking.parts import TRACES, Standing, ask
 from migrate.endpoints.tracking.permissions.servers import ServerPermissions
 from migrate.endpoints.tracking.server import Stores, TrackingServer
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
 from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
 from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
+from migrate.endpoints.tracking.stores.model_links import ModelLinkStore
 from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
+from migrate.endpoints.tracking.stores.records import RecordStores
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.registry import Registry
 from migrate.endpoints.tracking.stores.runs import RunStore
-from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.uncopied import count_on_servers
 from migrate.errors import NotFound
 from migrate.objects import Kind
@@ -50,6 +49,7 @@ def open_server(
     inquiry = Inquiry(http, models_http, permissions, workspace=workspace)
     abilities = Abilities(inquiry.learn, entries.gaps)
     experiments = ExperimentStore(http, entries)
+    logged_models = LoggedModelStore(http, entries, experiments)
     calls = Registry(models_http, entries, abilities)
     models = RegisteredModelStore(calls)
 
@@ -63,13 +63,6 @@ def open_server(
             whole_server=whole_server,
         )
 
-    @cache
-    def traces() -> ServerTraces | None:
-        learned = abilities.learned()
-        known = Kind.TRACE in learned.can.readable
-        present = known and ask(http, TRACES, learned.release).standing is Standing.PRESENT
-        return ServerTraces(http, entries) if present else None
-
     def notebook(path: str, revision: str, export_format: str) -> bytes:
         raise NotFound(f"{http.base_url} has no notebooks: only Databricks has")
 
@@ -81,8 +74,9 @@ def open_server(
         stores=Stores(
             experiments,
             RunStore(http, entries, abilities, experiments),
-            LoggedModelStore(http, entries, experiments),
+            logged_models,
             FlattenedModelStore(http),
+            ModelLinkStore(http, entries, logged_models),
             models,
             ModelVersionStore(calls, models, http),
             permissions,
@@ -90,5 +84,5 @@ def open_server(
         files=ArtifactStores(http, tracking_uri=tracking_uri, roots=roots),
         uncopied=uncopied,
         notebook=notebook,
-        traces=traces,
+        records=RecordStores(http, models_http, entries, abilities),
     )

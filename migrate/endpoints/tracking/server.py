@@ -15,7 +15,7 @@ from migrate.endpoints.answers import (
     PermissionsWritten,
     Unreadable,
 )
-from migrate.endpoints.stores import Store, TraceStore
+from migrate.endpoints.stores import Store
 from migrate.endpoints.tracking.abilities import Abilities
 from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.gaps import Gaps
@@ -24,7 +24,9 @@ from migrate.endpoints.tracking.permissions.servers import PermissionStore
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
 from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
 from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
+from migrate.endpoints.tracking.stores.model_links import ModelLinkStore
 from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
+from migrate.endpoints.tracking.stores.records import RecordStores
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.run_writer import ServerRunWriter
 from migrate.endpoints.tracking.stores.runs import RunStore
@@ -55,6 +57,7 @@ class Stores(NamedTuple):
     runs: RunStore
     logged_models: LoggedModelStore
     flattened: FlattenedModelStore
+    model_links: ModelLinkStore
     registered_models: RegisteredModelStore
     model_versions: ModelVersionStore
     permissions: PermissionStore
@@ -65,7 +68,7 @@ class TrackingServer:
 
     ``registry`` calls the server that keeps registered models, often the same. ``uncopied`` counts
     as ``ReadsExperiments.unsupported``, and ``notebook`` reads as ``ReadsNotebooks.notebook``.
-    ``traces`` returns their store where the server has all that it takes.
+    ``records`` has the kinds that are records; without it there are none.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class TrackingServer:
         files: ArtifactStores,
         uncopied: Callable[[Sequence[str], bool], Mapping[Kind, int]],
         notebook: Callable[[str, str, str], bytes],
-        traces: Callable[[], TraceStore | None],
+        records: RecordStores | None = None,
     ) -> None:
         self._sessions = (http, registry) if registry is not http else (http,)
         self._abilities = abilities
@@ -88,7 +91,7 @@ class TrackingServer:
         self._files = files
         self._uncopied = uncopied
         self._notebook = notebook
-        self._traces = traces
+        self._records = records
         self._writers = WriterTags(stores.experiments)
 
     # -- Endpoint ---------------------------------------------------------------------------
@@ -99,7 +102,7 @@ class TrackingServer:
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``."""
-        return self._traces() if kind is Kind.TRACE else None
+        return self._records.store(kind) if self._records else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""
@@ -243,7 +246,9 @@ class TrackingServer:
 
     def model_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
         """See ``ReadsLoggedModels.model_links``."""
-        return self._logged_models.links(run_ids) if run_ids else {}
+        if not run_ids or not self._abilities.has(Kind.LOGGED_MODEL):
+            return {}
+        return self._stores.model_links.read(run_ids)
 
     def find_model_copies(
         self, experiment_id: str, origins: Collection[str] | None = None
@@ -263,7 +268,9 @@ class TrackingServer:
 
     def link_model(self, run_id: str, links: ModelLinks) -> Sequence[Loss]:
         """See ``WritesLoggedModels.link_model``."""
-        return self._logged_models.link(run_id, links)
+        if not self._abilities.has(Kind.LOGGED_MODEL):
+            return ()
+        return self._stores.model_links.write(run_id, links)
 
     def finish_logged_model(
         self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()

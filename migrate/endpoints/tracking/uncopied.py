@@ -23,7 +23,6 @@ from migrate.endpoints.tracking.parts import (
     GATEWAY_GUARDRAILS,
     GATEWAY_MODELS,
     GATEWAY_SECRETS,
-    ISSUES,
     LABEL_SCHEMAS_SINCE,
     MCP_SERVERS,
     NEWER_API,
@@ -38,18 +37,17 @@ from migrate.endpoints.tracking.parts import (
     Part,
     Standing,
     ask,
+    on_files,
 )
+from migrate.endpoints.tracking.searches.search import chunks
 from migrate.endpoints.tracking.versions import Release
 from migrate.errors import MigrateError, NotFound, Refused
 from migrate.objects import Kind
 
-EXPERIMENTS_PER_SEARCH = 100
 #: Experiments that are asked for at the same time where each has to be.
 EXPERIMENTS_AT_ONCE = 8
 ITEMS_PER_PAGE = 1000
 NOT_COUNTED = -1
-#: How MLflow says of a kind that a file store keeps none.
-_FILE_STORE = "FileStore"
 
 Item = Mapping[str, Any]
 
@@ -84,7 +82,6 @@ OF_SERVER = (
 )
 DATASETS = Uncopied(Kind.EVALUATION_DATASET, EVALUATION_DATASETS, "datasets")
 OF_SCORERS = Uncopied(Kind.SCORER, SCORERS, "scorers", f"{NEWER_API}/scorers/list")
-OF_ISSUES = Uncopied(Kind.ISSUE, ISSUES, "issues")
 QUEUES = Uncopied(Kind.REVIEW_QUEUE, REVIEW_QUEUES, "review_queues")
 OF_WORKSPACE = Uncopied(Kind.WEBHOOK, WORKSPACE_WEBHOOKS, "webhooks")
 #: A workspace of Databricks publishes no route for these, which are made for traces or of them.
@@ -115,11 +112,11 @@ def count_on_servers(
 
     ``registry`` is the server that keeps registered models, often the same.
     """
-    here = UncopiedObjects(*server, gaps)
-    counts = here.in_experiments(experiment_ids, whole_server=whole_server)
+    on_server = UncopiedObjects(*server, gaps)
+    counts = on_server.in_experiments(experiment_ids, whole_server=whole_server)
     if whole_server:
-        there = here if registry == server else UncopiedObjects(*registry, gaps)
-        counts |= there.of_server(OF_REGISTRY) | here.of_server(OF_SERVER)
+        on_registry = on_server if registry == server else UncopiedObjects(*registry, gaps)
+        counts |= on_registry.of_server(OF_REGISTRY) | on_server.of_server(OF_SERVER)
     return counts
 
 
@@ -147,9 +144,6 @@ class UncopiedObjects:
         }
         if ids:
             counts[Kind.SCORER] = self._count(OF_SCORERS, lambda: self._scorers(ids))
-            counts[Kind.ISSUE] = self._count(
-                OF_ISSUES, lambda: _within(ids, self._items(OF_ISSUES))
-            )
             counts[Kind.REVIEW_QUEUE] = self._count(QUEUES, lambda: self._in_each(QUEUES, ids))
         for kind, hidden in self._hidden.items():
             if not counts[kind] and self.traces(hidden):
@@ -193,7 +187,7 @@ class UncopiedObjects:
             except MigrateError as problem:
                 answer = Answer(Standing.UNKNOWN, problem.message)
         # What a file store keeps none of, other routes answer with an error of no kind.
-        self._on_files = self._on_files or _FILE_STORE in answer.reason
+        self._on_files = self._on_files or on_files(answer)
         if answer.standing is Standing.UNKNOWN and not self._on_files:
             self._note(what.kind, answer.reason)
         return 0
@@ -268,12 +262,6 @@ class UncopiedObjects:
         if reasons:
             self._note(Kind.TRACE, reasons[0])
         return 0
-
-
-def chunks(experiment_ids: Sequence[str]) -> Iterator[list[str]]:
-    """Yield as many experiments at a time as one search takes."""
-    for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
-        yield list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
 
 
 def _within(ids: Collection[str], items: Iterable[Item]) -> Iterator[Item]:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
-from migrate.endpoints.tracking.stores.run_writer import BATCH_BYTES
+from migrate.endpoints.tracking.request_sizes import BATCH_BYTES
 from migrate.objects import REGISTRY_KINDS, Kind
 
 Version = tuple[int, int]

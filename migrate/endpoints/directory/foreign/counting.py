@@ -35,10 +35,10 @@ def count_datasets(export: Path, experiment_ids: Set[str] | None) -> Mapping[Kin
 
 def _may_be_of(export: Path, file: Path, experiment_ids: Set[str]) -> bool:
     try:
-        told = load_object(export, file).get("mlflow")
+        content = load_object(export, file).get("mlflow")
     except DirectoryError:
         return True
-    dataset = told.get("evaluation_dataset", told) if isinstance(told, dict) else None
+    dataset = content.get("evaluation_dataset", content) if isinstance(content, dict) else None
     named = dataset.get("experiment_ids") if isinstance(dataset, dict) else None
     return not isinstance(named, list) or not experiment_ids.isdisjoint(map(str, named))
 

@@ -60,7 +60,7 @@ def tidied_version(value: Object) -> Tidied:
 
 
 def aliases_in(value: Object, members: Members) -> dict[str, int]:
-    """Read the aliases of a registered model, be they told with it or with its versions.
+    """Read the aliases of a registered model, be they written with it or with its versions.
 
     Raises ``Malformed`` for what is no list of them.
     """
@@ -70,9 +70,9 @@ def aliases_in(value: Object, members: Members) -> dict[str, int]:
         if isinstance(version, dict) and version.get("aliases")  # reading others tells of them
         for alias in texts(version, "aliases")
     }
-    told = value.get("aliases")
-    if isinstance(told, dict):
-        entries: Sequence[Object] = [{"alias": key, "version": told[key]} for key in told]
+    listed = value.get("aliases")
+    if isinstance(listed, dict):
+        entries: Sequence[Object] = [{"alias": key, "version": listed[key]} for key in listed]
     else:
         entries = objects(value, "aliases")
 

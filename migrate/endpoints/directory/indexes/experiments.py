@@ -112,7 +112,7 @@ def write_experiments_for_models(
     write_experiments_file(folder, {"leads_up": True}, above, info)
 
 
-def told_durations(base: Path) -> dict[str, float]:
+def earlier_durations(base: Path) -> dict[str, float]:
     """Return the durations of experiments that an earlier export wrote, by their directories."""
     path = base / EXPERIMENTS_FILE
     if not os.path.lexists(path):

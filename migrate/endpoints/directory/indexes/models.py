@@ -20,7 +20,7 @@ from migrate.objects import Kind, ModelVersion, RegisteredModel
 
 #: Given a version, its run's members ``_experiment_name`` and ``_run_artifact_uri``.
 RunMembers = Callable[[ModelVersion], Mapping[str, str]]
-#: What clients of MLflow 3 show of a version beside the rest, and no server tells them.
+#: What clients of MLflow 3 show of a version and no server returns.
 _SHOWN_BY_MLFLOW_3 = {"params": None, "metrics": None, "deployment_job_state": "None"}
 
 

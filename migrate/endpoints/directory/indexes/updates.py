@@ -41,12 +41,12 @@ def _members(path: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
     if not os.path.lexists(path):
         return {}
     try:
-        there = load_object(path.parent, path)
+        document = load_object(path.parent, path)
     except DirectoryError as problem:
         if problem.hint != DAMAGED:
             raise
         return {}
-    return {key: there.get(key) for key in content}
+    return {key: document.get(key) for key in content}
 
 
 def _untimed(value: Any) -> Any:

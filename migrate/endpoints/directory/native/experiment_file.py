@@ -27,10 +27,10 @@ def change_experiment(
     """Change the ``mlflow.experiment`` member; nothing is written when it stays as it is."""
     path = directory / EXPERIMENT_FILE
     document = load_object(base, path)
-    there = experiment_in(path, document)
-    wanted = dict(there)
+    existing = experiment_in(path, document)
+    wanted = dict(existing)
     change(wanted)
-    if wanted != there:
+    if wanted != existing:
         document["mlflow"]["experiment"] = wanted
         write_object(path, document)
 
@@ -39,11 +39,11 @@ def keep_permissions(base: Path, directory: Path, wanted: Permissions) -> Permis
     """Write permissions into experiment.json in place of others; not when it has them already."""
     path = directory / EXPERIMENT_FILE
     document = load_object(base, path)
-    there = mlflow_member(path, document)
-    if there.get(PERMISSIONS) != wanted.document:
-        document["mlflow"] = with_permissions(there, dict(wanted.document))
+    existing = mlflow_member(path, document)
+    if existing.get(PERMISSIONS) != wanted.document:
+        document["mlflow"] = with_permissions(existing, dict(wanted.document))
         write_object(path, document)
-    return change_of(path, there, wanted)
+    return change_of(path, existing, wanted)
 
 
 def experiment_in(path: Path, document: Mapping[str, Any]) -> Object:

@@ -13,9 +13,9 @@ from migrate.endpoints.directory.native.kept_permissions import PERMISSIONS, wit
 from migrate.endpoints.disk import sync, write_object, writing
 
 
-def write_model(path: Path, value: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+def write_model(path: Path, value: Mapping[str, Any], existing: Mapping[str, Any]) -> None:
     """Write a model's record in place of the one that is there, whose permissions stay."""
-    value = with_permissions({**value, "versions": []}, there.get(PERMISSIONS))
+    value = with_permissions({**value, "versions": []}, existing.get(PERMISSIONS))
     content = {"registered_model": value}
     write_object(path, {"system": system_block(), "info": {}, "mlflow": content})
 

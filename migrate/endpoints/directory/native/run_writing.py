@@ -15,7 +15,7 @@ from migrate.endpoints.directory.native.replacing import PartialCopy, started_wi
 from migrate.endpoints.directory.native.run_file import StoredRun, write_run_file
 from migrate.endpoints.directory.native.sidecar import Sidecar, StoredFile
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import ArtifactRoot, Kind, Metric, ModelLinks, ModelOutput, Ref, Run
+from migrate.objects import ArtifactRoot, Metric, ModelLinks, ModelOutput, Run, run_ref
 from migrate.outcomes import Loss
 
 
@@ -77,7 +77,7 @@ class DirectoryRunWriter:
     @property
     def root(self) -> ArtifactRoot:
         """Where the copy's files go."""
-        return ArtifactRoot(Ref(Kind.RUN, self.run_id), str(self._place / ARTIFACTS))
+        return ArtifactRoot(run_ref(self.run_id), str(self._place / ARTIFACTS))
 
     @property
     def files(self) -> IncomingFiles:

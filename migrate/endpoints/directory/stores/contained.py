@@ -13,6 +13,7 @@ from typing import BinaryIO, ClassVar, Generic, Protocol, TypeVar
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.directory.export import Export
+from migrate.endpoints.directory.foreign.scanning import members_in
 from migrate.endpoints.directory.layout import (
     ARTIFACTS,
     SIDECAR_FILE,
@@ -41,9 +42,8 @@ from migrate.endpoints.directory.native.sidecar import (
 )
 from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.stores.listing import Listing, Member
-from migrate.endpoints.directory.stores.scanning import members_in
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
-from migrate.objects import Artifact, Kind, LoggedModel, Loss, Ref, Run
+from migrate.objects import Artifact, Kind, LoggedModel, Loss, Ref, Run, experiment_ref
 
 _PATHS_KEPT = 10_000
 
@@ -126,7 +126,7 @@ class ContainedStore(ABC, Generic[T]):
                 yield from self._listing.of(experiment_id, directory)
                 self._looked_through.add(directory)
             except DirectoryError as problem:
-                ref = Ref(Kind.EXPERIMENT, experiment_id)
+                ref = experiment_ref(experiment_id)
                 self._export.unreadable.report(ref, "", directory, problem)
 
     def read(self, idents: Sequence[str]) -> Sequence[T]:
@@ -182,25 +182,25 @@ class ContainedStore(ABC, Generic[T]):
                 copies[self.id_of(found)] = [self._copy_of(found, self._mark(path, sidecar))]
         return copies
 
-    def artifacts(self, ident: str) -> Sequence[Artifact]:
+    def artifacts(self, ref: Ref) -> Sequence[Artifact]:
         """Return the files of one; of what is damaged, what it was written with.
 
         Of a target, only what is there and whole; of what is being written, what it has so far.
         """
-        writer = self._writer(ident)
+        writer = self._writer(ref.id)
         if writer is not None:
             files = writer.listing()
         else:
-            base, place = self._export.base, self.present(ident)
+            base, place = self._export.base, self.present(ref.id)
             if self._export.is_target:
                 files = whole_files(base, place, whole_sidecar(base, place))
             else:
                 files = stored_files(base, place, read_sidecar(base, place))
         return [Artifact(file.path, file.size) for file in files]
 
-    def open_artifact(self, ident: str, artifact: Artifact) -> BinaryIO:
+    def open_artifact(self, ref: Ref, artifact: Artifact) -> BinaryIO:
         """See ``ReadsArtifacts.open_artifact``."""
-        place = self.present(ident)
+        place = self.present(ref.id)
         unrecorded = StoredFile(artifact.path, artifact.size, artifact.path)
         file = self._recorded_files(place).get(artifact.path, unrecorded)
         return open_stored(
@@ -211,24 +211,22 @@ class ContainedStore(ABC, Generic[T]):
             digest=file.digest if file.size == artifact.size else "",
         )
 
-    def digests(self, ident: str) -> Mapping[str, str]:
+    def digests(self, ref: Ref) -> Mapping[str, str]:
         """See ``ReadsArtifacts.digests``."""
-        recorded = self._recorded_files(self.present(ident))
+        recorded = self._recorded_files(self.present(ref.id))
         return {path: file.digest for path, file in recorded.items() if file.digest}
 
-    def put_artifact(self, ident: str, artifact: Artifact, stream: BinaryIO) -> None:
+    def put_artifact(self, ref: Ref, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``WritesArtifacts.put_artifact``; only of one that is being written."""
-        writer = self._writer(ident, wanted=True)
+        writer = self._writer(ref.id, wanted=True)
         if writer is None:
-            raise DirectoryError(
-                f"{Ref(self.kind, ident)} is not being written in {self._export.path}"
-            )
+            raise DirectoryError(f"{ref} is not being written in {self._export.path}")
         writer.files.put(artifact, stream, self._export.count_arrived)
 
-    def keep_losses(self, ident: str, losses: Sequence[Loss]) -> None:
+    def keep_losses(self, ref: Ref, losses: Sequence[Loss]) -> None:
         """See ``Target.keep_losses``."""
         self._export.require_writable()
-        note_losses(self._export.base, self.present(ident), losses)
+        note_losses(self._export.base, self.present(ref.id), losses)
 
     def members(self, experiment: Path) -> Iterator[tuple[str, Path]]:
         """Yield the name and directory of all that is complete in an experiment's directory."""

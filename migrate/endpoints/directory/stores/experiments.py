@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.directory.export import Export
 from migrate.endpoints.directory.foreign.identity import order_of_creation
 from migrate.endpoints.directory.foreign.records import tidied_experiment
+from migrate.endpoints.directory.foreign.scanning import (
+    experiment_directories,
+    members_in,
+)
 from migrate.endpoints.directory.indexes.contents import write_new_experiment
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
@@ -28,15 +32,20 @@ from migrate.endpoints.directory.native.experiment_file import change_experiment
 from migrate.endpoints.directory.native.kept_permissions import read_permissions
 from migrate.endpoints.directory.native.losses import keep_losses, losses_of
 from migrate.endpoints.directory.native.records import experiment_from_json
-from migrate.endpoints.directory.stores.scanning import (
-    experiment_directories,
-    members_in,
-)
 from migrate.endpoints.directory.unreadable import held_twice, nothing_around
 from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.endpoints.shapes import required
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
-from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Loss, Permissions, Ref
+from migrate.objects import (
+    ACTIVE,
+    DELETED,
+    Experiment,
+    Kind,
+    Loss,
+    Permissions,
+    Ref,
+    experiment_ref,
+)
 
 
 class ExperimentStore:
@@ -45,6 +54,8 @@ class ExperimentStore:
     Methods that write raise ``Refused``, ``StorageFull`` and ``DirectoryError``, and ``NotFound``
     where the experiment is not there.
     """
+
+    kind: ClassVar[Kind] = Kind.EXPERIMENT
 
     def __init__(self, export: Export) -> None:
         self._export = export
@@ -67,7 +78,7 @@ class ExperimentStore:
                 if ident in found:
                     raise held_twice(f"experiment {ident}", directory, self._paths[ident])
             except DirectoryError as problem:
-                ref = Ref(Kind.EXPERIMENT, directory.name)
+                ref = experiment_ref(directory.name)
                 unreadable.report(ref, "", directory, problem)
                 self._report_what_is_in(directory)
                 continue
@@ -77,7 +88,7 @@ class ExperimentStore:
             if not {ident, directory_name(ident)} & (names | found.keys()):
                 path = experiment_directory(opened.base, ident) / EXPERIMENT_FILE
                 gone = DirectoryError(f"experiment {name!r}: {path} is missing", DAMAGED)
-                unreadable.report(Ref(Kind.EXPERIMENT, ident), "", path, gone)
+                unreadable.report(experiment_ref(ident), "", path, gone)
         self._report_lacking({*found, *names})
         self._has_listed = True
         return iter(sorted(found.values(), key=order_of_creation))
@@ -92,7 +103,7 @@ class ExperimentStore:
             try:
                 found.append(self._read(directory))
             except DirectoryError as problem:
-                ref = Ref(Kind.EXPERIMENT, ident)
+                ref = experiment_ref(ident)
                 self._export.unreadable.report(ref, "", directory, problem)
         return found
 
@@ -145,9 +156,9 @@ class ExperimentStore:
         directory = self.path(ident)
         return "" if directory is None else self._read(directory).name
 
-    def permissions(self, ident: str) -> Permissions:
+    def permissions(self, ref: Ref) -> Permissions:
         """See ``ReadsPermissions.permissions``."""
-        path = self.present(ident) / EXPERIMENT_FILE
+        path = self.present(ref.id) / EXPERIMENT_FILE
         return read_permissions(path, mlflow_member(path, load_object(self._export.base, path)))
 
     def create(self, experiment: Experiment) -> str:
@@ -192,18 +203,17 @@ class ExperimentStore:
             self._change(ident, lambda it: it.update(name=name))
             self._ids_by_name = None  # the old name is free again
 
-    def write_permissions(self, ident: str, permissions: Permissions) -> PermissionsWritten:
+    def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
         """See ``WritesPermissions.write_permissions``."""
         self._export.require_writable()
         with self._export.lock:
-            return keep_permissions(self._export.base, self.present(ident), permissions)
+            return keep_permissions(self._export.base, self.present(ref.id), permissions)
 
-    def keep_losses(self, ident: str, losses: Sequence[Loss]) -> None:
+    def keep_losses(self, ref: Ref, losses: Sequence[Loss]) -> None:
         """See ``Target.keep_losses``."""
         self._export.require_writable()
         with self._export.lock:
-            ref = Ref(Kind.EXPERIMENT, ident)
-            keep_losses(self._export.base, self.present(ident), ref, losses)
+            keep_losses(self._export.base, self.present(ref.id), ref, losses)
 
     def _read(self, directory: Path) -> Experiment:
         """Read the experiment in a directory, with what was lost of it when it was exported.
@@ -230,7 +240,7 @@ class ExperimentStore:
                 lifecycle_stage=DELETED if deleted else ACTIVE,
                 losses=(lost,),
             )
-        ref = Ref(Kind.EXPERIMENT, experiment.experiment_id)
+        ref = experiment.ref
         kept = losses_of(opened.base, directory, ref)
         return replace(experiment, losses=(*experiment.losses, *kept)) if kept else experiment
 

@@ -97,7 +97,7 @@ class Listing(Generic[T]):
         _require_listed(kept[1], index, path, ident, sidecar)
 
     def _listed(self, index: Path) -> Listed:
-        """Return what experiment.json lists; nothing where it is damaged, which is told of it."""
+        """Return what experiment.json lists; nothing where it is damaged, which is reported."""
         try:
             document = load_object(self._export.base, index)
             return listed_in(index, document, self._member.folder)
@@ -118,9 +118,9 @@ class Listing(Generic[T]):
             self._holders[ident] = str(path)
 
     def _report_absent(
-        self, experiment_id: str, index: Path, listed: Listed, there: set[str]
+        self, experiment_id: str, index: Path, listed: Listed, found: set[str]
     ) -> None:
-        known = there | {directory_name(name) for name in there}
+        known = found | {directory_name(name) for name in found}
         for name in sorted((listed.whole or frozenset()) | listed.failed):
             if name not in known and directory_name(name) not in known:
                 failed = name in listed.failed

@@ -34,9 +34,15 @@ from migrate.errors import DirectoryError, Malformed
 from migrate.objects import Kind, ModelVersion, RegisteredModel
 
 
+def model_entry(base: Path, folder: Path) -> ModelEntry:
+    """Return what a directory of a registered model is."""
+    in_files = os.path.lexists(folder / VERSIONS)
+    return ModelEntry(base, folder) if in_files else ListedModelEntry(base, folder)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A directory with a model.json; in ours, each version has a file of its own."""
+    """A directory with a model.json in which each version has a file of its own, as in ours."""
 
     base: Path
     folder: Path
@@ -57,42 +63,21 @@ class ModelEntry:
         """See ``Entry.model``. May be a prompt, exported as if it were a model."""
         return read_model(self.path, self.record(), None)
 
+    def record(self) -> Mapping[str, Any]:
+        """See ``Entry.record``: without the versions, which are as of the end of an export."""
+        return {**_record_in(self.base, self.path), "versions": []}
+
     def versions(self) -> Iterator[StoredVersion]:
         """See ``Entry.versions``."""
-        if self._has_files():
-            for path in files_in(self.folder / VERSIONS, ".json"):
-                yield self._version_in(path)
-            return
-        listed = set()
-        for position, value in enumerate(_listed_versions(self.path, self.record())):
-            number = _number(value) or f"number {position + 1} of the list"
-            listed.add(number)
-            yield StoredVersion(number, self.path, partial(_same, value))
-        alone = self.folder / VERSION_FILE
-        if os.path.lexists(alone):
-            load = _member_loader(self.base, alone)
-            try:
-                number = _number(load())
-            except DirectoryError:
-                number = alone.name
-            if number not in listed:
-                yield StoredVersion(number, alone, load)
+        return map(self._version_in, files_in(self.folder / VERSIONS, ".json"))
 
-    def failed(self) -> list[str]:
-        """See ``Entry.failed``; ours has a file for each version, damaged or not."""
-        if self._has_files():
-            return []
-        info = load_object(self.base, self.path).get("info")
-        failed = info.get("failed_versions") if isinstance(info, dict) else None
-        entries = failed if isinstance(failed, list) else []
-        return [number for entry in entries if (number := _number_of_failed(entry))]
+    def failed(self) -> Sequence[str]:
+        """See ``Entry.failed``: none, since each version has a file, damaged or not."""
+        return ()
 
-    def listed(self) -> list[str]:
+    def listed(self) -> Sequence[str]:
         """See ``Entry.listed``: as of the end of the last export."""
-        if not self._has_files():
-            return []
-        value = load_mlflow(self.base, self.path).get("registered_model")
-        versions = _listed_versions(self.path, value) if isinstance(value, dict) else []
+        versions = _listed_in(self.path, _record_in(self.base, self.path))
         return [number for version in versions if (number := _number(version))]
 
     def files_of(self, number: str) -> Path:
@@ -101,15 +86,6 @@ class ModelEntry:
         if os.path.lexists(alone) and os.path.lexists(self.folder / VERSION_FILE):
             return alone
         return self.folder / VERSION_MODELS / number
-
-    def record(self) -> Mapping[str, Any]:
-        """See ``Entry.record``."""
-        value = load_mlflow(self.base, self.path).get("registered_model")
-        if not isinstance(value, dict):
-            raise DirectoryError(f"{self.path} describes no registered model", DAMAGED)
-        if self._has_files():
-            value = {**value, "versions": []}  # as of the end of the last export
-        return value
 
     def remove(self) -> None:
         """See ``Entry.remove``."""
@@ -136,8 +112,49 @@ class ModelEntry:
     def _version_in(self, path: Path) -> StoredVersion:
         return StoredVersion(path.stem, path, _member_loader(self.base, path))
 
-    def _has_files(self) -> bool:
-        return os.path.lexists(self.folder / VERSIONS)
+
+@dataclass(frozen=True, slots=True)
+class ListedModelEntry(ModelEntry):
+    """One of another tool: model.json lists the versions, or one lies alone beside it."""
+
+    def record(self) -> Mapping[str, Any]:
+        """See ``Entry.record``."""
+        return _record_in(self.base, self.path)
+
+    def versions(self) -> Iterator[StoredVersion]:
+        """See ``Entry.versions``."""
+        listed = set()
+        for position, value in enumerate(_listed_in(self.path, self.record())):
+            number = _number(value) or f"number {position + 1} of the list"
+            listed.add(number)
+            yield StoredVersion(number, self.path, partial(_same, value))
+        alone = self.folder / VERSION_FILE
+        if os.path.lexists(alone):
+            load = _member_loader(self.base, alone)
+            try:
+                number = _number(load())
+            except DirectoryError:
+                number = alone.name
+            if number not in listed:
+                yield StoredVersion(number, alone, load)
+
+    def failed(self) -> Sequence[str]:
+        """See ``Entry.failed``."""
+        info = load_object(self.base, self.path).get("info")
+        failed = info.get("failed_versions") if isinstance(info, dict) else None
+        entries = failed if isinstance(failed, list) else []
+        return [number for entry in entries if (number := _number_of_failed(entry))]
+
+    def listed(self) -> Sequence[str]:
+        """See ``Entry.listed``: none has a file of its own."""
+        return ()
+
+
+def _record_in(base: Path, path: Path) -> Mapping[str, Any]:
+    value = load_mlflow(base, path).get("registered_model")
+    if not isinstance(value, dict):
+        raise DirectoryError(f"{path} describes no registered model", DAMAGED)
+    return value
 
 
 def _member_loader(base: Path, path: Path) -> Callable[[], Mapping[str, Any]]:
@@ -150,7 +167,7 @@ def _member_loader(base: Path, path: Path) -> Callable[[], Mapping[str, Any]]:
     return load
 
 
-def _listed_versions(path: Path, value: Mapping[str, Any]) -> Sequence[Any]:
+def _listed_in(path: Path, value: Mapping[str, Any]) -> Sequence[Any]:
     try:
         return versions_in(value)
     except Malformed as error:

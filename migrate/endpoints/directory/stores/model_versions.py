@@ -92,15 +92,15 @@ class ModelVersionStore:
             stored = entry.version(copy.version)
             if not os.path.lexists(stored.path):
                 raise NotFound(f"{copy.ref} is not in {self._registry.places.base}")
-            there = read_version(stored.path, stored.load, model)
+            existing = read_version(stored.path, stored.load, model)
             wanted = replace(
-                there,
+                existing,
                 description=version.description,
                 stage=version.stage,
-                tags=changed_tags(there.tags, copy.tags, version.tags),
-                last_update_time=version.last_update_time or there.last_update_time,
+                tags=changed_tags(existing.tags, copy.tags, version.tags),
+                last_update_time=version.last_update_time or existing.last_update_time,
             )
-            if wanted != there:
+            if wanted != existing:
                 entry.write_version(wanted)
             aliases = dict(model.aliases)
             for alias in set(copy.aliases) - set(version.aliases):
@@ -147,25 +147,25 @@ class ModelVersionStore:
             entry, _ = self._registry.existing(ref.kind.container or ref.kind, name)
             keep_losses(self._registry.places.base, entry.path.parent, ref, losses)
 
-    def artifacts(self, ident: str) -> Sequence[Artifact]:
+    def artifacts(self, ref: Ref) -> Sequence[Artifact]:
         """Return the files of one; where it is being written, it may have none yet."""
         writable = self._registry.export.writable
-        folder = self._files_of_model(ident) if writable else self._present_files(ident)
+        folder = self.files_of(ref) if writable else self._present_files(ref)
         return version_artifacts(self._registry.places.base, folder)
 
-    def open_artifact(self, ident: str, artifact: Artifact) -> BinaryIO:
+    def open_artifact(self, ref: Ref, artifact: Artifact) -> BinaryIO:
         """See ``ReadsArtifacts.open_artifact``."""
-        return open_of_version(self._registry.places.base, self._present_files(ident), artifact)
+        return open_of_version(self._registry.places.base, self._present_files(ref), artifact)
 
-    def digests(self, ident: str) -> Mapping[str, str]:
+    def digests(self, ref: Ref) -> Mapping[str, str]:
         """See ``ReadsArtifacts.digests``: none are recorded."""
         return {}
 
-    def put_artifact(self, ident: str, artifact: Artifact, stream: BinaryIO) -> None:
+    def put_artifact(self, ref: Ref, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``WritesArtifacts.put_artifact``; each is there for good as soon as it arrived."""
         export = self._registry.export
         export.require_writable()
-        self._files.put(self._files_of_model(ident), artifact, stream, export.count_arrived)
+        self._files.put(self.files_of(ref), artifact, stream, export.count_arrived)
 
     def settle(self) -> None:
         """Remove what only the writing of files needed, of earlier attempts too."""
@@ -221,14 +221,11 @@ class ModelVersionStore:
                 self._files_writer = VersionFilesWriter(base, folds_case=folds_case)
             return self._files_writer
 
-    def _files_of_model(self, ident: str) -> Path:
-        return self.files_of(Ref(Kind.MODEL_VERSION, ident))
-
-    def _present_files(self, ident: str) -> Path:
-        folder = self._files_of_model(ident)
+    def _present_files(self, ref: Ref) -> Path:
+        folder = self.files_of(ref)
         if not os.path.lexists(folder):
             path = self._registry.export.path
-            raise NotFound(f"{Kind.MODEL_VERSION} {ident} has no files of its own in {path}")
+            raise NotFound(f"{ref.kind} {ref.id} has no files of its own in {path}")
         return folder
 
 

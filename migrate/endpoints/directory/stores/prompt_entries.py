@@ -56,8 +56,8 @@ class PromptIndex:
 
     def by_stem(self) -> Mapping[str, Sequence[Path]]:
         """Return them. Raises ``DirectoryError``."""
-        there = not self._kept_by_writer and self._prompts.is_dir()
-        changed = self._prompts.stat().st_mtime_ns if there else -1
+        is_seen_to_change = not self._kept_by_writer and self._prompts.is_dir()
+        changed = self._prompts.stat().st_mtime_ns if is_seen_to_change else -1
         listed = self._listed
         if listed is None or listed[0] != changed:
             found: dict[str, list[Path]] = {}

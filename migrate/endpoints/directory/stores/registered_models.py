@@ -64,14 +64,14 @@ class RegisteredModelStore:
         """See ``WritesRegistry.update_registered_model``."""
         self._registry.export.require_writable()
         with self._registry.lock:
-            entry, there = self._registry.existing(copy.kind, copy.name)
+            entry, existing = self._registry.existing(copy.kind, copy.name)
             wanted = replace(
-                there,
+                existing,
                 description=model.description,
-                tags=changed_tags(there.tags, copy.tags, model.tags),
-                last_update_time=model.last_update_time or there.last_update_time,
+                tags=changed_tags(existing.tags, copy.tags, model.tags),
+                last_update_time=model.last_update_time or existing.last_update_time,
             )
-            if wanted != there:
+            if wanted != existing:
                 value = model_to_json(wanted, wanted.aliases)
                 write_model(entry.record_file, value, entry.record())
 
@@ -89,11 +89,11 @@ class RegisteredModelStore:
         self._registry.export.require_writable()
         with self._registry.lock:
             entry, model = self._registry.existing(ref.kind, ref.id)
-            there = entry.record()
-            if there.get(PERMISSIONS) != permissions.document:
+            existing = entry.record()
+            if existing.get(PERMISSIONS) != permissions.document:
                 wanted = with_permissions({}, dict(permissions.document))
                 write_model(entry.record_file, model_to_json(model, model.aliases), wanted)
-            return change_of(entry.path, there, permissions)
+            return change_of(entry.path, existing, permissions)
 
     def keep_losses(self, ref: Ref, losses: Sequence[Loss]) -> None:
         """See ``Target.keep_losses``."""
@@ -109,17 +109,17 @@ class RegisteredModelStore:
         """
         for entry in self._registry.of_name(model.name):
             try:
-                there = entry.model()
+                existing = entry.model()
             except DirectoryError as problem:
                 if problem.hint != DAMAGED or entry.kind is not model.kind:
                     raise
                 return entry.record_file
-            if there.name == model.name:
-                raise AlreadyExists(f"{there.ref} is in {entry.path} already")
+            if existing.name == model.name:
+                raise AlreadyExists(f"{existing.ref} is in {entry.path} already")
         return self._new_place(model)
 
     def _new_place(self, model: RegisteredModel) -> Path:
-        """Return the file of a model that is not there; the first of two names may be taken."""
+        """Return the file of a new model; the first of two names may be taken."""
         for name in registry_names(model.name):
             if model.kind is Kind.PROMPT:
                 path = prompt_file(self._registry.places.prompts / name)

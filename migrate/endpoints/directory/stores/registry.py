@@ -24,7 +24,7 @@ from migrate.endpoints.directory.layout import (
 from migrate.endpoints.directory.native.losses import losses_of
 from migrate.endpoints.directory.places import RegistryPlaces
 from migrate.endpoints.directory.stores.entries import Entry
-from migrate.endpoints.directory.stores.model_entries import ModelEntry
+from migrate.endpoints.directory.stores.model_entries import model_entry
 from migrate.endpoints.directory.stores.prompt_entries import OUR_PROMPT, PromptEntry, PromptIndex
 from migrate.endpoints.directory.unreadable import held_twice, not_there, nothing_around
 from migrate.endpoints.disk import files_in, load_object, subdirectories
@@ -71,12 +71,12 @@ class Registry:
         if names is None:
             for kind in MODEL_KINDS:
                 self.export.unreadable.forget(kind)
-            there = set()
+            readable = set()
             for entry, model in self._readable(self._all()):
-                there.add(model.ref)
+                readable.add(model.ref)
                 yield entry, model
             self._report_absent()
-            self._report_lacking(there)
+            self._report_lacking(readable)
             return
         for name in dict.fromkeys(names):
             found = list(self._readable(self.of_name(name), name))
@@ -96,7 +96,7 @@ class Registry:
             candidates.append(name)
         for candidate in dict.fromkeys(candidates):
             if not places.lone and os.path.lexists(places.models / candidate / MODEL_FILE):
-                yield ModelEntry(places.base, places.models / candidate)
+                yield model_entry(places.base, places.models / candidate)
             if "/" not in candidate:
                 entry = PromptEntry(places.base, places.prompts / candidate, self.prompts)
                 if os.path.lexists(entry.record_file) or entry.folders():
@@ -130,9 +130,9 @@ class Registry:
                 model = entry.model()
                 if name not in (None, model.name):
                     continue
-                there = first.setdefault((model.kind, model.name), entry.path)
-                if there != entry.path:
-                    raise held_twice(str(model.ref), entry.path, there)
+                place = first.setdefault((model.kind, model.name), entry.path)
+                if place != entry.path:
+                    raise held_twice(str(model.ref), entry.path, place)
             except DirectoryError as problem:
                 ref = Ref(entry.kind, self._name_by_place(entry))
                 if name in (None, ref.id):
@@ -161,7 +161,7 @@ class Registry:
     def _all(self) -> Iterator[Entry]:
         base, models, prompts = self.places.base, self.places.models, self.places.prompts
         if self.places.lone:
-            yield ModelEntry(base, models)
+            yield model_entry(base, models)
         else:
             yield from self._models_in(models)
         ours = {path.name.removesuffix(OUR_PROMPT) for path in files_in(prompts, OUR_PROMPT)}
@@ -174,16 +174,17 @@ class Registry:
                 continue
             signs = (MODEL_FILE, VERSIONS, VERSION_MODELS)
             if any(os.path.lexists(path / it) for it in signs) or path.is_symlink():
-                yield ModelEntry(self.places.base, path)
+                yield model_entry(self.places.base, path)
             copied = any(os.path.lexists(path / it) for it in (RUN_FILE, LOGGED_MODEL_FILE))
             if self.export.is_foreign and depth < _NESTED and not copied and not path.is_symlink():
                 yield from self._models_in(path, depth + 1)
 
-    def _report_lacking(self, there: Set[Ref]) -> None:
+    def _report_lacking(self, readable: Set[Ref]) -> None:
         """Report what failed to export, but for versions of what is there: listing them does."""
         for lacking in self.export.lacks.failed:
             kind = lacking.ref.kind.container or lacking.ref.kind
-            if kind in MODEL_KINDS and Ref(kind, lacking.container or lacking.ref.id) not in there:
+            around = Ref(kind, lacking.container or lacking.ref.id)
+            if kind in MODEL_KINDS and around not in readable:
                 self.export.unreadable.add(lacking)
 
     def _report_absent(self, names: frozenset[str] | None = None) -> None:

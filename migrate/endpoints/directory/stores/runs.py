@@ -92,16 +92,16 @@ class RunStore(ContainedStore[Run]):
     def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
         """See ``ReadsRuns.histories``; raises when the first is damaged."""
         histories: dict[str, Histories] = {}
-        held = 0
+        points = 0
         for run in runs:
             try:
                 history = self._history(self.present(run.run_id), budget)
             except DirectoryError:
                 if histories:
-                    break  # asked for first the next time, it is known by name
+                    break  # requested first the next time, it is known by name
                 raise
-            held += len(history.points)
-            if histories and (held > budget or history.unread):
+            points += len(history.points)
+            if histories and (points > budget or history.unread):
                 break
             histories[run.run_id] = history
         return histories
@@ -128,9 +128,9 @@ class RunStore(ContainedStore[Run]):
         restore_replaced(place)
         earlier = None
         if place.exists():
-            there, sidecar = self.load(place, experiment_id)
+            existing, sidecar = self.load(place, experiment_id)
             _, stored = self._open(place)
-            earlier = Earlier(run=there, sidecar=sidecar, stored=stored)
+            earlier = Earlier(run=existing, sidecar=sidecar, stored=stored)
         return self._start(place, experiment_id, replace(run, run_id=copy.run_id), earlier)
 
     def restore(self, run_ids: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import builtins
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import chain
 from pathlib import Path
 from threading import RLock
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -35,6 +36,7 @@ from migrate.endpoints.shapes import required, text
 from migrate.endpoints.stores import Bookkeeping, Found, Identity
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.objects import Kind, Loss, Ref
+from migrate.records.issues import Issue
 
 R = TypeVar("R")
 
@@ -54,7 +56,11 @@ class Simple(Generic[R]):
 
 
 #: The kinds that are kept so.
-SIMPLE: dict[Kind, Simple[Any]] = {}
+SIMPLE: dict[Kind, Simple[Any]] = {
+    Kind.ISSUE: Simple(
+        record=Issue, ident="issue_id", container="experiment_id", created="created_timestamp"
+    ),
+}
 
 
 class _Stored(NamedTuple, Generic[R]):
@@ -97,6 +103,7 @@ class SimpleStore(Generic[R]):
         self._end = f".{self._word}.json"
         self._has_losses = _LOSSES in {it.name for it in fields(simple.record)}  # type: ignore[arg-type]
         self._lock = RLock()
+        self._recent: tuple[Path, ...] = ()
 
     def list(self, containers: Sequence[str]) -> Iterator[R]:
         """See ``Store.list``."""
@@ -105,9 +112,7 @@ class SimpleStore(Generic[R]):
 
     def read(self, ids: Sequence[str]) -> builtins.list[R]:
         """See ``Store.read``."""
-        folders = [*self._folders()]
-        stored = (self._stored_in(folder, ident) for ident in ids for folder in folders)
-        return [it.copy().record for it in stored if it is not None]
+        return [it.copy().record for it in map(self._anywhere, ids) if it is not None]
 
     def find(
         self, container: str, keys: Collection[str] | None = None
@@ -142,17 +147,17 @@ class SimpleStore(Generic[R]):
         members[self._simple.container] = self._container_of(copy)
         with self._lock:
             stored = self._present(self._id_of(copy))
-            there = stored.copy()
+            existing = stored.copy()
             kept = Found(self._with(wanted, members), mark, tuple(losses))
-            self._write(stored.path, kept, there)
+            self._write(stored.path, kept, existing)
         return ()
 
-    def keep_losses(self, ident: str, losses: Sequence[Loss]) -> None:
-        """Keep with a copy what did not arrive of it. Raises ``NotFound``."""
+    def keep_losses(self, ref: Ref, losses: Sequence[Loss]) -> None:
+        """See ``Target.keep_losses``. Raises ``NotFound``."""
         with self._lock:
-            stored = self._present(ident)
-            there = stored.copy()
-            self._write(stored.path, there._replace(losses=tuple(losses)), there)
+            stored = self._present(ref.id)
+            existing = stored.copy()
+            self._write(stored.path, existing._replace(losses=tuple(losses)), existing)
 
     def delete(self, copy: R) -> None:
         """See ``Store.delete``."""
@@ -210,10 +215,11 @@ class SimpleStore(Generic[R]):
         require_known_format(path, ours.get("format_version"))
         try:
             value = required(mlflow_member(path, document), self._word)
-            if self._has_losses:
-                value = {**value, _LOSSES: ours.get(_LOSSES, [])}
             record = record_from_json(self._simple.record, value)
-            found = Found(record, text(ours, "mark"), losses_from_json(ours, _LOSSES))
+            losses = losses_from_json(ours, _LOSSES)
+            if self._has_losses:
+                record = replace(record, **{_LOSSES: losses})  # type: ignore[type-var]
+            found = Found(record, text(ours, "mark"), losses)
         except Malformed as problem:
             what = f"{path} describes no {self._kind}: {problem}"
             raise DirectoryError(what, DAMAGED) from problem
@@ -223,10 +229,10 @@ class SimpleStore(Generic[R]):
             raise DirectoryError(what, DAMAGED)
         return found
 
-    def _write(self, path: Path, wanted: Found[R], there: Found[R] | None = None) -> None:
+    def _write(self, path: Path, wanted: Found[R], existing: Found[R] | None = None) -> None:
         """Write a file in place of the one that is there, unless that says so already."""
         ours, value = self._content(wanted)
-        if there is None or (ours, value) != self._content(there):
+        if existing is None or (ours, value) != self._content(existing):
             document = {"system": system_block(ours), "mlflow": {self._word: value}}
             write_object(path, document)
 
@@ -240,11 +246,19 @@ class SimpleStore(Generic[R]):
 
     def _present(self, ident: str) -> _Stored[R]:
         self._export.require_writable()
-        for folder in self._folders():
+        stored = self._anywhere(ident)
+        if stored is None:
+            raise NotFound(f"{self._kind} {ident} is not in {self._export.path}")
+        return stored
+
+    def _anywhere(self, ident: str) -> _Stored[R] | None:
+        """Return the file of an object, looked for first where the last one was found."""
+        for folder in chain(self._recent, self._folders()):
             stored = self._stored_in(folder, ident)
             if stored is not None:
+                self._recent = (folder,)
                 return stored
-        raise NotFound(f"{self._kind} {ident} is not in {self._export.top}")
+        return None
 
     def _folders(self) -> Iterator[Path]:
         """Yield the directories that may hold objects."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.parts import API
-from migrate.endpoints.tracking.stores.run_writer import BATCH_BYTES
+from migrate.endpoints.tracking.request_sizes import BATCH_BYTES
 from migrate.endpoints.tracking.versions import ALWAYS
 from migrate.errors import EndpointError, NoSuchRoute, NotFound, Refused
 from migrate.objects import Kind

@@ -25,16 +25,20 @@ from migrate.endpoints.tracking.databricks.stores import (
     WorkspaceRuns,
 )
 from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
 from migrate.endpoints.tracking.server import Stores, TrackingServer
 from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
+from migrate.endpoints.tracking.stores.model_links import ModelLinkStore
 from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.registry import Registry
 from migrate.endpoints.tracking.uncopied import UncopiedObjects
+from migrate.endpoints.tracking.unity_catalog.capabilities import ask_catalog
 from migrate.endpoints.tracking.unity_catalog.files import Originals, catalog_files
-from migrate.endpoints.tracking.unity_catalog.opening import ask_catalog, open_catalog
-from migrate.endpoints.tracking.unity_catalog.storage import Storage
+from migrate.endpoints.tracking.unity_catalog.model_versions import CatalogVersions
+from migrate.endpoints.tracking.unity_catalog.registered_models import CatalogModels
+from migrate.endpoints.tracking.unity_catalog.storage import MODELS, VERSIONS, Storage
 from migrate.errors import UsageError
 from migrate.objects import Kind
 
@@ -79,27 +83,17 @@ def open_databricks(
     abilities = Abilities(connect, entries.gaps)
     experiments = WorkspaceExperiments(http, entries)
     runs = WorkspaceRuns(http, entries, abilities, experiments)
-    logged_models = WorkspaceModels(
-        http, entries, experiments, graphql=False, per_page=MODELS_PER_PAGE
-    )
+    logged_models = WorkspaceModels(http, entries, experiments, per_page=MODELS_PER_PAGE)
     own = [workspace_files(http, uri)]
     if storage is not None:
         own.insert(0, catalog_files(storage))
     files = ArtifactStores(http, tracking_uri=uri, roots=roots, own=own)
-    of_workspace = WorkspacePermissions(http)
-    models: RegisteredModelStore
-    versions: ModelVersionStore
-    if storage is None:
-        registry = Registry(http, entries, abilities)
-        models = RegisteredModelStore(registry)
-        versions = ModelVersionStore(registry, models, http)
-        permissions = DatabricksPermissions(of_workspace, of_workspace)
-    else:
-        originals = Originals(files, runs, logged_models)
-        models, versions = open_catalog(
-            http, storage, entries, abilities, originals, workspace_id=login.workspace_id
-        )
-        permissions = DatabricksPermissions(of_workspace, CatalogPermissions(storage.http))
+    originals = Originals(files, runs, logged_models)
+    models, versions, permissions = (
+        _own_registry(http, entries, abilities)
+        if storage is None
+        else _catalog(http, storage, entries, abilities, originals, login)
+    )
     return TrackingServer(
         http,
         http if storage is None else storage.http,
@@ -110,6 +104,7 @@ def open_databricks(
             runs,
             logged_models,
             FlattenedModelStore(http),
+            ModelLinkStore(http, entries, logged_models, graphql=False),
             models,
             versions,
             permissions,
@@ -117,8 +112,31 @@ def open_databricks(
         files=files,
         uncopied=uncopied,
         notebook=partial(read_notebook, http),
-        traces=lambda: None,
     )
+
+
+def _own_registry(
+    http: HttpSession, entries: Entries, abilities: Abilities
+) -> tuple[RegisteredModelStore, ModelVersionStore, DatabricksPermissions]:
+    registry = Registry(http, entries, abilities)
+    models = RegisteredModelStore(registry)
+    guards = WorkspacePermissions(http)
+    return models, ModelVersionStore(registry, models, http), DatabricksPermissions(guards, guards)
+
+
+def _catalog(
+    http: HttpSession,
+    storage: Storage,
+    entries: Entries,
+    abilities: Abilities,
+    originals: Originals,
+    login: Login,
+) -> tuple[RegisteredModelStore, ModelVersionStore, DatabricksPermissions]:
+    registry = Registry(storage.http, entries, abilities, models=MODELS, versions=VERSIONS)
+    models = CatalogModels(registry)
+    versions = CatalogVersions(registry, models, http, storage, originals, login.workspace_id)
+    guards = WorkspacePermissions(http), CatalogPermissions(storage.http)
+    return models, versions, DatabricksPermissions(*guards)
 
 
 def _check_registry(registry_uri: str, uri: str) -> None:

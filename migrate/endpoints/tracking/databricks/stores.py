@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from migrate.endpoints.tracking.abilities import Abilities
-from migrate.endpoints.tracking.entries import Entries
-from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.stores.experiments import EXPERIMENTS_PER_PAGE, ExperimentStore
 from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
@@ -55,15 +52,7 @@ class WorkspaceExperiments(ExperimentStore):
 class WorkspaceRuns(RunStore):
     """Runs, read one by one where the filter on ids is not to be had."""
 
-    def __init__(
-        self,
-        http: HttpSession,
-        entries: Entries,
-        abilities: Abilities,
-        experiments: WorkspaceExperiments,
-    ) -> None:
-        super().__init__(http, entries, abilities, experiments)
-        self._takes_ids = True
+    _takes_ids = True
 
     def read(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
         """See ``ReadsRuns.read_runs``."""

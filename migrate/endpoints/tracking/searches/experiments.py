@@ -15,7 +15,7 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.searches.search import FAULT_TRIES
 from migrate.errors import EndpointError, MigrateError, NoSuchRoute, NotFound, Refused, ServerFault
-from migrate.objects import Kind, Ref
+from migrate.objects import experiment_ref
 
 #: The sizes of pages, down to that which fails at no other's fault.
 SIZES = (100, 10, 1)
@@ -54,7 +54,7 @@ class ExperimentSearch:
         """Tell of an experiment that cannot be served. Raises ``EndpointError`` on a target."""
         text = f"the {self._gaps.side} has experiment {ident} and cannot serve it: {problem}"
         reason = EndpointError(text, REMEDY)
-        self._gaps.leave_out(Ref(Kind.EXPERIMENT, ident), "", f"{API}/experiments/get", reason)
+        self._gaps.leave_out(experiment_ref(ident), "", f"{API}/experiments/get", reason)
 
     def _around(self, seen: set[str], problem: MigrateError) -> Iterator[Object]:
         """Yield what a search that ``problem`` ended has not shown."""

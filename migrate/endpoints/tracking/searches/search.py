@@ -21,6 +21,7 @@ from migrate.errors import EndpointError, MigrateError, Refused, ServerFault
 from migrate.objects import Kind, Ref
 from migrate.origins import ORIGIN
 
+EXPERIMENTS_PER_SEARCH = 100
 #: How often a search is sent that the server fails at (500), while what is at fault is looked for.
 FAULT_TRIES = 2
 
@@ -60,6 +61,12 @@ LOGGED_MODELS = Route(
     "repair its row in that server's database (the status of a logged model is a number from 0 to "
     "3), or delete the row",
 )
+
+
+def chunks(experiment_ids: Sequence[str]) -> Iterator[list[str]]:
+    """Yield as many experiments at a time as one search takes."""
+    for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
+        yield list(experiment_ids[start : start + EXPERIMENTS_PER_SEARCH])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.searches.copies import Copies
 from migrate.endpoints.tracking.wire import run_from, tags_to
 from migrate.errors import NotFound, Refused
-from migrate.objects import ACTIVE, LoggedModel, ModelLinks, ModelMetric, Run
+from migrate.objects import ACTIVE, LoggedModel, ModelMetric, Run
 from migrate.origins import FLATTENED, HOLDS_FLATTENED, ORIGIN, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, loss_from_stored, loss_to_stored
 
@@ -28,7 +28,7 @@ _RUNS_PER_PAGE = 500
 class FlattenedModelStore:
     """What a ``LoggedModelStore`` is where there are none; ids are URIs, ``runs:/<run>/<path>``.
 
-    Metrics and links of a model are with its run, which has them without it.
+    Metrics of a model are with its run, which has them without it.
     """
 
     def __init__(self, http: HttpSession) -> None:
@@ -39,16 +39,8 @@ class FlattenedModelStore:
         """Yield nothing: what is flattened is a run's files to whoever reads the server."""
         return iter(())
 
-    def links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
-        """Return nothing: runs name no logged models here."""
-        return {}
-
     def log_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> tuple[Loss, ...]:
         """Write nothing: the run has them."""
-        return ()
-
-    def link(self, run_id: str, links: ModelLinks) -> tuple[Loss, ...]:
-        """Write nothing, likewise."""
         return ()
 
     def create(self, experiment_id: str, model: LoggedModel) -> LoggedModel:

@@ -1,4 +1,4 @@
-"""Logged models of a tracking server (MLflow 3), and which of them runs name."""
+"""Logged models of a tracking server (MLflow 3)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from contextlib import suppress
 from functools import partial
 from urllib.parse import quote
 
-from migrate.endpoints.run_members import links_from
-from migrate.endpoints.shapes import Object, member, objects, pairs, required
+from migrate.endpoints.shapes import Object, objects, pairs, required
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import TRIES, HttpSession, read_once
 from migrate.endpoints.tracking.models_wire import (
@@ -20,16 +19,16 @@ from migrate.endpoints.tracking.models_wire import (
 )
 from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
-from migrate.endpoints.tracking.searches.copies import Copies, by_origin, conditions_for, few_of
-from migrate.endpoints.tracking.searches.search import LOGGED_MODELS as SEARCH
-from migrate.endpoints.tracking.searches.search import Search
-from migrate.endpoints.tracking.stores.experiments import ExperimentStore
-from migrate.endpoints.tracking.stores.run_writer import (
+from migrate.endpoints.tracking.request_sizes import (
     in_requests,
     params_to_begin_with,
     tags_to_begin_with,
 )
-from migrate.endpoints.tracking.wire import RUN, copy_from, tags_to
+from migrate.endpoints.tracking.searches.copies import Copies, by_origin, conditions_for, few_of
+from migrate.endpoints.tracking.searches.search import LOGGED_MODELS as SEARCH
+from migrate.endpoints.tracking.searches.search import Search, chunks
+from migrate.endpoints.tracking.stores.experiments import ExperimentStore
+from migrate.endpoints.tracking.wire import copy_from, tags_to
 from migrate.errors import (
     EndpointError,
     Malformed,
@@ -42,12 +41,8 @@ from migrate.errors import (
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
-    Kind,
     LoggedModel,
-    ModelLinks,
     ModelMetric,
-    ModelOutput,
-    Ref,
 )
 from migrate.origins import (
     DELETED_MODEL,
@@ -60,16 +55,13 @@ from migrate.origins import (
 from migrate.outcomes import Loss
 
 MODELS = f"{API}/logged-models"
-EXPERIMENTS_PER_SEARCH = 100
 POINTS_PER_BATCH = 1000
-#: GraphQL of MLflow answers up to ten root fields of a request.
-RUNS_PER_QUERY = 10
 
 
 class LoggedModelStore:
     """Finds, reads and makes logged models; safe for use by several threads.
 
-    ``graphql`` says whether to try it, ``per_page`` how many models a search is to give at a time.
+    ``per_page`` is how many a search is to give at a time.
     """
 
     def __init__(
@@ -78,13 +70,11 @@ class LoggedModelStore:
         entries: Entries,
         experiments: ExperimentStore,
         *,
-        graphql: bool = True,
         per_page: int | None = None,
     ) -> None:
         self._http = http
         self._entries = entries
         self._experiments = experiments
-        self._graphql = graphql
         route = SEARCH if per_page is None else SEARCH._replace(per_page=per_page)
         self._search = Search(http, entries.gaps, route)
         self._any: bool | None = None
@@ -103,8 +93,7 @@ class LoggedModelStore:
         self, experiment_ids: Sequence[str], condition: str = "", *, for_copies: bool = False
     ) -> Iterator[Object]:
         order = [{"field_name": "creation_timestamp", "ascending": True}]
-        for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
-            chunk = experiment_ids[start : start + EXPERIMENTS_PER_SEARCH]
+        for chunk in chunks(experiment_ids):
             yield from self._search.pages(chunk, condition, for_copies=for_copies, order_by=order)
 
     def read(self, model_ids: Sequence[str]) -> Sequence[LoggedModel]:
@@ -128,22 +117,7 @@ class LoggedModelStore:
         except NotFound:
             return None
 
-    def links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
-        """See ``ReadsLoggedModels.model_links``.
-
-        No search tells a run's inputs, so runs are read one by one, ten of them to a request
-        of GraphQL where that is to be had.
-        """
-        if not self._holds_any():
-            return {}
-        links: dict[str, ModelLinks] = {}
-        for start in range(0, len(run_ids), RUNS_PER_QUERY):
-            chunk = run_ids[start : start + RUNS_PER_QUERY]
-            answers = self._query_links(chunk) if self._graphql else None
-            links |= self._read_links(chunk) if answers is None else answers
-        return links
-
-    def _holds_any(self) -> bool:
+    def holds_any(self) -> bool:
         """Say whether any experiment has a logged model, be it malformed or broken; asked once."""
         if self._any is None:
             pages = self._pages(self._experiments.ids())
@@ -153,39 +127,6 @@ class LoggedModelStore:
                 found = True
             self._any = found or self._search.has_left_out
         return self._any
-
-    def _read_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
-        links = {}
-        for run_id in run_ids:
-            try:
-                answer = self._http.get(f"{API}/runs/get", {"run_id": run_id})
-            except NotFound:
-                continue
-            read = self._entries.one(answer, "run", RUN, links_from)
-            if read is not None:
-                links[run_id] = read
-        return links
-
-    def _query_links(self, run_ids: Sequence[str]) -> dict[str, ModelLinks] | None:
-        """Read the links of a few runs at once; None where GraphQL is no use."""
-        fields = "inputs{modelInputs{modelId}} outputs{modelOutputs{modelId step}}"
-        query = " ".join(
-            f'r{place}:mlflowGetRun(input:{{runId:"{run_id}"}}){{run{{{fields}}}}}'
-            for place, run_id in enumerate(run_ids)
-        )
-        try:
-            answer = self._http.post("/graphql", {"query": f"{{{query}}}"}, idempotent=True)
-            data = required(answer, "data")
-            found = [required(data, f"r{place}") for place in range(len(run_ids))]
-            return {
-                run_id: links_from(_snake_case(member(run, "run")))
-                for run_id, run in zip(run_ids, found, strict=True)
-                if run.get("run") is not None
-            }
-        except EndpointError:
-            # An older schema, or a proxy that lets nothing but /api pass.
-            self._graphql = False
-            return None
 
     def create(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
         """See ``WritesLoggedModels.create_logged_model``."""
@@ -222,9 +163,9 @@ class LoggedModelStore:
         could tell whose copy it is.
         """
         self._tag(made.model_id, model.tags)
-        there = self._read_one(made.model_id)
-        if there is not None and there.tags.get(ORIGIN) == model.tags[ORIGIN]:
-            return there
+        copy = self._read_one(made.model_id)
+        if copy is not None and copy.tags.get(ORIGIN) == model.tags[ORIGIN]:
+            return copy
         named = {"model_id": made.model_id}
         self._http.change("DELETE", f"{MODELS}/{made.model_id}", named)
         raise EndpointError(
@@ -247,7 +188,7 @@ class LoggedModelStore:
         ]
         copies = [
             copy_from(
-                Ref(Kind.LOGGED_MODEL, model.model_id),
+                model.ref,
                 model.tags,
                 model.lifecycle_stage,
                 self._http.base_url,
@@ -273,24 +214,6 @@ class LoggedModelStore:
 
             refused += deliver(send, batch, lambda point: f"metric {point.key}")
         return refusals(refused)
-
-    def link(self, run_id: str, links: ModelLinks) -> tuple[Loss, ...]:
-        """See ``WritesLoggedModels.link_model``; outputs that are there already are refused."""
-
-        def send_inputs(ids: Sequence[str], fault_tries: int) -> None:
-            body = {"run_id": run_id, "models": [{"model_id": model_id} for model_id in ids]}
-            path = f"{API}/runs/log-inputs"
-            self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
-
-        def send_outputs(outputs: Sequence[ModelOutput], _: int) -> None:
-            models = [{"model_id": it.model_id, "step": it.step} for it in outputs]
-            body = {"run_id": run_id, "models": models}
-            self._http.post(f"{API}/runs/outputs", body, idempotent=False)
-
-        return refusals(
-            deliver(send_inputs, links.inputs, lambda _: f"input of run {run_id}")
-            + deliver(send_outputs, links.outputs, lambda _: f"output of run {run_id}")
-        )
 
     def finish(
         self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()
@@ -382,17 +305,3 @@ class LoggedModelStore:
         ids = [value for key, value in tags.items() if key.startswith(DELETED_MODEL)]
         models = self.read(sorted(ids))
         return [model for model in models if ORIGIN in model.tags]
-
-
-def _snake_case(run: Object) -> Object:
-    """Return a run of GraphQL with the names that REST gives its members."""
-    inputs = objects(member(run, "inputs"), "modelInputs")
-    outputs = objects(member(run, "outputs"), "modelOutputs")
-    return {
-        "inputs": {"model_inputs": [{"model_id": item.get("modelId")} for item in inputs]},
-        "outputs": {
-            "model_outputs": [
-                {"model_id": item.get("modelId"), "step": item.get("step")} for item in outputs
-            ]
-        },
-    }

@@ -43,6 +43,7 @@ from migrate.objects import (
     Ref,
     RegisteredModel,
     VersionRun,
+    run_ref,
     version_ref,
 )
 from migrate.outcomes import Loss
@@ -151,9 +152,9 @@ class ModelVersionStore:
             # What cannot be read of the run is named with the run: the version is whole without.
             if isinstance(problem, NotAuthenticated):
                 raise
-            run_ref = Ref(Kind.RUN, version.run_id)
+            at_fault = run_ref(version.run_id)
             named = EndpointError(f"run {version.run_id}: {problem.message}", problem.hint)
-            self._entries.gaps.unreadable.report(run_ref, "", f"{API}/runs/get", named)
+            self._entries.gaps.unreadable.report(at_fault, "", f"{API}/runs/get", named)
             return NO_RUN
         return VersionRun(run.artifact_uri, experiment_from(experiment).name)
 

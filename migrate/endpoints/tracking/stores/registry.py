@@ -97,11 +97,11 @@ class Registry:
         Raises ``EndpointError`` where the target does not keep them, having deleted it: nobody
         could tell whose copy it is.
         """
-        there = look()
-        if there is not None and not is_ours(there.tags, sent.tags):
-            change(there, dataclasses.replace(there, tags={**there.tags, **sent.tags}))
-            there = look()
-        if there is not None and is_ours(there.tags, sent.tags):
+        made = look()
+        if made is not None and not is_ours(made.tags, sent.tags):
+            change(made, dataclasses.replace(made, tags={**made.tags, **sent.tags}))
+            made = look()
+        if made is not None and is_ours(made.tags, sent.tags):
             return
         remove()
         raise EndpointError(
@@ -123,6 +123,6 @@ def changes(
             yield Change(f"tag {key}", "POST", f"{api}/set-tag", {"key": key, "value": value})
 
 
-def is_ours(there: Mapping[str, str], sent: Mapping[str, str]) -> bool:
+def is_ours(tags: Mapping[str, str], sent: Mapping[str, str]) -> bool:
     """Say whether tags have all by which what was sent is found again."""
-    return bookkeeping(sent).items() <= there.items()
+    return bookkeeping(sent).items() <= tags.items()

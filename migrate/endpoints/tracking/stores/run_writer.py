@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from migrate.endpoints.tracking.http.session import TRIES, HttpSession
+from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
+from migrate.endpoints.tracking.request_sizes import BATCH_BYTES, MARK_BYTES, first_of, size_of
 from migrate.endpoints.tracking.wire import metric_to
 from migrate.errors import MigrateError, NotFound, Refused, ServerFault
 from migrate.objects import (
     DELETED,
     RUN_NAME_TAG,
     ArtifactRoot,
-    Kind,
     Metric,
-    Ref,
     Run,
     input_name,
+    run_ref,
 )
-from migrate.origins import MARK, bookkeeping, losses_to_tags
+from migrate.origins import MARK, losses_to_tags
 from migrate.outcomes import Loss
 
 BATCH_TOTAL = 1000
 BATCH_PARAMS = 100
 BATCH_TAGS = 100
 BATCH_INPUTS = 100
-#: Of params and tags, so that a whole batch stays below 1 MB: MLflow's servers do not insist on
-#: it, Databricks does.
-BATCH_BYTES = 700_000
-MARK_BYTES = 1000
 
 
 class ServerRunWriter:
@@ -51,9 +48,7 @@ class ServerRunWriter:
         self._refused: list[tuple[str, MigrateError]] = []
         self.write_tags(wanted_tags)
         if copy.lifecycle_stage == DELETED:
-            self._http.post(
-                "/api/2.0/mlflow/runs/restore", {"run_id": copy.run_id}, idempotent=True
-            )
+            self._http.post(f"{API}/runs/restore", {"run_id": copy.run_id}, idempotent=True)
 
     @property
     def run_id(self) -> str:
@@ -63,14 +58,14 @@ class ServerRunWriter:
     @property
     def root(self) -> ArtifactRoot:
         """Where the copy's files go."""
-        return ArtifactRoot(Ref(Kind.RUN, self._copy.run_id), self._copy.artifact_uri)
+        return ArtifactRoot(run_ref(self._copy.run_id), self._copy.artifact_uri)
 
     def write_tags(self, tags: Mapping[str, str]) -> None:
         """See ``RunWriter.write_tags``."""
-        there = self._copy.tags
+        existing = self._copy.tags
         for key, value in tags.items():
             # The server keeps the name's tag in step with the run's name by itself.
-            if there.get(key) != value and key != RUN_NAME_TAG:
+            if existing.get(key) != value and key != RUN_NAME_TAG:
                 self._tags[key] = value
 
     def remove_tags(self, keys: Sequence[str]) -> None:
@@ -78,12 +73,12 @@ class ServerRunWriter:
         for key in keys:
             body = {"run_id": self.run_id, "key": key}
             with suppress(NotFound):
-                self._http.post("/api/2.0/mlflow/runs/delete-tag", body, idempotent=True)
+                self._http.post(f"{API}/runs/delete-tag", body, idempotent=True)
 
     def write_params(self, params: Mapping[str, str]) -> None:
         """See ``RunWriter.write_params``."""
-        there = self._copy.params
-        self._params.update((k, v) for k, v in params.items() if there.get(k) != v)
+        existing = self._copy.params
+        self._params.update((k, v) for k, v in params.items() if existing.get(k) != v)
 
     def write_metrics(self, points: Iterable[Metric]) -> None:
         """See ``RunWriter.write_metrics``."""
@@ -114,12 +109,12 @@ class ServerRunWriter:
                 body["end_time"] = str(run.end_time)
             if run.name:
                 body["run_name"] = run.name
-            self._http.post("/api/2.0/mlflow/runs/update", body, idempotent=True)
+            self._http.post(f"{API}/runs/update", body, idempotent=True)
         # The mark says "complete", so all that can be written before it is.
         refused = self._close(mark, losses)
         if run.lifecycle_stage == DELETED:
             body = {"run_id": self.run_id}
-            self._http.post("/api/2.0/mlflow/runs/delete", body, idempotent=True)
+            self._http.post(f"{API}/runs/delete", body, idempotent=True)
         return refused
 
     def abandon(self) -> None:
@@ -130,7 +125,7 @@ class ServerRunWriter:
             len(self._params) <= BATCH_PARAMS
             and len(self._tags) < BATCH_TAGS
             and len(self._params) + len(self._metrics) + len(self._tags) < BATCH_TOTAL
-            and sum(map(_size, (*self._params.items(), *self._tags.items())))
+            and sum(map(size_of, (*self._params.items(), *self._tags.items())))
             < BATCH_BYTES - MARK_BYTES
         )
 
@@ -163,9 +158,9 @@ class ServerRunWriter:
 
     def _take(self) -> list[_Member]:
         """Take one batch out of what is buffered."""
-        params = _first(self._params.items(), BATCH_PARAMS, BATCH_BYTES)
-        left = BATCH_BYTES - sum(map(_size, params.items()))
-        tags = _first(reversed(self._tags.items()), BATCH_TAGS, left)
+        params = first_of(self._params.items(), BATCH_PARAMS, BATCH_BYTES)
+        left = BATCH_BYTES - sum(map(size_of, params.items()))
+        tags = first_of(reversed(self._tags.items()), BATCH_TAGS, left)
         room = BATCH_TOTAL - len(params) - len(tags)
         metrics = self._metrics[:room]
         del self._metrics[:room]
@@ -189,12 +184,12 @@ class ServerRunWriter:
         body: dict[str, Any] = {"run_id": self.run_id}
         for field, _, item in members:
             body.setdefault(field, []).append(item)
-        path = "/api/2.0/mlflow/runs/log-batch"
+        path = f"{API}/runs/log-batch"
         self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
 
     def _log_inputs(self, inputs: Sequence[Mapping[str, object]], fault_tries: int) -> None:
         body = {"run_id": self.run_id, "datasets": list(inputs)}
-        path = "/api/2.0/mlflow/runs/log-inputs"
+        path = f"{API}/runs/log-inputs"
         self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
 
 
@@ -212,51 +207,3 @@ def _tag(key: str, value: str) -> _Member:
 
 def _pair(key: str, value: str) -> dict[str, str]:
     return {"key": key, "value": value}
-
-
-def tags_to_begin_with(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags that a create carries: those it is found by, and others while there is room.
-
-    A request is cut to the same size whether it makes or fills; the rest is written after it.
-    """
-    ours = bookkeeping(tags)
-    others = {key: value for key, value in tags.items() if key not in ours}
-    room = BATCH_BYTES - MARK_BYTES - sum(map(_size, ours.items()))
-    chosen = ours | _first(others.items(), len(others), room)
-    return {key: value for key, value in tags.items() if key in chosen}
-
-
-def params_to_begin_with(params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the params for which a create has room beside its ``tags``."""
-    room = BATCH_BYTES - MARK_BYTES - sum(map(_size, tags.items()))
-    return _first(params.items(), len(params), room)
-
-
-def in_requests(values: Mapping[str, str]) -> Iterator[list[tuple[str, str]]]:
-    """Yield tags or params in lists, each of which one request has room for."""
-    left = dict(values)
-    while left:
-        chosen = _first(left.items(), len(left), BATCH_BYTES)
-        yield list(chosen.items())
-        for key in chosen:
-            del left[key]
-
-
-def _first(values: Iterable[tuple[str, str]], most: int, room: int) -> dict[str, str]:
-    """Return the first of some params or tags: up to ``most``, and ``room`` bytes of JSON."""
-    chosen: dict[str, str] = {}
-    for item in values:
-        room -= _size(item)
-        if len(chosen) == most or room < 0:
-            break
-        chosen[item[0]] = item[1]
-    return chosen
-
-
-def _size(item: tuple[str, str]) -> int:
-    """Return about how many bytes of JSON a param or tag takes: an escape is six for a letter.
-
-    Never more than ``BATCH_BYTES``: what is too long for that goes alone, for the server to judge.
-    """
-    text = "".join(item)
-    return min(BATCH_BYTES, 30 + len(text) * (1 if text.isascii() else 6))

@@ -12,15 +12,15 @@ from migrate.endpoints.tracking.abilities import Abilities
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession, read_once
 from migrate.endpoints.tracking.parts import API
+from migrate.endpoints.tracking.request_sizes import tags_to_begin_with
 from migrate.endpoints.tracking.searches.copies import Copies, by_origin, conditions_for, few_of
 from migrate.endpoints.tracking.searches.histories import HistoryReader
-from migrate.endpoints.tracking.searches.search import RUNS, Search
+from migrate.endpoints.tracking.searches.search import RUNS, Search, chunks
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
-from migrate.endpoints.tracking.stores.run_writer import ServerRunWriter, tags_to_begin_with
-from migrate.endpoints.tracking.uncopied import EXPERIMENTS_PER_SEARCH
+from migrate.endpoints.tracking.stores.run_writer import ServerRunWriter
 from migrate.endpoints.tracking.wire import RUN, copy_from, run_from, tags_to
 from migrate.errors import EndpointError, NoSuchRoute, NotFound, Refused
-from migrate.objects import Kind, Metric, Ref, Run
+from migrate.objects import Metric, Run
 from migrate.origins import ORIGIN, bookkeeping
 
 IDS_PER_SEARCH = 100
@@ -45,8 +45,7 @@ class RunStore:
 
     def list(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
         """See ``ReadsRuns.runs``. Ordered by start, so that runs begun meanwhile come last."""
-        for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):
-            chunk = [*experiment_ids[start : start + EXPERIMENTS_PER_SEARCH]]
+        for chunk in chunks(experiment_ids):
             yield from self._found(chunk, order_by=["attributes.start_time ASC"])
 
     def read(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
@@ -113,7 +112,7 @@ class RunStore:
         """See ``WritesRuns.find_copies``."""
         few = few_of(origins)
         copies = [
-            copy_from(Ref(Kind.RUN, run.run_id), run.tags, run.lifecycle_stage, self._http.base_url)
+            copy_from(run.ref, run.tags, run.lifecycle_stage, self._http.base_url)
             for condition in conditions_for(few)
             for run in self._found([experiment_id], condition, for_copies=True)
         ]

@@ -12,10 +12,10 @@ from migrate.endpoints.shapes import Object, ident, member, objects, required
 from migrate.endpoints.stores import Bookkeeping, Found, Identity
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
-from migrate.endpoints.tracking.parts import NEWER_API, TRACES
+from migrate.endpoints.tracking.parts import NEWER_API, TRACES, TRACES_WITH_SPANS
 from migrate.endpoints.tracking.traces_wire import TRACE, trace_from, trace_to
 from migrate.errors import Malformed, NoSuchRoute, NotFound, Refused, ServerFault
-from migrate.objects import Loss
+from migrate.objects import Kind, Loss
 from migrate.origins import MARK, losses_from_tags, losses_to_tags
 from migrate.traces import EVER, SERVER_TAGS, Assessment, Spans, Stretch, Trace
 
@@ -30,6 +30,8 @@ _INFOS = f"{NEWER_API}/traces/batchGetInfos"
 class ServerTraces:
     """See ``TraceStore``."""
 
+    kind = Kind.TRACE
+    part = TRACES_WITH_SPANS
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.TAGS
 

@@ -17,7 +17,15 @@ from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
 from migrate.endpoints.tracking.stores.runs import RunStore
 from migrate.endpoints.tracking.unity_catalog.storage import Storage
 from migrate.errors import EndpointError, Refused
-from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref
+from migrate.objects import (
+    Artifact,
+    ArtifactRoot,
+    Kind,
+    ModelVersion,
+    Ref,
+    logged_model_ref,
+    run_ref,
+)
 
 _LOGGED_MODEL = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)(?:/(.*))?\Z", re.S)
 _VERSION = re.compile(r"models:/+([^/]+/\d+)/?\Z", re.S)
@@ -125,13 +133,13 @@ def _place_of(originals: Originals, version: ModelVersion) -> tuple[ArtifactRoot
 
 def _logged_model(originals: Originals, model_id: str, version: ModelVersion) -> ArtifactRoot:
     for model in originals.logged_models.read([model_id]):
-        return ArtifactRoot(Ref(Kind.LOGGED_MODEL, model_id), model.artifact_uri)
+        return ArtifactRoot(logged_model_ref(model_id), model.artifact_uri)
     raise Refused(f"its source {version.source} is not on the target")
 
 
 def _run(originals: Originals, run_id: str, version: ModelVersion) -> ArtifactRoot:
     for run in originals.runs.read_anywhere([run_id]):
-        return ArtifactRoot(Ref(Kind.RUN, run_id), run.artifact_uri)
+        return ArtifactRoot(run_ref(run_id), run.artifact_uri)
     raise Refused(f"its source {version.source} is of run {run_id}, which is not on the target")
 
 

@@ -1,18 +1,13 @@
-"""Puts a registry in Unity Catalog together: the registry URI ``databricks-uc``."""
+"""What a workspace takes whose registered models are in Unity Catalog (``databricks-uc``)."""
 
 from __future__ import annotations
 
 import dataclasses
 
 from migrate.endpoints.answers import Capabilities
-from migrate.endpoints.tracking.abilities import Abilities
-from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
-from migrate.endpoints.tracking.stores.registry import Registry
-from migrate.endpoints.tracking.unity_catalog.files import Originals
-from migrate.endpoints.tracking.unity_catalog.model_versions import CatalogVersions
-from migrate.endpoints.tracking.unity_catalog.registered_models import LEVELS, CatalogModels
-from migrate.endpoints.tracking.unity_catalog.storage import MODELS, VERSIONS, Storage
+from migrate.endpoints.tracking.unity_catalog.registered_models import LEVELS
+from migrate.endpoints.tracking.unity_catalog.storage import MODELS
 from migrate.endpoints.tracking.unity_catalog.tags import LONGEST_TAG, REFUSED_IN_TAGS
 from migrate.errors import EndpointError, NoSuchRoute, NotFound, Refused
 
@@ -35,18 +30,3 @@ def ask_catalog(workspace: Capabilities, registry: HttpSession) -> Capabilities:
         name_levels=LEVELS,
         refused_in_model_tags=REFUSED_IN_TAGS,
     )
-
-
-def open_catalog(
-    tracking: HttpSession,
-    storage: Storage,
-    entries: Entries,
-    abilities: Abilities,
-    originals: Originals,
-    *,
-    workspace_id: str,
-) -> tuple[CatalogModels, CatalogVersions]:
-    """Return the stores of a catalog; ``tracking`` calls the workspace that has the runs."""
-    registry = Registry(storage.http, entries, abilities, models=MODELS, versions=VERSIONS)
-    models = CatalogModels(registry)
-    return models, CatalogVersions(registry, models, tracking, storage, originals, workspace_id)

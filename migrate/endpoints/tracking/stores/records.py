@@ -1,0 +1,59 @@
+"""The kinds of a tracking server whose objects are records, each where the server has it."""
+
+from __future__ import annotations
+
+from threading import RLock
+from typing import Any
+
+from migrate.endpoints.stores import Store
+from migrate.endpoints.tracking.abilities import Abilities
+from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.parts import Standing, ask, on_files
+from migrate.endpoints.tracking.stores.issues import IssueStore
+from migrate.endpoints.tracking.stores.traces import ServerTraces
+from migrate.objects import Kind
+
+#: The stores of what belongs to experiments, or at least to the server that has these.
+OF_TRACKING = {store.kind: store for store in (IssueStore, ServerTraces)}
+
+
+class RecordStores:
+    """Opens the store of each kind once, having asked whether the server has it.
+
+    ``registry`` calls the server that keeps registered models, often the same. Several threads may
+    ask.
+    """
+
+    def __init__(
+        self, http: HttpSession, registry: HttpSession, entries: Entries, abilities: Abilities
+    ) -> None:
+        self._http = http
+        self._registry = registry
+        self._entries = entries
+        self._abilities = abilities
+        self._opened: dict[Kind, Store[Any] | None] = {}
+        self._lock = RLock()
+
+    def store(self, kind: Kind) -> Store[Any] | None:
+        """Return the store of a kind; None where it is not there, or not known to be.
+
+        Of a source, the latter is a gap.
+        """
+        with self._lock:
+            if kind not in self._opened:
+                self._opened[kind] = self._open(kind)
+            return self._opened[kind]
+
+    def _open(self, kind: Kind) -> Store[Any] | None:
+        if kind not in OF_TRACKING:
+            return None
+        store = OF_TRACKING[kind]
+        answer = ask(self._http, store.part, self._abilities.learned().release)
+        if answer.standing is Standing.PRESENT:
+            return store(self._http, self._entries)
+        gaps = self._entries.gaps
+        if answer.standing is Standing.UNKNOWN and gaps.may_leave_out and not on_files(answer):
+            whether = f"whether the {gaps.side} has {kind.plural} is not known"
+            gaps.note(f"{whether}: {answer.reason}")
+        return None

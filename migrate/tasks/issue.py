@@ -1,0 +1,59 @@
+"""Copies issues. Nothing on one says whose copy it is: it is found by name and description."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from migrate.endpoints.stores import Identity
+from migrate.objects import Kind, Ref
+from migrate.outcomes import Loss
+from migrate.records.issues import Issue
+from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.wanted import Need, Place, Wanted
+
+#: What each endpoint gives out itself.
+_GIVEN_OUT = frozenset({"issue_id", "experiment_id", "created_timestamp", "last_updated_timestamp"})
+
+
+class Issues(RecordCarrier[Issue]):
+    """Issues of experiments, each with the run that found it."""
+
+    kind = Kind.ISSUE
+    colours = ("#fbdcdc", "#b3261e")
+
+    def ref(self, record: Issue) -> Ref:
+        """See ``RecordCarrier.ref``."""
+        return Ref(Kind.ISSUE, record.issue_id)
+
+    def name(self, record: Issue) -> str:
+        """See ``RecordCarrier.name``."""
+        return record.name
+
+    def container(self, record: Issue) -> str:
+        """See ``RecordCarrier.container``."""
+        return record.experiment_id
+
+    def key(self, record: Issue, identity: Identity) -> str:
+        """See ``RecordCarrier.key``."""
+        return record.key if identity is Identity.NAMED else record.issue_id
+
+    def needs(self, record: Issue) -> Iterable[Need]:
+        """See ``RecordCarrier.needs``."""
+        if record.source_run_id:
+            yield Need(Ref(Kind.RUN, record.source_run_id), "the run that found")
+
+    def wanted(self, record: Issue, place: Place) -> Wanted[Issue]:
+        """See ``RecordCarrier.wanted``."""
+        if not record.source_run_id or place.store.identity is Identity.KEPT:
+            return Wanted(record)
+        copy = place.copies.get(Ref(Kind.RUN, record.source_run_id), "")
+        lost = Loss("source_run_id", f"its run {record.source_run_id} is not copied")
+        losses = () if copy else (lost,)
+        return Wanted(dataclasses.replace(record, source_run_id=copy), losses)
+
+    def differences(self, wanted: Issue, copy: Issue) -> Iterator[tuple[str, object, object]]:
+        """See ``RecordCarrier.differences``."""
+        for what, old, new in super().differences(wanted, copy):
+            if what not in _GIVEN_OUT:
+                yield what, old, new

@@ -1,0 +1,153 @@
+"""Each kind arrives whole, once, by either way; what is the target's own stays as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrate.demo.server import TrackingServerProcess
+from tests.cli.conftest import Typed
+from tests.conftest import ProxyFactory, ServerFactory
+from tests.faults import Faults, lose_response, on_nth
+from tests.seed_records import SEEDED, Api, Seeded
+
+Shown = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def filled(fresh_source: TrackingServerProcess) -> Callable[[Seeded], Api]:
+    """Fills the source with the objects of a kind, once."""
+    api = Api(fresh_source.uri)
+    done: set[str] = set()
+
+    def fill(seeded: Seeded) -> Api:
+        if seeded.kind not in done:
+            done.add(seeded.kind)
+            seeded.seed(api)
+        return api
+
+    return fill
+
+
+@pytest.fixture(params=SEEDED, ids=lambda it: it.kind.replace(" ", "-"))
+def seeded(request: pytest.FixtureRequest) -> Seeded:
+    found: Seeded = request.param
+    return found
+
+
+def in_order(shown: Shown) -> list[str]:
+    return sorted(json.dumps(it, sort_keys=True) for it in shown)
+
+
+def code(seeded: Seeded) -> int:
+    return 3 if seeded.losses else 0
+
+
+def losses_of(report: str) -> set[tuple[str, str]]:
+    """Return what a report in JSON says is lost, by kind and name."""
+    return {(it["kind"], it["what"]) for it in json.loads(report)["losses"]}
+
+
+def test_each_arrives_whole_and_a_second_run_writes_nothing(
+    typed: Typed,
+    filled: Callable[[Seeded], Api],
+    seeded: Seeded,
+    fresh_source: TrackingServerProcess,
+    fresh_target: TrackingServerProcess,
+    proxy_factory: ProxyFactory,
+) -> None:
+    source, target = filled(seeded), Api(fresh_target.uri)
+    proxy = proxy_factory(fresh_target.uri)
+    ends = (fresh_source.uri, proxy.uri)
+    plan = json.loads(typed("plan", *ends, "--json").stdout)
+    assert sum(it["kind"] == seeded.kind for it in plan["tasks"]) == seeded.count
+    assert seeded.kind not in plan["unsupported"]
+    typed("run", *ends, code=code(seeded))
+    assert in_order(seeded.shown(target)) == in_order(seeded.shown(source))
+    verified = typed("verify", *ends, "--json").stdout
+    assert json.loads(verified)["compared"][seeded.kind] == seeded.count
+
+    proxy.clear()
+    typed("run", *ends, code=code(seeded))
+    assert [it for it in proxy.writes() if "set-experiment-tag" not in it.path] == []
+
+
+def test_what_changed_at_the_source_is_carried_over_and_what_the_state_forgot_adopted(
+    typed: Typed,
+    tmp_path: Path,
+    seeded: Seeded,
+    server_factory: ServerFactory,
+    fresh_target: TrackingServerProcess,
+) -> None:
+    own_source = server_factory()
+    source, target = Api(own_source.uri), Api(fresh_target.uri)
+    seeded.seed(source)
+    ends = (own_source.uri, fresh_target.uri, "--state", str(tmp_path / "one.db"))
+    typed("run", *ends, code=code(seeded))
+    forgotten = (*ends[:-1], str(tmp_path / "two.db"))
+    typed("run", *forgotten, code=code(seeded))
+    assert len(seeded.shown(target)) == len(seeded.shown(source))
+    for state in (ends, forgotten):
+        seeded.change(source)
+        typed("run", *state, code=code(seeded))
+        assert in_order(seeded.shown(target)) == in_order(seeded.shown(source))
+
+
+def test_a_create_whose_answer_is_lost_makes_no_second_copy(
+    typed: Typed,
+    filled: Callable[[Seeded], Api],
+    seeded: Seeded,
+    fresh_source: TrackingServerProcess,
+    fresh_target: TrackingServerProcess,
+    proxy_factory: ProxyFactory,
+) -> None:
+    source, target = filled(seeded), Api(fresh_target.uri)
+    proxy = proxy_factory(fresh_target.uri)
+    proxy.faults = Faults(
+        *(on_nth(("POST", seeded.create), nth, lose_response()) for nth in (1, seeded.count))
+    )
+    typed("run", fresh_source.uri, proxy.uri, code=code(seeded))
+    assert in_order(seeded.shown(target)) == in_order(seeded.shown(source))
+
+
+def test_it_goes_through_a_directory(
+    typed: Typed,
+    tmp_path: Path,
+    filled: Callable[[Seeded], Api],
+    seeded: Seeded,
+    fresh_source: TrackingServerProcess,
+    fresh_target: TrackingServerProcess,
+) -> None:
+    source, target = filled(seeded), Api(fresh_target.uri)
+    export = str(tmp_path / "export")
+    typed("export-all", "--output-dir", export, env={"MLFLOW_TRACKING_URI": fresh_source.uri})
+    typed("verify", fresh_source.uri, export)
+    typed("run", fresh_source.uri, export)
+    typed("run", export, fresh_target.uri, code=code(seeded))
+    assert in_order(seeded.shown(target)) == in_order(seeded.shown(source))
+    typed("verify", export, fresh_target.uri)
+
+
+def test_what_is_the_targets_own_is_kept_and_named(
+    typed: Typed,
+    filled: Callable[[Seeded], Api],
+    seeded: Seeded,
+    fresh_source: TrackingServerProcess,
+    fresh_target: TrackingServerProcess,
+) -> None:
+    if seeded.own is None:
+        pytest.skip("a copy of this kind says itself whose it is")
+    filled(seeded)
+    target = Api(fresh_target.uri)
+    seeded.own(target)
+    [own] = seeded.shown(target)
+    for _ in range(2):
+        said = typed("run", fresh_source.uri, fresh_target.uri, code=3).stdout
+        assert "the target's own" in said
+        shown = in_order(seeded.shown(target))
+        assert json.dumps(own, sort_keys=True) in shown
+        assert len(shown) == seeded.count

@@ -1,0 +1,186 @@
+"""What the suite of stores is held against: a store, and how its objects are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.directory import ExportDirectory
+from migrate.endpoints.directory.stores.simple import SIMPLE
+from migrate.endpoints.stores import Identity, Store
+from migrate.origins import ORIGIN
+from migrate.records.issues import Issue
+from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.issue import Issues
+from tests.kinds.label_schema import LabelSchema, LabelSchemas
+from tests.kinds.memory import MemoryStore
+from tests.seed_records import Api
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A store to try, where its objects go, and how one is made of a number and a name."""
+
+    store: Store[Any]
+    carrier: RecordCarrier[Any]
+    container: str
+    other_container: str
+    make: Callable[[str, str], Any]
+    #: Returns an object that lacks something, or has it otherwise.
+    change: Callable[[Any], Any]
+    #: Whether the endpoint refuses a second object of a key, and deletes what it is told to.
+    refuses_twins: bool = True
+    deletes: bool = True
+
+    def made(self, ident: str, name: str = "one") -> Any:
+        """Make a copy, finished."""
+        wanted = self.make(ident, name)
+        copy = self.store.create(self.container, wanted)
+        self.store.finish(copy, wanted, "m1")
+        return self.found(ident)[0].record
+
+    def key(self, ident: str, name: str = "one") -> str:
+        """Return by what the copy of an original is found."""
+        return self.carrier.key(self.make(ident, name), self.store.identity)
+
+    def found(self, ident: str, name: str = "one") -> Any:
+        """Return the copies of an original."""
+        key = self.key(ident, name)
+        return self.store.find(self.container, [key]).get(key, ())
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Say whether two records differ in nothing that is copied."""
+        return not list(self.carrier.differences(one, other))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A kind, and objects of it; ``on_servers`` is by what its copies are found there."""
+
+    carrier: RecordCarrier[Any]
+    ident: str
+    make: Callable[[str, str], Any]
+    change: Callable[[Any], Any]
+    on_servers: Identity
+    refuses_twins: bool = True
+    deletes: bool = True
+
+
+def schema(ident: str, name: str) -> LabelSchema:
+    return LabelSchema(schema_id=ident, title=name, tags={ORIGIN: ident, "team": "risk"})
+
+
+def without_team(made: LabelSchema) -> LabelSchema:
+    return dataclasses.replace(made, tags={ORIGIN: made.schema_id})
+
+
+def issue(ident: str, name: str) -> Issue:
+    return Issue(
+        issue_id=ident,
+        experiment_id="",
+        name=name,
+        description="It is rude.",
+        severity="low",
+        root_causes=("the prompt",),
+    )
+
+
+def resolved(made: Issue) -> Issue:
+    return dataclasses.replace(made, status="resolved", severity="high")
+
+
+OF_TESTS = Sample(
+    carrier=LabelSchemas(),
+    ident="schema_id",
+    make=schema,
+    change=without_team,
+    on_servers=Identity.TAGGED,
+)
+SAMPLES = (
+    Sample(
+        carrier=Issues(),
+        ident="issue_id",
+        make=issue,
+        change=resolved,
+        on_servers=Identity.NAMED,
+        refuses_twins=False,
+        deletes=False,
+    ),
+)
+
+Opened = Callable[[Path, pytest.FixtureRequest], Subject]
+
+
+def in_memory(sample: Sample, identity: Identity) -> Opened:
+    """Keep a kind in memory."""
+
+    def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
+        store = MemoryStore(sample.carrier, identity, sample.ident)
+        return _subject(sample, store, ("1", "2"))
+
+    return opened
+
+
+def in_a_directory(sample: Sample) -> Opened:
+    """Keep a kind in an export."""
+
+    def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
+        store = ExportDirectory(folder / "export", writable=True).store(sample.carrier.kind)
+        assert store is not None
+        held = bool(SIMPLE[sample.carrier.kind].container)
+        return _subject(sample, store, ("1", "2") if held else ("", ""))
+
+    return opened
+
+
+def on_a_server(sample: Sample) -> Opened:
+    """Keep a kind on a real server with nothing else on it."""
+
+    def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
+        uri = request.getfixturevalue("fresh_target").uri
+        endpoint = open_endpoint(Address(uri=uri, side="target", workers=2))
+        request.addfinalizer(endpoint.close)
+        store = endpoint.store(sample.carrier.kind)
+        assert store is not None
+        api = Api(uri)
+        held = sample.carrier.kind.container is not None
+        places = (api.experiment("one"), api.experiment("other")) if held else ("", "")
+        return dataclasses.replace(
+            _subject(sample, store, places),
+            refuses_twins=sample.refuses_twins,
+            deletes=sample.deletes,
+        )
+
+    return opened
+
+
+def _subject(sample: Sample, store: Any, places: tuple[str, str]) -> Subject:
+    return Subject(
+        store=store,
+        carrier=sample.carrier,
+        container=places[0],
+        other_container=places[1],
+        make=sample.make,
+        change=sample.change,
+    )
+
+
+SUBJECTS: dict[str, Opened] = {
+    "memory, ids kept": in_memory(OF_TESTS, Identity.KEPT),
+    "memory, tagged": in_memory(OF_TESTS, Identity.TAGGED),
+    "memory, named": in_memory(OF_TESTS, Identity.NAMED),
+    "directory": in_a_directory(OF_TESTS),
+}
+for sample in SAMPLES:
+    kind = sample.carrier.kind
+    SUBJECTS |= {
+        f"{kind}, memory": in_memory(sample, sample.on_servers),
+        f"{kind}, directory": in_a_directory(sample),
+        f"{kind}, server": on_a_server(sample),
+    }
