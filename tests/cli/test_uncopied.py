@@ -15,6 +15,7 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints import protocols
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.objects import Kind
+from migrate.tasks.carriers import record_carriers
 from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory, ServerFactory
 from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
@@ -209,6 +210,9 @@ def test_a_server_on_files_says_itself_that_it_keeps_none_of_it(
     )
     with closing(open_endpoint(Address(uri=on_files.uri, side="source", workers=4))) as opened:
         assert opened.unsupported(["0"], whole_server=True) == {}
+        assert [opened.store(carrier.kind) for carrier in record_carriers()] == [
+            None for _ in record_carriers()
+        ]
         assert opened.unknown() == ()
 
 

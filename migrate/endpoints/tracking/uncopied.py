@@ -178,7 +178,8 @@ class UncopiedObjects:
             except MigrateError as problem:
                 answer = Answer(Standing.UNKNOWN, problem.message)
         # What a file store keeps none of, other routes answer with an error of no kind.
-        self._on_files = self._on_files or on_files(answer)
+        if answer.reason and not self._on_files:
+            self._on_files = on_files(self._http, self._release, answer)
         if answer.standing is Standing.UNKNOWN and not self._on_files:
             self._note(what.kind, answer.reason)
         return 0

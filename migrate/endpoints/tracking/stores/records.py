@@ -49,11 +49,13 @@ class RecordStores:
         if kind not in OF_TRACKING:
             return None
         store = OF_TRACKING[kind]
-        answer = ask(self._http, store.part, self._abilities.learned().release)
+        release = self._abilities.learned().release
+        answer = ask(self._http, store.part, release)
         if answer.standing is Standing.PRESENT:
             return store(self._http, self._entries)
         gaps = self._entries.gaps
-        if answer.standing is Standing.UNKNOWN and gaps.may_leave_out and not on_files(answer):
+        is_doubt = answer.standing is Standing.UNKNOWN and gaps.may_leave_out
+        if is_doubt and not on_files(self._http, release, answer):
             whether = f"whether the {gaps.side} has {kind.plural} is not known"
             gaps.note(f"{whether}: {answer.reason}")
         return None
