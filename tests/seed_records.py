@@ -5,6 +5,8 @@ What is shown is read over the raw REST API and shares no code with the tool.
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +100,11 @@ def seed_issues(api: Api) -> None:
         api("POST", "issues", body)
 
 
+def experiment_names(api: Api) -> dict[str, str]:
+    found = api("POST", "experiments/search", {"max_results": 1000}, api="2.0")["experiments"]
+    return {it["experiment_id"]: it["name"] for it in found}
+
+
 def _issues(api: Api) -> list[Json]:
     found: list[Json] = api("POST", "issues/search", {"max_results": 1000}).get("issues", [])
     return found
@@ -115,10 +122,7 @@ def own_issue(api: Api) -> None:
 
 
 def issues_shown(api: Api) -> list[Json]:
-    names = {
-        it["experiment_id"]: it["name"]
-        for it in api("POST", "experiments/search", {"max_results": 1000}, api="2.0")["experiments"]
-    }
+    names = experiment_names(api)
     shown = []
     for issue in _issues(api):
         kept = {
@@ -144,4 +148,108 @@ ISSUES = Seeded(
     create="/issues$",
 )
 
-SEEDED = (ISSUES,)
+#: More than one request has room for, in number and in bytes.
+MANY_RECORDS = 450
+
+
+def seed_datasets(api: Api) -> None:
+    first, second = api.experiment("support"), api.experiment("search")
+    golden = {
+        "name": "golden",
+        "experiment_ids": [first, second],
+        "tags": json.dumps({"mlflow.user": "ada", "team/of.it": "Ünïcödé", "empty": ""}),
+    }
+    ident = api("POST", "datasets/create", golden)["dataset"]["dataset_id"]
+    source = {"source_type": "TRACE", "source_data": {"trace_id": "tr-" + "1" * 32}}
+    put_records(
+        api,
+        ident,
+        {
+            "inputs": {"question": "Why?", "deep": {"a": [1, None, 1.5, "☃"]}},
+            "outputs": {"answer": "So."},
+            "expectations": {"facts": ["one", "two"], "score": 0.5},
+            "tags": {"mlflow.user": "grace", "kind": "hard"},
+            "source": source,
+        },
+        {"inputs": {"n": 2**60}, "outputs": "a text", "expectations": {}},
+        {"inputs": {}, "outputs": None, "source": {"source_type": "HUMAN", "source_data": {}}},
+        {"inputs": {"long": "x" * 400_000}, "outputs": {}},
+        {"inputs": {"long": "y" * 400_000}, "outputs": [1, 2]},
+    )
+    same = {"name": "golden", "experiment_ids": [second], "tags": "{}"}
+    many = api("POST", "datasets/create", same)["dataset"]["dataset_id"]
+    records = [{"inputs": {"number": n}, "outputs": n % 3} for n in range(MANY_RECORDS)]
+    put_records(api, many, *records)
+    api("POST", "datasets/create", {"name": "in none", "experiment_ids": [], "tags": "{}"})
+
+
+def put_records(api: Api, ident: str, *records: Json) -> None:
+    body = {"dataset_id": ident, "records": json.dumps(records)}
+    api("POST", f"datasets/{ident}/records", body)
+
+
+def _datasets(api: Api) -> list[Json]:
+    found: list[Json] = api("POST", "datasets/search", {"max_results": 1000}).get("datasets", [])
+    return found
+
+
+def _records(api: Api, ident: str) -> list[Json]:
+    shown = api("GET", f"datasets/{ident}/records", {"max_results": 50_000})["records"]
+    found: list[Json] = json.loads(shown)
+    return found
+
+
+def _golden(api: Api) -> Json:
+    return next(it for it in _datasets(api) if "team" in it["tags"])
+
+
+def change_dataset(api: Api) -> None:
+    """A record more, one less, one that has less, and a tag."""
+    ident = _golden(api)["dataset_id"]
+    hard = next(it for it in _records(api, ident) if "question" in it["inputs"])
+    gone = next(it for it in _records(api, ident) if "n" in it["inputs"])
+    body = {"dataset_record_ids": [hard["dataset_record_id"], gone["dataset_record_id"]]}
+    api("DELETE", f"datasets/{ident}/records", body)
+    less = {"inputs": hard["inputs"], "outputs": None, "expectations": {"score": 1}}
+    put_records(api, ident, less, {"inputs": {"n": uuid.uuid4().hex}, "outputs": {"new": True}})
+    tags = {"dataset_id": ident, "tags": json.dumps({"team/of.it": "other", "more": "1"})}
+    api("PATCH", f"datasets/{ident}/tags", tags)
+
+
+def datasets_shown(api: Api) -> list[Json]:
+    names = experiment_names(api)
+    given_out = ("dataset_record_id", "dataset_id", "created_time", "last_update_time")
+    shown = []
+    for dataset in _datasets(api):
+        ident = dataset["dataset_id"]
+        belongs = api("GET", f"datasets/{ident}/experiment-ids").get("experiment_ids", [])
+        records = _records(api, ident)
+        for record in records:
+            for name in (*given_out, "last_updated_by"):
+                record.pop(name, None)
+        tags = json.loads(dataset["tags"])
+        ours = {key for key in tags if key.startswith("mlflow-migrate.")}
+        shown.append(
+            {
+                "name": dataset["name"],
+                "tags": {key: value for key, value in tags.items() if key not in ours},
+                "created_by": dataset.get("created_by"),
+                "profile": json.loads(dataset.get("profile", "null")),
+                "experiments": sorted(names[it] for it in belongs),
+                "records": sorted(json.dumps(it, sort_keys=True) for it in records),
+            }
+        )
+    return shown
+
+
+DATASETS = Seeded(
+    kind="evaluation dataset",
+    count=3,
+    seed=seed_datasets,
+    change=change_dataset,
+    own=None,
+    shown=datasets_shown,
+    create="/datasets/create$",
+)
+
+SEEDED = (DATASETS, ISSUES)

@@ -16,6 +16,9 @@ from migrate.objects import Kind, Loss
 from migrate.traces import EVER, Assessment, Spans, Stretch, Trace
 
 R = TypeVar("R")
+#: What holds something, and what is in it.
+H_contra = TypeVar("H_contra", contravariant=True)
+C = TypeVar("C")
 
 
 class Identity(Enum):
@@ -119,6 +122,25 @@ class Store(Protocol[R]):
 
     def delete(self, copy: R) -> None:
         """Delete a copy; may be repeated."""
+        ...
+
+
+class HoldsContents(Protocol[H_contra, C]):
+    """A store whose objects hold more than a record has room for, such as the rows of a dataset."""
+
+    def contents(self, holder: H_contra) -> Iterator[Sequence[C]]:
+        """Yield what an object holds, in pages that fit in memory."""
+        ...
+
+    def add(self, holder: H_contra, contents: Sequence[C]) -> Sequence[Loss]:
+        """Put something in, in as many requests as it takes; return what was refused.
+
+        May be repeated.
+        """
+        ...
+
+    def remove(self, holder: H_contra, ids: Sequence[str]) -> None:
+        """Take out what has these ids here. May be repeated."""
         ...
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.stores import Bookkeeping, Found
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
+from migrate.graph.selection import Selection
 from migrate.objects import DELETED, Action, Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
@@ -23,7 +24,7 @@ MADE_BEFORE = "made before"
 def discover_records(draft: Draft) -> None:
     """Add the objects of these kinds that are in what is selected."""
     for carrier in record_carriers():
-        containers = _containers(draft, carrier.kind)
+        containers = _containers(draft, carrier)
         store = draft.source.store(carrier.kind) if containers is not None else None
         if store is None:
             continue
@@ -35,17 +36,34 @@ def discover_records(draft: Draft) -> None:
             continue
         copies = draft.target.store(carrier.kind) if records else None
         for record in records:
+            if not is_meant(carrier, record, draft.selection, draft.selects):
+                continue
             node = _node_of(carrier, record)
             draft.add(node)
             draft.keys[node.ref] = carrier.key(record, (copies or store).identity)
             draft.needs[node.ref] = tuple(carrier.needs(record))
 
 
-def _containers(draft: Draft, kind: Kind) -> Sequence[str] | None:
+def _containers(draft: Draft, carrier: RecordCarrier[Any]) -> Sequence[str] | None:
     """Return the ids of what holds the objects that are selected; None where none can be."""
-    if kind.container is None:
-        return () if draft.selection.whole_server else None
-    return [node.ref.id for node in draft.of_kind(kind.container)] or None
+    if carrier.kind.container is None:
+        return () if draft.selection.whole_server or carrier.belongs_to else None
+    return [node.ref.id for node in draft.of_kind(carrier.kind.container)] or None
+
+
+def is_meant(
+    carrier: RecordCarrier[Any],
+    record: Any,
+    selection: Selection,
+    selects: Callable[[Ref], bool],
+) -> bool:
+    """Say whether an object is selected: what nothing holds by what it belongs to, else with all.
+
+    ``selects`` says whether what it belongs to is.
+    """
+    if selection.whole_server or carrier.kind.container is not None:
+        return True
+    return any(map(selects, carrier.owners(record)))
 
 
 def _node_of(carrier: RecordCarrier[Any], record: Any) -> Node:
@@ -57,6 +75,8 @@ def _node_of(carrier: RecordCarrier[Any], record: Any) -> Node:
     )
     if left_out := carrier.left_out(record):
         node.skip(left_out)
+    elif carrier.belongs_to is not None and (owners := carrier.owners(record)):
+        node.because = tuple(Because("belongs to", owner) for owner in owners)
     elif carrier.kind.container is None:
         node.because = (Because("the whole server is copied"),)
     else:

@@ -7,14 +7,14 @@ The planner, the worker, the scheduler, verify and the views loop over ``CARRIER
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
-from typing import ClassVar, Generic
+from typing import Any, ClassVar, Generic
 
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Identity, R
 from migrate.objects import Kind, Ref
-from migrate.outcomes import LeftOut, Outcome
+from migrate.outcomes import LeftOut, Loss, Outcome
 from migrate.tasks.batches import Batch
 from migrate.tasks.engine import carry_each
 from migrate.tasks.fingerprint import digest_of
@@ -45,6 +45,9 @@ class RecordCarrier(Carrier, Generic[R]):
     What is the same for all of these is in ``migrate.tasks.engine``; here is what differs.
     """
 
+    #: The kind of what its objects belong to without being held by it: they are copied with that.
+    belongs_to: ClassVar[Kind | None] = None
+
     @abstractmethod
     def ref(self, record: R) -> Ref:
         """Return what names an object, with the id that it has at its endpoint."""
@@ -69,6 +72,10 @@ class RecordCarrier(Carrier, Generic[R]):
         """Return what it names."""
         return ()
 
+    def owners(self, record: R) -> Sequence[Ref]:
+        """Return what it belongs to."""
+        return [need.ref for need in self.needs(record) if need.ref.kind is self.belongs_to]
+
     def left_out(self, record: R) -> LeftOut | None:
         """Return why an object of what is selected is not copied; None where it is."""
         return None
@@ -86,6 +93,19 @@ class RecordCarrier(Carrier, Generic[R]):
             old, new = getattr(wanted, field.name), getattr(copy, field.name)
             if old != new:
                 yield field.name, old, new
+
+    def fill(self, original: R, copy: R, source: Any, target: Any) -> Sequence[Loss]:
+        """Bring what a copy holds to what its original does; return what was refused.
+
+        For kinds whose stores are ``HoldsContents``. May be repeated.
+        """
+        return ()
+
+    def compare_contents(
+        self, original: R, copy: R, source: Any, target: Any
+    ) -> Iterator[tuple[str, object, object]]:
+        """Yield what a copy holds otherwise than its original, as ``differences`` does."""
+        return iter(())
 
     def is_part(self, copy: R, wanted: R) -> bool:
         """Say whether completing a copy only adds to it, so that nothing there is overwritten."""

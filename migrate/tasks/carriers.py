@@ -14,6 +14,7 @@ from migrate.outcomes import Outcome
 from migrate.tasks import experiment, registered_model
 from migrate.tasks.batches import Batch
 from migrate.tasks.carrier import Carrier, RecordCarrier
+from migrate.tasks.evaluation_dataset import EvaluationDatasets
 from migrate.tasks.issue import Issues
 from migrate.tasks.logged_model import copy_logged_models
 from migrate.tasks.model_version import copy_versions
@@ -130,6 +131,7 @@ CARRIERS: tuple[Carrier, ...] = (
     Prompts(),
     PromptVersions(),
     Traces(),
+    EvaluationDatasets(),
     Issues(),
 )
 

@@ -54,7 +54,7 @@ def carry_each(
     written: list[_Written] = []
     for job in batch.jobs:
         started = time.monotonic()
-        attempt = _Attempt(carrier, batch, job, theirs)
+        attempt = _Attempt(carrier, batch, job, ours, theirs)
         try:
             if job.ref not in records:
                 raise why_missing(source, job)
@@ -113,11 +113,17 @@ class _Attempt:
     """One try at one object; ``target_id`` is known as soon as there is a copy."""
 
     def __init__(
-        self, carrier: RecordCarrier[Any], batch: Batch, job: Job, store: Store[Any]
+        self,
+        carrier: RecordCarrier[Any],
+        batch: Batch,
+        job: Job,
+        originals: Store[Any],
+        store: Store[Any],
     ) -> None:
         self._carrier = carrier
         self._batch = batch
         self._job = job
+        self._originals = originals
         self._store = store
         self._is_new = False
         self.target_id = job.target_id
@@ -134,10 +140,11 @@ class _Attempt:
             raise EndpointError(f"its copy cannot be read: {found.unreadable}")
         self.target_id = carrier.ref(found.record).id
         losses = wanted.losses
-        wrote = existing is None or not self._is_complete(found, wanted.record, mark)
+        wrote = existing is None or not self._is_complete(found, record, wanted.record, mark)
         if wrote and not self._is_ours(found, wanted.record):
             return self._kept(found, wanted.record), wanted
         if wrote:
+            losses += tuple(carrier.fill(record, found.record, self._originals, self._store))
             losses += tuple(self._store.finish(found.record, wanted.record, mark, losses))
         else:
             losses += tuple(loss for loss in found.losses if loss not in losses)
@@ -166,10 +173,14 @@ class _Attempt:
                 raise name_taken(job.ref.kind, job.name, self._carrier.renamed_by) from None
             return found[job.ref]
 
-    def _is_complete(self, found: Found[Any], wanted: Any, mark: str) -> bool:
-        if self._store.bookkeeping is Bookkeeping.NONE or self._job.repairs:
-            return not any(self._carrier.differences(wanted, found.record))
-        return found.mark == mark
+    def _is_complete(self, found: Found[Any], record: Any, wanted: Any, mark: str) -> bool:
+        if self._store.bookkeeping is not Bookkeeping.NONE and not self._job.repairs:
+            return found.mark == mark
+        copy, ends = found.record, (self._originals, self._store)
+        return not (
+            any(self._carrier.differences(wanted, copy))
+            or any(self._carrier.compare_contents(record, copy, *ends))
+        )
 
     def _is_ours(self, found: Found[Any], wanted: Any) -> bool:
         """Say whether a copy that is not as it should be was made by this tool.

@@ -7,7 +7,8 @@ from typing import Any
 
 from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import MigrateError
-from migrate.objects import Ref
+from migrate.graph.records import is_meant
+from migrate.objects import Kind, Ref
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import record_carriers
 from migrate.tasks.wanted import Place
@@ -19,8 +20,10 @@ def compare_records(
     ends: Ends, copies: Copies, experiment_ids: Sequence[str]
 ) -> Iterator[Comparison]:
     """Compare what is in these experiments, and of a whole server what is in none."""
+    chosen = {Ref(Kind.EXPERIMENT, ident) for ident in experiment_ids}
     for carrier in record_carriers():
-        if carrier.kind.container is None and not ends.selection.whole_server:
+        whole = ends.selection.whole_server
+        if not (whole or carrier.kind.container or carrier.belongs_to):
             continue
         store = ends.source.store(carrier.kind)
         if store is None:
@@ -28,7 +31,8 @@ def compare_records(
         by_container: dict[str, list[Any]] = {}
         try:
             for record in store.list(experiment_ids):
-                if not carrier.left_out(record):
+                meant = is_meant(carrier, record, ends.selection, chosen.__contains__)
+                if meant and not carrier.left_out(record):
                     by_container.setdefault(carrier.container(record), []).append(record)
         except MigrateError as problem:
             result = Comparison()
@@ -37,7 +41,7 @@ def compare_records(
             yield result
             continue
         for container, records in by_container.items():
-            yield _Compared(ends, copies, carrier, container).result(records)
+            yield _Compared(ends, copies, carrier, container).result(store, records)
 
 
 class _Compared:
@@ -52,7 +56,7 @@ class _Compared:
         self._container = container
         self._store = ends.target.store(carrier.kind)
 
-    def result(self, records: Sequence[Any]) -> Comparison:
+    def result(self, originals: Store[Any], records: Sequence[Any]) -> Comparison:
         result = Comparison()
         carrier = self._carrier
         if self._store is None:
@@ -63,7 +67,11 @@ class _Compared:
         for record in records:
             result.compared[carrier.kind] += 1
             key = carrier.key(record, self._store.identity)
-            self._compare(record, there.get(key, []), self._store, result)
+            copy = self._compare(record, there.get(key, []), self._store, result)
+            if copy is not None:
+                found = carrier.compare_contents(record, copy, originals, self._store)
+                for what, old, new in found:
+                    result.check(carrier.ref(record), what, old, new)
         return result
 
     def _found(self) -> Mapping[str, Sequence[Found[Any]]]:
@@ -76,8 +84,10 @@ class _Compared:
 
     def _compare(
         self, record: Any, found: list[Found[Any]], store: Store[Any], result: Comparison
-    ) -> None:
-        """Compare an object with its copy, of which ``found`` holds those there are of its key.
+    ) -> Any:
+        """Compare an object with its copy, which is returned where it can be read.
+
+        ``found`` holds those there are of its key.
 
         Where these do not say whose copies they are, the one taken for it is taken out.
         """
@@ -86,7 +96,7 @@ class _Compared:
         if not found:
             name = carrier.name(record)
             result.differs(ref, "missing", f"{name!r} is not on the target", of_copy=False)
-            return
+            return None
         place = Place(
             store=store,
             target=ends.target.capabilities(),
@@ -104,9 +114,10 @@ class _Compared:
             result.differs(ref, "copies", detail, lasting=True, of_copy=False)
         if copy.unreadable:
             result.differs(ref, "unreadable", copy.unreadable)
-            return
+            return None
         result.declare(ref, (*wanted.losses, *copy.losses))
         if store.bookkeeping is not Bookkeeping.NONE and not copy.mark:
             result.differs(ref, "mark", "the copy is half-made")
         for what, old, new in carrier.differences(wanted.record, copy.record):
             result.check(ref, what, old, new)
+        return copy.record

@@ -15,6 +15,7 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints import protocols
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.objects import Kind
+from migrate.tasks.carriers import record_carriers
 from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory, ServerFactory
 from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
@@ -23,7 +24,6 @@ from tests.seed import Source
 
 EMPTY = answer_with("{}")
 IN_EXPERIMENT = {
-    Kind.EVALUATION_DATASET: 1,
     Kind.SCORER: 1,
     Kind.REVIEW_QUEUE: 1,
     Kind.LABEL_SCHEMA: -1,
@@ -62,7 +62,6 @@ def filled(fresh_source: TrackingServerProcess) -> Filled:
         def post(path: str, **body: object) -> dict[str, dict[str, str]]:
             return seed.post(f"../../3.0/mlflow/{path}", body)
 
-        post("datasets/create", name="d", experiment_ids=[full], tags="{}")
         post(
             "scorers/register",
             experiment_id=full,
@@ -148,7 +147,6 @@ def test_scorers_are_counted_where_a_server_lists_those_of_one_experiment_only(
 
 ROUTES = {
     Kind.TRACE: "/traces",
-    Kind.EVALUATION_DATASET: "/datasets/search$",
     Kind.SCORER: "/scorers/",
     Kind.REVIEW_QUEUE: "/review-queues/list$",
     Kind.WEBHOOK: "/webhooks$",
@@ -212,6 +210,9 @@ def test_a_server_on_files_says_itself_that_it_keeps_none_of_it(
     )
     with closing(open_endpoint(Address(uri=on_files.uri, side="source", workers=4))) as opened:
         assert opened.unsupported(["0"], whole_server=True) == {}
+        assert [opened.store(carrier.kind) for carrier in record_carriers()] == [
+            None for _ in record_carriers()
+        ]
         assert opened.unknown() == ()
 
 
@@ -223,7 +224,7 @@ def test_plan_and_report_count_it_and_end_in_3(
     counted = {str(kind): number for kind, number in (IN_EXPERIMENT | OF_SERVER).items()}
     assert plan["unsupported"] == counted | {"label schema": None}
     shown = typed("run", *ends, code=3).stdout
-    assert "1 evaluation dataset, 1 scorer, label schemas, 1 review queue" in shown
+    assert "1 scorer, label schemas, 1 review queue" in shown
     assert "1 MCP server" in shown
     assert "nothing lost" not in shown
     assert "nothing lost" in typed("run", *ends, "--experiments", "empty").stdout
@@ -232,7 +233,7 @@ def test_plan_and_report_count_it_and_end_in_3(
     assert "Not copied by this version:\n" in verified
     assert "  1 scorer\n" in verified
     last = verified.splitlines()[-1]
-    assert ": no difference in what is copied; 1 evaluation dataset, 1 scorer, " in last
+    assert ": no difference in what is copied; 1 scorer, " in last
     said = json.loads(typed("verify", *ends, "--json", code=3).stdout)
     assert (said["equal"], said["unsupported"]) == (True, plan["unsupported"])
     last = typed("verify", *ends, "--experiments", "empty").stdout.splitlines()[-1]

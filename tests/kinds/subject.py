@@ -12,11 +12,12 @@ import pytest
 
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.directory import ExportDirectory
-from migrate.endpoints.directory.stores.simple import SIMPLE
 from migrate.endpoints.stores import Identity, Store
 from migrate.origins import ORIGIN
+from migrate.records.evaluation_datasets import EvaluationDataset
 from migrate.records.issues import Issue
 from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.evaluation_dataset import EvaluationDatasets
 from migrate.tasks.issue import Issues
 from tests.kinds.label_schema import LabelSchema, LabelSchemas
 from tests.kinds.memory import MemoryStore
@@ -95,6 +96,14 @@ def resolved(made: Issue) -> Issue:
     return dataclasses.replace(made, status="resolved", severity="high")
 
 
+def dataset(ident: str, name: str) -> EvaluationDataset:
+    return EvaluationDataset(dataset_id=ident, name=name, tags={ORIGIN: ident, "team": "risk"})
+
+
+def without_tags(made: EvaluationDataset) -> EvaluationDataset:
+    return dataclasses.replace(made, tags={ORIGIN: made.dataset_id})
+
+
 OF_TESTS = Sample(
     carrier=LabelSchemas(),
     ident="schema_id",
@@ -103,6 +112,13 @@ OF_TESTS = Sample(
     on_servers=Identity.TAGGED,
 )
 SAMPLES = (
+    Sample(
+        carrier=EvaluationDatasets(),
+        ident="dataset_id",
+        make=dataset,
+        change=without_tags,
+        on_servers=Identity.TAGGED,
+    ),
     Sample(
         carrier=Issues(),
         ident="issue_id",
@@ -122,7 +138,8 @@ def in_memory(sample: Sample, identity: Identity) -> Opened:
 
     def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
         store = MemoryStore(sample.carrier, identity, sample.ident)
-        return _subject(sample, store, ("1", "2"))
+        held = sample.carrier.kind.container is not None
+        return _subject(sample, store, ("1", "2") if held else ("", ""))
 
     return opened
 
@@ -133,7 +150,7 @@ def in_a_directory(sample: Sample) -> Opened:
     def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
         store = ExportDirectory(folder / "export", writable=True).store(sample.carrier.kind)
         assert store is not None
-        held = bool(SIMPLE[sample.carrier.kind].container)
+        held = sample.carrier.kind.container is not None
         return _subject(sample, store, ("1", "2") if held else ("", ""))
 
     return opened

@@ -11,6 +11,7 @@ from migrate.endpoints.directory.export import Export
 from migrate.endpoints.directory.foreign.counting import count_datasets, count_in_experiments
 from migrate.endpoints.directory.foreign.identity import foreign_identity
 from migrate.endpoints.directory.native.version_files import has_files
+from migrate.endpoints.directory.stores.evaluation_datasets import EvaluationDatasetStore
 from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.stores.logged_models import LoggedModelStore
 from migrate.endpoints.directory.stores.model_versions import ModelVersionStore
@@ -59,7 +60,10 @@ class ExportReader:
         self._registry = Registry(export)
         self._registered_models = RegisteredModelStore(self._registry)
         self._model_versions = ModelVersionStore(self._registry)
-        self._simple = {kind: SimpleStore(kind, simple, export) for kind, simple in SIMPLE.items()}
+        self._records: dict[Kind, SimpleStore[Any]] = {
+            Kind.EVALUATION_DATASET: EvaluationDatasetStore(export),
+            **{kind: SimpleStore(kind, simple, export) for kind, simple in SIMPLE.items()},
+        }
         self._guarded: dict[Kind, Guarded] = {
             self._experiments.kind: self._experiments,
             **dict.fromkeys(MODEL_KINDS, self._registered_models),
@@ -72,7 +76,7 @@ class ExportReader:
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``."""
-        return self._simple.get(kind)
+        return self._records.get(kind)
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``.

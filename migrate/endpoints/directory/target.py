@@ -74,7 +74,7 @@ class ExportDirectory(ExportReader, OneWriter):
             self._logged_models.kind: self._logged_models,
             **dict.fromkeys(MODEL_KINDS, self._registered_models),
             **dict.fromkeys(VERSION_KINDS, self._model_versions),
-            **self._simple,
+            **self._records,
         }
 
     def close(self) -> None:

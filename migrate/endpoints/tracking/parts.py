@@ -139,9 +139,13 @@ def ask(http: HttpSession, part: Part, release: Release, *, tries: int = CONNECT
     return Answer(Standing.PRESENT)
 
 
-def on_files(answer: Answer) -> bool:
-    """Say whether a server answers that it keeps its objects as files, which has few kinds."""
-    return "FileStore" in answer.reason
+def on_files(http: HttpSession, release: Release, answer: Answer) -> bool:
+    """Say whether a server that gave this answer keeps its objects as files, which has few kinds.
+
+    Some of its routes fail without a word then; that of evaluation datasets says so.
+    """
+    answers = (answer, ask(http, EVALUATION_DATASETS, release))
+    return any("FileStore" in it.reason for it in answers)
 
 
 def infer_release(http: HttpSession) -> Release:

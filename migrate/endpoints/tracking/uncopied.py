@@ -16,7 +16,6 @@ from migrate.endpoints.shapes import objects
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import (
-    EVALUATION_DATASETS,
     GATEWAY,
     GATEWAY_BUDGETS,
     GATEWAY_ENDPOINTS,
@@ -80,7 +79,6 @@ OF_SERVER = (
     Uncopied(Kind.GATEWAY_BUDGET, GATEWAY_BUDGETS, "budget_policies"),
     Uncopied(Kind.GATEWAY_GUARDRAIL, GATEWAY_GUARDRAILS, "guardrails"),
 )
-DATASETS = Uncopied(Kind.EVALUATION_DATASET, EVALUATION_DATASETS, "datasets")
 OF_SCORERS = Uncopied(Kind.SCORER, SCORERS, "scorers", f"{NEWER_API}/scorers/list")
 QUEUES = Uncopied(Kind.REVIEW_QUEUE, REVIEW_QUEUES, "review_queues")
 OF_WORKSPACE = Uncopied(Kind.WEBHOOK, WORKSPACE_WEBHOOKS, "webhooks")
@@ -113,7 +111,7 @@ def count_on_servers(
     ``registry`` is the server that keeps registered models, often the same.
     """
     on_server = UncopiedObjects(*server, gaps)
-    counts = on_server.in_experiments(experiment_ids, whole_server=whole_server)
+    counts = on_server.in_experiments(experiment_ids)
     if whole_server:
         on_registry = on_server if registry == server else UncopiedObjects(*registry, gaps)
         counts |= on_registry.of_server(OF_REGISTRY) | on_server.of_server(OF_SERVER)
@@ -131,17 +129,10 @@ class UncopiedObjects:
         #: By kind the experiments in the trash of which MLflow lists nothing.
         self._hidden: dict[Kind, list[str]] = {}
 
-    def in_experiments(
-        self, experiment_ids: Sequence[str], *, whole_server: bool
-    ) -> dict[Kind, int]:
-        """Count what is in these experiments; evaluation datasets with ``whole_server`` all."""
+    def in_experiments(self, experiment_ids: Sequence[str]) -> dict[Kind, int]:
+        """Count what is in these experiments."""
         ids = frozenset(experiment_ids)
-        counts = {
-            Kind.TRACE: self.traces(experiment_ids),
-            Kind.EVALUATION_DATASET: self._count(
-                DATASETS, lambda: self._datasets(None if whole_server else experiment_ids)
-            ),
-        }
+        counts = {Kind.TRACE: self.traces(experiment_ids)}
         if ids:
             counts[Kind.SCORER] = self._count(OF_SCORERS, lambda: self._scorers(ids))
             counts[Kind.REVIEW_QUEUE] = self._count(QUEUES, lambda: self._in_each(QUEUES, ids))
@@ -187,7 +178,8 @@ class UncopiedObjects:
             except MigrateError as problem:
                 answer = Answer(Standing.UNKNOWN, problem.message)
         # What a file store keeps none of, other routes answer with an error of no kind.
-        self._on_files = self._on_files or on_files(answer)
+        if answer.reason and not self._on_files:
+            self._on_files = on_files(self._http, self._release, answer)
         if answer.standing is Standing.UNKNOWN and not self._on_files:
             self._note(what.kind, answer.reason)
         return 0
@@ -204,17 +196,6 @@ class UncopiedObjects:
         get_pages = self._http.get_pages if what.part.method == "GET" else self._http.pages
         for page in get_pages(path, request):
             yield from objects(page, what.key)
-
-    def _datasets(self, experiment_ids: Sequence[str] | None) -> Iterable[Item]:
-        """Find the datasets of some experiments, each once, or with None all there are."""
-        if experiment_ids is None:
-            return self._items(DATASETS)
-        found = {
-            str(item.get("dataset_id")): item
-            for chunk in chunks(experiment_ids)
-            for item in self._items(DATASETS, experiment_ids=chunk)
-        }
-        return found.values()
 
     def _scorers(self, ids: Collection[str]) -> Iterable[Item]:
         try:

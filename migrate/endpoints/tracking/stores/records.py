@@ -10,12 +10,13 @@ from migrate.endpoints.tracking.abilities import Abilities
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import Standing, ask, on_files
+from migrate.endpoints.tracking.stores.evaluation_datasets import EvaluationDatasetStore
 from migrate.endpoints.tracking.stores.issues import IssueStore
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.objects import Kind
 
 #: The stores of what belongs to experiments, or at least to the server that has these.
-OF_TRACKING = {store.kind: store for store in (IssueStore, ServerTraces)}
+OF_TRACKING = {store.kind: store for store in (EvaluationDatasetStore, IssueStore, ServerTraces)}
 
 
 class RecordStores:
@@ -49,11 +50,13 @@ class RecordStores:
         if kind not in OF_TRACKING:
             return None
         store = OF_TRACKING[kind]
-        answer = ask(self._http, store.part, self._abilities.learned().release)
+        release = self._abilities.learned().release
+        answer = ask(self._http, store.part, release)
         if answer.standing is Standing.PRESENT:
             return store(self._http, self._entries)
         gaps = self._entries.gaps
-        if answer.standing is Standing.UNKNOWN and gaps.may_leave_out and not on_files(answer):
+        is_doubt = answer.standing is Standing.UNKNOWN and gaps.may_leave_out
+        if is_doubt and not on_files(self._http, release, answer):
             whether = f"whether the {gaps.side} has {kind.plural} is not known"
             gaps.note(f"{whether}: {answer.reason}")
         return None
