@@ -19,6 +19,7 @@ from migrate.tasks.issue import Issues
 from migrate.tasks.logged_model import copy_logged_models
 from migrate.tasks.model_version import copy_versions
 from migrate.tasks.run import copy_runs
+from migrate.tasks.scorer import Scorers
 
 
 class Experiments(Carrier):
@@ -118,6 +119,7 @@ CARRIERS: tuple[Carrier, ...] = (
     Prompts(),
     PromptVersions(),
     EvaluationDatasets(),
+    Scorers(),
     Issues(),
 )
 
