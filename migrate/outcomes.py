@@ -107,7 +107,8 @@ class Outcome:
     ``wrote`` is False when the copy was complete already. ``error`` is empty on success;
     with ``retryable`` the scheduler tries again, no sooner than ``retry_after`` seconds; with
     ``stops`` no other task can do better, so nothing new is begun; with ``refused`` no other
-    attempt can, so what only waited for its turn goes on.
+    attempt can, so what only waited for its turn goes on. A task may stand for ``count`` objects;
+    where it ``wrote``, so many were ``written``.
     """
 
     ref: Ref
@@ -126,3 +127,5 @@ class Outcome:
     refused: bool = False
     retry_after: float | None = None
     seconds: float = 0.0
+    count: int = 1
+    written: int = 1

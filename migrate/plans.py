@@ -54,13 +54,15 @@ class PlannedTask:
     done first, ``after`` what must have ended, done or refused for good. ``losses`` are those
     known before anything is copied. ``because`` says why the object is in the plan. A version is
     to get ``number`` on the target (0: any), where ``first_free`` is the first number not taken
-    before it (0: not known).
+    before it (0: not known). What comes by the million is planned in slices: one task stands for
+    ``count`` objects, whose copies keep their ids.
     """
 
     ref: Ref
     name: str
     action: Action
     container: str = ""
+    count: int = 1
     reason: str = ""
     target_id: str = ""
     mark: str = ""
@@ -129,16 +131,16 @@ class Plan:
     known: Mapping[str, int] = field(default_factory=dict)
 
     def counts(self) -> dict[Kind, Counter[Action]]:
-        """Count the tasks per kind and action."""
+        """Count the objects per kind and action."""
         table: dict[Kind, Counter[Action]] = {}
         for task in self.tasks:
-            table.setdefault(task.ref.kind, Counter())[task.action] += 1
+            table.setdefault(task.ref.kind, Counter())[task.action] += task.count
         return table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindTotals:
-    """How the tasks of one kind stand; ``found`` is the sum of the others and of ``pending``."""
+    """How the objects of one kind stand; ``found`` is the sum of the others and of ``pending``."""
 
     found: int
     done: int

@@ -15,7 +15,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import cache
@@ -158,7 +158,7 @@ class Scheduler:
         for task in self._plan.tasks:
             if task.is_work:
                 counter = todo if task.status is TaskStatus.PENDING else done
-                counter[task.ref.kind] += 1
+                counter[task.ref.kind] += task.count
         self._view.started(todo, done)
 
     # -- dispatch ---------------------------------------------------------------------------
@@ -205,7 +205,11 @@ class Scheduler:
             target_id=self._copies.get(task.ref, ""),
             mark=self._marks.get(task.ref, ""),
             attempt=self._attempts[task.ref],
-            copies={need: self._copies[need] for need in task.needs if need in self._copies},
+            copies={
+                need: self._copies[need]
+                for need in (*task.needs, *task.after)
+                if need in self._copies
+            },
             number=task.number,
             first_free=task.first_free,
             losses=task.losses,
@@ -278,7 +282,7 @@ class Scheduler:
         self._store.record(self._plan.migration_id, settled, blocked)
         self._view.outcomes(
             [outcome for outcome in settled if not outcome.retryable],
-            Counter(ref.kind for ref in blocked),
+            self._objects(blocked),
         )
 
     def _tries_again(self, outcome: Outcome) -> bool:
@@ -299,9 +303,15 @@ class Scheduler:
 
     def _with_known_losses(self, outcome: Outcome) -> Outcome:
         """Return what an attempt ended with, and what its task is known to lose besides."""
-        known = self._progress.task(outcome.ref).losses
-        losses = tuple(dict.fromkeys(outcome.losses + known))
-        return dataclasses.replace(outcome, losses=losses, retryable=False)
+        task = self._progress.task(outcome.ref)
+        losses = tuple(dict.fromkeys(outcome.losses + task.losses))
+        return dataclasses.replace(outcome, losses=losses, count=task.count, retryable=False)
+
+    def _objects(self, refs: Iterable[Ref]) -> Counter[Kind]:
+        counts: Counter[Kind] = Counter()
+        for ref in refs:
+            counts[ref.kind] += self._progress.task(ref).count
+        return counts
 
     # -- signals ----------------------------------------------------------------------------
 

@@ -109,6 +109,7 @@ class _Standing:
     target_id: str
     mark: str
     wrote: bool
+    written: int
     bytes_sent: int
     losses: tuple[Loss, ...]
     warnings: tuple[str, ...]
@@ -117,7 +118,9 @@ class _Standing:
         self.status = TaskStatus.PENDING if outcome.retryable else outcome.status
         self.target_id = outcome.target_id or self.target_id
         self.mark = outcome.mark or self.mark
-        self.wrote = self.wrote or outcome.wrote
+        if outcome.wrote:
+            self.written = max(outcome.written, self.written if self.wrote else 0)
+            self.wrote = True
         self.bytes_sent += outcome.bytes_sent
         # A later attempt may not come past what an earlier one had to leave out.
         self.losses = merged(self.losses, outcome.losses)
@@ -131,6 +134,7 @@ class _Standing:
             "target_id": self.target_id,
             "mark": self.mark,
             "wrote": self.wrote,
+            "objects_written": self.written,
             "bytes_sent": self.bytes_sent,
             "losses": losses_column(self.losses),
             "warnings": self.warnings or None,
@@ -166,6 +170,7 @@ def _standings(connection: Connection, number: int, refs: Sequence[Ref]) -> dict
             target_id=row.target_id,
             mark=row.mark,
             wrote=row.wrote,
+            written=row.objects_written,
             bytes_sent=row.bytes_sent,
             losses=losses_of(row.losses),
             warnings=texts_of(row.warnings, "warnings"),

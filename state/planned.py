@@ -110,10 +110,12 @@ def _task_row(number: int, row_id: int, planned: PlannedTask) -> dict[str, Any]:
         "because": list(map(because_to_stored, planned.because)) or None,
         "number": planned.number,
         "first_free": planned.first_free,
+        "objects": planned.count,
         "planned_losses": losses_column(planned.losses),
         "planned_warnings": planned.warnings or None,
         "status": planned.status.value,
         "wrote": False,
+        "objects_written": 0,
         "bytes_sent": 0,
     }
 
@@ -193,7 +195,9 @@ def _load_tasks(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...
     )
 
 
-_OUTCOME_COLUMNS = frozenset({"losses", "warnings", "wrote", "bytes_sent", "blocked_by"})
+_OUTCOME_COLUMNS = frozenset(
+    {"losses", "warnings", "wrote", "objects_written", "bytes_sent", "blocked_by"}
+)
 
 
 def _because_of(stored: object) -> tuple[Because, ...]:
@@ -217,6 +221,7 @@ def _planned(row: Row[Any], ref: Ref, needs: Sequence[Ref], after: Sequence[Ref]
         because=_because_of(row.because),
         number=row.number,
         first_free=row.first_free,
+        count=row.objects,
         losses=losses_of(row.planned_losses),
         warnings=texts_of(row.planned_warnings, "warnings"),
         status=word_of(TaskStatus, row.status, "the status of a task"),

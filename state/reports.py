@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, or_, select, tuple_
+from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select, tuple_
 
 from migrate.objects import Action, Kind, Ref, parse_ref
 from migrate.outcomes import Loss, TaskStatus
@@ -122,12 +122,12 @@ def report(
 
 
 def _totals(connection: Connection, stored: Row[Any]) -> dict[Kind, KindTotals]:
-    grouped = (
+    grouped: Select[Any] = (
         select(
             task.c.kind,
             task.c.status,
-            func.count().label("tasks"),
-            func.sum(case((task.c.wrote, 1), else_=0)).label("wrote"),
+            func.sum(task.c.objects).label("objects"),
+            func.sum(case((task.c.wrote, task.c.objects_written), else_=0)).label("wrote"),
             func.sum(task.c.bytes_sent).label("bytes_sent"),
         )
         .where(tasks_of(stored))
@@ -139,7 +139,7 @@ def _totals(connection: Connection, stored: Row[Any]) -> dict[Kind, KindTotals]:
     totals = {}
     for kind in sorted(by_kind, key=list(Kind).index):
         rows = by_kind[kind]
-        counts = {row.status: row.tasks for row in rows}
+        counts = {row.status: int(row.objects) for row in rows}
         totals[kind] = KindTotals(
             found=sum(counts.values()),
             **{status.value: counts.get(status.value, 0) for status in TaskStatus},
@@ -236,14 +236,14 @@ def _remarks(
 def _unsupported(connection: Connection, stored: Row[Any]) -> dict[Kind, int]:
     """Return what the plan counted of kinds that are not copied, and single tasks like that."""
     counted = (
-        select(task.c.kind, func.count().label("tasks"))
+        select(task.c.kind, func.sum(task.c.objects).label("objects"))
         .where(tasks_of(stored), task.c.action == Action.UNSUPPORTED.value)
         .group_by(task.c.kind)
     )
     counts = {kind: count for kind, count in counts_of_kinds(stored.unsupported).items() if count}
     for row in connection.execute(counted):
         kind = word_of(Kind, row.kind, "the kind of an object")
-        counts[kind] = max(counts.get(kind, 0), row.tasks)
+        counts[kind] = max(counts.get(kind, 0), int(row.objects))
     return counts
 
 

@@ -40,7 +40,7 @@ from migrate.errors import NewerState, StateError
 from migrate.redaction import redacted, without_logins
 from state.database import OURS, damaged
 
-VERSION = 3
+VERSION = 4
 
 Upgrade = Callable[[Connection], None]
 
@@ -50,10 +50,16 @@ def _add_unknown(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE migration ADD COLUMN unknown JSON"))
 
 
+def _tasks_stand_for_many(connection: Connection) -> None:
+    """Version 4: a task may stand for many objects, of which some were written."""
+    for name in ("objects", "objects_written"):
+        connection.execute(text(f"ALTER TABLE task ADD COLUMN {name} INTEGER NOT NULL DEFAULT 1"))
+
+
 #: Entry n turns a database of version n into one of version n + 1. It says so in plain SQL,
 #: because the tables below describe the newest version only. Where it is None the tables are the
 #: same, and rows are read in either form: since version 3, losses have codes and reasons refs.
-UPGRADES: Mapping[int, Upgrade | None] = {1: _add_unknown, 2: None}
+UPGRADES: Mapping[int, Upgrade | None] = {1: _add_unknown, 2: None, 3: _tasks_stand_for_many}
 
 
 class _Word(TypeDecorator[str]):
@@ -171,7 +177,7 @@ migration = Table(
 
 #: One row for each object of a plan. The ids of one plan are a range in the plan's order, so that
 #: it is read from one piece of the file. What attempts add to ``losses`` and ``warnings`` is kept
-#: apart from what the plan knew.
+#: apart from what the plan knew. A row may stand for many ``objects``, of which some were written.
 task = Table(
     "task",
     metadata,
@@ -196,6 +202,8 @@ task = Table(
     _column("warnings", _LIST, nullable=True),
     _column("wrote", Boolean),
     _column("bytes_sent", _Number),
+    _column("objects", _SmallNumber, server_default=text("1")),
+    _column("objects_written", _SmallNumber, server_default=text("1")),
     UniqueConstraint("migration", "source_id", "kind"),
 )
 

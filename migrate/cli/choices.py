@@ -12,6 +12,8 @@ from migrate.errors import UsageError
 from migrate.graph.planner import new_migration_id
 from migrate.graph.renames import NO_RENAMES, Renames, Rule, read_rules
 from migrate.graph.selection import (
+    ALL,
+    NO_TRACES,
     Selection,
     candidate_names,
     parse_stages,
@@ -118,6 +120,9 @@ def parse_choices(
     experiments: Sequence[str] | None = None,
     run_start_time: str | None = None,
     runs_until: str | None = None,
+    traces: str = ALL,
+    trace_start_time: str | None = None,
+    traces_until: str | None = None,
     include_deleted: bool = False,
     models: Sequence[str] | None = None,
     stages: Sequence[str] | None = None,
@@ -153,10 +158,12 @@ def parse_choices(
         if not (old and equals and new):
             raise UsageError(f"--artifact-location-map {pair!r} is not OLD=NEW")
         locations.append((old, new))
-    start = parse_time(run_start_time, "--run-start-time") if run_start_time is not None else None
-    until = parse_time(runs_until, "--runs-until") if runs_until is not None else None
-    if start is not None and until is not None and start >= until:
-        raise UsageError("--run-start-time is not before --runs-until: no run can be both")
+    start, until = _times("run", run_start_time=run_start_time, runs_until=runs_until)
+    traces_from, traces_end = _times(
+        "trace", trace_start_time=trace_start_time, traces_until=traces_until
+    )
+    if traces not in (ALL, NO_TRACES):
+        raise UsageError(f"--traces {traces!r} is not a choice", f"use {ALL} or {NO_TRACES}")
     selection = Selection(
         experiments=parse_tokens(experiments or ()),
         started_from=start,
@@ -166,6 +173,9 @@ def parse_choices(
         stages=parse_stages(stages or ()),
         latest_versions=latest_versions,
         all_runs=all_runs,
+        traces=traces == ALL,
+        traces_from=traces_from,
+        traces_until=traces_end,
     )
     _check_models_options(selection)
     return Choices(
@@ -191,6 +201,19 @@ def parse_choices(
         source_artifacts=_roots(source_artifacts, "--source-artifacts"),
         target_artifacts=_roots(target_artifacts, "--target-artifacts"),
     )
+
+
+def _times(noun: str, **options: str | None) -> list[int | None]:
+    """Return the two times that options set. Raises ``UsageError`` where nothing is between."""
+    names = ["--" + name.replace("_", "-") for name in options]
+    times = [
+        None if value is None else parse_time(value, name)
+        for name, value in zip(names, options.values(), strict=True)
+    ]
+    start, until = times
+    if start is not None and until is not None and start >= until:
+        raise UsageError(f"{names[0]} is not before {names[1]}: no {noun} can be both")
+    return times
 
 
 def _rules(path: Path | None, option: str) -> tuple[Rule, ...]:

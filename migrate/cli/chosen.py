@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from migrate.cli import options
 from migrate.cli.choices import Choices, parse_choices
+from migrate.graph.selection import ALL
 from migrate.tasks.batches import MOST_PLACEHOLDERS
 
 
@@ -16,6 +17,9 @@ class ComparingOptions:
     experiments: options.Experiments = None
     run_start_time: options.RunStartTime = None
     runs_until: options.RunsUntil = None
+    traces: options.Traces = ALL
+    trace_start_time: options.TraceStartTime = None
+    traces_until: options.TracesUntil = None
     include_deleted: options.IncludeDeleted = False
     models: options.Models = None
     stages: options.Stages = None

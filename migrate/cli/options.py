@@ -60,6 +60,21 @@ RunStartTime = Annotated[
 RunsUntil = Annotated[
     str | None, typer.Option(help="Only runs started before this UTC time: YYYY-MM-DD[ HH:MM:SS].")
 ]
+Traces = Annotated[
+    str,
+    typer.Option(
+        "--traces",
+        metavar="all|none",
+        help="Traces of the experiments: all, or none; none are missed then.",
+    ),
+]
+TraceStartTime = Annotated[
+    str | None,
+    typer.Option(help="Only traces begun at this UTC time or later: YYYY-MM-DD[ HH:MM:SS]."),
+]
+TracesUntil = Annotated[
+    str | None, typer.Option(help="Only traces begun before this UTC time: YYYY-MM-DD[ HH:MM:SS].")
+]
 IncludeDeleted = Annotated[
     bool, typer.Option("--include-deleted", help="Copy deleted experiments and runs too.")
 ]

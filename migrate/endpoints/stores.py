@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from migrate.objects import Kind, Loss
+from migrate.traces import EVER, Assessment, Spans, Stretch, Trace
 
 R = TypeVar("R")
 #: What holds something, and what is in it.
@@ -39,6 +40,7 @@ ON_SERVERS: Mapping[Kind, Identity] = MappingProxyType(
         Kind.MODEL_VERSION: Identity.NUMBERED,
         Kind.PROMPT: Identity.NAMED,
         Kind.PROMPT_VERSION: Identity.NUMBERED,
+        Kind.TRACE: Identity.KEPT,
     }
 )
 #: By what they are found where nothing is renumbered or renamed.
@@ -140,3 +142,39 @@ class HoldsContents(Protocol[H_contra, C]):
     def remove(self, holder: H_contra, ids: Sequence[str]) -> None:
         """Take out what has these ids here. May be repeated."""
         ...
+
+
+class TraceStore(Store[Trace], Protocol):
+    """The traces of an endpoint, which move in bulk: their spans, and what comes by stretches.
+
+    Their ids are their originals', so whatever writes them may be repeated: ``create`` brings what
+    is there up to date, and never raises ``AlreadyExists``. It leaves out assessments that override
+    others, and finds whole experiments, so ``read`` tells where an id is before.
+    """
+
+    def within(self, container: str, stretch: Stretch = EVER) -> Iterator[Trace]:
+        """Yield the traces of an experiment that began in a stretch of time, oldest first."""
+        ...
+
+    def spans(self, ids: Sequence[str]) -> Mapping[str, Spans]:
+        """Return the spans of traces that the endpoint itself keeps; none for one without any."""
+        ...
+
+    def add_spans(self, container: str, spans: Sequence[Spans]) -> None:
+        """Add the spans of traces that were created, in one call."""
+        ...
+
+    def override(self, trace_id: str, assessment: Assessment) -> None:
+        """Add an assessment that overrides another one of the same trace."""
+        ...
+
+
+class _HasStores(Protocol):
+    def store(self, kind: Kind) -> Store[Any] | None: ...
+
+
+def traces_of(endpoint: _HasStores) -> TraceStore | None:
+    """Return the traces of an endpoint; None where it has none, or not all that it takes."""
+    store: Any = endpoint.store(Kind.TRACE)
+    found: TraceStore | None = store
+    return found

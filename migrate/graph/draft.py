@@ -61,6 +61,8 @@ class Node:
     #: The number a version is to get on the target, and the first one free before it.
     number: int = 0
     first_free: int = 0
+    #: How many objects it stands for.
+    count: int = 1
 
     @property
     def selected(self) -> bool:

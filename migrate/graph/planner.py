@@ -45,6 +45,7 @@ from migrate.graph.registry_matching import match_registry
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.repairs import plan_repairs
 from migrate.graph.selection import Selection
+from migrate.graph.traces import discover_traces, match_traces
 from migrate.objects import Kind, Ref
 from migrate.plans import Damage, Plan, PlannedTask, Side
 from migrate.tasks.batches import Policy
@@ -141,6 +142,7 @@ DISCOVERY: tuple[Step, ...] = (
 STEPS: tuple[Step, ...] = (
     check_choices,
     *DISCOVERY,
+    discover_traces,
     discover_unreadable,
     check_capabilities,
     rename_copies,
@@ -155,6 +157,7 @@ STEPS: tuple[Step, ...] = (
     match_models,
     match_registry,
     match_records,
+    match_traces,
     plan_repairs,
     add_model_deletions,
     add_deletions,
@@ -273,6 +276,7 @@ def _task(draft: Draft, node: Node) -> PlannedTask:
         because=node.because,
         number=node.number,
         first_free=node.first_free,
+        count=node.count,
         losses=node.losses,
         warnings=node.warnings + _orphan_warnings(draft, node),
         status=node.status,

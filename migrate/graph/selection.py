@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 from migrate.errors import UsageError
 from migrate.objects import DELETED, STAGES, Experiment, Kind, ModelVersion, Run
 from migrate.outcomes import LeftOut, LeftOutCode
+from migrate.traces import Stretch
 
 ALL = "all"
+NO_TRACES = "none"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIME_FORMATS = "YYYY-MM-DD, 'YYYY-MM-DD HH:MM:SS' or YYYY-MM-DDTHH:MM:SSZ"
 
@@ -26,7 +28,8 @@ class Selection:
     the whole server, registered models and prompts included. Models take along what they are made
     of; with ``all_runs`` also the other runs of the experiments that this is in. Of the versions
     of a model, only those in one of ``stages`` (empty: in any), and with ``latest_versions`` only
-    the newest of each stage.
+    the newest of each stage. ``traces`` of the experiments are taken unless models alone are named,
+    those from ``traces_from`` on and before ``traces_until``.
     """
 
     experiments: tuple[str, ...] = ()
@@ -37,6 +40,9 @@ class Selection:
     stages: tuple[str, ...] = ()
     latest_versions: bool = False
     all_runs: bool = False
+    traces: bool = True
+    traces_from: int | None = None
+    traces_until: int | None = None
 
     @property
     def whole_server(self) -> bool:
@@ -47,6 +53,21 @@ class Selection:
     def takes_registry(self) -> bool:
         """True when registered models are copied: because they are named, or with all the rest."""
         return bool(self.models) or self.whole_server
+
+    @property
+    def takes_traces(self) -> bool:
+        """True when the traces of experiments are copied."""
+        return self.traces and (self.all_runs or not self.only_models)
+
+    def leaves_out_kind(self, kind: Kind) -> bool:
+        """Say whether the user wants nothing of a kind."""
+        return kind is Kind.TRACE and not self.takes_traces
+
+    @property
+    def traces_within(self) -> Stretch:
+        """The time in which traces have to begin to be copied."""
+        last = None if self.traces_until is None else self.traces_until - 1
+        return Stretch(self.traces_from, last)
 
     @property
     def only_models(self) -> bool:
@@ -104,6 +125,9 @@ class Selection:
             "stages": list(self.stages),
             "export_latest_versions": self.latest_versions,
             "export_all_runs": self.all_runs,
+            "traces": "" if self.traces else NO_TRACES,
+            "trace_start_time": self.traces_from,
+            "traces_until": self.traces_until,
         }
 
 
@@ -118,6 +142,9 @@ def selection_from_options(options: Mapping[str, Any]) -> Selection:
         stages=tuple(options.get("stages", ())),
         latest_versions=bool(options.get("export_latest_versions")),
         all_runs=bool(options.get("export_all_runs")),
+        traces=options.get("traces") != NO_TRACES,
+        traces_from=options.get("trace_start_time"),
+        traces_until=options.get("traces_until"),
     )
 
 

@@ -20,6 +20,7 @@ from migrate.tasks.logged_model import copy_logged_models
 from migrate.tasks.model_version import copy_versions
 from migrate.tasks.run import copy_runs
 from migrate.tasks.scorer import Scorers
+from migrate.tasks.trace_slice import copy_slices
 
 
 class Experiments(Carrier):
@@ -109,6 +110,18 @@ class PromptVersions(ModelVersions):
     colours = ("#fdf3c4", "#8f7200")
 
 
+class Traces(Carrier):
+    """Traces with their spans and assessments, a slice of them in one task."""
+
+    kind = Kind.TRACE
+    together = 1
+    colours = ("#fbdfe4", "#b3304f")
+
+    def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+        """See ``Carrier.carry``."""
+        return copy_slices(batch, source, target)
+
+
 CARRIERS: tuple[Carrier, ...] = (
     Experiments(),
     Runs(),
@@ -118,6 +131,7 @@ CARRIERS: tuple[Carrier, ...] = (
     ModelVersions(),
     Prompts(),
     PromptVersions(),
+    Traces(),
     EvaluationDatasets(),
     Scorers(),
     Issues(),

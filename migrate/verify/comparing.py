@@ -21,6 +21,7 @@ from migrate.verify.registry import compare_registry
 from migrate.verify.result import Comparison, Ends
 from migrate.verify.runs import compare_runs
 from migrate.verify.selected import Selected, groups, select
+from migrate.verify.traces import trace_parts
 
 #: Groups under way or done and not yet looked at, for each worker: more would fill the memory.
 AHEAD = 3
@@ -57,6 +58,8 @@ def compare(ends: Ends) -> Comparison:
             links |= named
         calls = _model_parts(ends, copies, selected, pairs, links)
         for part in _in_turn(pool, ends.workers, calls):
+            result.merge(part)
+        for part in _in_turn(pool, ends.workers, trace_parts(ends, copies, pairs)):
             result.merge(part)
     for part in compare_registry(ends, copies, selected.registered, selected.versions):
         result.merge(part)

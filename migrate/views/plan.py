@@ -130,6 +130,7 @@ def _task_as_json(task: PlannedTask) -> dict[str, Any]:
         "status": str(task.status),
         "reason": task.reason,
         "container": task.container,
+        "count": task.count,
         "target_id": task.target_id,
         "mark": task.mark,
         "needs": [str(ref) for ref in task.needs],
@@ -151,7 +152,11 @@ def _is_open(task: PlannedTask) -> bool:
 
 
 def _count(tasks: list[PlannedTask], wanted: Callable[[PlannedTask], bool]) -> Counter[Kind]:
-    return Counter(task.ref.kind for task in tasks if wanted(task))
+    counts: Counter[Kind] = Counter()
+    for task in tasks:
+        if wanted(task):
+            counts[task.ref.kind] += task.count
+    return counts
 
 
 def _open_with(tasks: list[PlannedTask], action: Action) -> str:

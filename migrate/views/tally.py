@@ -91,14 +91,14 @@ class Tally:
             tally.bytes_sent += outcome.bytes_sent
             match outcome.status:
                 case TaskStatus.DONE:
-                    tally.done += 1
+                    tally.done += outcome.count
                 case TaskStatus.FAILED:
-                    tally.failed += 1
+                    tally.failed += outcome.count
                 case TaskStatus.SKIPPED:
-                    tally.skipped += 1
+                    tally.skipped += outcome.count
                 case TaskStatus.BLOCKED | TaskStatus.PENDING:
                     continue
-            tally.carried_out += 1
+            tally.carried_out += outcome.count
         for kind, number in blocked.items():
             if number:
                 self.kinds.setdefault(kind, KindTally()).blocked += number

@@ -33,6 +33,9 @@ SELECTIONS = {
     "stages": SOME_STAGES,
     "latest_versions": st.booleans(),
     "all_runs": st.booleans(),
+    "traces": st.booleans(),
+    "traces_from": TIMES,
+    "traces_until": TIMES,
 }
 CHOICES = {
     "selection": st.builds(Selection, **SELECTIONS),  # type: ignore[arg-type]

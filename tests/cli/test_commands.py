@@ -117,7 +117,7 @@ def test_differences_and_what_is_not_copied_end_in_3(
         source.trace(seeded.experiment)
     report = migrate("run", *ends, *selected, code=3).stdout
     # Label schemas may belong to traces, and cannot be read without writing.
-    last = "traces, label schemas not copied by this version"
+    last = "label schemas not copied by this version"
     assert last in report.splitlines()[-1]
 
     with Source(ends[0]) as source:

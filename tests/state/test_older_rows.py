@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from migrate.errors import StateError
 from migrate.graph.why import explain
 from migrate.objects import Kind, LossCode, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
+from state import schema
 from state.store import StateStore
 from tests.state.samples import done, experiment_task, plan_of, run_ref, run_task
 
@@ -38,6 +40,8 @@ def path(tmp_path: Path) -> Path:
             (json.dumps(reasons), json.dumps(losses), json.dumps([LASTING]), ident),
         )
     connection.execute("UPDATE state_version SET version = 2")
+    for added_since in ("objects", "objects_written"):
+        connection.execute(f"ALTER TABLE task DROP COLUMN {added_since}")
     connection.commit()
     connection.close()
     return location
@@ -79,9 +83,37 @@ def test_reasons_name_the_objects_that_they_named(path: Path) -> None:
     ]
 
 
-def test_a_reader_reads_them_as_they_are(path: Path) -> None:
+def test_a_reader_reads_them_as_they_are(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with StateStore.open(path):
+        pass
+    now = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", now + 1)
+    monkeypatch.setattr(schema, "UPGRADES", {now: None})
     with StateStore.open(path, read_only=True) as store:
         assert [ref.id for ref, _, _ in store.report("m1").losses] == ["a", "a", "a", "b c", "b c"]
+    assert version_of(path) == now
+
+
+def test_a_reader_leaves_tables_of_another_form_as_they_are(path: Path) -> None:
+    with pytest.raises(StateError, match="state version 2, which is older"):
+        StateStore.open(path, read_only=True)
+    assert version_of(path) == 2
+
+
+def test_a_task_of_then_stands_for_one_object(path: Path) -> None:
+    with StateStore.open(path) as store:
+        plan = store.load_plan()
+        assert plan is not None
+        assert {task.count for task in plan.tasks} == {1}
+        assert {kind.value: total.found for kind, total in store.report("m1").totals.items()} == {
+            "experiment": 1,
+            "run": 2,
+        }
+
+
+def version_of(path: Path) -> int:
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT version FROM state_version").fetchall() == [(2,)]
+    [[version]] = connection.execute("SELECT version FROM state_version")
     connection.close()
+    assert isinstance(version, int)
+    return version

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 
 from migrate.errors import StateError
-from migrate.objects import Action, Kind
+from migrate.objects import Action, Kind, Ref
 from migrate.outcomes import Loss, TaskStatus
-from migrate.plans import Because, Plan, Side
+from migrate.plans import Because, Plan, PlannedTask, Side
 from state.reports import MigrationStatus
 from state.store import StateStore
 from tests.state.samples import (
@@ -215,3 +215,22 @@ def test_a_plan_made_anew_counts_as_planned_until_it_is_begun(store: StateStore)
 def test_an_unknown_migration_cannot_be_recorded(store: StateStore) -> None:
     with pytest.raises(StateError, match="no migration 'gone'"):
         store.record("gone", [done(EXPERIMENT)], {})
+
+
+def test_slices_are_kept_with_how_many_objects_they_stand_for(store: StateStore) -> None:
+    experiment = experiment_task()
+    part = PlannedTask(
+        ref=Ref(Kind.TRACE, "1/5-9"),
+        name="200 traces",
+        action=Action.CREATE,
+        container="1",
+        count=200,
+        needs=(experiment.ref,),
+    )
+    store.save_plan(plan_of(experiment, part))
+    plan = store.load_plan()
+    assert plan is not None
+    assert plan.tasks[1] == part
+    store.record("m1", [done(experiment.ref), done(part.ref, wrote=True, written=3)], {})
+    totals = store.report("m1").totals[Kind.TRACE]
+    assert (totals.found, totals.done, totals.wrote) == (200, 200, 3)

@@ -225,6 +225,7 @@ def test_json_holds_everything_and_survives_a_round_trip() -> None:
                 "status": "pending",
                 "reason": "new metrics",
                 "container": "",
+                "count": 1,
                 "target_id": "",
                 "mark": "",
                 "needs": ["experiment:1"],

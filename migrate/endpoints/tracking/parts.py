@@ -8,7 +8,7 @@ in MLflow's words comes from the part itself, costs no search, and no gateway ma
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -74,6 +74,8 @@ TRACES = Part(
         "locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}],
     },
 )
+#: Since then one call gives the spans of many traces.
+TRACES_WITH_SPANS = replace(TRACES, since=(3, 6))
 WEBHOOKS = Part((3, 3), "GET", f"{API}/webhooks", ONE)
 #: Of Databricks' registry of a workspace.
 WORKSPACE_WEBHOOKS = Part(ALWAYS_THERE, "GET", f"{API}/registry-webhooks/list")

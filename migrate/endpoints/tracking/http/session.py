@@ -212,6 +212,16 @@ class HttpSession:
         with pages_are_logins(self._side):
             self._retry(attempt, TRIES if again else 1)
 
+    def post_message(self, path: str, message: bytes, headers: Mapping[str, str]) -> None:
+        """POST a protobuf message, which may be repeated; what is answered says no more."""
+
+        def attempt() -> None:
+            with self._sent("POST", path, len(message), data=message, headers=headers) as response:
+                if is_page(read_answer(response, self._where(path), self._bounds)):
+                    raise self._web_page(path)
+
+        self._retry(attempt, TRIES)
+
     @contextmanager
     def stream(
         self, path: str, params: Any = None, *, size: int = 0, tries: int = TRIES

@@ -1,0 +1,187 @@
+"""Traces of a tracking server since MLflow 3.6, which keeps their spans and gives many at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from migrate.endpoints.shapes import Object, ident, member, objects, required
+from migrate.endpoints.stores import Bookkeeping, Found, Identity
+from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.parts import NEWER_API, TRACES, TRACES_WITH_SPANS
+from migrate.endpoints.tracking.traces_wire import TRACE, trace_from, trace_to
+from migrate.errors import Malformed, NoSuchRoute, NotFound, Refused, ServerFault
+from migrate.objects import Kind, Loss
+from migrate.origins import MARK, losses_from_tags, losses_to_tags
+from migrate.traces import EVER, SERVER_TAGS, Assessment, Spans, Stretch, Trace
+
+PER_PAGE = 500
+#: Ids in one call, which go with the address of a GET.
+PER_CALL = 100
+_OTLP = "/v1/traces"
+_SPANS = f"{NEWER_API}/traces/batchGet"
+_INFOS = f"{NEWER_API}/traces/batchGetInfos"
+
+
+class ServerTraces:
+    """See ``TraceStore``."""
+
+    kind = Kind.TRACE
+    part = TRACES_WITH_SPANS
+    identity = Identity.KEPT
+    bookkeeping = Bookkeeping.TAGS
+
+    def __init__(self, http: HttpSession, entries: Entries) -> None:
+        self._http = http
+        self._entries = entries
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def list(self, containers: Sequence[str]) -> Iterator[Trace]:
+        """See ``Store.list``."""
+        for container in containers:
+            yield from self.within(container)
+
+    def within(self, container: str, stretch: Stretch = EVER) -> Iterator[Trace]:
+        """See ``TraceStore.within``."""
+        bounds = ((">=", stretch.first), ("<=", stretch.last))
+        place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": container}}
+        request = {
+            "locations": [place],
+            "max_results": PER_PAGE,
+            # Pages are counted off: traces of one moment need an order as well.
+            "order_by": ["timestamp_ms ASC", "request_id ASC"],
+            "filter": " AND ".join(
+                f"timestamp_ms {it} {ms}" for it, ms in bounds if ms is not None
+            ),
+        }
+        pages = self._http.pages(TRACES.path, request)
+        return self._entries.all(pages, "traces", TRACE, trace_from)
+
+    def read(self, ids: Sequence[str]) -> Sequence[Trace]:
+        """See ``Store.read``."""
+        return [trace for some in _chunks(ids) for trace in self._read(some)]
+
+    def _read(self, ids: Sequence[str]) -> Sequence[Trace]:
+        try:
+            page = self._http.post(_INFOS, {"trace_ids": [*ids]}, idempotent=True)
+        except NoSuchRoute:  # it came with 3.11
+            return [trace for ident in ids for trace in self._read_one(ident)]
+        return [trace_from(body) for body in objects(page, "trace_infos")]
+
+    def _read_one(self, trace_id: str) -> Iterator[Trace]:
+        try:
+            answer = self._http.get(_path(trace_id))
+        except NotFound:
+            return
+        yield trace_from(required(required(answer, "trace"), "trace_info"))
+
+    def spans(self, ids: Sequence[str]) -> Mapping[str, Spans]:
+        """See ``TraceStore.spans``."""
+        found: dict[str, Spans] = {}
+        for some in _chunks(ids):
+            answer = self._http.get(_SPANS, [("trace_ids", ident) for ident in some])
+            for body in objects(answer, "traces"):
+                found[ident(member(body, "trace_info"), "trace_id")] = objects(body, "spans")
+        return found
+
+    def find(
+        self, container: str, keys: Collection[str] | None = None
+    ) -> Mapping[str, Sequence[Found[Trace]]]:
+        """See ``Store.find``."""
+        traces = self.within(container) if keys is None else self.read([*keys])
+        return {
+            trace.trace_id: [Found(trace, trace.tags.get(MARK, ""), losses_from_tags(trace.tags))]
+            for trace in traces
+            if trace.experiment_id == container
+        }
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def create(self, container: str, wanted: Trace) -> Trace:
+        """See ``TraceStore``."""
+        body = trace_to(wanted)
+        body["trace_location"]["mlflow_experiment"]["experiment_id"] = container
+        body["assessments"] = [it for it in wanted.assessments if not it.get("overrides")]
+        request = {"trace": {"trace_info": body}}
+        answer = self._http.post(f"{NEWER_API}/traces", request, idempotent=True)
+        return trace_from(required(required(answer, "trace"), "trace_info"))
+
+    def add_spans(self, container: str, spans: Sequence[Spans]) -> None:
+        """See ``TraceStore.add_spans``."""
+        headers = {"Content-Type": "application/x-protobuf", "x-mlflow-experiment-id": container}
+        self._http.post_message(_OTLP, _message(spans), headers)
+
+    def override(self, trace_id: str, assessment: Assessment) -> None:
+        """See ``TraceStore.override``."""
+        path = f"{_path(trace_id)}/assessments"
+        add = partial(
+            self._http.post, path, {"assessment": assessment}, idempotent=True, fault_tries=1
+        )
+        try:
+            add()
+        except (Refused, ServerFault):
+            # It is there already, and only adding it takes the other one's validity.
+            one = f"{path}/{quote(str(assessment.get('assessment_id')), safe='')}"
+            self._http.change("DELETE", one, {})
+            add()
+
+    def finish(
+        self, copy: Trace, wanted: Trace, mark: str, losses: Sequence[Loss] = ()
+    ) -> Sequence[Loss]:
+        """See ``Store.finish``."""
+        tags = {**wanted.tags, **losses_to_tags(losses)}
+        if "/" in copy.trace_id:  # no route takes such an id, so that the mark goes with all else
+            whole = dataclasses.replace(wanted, tags={**tags, MARK: mark}, assessments=())
+            self.create(copy.experiment_id, whole)
+            return ()
+        for key in copy.tags.keys() - tags.keys() - SERVER_TAGS - {MARK}:
+            self._change("DELETE", copy.trace_id, {"key": key})
+        for key, value in tags.items():
+            if key not in SERVER_TAGS and copy.tags.get(key) != value:
+                self._change("PATCH", copy.trace_id, {"key": key, "value": value})
+        if mark and copy.tags.get(MARK) != mark:
+            self._change("PATCH", copy.trace_id, {"key": MARK, "value": mark})
+        return ()
+
+    def _change(self, method: str, trace_id: str, body: Mapping[str, str]) -> None:
+        try:
+            self._http.change(method, f"{_path(trace_id)}/tags", body)
+        except NotFound:
+            if method != "DELETE":
+                raise
+
+    def delete(self, copy: Trace) -> None:
+        """See ``Store.delete``."""
+        body = {"experiment_id": copy.experiment_id, "request_ids": [copy.trace_id]}
+        self._http.post(f"{NEWER_API}/traces/delete-traces", body, idempotent=True)
+
+
+def _message(spans: Sequence[Spans]) -> bytes:
+    """Return the request of OpenTelemetry's protocol that holds the spans of several traces.
+
+    Raises ``Malformed`` for what is none.
+    """
+    from google.protobuf.json_format import ParseDict, ParseError
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    every: list[Any] = [span for of_trace in spans for span in of_trace]
+    scope: Object = {"resourceSpans": [{"scopeSpans": [{"spans": every}]}]}
+    try:
+        message: bytes = ParseDict(scope, ExportTraceServiceRequest()).SerializeToString()
+    except ParseError as problem:
+        raise Malformed(f"a span is not of OpenTelemetry's form: {problem}") from None
+    return message
+
+
+def _path(trace_id: str) -> str:
+    return f"{NEWER_API}/traces/{quote(trace_id, safe='')}"
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), PER_CALL):
+        yield ids[start : start + PER_CALL]

@@ -1,0 +1,100 @@
+"""Steps for traces, which are planned in slices: one task for many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from migrate.endpoints.stores import TraceStore, traces_of
+from migrate.errors import MigrateError
+from migrate.graph.draft import Draft, Node
+from migrate.objects import Action, Kind, Ref, readable_time
+from migrate.origins import MARK, losses_from_tags
+from migrate.outcomes import TaskStatus
+from migrate.plans import Because, Damage
+from migrate.tasks.trace import Slice, SliceFacts, content_of, slice_from, slices
+from migrate.traces import Trace
+
+
+def discover_traces(draft: Draft) -> None:
+    """Add the traces of the experiments selected, in slices; count them where none are taken."""
+    store = traces_of(draft.source)
+    if store is None or not draft.selection.takes_traces:
+        return
+    takes_them = traces_of(draft.target) is not None
+    for node in draft.of_kind(Kind.EXPERIMENT):
+        try:
+            for facts in slices(_selected(draft, store, node.ref.id)):
+                if takes_them:
+                    _add(draft, facts)
+                else:
+                    counted = draft.unsupported.get(Kind.TRACE, 0)
+                    draft.unsupported[Kind.TRACE] = counted + facts.count
+        except MigrateError as problem:
+            draft.unknown.append(
+                f"source: not all traces of {node.ref} could be listed: {problem.message}"
+            )
+
+
+def _selected(draft: Draft, store: TraceStore, experiment_id: str) -> Iterator[Trace]:
+    return store.within(experiment_id, draft.selection.traces_within)
+
+
+def _add(draft: Draft, facts: SliceFacts) -> None:
+    covered = facts.slice
+    experiment = Ref(Kind.EXPERIMENT, covered.experiment_id)
+    node = Node(
+        ref=Ref(Kind.TRACE, covered.id),
+        name=_name(covered, facts.count),
+        container=covered.experiment_id,
+        content=facts.content,
+        count=facts.count,
+        because=(Because("in", experiment),),
+    )
+    draft.add(node)
+    draft.needs[node.ref] = facts.needs
+    if damaged := [draft.damaged[ref] for ref in _refs(facts) if ref in draft.damaged]:
+        # A comparison names traces, and their slice is what mends them.
+        mendable = tuple(dict.fromkeys(what for one in damaged for what in one.mendable))
+        lasting = tuple(loss for one in damaged for loss in one.lasting)
+        draft.damaged = {**draft.damaged, node.ref: Damage(mendable=mendable, lasting=lasting)}
+
+
+def _refs(facts: SliceFacts) -> Iterator[Ref]:
+    return (Ref(Kind.TRACE, trace_id) for trace_id in facts.ids)
+
+
+def _name(covered: Slice, count: int) -> str:
+    first, last = readable_time(covered.first), readable_time(covered.last)
+    word = f"{count} trace{'s' if count > 1 else ''}"
+    return f"{word} of {first}" if first == last else f"{word} of {first} to {last}"
+
+
+def match_traces(draft: Draft) -> None:
+    """Find the copies that are on the target, one search for each slice of what is there."""
+    store = traces_of(draft.target)
+    if store is None:
+        return
+    for node in draft.of_kind(Kind.TRACE):
+        covered = slice_from(node.ref.id)
+        place = draft.nodes[Ref(Kind.EXPERIMENT, node.container)].target_id
+        if covered is not None and place:
+            _match(draft, node, store, covered._replace(experiment_id=place))
+
+
+def _match(draft: Draft, node: Node, store: TraceStore, there: Slice) -> None:
+    copies = [
+        copy for copy in store.within(there.experiment_id, there.stretch) if copy.tags.get(MARK)
+    ]
+    if not copies:
+        return
+    node.target_id = there.id
+    whole = content_of((copy.trace_id, copy.tags[MARK]) for copy in copies) == node.content
+    if not all(draft.will_have_copy(need.ref) for need in draft.needs[node.ref]):
+        node.action, node.reason = Action.ADOPT, "copied before: each is compared with its mark"
+    elif whole:
+        node.action, node.status = Action.ADOPT, TaskStatus.DONE
+        node.reason = "copied before, unchanged"
+        node.losses += tuple(loss for copy in copies for loss in losses_from_tags(copy.tags))
+    else:
+        node.action = Action.UPDATE
+        node.reason = "some are new at the source, or changed since they were copied"

@@ -1,0 +1,205 @@
+"""What the copy of a trace should be, and how traces are gathered to slices. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from migrate.objects import Kind, Ref
+from migrate.origins import LOSSES, MARK, SOURCE, keep_earlier
+from migrate.tasks.fingerprint import digest_of
+from migrate.tasks.wanted import Need, Wanted, mark_of
+from migrate.traces import (
+    ASSESSMENT_RUN,
+    MODEL_ID,
+    SERVER_TAGS,
+    SOURCE_RUN,
+    Assessment,
+    Stretch,
+    Trace,
+)
+
+#: The traces of a slice; more only where they all began in one millisecond.
+TRACES_A_SLICE = 200
+#: What metadata names, by key.
+_NAMED = {SOURCE_RUN: Kind.RUN, MODEL_ID: Kind.LOGGED_MODEL}
+
+
+class Slice(NamedTuple):
+    """The traces of one experiment that began between two moments (ms), both included."""
+
+    experiment_id: str
+    first: int
+    last: int
+
+    @property
+    def id(self) -> str:
+        """What names the slice in plans."""
+        return f"{self.experiment_id}/{self.first}-{self.last}"
+
+    @property
+    def stretch(self) -> Stretch:
+        """The time it covers."""
+        return Stretch(self.first, self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceFacts:
+    """What a plan keeps of a slice: how many traces it has, what they name, and a digest of all.
+
+    The digest is that of the marks that whole copies have when everything they name has a copy.
+    """
+
+    slice: Slice
+    count: int
+    content: str
+    needs: tuple[Need, ...]
+    ids: frozenset[str]
+
+
+def slice_from(text: str) -> Slice | None:
+    """Read back what names a slice; None for what names none."""
+    experiment_id, _, times = text.rpartition("/")
+    first, dash, last = times.partition("-")
+    if not (experiment_id and dash and first.isdecimal() and last.isdecimal()):
+        return None
+    return Slice(experiment_id, int(first), int(last))
+
+
+def slices(traces: Iterable[Trace]) -> Iterator[SliceFacts]:
+    """Gather the traces of one experiment, oldest first, to slices with no moment in common."""
+    gathered: list[Trace] = []
+    for trace in traces:
+        if len(gathered) >= TRACES_A_SLICE and trace.request_time != gathered[-1].request_time:
+            yield _facts(gathered)
+            gathered = []
+        gathered.append(trace)
+    if gathered:
+        yield _facts(gathered)
+
+
+def _facts(traces: list[Trace]) -> SliceFacts:
+    first, last = traces[0], traces[-1]
+    needs = dict.fromkeys(need for trace in traces for need in needs_of(trace))
+    return SliceFacts(
+        Slice(first.experiment_id, first.request_time, last.request_time),
+        len(traces),
+        content_of((trace.trace_id, mark(trace, _anything)) for trace in traces),
+        tuple(needs),
+        frozenset(trace.trace_id for trace in traces),
+    )
+
+
+def content_of(marks: Iterable[tuple[str, str]]) -> str:
+    """Digest the marks of copies, each with the id of its trace."""
+    return digest_of(sorted(map(list, marks)))
+
+
+def _anything(ref: Ref) -> bool:
+    return True
+
+
+def needs_of(trace: Trace) -> Iterator[Need]:
+    """Yield the runs and logged models that a trace names; they have to have ended before it."""
+    for key, kind in _NAMED.items():
+        if trace.metadata.get(key):
+            yield Need(Ref(kind, trace.metadata[key]), "traced", soft=True, along=False)
+    for assessment in trace.assessments:
+        if run_id := _run_of(assessment):
+            yield Need(Ref(Kind.RUN, run_id), "assessed by", soft=True, along=False)
+
+
+def _run_of(assessment: Assessment) -> str:
+    return str((assessment.get("metadata") or {}).get(ASSESSMENT_RUN) or "")
+
+
+def mark(trace: Trace, has_copy: Callable[[Ref], bool]) -> str:
+    """Return the mark of a complete copy: of what a search shows, and of what has no copy."""
+    content = dataclasses.asdict(trace)
+    content["assessments"] = _by_id(trace)
+    # Whatever has no copy is kept otherwise, so it decides what the copy is.
+    missing = [need._replace(soft=False) for need in needs_of(trace)]
+    return mark_of(digest_of(content), missing, has_copy)
+
+
+def _by_id(trace: Trace) -> dict[str, Assessment]:
+    return {str(it.get("assessment_id")): it for it in trace.assessments}
+
+
+def wanted_trace(trace: Trace, container: str, copies: Mapping[Ref, str]) -> Wanted[Trace]:
+    """Return what the copy of a trace in this experiment of the target should be.
+
+    ``copies`` are the ids of the copies of what it names; what has none is kept under a tag, in an
+    assessment under a key of its metadata.
+    """
+    warnings: list[str] = []
+    tags = {key: value for key, value in trace.tags.items() if key not in SERVER_TAGS}
+    tags = keep_earlier(tags)
+    metadata = dict(trace.metadata)
+    for key, kind in _NAMED.items():
+        if not (named := metadata.pop(key, "")):
+            continue
+        if (copy := copies.get(Ref(kind, named))) is not None:
+            metadata[key] = copy
+            continue
+        tags[SOURCE + key.removeprefix("mlflow.")] = named
+        warnings.append(
+            f"trace {trace.trace_id} is of {kind} {named}, which is not among what is copied: "
+            "kept as a source tag"
+        )
+    assessments = []
+    for assessment in trace.assessments:
+        rewritten, missing = _assessment(assessment, copies)
+        assessments.append(rewritten)
+        if missing:
+            warnings.append(
+                f"an assessment of trace {trace.trace_id} is of run {missing}, which is not among "
+                "what is copied: kept in its metadata"
+            )
+    record = dataclasses.replace(
+        trace,
+        experiment_id=container,
+        metadata=metadata,
+        tags=tags,
+        assessments=tuple(assessments),
+    )
+    return Wanted(record, (), tuple(warnings))
+
+
+def _assessment(assessment: Assessment, copies: Mapping[Ref, str]) -> tuple[Assessment, str]:
+    """Return an assessment that names the copy of its run, or else the run it cannot name."""
+    run_id = _run_of(assessment)
+    if not run_id:
+        return assessment, ""
+    metadata = dict(assessment["metadata"])
+    del metadata[ASSESSMENT_RUN]
+    copy = copies.get(Ref(Kind.RUN, run_id))
+    key = SOURCE + ASSESSMENT_RUN.removeprefix("mlflow.") if copy is None else ASSESSMENT_RUN
+    metadata[key] = run_id if copy is None else copy
+    return {**assessment, "metadata": metadata}, run_id if copy is None else ""
+
+
+def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what a copy has otherwise than it should: its name, as wanted, as it is.
+
+    What was added to the copy beside, such as an assessment given at the target, is none.
+    """
+    for field in dataclasses.fields(wanted):
+        if field.name in ("metadata", "tags", "assessments"):
+            continue
+        old, new = getattr(wanted, field.name), getattr(copy, field.name)
+        if (old or None) != (new or None):
+            yield field.name, old, new
+    for word, theirs, ours in (
+        ("tag", wanted.tags, copy.tags),
+        ("metadata", wanted.metadata, copy.metadata),
+        ("assessment", _by_id(wanted), _by_id(copy)),
+    ):
+        for key, value in theirs.items():
+            if ours.get(key) != value:
+                yield f"{word} {key}", value, ours.get(key)
+    for key in sorted(copy.tags.keys() - wanted.tags.keys() - SERVER_TAGS):
+        if key != MARK and not key.startswith(LOSSES):
+            yield f"tag {key}", None, copy.tags[key]

@@ -1,0 +1,251 @@
+"""Copies a slice of traces: a few at a time, so that no more of them is in memory.
+
+For each group: the infos with their assessments, the spans of all in one request, what overrides
+other assessments, a look at what the target shows, and the mark of each at last. All of these may
+be repeated, so whatever was cut off is done again for traces without their mark.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.stores import TraceStore, traces_of
+from migrate.errors import EndpointError, Malformed, NotFound, NotPermitted, Refused
+from migrate.objects import ArtifactRoot, Kind, Ref
+from migrate.origins import MARK, losses_from_tags
+from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.tasks.batches import Batch, Job
+from migrate.tasks.files import copy_files
+from migrate.tasks.outcomes import failed, why_missing
+from migrate.tasks.trace import Slice, differences, mark, slice_from, wanted_trace
+from migrate.traces import ARTIFACT_LOCATION_TAG, IN_PROGRESS, SIZE_BYTES, Spans, Trace
+
+#: Traces in memory with their spans: so many, or of so many bytes as their metadata tells.
+GROUP = 50
+GROUP_BYTES = 4 << 20
+#: Assumed of one that does not tell its size.
+USUAL_BYTES = 50_000
+#: What the spans of a trace with attachments name.
+_ATTACHMENT = "mlflow-attachment://"
+#: An id that follows from the spans' own; for any other, spans would make another trace.
+_TAKES_SPANS = re.compile("tr-[0-9a-f]{32}")
+
+
+def copy_slices(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+    """Copy the traces of slices; yield an outcome per job."""
+    ours, theirs = traces_of(source), traces_of(target)
+    if ours is None or theirs is None:
+        raise EndpointError("traces cannot be copied between these two ends")
+    for job in batch.jobs:
+        started = time.monotonic()
+        try:
+            covered = slice_from(job.ref.id)
+            if covered is None:
+                raise why_missing(source, job)
+            slicing = _Slicing(job, batch.target_container, source, target, ours, theirs)
+            outcome = slicing.copied(covered)
+        except Exception as problem:
+            yield failed(job, problem, "", time.monotonic() - started)
+        else:
+            yield dataclasses.replace(outcome, seconds=time.monotonic() - started)
+
+
+@dataclass(slots=True)
+class _Todo:
+    """A trace to be written: as it is, as its copy should be, its mark, and what comes of it."""
+
+    trace: Trace
+    wanted: Trace
+    mark: str
+    spans: Spans = ()
+    losses: list[Loss] = field(default_factory=list)
+
+
+class _Slicing:
+    """One try at one slice."""
+
+    def __init__(
+        self,
+        job: Job,
+        container: str,
+        source: Source,
+        target: Target,
+        ours: TraceStore,
+        theirs: TraceStore,
+    ) -> None:
+        self._job = job
+        self._container = container
+        self._source = source
+        self._target = target
+        self._ours = ours
+        self._theirs = theirs
+        self._losses: list[Loss] = []
+        self._warnings: list[str] = []
+        self._written = 0
+        self._files = self._bytes = 0
+
+    def copied(self, covered: Slice) -> Outcome:
+        """Bring the copies of a slice to what the source holds now."""
+        for group in groups(self._ours.within(covered.experiment_id, covered.stretch)):
+            self._copy(group)
+        here = Slice(self._container, covered.first, covered.last)
+        return Outcome(
+            ref=self._job.ref,
+            status=TaskStatus.DONE,
+            target_id=here.id,
+            wrote=self._written > 0,
+            written=self._written,
+            bytes_sent=self._bytes,
+            files_sent=self._files,
+            losses=tuple(dict.fromkeys(self._losses)),
+            warnings=tuple(dict.fromkeys(self._warnings)),
+        )
+
+    def _copy(self, traces: Sequence[Trace]) -> None:
+        found = self._theirs.read([trace.trace_id for trace in traces])
+        existing = {copy.trace_id: copy for copy in found}
+        todo = [it for trace in traces if (it := self._todo(trace, existing.get(trace.trace_id)))]
+        if not todo:
+            return
+        spans = self._ours.spans([it.trace.trace_id for it in todo if it.trace.has_stored_spans])
+        for it in todo:
+            it.spans = spans.get(it.trace.trace_id, ())
+        begun = [it for it in todo if self._begin(it)]
+        self._add_spans([it for it in begun if it.spans])
+        for it in begun:
+            for assessment in it.wanted.assessments:
+                if assessment.get("overrides"):
+                    self._theirs.override(it.trace.trace_id, assessment)
+        self._finish(begun)
+
+    def _todo(self, trace: Trace, copy: Trace | None) -> _Todo | None:
+        """Return what is to be written of a trace; None where nothing is."""
+        job = self._job
+        if copy is not None and copy.experiment_id != self._container:
+            where = f"experiment {copy.experiment_id} of the target has one of this id already"
+            self._losses.append(Loss(f"trace {trace.trace_id}", where))
+            return None
+        wanted = wanted_trace(trace, self._container, job.copies)
+        self._warnings += wanted.warnings
+        due = mark(trace, job.copies.__contains__)
+        if copy is not None and copy.tags.get(MARK) == due and not job.repairs:
+            self._losses += losses_from_tags(copy.tags)
+            return None
+        return _Todo(trace, wanted.record, due)
+
+    def _begin(self, it: _Todo) -> bool:
+        """Write a trace without its spans; where it is refused, it is a loss by name."""
+        reason = ""
+        if it.spans and not _TAKES_SPANS.fullmatch(it.trace.trace_id):
+            reason = "its id is not of the form that servers take spans for (tr- and 32 digits)"
+        else:
+            try:
+                self._theirs.create(self._container, it.wanted)
+            except (Refused, NotFound) as problem:
+                reason = problem.message
+        if reason:
+            self._losses.append(Loss(f"trace {it.trace.trace_id}", reason))
+        return not reason
+
+    def _add_spans(self, todo: Sequence[_Todo]) -> None:
+        """Send the spans of all in one request, and one by one where that is refused."""
+        if not todo:
+            return
+        try:
+            self._theirs.add_spans(self._container, [it.spans for it in todo])
+        except (Refused, Malformed) as problem:
+            if len(todo) > 1:
+                for it in todo:
+                    self._add_spans([it])
+            else:
+                [it] = todo
+                it.losses.append(Loss(f"spans of trace {it.trace.trace_id}", problem.message))
+
+    def _finish(self, begun: Sequence[_Todo]) -> None:
+        """Put right what the spans have changed, send files, and write the marks."""
+        shown = self._shown(begun)
+        # Spans make the server reckon times and previews anew.
+        reckoned = [it for it in begun if _has_other_fields(it.wanted, shown[it.trace.trace_id])]
+        for it in reckoned:
+            self._theirs.create(self._container, dataclasses.replace(it.wanted, assessments=()))
+        shown |= self._shown(reckoned)
+        for it in begun:
+            copy = shown[it.trace.trace_id]
+            differing = [what for what, _, _ in differences(it.wanted, copy)]
+            reason = "the target keeps it otherwise than it was written"
+            it.losses += [
+                Loss(f"{what} of trace {copy.trace_id}", reason)
+                for what in differing
+                if not what.startswith("tag ")  # those come last
+            ]
+            self._copy_files(it, copy)
+            self._theirs.finish(copy, it.wanted, it.mark, it.losses)
+            self._losses += it.losses
+            self._written += 1
+
+    def _shown(self, todo: Sequence[_Todo]) -> dict[str, Trace]:
+        """Return what the target shows of traces. Raises where one is not there."""
+        ids = [it.trace.trace_id for it in todo]
+        shown = {copy.trace_id: copy for copy in self._theirs.read(ids)} if ids else {}
+        if missing := [ident for ident in ids if ident not in shown]:
+            raise EndpointError(f"the target does not show trace {missing[0]}, which was written")
+        return shown
+
+    def _copy_files(self, it: _Todo, copy: Trace) -> None:
+        """Send the spans that are kept in a file, and attachments."""
+        if not has_files(it.trace, it.spans):
+            return
+        ours, theirs = files_of(it.trace), files_of(copy)
+        try:
+            sent = copy_files(
+                self._source,
+                ours,
+                self._source.artifacts(ours),
+                self._target,
+                theirs,
+                fresh=False,
+                attempt=self._job.attempt,
+            )
+        except (Refused, NotFound, NotPermitted) as problem:
+            it.losses.append(Loss(f"files of trace {it.trace.trace_id}", problem.message))
+            return
+        self._files += sent.files
+        self._bytes += sent.bytes
+        it.losses += sent.losses
+
+
+def has_files(trace: Trace, spans: Spans) -> bool:
+    """Say whether a trace may have files: its spans, or what they name as attached."""
+    in_file = not (trace.has_stored_spans or trace.state == IN_PROGRESS)
+    return in_file or _ATTACHMENT in repr(spans)
+
+
+def files_of(trace: Trace) -> ArtifactRoot:
+    """Return where the files of a trace are."""
+    return ArtifactRoot(Ref(Kind.TRACE, trace.trace_id), trace.tags.get(ARTIFACT_LOCATION_TAG, ""))
+
+
+def _has_other_fields(wanted: Trace, copy: Trace) -> bool:
+    """Say whether a copy differs in what creating it again brings back."""
+    words = ("tag ", "assessment ")
+    return any(not what.startswith(words) for what, _, _ in differences(wanted, copy))
+
+
+def groups(traces: Iterable[Trace]) -> Iterator[list[Trace]]:
+    """Yield traces in lists that are small enough to hold with their spans."""
+    group: list[Trace] = []
+    size = 0
+    for trace in traces:
+        told = trace.metadata.get(SIZE_BYTES, "")
+        size += int(told) if told.isdecimal() else USUAL_BYTES
+        group.append(trace)
+        if len(group) == GROUP or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

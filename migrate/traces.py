@@ -1,0 +1,58 @@
+"""Traces of MLflow's GenAI tracking as plain records, and the stretches of time they move in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+#: Says where a trace's spans are: in the database or the archive; without it, in a file.
+SPANS_LOCATION_TAG = "mlflow.trace.spansLocation"
+#: Where the files of a trace are. The server gives it out.
+ARTIFACT_LOCATION_TAG = "mlflow.artifactLocation"
+#: Tags that the server writes itself, of which it takes none.
+SERVER_TAGS = frozenset({SPANS_LOCATION_TAG, ARTIFACT_LOCATION_TAG})
+SOURCE_RUN = "mlflow.sourceRun"
+MODEL_ID = "mlflow.modelId"
+ASSESSMENT_RUN = "mlflow.assessment.sourceRunId"
+SIZE_BYTES = "mlflow.trace.sizeBytes"
+IN_PROGRESS = "IN_PROGRESS"
+
+#: An assessment as MLflow's REST API has it, and the spans of one trace likewise.
+Assessment = Mapping[str, Any]
+Spans = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """A trace without its spans; ``request_time`` and ``execution_duration`` in milliseconds.
+
+    ``execution_duration`` is None while it is in progress, and the texts are where MLflow has none.
+    """
+
+    trace_id: str
+    experiment_id: str
+    request_time: int
+    execution_duration: int | None = None
+    state: str = ""
+    client_request_id: str | None = None
+    request_preview: str | None = None
+    response_preview: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    assessments: tuple[Assessment, ...] = ()
+
+    @property
+    def has_stored_spans(self) -> bool:
+        """True where the server gives its spans; else they are in a file, or there are none."""
+        return SPANS_LOCATION_TAG in self.tags
+
+
+class Stretch(NamedTuple):
+    """A stretch of time in epoch milliseconds: ``first`` and ``last`` are in it; None is open."""
+
+    first: int | None = None
+    last: int | None = None
+
+
+EVER = Stretch()

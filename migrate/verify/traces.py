@@ -1,0 +1,99 @@
+"""Compares traces: what a search shows of them, their spans, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+
+from migrate.endpoints.stores import TraceStore, traces_of
+from migrate.objects import Experiment, Kind, Ref
+from migrate.origins import MARK, losses_from_tags
+from migrate.tasks.model_files import Rewrites
+from migrate.tasks.trace import differences, needs_of, wanted_trace
+from migrate.tasks.trace_slice import files_of, groups, has_files
+from migrate.traces import Spans, Trace
+from migrate.verify.copies import Copies
+from migrate.verify.files import compare_files
+from migrate.verify.result import Comparison, Ends
+
+
+def trace_parts(
+    ends: Ends, copies: Copies, pairs: Iterable[tuple[Experiment, Experiment]]
+) -> Iterator[Callable[[], Comparison]]:
+    """Yield what compares the traces of these experiments with those in their copies."""
+    ours, theirs = traces_of(ends.source), traces_of(ends.target)
+    if ours is None or not ends.selection.takes_traces:
+        return
+    for experiment, copy in pairs:
+        for group in groups(ours.within(experiment.experiment_id, ends.selection.traces_within)):
+            if theirs is None:
+                takes_none = f"{ends.target.capabilities().description} takes no traces"
+                yield partial(Comparison, unknown=[f"not compared: {takes_none}"])
+                break
+            comparing = _Comparing(ends, copies, ours, theirs, copy.experiment_id)
+            yield partial(comparing.result, group)
+
+
+class _Comparing:
+    """The traces of one experiment."""
+
+    def __init__(
+        self, ends: Ends, copies: Copies, ours: TraceStore, theirs: TraceStore, container: str
+    ) -> None:
+        self._ends = ends
+        self._copies = copies
+        self._ours = ours
+        self._theirs = theirs
+        self._container = container
+
+    def result(self, traces: Sequence[Trace]) -> Comparison:
+        """Compare a group that is small enough to hold with its spans."""
+        result = Comparison()
+        ids = [trace.trace_id for trace in traces]
+        found = {copy.trace_id: copy for copy in self._theirs.read(ids)}
+        known = [trace for trace in traces if trace.trace_id in found]
+        with_spans = [trace.trace_id for trace in known if trace.has_stored_spans]
+        spans, copied = (
+            self._ours.spans(with_spans),
+            self._theirs.spans([ident for ident in with_spans if found[ident].has_stored_spans]),
+        )
+        for trace in traces:
+            result.compared[Kind.TRACE] += 1
+            ref, copy = Ref(Kind.TRACE, trace.trace_id), found.get(trace.trace_id)
+            if copy is None or copy.experiment_id != self._container:
+                where = f"experiment {copy.experiment_id}" if copy else "the target"
+                detail = f"it is in {where}" if copy else f"it is not on {where}"
+                result.differs(ref, "missing", detail, of_copy=False)
+                continue
+            result.declare(ref, losses_from_tags(copy.tags))
+            if MARK not in copy.tags:
+                result.differs(ref, "mark", "the copy is half-made")
+            self._compare_info(ref, trace, copy, result)
+            mine = spans.get(trace.trace_id, ())
+            _compare_spans(ref, mine, copied.get(trace.trace_id, ()), result)
+            if has_files(trace, mine):
+                compare_files(self._ends, ref, files_of(trace), files_of(copy), Rewrites(), result)
+        return result
+
+    def _compare_info(self, ref: Ref, trace: Trace, copy: Trace, result: Comparison) -> None:
+        copies = self._copies.ids(need.ref for need in needs_of(trace))
+        found = list(differences(wanted_trace(trace, self._container, copies).record, copy))
+        # What had no copy then may have one by now: the next run completes it.
+        alone = wanted_trace(trace, self._container, {}).record
+        if found and any(differences(alone, copy)):
+            for what, old, new in found:
+                result.check(ref, what, old, new)
+
+
+def _compare_spans(ref: Ref, spans: Spans, copied: Spans, result: Comparison) -> None:
+    """Compare spans member by member; they have no order."""
+    mine = {str(span.get("span_id")): span for span in spans}
+    theirs = {str(span.get("span_id")): span for span in copied}
+    differing = [ident for ident in mine if mine[ident] != theirs.get(ident)]
+    if differing or len(theirs) > len(mine):
+        result.differs(
+            ref,
+            f"spans of trace {ref.id}",
+            f"of {len(mine)} spans {len(differing)} are missing or differ, and "
+            f"{len(theirs.keys() - mine.keys())} are only on the target",
+        )

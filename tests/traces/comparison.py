@@ -1,0 +1,72 @@
+"""Compares the traces of two servers by what REST gives: shares no code with what copies them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+#: Given out by each server, or said of the copy.
+OWN_TAGS = ("mlflow.artifactLocation", "mlflow-migrate.copied")
+
+
+def experiment_id(uri: str, name: str) -> str:
+    url = f"{uri}/api/2.0/mlflow/experiments/get-by-name"
+    answer = requests.get(url, params={"experiment_name": name}, timeout=60)
+    answer.raise_for_status()
+    found: str = answer.json()["experiment"]["experiment_id"]
+    return found
+
+
+def traces(uri: str, experiment: str) -> dict[str, dict[str, Any]]:
+    """All traces of an experiment with their spans and files, by id."""
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+    request: dict[str, Any] = {"locations": [place], "max_results": 500}
+    found: dict[str, dict[str, Any]] = {}
+    while True:
+        url = f"{uri}/api/3.0/mlflow/traces/search"
+        page = requests.post(url, json=request, timeout=60).json()
+        found |= {it["trace_id"]: it for it in page.get("traces", ())}
+        if not page.get("next_page_token"):
+            break
+        request["page_token"] = page["next_page_token"]
+    stored = [ident for ident, it in found.items() if "mlflow.trace.spansLocation" in it["tags"]]
+    url = f"{uri}/api/3.0/mlflow/traces/batchGet"
+    spans = requests.get(url, params=[("trace_ids", it) for it in stored], timeout=60).json()
+    for body in spans.get("traces", ()):
+        of_trace = sorted(body["spans"], key=lambda span: str(span["span_id"]))
+        found[body["trace_info"]["trace_id"]]["spans"] = of_trace
+    for trace in found.values():
+        trace["files"] = _files(uri, trace["tags"]["mlflow.artifactLocation"])
+    return found
+
+
+def _files(uri: str, location: str) -> dict[str, bytes]:
+    root = location.removeprefix("mlflow-artifacts:/")
+    base = f"{uri}/api/2.0/mlflow-artifacts/artifacts"
+    found: dict[str, bytes] = {}
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        answer = requests.get(base, params={"path": f"{root}/{folder}".rstrip("/")}, timeout=60)
+        for entry in answer.json().get("files", ()):
+            path = f"{folder}/{entry['path'].rsplit('/', 1)[-1]}".strip("/")
+            if entry.get("is_dir"):
+                folders.append(path)
+            else:
+                found[path] = requests.get(f"{base}/{root}/{path}", timeout=60).content
+    return found
+
+
+def comparable(trace: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+    """A trace as its copy should be, with the ids of runs and models replaced by ``ids``."""
+    metadata = {key: ids.get(value, value) for key, value in trace["trace_metadata"].items()}
+    assessments = {}
+    for assessment in trace.get("assessments", ()):
+        of_it = assessment.get("metadata", {}).items()
+        said = {key: ids.get(value, value) for key, value in of_it}
+        assessments[assessment["assessment_id"]] = {**assessment, "metadata": said}
+    tags = {key: value for key, value in trace["tags"].items() if key not in OWN_TAGS}
+    changed = {"trace_metadata": metadata, "tags": tags, "assessments": assessments}
+    return {**trace, **changed, "trace_location": None}

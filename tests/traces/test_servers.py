@@ -1,0 +1,285 @@
+"""Traces from server to server, with everything that belongs to them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from migrate.demo.server import TrackingServerProcess
+from tests.conftest import ProxyFactory, RunMigrate, StartMigrate
+from tests.faults import Fault, Faults, Match, always, call_after, drop_request, on_nth, refuse
+from tests.traces.comparison import comparable, experiment_id, traces
+from tests.traces.seed import BARE, IN_PROGRESS, SeededTraces, seed_traces, start_trace
+
+COUNT = 8  #: traces in the experiment that is not deleted
+
+
+@pytest.fixture(scope="module")
+def seeded(source_server: TrackingServerProcess) -> SeededTraces:
+    return seed_traces(source_server.uri, f"traces-{uuid.uuid4().hex[:8]}")
+
+
+class Copying:
+    """A migration of what was seeded into the target under names of its own."""
+
+    def __init__(
+        self, seeded: SeededTraces, source: str, target: str, run: RunMigrate, folder: Path
+    ) -> None:
+        self.seeded, self.source, self.target, self._run = seeded, source, target, run
+        self.suffix = uuid.uuid4().hex[:6]
+        self.renames = folder / "renames.csv"
+        self.names = {old: f"{old}-{self.suffix}" for old in seeded.names.values()}
+        lines = [f"{old},{new}" for old, new in self.names.items()]
+        self.renames.write_text("\n".join(lines))
+
+    @property
+    def words(self) -> list[str]:
+        names = (self.seeded.names["main"], self.seeded.names["deleted"])
+        selected = ("--experiments", ",".join(names), "--include-deleted")
+        return [*selected, "--experiment-rename-file", str(self.renames)]
+
+    def __call__(self, command: str, *options: str) -> subprocess.CompletedProcess[str]:
+        return self._run(command, self.source, self.target, *self.words, *options)
+
+    def resume(self) -> subprocess.CompletedProcess[str]:
+        return self._run("run", "--resume")
+
+    def report(self, *options: str) -> dict[str, Any]:
+        ended = self("run", "--json", *options)
+        found: dict[str, Any] = json.loads(ended.stdout)
+        return found
+
+    def copies(self, of: str = "main") -> dict[str, dict[str, Any]]:
+        name = self.names[self.seeded.names[of]]
+        return traces(self.target, experiment_id(self.target, name))
+
+    def originals(self, of: str = "main") -> dict[str, dict[str, Any]]:
+        return traces(self.source, experiment_id(self.source, self.seeded.names[of]))
+
+
+@pytest.fixture
+def copying(
+    seeded: SeededTraces,
+    source_server: TrackingServerProcess,
+    target_server: TrackingServerProcess,
+    run_migrate: RunMigrate,
+    tmp_path: Path,
+) -> Copying:
+    remove_copies(source_server.uri, target_server.uri, seeded)
+    return Copying(seeded, source_server.uri, target_server.uri, run_migrate, tmp_path)
+
+
+def remove_copies(source: str, target: str, seeded: SeededTraces) -> None:
+    """Takes the copies of an earlier test off the target: their ids are those of the originals."""
+    for experiment in (seeded.experiment, seeded.deleted):
+        ids = list(traces(source, experiment))
+        url = f"{target}/api/3.0/mlflow/traces/batchGetInfos"
+        for info in (
+            requests.post(url, json={"trace_ids": ids}, timeout=60).json().get("trace_infos", ())
+        ):
+            place = info["trace_location"]["mlflow_experiment"]["experiment_id"]
+            body = {"experiment_id": place, "request_ids": [info["trace_id"]]}
+            url_of = f"{target}/api/3.0/mlflow/traces/delete-traces"
+            requests.post(url_of, json=body, timeout=60).raise_for_status()
+
+
+def ids_of_copies(copying: Copying) -> dict[str, str]:
+    """The ids of the copies of runs and logged models, by those of their originals."""
+    place = experiment_id(copying.target, copying.names[copying.seeded.names["main"]])
+    found = {}
+    for route, items, info in (
+        ("runs/search", "runs", "run_id"),
+        ("logged-models/search", "models", "model_id"),
+    ):
+        url = f"{copying.target}/api/2.0/mlflow/{route}"
+        answer = requests.post(url, json={"experiment_ids": [place]}, timeout=60).json()
+        for item in answer.get(items, ()):
+            tags = item["data"]["tags"] if items == "runs" else item["info"]["tags"]
+            origin = next(it["value"] for it in tags if it["key"] == "mlflow-migrate.origin")
+            found[origin] = item["info"][info]
+    return found
+
+
+def test_everything_of_them_arrives(copying: Copying) -> None:
+    report = copying.report()
+    assert report["totals"]["trace"]["done"] == COUNT + 1
+    assert report["losses"] == []
+    originals, copies = copying.originals(), copying.copies()
+    ids = ids_of_copies(copying)
+    assert len(originals) == COUNT
+    assert originals.keys() == copies.keys()
+    elsewhere = copying.seeded.runs[1]
+    for ident, original in originals.items():
+        wanted, copy = comparable(original, ids), comparable(copies[ident], {})
+        if ident.startswith(BARE):  # its run is of an experiment that is not copied
+            assert wanted["trace_metadata"].pop("mlflow.sourceRun") == elsewhere
+            assert copy["tags"].pop("mlflow-migrate.source.sourceRun") == elsewhere
+        assert copy == wanted
+    assert copying.seeded.runs[0] in ids
+    assert any(trace.get("spans") for trace in originals.values())
+    [warning] = {it["warning"] for it in report["warnings"] if "of run" in it["warning"]}
+    assert elsewhere in warning
+    [[ident, forgotten]] = copying.originals("deleted").items()
+    assert comparable(copying.copies("deleted")[ident], {}) == comparable(forgotten, {})
+
+
+def test_a_second_run_writes_nothing_and_verify_finds_no_difference(
+    copying: Copying, proxy_factory: ProxyFactory
+) -> None:
+    proxy = proxy_factory(copying.target)
+    copying.target = proxy.uri
+    copying.report()
+    proxy.clear()
+    report = copying.report()
+    assert report["totals"]["trace"]["wrote"] == 0
+    assert [it for it in proxy.writes() if "trace" in it.path] == []
+    ended = copying("verify")
+    assert "no difference" in ended.stdout + ended.stderr, ended
+
+
+def test_exactly_what_is_new_or_changed_is_written(copying: Copying) -> None:
+    copying.report()
+    asked = [ident for ident, it in copying.originals().items() if "stage" in it["tags"]]
+    changed, untouched, *_ = asked
+    made = f"tr-{uuid.uuid4().hex}"
+    start_trace(copying.source, copying.seeded.experiment, made)
+    try:
+        where = f"{copying.source}/api/3.0/mlflow/traces/{changed}"
+        feedback = {"assessment_name": "late", "feedback": {"value": False}, "trace_id": changed}
+        source = {"source_type": "HUMAN", "source_id": "grace"}
+        for path, body, method in (
+            ("assessments", {"assessment": {**feedback, "source": source}}, "POST"),
+            ("tags", {"key": "stage", "value": "changed"}, "PATCH"),
+            ("tags", {"key": "empty"}, "DELETE"),
+        ):
+            requests.request(method, f"{where}/{path}", json=body, timeout=60)
+        before = copying.copies()[untouched]
+        assert "empty" in copying.copies()[changed]["tags"]
+        assert copying.report()["totals"]["trace"]["wrote"] == 2
+        copies, originals = copying.copies(), copying.originals()
+        assert made in copies
+        assert copies[untouched] == before
+        ids = ids_of_copies(copying)
+        assert comparable(copies[changed], {}) == comparable(originals[changed], ids)
+    finally:
+        body = {"experiment_id": copying.seeded.experiment, "request_ids": [made]}
+        url = f"{copying.source}/api/3.0/mlflow/traces/delete-traces"
+        requests.post(url, json=body, timeout=60)
+        requests.post(
+            f"{copying.target}/api/3.0/mlflow/traces/delete-traces",
+            json={
+                "experiment_id": experiment_id(
+                    copying.target, copying.names[copying.seeded.names["main"]]
+                ),
+                "request_ids": [made],
+            },
+            timeout=60,
+        )
+
+
+THOROUGH = pytest.mark.thorough
+WINDOWS: dict[str, tuple[Match, int]] = {
+    "the first info": (("POST", "/mlflow/traces$"), 1),
+    "an info in the middle": (("POST", "/mlflow/traces$"), 4),
+    "the spans": (("POST", "/v1/traces$"), 1),
+    "an assessment that overrides": (("POST", "/assessments$"), 1),
+    "the second that overrides": (("POST", "/assessments$"), 2),
+    "a mark": (("PATCH", "/tags$"), 3),
+}
+
+
+#: Of these one shows what the others do, in less time.
+SHOWN = (("the spans", False), ("the second that overrides", True))
+
+
+@pytest.mark.parametrize(
+    ("window", "arrives"),
+    [
+        pytest.param(window, arrives, marks=() if (window, arrives) in SHOWN else THOROUGH)
+        for window in WINDOWS
+        for arrives in (False, True)
+    ],
+)
+def test_killed_at_any_moment_it_is_resumed(
+    copying: Copying,
+    proxy_factory: ProxyFactory,
+    start_migrate: StartMigrate,
+    window: str,
+    arrives: bool,
+) -> None:
+    match, nth = WINDOWS[window]
+    proxy = proxy_factory(copying.target)
+
+    def kill() -> None:
+        process.signal_group(signal.SIGKILL)
+
+    fault: Fault = call_after(kill) if arrives else drop_request(kill)
+    proxy.faults = Faults(on_nth(match, nth, fault))
+    process = start_migrate("run", copying.source, proxy.uri, *copying.words)
+    assert process.wait(60) == -signal.SIGKILL
+    proxy.faults = Faults()
+    copying.resume()
+    originals, copies, ids = copying.originals(), copying.copies(), ids_of_copies(copying)
+    assert originals.keys() == copies.keys()
+    for ident, original in originals.items():
+        if not ident.startswith(BARE):
+            assert comparable(copies[ident], {}) == comparable(original, ids)
+    copying.target = proxy.uri
+    proxy.clear()
+    copying.report()
+    assert [it for it in proxy.writes() if "trace" in it.path] == []
+
+
+def test_what_the_target_refuses_is_a_loss_by_name(
+    copying: Copying, proxy_factory: ProxyFactory
+) -> None:
+    proxy = proxy_factory(copying.target)
+    refused = next(ident for ident in copying.originals() if ident.startswith(IN_PROGRESS))
+    proxy.faults = Faults(always(("POST", "/mlflow/traces$"), refuse(refused)))
+    copying.target = proxy.uri
+    report = copying.report()
+    assert report["totals"]["trace"]["done"] == COUNT + 1
+    assert [loss["what"] for loss in report["losses"]] == [f"trace {refused}"]
+    proxy.faults = Faults()
+    assert copying.copies().keys() == copying.originals().keys() - {refused}
+    assert copying.report()["losses"] == []
+    assert copying.copies().keys() == copying.originals().keys()
+
+
+def test_a_trace_of_the_same_id_elsewhere_on_the_target_is_left_alone(
+    copying: Copying,
+) -> None:
+    there = next(ident for ident in copying.originals() if ident.startswith(IN_PROGRESS))
+    start_trace(copying.target, "0", there, tags={"whose": "the target's own"})
+    try:
+        report = copying.report()
+        assert [loss["what"] for loss in report["losses"]] == [f"trace {there}"]
+        assert there in traces(copying.target, "0")
+        assert there not in copying.copies()
+    finally:
+        body = {"experiment_id": "0", "request_ids": [there]}
+        url = f"{copying.target}/api/3.0/mlflow/traces/delete-traces"
+        requests.post(url, json=body, timeout=60)
+
+
+def test_verify_names_what_differs_and_repair_mends_it(copying: Copying) -> None:
+    copying.report()
+    first = copying.seeded.overridden
+    where = f"{copying.target}/api/3.0/mlflow/traces/{first}"
+    requests.patch(f"{where}/tags", json={"key": "stage", "value": "other"}, timeout=60)
+    place = experiment_id(copying.target, copying.names[copying.seeded.names["main"]])
+    gone = copying.seeded.attached
+    body = {"experiment_id": place, "request_ids": [gone]}
+    url = f"{copying.target}/api/3.0/mlflow/traces/delete-traces"
+    requests.post(url, json=body, timeout=60)
+    found = json.loads(copying("verify", "--json").stdout)["differences"]
+    assert {(it["what"], it["id"]) for it in found} == {("tag stage", first), ("missing", gone)}
+    copying("run", "--repair")
+    assert json.loads(copying("verify", "--json").stdout)["differences"] == []
