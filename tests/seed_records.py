@@ -252,4 +252,82 @@ DATASETS = Seeded(
     create="/datasets/create$",
 )
 
-SEEDED = (DATASETS, ISSUES)
+JUDGE = {"instructions": "Is {{ outputs }} polite?", "model": "openai:/gpt-4o"}
+
+
+def _serialized(name: str, **data: Any) -> str:
+    return json.dumps({"name": name, "serialization_version": 1, **data})
+
+
+def register(api: Api, experiment_id: str, name: str, **data: Any) -> None:
+    body = {"name": name, "serialized_scorer": _serialized(name, **data)}
+    api("POST", "scorers/register", {"experiment_id": experiment_id, **body})
+
+
+def _delete_version(api: Api, experiment_id: str, name: str, version: int) -> None:
+    body = {"experiment_id": experiment_id, "name": name, "version": version}
+    api("DELETE", "scorers/delete", body)
+
+
+def seed_scorers(api: Api) -> None:
+    first, second = api.experiment("support"), api.experiment("search")
+    for number in range(1, 7):
+        judge = {**JUDGE, "instructions": f"{JUDGE['instructions']} {number} ☃"}
+        register(api, first, "polite", instructions_judge_pydantic_data=judge)
+    for gap in (1, 3, 4):
+        _delete_version(api, first, "polite", gap)
+    builtin = {"builtin_scorer_class": "Safety", "builtin_scorer_pydantic_data": {"name": "s"}}
+    for experiment in (first, second):
+        register(api, experiment, "safety", **builtin)
+    register(api, second, "safety", **builtin)
+    online = {"experiment_id": first, "name": "safety", "sample_rate": 0.0}
+    api("PUT", "scorers/online-config", {**online, "filter_string": "status = 'OK'"})
+
+
+def change_scorer(api: Api) -> None:
+    """A version more, and one less."""
+    first = api.experiment("support")
+    judge = {**JUDGE, "instructions": f"{{{{ outputs }}}}? {uuid.uuid4().hex}"}
+    register(api, first, "polite", instructions_judge_pydantic_data=judge)
+    asked = {"experiment_id": first, "name": "polite"}
+    found = api("GET", "scorers/versions", asked)["scorers"]
+    _delete_version(api, first, "polite", min(it["scorer_version"] for it in found))
+
+
+def own_scorer(api: Api) -> None:
+    judge = {**JUDGE, "instructions": "Is {{ outputs }} something else?"}
+    register(api, api.experiment("support"), "polite", instructions_judge_pydantic_data=judge)
+
+
+def scorers_shown(api: Api) -> list[Json]:
+    names = experiment_names(api)
+    shown = []
+    for scorer in api("GET", "scorers/list").get("scorers", []):
+        name, ident = scorer["scorer_name"], str(scorer["experiment_id"])
+        found = api("GET", "scorers/versions", {"experiment_id": ident, "name": name})["scorers"]
+        asked = {"scorer_ids": [scorer["scorer_id"]]}
+        configs = api("GET", "scorers/online-configs", asked)["configs"]
+        shown.append(
+            {
+                "experiment": names[ident],
+                "name": name,
+                "versions": {
+                    str(it["scorer_version"]): json.loads(it["serialized_scorer"]) for it in found
+                },
+                "online": [[it["sample_rate"], it.get("filter_string")] for it in configs],
+            }
+        )
+    return shown
+
+
+SCORERS = Seeded(
+    kind="scorer",
+    count=3,
+    seed=seed_scorers,
+    change=change_scorer,
+    own=own_scorer,
+    shown=scorers_shown,
+    create="/scorers/register$",
+)
+
+SEEDED = (DATASETS, SCORERS, ISSUES)

@@ -19,6 +19,7 @@ from migrate.tasks.issue import Issues
 from migrate.tasks.logged_model import copy_logged_models
 from migrate.tasks.model_version import copy_versions
 from migrate.tasks.run import copy_runs
+from migrate.tasks.scorer import Scorers
 from migrate.tasks.trace_slice import copy_slices
 
 
@@ -132,6 +133,7 @@ CARRIERS: tuple[Carrier, ...] = (
     PromptVersions(),
     Traces(),
     EvaluationDatasets(),
+    Scorers(),
     Issues(),
 )
 

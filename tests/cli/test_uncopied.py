@@ -18,13 +18,12 @@ from migrate.objects import Kind
 from migrate.tasks.carriers import record_carriers
 from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory, ServerFactory
-from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
+from tests.faults import Fault, Faults, always, answer, answer_with
 from tests.proxy import Proxy
 from tests.seed import Source
 
 EMPTY = answer_with("{}")
 IN_EXPERIMENT = {
-    Kind.SCORER: 1,
     Kind.REVIEW_QUEUE: 1,
     Kind.LABEL_SCHEMA: -1,
 }
@@ -36,7 +35,6 @@ OF_SERVER = {
     Kind.GATEWAY_SECRET: 1,
     Kind.GATEWAY_BUDGET: 1,
 }
-SCORER = {"name": "s", "serialization_version": 1, "builtin_scorer_class": "Safety"}
 BUDGET = {
     "budget_unit": "USD",
     "budget_amount": 1,
@@ -62,12 +60,6 @@ def filled(fresh_source: TrackingServerProcess) -> Filled:
         def post(path: str, **body: object) -> dict[str, dict[str, str]]:
             return seed.post(f"../../3.0/mlflow/{path}", body)
 
-        post(
-            "scorers/register",
-            experiment_id=full,
-            name="s",
-            serialized_scorer=json.dumps({**SCORER, "builtin_scorer_pydantic_data": {"name": "s"}}),
-        )
         post("review-queues/create", experiment_id=full, name="q", queue_type="CUSTOM")
         post("mcp-servers", name="io.github.ada/tools")
         key = {"api_key": "x"}
@@ -135,19 +127,8 @@ def test_label_schemas_are_named_and_never_read(
     assert proxy.matching(("*", "label-schemas")) == []
 
 
-def test_scorers_are_counted_where_a_server_lists_those_of_one_experiment_only(
-    source: protocols.Source, proxy: Proxy, filled: Filled
-) -> None:
-    refused = answer_with('{"error_code": "INVALID_PARAMETER_VALUE", "message": "required"}', 400)
-    # The first question is the one for all.
-    proxy.faults = Faults(on_nth(("GET", "/scorers/list$"), 1, refused))
-    assert source.unsupported([filled.full, filled.empty])[Kind.SCORER] == 1
-    assert source.unknown() == ()
-
-
 ROUTES = {
     Kind.TRACE: "/traces",
-    Kind.SCORER: "/scorers/",
     Kind.REVIEW_QUEUE: "/review-queues/list$",
     Kind.WEBHOOK: "/webhooks$",
     Kind.MCP_SERVER: "/mcp-servers$",
@@ -183,11 +164,11 @@ def test_each_kind_that_cannot_be_asked_for_is_unknown_by_name(
 def test_what_is_hidden_of_one_kind_leaves_the_others_counted(
     source: protocols.Source, proxy: Proxy, filled: Filled
 ) -> None:
-    proxy.faults = Faults(always(("*", "/scorers/"), answer(403)))
+    proxy.faults = Faults(always(("*", "/mcp-servers$"), answer(403)))
     found = source.unsupported([filled.full], whole_server=True)
-    assert found.keys() == (IN_EXPERIMENT | OF_SERVER).keys() - {Kind.SCORER}
+    assert found.keys() == (IN_EXPERIMENT | OF_SERVER).keys() - {Kind.MCP_SERVER}
     (said,) = source.unknown()
-    assert "scorers" in said
+    assert "MCP servers" in said
     assert "403" in said
 
 
@@ -224,16 +205,16 @@ def test_plan_and_report_count_it_and_end_in_3(
     counted = {str(kind): number for kind, number in (IN_EXPERIMENT | OF_SERVER).items()}
     assert plan["unsupported"] == counted | {"label schema": None}
     shown = typed("run", *ends, code=3).stdout
-    assert "1 scorer, label schemas, 1 review queue" in shown
+    assert "label schemas, 1 review queue" in shown
     assert "1 MCP server" in shown
     assert "nothing lost" not in shown
     assert "nothing lost" in typed("run", *ends, "--experiments", "empty").stdout
 
     verified = typed("verify", *ends, code=3).stdout
     assert "Not copied by this version:\n" in verified
-    assert "  1 scorer\n" in verified
+    assert "  1 review queue\n" in verified
     last = verified.splitlines()[-1]
-    assert ": no difference in what is copied; 1 scorer, " in last
+    assert ": no difference in what is copied; label schemas, 1 review queue, " in last
     said = json.loads(typed("verify", *ends, "--json", code=3).stdout)
     assert (said["equal"], said["unsupported"]) == (True, plan["unsupported"])
     last = typed("verify", *ends, "--experiments", "empty").stdout.splitlines()[-1]
@@ -246,9 +227,9 @@ def test_verify_of_an_import_tells_what_the_export_left_behind(
     chosen = ("--experiments", "full")
     export = str(tmp_path / "export")
     typed("run", filled.server.uri, export, *chosen, code=3)
-    assert "1 scorer" in typed("verify", filled.server.uri, export, *chosen, code=3).stdout
+    assert "1 review queue" in typed("verify", filled.server.uri, export, *chosen, code=3).stdout
     typed("run", export, fresh_target.uri, code=3)
-    assert "1 scorer" in typed("verify", export, fresh_target.uri, code=3).stdout
+    assert "1 review queue" in typed("verify", export, fresh_target.uri, code=3).stdout
 
 
 def test_verify_says_of_a_kind_that_it_cannot_ask_for_that_it_is_not_known(
@@ -314,13 +295,3 @@ def test_a_gateway_list_is_not_believed_to_be_empty_where_others_need_what_it_li
     assert OF_SERVER.keys() - found.keys() == missing
     (said,) = source.unknown()
     assert all(f"has {kind.plural} is not known: none are listed" in said for kind in missing)
-
-
-def test_a_list_of_scorers_that_takes_nonsense_is_not_believed(
-    source: protocols.Source, proxy: Proxy, filled: Filled
-) -> None:
-    proxy.faults = Faults(always(("GET", "/scorers/list$"), EMPTY))
-    assert Kind.SCORER not in source.unsupported([filled.full])
-    (said,) = source.unknown()
-    assert "/scorers/list" in said
-    assert "not believed" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ from migrate.endpoints.stores import Identity, Store
 from migrate.origins import ORIGIN
 from migrate.records.evaluation_datasets import EvaluationDataset
 from migrate.records.issues import Issue
+from migrate.records.scorers import Scorer, ScorerVersion
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.evaluation_dataset import EvaluationDatasets
 from migrate.tasks.issue import Issues
+from migrate.tasks.scorer import Scorers
 from tests.kinds.label_schema import LabelSchema, LabelSchemas
 from tests.kinds.memory import MemoryStore
 from tests.seed_records import Api
@@ -38,6 +41,8 @@ class Subject:
     #: Whether the endpoint refuses a second object of a key, and deletes what it is told to.
     refuses_twins: bool = True
     deletes: bool = True
+    #: Names that it does not take.
+    refuses: frozenset[str] = frozenset()
 
     def made(self, ident: str, name: str = "one") -> Any:
         """Make a copy, finished."""
@@ -71,6 +76,7 @@ class Sample:
     on_servers: Identity
     refuses_twins: bool = True
     deletes: bool = True
+    refuses: frozenset[str] = frozenset()
 
 
 def schema(ident: str, name: str) -> LabelSchema:
@@ -104,6 +110,16 @@ def without_tags(made: EvaluationDataset) -> EvaluationDataset:
     return dataclasses.replace(made, tags={ORIGIN: made.dataset_id})
 
 
+def scorer(ident: str, name: str) -> Scorer:
+    told = json.dumps({"name": name, "builtin_scorer_class": "Safety"})
+    versions = (ScorerVersion(1, told), ScorerVersion(3, told))
+    return Scorer(scorer_id=ident, experiment_id="", name=name, versions=versions)
+
+
+def without_version(made: Scorer) -> Scorer:
+    return dataclasses.replace(made, versions=made.versions[:1])
+
+
 OF_TESTS = Sample(
     carrier=LabelSchemas(),
     ident="schema_id",
@@ -118,6 +134,14 @@ SAMPLES = (
         make=dataset,
         change=without_tags,
         on_servers=Identity.TAGGED,
+    ),
+    Sample(
+        carrier=Scorers(),
+        ident="scorer_id",
+        make=scorer,
+        change=without_version,
+        on_servers=Identity.NAMED,
+        refuses=frozenset({" "}),
     ),
     Sample(
         carrier=Issues(),
@@ -172,6 +196,7 @@ def on_a_server(sample: Sample) -> Opened:
             _subject(sample, store, places),
             refuses_twins=sample.refuses_twins,
             deletes=sample.deletes,
+            refuses=sample.refuses,
         )
 
     return opened

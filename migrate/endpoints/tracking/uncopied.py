@@ -24,11 +24,9 @@ from migrate.endpoints.tracking.parts import (
     GATEWAY_SECRETS,
     LABEL_SCHEMAS_SINCE,
     MCP_SERVERS,
-    NEWER_API,
     NO_SUCH_STORE,
     OLDER_TRACES,
     REVIEW_QUEUES,
-    SCORERS,
     TRACES,
     WEBHOOKS,
     WORKSPACE_WEBHOOKS,
@@ -79,7 +77,6 @@ OF_SERVER = (
     Uncopied(Kind.GATEWAY_BUDGET, GATEWAY_BUDGETS, "budget_policies"),
     Uncopied(Kind.GATEWAY_GUARDRAIL, GATEWAY_GUARDRAILS, "guardrails"),
 )
-OF_SCORERS = Uncopied(Kind.SCORER, SCORERS, "scorers", f"{NEWER_API}/scorers/list")
 QUEUES = Uncopied(Kind.REVIEW_QUEUE, REVIEW_QUEUES, "review_queues")
 OF_WORKSPACE = Uncopied(Kind.WEBHOOK, WORKSPACE_WEBHOOKS, "webhooks")
 #: A workspace of Databricks publishes no route for these, which are made for traces or of them.
@@ -134,7 +131,6 @@ class UncopiedObjects:
         ids = frozenset(experiment_ids)
         counts = {Kind.TRACE: self.traces(experiment_ids)}
         if ids:
-            counts[Kind.SCORER] = self._count(OF_SCORERS, lambda: self._scorers(ids))
             counts[Kind.REVIEW_QUEUE] = self._count(QUEUES, lambda: self._in_each(QUEUES, ids))
         for kind, hidden in self._hidden.items():
             if not counts[kind] and self.traces(hidden):
@@ -196,12 +192,6 @@ class UncopiedObjects:
         get_pages = self._http.get_pages if what.part.method == "GET" else self._http.pages
         for page in get_pages(path, request):
             yield from objects(page, what.key)
-
-    def _scorers(self, ids: Collection[str]) -> Iterable[Item]:
-        try:
-            return list(_within(ids, self._items(OF_SCORERS)))
-        except Refused:  # older servers list those of one experiment only
-            return self._in_each(OF_SCORERS, ids)
 
     def _in_each(self, what: Uncopied, ids: Collection[str]) -> list[Item]:
         """Find the objects of a kind that is listed for one experiment at a time."""

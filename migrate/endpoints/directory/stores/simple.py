@@ -37,6 +37,7 @@ from migrate.endpoints.stores import Bookkeeping, Found, Identity
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.objects import Kind, Loss, Ref
 from migrate.records.issues import Issue
+from migrate.records.scorers import Scorer
 
 R = TypeVar("R")
 
@@ -57,6 +58,7 @@ class Simple(Generic[R]):
 
 #: The kinds that are kept so.
 SIMPLE: dict[Kind, Simple[Any]] = {
+    Kind.SCORER: Simple(record=Scorer, ident="scorer_id", container="experiment_id"),
     Kind.ISSUE: Simple(
         record=Issue, ident="issue_id", container="experiment_id", created="created_timestamp"
     ),

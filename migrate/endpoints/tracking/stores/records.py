@@ -12,11 +12,14 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import Standing, ask, on_files
 from migrate.endpoints.tracking.stores.evaluation_datasets import EvaluationDatasetStore
 from migrate.endpoints.tracking.stores.issues import IssueStore
+from migrate.endpoints.tracking.stores.scorers import ScorerStore
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.objects import Kind
 
 #: The stores of what belongs to experiments, or at least to the server that has these.
-OF_TRACKING = {store.kind: store for store in (EvaluationDatasetStore, IssueStore, ServerTraces)}
+OF_TRACKING = {
+    store.kind: store for store in (EvaluationDatasetStore, ScorerStore, IssueStore, ServerTraces)
+}
 
 
 class RecordStores:
