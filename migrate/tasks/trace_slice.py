@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -252,7 +253,8 @@ def groups(traces: Iterable[Trace]) -> Iterator[list[Trace]]:
     size = 0
     for trace in traces:
         told = trace.metadata.get(SIZE_BYTES, "")
-        size += int(told) if told.isdecimal() else USUAL_BYTES
+        # A text may be longer than any number is.
+        size += int(told) if told.isdecimal() and len(told) < len(str(sys.maxsize)) else USUAL_BYTES
         group.append(trace)
         if len(group) == GROUP or size >= GROUP_BYTES:
             yield group
