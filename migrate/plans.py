@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -85,6 +85,14 @@ class PlannedTask:
     def is_work(self) -> bool:
         """True when the scheduler has to carry this task out."""
         return self.action in (Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPAIR)
+
+
+def by_kind(tasks: Iterable[PlannedTask]) -> Counter[Kind]:
+    """Count the objects that tasks stand for."""
+    counts: Counter[Kind] = Counter()
+    for task in tasks:
+        counts[task.ref.kind] += task.count
+    return counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

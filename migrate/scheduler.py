@@ -15,7 +15,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import cache
@@ -30,7 +30,7 @@ from migrate.errors import EXIT_INTERRUPTED, EndpointError, MigrateError
 from migrate.graph.progress import Progress
 from migrate.objects import Action, Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
-from migrate.plans import Plan, PlannedTask, Report
+from migrate.plans import Plan, PlannedTask, Report, by_kind
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.carriers import carrier_of
 from migrate.views.progress import View
@@ -153,12 +153,9 @@ class Scheduler:
         )
 
     def _announce(self) -> None:
-        todo: Counter[Kind] = Counter()
-        done: Counter[Kind] = Counter()
-        for task in self._plan.tasks:
-            if task.is_work:
-                counter = todo if task.status is TaskStatus.PENDING else done
-                counter[task.ref.kind] += task.count
+        work = [task for task in self._plan.tasks if task.is_work]
+        todo = by_kind(task for task in work if task.status is TaskStatus.PENDING)
+        done = by_kind(task for task in work if task.status is not TaskStatus.PENDING)
         self._view.started(todo, done)
 
     # -- dispatch ---------------------------------------------------------------------------
@@ -282,7 +279,7 @@ class Scheduler:
         self._store.record(self._plan.migration_id, settled, blocked)
         self._view.outcomes(
             [outcome for outcome in settled if not outcome.retryable],
-            self._objects(blocked),
+            by_kind(self._progress.among(list(blocked))),
         )
 
     def _tries_again(self, outcome: Outcome) -> bool:
@@ -306,12 +303,6 @@ class Scheduler:
         task = self._progress.task(outcome.ref)
         losses = tuple(dict.fromkeys(outcome.losses + task.losses))
         return dataclasses.replace(outcome, losses=losses, count=task.count, retryable=False)
-
-    def _objects(self, refs: Iterable[Ref]) -> Counter[Kind]:
-        counts: Counter[Kind] = Counter()
-        for ref in refs:
-            counts[ref.kind] += self._progress.task(ref).count
-        return counts
 
     # -- signals ----------------------------------------------------------------------------
 

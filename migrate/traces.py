@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,12 +16,21 @@ SERVER_TAGS = frozenset({SPANS_LOCATION_TAG, ARTIFACT_LOCATION_TAG})
 SOURCE_RUN = "mlflow.sourceRun"
 MODEL_ID = "mlflow.modelId"
 ASSESSMENT_RUN = "mlflow.assessment.sourceRunId"
+#: The versions of prompts that it used, as a JSON list of their names and numbers.
+LINKED_PROMPTS_TAG = "mlflow.linkedPrompts"
 SIZE_BYTES = "mlflow.trace.sizeBytes"
 IN_PROGRESS = "IN_PROGRESS"
 
 #: An assessment as MLflow's REST API has it, and the spans of one trace likewise.
 Assessment = Mapping[str, Any]
 Spans = Sequence[Mapping[str, Any]]
+
+
+class PromptLink(NamedTuple):
+    """A version of a prompt that a trace used."""
+
+    name: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +56,15 @@ class Trace:
     def has_stored_spans(self) -> bool:
         """True where the server gives its spans; else they are in a file, or there are none."""
         return SPANS_LOCATION_TAG in self.tags
+
+    @property
+    def linked_prompts(self) -> tuple[PromptLink, ...]:
+        """The versions of prompts that its tag names, as far as that is readable."""
+        try:
+            found = json.loads(self.tags.get(LINKED_PROMPTS_TAG) or "[]")
+            return tuple(PromptLink(str(it["name"]), str(it["version"])) for it in found)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return ()
 
 
 class Stretch(NamedTuple):

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from migrate.objects import Kind, Loss
-from migrate.traces import EVER, Assessment, Spans, Stretch, Trace
+from migrate.traces import EVER, Assessment, PromptLink, Spans, Stretch, Trace
 
 R = TypeVar("R")
 #: What holds something, and what is in it.
@@ -162,6 +162,10 @@ class TraceStore(Store[Trace], Protocol):
 
     def add_spans(self, container: str, spans: Sequence[Spans]) -> None:
         """Add the spans of traces that were created, in one call."""
+        ...
+
+    def link_prompts(self, trace_id: str, prompts: Sequence[PromptLink]) -> None:
+        """Link a trace to versions of prompts, of which some may be linked already."""
         ...
 
     def override(self, trace_id: str, assessment: Assessment) -> None:

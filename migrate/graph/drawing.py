@@ -163,8 +163,8 @@ def _kept_homes(tasks: Sequence[PlannedTask]) -> set[Ref]:
         if task.is_work:
             home = task.home
             groups.setdefault(home, set()).add(_group(task, None))
-            sizes[home] += 1
-            open_sizes[home] += not _is_done(task)
+            sizes[home] += task.count
+            open_sizes[home] += 0 if _is_done(task) else task.count
     left_out = {_group(task, None) for task in tasks if not task.is_work}
     ranked = sorted(groups, key=lambda home: (-open_sizes[home], -sizes[home]))
     number = min(len(ranked), FOLDED_BOXES)
@@ -195,7 +195,8 @@ def _label(group: _Group, tasks: Sequence[PlannedTask], names: dict[Ref, str]) -
         named = task.home if group.kind is Kind.DELETION else task.ref
         return task.name or names.get(named) or task.ref.id
     kind = Kind.EXPERIMENT if group.kind is Kind.DELETION else group.kind
-    return f"{len(tasks):,} {kind.plural} {_verb(*group[:3])}"
+    number = sum(task.count for task in tasks)
+    return f"{number:,} {kind.plural} {_verb(*group[:3])}"
 
 
 def _verb(kind: Kind, action: Action, done: bool) -> str:

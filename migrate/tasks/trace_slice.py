@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import TraceStore, traces_of
-from migrate.errors import EndpointError, Malformed, NotFound, NotPermitted, Refused
+from migrate.errors import EndpointError, Malformed, NoSuchRoute, NotFound, NotPermitted, Refused
 from migrate.objects import ArtifactRoot, Kind, Ref
 from migrate.origins import MARK, losses_from_tags
 from migrate.outcomes import Loss, Outcome, TaskStatus
@@ -121,6 +121,7 @@ class _Slicing:
             for assessment in it.wanted.assessments:
                 if assessment.get("overrides"):
                     self._theirs.override(it.trace.trace_id, assessment)
+            self._link_prompts(it)
         self._finish(begun)
 
     def _todo(self, trace: Trace, copy: Trace | None) -> _Todo | None:
@@ -165,6 +166,15 @@ class _Slicing:
             else:
                 [it] = todo
                 it.losses.append(Loss(f"spans of trace {it.trace.trace_id}", problem.message))
+
+    def _link_prompts(self, it: _Todo) -> None:
+        if not (prompts := it.wanted.linked_prompts):
+            return
+        try:
+            self._theirs.link_prompts(it.trace.trace_id, prompts)
+        except (NoSuchRoute, NotFound, Refused) as problem:
+            reason = f"they are in a tag only: {problem.message}"
+            it.losses.append(Loss(f"links of trace {it.trace.trace_id} to prompts", reason))
 
     def _finish(self, begun: Sequence[_Todo]) -> None:
         """Put right what the spans have changed, send files, and write the marks."""

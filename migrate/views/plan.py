@@ -11,7 +11,7 @@ from rich.console import Console
 
 from migrate.objects import Action, Kind
 from migrate.outcomes import TaskStatus
-from migrate.plans import Plan, PlannedTask, Side
+from migrate.plans import Plan, PlannedTask, Side, by_kind
 from migrate.views.json_values import (
     loss_as_json,
     ref_as_json,
@@ -152,11 +152,7 @@ def _is_open(task: PlannedTask) -> bool:
 
 
 def _count(tasks: list[PlannedTask], wanted: Callable[[PlannedTask], bool]) -> Counter[Kind]:
-    counts: Counter[Kind] = Counter()
-    for task in tasks:
-        if wanted(task):
-            counts[task.ref.kind] += task.count
-    return counts
+    return by_kind(filter(wanted, tasks))
 
 
 def _open_with(tasks: list[PlannedTask], action: Action) -> str:

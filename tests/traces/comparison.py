@@ -19,10 +19,10 @@ def experiment_id(uri: str, name: str) -> str:
     return found
 
 
-def traces(uri: str, experiment: str) -> dict[str, dict[str, Any]]:
-    """All traces of an experiment with their spans and files, by id."""
+def traces(uri: str, experiment: str, condition: str = "") -> dict[str, dict[str, Any]]:
+    """All traces of an experiment that a search finds with their spans and files, by id."""
     place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
-    request: dict[str, Any] = {"locations": [place], "max_results": 500}
+    request: dict[str, Any] = {"locations": [place], "max_results": 500, "filter": condition}
     found: dict[str, dict[str, Any]] = {}
     while True:
         url = f"{uri}/api/3.0/mlflow/traces/search"

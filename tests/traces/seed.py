@@ -35,6 +35,7 @@ class SeededTraces:
     runs: list[str]
     overridden: str
     attached: str
+    prompt: str
 
 
 def seed_traces(uri: str, prefix: str) -> SeededTraces:
@@ -81,6 +82,8 @@ def _main(uri: str, prefix: str) -> None:
     experiment = mlflow.set_experiment(f"{prefix}-main").experiment_id
     deleted = mlflow.create_experiment(f"{prefix}-deleted")
     overridden = ""
+    prompt = f"{prefix}-prompt"
+    mlflow.genai.register_prompt(name=prompt, template="Answer {{q}}")
     with mlflow.start_run() as run:
         model = mlflow.initialize_logged_model(name="agent")
         for number in range(4):
@@ -91,6 +94,8 @@ def _main(uri: str, prefix: str) -> None:
                     child.set_attribute("nested", {"a": [1, {"b": None}], "c": "x" * 5000})
                     if number == 1:
                         child.set_status("ERROR")
+                if number == 0:
+                    mlflow.genai.load_prompt(f"prompts:/{prompt}/1")
                 root.set_outputs({"answer": [True, 0.1, "…"]})
                 metadata = {"mlflow.trace.session": "s-1", "mlflow.trace.user": "grace"}
                 if number == 2:
@@ -161,6 +166,7 @@ def _main(uri: str, prefix: str) -> None:
                 "runs": [run.info.run_id, elsewhere.info.run_id],
                 "overridden": overridden,
                 "attached": attached,
+                "prompt": f"{prompt}/1",
             }
         )
     )

@@ -14,7 +14,17 @@ import requests
 
 from migrate.demo.server import TrackingServerProcess
 from tests.conftest import ProxyFactory, RunMigrate, StartMigrate
-from tests.faults import Fault, Faults, Match, always, call_after, drop_request, on_nth, refuse
+from tests.faults import (
+    Fault,
+    Faults,
+    Match,
+    always,
+    answer_with,
+    call_after,
+    drop_request,
+    on_nth,
+    refuse,
+)
 from tests.traces.comparison import comparable, experiment_id, traces
 from tests.traces.seed import BARE, IN_PROGRESS, SeededTraces, seed_traces, start_trace
 
@@ -126,6 +136,10 @@ def test_everything_of_them_arrives(copying: Copying) -> None:
     assert any(trace.get("spans") for trace in originals.values())
     [warning] = {it["warning"] for it in report["warnings"] if "of run" in it["warning"]}
     assert elsewhere in warning
+    used = f"prompt = '{copying.seeded.prompt}'"
+    place = experiment_id(copying.target, copying.names[copying.seeded.names["main"]])
+    [linked] = traces(copying.source, copying.seeded.experiment, used)
+    assert list(traces(copying.target, place, used)) == [linked]
     [[ident, forgotten]] = copying.originals("deleted").items()
     assert comparable(copying.copies("deleted")[ident], {}) == comparable(forgotten, {})
 
@@ -283,3 +297,31 @@ def test_verify_names_what_differs_and_repair_mends_it(copying: Copying) -> None
     assert {(it["what"], it["id"]) for it in found} == {("tag stage", first), ("missing", gone)}
     copying("run", "--repair")
     assert json.loads(copying("verify", "--json").stdout)["differences"] == []
+
+
+def test_none_are_taken_or_some_by_their_time(copying: Copying) -> None:
+    plan = json.loads(copying("plan", "--json", "--traces", "none").stdout)
+    assert "trace" not in plan["counts"] | plan["unsupported"]
+    # Those without spans are said to have begun in 2024.
+    for options, count in (
+        (("--traces-until", "2024-01-01"), 0),
+        (("--traces-until", "2024-01-02"), 3),
+        (("--trace-start-time", "2024-01-01 00:00:01"), COUNT + 1 - 3),
+    ):
+        plan = json.loads(copying("plan", "--json", *options).stdout)
+        assert sum(plan["counts"].get("trace", {}).values()) == count
+        assert "trace" not in plan["unsupported"]
+
+
+def test_a_target_that_takes_none_is_said_to_with_their_number(
+    copying: Copying, proxy_factory: ProxyFactory
+) -> None:
+    proxy = proxy_factory(copying.target)
+    old = answer_with("3.5.1", content_type="text/plain")
+    proxy.faults = Faults(always(("GET", "^/version$"), old))
+    copying.target = proxy.uri
+    ended = copying("run")
+    assert ended.returncode == 3
+    assert f"{COUNT + 1} traces" in ended.stdout
+    assert copying("verify").returncode == 3
+    assert copying.copies() == {}

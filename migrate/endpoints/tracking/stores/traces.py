@@ -12,12 +12,12 @@ from migrate.endpoints.shapes import Object, ident, member, objects, required
 from migrate.endpoints.stores import Bookkeeping, Found, Identity
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
-from migrate.endpoints.tracking.parts import NEWER_API, TRACES, TRACES_WITH_SPANS
+from migrate.endpoints.tracking.parts import API, NEWER_API, TRACES, TRACES_WITH_SPANS
 from migrate.endpoints.tracking.traces_wire import TRACE, trace_from, trace_to
 from migrate.errors import Malformed, NoSuchRoute, NotFound, Refused, ServerFault
 from migrate.objects import Kind, Loss
 from migrate.origins import MARK, losses_from_tags, losses_to_tags
-from migrate.traces import EVER, SERVER_TAGS, Assessment, Spans, Stretch, Trace
+from migrate.traces import EVER, SERVER_TAGS, Assessment, PromptLink, Spans, Stretch, Trace
 
 PER_PAGE = 500
 #: Ids in one call, which go with the address of a GET.
@@ -115,6 +115,12 @@ class ServerTraces:
         """See ``TraceStore.add_spans``."""
         headers = {"Content-Type": "application/x-protobuf", "x-mlflow-experiment-id": container}
         self._http.post_message(_OTLP, _message(spans), headers)
+
+    def link_prompts(self, trace_id: str, prompts: Sequence[PromptLink]) -> None:
+        """See ``TraceStore.link_prompts``."""
+        versions = [{"name": it.name, "version": it.version} for it in prompts]
+        body = {"trace_id": trace_id, "prompt_versions": versions}
+        self._http.post(f"{API}/traces/link-prompts", body, idempotent=True)
 
     def override(self, trace_id: str, assessment: Assessment) -> None:
         """See ``TraceStore.override``."""

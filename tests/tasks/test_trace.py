@@ -1,0 +1,133 @@
+"""What the copy of a trace should be, and how traces are gathered to slices."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migrate.endpoints.tracking.traces_wire import trace_from, trace_to
+from migrate.objects import Kind, Ref
+from migrate.origins import MARK
+from migrate.tasks.trace import (
+    TRACES_A_SLICE,
+    Slice,
+    content_of,
+    differences,
+    mark,
+    needs_of,
+    slice_from,
+    slices,
+    wanted_trace,
+)
+from migrate.traces import ASSESSMENT_RUN, MODEL_ID, SOURCE_RUN, Trace
+
+RUN, MODEL = Ref(Kind.RUN, "r1"), Ref(Kind.LOGGED_MODEL, "m-1")
+
+
+def trace(ident: str, time: int = 5, **changes: Any) -> Trace:
+    return Trace(**{"trace_id": ident, "experiment_id": "1", "request_time": time} | changes)
+
+
+NAMING = trace(
+    "tr-1",
+    metadata={SOURCE_RUN: "r1", MODEL_ID: "m-1", "other": "x"},
+    tags={"mlflow.artifactLocation": "mlflow-artifacts:/1", MARK: "of an earlier copy"},
+    assessments=({"assessment_id": "a-1", "metadata": {ASSESSMENT_RUN: "r1"}, "valid": True},),
+)
+
+
+@given(st.lists(st.integers(0, 300), max_size=900))
+def test_slices_have_no_moment_in_common_and_hold_every_trace(times: list[int]) -> None:
+    traces = [trace(f"t{number}", time) for number, time in enumerate(sorted(times))]
+    found = list(slices(traces))
+    assert sum(facts.count for facts in found) == len(traces)
+    for facts, following in itertools.pairwise(found):
+        assert facts.slice.last < following.slice.first
+        assert facts.count >= TRACES_A_SLICE
+    for facts in found:
+        first, last = facts.slice.stretch
+        assert first is not None
+        assert last is not None
+        inside = [it for it in traces if first <= it.request_time <= last]
+        assert facts.ids == {it.trace_id for it in inside}
+        assert facts.content == content_of((it.trace_id, mark(it, lambda _: True)) for it in inside)
+
+
+@given(st.text(min_size=1), st.integers(0), st.integers(0))
+def test_what_names_a_slice_is_read_back(experiment: str, first: int, last: int) -> None:
+    covered = Slice(experiment, first, last)
+    assert slice_from(covered.id) == covered
+
+
+def test_what_names_no_slice_is_told_apart() -> None:
+    assert [slice_from(text) for text in ("tr-12", "1/5", "1/a-b", "/1-2", "")] == [None] * 5
+
+
+def test_what_a_trace_names_becomes_the_copies() -> None:
+    assert {need.ref for need in needs_of(NAMING)} == {RUN, MODEL}
+    wanted = wanted_trace(NAMING, "7", {RUN: "r9", MODEL: "m-9"})
+    assert wanted.warnings == ()
+    assert wanted.record.experiment_id == "7"
+    assert wanted.record.metadata == {SOURCE_RUN: "r9", MODEL_ID: "m-9", "other": "x"}
+    assert wanted.record.tags == {}
+    assert wanted.record.assessments[0]["metadata"] == {ASSESSMENT_RUN: "r9"}
+
+
+def test_what_has_no_copy_is_kept_under_a_name_that_says_so() -> None:
+    wanted = wanted_trace(NAMING, "7", {})
+    assert wanted.record.metadata == {"other": "x"}
+    assert wanted.record.tags == {
+        "mlflow-migrate.source.sourceRun": "r1",
+        "mlflow-migrate.source.modelId": "m-1",
+    }
+    kept = {"mlflow-migrate.source.assessment.sourceRunId": "r1"}
+    assert wanted.record.assessments[0]["metadata"] == kept
+    assert len(wanted.warnings) == 3
+
+
+def test_the_mark_tells_what_changed_and_what_has_no_copy() -> None:
+    whole = mark(NAMING, lambda _: True)
+    assert mark(NAMING, lambda ref: ref != RUN) != whole
+    for changes in (
+        {"tags": {**NAMING.tags, "new": "x"}},
+        {"assessments": ()},
+        {"state": "ERROR"},
+        {"execution_duration": 3},
+    ):
+        assert mark(dataclasses.replace(NAMING, **changes), lambda _: True) != whole
+
+
+def test_what_was_added_to_the_copy_is_no_difference_but_a_tag_is() -> None:
+    added = ({"assessment_id": "a-2"},)
+    copy = dataclasses.replace(
+        NAMING, assessments=NAMING.assessments + added, metadata={**NAMING.metadata, "more": "y"}
+    )
+    assert list(differences(NAMING, copy)) == []
+    copy = dataclasses.replace(NAMING, tags={**NAMING.tags, "more": "y"}, state="OK")
+    assert list(differences(NAMING, copy)) == [("state", "", "OK"), ("tag more", None, "y")]
+
+
+TIMES = st.integers(0, 2**43)
+TEXTS = st.dictionaries(st.text(min_size=1), st.text(), max_size=3)
+TRACES = st.builds(
+    Trace,
+    trace_id=st.from_regex(r"tr-[0-9a-f]{32}", fullmatch=True),
+    experiment_id=st.integers(0, 2**31).map(str),
+    request_time=TIMES,
+    execution_duration=st.none() | TIMES,
+    state=st.sampled_from(["OK", "ERROR", "IN_PROGRESS"]),
+    client_request_id=st.none() | st.text(min_size=1),
+    request_preview=st.none() | st.text(min_size=1),
+    response_preview=st.none() | st.text(min_size=1),
+    metadata=TEXTS,
+    tags=TEXTS,
+)
+
+
+@given(TRACES)
+def test_a_trace_is_written_as_it_is_read(one: Trace) -> None:
+    assert trace_from(trace_to(one)) == one
