@@ -148,3 +148,25 @@ def test_what_is_the_targets_own_is_kept_and_named(
         shown = in_order(seeded.shown(target))
         assert json.dumps(own, sort_keys=True) in shown
         assert len(shown) == seeded.count
+
+
+def test_what_is_in_a_deleted_experiment_is_copied_once_and_it_is_not_opened_again(
+    typed: Typed,
+    fresh_source: TrackingServerProcess,
+    fresh_target: TrackingServerProcess,
+    proxy_factory: ProxyFactory,
+) -> None:
+    source, target = Api(fresh_source.uri), Api(fresh_target.uri)
+    experiment = source.experiment("in the trash")
+    body = {"experiment_id": experiment, "name": "late", "description": "It is late."}
+    source("POST", "issues", body)
+    source("POST", "experiments/delete", {"experiment_id": experiment}, api="2.0")
+    proxy = proxy_factory(fresh_target.uri)
+    chosen = ("--experiments", "in the trash", "--include-deleted")
+    typed("run", fresh_source.uri, proxy.uri, *chosen)
+    [issue] = target("POST", "issues/search", {"max_results": 10})["issues"]
+    assert issue["name"] == "late"
+    proxy.clear()
+    typed("run", fresh_source.uri, proxy.uri, *chosen)
+    typed("run", fresh_source.uri, proxy.uri, *chosen, "--state", "another.db")
+    assert [it for it in proxy.writes() if "experiment-tag" not in it.path] == []
