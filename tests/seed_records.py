@@ -17,11 +17,12 @@ Json = dict[str, Any]
 
 
 class Api:
-    """The REST API of one server, and what was seeded in it by readable labels."""
+    """The REST API of one server."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        self.ids: dict[str, str] = {}
+        #: Whether something that it holds is lost by every migration.
+        self.lossy = False
 
     def __call__(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, api: str = "3.0"
