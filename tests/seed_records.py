@@ -17,11 +17,12 @@ Json = dict[str, Any]
 
 
 class Api:
-    """The REST API of one server, and what was seeded in it by readable labels."""
+    """The REST API of one server."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        self.ids: dict[str, str] = {}
+        #: Whether something that it holds is lost by every migration.
+        self.lossy = False
 
     def __call__(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, api: str = "3.0"
@@ -330,4 +331,58 @@ SCORERS = Seeded(
     create="/scorers/register$",
 )
 
-SEEDED = (DATASETS, SCORERS, ISSUES)
+#: An address that is public, and needs no name service.
+HOOK = "https://93.184.216.34/hook"
+
+
+def seed_webhooks(api: Api) -> None:
+    events = [
+        {"entity": "REGISTERED_MODEL", "action": "CREATED"},
+        {"entity": "MODEL_VERSION_TAG", "action": "SET"},
+    ]
+    full = {"description": "Tells the team. ☃", "secret": "hush", "status": "DISABLED"}
+    for body in (
+        {"name": "team", "url": HOOK, "events": events, **full},
+        {"name": "team", "url": f"{HOOK}/2", "events": events[:1]},
+        {"name": "twice", "url": HOOK, "events": events[1:]},
+        {"name": "twice", "url": HOOK, "events": events[:1]},
+    ):
+        api("POST", "webhooks", body, api="2.0")
+
+
+def _webhooks(api: Api) -> list[Json]:
+    found: list[Json] = api("GET", "webhooks", {"max_results": 100}, api="2.0").get("webhooks", [])
+    return found
+
+
+def change_webhook(api: Api) -> None:
+    ident = next(it["webhook_id"] for it in _webhooks(api) if "description" in it)
+    body = {"webhook_id": ident, "description": uuid.uuid4().hex, "name": "renamed"}
+    api("PATCH", f"webhooks/{ident}", body, api="2.0")
+
+
+def own_webhook(api: Api) -> None:
+    events = [{"entity": "PROMPT", "action": "CREATED"}]
+    api("POST", "webhooks", {"name": "team", "url": HOOK, "events": events}, api="2.0")
+
+
+def webhooks_shown(api: Api) -> list[Json]:
+    given_out = ("webhook_id", "status", "creation_timestamp", "last_updated_timestamp")
+    shown = [{k: v for k, v in it.items() if k not in given_out} for it in _webhooks(api)]
+    for webhook in shown:
+        webhook["events"].sort(key=json.dumps)
+    return shown
+
+
+WEBHOOKS = Seeded(
+    kind="webhook",
+    count=4,
+    seed=seed_webhooks,
+    change=change_webhook,
+    own=own_webhook,
+    shown=webhooks_shown,
+    create="/webhooks$",
+    losses=frozenset({"secret"}),
+)
+
+SEEDED = (DATASETS, SCORERS, ISSUES, WEBHOOKS)

@@ -33,6 +33,16 @@ def discover_traces(draft: Draft) -> None:
             draft.unknown.append(
                 f"source: not all traces of {node.ref} could be listed: {problem.message}"
             )
+    _tell_of_links(draft)
+
+
+def _tell_of_links(draft: Draft) -> None:
+    """Say what no list tells, where there may be some."""
+    if draft.of_kind(Kind.TRACE) and draft.of_kind(Kind.RUN):
+        draft.notes.append(
+            "links of traces to runs are copied as far as the metadata of the traces names them: "
+            "MLflow lists no others"
+        )
 
 
 def _selected(draft: Draft, store: TraceStore, experiment_id: str) -> Iterator[Trace]:

@@ -21,6 +21,7 @@ from migrate.tasks.model_version import copy_versions
 from migrate.tasks.run import copy_runs
 from migrate.tasks.scorer import Scorers
 from migrate.tasks.trace_slice import copy_slices
+from migrate.tasks.webhook import Webhooks
 
 
 class Experiments(Carrier):
@@ -135,6 +136,7 @@ CARRIERS: tuple[Carrier, ...] = (
     EvaluationDatasets(),
     Scorers(),
     Issues(),
+    Webhooks(),
 )
 
 

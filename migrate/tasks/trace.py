@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -109,10 +109,17 @@ def needs_of(trace: Trace) -> Iterator[Need]:
     for assessment in trace.assessments:
         if run_id := _run_of(assessment):
             yield Need(Ref(Kind.RUN, run_id), "assessed by", soft=True, along=False)
+        if issue_id := _issue_of(assessment):
+            yield Need(Ref(Kind.ISSUE, issue_id), "shows", soft=True, along=False)
 
 
 def _run_of(assessment: Assessment) -> str:
     return str((assessment.get("metadata") or {}).get(ASSESSMENT_RUN) or "")
+
+
+def _issue_of(assessment: Assessment) -> str:
+    """Return the id of the issue that an assessment refers to, which MLflow keeps as its name."""
+    return str(assessment.get("assessment_name") or "") if assessment.get("issue") else ""
 
 
 def mark(trace: Trace, has_copy: Callable[[Ref], bool]) -> str:
@@ -153,11 +160,11 @@ def wanted_trace(trace: Trace, container: str, copies: Mapping[Ref, str]) -> Wan
     for assessment in trace.assessments:
         rewritten, missing = _assessment(assessment, copies)
         assessments.append(rewritten)
-        if missing:
-            warnings.append(
-                f"an assessment of trace {trace.trace_id} is of run {missing}, which is not among "
-                "what is copied: kept in its metadata"
-            )
+        warnings += [
+            f"an assessment of trace {trace.trace_id} names {ref.kind} {ref.id}, which is not "
+            "among what is copied: it keeps the source's id"
+            for ref in missing
+        ]
     record = dataclasses.replace(
         trace,
         experiment_id=container,
@@ -168,17 +175,26 @@ def wanted_trace(trace: Trace, container: str, copies: Mapping[Ref, str]) -> Wan
     return Wanted(record, (), tuple(warnings))
 
 
-def _assessment(assessment: Assessment, copies: Mapping[Ref, str]) -> tuple[Assessment, str]:
-    """Return an assessment that names the copy of its run, or else the run it cannot name."""
-    run_id = _run_of(assessment)
-    if not run_id:
-        return assessment, ""
-    metadata = dict(assessment["metadata"])
-    del metadata[ASSESSMENT_RUN]
-    copy = copies.get(Ref(Kind.RUN, run_id))
-    key = SOURCE + ASSESSMENT_RUN.removeprefix("mlflow.") if copy is None else ASSESSMENT_RUN
-    metadata[key] = run_id if copy is None else copy
-    return {**assessment, "metadata": metadata}, run_id if copy is None else ""
+def _assessment(
+    assessment: Assessment, copies: Mapping[Ref, str]
+) -> tuple[Assessment, Sequence[Ref]]:
+    """Return an assessment that names the copies of its run and issue, and what has no copy."""
+    rewritten, missing = dict(assessment), []
+    if run_id := _run_of(assessment):
+        metadata = dict(assessment["metadata"])
+        del metadata[ASSESSMENT_RUN]
+        if copy := copies.get(Ref(Kind.RUN, run_id)):
+            metadata[ASSESSMENT_RUN] = copy
+        else:
+            metadata[SOURCE + ASSESSMENT_RUN.removeprefix("mlflow.")] = run_id
+            missing.append(Ref(Kind.RUN, run_id))
+        rewritten["metadata"] = metadata
+    if issue_id := _issue_of(assessment):
+        if copy := copies.get(Ref(Kind.ISSUE, issue_id)):
+            rewritten["assessment_name"] = copy
+        else:
+            missing.append(Ref(Kind.ISSUE, issue_id))
+    return rewritten, missing
 
 
 def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:

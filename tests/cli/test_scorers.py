@@ -10,7 +10,7 @@ from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory
 from tests.faults import Fault, Faults, always, answer, answer_with, lose_response, on_nth
-from tests.seed_records import SCORERS, Api, scorers_shown
+from tests.seed_records import SCORERS, Api, register, scorers_shown
 
 LIST = ("GET", "/scorers/list$")
 REGISTER = ("POST", "/scorers/register$")
@@ -81,3 +81,25 @@ def test_a_list_that_takes_nonsense_is_not_believed_to_be_empty(
     assert "/scorers/list" in said
     assert "not believed" in said
     typed("run", proxy.uri, fresh_target.uri, code=3)
+
+
+def test_one_that_was_made_anew_at_the_source_is_made_anew_on_the_target(
+    typed: Typed,
+    source: Api,
+    fresh_source: TrackingServerProcess,
+    fresh_target: TrackingServerProcess,
+) -> None:
+    experiment = source.experiment("replaced")
+    for number in range(3):
+        register(
+            source,
+            experiment,
+            "fair",
+            instructions_judge_pydantic_data={"model": f"openai:/{number}"},
+        )
+    typed("run", fresh_source.uri, fresh_target.uri)
+    source("DELETE", "scorers/delete", {"experiment_id": experiment, "name": "fair"})
+    for number in range(2):
+        register(source, experiment, "fair", builtin_scorer_class="Safety", threshold=number)
+    typed("run", fresh_source.uri, fresh_target.uri)
+    assert in_order(Api(fresh_target.uri)) == in_order(source)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -28,7 +27,6 @@ IN_EXPERIMENT = {
     Kind.LABEL_SCHEMA: -1,
 }
 OF_SERVER = {
-    Kind.WEBHOOK: 1,
     Kind.MCP_SERVER: 1,
     Kind.GATEWAY_ENDPOINT: 1,
     Kind.GATEWAY_MODEL: 1,
@@ -77,14 +75,6 @@ def filled(fresh_source: TrackingServerProcess) -> Filled:
         used = {"model_definition_id": ident, "linkage_type": "PRIMARY", "weight": 1.0}
         post("gateway/endpoints/create", name="e", model_configs=[used])
         post("gateway/budgets/create", **BUDGET)
-    # A server makes no webhook whose address it cannot look up.
-    with closing(sqlite3.connect(fresh_source.directory / "mlflow.db")) as database, database:
-        database.execute(
-            "INSERT INTO webhooks (webhook_id, name, url, status, creation_timestamp, "
-            "last_updated_timestamp, workspace) VALUES ('w', 'w', 'https://a.example', 'ACTIVE', "
-            "1, 1, 'default')"
-        )
-        database.execute("INSERT INTO webhook_events VALUES ('w', 'registered_model', 'created')")
     return Filled(fresh_source, full, empty)
 
 
@@ -130,7 +120,6 @@ def test_label_schemas_are_named_and_never_read(
 ROUTES = {
     Kind.TRACE: "/traces",
     Kind.REVIEW_QUEUE: "/review-queues/list$",
-    Kind.WEBHOOK: "/webhooks$",
     Kind.MCP_SERVER: "/mcp-servers$",
     Kind.GATEWAY_ENDPOINT: "/gateway/endpoints/",
     Kind.GATEWAY_MODEL: "/gateway/model-definitions/",

@@ -18,13 +18,29 @@ from migrate.origins import ORIGIN
 from migrate.records.evaluation_datasets import EvaluationDataset
 from migrate.records.issues import Issue
 from migrate.records.scorers import Scorer, ScorerVersion
+from migrate.records.webhooks import Webhook, WebhookEvent
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.evaluation_dataset import EvaluationDatasets
 from migrate.tasks.issue import Issues
 from migrate.tasks.scorer import Scorers
+from migrate.tasks.webhook import Webhooks
 from tests.kinds.label_schema import LabelSchema, LabelSchemas
 from tests.kinds.memory import MemoryStore
-from tests.seed_records import Api
+from tests.seed_records import HOOK, Api
+
+ODD_NAMES = (
+    " ",
+    "a/b",
+    "..",
+    "../up",
+    "CON",
+    "a" * 300,
+    "Ünïcödé ☃ 漢字",
+    "new\nline",
+    "quote\"'`$(id)",
+    "{}[]%00%2F",
+    "a.b.c",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +136,16 @@ def without_version(made: Scorer) -> Scorer:
     return dataclasses.replace(made, versions=made.versions[:1])
 
 
+def webhook(ident: str, name: str) -> Webhook:
+    events = (WebhookEvent("PROMPT", "CREATED"),)
+    status = "DISABLED"
+    return Webhook(webhook_id=ident, name=name, url=HOOK, events=events, status=status)
+
+
+def with_description(made: Webhook) -> Webhook:
+    return dataclasses.replace(made, description="For the team.")
+
+
 OF_TESTS = Sample(
     carrier=LabelSchemas(),
     ident="schema_id",
@@ -151,6 +177,15 @@ SAMPLES = (
         on_servers=Identity.NAMED,
         refuses_twins=False,
         deletes=False,
+    ),
+    Sample(
+        carrier=Webhooks(),
+        ident="webhook_id",
+        make=webhook,
+        change=with_description,
+        on_servers=Identity.NAMED,
+        refuses_twins=False,
+        refuses=frozenset(ODD_NAMES) - {"CON", "a.b.c"},
     ),
 )
 

@@ -11,21 +11,7 @@ from migrate.endpoints.stores import Bookkeeping, Identity
 from migrate.errors import AlreadyExists, MigrateError, Refused
 from migrate.objects import Kind, Loss
 from tests.kinds.label_schema import LabelSchema
-from tests.kinds.subject import SUBJECTS, Subject
-
-ODD_NAMES = (
-    " ",
-    "a/b",
-    "..",
-    "../up",
-    "CON",
-    "a" * 300,
-    "Ünïcödé ☃ 漢字",
-    "new\nline",
-    "quote\"'`$(id)",
-    "{}[]%00%2F",
-    "a.b.c",
-)
+from tests.kinds.subject import ODD_NAMES, SUBJECTS, Subject
 
 
 @pytest.fixture(params=SUBJECTS)
@@ -57,7 +43,7 @@ def test_what_was_created_is_half_made_until_it_is_finished(subject: Subject) ->
 
 
 def test_what_was_created_is_listed_and_read_in_bulk(subject: Subject) -> None:
-    names = {f"i{number}": f"name {number}" for number in range(7)}
+    names = {f"i{number}": f"name-{number}" for number in range(7)}
     for ident, name in names.items():
         subject.store.finish(
             subject.store.create(subject.container, subject.make(ident, name)),
@@ -71,7 +57,7 @@ def test_what_was_created_is_listed_and_read_in_bulk(subject: Subject) -> None:
     assert [subject.carrier.ref(record).id for record in read] == ids
     found = subject.store.find(subject.container)
     assert set(found) == {subject.key(ident, name) for ident, name in names.items()}
-    some = [subject.key("i2", "name 2"), subject.key("i5", "name 5"), "none"]
+    some = [subject.key("i2", "name-2"), subject.key("i5", "name-5"), "none"]
     assert set(subject.store.find(subject.container, some)) == set(some[:2])
 
 

@@ -111,6 +111,17 @@ def test_what_was_added_to_the_copy_is_no_difference_but_a_tag_is() -> None:
     assert list(differences(NAMING, copy)) == [("state", "", "OK"), ("tag more", None, "y")]
 
 
+def test_an_assessment_refers_to_the_copy_of_its_issue() -> None:
+    reference = {"assessment_id": "a-3", "assessment_name": "iss-1", "issue": {"issue_name": "n"}}
+    one, issue = trace("tr-2", assessments=(reference,)), Ref(Kind.ISSUE, "iss-1")
+    assert [need.ref for need in needs_of(one)] == [issue]
+    wanted = wanted_trace(one, "7", {issue: "iss-9"})
+    assert wanted.record.assessments == ({**reference, "assessment_name": "iss-9"},)
+    alone = wanted_trace(one, "7", {})
+    assert alone.record.assessments == (reference,)
+    assert "issue iss-1" in alone.warnings[0]
+
+
 TIMES = st.integers(0, 2**43)
 TEXTS = st.dictionaries(st.text(min_size=1), st.text(), max_size=3)
 TRACES = st.builds(

@@ -66,7 +66,9 @@ def comparable(trace: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, An
     for assessment in trace.get("assessments", ()):
         of_it = assessment.get("metadata", {}).items()
         said = {key: ids.get(value, value) for key, value in of_it}
-        assessments[assessment["assessment_id"]] = {**assessment, "metadata": said}
+        name = ids.get(assessment["assessment_name"], assessment["assessment_name"])
+        rewritten = {**assessment, "assessment_name": name, "metadata": said}
+        assessments[assessment["assessment_id"]] = rewritten
     tags = {key: value for key, value in trace["tags"].items() if key not in OWN_TAGS}
     changed = {"trace_metadata": metadata, "tags": tags, "assessments": assessments}
     return {**trace, **changed, "trace_location": None}

@@ -130,6 +130,15 @@ def _main(uri: str, prefix: str) -> None:
     with mlflow.start_run() as elsewhere:
         pass
     mlflow.set_experiment(experiment_id=experiment)
+    asked = {
+        "experiment_id": experiment,
+        "name": "slow",
+        "description": "it is",
+        "status": "pending",
+    }
+    made = requests.post(f"{uri}/api/3.0/mlflow/issues", json=asked, timeout=60)
+    issue = made.json()["issue"]["issue_id"]
+    mlflow.log_issue(trace_id=overridden, issue_id=issue, issue_name="slow")
     link = f"mlflow-attachment://{ATTACHMENT}?content_type=image%2Fpng"
     with mlflow.start_span(name="with attachment") as root:
         root.set_inputs({"image": link})

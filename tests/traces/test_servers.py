@@ -114,7 +114,15 @@ def ids_of_copies(copying: Copying) -> dict[str, str]:
             tags = item["data"]["tags"] if items == "runs" else item["info"]["tags"]
             origin = next(it["value"] for it in tags if it["key"] == "mlflow-migrate.origin")
             found[origin] = item["info"][info]
-    return found
+    [issue] = issues(copying.source, copying.seeded.experiment)
+    [copy] = issues(copying.target, place)
+    return {**found, issue: copy}
+
+
+def issues(uri: str, experiment: str) -> list[str]:
+    url = f"{uri}/api/3.0/mlflow/issues/search"
+    answer = requests.post(url, json={"experiment_id": experiment, "max_results": 10}, timeout=60)
+    return [issue["issue_id"] for issue in answer.json()["issues"]]
 
 
 def test_everything_of_them_arrives(copying: Copying) -> None:

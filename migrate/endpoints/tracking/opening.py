@@ -21,7 +21,7 @@ from migrate.endpoints.tracking.stores.records import RecordStores
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.registry import Registry
 from migrate.endpoints.tracking.stores.runs import RunStore
-from migrate.endpoints.tracking.uncopied import count_on_servers
+from migrate.endpoints.tracking.uncopied import count_on_server
 from migrate.errors import NotFound
 from migrate.objects import Kind
 
@@ -54,11 +54,10 @@ def open_server(
     models = RegisteredModelStore(calls)
 
     def uncopied(experiment_ids: Sequence[str], whole_server: bool) -> Mapping[Kind, int]:
-        learned, gaps = abilities.learned(), entries.gaps
-        return count_on_servers(
-            (http, learned.release),
-            (models_http, learned.registry_release),
-            gaps,
+        return count_on_server(
+            http,
+            abilities.learned().release,
+            entries.gaps,
             experiment_ids,
             whole_server=whole_server,
         )

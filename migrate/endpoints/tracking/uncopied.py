@@ -28,7 +28,6 @@ from migrate.endpoints.tracking.parts import (
     OLDER_TRACES,
     REVIEW_QUEUES,
     TRACES,
-    WEBHOOKS,
     WORKSPACE_WEBHOOKS,
     Answer,
     Part,
@@ -63,7 +62,6 @@ class Uncopied:
 
 
 #: What belongs to no experiment: it is only missed where the whole server is copied.
-OF_REGISTRY = (Uncopied(Kind.WEBHOOK, WEBHOOKS, "webhooks"),)
 OF_SERVER = (
     Uncopied(Kind.MCP_SERVER, MCP_SERVERS, "mcp_servers"),
     Uncopied(Kind.GATEWAY_ENDPOINT, GATEWAY_ENDPOINTS, "endpoints", f"{GATEWAY}/endpoints/list"),
@@ -95,24 +93,18 @@ IMPLIED = (
 )
 
 
-def count_on_servers(
-    server: tuple[HttpSession, Release],
-    registry: tuple[HttpSession, Release],
+def count_on_server(
+    http: HttpSession,
+    release: Release,
     gaps: Gaps,
     experiment_ids: Sequence[str],
     *,
     whole_server: bool,
 ) -> dict[Kind, int]:
-    """Count what is in these experiments, and with ``whole_server`` what is in none.
-
-    ``registry`` is the server that keeps registered models, often the same.
-    """
-    on_server = UncopiedObjects(*server, gaps)
+    """Count what is in these experiments, and with ``whole_server`` what is in none."""
+    on_server = UncopiedObjects(http, release, gaps)
     counts = on_server.in_experiments(experiment_ids)
-    if whole_server:
-        on_registry = on_server if registry == server else UncopiedObjects(*registry, gaps)
-        counts |= on_registry.of_server(OF_REGISTRY) | on_server.of_server(OF_SERVER)
-    return counts
+    return counts | on_server.of_server(OF_SERVER) if whole_server else counts
 
 
 class UncopiedObjects:

@@ -38,6 +38,7 @@ from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.objects import Kind, Loss, Ref
 from migrate.records.issues import Issue
 from migrate.records.scorers import Scorer
+from migrate.records.webhooks import Webhook
 
 R = TypeVar("R")
 
@@ -58,6 +59,7 @@ class Simple(Generic[R]):
 
 #: The kinds that are kept so.
 SIMPLE: dict[Kind, Simple[Any]] = {
+    Kind.WEBHOOK: Simple(record=Webhook, ident="webhook_id", created="creation_timestamp"),
     Kind.SCORER: Simple(record=Scorer, ident="scorer_id", container="experiment_id"),
     Kind.ISSUE: Simple(
         record=Issue, ident="issue_id", container="experiment_id", created="created_timestamp"

@@ -14,12 +14,15 @@ from migrate.endpoints.tracking.stores.evaluation_datasets import EvaluationData
 from migrate.endpoints.tracking.stores.issues import IssueStore
 from migrate.endpoints.tracking.stores.scorers import ScorerStore
 from migrate.endpoints.tracking.stores.traces import ServerTraces
+from migrate.endpoints.tracking.stores.webhooks import WebhookStore
 from migrate.objects import Kind
 
 #: The stores of what belongs to experiments, or at least to the server that has these.
 OF_TRACKING = {
     store.kind: store for store in (EvaluationDatasetStore, ScorerStore, IssueStore, ServerTraces)
 }
+#: Those of what belongs to the server that keeps registered models.
+OF_REGISTRY = {store.kind: store for store in (WebhookStore,)}
 
 
 class RecordStores:
@@ -50,16 +53,19 @@ class RecordStores:
             return self._opened[kind]
 
     def _open(self, kind: Kind) -> Store[Any] | None:
-        if kind not in OF_TRACKING:
+        learned = self._abilities.learned()
+        http, release = self._http, learned.release
+        if kind in OF_REGISTRY:
+            http, release = self._registry, learned.registry_release
+        store = (OF_TRACKING | OF_REGISTRY).get(kind)
+        if store is None:
             return None
-        store = OF_TRACKING[kind]
-        release = self._abilities.learned().release
-        answer = ask(self._http, store.part, release)
+        answer = ask(http, store.part, release)
         if answer.standing is Standing.PRESENT:
-            return store(self._http, self._entries)
+            return store(http, self._entries)
         gaps = self._entries.gaps
         is_doubt = answer.standing is Standing.UNKNOWN and gaps.may_leave_out
-        if is_doubt and not on_files(self._http, release, answer):
+        if is_doubt and not on_files(http, release, answer):
             whether = f"whether the {gaps.side} has {kind.plural} is not known"
             gaps.note(f"{whether}: {answer.reason}")
         return None
