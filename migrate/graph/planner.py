@@ -40,7 +40,7 @@ from migrate.graph.match import (
 from migrate.graph.naming import check_names, rename_copies, tell_of_twins
 from migrate.graph.permissions import tell_of_permissions
 from migrate.graph.records import discover_records, link_records, match_records
-from migrate.graph.registry import discover_registry, link_versions
+from migrate.graph.registry import discover_registry, link_versions, tell_of_lost_aliases
 from migrate.graph.registry_matching import match_registry
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.repairs import plan_repairs
@@ -144,6 +144,7 @@ STEPS: tuple[Step, ...] = (
     *DISCOVERY,
     discover_traces,
     discover_unreadable,
+    tell_of_lost_aliases,
     check_capabilities,
     rename_copies,
     check_names,

@@ -16,9 +16,10 @@ from migrate.objects import (
     RegisteredModel,
     experiment_ref,
     run_ref,
+    version_ref,
 )
 from migrate.origins import known_losses
-from migrate.outcomes import LeftOut, LeftOutCode
+from migrate.outcomes import LeftOut, LeftOutCode, Loss
 from migrate.plans import Because
 from migrate.tasks.registered_model import experiments_named
 from migrate.tasks.version_sources import named_by
@@ -93,6 +94,20 @@ def _add_versions(draft: Draft, versions: Iterable[ModelVersion]) -> None:
         draft.versions[version.ref] = version
         draft.add(node)
         draft.need(version.model, version.ref)
+
+
+def tell_of_lost_aliases(draft: Draft) -> None:
+    """Note as lost the aliases of versions that the source does not show."""
+    for ref, model in draft.registered.items():
+        gone = {
+            alias: number
+            for alias, number in sorted(model.aliases.items())
+            if version_ref(model.version_kind, model.name, number) not in draft.nodes
+        }
+        draft.nodes[ref].losses += tuple(
+            Loss(f"alias {alias}", f"it points to version {number}, which the source does not show")
+            for alias, number in gone.items()
+        )
 
 
 def link_versions(draft: Draft) -> None:
