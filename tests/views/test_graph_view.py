@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from migrate.errors import UsageError
 from migrate.objects import Action, Kind, Ref
 from migrate.plans import Plan
-from migrate.tasks.carriers import CARRIERS
 from migrate.views.graph import WRITERS, check_graph_path, write_graph
 from migrate.views.graph.mermaid import escaped
 from migrate.views.graph.style import fitted, width_of
@@ -160,7 +159,7 @@ def test_a_folded_box_counts_and_names_some() -> None:
 
 def test_the_legend_explains_what_is_drawn_and_nothing_else() -> None:
     notes = texts(picture(mixed()), "note")
-    assert {carrier.kind.plural for carrier in CARRIERS} <= set(notes)
+    assert {item.ref.kind.plural for item in mixed().tasks} <= set(notes)
     assert {"to create", "skipped", "is needed by", "has to end before"} <= set(notes)
     only = texts(picture(plan(task(Kind.RUN, "a"))), "note")
     assert {"runs", "to create"} <= set(only)
