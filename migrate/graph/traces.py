@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from migrate.endpoints.stores import TraceStore, traces_of
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
-from migrate.objects import Action, Kind, Ref, readable_time
+from migrate.objects import Action, Kind, Ref, experiment_ref, readable_time
 from migrate.origins import MARK, losses_from_tags
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because, Damage
@@ -51,7 +51,7 @@ def _selected(draft: Draft, store: TraceStore, experiment_id: str) -> Iterator[T
 
 def _add(draft: Draft, facts: SliceFacts) -> None:
     covered = facts.slice
-    experiment = Ref(Kind.EXPERIMENT, covered.experiment_id)
+    experiment = experiment_ref(covered.experiment_id)
     node = Node(
         ref=Ref(Kind.TRACE, covered.id),
         name=_name(covered, facts.count),
@@ -86,7 +86,7 @@ def match_traces(draft: Draft) -> None:
         return
     for node in draft.of_kind(Kind.TRACE):
         covered = slice_from(node.ref.id)
-        place = draft.nodes[Ref(Kind.EXPERIMENT, node.container)].target_id
+        place = draft.nodes[experiment_ref(node.container)].target_id
         if covered is not None and place:
             _match(draft, node, store, covered._replace(experiment_id=place))
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from migrate.endpoints.stores import Bookkeeping, HoldsContents, Identity
-from migrate.objects import Kind, Ref
+from migrate.objects import Kind, Ref, experiment_ref
 from migrate.origins import MIGRATION, ORIGIN, SOURCE, carried_tags, keep_earlier
 from migrate.outcomes import Loss
 from migrate.records.evaluation_datasets import DatasetRecord, EvaluationDataset
@@ -42,7 +42,7 @@ class EvaluationDatasets(RecordCarrier[EvaluationDataset]):
     def needs(self, record: EvaluationDataset) -> Iterable[Need]:
         """See ``RecordCarrier.needs``."""
         for ident in record.experiment_ids:
-            yield Need(Ref(Kind.EXPERIMENT, ident), "an experiment of", along=False)
+            yield Need(experiment_ref(ident), "an experiment of", along=False)
 
     def digest(self, record: EvaluationDataset) -> str:
         """See ``RecordCarrier.digest``: MLflow's own say whether the records have changed."""
@@ -53,7 +53,7 @@ class EvaluationDatasets(RecordCarrier[EvaluationDataset]):
         """See ``RecordCarrier.wanted``."""
         if place.store.bookkeeping is not Bookkeeping.TAGS:
             return Wanted(record)
-        copies = {it: place.copies.get(Ref(Kind.EXPERIMENT, it)) for it in record.experiment_ids}
+        copies = {it: place.copies.get(experiment_ref(it)) for it in record.experiment_ids}
         tags = keep_earlier(record.tags)
         tags |= {ORIGIN: record.dataset_id, MIGRATION: place.policy.migration_id}
         for name in ("created_time", "last_update_time", "created_by", "last_updated_by"):

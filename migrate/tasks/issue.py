@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from migrate.endpoints.stores import Identity
-from migrate.objects import Kind, Ref
+from migrate.objects import Kind, Ref, run_ref
 from migrate.outcomes import Loss
 from migrate.records.issues import Issue
 from migrate.tasks.carrier import RecordCarrier
@@ -41,13 +41,13 @@ class Issues(RecordCarrier[Issue]):
     def needs(self, record: Issue) -> Iterable[Need]:
         """See ``RecordCarrier.needs``."""
         if record.source_run_id:
-            yield Need(Ref(Kind.RUN, record.source_run_id), "the run that found")
+            yield Need(run_ref(record.source_run_id), "the run that found")
 
     def wanted(self, record: Issue, place: Place) -> Wanted[Issue]:
         """See ``RecordCarrier.wanted``."""
         if not record.source_run_id or place.store.identity is Identity.KEPT:
             return Wanted(record)
-        copy = place.copies.get(Ref(Kind.RUN, record.source_run_id), "")
+        copy = place.copies.get(run_ref(record.source_run_id), "")
         lost = Loss("source_run_id", f"its run {record.source_run_id} is not copied")
         losses = () if copy else (lost,)
         return Wanted(dataclasses.replace(record, source_run_id=copy), losses)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from migrate.objects import Kind, Ref
+from migrate.objects import Kind, Ref, run_ref
 from migrate.origins import LOSSES, MARK, SOURCE, keep_earlier
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Need, Wanted, mark_of
@@ -108,7 +108,7 @@ def needs_of(trace: Trace) -> Iterator[Need]:
             yield Need(Ref(kind, trace.metadata[key]), "traced", soft=True, along=False)
     for assessment in trace.assessments:
         if run_id := _run_of(assessment):
-            yield Need(Ref(Kind.RUN, run_id), "assessed by", soft=True, along=False)
+            yield Need(run_ref(run_id), "assessed by", soft=True, along=False)
         if issue_id := _issue_of(assessment):
             yield Need(Ref(Kind.ISSUE, issue_id), "shows", soft=True, along=False)
 
@@ -183,11 +183,11 @@ def _assessment(
     if run_id := _run_of(assessment):
         metadata = dict(assessment["metadata"])
         del metadata[ASSESSMENT_RUN]
-        if copy := copies.get(Ref(Kind.RUN, run_id)):
+        if copy := copies.get(run_ref(run_id)):
             metadata[ASSESSMENT_RUN] = copy
         else:
             metadata[SOURCE + ASSESSMENT_RUN.removeprefix("mlflow.")] = run_id
-            missing.append(Ref(Kind.RUN, run_id))
+            missing.append(run_ref(run_id))
         rewritten["metadata"] = metadata
     if issue_id := _issue_of(assessment):
         if copy := copies.get(Ref(Kind.ISSUE, issue_id)):

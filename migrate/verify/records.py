@@ -8,7 +8,7 @@ from typing import Any
 from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import MigrateError
 from migrate.graph.records import is_meant
-from migrate.objects import Kind, Ref
+from migrate.objects import Ref, experiment_ref
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import record_carriers
 from migrate.tasks.wanted import Place
@@ -20,7 +20,7 @@ def compare_records(
     ends: Ends, copies: Copies, experiment_ids: Sequence[str]
 ) -> Iterator[Comparison]:
     """Compare what is in these experiments, and of a whole server what is in none."""
-    chosen = {Ref(Kind.EXPERIMENT, ident) for ident in experiment_ids}
+    chosen = {experiment_ref(ident) for ident in experiment_ids}
     for carrier in record_carriers():
         whole = ends.selection.whole_server
         if not (whole or carrier.kind.container or carrier.belongs_to):
