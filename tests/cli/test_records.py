@@ -67,6 +67,8 @@ def test_each_arrives_whole_and_a_second_run_writes_nothing(
     assert in_order(seeded.shown(target)) == in_order(seeded.shown(source))
     verified = typed("verify", *ends, "--json").stdout
     assert json.loads(verified)["compared"][seeded.kind] == seeded.count
+    pairs = typed("map").stdout.splitlines()
+    assert sum(line.startswith(f"{seeded.kind} ") for line in pairs) == seeded.count
 
     proxy.clear()
     typed("run", *ends, code=code(source))

@@ -75,13 +75,15 @@ class TestConnecting:
         uri = proxy.uri.replace("//", "//ada:s3cret@")
         with closing(open_endpoint(Address(uri=uri, side="target"))) as server:
             can = server.capabilities()
+            stored = {carrier.kind for carrier in CARRIERS if server.store(carrier.kind)}
             asked = len(proxy.requests)
             assert server.capabilities() is can
             assert len(proxy.requests) == asked
         assert can.version in can.description
         assert proxy.uri in can.description
         assert can.identity.startswith(f"{proxy.uri}#")
-        assert can.writable == can.readable == {carrier.kind for carrier in CARRIERS}
+        assert can.writable == can.readable
+        assert can.readable | stored == {carrier.kind for carrier in CARRIERS}
         assert proxy.writes() == []
         assert "s3cret" not in repr(can)
 

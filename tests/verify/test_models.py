@@ -17,8 +17,7 @@ import pytest
 from migrate.demo.server import TrackingServerProcess, copy_database
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.graph.selection import Selection
-from migrate.objects import Kind
-from migrate.tasks.carriers import CARRIERS
+from migrate.objects import REGISTRY_KINDS, Kind
 from migrate.verify import Comparison, Ends, compare
 from tests.comparison import ORIGIN
 from tests.conftest import ROOT, OfAllModels, ServerFactory
@@ -345,7 +344,7 @@ def test_what_the_target_had_before_is_no_difference(copied: Copied) -> None:
 
 def test_map_shows_every_kind(copied: Copied) -> None:
     lines = migrate("map", "--state", copied.state).splitlines()
-    for kind in {carrier.kind for carrier in CARRIERS} - {Kind.DELETION}:
+    for kind in {Kind.EXPERIMENT, Kind.RUN, Kind.LOGGED_MODEL, *REGISTRY_KINDS}:
         assert any(line.startswith(f"{kind} ") for line in lines), kind
     model = copied.seeded.models["ready"]
     (line,) = migrate("map", model, "--state", copied.state).splitlines()

@@ -31,8 +31,6 @@ ALWAYS = frozenset(
 SINCE: tuple[tuple[Version, frozenset[Kind]], ...] = (
     ((2, 21), frozenset({Kind.PROMPT, Kind.PROMPT_VERSION})),
     ((3, 0), frozenset({Kind.LOGGED_MODEL})),
-    # Before that no call gives the spans of many traces.
-    ((3, 6), frozenset({Kind.TRACE})),
 )
 NO_KINDS: Mapping[Kind, str] = MappingProxyType({})
 
