@@ -23,7 +23,7 @@ from migrate.demo.samples import write_samples
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
 from migrate.endpoints.tracking.versions import ALWAYS, capabilities_of, release_of
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.outcomes import TaskStatus
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import CARRIERS
