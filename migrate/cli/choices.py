@@ -22,7 +22,8 @@ from migrate.graph.selection import (
     parse_tokens,
     selection_from_options,
 )
-from migrate.objects import NOTEBOOK_FORMATS, Kind
+from migrate.kinds import Kind
+from migrate.objects import NOTEBOOK_FORMATS
 from migrate.plans import Plan
 from migrate.redaction import shown_address
 from migrate.tasks.batches import MOST_PLACEHOLDERS, Policy

@@ -11,7 +11,7 @@ from migrate.graph.logged_models import (
     read_links,
 )
 from migrate.graph.records import named_by_records
-from migrate.objects import Kind, Ref, logged_model_ref, run_ref
+from migrate.kinds import Kind, Ref, logged_model_ref, run_ref
 from migrate.plans import Because
 from migrate.tasks.version_sources import named_by
 

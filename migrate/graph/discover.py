@@ -13,17 +13,8 @@ from migrate.endpoints.answers import Unreadable
 from migrate.endpoints.protocols import Source
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, Selection, choose_experiments
-from migrate.objects import (
-    DELETED,
-    FINAL_RUN_STATUSES,
-    NO_LINKS,
-    Experiment,
-    Kind,
-    Ref,
-    Run,
-    experiment_ref,
-    run_ref,
-)
+from migrate.kinds import Kind, Ref, experiment_ref, run_ref
+from migrate.objects import DELETED, FINAL_RUN_STATUSES, NO_LINKS, Experiment, Run
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.plans import Because
 from migrate.tasks.experiment import wanted_experiment

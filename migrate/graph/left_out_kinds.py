@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from migrate.errors import UsageError
-from migrate.objects import Kind
+from migrate.kinds import Kind
 
 #: Versions go with what they are versions of, and a deletion with what is deleted.
 _NAMEABLE = tuple(kind for kind in Kind if not kind.is_version and kind is not Kind.DELETION)

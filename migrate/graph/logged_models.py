@@ -9,17 +9,8 @@ from itertools import pairwise
 from migrate.endpoints.answers import Copy
 from migrate.graph.discover import experiment_left_out, experiment_of
 from migrate.graph.draft import Draft, Node
-from migrate.objects import (
-    DELETED,
-    Action,
-    Kind,
-    LoggedModel,
-    ModelLinks,
-    Ref,
-    experiment_ref,
-    logged_model_ref,
-    run_ref,
-)
+from migrate.kinds import Action, Kind, Ref, experiment_ref, logged_model_ref, run_ref
+from migrate.objects import DELETED, LoggedModel, ModelLinks
 from migrate.origins import known_losses
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because

@@ -46,7 +46,7 @@ from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.repairs import plan_repairs
 from migrate.graph.selection import Selection
 from migrate.graph.traces import discover_traces, match_traces
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.plans import Damage, Plan, PlannedTask, Side
 from migrate.tasks.batches import Policy
 

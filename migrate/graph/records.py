@@ -9,7 +9,8 @@ from migrate.endpoints.stores import Bookkeeping, Found
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import Selection
-from migrate.objects import DELETED, Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
+from migrate.objects import DELETED
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
 from migrate.tasks.carrier import RecordCarrier

@@ -8,16 +8,8 @@ from itertools import pairwise
 from migrate.errors import EndpointError, UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
-from migrate.objects import (
-    VERSION_KINDS,
-    Kind,
-    ModelVersion,
-    Ref,
-    RegisteredModel,
-    experiment_ref,
-    run_ref,
-    version_ref,
-)
+from migrate.kinds import VERSION_KINDS, Kind, Ref, experiment_ref, run_ref, version_ref
+from migrate.objects import ModelVersion, RegisteredModel
 from migrate.origins import known_losses
 from migrate.outcomes import LeftOut, LeftOutCode, Loss
 from migrate.plans import Because

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from migrate.errors import UsageError
-from migrate.objects import DELETED, MODEL_KINDS, STAGES, Experiment, Kind, ModelVersion, Run
+from migrate.kinds import MODEL_KINDS, Kind
+from migrate.objects import DELETED, STAGES, Experiment, ModelVersion, Run
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.traces import Stretch
 

@@ -8,7 +8,7 @@ from typing import Any
 from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import MigrateError
 from migrate.graph.records import is_meant
-from migrate.objects import Ref, experiment_ref
+from migrate.kinds import Ref, experiment_ref
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import record_carriers
 from migrate.tasks.wanted import Place

@@ -13,7 +13,8 @@ from migrate.cli.choices import Choices, choices_of, parse_notebook_formats
 from migrate.errors import UsageError
 from migrate.graph.renames import Renames
 from migrate.graph.selection import Selection
-from migrate.objects import NOTEBOOK_FORMATS, STAGES, Kind
+from migrate.kinds import Kind
+from migrate.objects import NOTEBOOK_FORMATS, STAGES
 from migrate.plans import Plan, Side
 from migrate.tasks.experiment import TRASH_CHOICES
 

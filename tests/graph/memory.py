@@ -16,18 +16,8 @@ from typing import Any, BinaryIO
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Copy, Ended, Histories, Unreadable
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.errors import AlreadyExists, NotFound, Refused
-from migrate.objects import (
-    ACTIVE,
-    DELETED,
-    Artifact,
-    ArtifactRoot,
-    Experiment,
-    Kind,
-    Loss,
-    Metric,
-    Ref,
-    Run,
-)
+from migrate.kinds import Kind, Ref
+from migrate.objects import ACTIVE, DELETED, Artifact, ArtifactRoot, Experiment, Loss, Metric, Run
 from migrate.origins import MARK, ORIGIN
 from migrate.tasks.carriers import CARRIERS
 from tests.graph.memory_models import MemoryModels

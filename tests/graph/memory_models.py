@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from migrate.endpoints.answers import Copy
 from migrate.errors import AlreadyExists, NotFound, Refused
+from migrate.kinds import Ref
 from migrate.objects import (
     ACTIVE,
     DELETED,
@@ -25,7 +26,6 @@ from migrate.objects import (
     ModelLinks,
     ModelMetric,
     ModelVersion,
-    Ref,
     RegisteredModel,
     Run,
     VersionRun,

@@ -6,7 +6,7 @@ import pytest
 
 from migrate.errors import UsageError
 from migrate.graph.left_out_kinds import names_of_kinds, parse_left_out
-from migrate.objects import Kind
+from migrate.kinds import Kind
 
 NOTHING: tuple[str, ...] = ()
 

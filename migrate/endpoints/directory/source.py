@@ -22,21 +22,18 @@ from migrate.endpoints.directory.stores.runs import RunStore
 from migrate.endpoints.directory.stores.simple import SIMPLE, SimpleStore
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.errors import DirectoryError, NotFound
+from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
 from migrate.objects import (
     DELETED,
-    MODEL_KINDS,
     NO_RUN,
-    VERSION_KINDS,
     Artifact,
     ArtifactRoot,
     Experiment,
-    Kind,
     LoggedModel,
     Metric,
     ModelLinks,
     ModelVersion,
     Permissions,
-    Ref,
     RegisteredModel,
     Run,
     VersionRun,

@@ -23,23 +23,20 @@ from migrate.endpoints.directory.source import ExportReader
 from migrate.endpoints.directory.stores.roles import KeepsLosses
 from migrate.endpoints.protocols.runs import RunWriter
 from migrate.errors import DirectoryError
+from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
 from migrate.objects import (
     ACTIVE,
     DELETED,
-    MODEL_KINDS,
     NO_RUN,
-    VERSION_KINDS,
     Artifact,
     ArtifactRoot,
     Experiment,
-    Kind,
     LoggedModel,
     Loss,
     ModelLinks,
     ModelMetric,
     ModelVersion,
     Permissions,
-    Ref,
     RegisteredModel,
     Run,
 )

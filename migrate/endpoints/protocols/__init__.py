@@ -18,7 +18,8 @@ from migrate.endpoints.protocols.permissions import ReadsPermissions, WritesPerm
 from migrate.endpoints.protocols.registry import ReadsRegistry, WritesRegistry
 from migrate.endpoints.protocols.runs import ReadsRuns, WritesRuns
 from migrate.endpoints.stores import Store
-from migrate.objects import Kind, Loss, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Loss
 
 
 class SaysWhoWrites(Protocol):

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from migrate.objects import (
-    Experiment,
-    Kind,
-    Loss,
-)
+from migrate.kinds import Kind
+from migrate.objects import Experiment, Loss
 
 
 class ReadsExperiments(Protocol):

@@ -10,13 +10,8 @@ from migrate.endpoints.answers import (
     Histories,
     Unreadable,
 )
-from migrate.objects import (
-    ArtifactRoot,
-    Loss,
-    Metric,
-    Ref,
-    Run,
-)
+from migrate.kinds import Ref
+from migrate.objects import ArtifactRoot, Loss, Metric, Run
 
 
 class ReadsRuns(Protocol):

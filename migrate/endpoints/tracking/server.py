@@ -31,11 +31,11 @@ from migrate.endpoints.tracking.stores.registered_models import RegisteredModelS
 from migrate.endpoints.tracking.stores.run_writer import ServerRunWriter
 from migrate.endpoints.tracking.stores.runs import RunStore
 from migrate.endpoints.tracking.writers import WriterTags
+from migrate.kinds import Kind, Ref
 from migrate.objects import (
     Artifact,
     ArtifactRoot,
     Experiment,
-    Kind,
     LoggedModel,
     Loss,
     Metric,
@@ -43,7 +43,6 @@ from migrate.objects import (
     ModelMetric,
     ModelVersion,
     Permissions,
-    Ref,
     RegisteredModel,
     Run,
     VersionRun,

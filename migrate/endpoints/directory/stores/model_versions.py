@@ -24,7 +24,8 @@ from migrate.endpoints.directory.stores.model_entries import ModelEntry
 from migrate.endpoints.directory.stores.registry import Registry
 from migrate.endpoints.directory.unreadable import held_twice, not_there
 from migrate.errors import DirectoryError, NotFound
-from migrate.objects import Artifact, Kind, Loss, ModelVersion, Ref, RegisteredModel
+from migrate.kinds import Kind, Ref
+from migrate.objects import Artifact, Loss, ModelVersion, RegisteredModel
 
 
 class ModelVersionStore:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import BinaryIO, Protocol
 
 from migrate.endpoints.answers import PermissionsWritten
-from migrate.objects import Artifact, Loss, Permissions, Ref
+from migrate.kinds import Ref
+from migrate.objects import Artifact, Loss, Permissions
 
 
 class KeepsLosses(Protocol):
