@@ -44,6 +44,7 @@ class Kind(StrEnum):
     GATEWAY_SECRET = "gateway secret"  # noqa: S105 - the name of a kind
     GATEWAY_BUDGET = "gateway budget"
     GATEWAY_GUARDRAIL = "gateway guardrail"
+    JOB = "job"
 
     @property
     def plural(self) -> str:

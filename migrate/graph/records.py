@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from migrate.endpoints.stores import Bookkeeping, Found
+from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import Selection
@@ -14,7 +14,7 @@ from migrate.objects import DELETED
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
 from migrate.tasks.carrier import RecordCarrier
-from migrate.tasks.carriers import record_carriers
+from migrate.tasks.carriers import carrier_of, record_carriers
 from migrate.tasks.outcomes import copies_beside
 from migrate.tasks.wanted import mark_of
 
@@ -106,10 +106,20 @@ def link_records(draft: Draft) -> None:
             continue
         if ref.kind.container is not None:
             draft.need(Ref(ref.kind.container, node.container), ref)
+        for earlier in _before(draft, node):
+            draft.follow(earlier, ref)
         for need in needs:
             if need.ref != ref and draft.selects(need.ref):
                 draw = draft.follow if need.soft else draft.need
                 draw(need.ref, ref)
+
+
+def _before(draft: Draft, node: Node) -> Iterable[Ref]:
+    """Return what is beside an object and has to have ended before it."""
+    carrier = carrier_of(node.ref.kind)
+    earlier = carrier.after if isinstance(carrier, RecordCarrier) else None
+    beside = draft.contents.get((earlier, node.container), {}) if earlier else {}
+    return [ref for ref, other in beside.items() if other.selected]
 
 
 def match_records(draft: Draft) -> None:
@@ -131,11 +141,23 @@ def match_records(draft: Draft) -> None:
             continue
         for container, nodes in by_container.items():
             place = _copy_of_container(draft, carrier.kind, container)
-            found = store.find(place) if place is not None else {}
+            keys = {draft.keys[node.ref] for node in nodes}
+            found = find_all(store, place, keys) if place is not None else {}
             if store.bookkeeping is Bookkeeping.NONE:
                 _match_by_state(draft, carrier, nodes, found)
             else:
                 _match(draft, carrier, nodes, found)
+
+
+def find_all(
+    store: Store[Any], place: str, keys: Collection[str]
+) -> Mapping[str, Sequence[Found[Any]]]:
+    """Return the copies in a container by key, those of ``keys`` even where no list has them."""
+    found = store.find(place)
+    missing = set(keys) - found.keys()
+    if not missing or store.bookkeeping is not Bookkeeping.NONE:
+        return found
+    return {**found, **store.find(place, missing)}
 
 
 def _copy_of_container(draft: Draft, kind: Kind, container: str) -> str | None:

@@ -16,8 +16,11 @@ from migrate.tasks.batches import Batch
 from migrate.tasks.carrier import Carrier, RecordCarrier
 from migrate.tasks.evaluation_dataset import EvaluationDatasets
 from migrate.tasks.issue import Issues
+from migrate.tasks.label_schema import LabelSchemas
 from migrate.tasks.logged_model import copy_logged_models
+from migrate.tasks.mcp_server import MCPServers
 from migrate.tasks.model_version import copy_versions
+from migrate.tasks.review_queue import ReviewQueues
 from migrate.tasks.run import copy_runs
 from migrate.tasks.scorer import Scorers
 from migrate.tasks.trace_slice import copy_slices
@@ -136,6 +139,9 @@ CARRIERS: tuple[Carrier, ...] = (
     EvaluationDatasets(),
     Scorers(),
     Issues(),
+    LabelSchemas(),
+    ReviewQueues(),
+    MCPServers(),
     Webhooks(),
 )
 

@@ -11,7 +11,7 @@ from migrate.endpoints.stores import Bookkeeping, Identity
 from migrate.errors import AlreadyExists, MigrateError, Refused
 from migrate.kinds import Kind
 from migrate.objects import Loss
-from tests.kinds.label_schema import LabelSchema
+from tests.kinds.job import Job, put_into_experiments
 from tests.kinds.subject import ODD_NAMES, SUBJECTS, Subject
 
 
@@ -19,8 +19,9 @@ from tests.kinds.subject import ODD_NAMES, SUBJECTS, Subject
 def subject(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Subject:
-    simple = Simple(record=LabelSchema, ident="schema_id", container="experiment_id")
-    monkeypatch.setitem(SIMPLE, Kind.LABEL_SCHEMA, simple)
+    put_into_experiments(monkeypatch)
+    simple = Simple(record=Job, ident="job_id", container="experiment_id")
+    monkeypatch.setitem(SIMPLE, Kind.JOB, simple)
     return SUBJECTS[request.param](tmp_path, request)
 
 

@@ -1,13 +1,8 @@
-"""Counts what is on a server and of a kind that is not copied, with as few requests as it takes.
-
-Label schemas are never asked for: reading them makes MLflow write a first one. They are named, not
-counted, where traces or review queues, which they are made for, show that there may be some.
-"""
+"""Counts what is on a server and of a kind that is not copied, with as few requests as it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +10,7 @@ from typing import Any
 from migrate.endpoints.shapes import objects
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.jobs import count_jobs
 from migrate.endpoints.tracking.parts import (
     GATEWAY,
     GATEWAY_BUDGETS,
@@ -22,11 +18,8 @@ from migrate.endpoints.tracking.parts import (
     GATEWAY_GUARDRAILS,
     GATEWAY_MODELS,
     GATEWAY_SECRETS,
-    LABEL_SCHEMAS_SINCE,
-    MCP_SERVERS,
     NO_SUCH_STORE,
     OLDER_TRACES,
-    REVIEW_QUEUES,
     TRACES,
     WORKSPACE_WEBHOOKS,
     Answer,
@@ -37,11 +30,9 @@ from migrate.endpoints.tracking.parts import (
 )
 from migrate.endpoints.tracking.searches.search import chunks
 from migrate.endpoints.tracking.versions import Release
-from migrate.errors import MigrateError, NotFound, Refused
+from migrate.errors import MigrateError, Refused
 from migrate.kinds import Kind
 
-#: Experiments that are asked for at the same time where each has to be.
-EXPERIMENTS_AT_ONCE = 8
 ITEMS_PER_PAGE = 1000
 NOT_COUNTED = -1
 
@@ -63,7 +54,6 @@ class Uncopied:
 
 #: What belongs to no experiment: it is only missed where the whole server is copied.
 OF_SERVER = (
-    Uncopied(Kind.MCP_SERVER, MCP_SERVERS, "mcp_servers"),
     Uncopied(Kind.GATEWAY_ENDPOINT, GATEWAY_ENDPOINTS, "endpoints", f"{GATEWAY}/endpoints/list"),
     Uncopied(
         Kind.GATEWAY_MODEL,
@@ -75,7 +65,6 @@ OF_SERVER = (
     Uncopied(Kind.GATEWAY_BUDGET, GATEWAY_BUDGETS, "budget_policies"),
     Uncopied(Kind.GATEWAY_GUARDRAIL, GATEWAY_GUARDRAILS, "guardrails"),
 )
-QUEUES = Uncopied(Kind.REVIEW_QUEUE, REVIEW_QUEUES, "review_queues")
 OF_WORKSPACE = Uncopied(Kind.WEBHOOK, WORKSPACE_WEBHOOKS, "webhooks")
 #: A workspace of Databricks publishes no route for these, which are made for traces or of them.
 OF_TRACES = (
@@ -104,7 +93,9 @@ def count_on_server(
     """Count what is in these experiments, and with ``whole_server`` what is in none."""
     on_server = UncopiedObjects(http, release, gaps)
     counts = on_server.in_experiments(experiment_ids)
-    return counts | on_server.of_server(OF_SERVER) if whole_server else counts
+    if not whole_server:
+        return counts
+    return counts | on_server.of_server(OF_SERVER) | {Kind.JOB: count_jobs(http, release, gaps)}
 
 
 class UncopiedObjects:
@@ -115,22 +106,10 @@ class UncopiedObjects:
         self._release = release
         self._gaps = gaps
         self._on_files = False
-        #: By kind the experiments in the trash of which MLflow lists nothing.
-        self._hidden: dict[Kind, list[str]] = {}
 
     def in_experiments(self, experiment_ids: Sequence[str]) -> dict[Kind, int]:
         """Count what is in these experiments."""
-        ids = frozenset(experiment_ids)
-        counts = {Kind.TRACE: self.traces(experiment_ids)}
-        if ids:
-            counts[Kind.REVIEW_QUEUE] = self._count(QUEUES, lambda: self._in_each(QUEUES, ids))
-        for kind, hidden in self._hidden.items():
-            if not counts[kind] and self.traces(hidden):
-                counts[kind] = NOT_COUNTED
-        judged = counts[Kind.TRACE] or counts.get(Kind.REVIEW_QUEUE)
-        if judged and self._release.reaches(LABEL_SCHEMAS_SINCE):
-            counts[Kind.LABEL_SCHEMA] = NOT_COUNTED
-        return counts
+        return {Kind.TRACE: self.traces(experiment_ids)}
 
     def of_server(self, kinds: Iterable[Uncopied]) -> dict[Kind, int]:
         """Count what is in no experiment."""
@@ -185,22 +164,6 @@ class UncopiedObjects:
         for page in get_pages(path, request):
             yield from objects(page, what.key)
 
-    def _in_each(self, what: Uncopied, ids: Collection[str]) -> list[Item]:
-        """Find the objects of a kind that is listed for one experiment at a time."""
-
-        def find(ident: str) -> list[Item]:
-            try:
-                return list(self._items(what, experiment_id=ident))
-            except NotFound as problem:
-                # MLflow's own words for one in the trash, of which it lists nothing.
-                if f"No Experiment with id={ident} exists" in problem.message:
-                    self._hidden.setdefault(what.kind, []).append(ident)
-                    return []
-                raise
-
-        with ThreadPoolExecutor(EXPERIMENTS_AT_ONCE) as pool:
-            return [item for found in pool.map(find, sorted(ids)) for item in found]
-
     def traces(self, experiment_ids: Sequence[str]) -> int:
         """Return ``NOT_COUNTED`` where one of these experiments has a trace, else 0."""
         if not experiment_ids:
@@ -225,10 +188,6 @@ class UncopiedObjects:
         if reasons:
             self._note(Kind.TRACE, reasons[0])
         return 0
-
-
-def _within(ids: Collection[str], items: Iterable[Item]) -> Iterator[Item]:
-    return (item for item in items if str(item.get("experiment_id")) in ids)
 
 
 def _locations(chunk: Sequence[str]) -> Item:

@@ -38,6 +38,9 @@ from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.kinds import Kind, Ref
 from migrate.objects import Loss
 from migrate.records.issues import Issue
+from migrate.records.label_schemas import LabelSchema
+from migrate.records.mcp_servers import MCPServer
+from migrate.records.review_queues import ReviewQueue
 from migrate.records.scorers import Scorer
 from migrate.records.webhooks import Webhook
 
@@ -65,6 +68,13 @@ SIMPLE: dict[Kind, Simple[Any]] = {
     Kind.ISSUE: Simple(
         record=Issue, ident="issue_id", container="experiment_id", created="created_timestamp"
     ),
+    Kind.LABEL_SCHEMA: Simple(
+        record=LabelSchema, ident="schema_id", container="experiment_id", created="created_at"
+    ),
+    Kind.REVIEW_QUEUE: Simple(
+        record=ReviewQueue, ident="queue_id", container="experiment_id", created="creation_time_ms"
+    ),
+    Kind.MCP_SERVER: Simple(record=MCPServer, ident="name", created="creation_timestamp"),
 }
 
 

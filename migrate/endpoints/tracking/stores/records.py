@@ -12,6 +12,9 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import Standing, ask, on_files
 from migrate.endpoints.tracking.stores.evaluation_datasets import EvaluationDatasetStore
 from migrate.endpoints.tracking.stores.issues import IssueStore
+from migrate.endpoints.tracking.stores.label_schemas import LabelSchemaStore
+from migrate.endpoints.tracking.stores.mcp_servers import MCPServerStore
+from migrate.endpoints.tracking.stores.review_queues import ReviewQueueStore
 from migrate.endpoints.tracking.stores.scorers import ScorerStore
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.stores.webhooks import WebhookStore
@@ -19,7 +22,16 @@ from migrate.kinds import Kind
 
 #: The stores of what belongs to experiments, or at least to the server that has these.
 OF_TRACKING = {
-    store.kind: store for store in (EvaluationDatasetStore, ScorerStore, IssueStore, ServerTraces)
+    store.kind: store
+    for store in (
+        EvaluationDatasetStore,
+        ScorerStore,
+        IssueStore,
+        LabelSchemaStore,
+        ReviewQueueStore,
+        MCPServerStore,
+        ServerTraces,
+    )
 }
 #: Those of what belongs to the server that keeps registered models.
 OF_REGISTRY = {store.kind: store for store in (WebhookStore,)}
