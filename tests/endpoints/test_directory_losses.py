@@ -222,6 +222,17 @@ def test_what_failed_is_named_for_every_kind_and_below_what_failed(origin: Path)
     assert {(it.ref, it.container) for it in source.unreadable()} == set(failed)
 
 
+def test_deletions_that_an_earlier_version_listed_as_failed_are_no_objects(origin: Path) -> None:
+    entries = [
+        {"object": f"{word}:{ident}", "in": "9", "name": "", "reason": "no answer"}
+        for word, ident in (("deletion", "9"), ("run", A))
+    ]
+    (origin / "losses.json").write_text(json.dumps({"failed": entries}))
+    source = reader(origin)
+    list(source.experiments())
+    assert [it.ref for it in source.unreadable()] == [Ref(Kind.RUN, A)]
+
+
 @pytest.mark.parametrize("content", ["{", '{"failed": [5]}', '{"exports": [{"asked": 1}]}'])
 def test_a_damaged_list_of_losses_is_told_and_written_anew(origin: Path, content: str) -> None:
     (origin / "experiments" / "losses.json").write_text(content)

@@ -87,7 +87,7 @@ class ExportReader:
                 or opened.identity
                 or foreign_identity(self.experiments(), self.registered_models, self._export.path)
             )
-        kinds = frozenset({*self._guarded, *self._with_files, Kind.DELETION})
+        kinds = frozenset({*self._guarded, *self._with_files})
         return Capabilities(
             description=f"export directory {self._export.path}",
             version=opened.version,
