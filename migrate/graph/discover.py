@@ -35,7 +35,7 @@ def discover_experiments(draft: Draft) -> None:
     because = Because("selected by --experiments")
     if selection.whole_server:
         because = Because("the whole server is copied")
-    if not selection.only_models:
+    if not (selection.only_models or selection.leaves_out_kind(Kind.EXPERIMENT)):
         chosen = choose_experiments(selection.experiments, found)
     for experiment in found:
         left_out = selection.leaves_out_experiment(experiment, chosen)
@@ -103,6 +103,8 @@ def _add_late(draft: Draft, experiment: Experiment) -> None:
 
 def discover_runs(draft: Draft) -> None:
     """Add the runs of the selected experiments, and as skipped those of deleted ones."""
+    if draft.selection.leaves_out_kind(Kind.RUN):
+        return
     wanted = [
         node.ref.id
         for node in draft.nodes.values()

@@ -24,6 +24,8 @@ RUNS_AT_ONCE = 200
 
 def discover_logged_models(draft: Draft) -> None:
     """Add the logged models of the selected experiments."""
+    if draft.selection.leaves_out_kind(Kind.LOGGED_MODEL):
+        return
     wanted = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
     draft.searched.setdefault(Kind.LOGGED_MODEL, set()).update(wanted)
     for model in draft.source.logged_models(wanted):

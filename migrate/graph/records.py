@@ -25,6 +25,8 @@ MADE_BEFORE = "made before"
 def discover_records(draft: Draft) -> None:
     """Add the objects of these kinds that are in what is selected."""
     for carrier in record_carriers():
+        if draft.selection.leaves_out_kind(carrier.kind):
+            continue
         containers = _containers(draft, carrier)
         store = draft.source.store(carrier.kind) if containers is not None else None
         if store is None:

@@ -34,7 +34,11 @@ def discover_registry(draft: Draft) -> None:
     names = None
     if selection.models and not needs_all_names(selection.models):
         names = candidate_names(selection.models)
-    found = list(draft.source.registered_models(names))
+    found = [
+        model
+        for model in draft.source.registered_models(names)
+        if not selection.leaves_out_kind(model.kind)
+    ]
     chosen = _choose(draft, [model.name for model in found], all_names=names is None)
     because = Because("selected by --models")
     if not selection.models:

@@ -23,6 +23,8 @@ def compare_records(
     chosen = {experiment_ref(ident) for ident in experiment_ids}
     for carrier in record_carriers():
         whole = ends.selection.whole_server
+        if ends.selection.leaves_out_kind(carrier.kind):
+            continue
         if not (whole or carrier.kind.container or carrier.belongs_to):
             continue
         store = ends.source.store(carrier.kind)

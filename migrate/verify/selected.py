@@ -41,7 +41,8 @@ class Selected:
 
 def select(ends: Ends) -> Selected:
     """Return what the selection takes. Raises ``UsageError`` when it names what is not there."""
-    return _closure(ends) if ends.selection.models else _streamed(ends)
+    partial = ends.selection.models or ends.selection.without
+    return _closure(ends) if partial else _streamed(ends)
 
 
 def groups(items: Iterable[T]) -> Iterator[list[T]]:
