@@ -223,14 +223,15 @@ def test_what_failed_is_named_for_every_kind_and_below_what_failed(origin: Path)
 
 
 def test_deletions_that_an_earlier_version_listed_as_failed_are_no_objects(origin: Path) -> None:
+    gone = Ref(Kind.RUN, "c" * 32)
     entries = [
-        {"object": f"{word}:{ident}", "in": "9", "name": "", "reason": "no answer"}
-        for word, ident in (("deletion", "9"), ("run", A))
+        {"object": ref, "in": "9", "name": "", "reason": "no answer"}
+        for ref in ("deletion:9", f"run:{gone.id}")
     ]
     (origin / "losses.json").write_text(json.dumps({"failed": entries}))
     source = reader(origin)
-    list(source.experiments())
-    assert [it.ref for it in source.unreadable()] == [Ref(Kind.RUN, A)]
+    everything(source)
+    assert [it.ref for it in source.unreadable()] == [gone]
 
 
 @pytest.mark.parametrize("content", ["{", '{"failed": [5]}', '{"exports": [{"asked": 1}]}'])
