@@ -42,7 +42,7 @@ def discover_registry(draft: Draft) -> None:
     names = None
     if selection.models and not needs_all_names(selection.models):
         names = candidate_names(selection.models)
-    found = list(draft.source.registered_models(names))
+    found = list(draft.source.registered_models.list(names))
     chosen = _choose(draft, [model.name for model in found], all_names=names is None)
     because = Because("selected by --models")
     if not selection.models:
@@ -56,7 +56,7 @@ def discover_registry(draft: Draft) -> None:
             taken.append(model)
             draft.registered[model.ref] = model
         draft.add(node)
-    _add_versions(draft, list(draft.source.model_versions(taken)) if taken else [])
+    _add_versions(draft, list(draft.source.model_versions.list(taken)) if taken else [])
 
 
 def _choose(draft: Draft, names: Sequence[str], *, all_names: bool) -> frozenset[str] | None:
@@ -70,7 +70,7 @@ def _choose(draft: Draft, names: Sequence[str], *, all_names: bool) -> frozenset
         if all_names:
             raise
     return choose_models(
-        draft.selection.models, [model.name for model in draft.source.registered_models(None)]
+        draft.selection.models, [model.name for model in draft.source.registered_models.list(None)]
     )
 
 
