@@ -26,7 +26,7 @@ from typing import Self
 from migrate.endpoints.protocols import Target
 from migrate.errors import MigrateError, TargetInUse
 from migrate.holder import Holder, moment, this_process
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
 

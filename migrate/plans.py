@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from migrate.objects import Action, Kind, Ref, parse_ref
+from migrate.kinds import Action, Kind, Ref, parse_ref
 from migrate.outcomes import Loss, TaskStatus
 
 

@@ -28,7 +28,7 @@ from migrate.endpoints.addresses import Address
 from migrate.endpoints.answers import Ended, Unreadable
 from migrate.errors import EXIT_INTERRUPTED, EndpointError, MigrateError
 from migrate.graph.progress import Progress
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.plans import Plan, PlannedTask, Report, by_kind
 from migrate.tasks.batches import Batch, Job, Policy

@@ -13,7 +13,7 @@ import time
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.errors import EndpointError, MigrateError, Unavailable
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.carriers import carrier_of

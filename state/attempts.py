@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
 
 from migrate.errors import StateError
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from state.planned import map_copies
 from state.rows import (

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from migrate.objects import Action, Ref
+from migrate.kinds import Action, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because, Plan, PlannedTask, because_from_stored, because_to_stored
 from state.database import damaged

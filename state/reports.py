@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select, tuple_
 
-from migrate.objects import Action, Kind, Ref, parse_ref
+from migrate.kinds import Action, Kind, Ref, parse_ref
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Failure, KindTotals, Report, Side
 from migrate.redaction import without_logins

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, bindparam, select
 
 from migrate.errors import StateError
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Loss, loss_from_stored, loss_to_stored
 from migrate.plans import Side
 from state.database import damaged

@@ -19,6 +19,8 @@ class RunOptions:
 
     run_start_time: options.RunStartTime = None
     runs_until: options.RunsUntil = None
+    kinds: options.Kinds = None
+    without: options.WithoutKinds = None
     include_deleted: bulk.DeletedRuns = False
     permissions: bulk.ExportPermissions = False
     users: options.PermissionUsers = None

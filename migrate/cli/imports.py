@@ -18,6 +18,8 @@ from migrate.tasks.batches import MOST_PLACEHOLDERS
 class ImportOptions:
     """What becomes of what is imported, named as the parameters of ``parse_choices``."""
 
+    kinds: options.Kinds = None
+    without: options.WithoutKinds = None
     target_registry: bulk.Registry = ""
     target_artifacts: options.TargetArtifacts = None
     permissions: bulk.ImportPermissions = False

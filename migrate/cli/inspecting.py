@@ -22,7 +22,7 @@ from migrate.cli.migrations import (
     stored_ends,
 )
 from migrate.errors import EXIT_INCOMPLETE, EXIT_OK, MigrateError, UsageError
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.views.report import print_report, report_as_json
 from migrate.views.verify import differences_as_json, print_differences
 from migrate.views.words import cell, printable

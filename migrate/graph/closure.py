@@ -11,7 +11,7 @@ from migrate.graph.logged_models import (
     read_links,
 )
 from migrate.graph.records import named_by_records
-from migrate.objects import Kind, Ref, logged_model_ref, run_ref
+from migrate.kinds import Kind, Ref, logged_model_ref, run_ref
 from migrate.plans import Because
 from migrate.tasks.version_sources import named_by
 
@@ -58,6 +58,8 @@ def _named_by_versions(draft: Draft) -> Wanted:
 
 def _named_by_runs(draft: Draft) -> Wanted:
     """Return the logged models that runs name: of a search, deleted ones are never a part."""
+    if draft.selection.leaves_out_kind(Kind.LOGGED_MODEL):
+        return {}
     return {
         logged_model_ref(model_id): Because("named by", run_ref(run_id))
         for run_id, links in draft.links.items()
@@ -77,9 +79,10 @@ def _add_runs(draft: Draft, wanted: Wanted) -> Wanted:
                 more.setdefault(run_ref(parent), Because("the parent of", node.ref))
     read_links(draft, added)
     for run_id in added:
-        for model_id in sorted(draft.links[run_id].model_ids if run_id in draft.links else ()):
+        links = draft.links.get(run_id)
+        if links and not draft.selection.leaves_out_kind(Kind.LOGGED_MODEL):
             by = Because("named by", run_ref(run_id))
-            more.setdefault(logged_model_ref(model_id), by)
+            more |= {logged_model_ref(it): by for it in sorted(links.model_ids)}
     return more
 
 

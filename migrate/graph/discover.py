@@ -13,17 +13,8 @@ from migrate.endpoints.answers import Unreadable
 from migrate.endpoints.protocols import Source
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, Selection, choose_experiments
-from migrate.objects import (
-    DELETED,
-    FINAL_RUN_STATUSES,
-    NO_LINKS,
-    Experiment,
-    Kind,
-    Ref,
-    Run,
-    experiment_ref,
-    run_ref,
-)
+from migrate.kinds import Kind, Ref, experiment_ref, run_ref
+from migrate.objects import DELETED, FINAL_RUN_STATUSES, NO_LINKS, Experiment, Run
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.plans import Because
 from migrate.tasks.experiment import wanted_experiment
@@ -44,7 +35,7 @@ def discover_experiments(draft: Draft) -> None:
     because = Because("selected by --experiments")
     if selection.whole_server:
         because = Because("the whole server is copied")
-    if not selection.only_models:
+    if not (selection.only_models or selection.leaves_out_kind(Kind.EXPERIMENT)):
         chosen = choose_experiments(selection.experiments, found)
     for experiment in found:
         left_out = selection.leaves_out_experiment(experiment, chosen)
@@ -112,6 +103,8 @@ def _add_late(draft: Draft, experiment: Experiment) -> None:
 
 def discover_runs(draft: Draft) -> None:
     """Add the runs of the selected experiments, and as skipped those of deleted ones."""
+    if draft.selection.leaves_out_kind(Kind.RUN):
+        return
     wanted = [
         node.ref.id
         for node in draft.nodes.values()

@@ -12,15 +12,8 @@ from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
-from migrate.objects import (
-    Action,
-    Experiment,
-    Kind,
-    ModelLinks,
-    ModelVersion,
-    Ref,
-    RegisteredModel,
-)
+from migrate.kinds import Action, Kind, Ref
+from migrate.objects import Experiment, ModelLinks, ModelVersion, RegisteredModel
 from migrate.outcomes import LeftOut, LeftOutCode, Loss, TaskStatus
 from migrate.plans import Because, Damage
 from migrate.tasks.batches import Policy

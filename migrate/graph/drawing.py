@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from migrate.graph.layout import Place, lay_out, without_implied
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
 

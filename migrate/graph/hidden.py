@@ -8,7 +8,7 @@ from __future__ import annotations
 from migrate.graph.discover import add_run, experiment_of
 from migrate.graph.draft import Draft
 from migrate.graph.logged_models import read_links
-from migrate.objects import Kind, Ref, experiment_ref, run_ref
+from migrate.kinds import Kind, Ref, experiment_ref, run_ref
 from migrate.plans import Because
 from migrate.tasks.model_marks import runs_named
 

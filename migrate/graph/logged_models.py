@@ -9,17 +9,8 @@ from itertools import pairwise
 from migrate.endpoints.answers import Copy
 from migrate.graph.discover import experiment_left_out, experiment_of
 from migrate.graph.draft import Draft, Node
-from migrate.objects import (
-    DELETED,
-    Action,
-    Kind,
-    LoggedModel,
-    ModelLinks,
-    Ref,
-    experiment_ref,
-    logged_model_ref,
-    run_ref,
-)
+from migrate.kinds import Action, Kind, Ref, experiment_ref, logged_model_ref, run_ref
+from migrate.objects import DELETED, LoggedModel, ModelLinks
 from migrate.origins import known_losses
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
@@ -33,6 +24,8 @@ RUNS_AT_ONCE = 200
 
 def discover_logged_models(draft: Draft) -> None:
     """Add the logged models of the selected experiments."""
+    if draft.selection.leaves_out_kind(Kind.LOGGED_MODEL):
+        return
     wanted = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
     draft.searched.setdefault(Kind.LOGGED_MODEL, set()).update(wanted)
     for model in draft.source.logged_models.list(wanted):

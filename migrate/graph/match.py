@@ -10,7 +10,8 @@ from migrate.endpoints.answers import Copy
 from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
-from migrate.objects import ACTIVE, DELETED, NO_LINKS, Action, Experiment, Kind, Ref, run_ref
+from migrate.kinds import Action, Kind, Ref, run_ref
+from migrate.objects import ACTIVE, DELETED, NO_LINKS, Experiment
 from migrate.origins import ORIGIN, SOURCE, experiment_origin
 from migrate.outcomes import Loss, TaskStatus
 from migrate.tasks.existing_experiments import experiments_on, is_ours

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import PlannedTask
 

@@ -7,19 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from migrate.graph.draft import Draft, Node
 from migrate.graph.registry import tell_of_missing
-from migrate.objects import (
-    MODEL_KINDS,
-    NO_RUN,
-    VERSION_KINDS,
-    Action,
-    Kind,
-    ModelVersion,
-    Ref,
-    RegisteredModel,
-    VersionRun,
-    experiment_ref,
-    run_ref,
-)
+from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Action, Kind, Ref, experiment_ref, run_ref
+from migrate.objects import NO_RUN, ModelVersion, RegisteredModel, VersionRun
 from migrate.outcomes import TaskStatus
 from migrate.tasks.collisions import (
     is_of_source,

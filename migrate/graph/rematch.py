@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
-from migrate.objects import MODEL_KINDS, VERSION_KINDS, Experiment, Kind, Ref, experiment_ref
+from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref, experiment_ref
+from migrate.objects import Experiment
 from migrate.origins import ORIGIN
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Plan, PlannedTask

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 from migrate.errors import UsageError
 from migrate.graph.selection import ALL
-from migrate.objects import Kind, Ref, experiment_ref, parse_ref
+from migrate.kinds import Kind, Ref, experiment_ref, parse_ref
 from migrate.plans import Because, Plan, PlannedTask
 
 MOST_CANDIDATES = 8

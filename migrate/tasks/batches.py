@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from migrate.endpoints.addresses import Address
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import Loss
 
 #: After this many attempts, a file the source answers with 5xx counts as undeliverable.

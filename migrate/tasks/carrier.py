@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic
 
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Identity, R
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import LeftOut, Loss, Outcome
 from migrate.tasks.batches import Batch
 from migrate.tasks.engine import carry_each

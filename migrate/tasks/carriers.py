@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from migrate.endpoints.protocols import Source, Target
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.outcomes import Outcome
 from migrate.tasks import experiment, registered_model
 from migrate.tasks.batches import Batch

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import AlreadyExists, EndpointError, MigrateError
-from migrate.objects import Action, Loss, Ref
+from migrate.kinds import Action, Ref
+from migrate.objects import Loss
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.outcomes import failed, name_taken, why_missing

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Target
-from migrate.objects import Experiment, Kind
+from migrate.kinds import Kind
+from migrate.objects import Experiment
 from migrate.origins import ORIGIN, experiment_origin
 
 

@@ -10,15 +10,8 @@ from typing import NamedTuple
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import AlreadyExists, NoSuchRoute, Refused
-from migrate.objects import (
-    ACTIVE,
-    DELETED,
-    Action,
-    Experiment,
-    Kind,
-    experiment_ref,
-    logged_model_ref,
-)
+from migrate.kinds import Action, Kind, experiment_ref, logged_model_ref
+from migrate.objects import ACTIVE, DELETED, Experiment
 from migrate.origins import (
     MIGRATION,
     ORIGIN,

@@ -16,17 +16,16 @@ from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import EndpointError
 from migrate.folding import twins, why_left_out
+from migrate.kinds import Kind, logged_model_ref
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
     Artifact,
     ArtifactRoot,
-    Kind,
     LoggedModel,
     ModelLinks,
     ModelMetric,
     ModelOutput,
-    logged_model_ref,
 )
 from migrate.origins import (
     MIGRATION,

@@ -9,16 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.folding import twins, why_left_out
-from migrate.objects import (
-    NO_RUN,
-    NO_STAGE,
-    Kind,
-    ModelVersion,
-    Ref,
-    VersionRun,
-    run_ref,
-    version_ref,
-)
+from migrate.kinds import Kind, Ref, run_ref, version_ref
+from migrate.objects import NO_RUN, NO_STAGE, ModelVersion, VersionRun
 from migrate.origins import (
     MIGRATION,
     ORIGIN,

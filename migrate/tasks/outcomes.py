@@ -19,7 +19,7 @@ from migrate.errors import (
     TargetInUse,
     Unavailable,
 )
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.redaction import cut
 from migrate.storable import HALF_CHARACTER

@@ -8,7 +8,8 @@ from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.permissions import UNITY_CATALOG, in_words, missing
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import NoSuchRoute, NotFound, NotPermitted
-from migrate.objects import Grant, Permissions, Ref
+from migrate.kinds import Ref
+from migrate.objects import Grant, Permissions
 from migrate.outcomes import Loss
 from migrate.tasks.batches import Policy
 

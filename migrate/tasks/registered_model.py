@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import AlreadyExists, Refused
-from migrate.objects import Action, Ref, RegisteredModel, experiment_ref
+from migrate.kinds import Action, Ref, experiment_ref
+from migrate.objects import RegisteredModel
 from migrate.origins import (
     MIGRATION,
     ORIGIN,

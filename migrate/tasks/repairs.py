@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols.artifacts import ReadsArtifacts
-from migrate.objects import MODEL_VERSIONS_TAG, RUN_NAME_TAG, Action, Artifact, ArtifactRoot, Kind
+from migrate.kinds import Action, Kind
+from migrate.objects import MODEL_VERSIONS_TAG, RUN_NAME_TAG, Artifact, ArtifactRoot
 from migrate.origins import losses_from_tags, without_bookkeeping
 from migrate.outcomes import Loss, LossCode
 from migrate.tasks.batches import Job, Policy

@@ -14,7 +14,8 @@ from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.protocols.runs import RunWriter
 from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
-from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Kind, Metric, ModelLinks, Run
+from migrate.kinds import Kind
+from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Metric, ModelLinks, Run
 from migrate.origins import MARK, known_losses, loss_tags, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus, loss_of
 from migrate.storable import lost_points, storable_points

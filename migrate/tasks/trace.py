@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from migrate.objects import Kind, Ref, run_ref
+from migrate.kinds import Kind, Ref, run_ref
 from migrate.origins import LOSSES, MARK, SOURCE, keep_earlier
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Need, Wanted, mark_of

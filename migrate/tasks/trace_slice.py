@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import TraceStore, traces_of
 from migrate.errors import EndpointError, Malformed, NoSuchRoute, NotFound, NotPermitted, Refused
-from migrate.objects import ArtifactRoot, Kind, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import ArtifactRoot
 from migrate.origins import MARK, losses_from_tags
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job

@@ -19,7 +19,8 @@ import yaml
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.protocols.artifacts import ReadsArtifacts
 from migrate.errors import EndpointError, NotAuthenticated, NotFound, Unavailable
-from migrate.objects import Artifact, ArtifactRoot, Kind, ModelVersion, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Artifact, ArtifactRoot, ModelVersion
 from migrate.outcomes import Loss, LossCode, loss_of
 from migrate.tasks.batches import PATIENT_ATTEMPTS
 from migrate.tasks.files import Sent, copy_files

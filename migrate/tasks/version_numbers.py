@@ -14,14 +14,8 @@ from weakref import WeakKeyDictionary
 
 from migrate.endpoints.protocols import Target
 from migrate.errors import EndpointError, Refused
-from migrate.objects import (
-    IS_PROMPT_TAG,
-    NO_STAGE,
-    PROMPT_TEXT_TAG,
-    Kind,
-    ModelVersion,
-    Ref,
-)
+from migrate.kinds import Kind, Ref
+from migrate.objects import IS_PROMPT_TAG, NO_STAGE, PROMPT_TEXT_TAG, ModelVersion
 from migrate.origins import ORIGIN, PLACEHOLDER, bookkeeping
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.refused import create_tagged

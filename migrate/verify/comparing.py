@@ -9,7 +9,8 @@ from functools import partial
 from typing import TypeVar
 
 from migrate.graph.discover import unsupported_in
-from migrate.objects import DELETED, Experiment, Kind, LoggedModel, ModelLinks
+from migrate.kinds import Kind
+from migrate.objects import DELETED, Experiment, LoggedModel, ModelLinks
 from migrate.tasks.existing_experiments import ExistingExperiments, is_ours, with_origins
 from migrate.tasks.logged_model import links_to
 from migrate.tasks.version_sources import named_by

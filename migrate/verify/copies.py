@@ -10,7 +10,8 @@ from typing import Any
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Source
-from migrate.objects import VERSION_KINDS, Experiment, Kind, Ref, experiment_ref, run_ref
+from migrate.kinds import VERSION_KINDS, Kind, Ref, experiment_ref, run_ref
+from migrate.objects import Experiment
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import carrier_of
 from migrate.tasks.existing_experiments import ExistingExperiments

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from migrate.endpoints.protocols.artifacts import ReadsArtifacts
 from migrate.errors import EndpointError, MigrateError, NotAuthenticated
-from migrate.objects import Artifact, ArtifactRoot, ModelVersion, Ref
+from migrate.kinds import Ref
+from migrate.objects import Artifact, ArtifactRoot, ModelVersion
 from migrate.tasks.model_files import Rewrites, read_model_files
 from migrate.tasks.repairs import digest_of_bytes, digest_of_file
 from migrate.tasks.version_files import files_of_version, not_listed, root_of

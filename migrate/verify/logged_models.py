@@ -7,17 +7,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from migrate.endpoints.answers import Copy
+from migrate.kinds import Kind, Ref, logged_model_ref
 from migrate.objects import (
     DELETED,
     ArtifactRoot,
-    Kind,
     LoggedModel,
     Metric,
     ModelLinks,
     ModelMetric,
-    Ref,
     as_stored,
-    logged_model_ref,
 )
 from migrate.origins import SOURCE, known_losses
 from migrate.outcomes import Loss

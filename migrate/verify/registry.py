@@ -6,15 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.errors import Refused
 from migrate.graph.registry_matching import NAMES_ONE_BY_ONE
-from migrate.objects import (
-    NO_RUN,
-    Kind,
-    ModelVersion,
-    Ref,
-    RegisteredModel,
-    experiment_ref,
-    run_ref,
-)
+from migrate.kinds import Kind, Ref, experiment_ref, run_ref
+from migrate.objects import NO_RUN, ModelVersion, RegisteredModel
 from migrate.origins import ORIGIN, SOURCE, known_losses
 from migrate.outcomes import Loss
 from migrate.tasks.collisions import (

@@ -6,17 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from migrate.objects import (
-    NO_LINKS,
-    ArtifactRoot,
-    Kind,
-    ModelLinks,
-    Ref,
-    Run,
-    input_name,
-    logged_model_ref,
-    run_ref,
-)
+from migrate.kinds import Kind, Ref, logged_model_ref, run_ref
+from migrate.objects import NO_LINKS, ArtifactRoot, ModelLinks, Run, input_name
 from migrate.origins import known_losses, losses_from_tags
 from migrate.outcomes import Loss
 from migrate.tasks.model_files import Rewrites

@@ -11,17 +11,8 @@ from migrate.graph.draft import Draft
 from migrate.graph.planner import discover
 from migrate.graph.registry import discover_registry
 from migrate.graph.selection import choose_experiments
-from migrate.objects import (
-    MODEL_KINDS,
-    REGISTRY_KINDS,
-    VERSION_KINDS,
-    Experiment,
-    Kind,
-    LoggedModel,
-    ModelVersion,
-    RegisteredModel,
-    Run,
-)
+from migrate.kinds import MODEL_KINDS, REGISTRY_KINDS, VERSION_KINDS, Kind
+from migrate.objects import Experiment, LoggedModel, ModelVersion, RegisteredModel, Run
 from migrate.verify.result import Ends
 
 #: Objects that are read and compared together.
@@ -50,7 +41,8 @@ class Selected:
 
 def select(ends: Ends) -> Selected:
     """Return what the selection takes. Raises ``UsageError`` when it names what is not there."""
-    return _closure(ends) if ends.selection.models else _streamed(ends)
+    partial = ends.selection.models or ends.selection.without
+    return _closure(ends) if partial else _streamed(ends)
 
 
 def groups(items: Iterable[T]) -> Iterator[list[T]]:

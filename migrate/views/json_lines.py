@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Outcome
 from migrate.redaction import redacted_json
 from migrate.views.json_values import loss_as_json, ref_as_json

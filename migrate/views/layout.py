@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.views.words import label, of_kind, one_line
 
 MOST_LINES = 20

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.views.layout import say
 from migrate.views.tally import KindTally, Tally

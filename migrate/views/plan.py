@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from migrate.objects import Action, Kind
+from migrate.kinds import Action, Kind
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask, Side, by_kind
 from migrate.views.json_values import (

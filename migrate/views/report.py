@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.plans import Failure, KindTotals, Report
 from migrate.views.json_values import (
     loss_as_json,

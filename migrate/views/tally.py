@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.outcomes import Outcome, TaskStatus
 
 WINDOW = 60.0  #: seconds that a rate looks back

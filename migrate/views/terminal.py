@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.views.layout import natural_width
 from migrate.views.lines import Clock, LineProgress
 from migrate.views.tally import KindTally

@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.redaction import redacted
 
 LONGEST_NAME = 80

@@ -15,7 +15,8 @@ from migrate.claims import Claiming
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.errors import TargetInUse
-from migrate.objects import Action, Experiment, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
+from migrate.objects import Experiment
 from migrate.plans import Plan, PlannedTask, Side
 from tests.comparison import Server, differences
 from tests.conftest import ProxyFactory, RunMigrate

@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from migrate.endpoints.directory import ExportDirectory
+from migrate.kinds import Kind, Ref
 from migrate.objects import (
     Artifact,
     ArtifactRoot,
     Experiment,
-    Kind,
     LoggedModel,
     Metric,
     ModelLinks,
     ModelMetric,
     ModelOutput,
     ModelVersion,
-    Ref,
     RegisteredModel,
     Run,
 )

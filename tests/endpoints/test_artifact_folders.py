@@ -11,7 +11,8 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.artifacts.folders import walk
 from migrate.errors import EndpointError
-from migrate.objects import ArtifactRoot, Kind, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import ArtifactRoot
 
 Listing = dict[str, Any]
 

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.directory import ExportDirectory
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from tests.conftest import RunMigrate
 from tests.endpoints.exports import (
     a_logged_model,

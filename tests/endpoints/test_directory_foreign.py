@@ -12,7 +12,8 @@ import pytest
 
 from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import DirectoryError
-from migrate.objects import ACTIVE, Artifact, Kind, Metric, ModelLinks, ModelOutput, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import ACTIVE, Artifact, Metric, ModelLinks, ModelOutput
 from tests.endpoints.exports import (
     all_points,
     envelope,

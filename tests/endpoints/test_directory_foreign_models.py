@@ -11,7 +11,8 @@ import pytest
 
 from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import DirectoryError
-from migrate.objects import DELETED, Kind, LoggedModel, ModelMetric, ModelVersion, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import DELETED, LoggedModel, ModelMetric, ModelVersion
 from tests.endpoints.exports import (
     envelope,
     files_below,

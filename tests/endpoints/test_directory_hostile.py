@@ -14,7 +14,8 @@ import pytest
 
 from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import DirectoryError, NotFound
-from migrate.objects import Artifact, Kind, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Artifact
 from tests.endpoints.exports import (
     POINTS,
     a_run,

@@ -9,7 +9,7 @@ import pytest
 
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.directory.stores import experiments
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 
 ABSENT = 300
 

@@ -18,7 +18,8 @@ import pytest
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.permissions import permissions_of_users
 from migrate.errors import DirectoryError, NotFound
-from migrate.objects import REGISTRY_KINDS, Kind, ModelVersion, Permissions, Ref
+from migrate.kinds import REGISTRY_KINDS, Kind, Ref
+from migrate.objects import ModelVersion, Permissions
 from tests.endpoints.exports import (
     POINTS,
     a_logged_model,

@@ -11,7 +11,7 @@ import pytest
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import DirectoryError
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from tests.endpoints.exports import (
     a_logged_model,
     a_prompt,

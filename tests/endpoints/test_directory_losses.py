@@ -13,7 +13,8 @@ from mlflow import MlflowClient
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.answers import Ended, Unreadable
 from migrate.endpoints.directory import ExportDirectory
-from migrate.objects import Kind, Loss, LossCode, ModelLinks, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Loss, LossCode, ModelLinks
 from migrate.outcomes import loss_of
 from tests.conftest import RunMigrate
 from tests.endpoints.exports import (

@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 
 from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
+from migrate.kinds import Kind, Ref
 from migrate.objects import (
     DELETED,
     Artifact,
     ArtifactRoot,
-    Kind,
     LoggedModel,
     ModelLinks,
     ModelMetric,
     ModelOutput,
-    Ref,
 )
 from tests.endpoints.exports import (
     POINTS,

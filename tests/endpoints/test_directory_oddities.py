@@ -11,7 +11,8 @@ import pytest
 
 from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import DirectoryError
-from migrate.objects import Experiment, Kind, Metric, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Experiment, Metric
 from tests.endpoints.exports import (
     a_run,
     all_points,

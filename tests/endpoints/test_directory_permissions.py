@@ -13,7 +13,8 @@ from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.permissions import permissions_from, permissions_of_users
 from migrate.errors import DirectoryError, NotFound, Refused
-from migrate.objects import Grant, Kind, Permissions, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Grant, Permissions
 from tests.endpoints.exports import (
     a_prompt,
     a_prompt_version,

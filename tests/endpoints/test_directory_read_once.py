@@ -16,7 +16,8 @@ from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.directory.stores import contained
 from migrate.graph.planner import make_plan
 from migrate.graph.selection import Selection
-from migrate.objects import Kind, ModelLinks
+from migrate.kinds import Kind
+from migrate.objects import ModelLinks
 from migrate.plans import Plan
 from migrate.tasks.batches import Policy
 from tests.endpoints.exports import (

@@ -17,15 +17,8 @@ from hypothesis import strategies as st
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.directory.layout import registry_names
 from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
-from migrate.objects import (
-    MODEL_KINDS,
-    NO_STAGE,
-    STAGES,
-    Kind,
-    ModelVersion,
-    Ref,
-    RegisteredModel,
-)
+from migrate.kinds import MODEL_KINDS, Kind, Ref
+from migrate.objects import NO_STAGE, STAGES, ModelVersion, RegisteredModel
 from tests.endpoints.exports import (
     a_prompt,
     a_prompt_version,

@@ -14,7 +14,8 @@ from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.directory.stores.simple import SIMPLE, Simple
 from migrate.endpoints.stores import Bookkeeping, Found, Identity, Store
 from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
-from migrate.objects import Kind, Loss, LossCode, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Loss, LossCode
 from migrate.outcomes import loss_of
 
 LOST = (loss_of(LossCode.NOT_DELIVERED, "secret", "no server tells it"),)

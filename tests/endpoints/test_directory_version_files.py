@@ -11,7 +11,8 @@ import pytest
 
 from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import DirectoryError, NotFound, Refused, Unavailable
-from migrate.objects import Artifact, ArtifactRoot, Kind, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Artifact, ArtifactRoot
 from tests.endpoints.exports import (
     a_registered_model,
     a_version,

@@ -26,7 +26,8 @@ from migrate.errors import (
     Refused,
     Unavailable,
 )
-from migrate.objects import NO_RUN, Artifact, ArtifactRoot, Kind, Ref, VersionRun
+from migrate.kinds import Kind, Ref
+from migrate.objects import NO_RUN, Artifact, ArtifactRoot, VersionRun
 from tests.conftest import ProxyFactory
 from tests.faults import (
     Fault,

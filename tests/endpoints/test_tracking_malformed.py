@@ -14,7 +14,7 @@ from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import read_once
 from migrate.endpoints.tracking.wire import RUN, run_from
 from migrate.errors import AnswerLost, Malformed
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from tests.conftest import ProxyFactory
 from tests.faults import Faults, always, answer_with
 from tests.seed_models import ModelSource

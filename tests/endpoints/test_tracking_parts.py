@@ -13,7 +13,8 @@ from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.http.access import Access
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.errors import EndpointError, Unavailable
-from migrate.objects import REGISTRY_KINDS, ArtifactRoot, Kind, Ref
+from migrate.kinds import REGISTRY_KINDS, Kind, Ref
+from migrate.objects import ArtifactRoot
 from tests.conftest import ProxyFactory
 from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
 from tests.proxy import Proxy

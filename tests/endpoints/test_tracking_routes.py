@@ -13,7 +13,8 @@ from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.stores import experiments as experiments_module
 from migrate.errors import EndpointError, NoSuchRoute
-from migrate.objects import Kind, ModelVersion, Ref, RegisteredModel, version_ref
+from migrate.kinds import Kind, Ref, version_ref
+from migrate.objects import ModelVersion, RegisteredModel
 from tests.conftest import ProxyFactory
 from tests.faults import Fault, Faults, Match, always, answer, answer_with
 from tests.proxy import Proxy

@@ -17,7 +17,8 @@ from migrate.endpoints.tracking.searches.search import RUNS
 from migrate.endpoints.tracking.stores import experiments as experiments_module
 from migrate.endpoints.tracking.stores import runs as runs_module
 from migrate.errors import AlreadyExists, NotFound, Refused
-from migrate.objects import ACTIVE, DELETED, Experiment, Kind, Run
+from migrate.kinds import Kind
+from migrate.objects import ACTIVE, DELETED, Experiment, Run
 from migrate.origins import MARK, ORIGIN
 from migrate.tasks.carriers import CARRIERS
 from tests.conftest import ProxyFactory

@@ -26,20 +26,19 @@ from migrate.endpoints.directory.one_writer import OneWriter
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, NotFound, Refused
+from migrate.kinds import Kind, Ref
 from migrate.objects import (
     ACTIVE,
     DELETED,
     Artifact,
     ArtifactRoot,
     Experiment,
-    Kind,
     LoggedModel,
     Loss,
     Metric,
     ModelLinks,
     ModelVersion,
     Permissions,
-    Ref,
     RegisteredModel,
     Run,
 )

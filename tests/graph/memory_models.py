@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from migrate.endpoints.answers import Copy
 from migrate.errors import AlreadyExists, NotFound, Refused
+from migrate.kinds import Ref
 from migrate.objects import (
     ACTIVE,
     DELETED,
@@ -24,7 +25,6 @@ from migrate.objects import (
     ModelLinks,
     ModelMetric,
     ModelVersion,
-    Ref,
     RegisteredModel,
     VersionRun,
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from migrate.graph.drawing import FOLDED_BOXES, MOST_BOXES, Drawing, draw
 from migrate.graph.layout import BEND, Layout, lay_out, without_implied
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
 from tests.state.samples import plans

@@ -13,7 +13,7 @@ from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import Unavailable, UsageError
 from migrate.graph.planner import make_plan
 from migrate.graph.selection import Selection
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.plans import Plan
 from migrate.tasks.batches import Policy
 from tests.endpoints.exports import envelope, write_json

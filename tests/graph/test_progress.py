@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.graph.progress import Progress
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import PlannedTask
 

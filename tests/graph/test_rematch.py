@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from migrate.graph.rematch import rematch
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask, Side
 from tests.graph import loading

@@ -6,7 +6,7 @@ import pytest
 
 from migrate.errors import UsageError
 from migrate.graph.why import explain, find_task
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.plans import Plan, PlannedTask
 from tests.views.plans import experiment, run
 from tests.views.samples import plan, task

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.errors import StateError
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus, loss_of
 from state.store import StateStore
 from tests.state.samples import (

@@ -10,7 +10,8 @@ import pytest
 
 from migrate.errors import StateError
 from migrate.graph.why import explain
-from migrate.objects import Kind, LossCode, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import LossCode
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
 from state import schema

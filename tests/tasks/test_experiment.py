@@ -10,7 +10,8 @@ import pytest
 
 from migrate.endpoints.addresses import Address
 from migrate.errors import AnswerLost
-from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
+from migrate.objects import ACTIVE, DELETED, Experiment
 from migrate.origins import EARLIER, MIGRATION, ORIGIN, SOURCE
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy

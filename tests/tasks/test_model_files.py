@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.errors import NotFound
-from migrate.objects import Artifact, ArtifactRoot, Kind, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Artifact, ArtifactRoot
 from migrate.tasks import model_files
 from migrate.tasks.model_files import (
     LARGE,

@@ -11,7 +11,8 @@ import pytest
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.answers import Histories
 from migrate.errors import AnswerLost, EndpointError, NotAuthenticated, Refused, Unavailable
-from migrate.objects import Action, ArtifactRoot, Kind, Metric, Ref, Run
+from migrate.kinds import Action, Kind, Ref
+from migrate.objects import ArtifactRoot, Metric, Run
 from migrate.origins import LOSSES, MARK, ORIGIN, losses_from_tags, without_bookkeeping
 from migrate.outcomes import Loss, Outcome
 from migrate.tasks import histories as histories_of_runs

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.endpoints.tracking.traces_wire import trace_from, trace_to
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.origins import MARK
 from migrate.tasks.trace import (
     TRACES_A_SLICE,

@@ -9,7 +9,8 @@ import pytest
 
 from migrate.endpoints.addresses import Address
 from migrate.errors import AnswerLost
-from migrate.objects import Action, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.kinds import Action, Kind, Ref
+from migrate.objects import ModelVersion, RegisteredModel
 from migrate.outcomes import Outcome
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.model_version import copy_versions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.plans import Plan, PlannedTask
 
 from .samples import plan, task

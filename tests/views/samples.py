@@ -7,7 +7,7 @@ import re
 
 from rich.console import Console
 
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.plans import (
     Failure,

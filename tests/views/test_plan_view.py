@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Plan
 from migrate.views.plan import plan_as_json, print_plan, summary

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Loss
 from migrate.plans import Failure, KindTotals, Report
 from migrate.views.report import closing, print_report, report_as_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from migrate.graph.why import explain
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.plans import Plan
 from migrate.views.why import print_why, why_as_json
 

@@ -37,7 +37,8 @@ from migrate.endpoints.directory.stores.runs import ModelLinkStore, RunStore
 from migrate.endpoints.directory.stores.simple import SIMPLE, SimpleStore
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.errors import DirectoryError, NotFound
-from migrate.objects import MODEL_KINDS, NO_RUN, VERSION_KINDS, Kind, Loss, ModelVersion, Ref
+from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
+from migrate.objects import NO_RUN, Loss, ModelVersion
 
 
 class ExportDirectory:

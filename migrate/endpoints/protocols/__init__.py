@@ -28,7 +28,8 @@ from migrate.endpoints.protocols.registry import (
 )
 from migrate.endpoints.protocols.runs import ReadsRuns, WritesRuns
 from migrate.endpoints.stores import Store
-from migrate.objects import Kind, Loss, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Loss
 
 
 class SaysWhoWrites(Protocol):

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from migrate.endpoints.answers import PermissionsWritten
-from migrate.objects import Permissions, Ref
+from migrate.kinds import Ref
+from migrate.objects import Permissions
 
 
 class ReadsPermissions(Protocol):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from migrate.objects import ArtifactRoot, Loss, ModelVersion, Ref, RegisteredModel, VersionRun
+from migrate.kinds import Ref
+from migrate.objects import ArtifactRoot, Loss, ModelVersion, RegisteredModel, VersionRun
 
 
 class ReadsRegisteredModels(Protocol):

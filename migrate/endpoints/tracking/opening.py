@@ -23,7 +23,7 @@ from migrate.endpoints.tracking.stores.registry import Registry
 from migrate.endpoints.tracking.stores.runs import RunStore
 from migrate.endpoints.tracking.uncopied import count_on_server
 from migrate.errors import NotFound
-from migrate.objects import Kind
+from migrate.kinds import Kind
 
 
 def open_server(

@@ -23,7 +23,8 @@ from migrate.endpoints.tracking.stores.registered_models import RegisteredModelS
 from migrate.endpoints.tracking.stores.runs import RunStore
 from migrate.endpoints.tracking.writers import WriterTags
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.objects import Kind, Loss, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Loss
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 from migrate.endpoints.shapes import Object, ident, member, objects, required_text, text
 from migrate.endpoints.tracking.entries import Form, Told
 from migrate.errors import Malformed
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.traces import SERVER_TAGS, Trace
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrate.graph.drawing import Box, draw
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.plans import Plan
 from migrate.views.graph.style import caption, colours_of
 from migrate.views.words import printable, shorten

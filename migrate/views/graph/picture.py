@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from migrate.graph.drawing import Box, Drawing, Line, draw
 from migrate.graph.layout import BEND, Place
-from migrate.objects import Action, Kind
+from migrate.kinds import Action, Kind
 from migrate.plans import Plan
 from migrate.views.graph.style import (
     OUTLINES,

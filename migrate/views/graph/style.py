@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from html import escape
 
 from migrate.graph.drawing import Box
-from migrate.objects import Action, Kind
+from migrate.kinds import Action, Kind
 from migrate.plans import PlannedTask
 from migrate.tasks.carriers import carrier_of
 from migrate.views.words import of_kind, printable

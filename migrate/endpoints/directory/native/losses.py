@@ -27,7 +27,8 @@ from migrate.endpoints.shapes import (
     word,
 )
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import Kind, Loss, Ref, parse_ref
+from migrate.kinds import Kind, Ref, parse_ref
+from migrate.objects import Loss
 from migrate.outcomes import loss_from_stored, loss_to_stored
 
 _LOSSES = "losses"

@@ -43,7 +43,8 @@ from migrate.endpoints.directory.native.sidecar import (
 from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.stores.listing import Listing, Member
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
-from migrate.objects import Artifact, Kind, LoggedModel, Loss, Ref, Run, experiment_ref
+from migrate.kinds import Kind, Ref, experiment_ref
+from migrate.objects import Artifact, LoggedModel, Loss, Run
 
 _PATHS_KEPT = 10_000
 

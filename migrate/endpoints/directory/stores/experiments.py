@@ -36,16 +36,8 @@ from migrate.endpoints.directory.unreadable import held_twice, nothing_around
 from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.endpoints.shapes import required
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
-from migrate.objects import (
-    ACTIVE,
-    DELETED,
-    Experiment,
-    Kind,
-    Loss,
-    Permissions,
-    Ref,
-    experiment_ref,
-)
+from migrate.kinds import Kind, Ref, experiment_ref
+from migrate.objects import ACTIVE, DELETED, Experiment, Loss, Permissions
 
 
 class ExperimentStore:

@@ -28,7 +28,8 @@ from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.unreadable import require_own
 from migrate.endpoints.disk import DAMAGED
 from migrate.errors import DirectoryError, Malformed, NotFound
-from migrate.objects import DELETED, Kind, LoggedModel, Loss, ModelMetric
+from migrate.kinds import Kind
+from migrate.objects import DELETED, LoggedModel, Loss, ModelMetric
 
 
 class LoggedModelStore(ContainedStore[LoggedModel]):

@@ -26,14 +26,13 @@ from migrate.endpoints.directory.stores.registry import Registry
 from migrate.endpoints.directory.stores.runs import RunStore
 from migrate.endpoints.directory.unreadable import held_twice, not_there
 from migrate.errors import DirectoryError, NotFound
+from migrate.kinds import Kind, Ref
 from migrate.objects import (
     NO_RUN,
     Artifact,
     ArtifactRoot,
-    Kind,
     Loss,
     ModelVersion,
-    Ref,
     RegisteredModel,
     VersionRun,
 )

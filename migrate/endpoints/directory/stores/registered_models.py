@@ -22,7 +22,8 @@ from migrate.endpoints.directory.stores.prompt_entries import prompt_file
 from migrate.endpoints.directory.stores.registry import Registry
 from migrate.endpoints.disk import DAMAGED, refuse_links, writing
 from migrate.errors import AlreadyExists, DirectoryError
-from migrate.objects import Kind, Loss, Permissions, Ref, RegisteredModel
+from migrate.kinds import Kind, Ref
+from migrate.objects import Loss, Permissions, RegisteredModel
 
 
 class RegisteredModelStore:

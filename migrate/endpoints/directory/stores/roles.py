@@ -9,7 +9,8 @@ from typing import BinaryIO, Protocol, TypeVar
 from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.directory.export import Export
 from migrate.errors import DirectoryError, NotFound
-from migrate.objects import Artifact, ArtifactRoot, Kind, Loss, Permissions, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Artifact, ArtifactRoot, Loss, Permissions
 
 S = TypeVar("S")
 

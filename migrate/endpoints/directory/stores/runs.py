@@ -28,7 +28,8 @@ from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.unreadable import require_own
 from migrate.endpoints.disk import DAMAGED, open_file, reading
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import ACTIVE, DELETED, Kind, Loss, Metric, ModelLinks, Run
+from migrate.kinds import Kind
+from migrate.objects import ACTIVE, DELETED, Loss, Metric, ModelLinks, Run
 
 _PAGE = 10_000
 

@@ -40,7 +40,7 @@ from migrate.endpoints.tracking.unity_catalog.model_versions import CatalogVersi
 from migrate.endpoints.tracking.unity_catalog.registered_models import CatalogModels
 from migrate.endpoints.tracking.unity_catalog.storage import MODELS, VERSIONS, Storage
 from migrate.errors import UsageError
-from migrate.objects import Kind
+from migrate.kinds import Kind
 
 CATALOG = "databricks-uc"
 

@@ -30,7 +30,8 @@ from migrate.errors import (
     NotPermitted,
     Refused,
 )
-from migrate.objects import Grant, Kind, Permissions, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Grant, Permissions
 from migrate.outcomes import Loss
 
 _NAMES = {

@@ -31,7 +31,8 @@ from migrate.endpoints.tracking.permissions.wire import (
     word_for,
 )
 from migrate.errors import AlreadyExists, NoSuchRoute, NotFound, Refused
-from migrate.objects import MODEL_KINDS, Grant, Permissions, Ref
+from migrate.kinds import MODEL_KINDS, Ref
+from migrate.objects import Grant, Permissions
 from migrate.outcomes import Loss
 
 ROLES_API = "/api/3.0/mlflow"

@@ -13,7 +13,8 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.permissions.basic_auth import BasicAuth, open_basic_auth
 from migrate.errors import MigrateError, NotAuthenticated
-from migrate.objects import REGISTRY_KINDS, Permissions, Ref
+from migrate.kinds import REGISTRY_KINDS, Ref
+from migrate.objects import Permissions
 from migrate.outcomes import Loss
 
 

@@ -39,13 +39,8 @@ from migrate.errors import (
     Refused,
     ServerFault,
 )
-from migrate.objects import (
-    DELETED,
-    MODEL_VERSIONS_TAG,
-    Kind,
-    LoggedModel,
-    ModelMetric,
-)
+from migrate.kinds import Kind
+from migrate.objects import DELETED, MODEL_VERSIONS_TAG, LoggedModel, ModelMetric
 from migrate.origins import (
     DELETED_MODEL,
     LOSSES,

@@ -35,17 +35,8 @@ from migrate.errors import (
     ServerFault,
 )
 from migrate.folding import may_be_one
-from migrate.objects import (
-    NO_RUN,
-    ArtifactRoot,
-    Kind,
-    ModelVersion,
-    Ref,
-    RegisteredModel,
-    VersionRun,
-    run_ref,
-    version_ref,
-)
+from migrate.kinds import Kind, Ref, run_ref, version_ref
+from migrate.objects import NO_RUN, ArtifactRoot, ModelVersion, RegisteredModel, VersionRun
 from migrate.outcomes import Loss
 
 VERSIONS_PER_PAGE = 1000

@@ -11,7 +11,8 @@ from migrate.endpoints.tracking.models_wire import REGISTERED_MODEL, registered_
 from migrate.endpoints.tracking.stores.registry import Registry, changes, is_ours
 from migrate.endpoints.tracking.wire import tags_to
 from migrate.errors import NoSuchRoute, NotFound, Refused
-from migrate.objects import Kind, RegisteredModel
+from migrate.kinds import Kind
+from migrate.objects import RegisteredModel
 from migrate.outcomes import Loss
 
 MODELS_PER_PAGE = 200

@@ -17,15 +17,8 @@ from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
 from migrate.endpoints.tracking.stores.runs import RunStore
 from migrate.endpoints.tracking.unity_catalog.storage import Storage
 from migrate.errors import EndpointError, Refused
-from migrate.objects import (
-    Artifact,
-    ArtifactRoot,
-    Kind,
-    ModelVersion,
-    Ref,
-    logged_model_ref,
-    run_ref,
-)
+from migrate.kinds import Kind, Ref, logged_model_ref, run_ref
+from migrate.objects import Artifact, ArtifactRoot, ModelVersion
 
 _LOGGED_MODEL = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)(?:/(.*))?\Z", re.S)
 _VERSION = re.compile(r"models:/+([^/]+/\d+)/?\Z", re.S)

@@ -24,7 +24,8 @@ from migrate.endpoints.tracking.unity_catalog.storage import Storage
 from migrate.endpoints.tracking.unity_catalog.tags import in_our_words, read_tags, written_tags
 from migrate.endpoints.tracking.wire import tags_to
 from migrate.errors import NotCompleted, NotFound, Refused
-from migrate.objects import ModelVersion, Ref, RegisteredModel
+from migrate.kinds import Ref
+from migrate.objects import ModelVersion, RegisteredModel
 from migrate.origins import PLACEHOLDER
 from migrate.outcomes import Loss
 
