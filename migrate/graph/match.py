@@ -121,7 +121,7 @@ def match_runs(draft: Draft) -> None:
     """
     there = [node for node in draft.of_kind(Kind.EXPERIMENT) if node.target_id]
     with ThreadPoolExecutor(max(1, min(draft.workers, len(there)))) as pool:
-        copies_in = pool.map(lambda node: draft.target.find_copies(node.target_id), there)
+        copies_in = pool.map(lambda node: draft.target.runs.find(node.target_id), there)
         copies = dict(zip((node.ref.id for node in there), copies_in, strict=True))
     copied: list[tuple[Node, list[Copy]]] = []
     for node in draft.nodes.values():

@@ -67,7 +67,7 @@ class LoggedModels(Carrier):
     def delete_copy(self, batch: Batch, job: Job, source: Source, target: Target) -> str:
         """See ``Carrier.delete_copy``."""
         copy = job.copies[job.ref.object]
-        target.delete_logged_model(batch.target_container, copy, job.ref.id)
+        target.logged_models.delete(batch.target_container, copy, job.ref.id)
         return copy
 
 
