@@ -121,7 +121,7 @@ def creating(plan: Plan) -> list[PlannedTask]:
         if task.is_work
         and task.status is TaskStatus.PENDING
         and not task.target_id
-        and task.ref.kind is not Kind.DELETION
+        and not task.ref.deletes
     ]
 
 
@@ -146,8 +146,8 @@ class Claiming:
         #: The experiments that are there: least is asked of an account where it writes anyway.
         self._near = [
             task.target_id
-            for task in plan.tasks
-            if task.ref.kind is Kind.EXPERIMENT and task.is_work and task.target_id
+            for task in plan.of_kind(Kind.EXPERIMENT)
+            if task.is_work and task.target_id
         ]
         self._said = False
         self._saying = threading.Lock()

@@ -179,7 +179,7 @@ def add_model_deletions(draft: Draft) -> None:
         if not node.deleted or node.copy_deleted:
             continue
         deletion = Node(
-            ref=Ref(Kind.DELETION, node.ref.id),
+            ref=node.ref.deletion,
             name=node.name,
             container=node.container,
             reason="deleted at the source: deleted last, when what is made of it is there",

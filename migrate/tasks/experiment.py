@@ -10,7 +10,7 @@ from typing import NamedTuple
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import AlreadyExists, NoSuchRoute, Refused
-from migrate.kinds import Action, Kind, experiment_ref, logged_model_ref
+from migrate.kinds import Action, Kind, experiment_ref
 from migrate.objects import ACTIVE, DELETED, Experiment
 from migrate.origins import (
     MIGRATION,
@@ -288,29 +288,8 @@ def _remove_surplus(
     return _Changed(wrote=bool(surplus))
 
 
-def delete_objects(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
-    """Delete the copies of a deleted experiment, or of deleted logged models of one."""
-    for job in batch.jobs:
-        started = time.monotonic()
-        try:
-            if job.ref.id == batch.container:
-                target_id = _delete_experiment(batch, job, source, target)
-            else:
-                target_id = job.copies[logged_model_ref(job.ref.id)]
-                target.logged_models.delete(batch.target_container, target_id, job.ref.id)
-            yield Outcome(
-                ref=job.ref,
-                status=TaskStatus.DONE,
-                target_id=target_id,
-                wrote=True,
-                seconds=time.monotonic() - started,
-            )
-        except Exception as problem:
-            yield failed(job, problem, "", time.monotonic() - started)
-
-
-def _delete_experiment(batch: Batch, job: Job, source: Source, target: Target) -> str:
-    """Delete an experiment's copy; runs that were active inside stay active."""
+def delete_experiment(batch: Batch, job: Job, source: Source, target: Target) -> str:
+    """Delete an experiment's copy and return its id; runs that were active inside stay active."""
     copies = job.references
     active = [
         run.run_id

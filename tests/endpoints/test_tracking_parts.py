@@ -167,7 +167,7 @@ class TestParts:
     def test_a_target_does_not_take_what_it_may_not_have(self, open_server: Open) -> None:
         server = open_server((LOGGED_MODELS, answer(404)), (REGISTRY, answer(403)), side="target")
         can = server.capabilities()
-        assert can.writable == {Kind.EXPERIMENT, Kind.RUN, Kind.DELETION}
+        assert can.writable == {Kind.EXPERIMENT, Kind.RUN}
         assert not can.flattens_models, "it may have logged models"
         assert can.without.keys() == {Kind.LOGGED_MODEL, *REGISTRY_KINDS}
         assert "MLflow 3.17.2 has it" in can.without[Kind.LOGGED_MODEL]

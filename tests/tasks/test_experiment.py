@@ -10,15 +10,15 @@ import pytest
 
 from migrate.endpoints.addresses import Address
 from migrate.errors import AnswerLost
-from migrate.kinds import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref, Step, experiment_ref
 from migrate.objects import ACTIVE, DELETED, Experiment
 from migrate.origins import EARLIER, MIGRATION, ORIGIN, SOURCE
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.carriers import Experiments
 from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.experiment import (
     copy_experiments,
-    delete_objects,
     kept_of_experiment,
     map_location,
     missing_tags,
@@ -344,13 +344,14 @@ def test_a_deletion_leaves_runs_active_that_were_active_inside() -> None:
         "target", {"experiments": [{"experiment_id": "6", "name": "fraud", "runs": copies}]}
     )
     job = Job(
-        ref=Ref(Kind.DELETION, "1"),
+        ref=experiment_ref("1").deletion,
         name="fraud",
         action=Action.CREATE,
         copies={Ref(Kind.RUN, name): f"copy-{name}" for name in "ab"},
     )
     batch = Batch(
-        kind=Kind.DELETION,
+        kind=Kind.EXPERIMENT,
+        step=Step.DELETION,
         jobs=(job,),
         source=ADDRESS,
         target=ADDRESS,
@@ -358,7 +359,7 @@ def test_a_deletion_leaves_runs_active_that_were_active_inside() -> None:
         container="1",
         target_container="6",
     )
-    (outcome,) = delete_objects(batch, source, target)
+    (outcome,) = Experiments().delete(batch, source, target)
     assert (outcome.status, outcome.target_id) == ("done", "6")
     assert target.experiments_held["6"].lifecycle_stage == DELETED
     stages = {run.run_id: run.lifecycle_stage for run in target.runs_held.values()}

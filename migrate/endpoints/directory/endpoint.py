@@ -91,7 +91,7 @@ class ExportDirectory:
             self.logged_models.kind: self.logged_models,
             **dict.fromkeys(VERSION_KINDS, self.model_versions),
         }
-        self._kinds = frozenset({*guarded, *with_files, Kind.DELETION})
+        self._kinds = frozenset({*guarded, *with_files})
         self.permissions = ExportPermissions(self._export, guarded)
         self.artifacts = ExportArtifacts(self._export, with_files)
         self._keep_losses: dict[Kind, KeepsLosses] = {
