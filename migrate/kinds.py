@@ -7,12 +7,17 @@ from functools import cached_property
 from typing import NamedTuple
 
 
-class Kind(StrEnum):
-    """What a task copies. ``DELETION`` is the last step of a deleted experiment, after all that is
-    in it, and of a deleted logged model, after the versions made of it.
+class Heading(StrEnum):
+    """A word under which tasks are counted, listed and drawn."""
 
-    Each is given with what holds its objects: another kind, or the registry.
-    """
+    @property
+    def plural(self) -> str:
+        """It as the heading of a column or line."""
+        return f"{self}s"
+
+
+class Kind(Heading):
+    """What a task copies, each with what holds its objects: another kind, or the registry."""
 
     _within: str
 
@@ -25,7 +30,6 @@ class Kind(StrEnum):
 
     EXPERIMENT = "experiment"
     RUN = "run", "experiment"
-    DELETION = "deletion", "experiment"
     LOGGED_MODEL = "logged model", "experiment"
     REGISTERED_MODEL = "registered model", "registry"
     MODEL_VERSION = "model version", "registered model"
@@ -45,11 +49,6 @@ class Kind(StrEnum):
     GATEWAY_BUDGET = "gateway budget"
     GATEWAY_GUARDRAIL = "gateway guardrail"
     JOB = "job"
-
-    @property
-    def plural(self) -> str:
-        """The kind as a column or line heading."""
-        return f"{self}s"
 
     @cached_property
     def container(self) -> Kind | None:
@@ -74,14 +73,63 @@ class Kind(StrEnum):
         return self._within == "registry" or self.is_version
 
 
+class Step(Heading):
+    """What a task does with its object.
+
+    A deletion is the last step with one that is deleted at the source, after all that is in it or
+    made of it.
+    """
+
+    COPY = "copy"
+    DELETION = "deletion"
+
+
+_DELETION_OF = f"{Step.DELETION} of "
+
+
 class Ref(NamedTuple):
-    """Names one object of the source: its kind and the id it has there."""
+    """Names one object of the source, its kind and the id it has there, and a step with it."""
 
     kind: Kind
     id: str
+    step: Step = Step.COPY
+
+    @property
+    def deletes(self) -> bool:
+        """True for the step that deletes the copy."""
+        return self.step is Step.DELETION
+
+    @property
+    def deletion(self) -> Ref:
+        """The step that deletes the copy."""
+        return self._replace(step=Step.DELETION)
+
+    @property
+    def object(self) -> Ref:
+        """The object itself, and the step that copies it."""
+        return self._replace(step=Step.COPY) if self.deletes else self
+
+    @property
+    def heading(self) -> Heading:
+        """Under which word it is counted, listed and drawn."""
+        return self.step if self.deletes else self.kind
+
+    @property
+    def word(self) -> str:
+        """Its kind and step, as they are stored."""
+        return f"{_DELETION_OF}{self.kind}" if self.deletes else self.kind.value
+
+    @property
+    def stored(self) -> str:
+        """It as it is stored, for ``parse_ref``; for people, see ``str``."""
+        return f"{self.word}:{self.id}"
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.id}"
+        return f"{self.heading}:{self.id}"
+
+
+#: The headings in the order of tables.
+HEADINGS: tuple[Heading, ...] = (Kind.EXPERIMENT, Kind.RUN, Step.DELETION, *list(Kind)[2:])
 
 
 #: The kinds of what a registry holds, those of its versions, and both.
@@ -110,9 +158,10 @@ def logged_model_ref(model_id: str) -> Ref:
 
 
 def parse_ref(text: str) -> Ref:
-    """Read back what ``str(ref)`` wrote. Raises ``ValueError`` on anything else."""
-    kind, _, ident = text.partition(":")
-    return Ref(Kind(kind), ident)
+    """Read back what ``ref.stored`` gave. Raises ``ValueError`` on anything else."""
+    word, _, ident = text.partition(":")
+    step = Step.DELETION if word.startswith(_DELETION_OF) else Step.COPY
+    return Ref(Kind(word.removeprefix(_DELETION_OF)), ident, step)
 
 
 class Action(StrEnum):

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from migrate.errors import UsageError
 from migrate.kinds import Kind
 
-#: Versions go with what they are versions of, and a deletion with what is deleted.
-_NAMEABLE = tuple(kind for kind in Kind if not kind.is_version and kind is not Kind.DELETION)
+#: Versions go with what they are versions of.
+_NAMEABLE = tuple(kind for kind in Kind if not kind.is_version)
 
 
 def names_of_kinds() -> tuple[str, ...]:
@@ -31,11 +31,7 @@ def parse_left_out(only: Sequence[str], without: Sequence[str]) -> tuple[Kind, .
     taken -= _parse(without, "--without")
     if not any(taken.issuperset(_around(kind)) for kind in taken):
         raise UsageError("--kinds and --without leave nothing to copy")
-    return tuple(
-        kind
-        for kind in Kind
-        if kind is not Kind.DELETION and not taken.issuperset(_around(kind) & _ALL)
-    )
+    return tuple(kind for kind in Kind if not taken.issuperset(_around(kind) & _ALL))
 
 
 _ALL = frozenset(_NAMEABLE)

@@ -37,14 +37,37 @@ def discover_records(draft: Draft) -> None:
             what = f"source: whether it has {carrier.kind.plural} is not known"
             draft.unknown.append(f"{what}: {problem.message}")
             continue
-        copies = draft.target.store(carrier.kind) if records else None
         for record in records:
-            if not is_meant(carrier, record, draft.selection, draft.selects):
-                continue
-            node = _node_of(carrier, record)
-            draft.add(node)
-            draft.keys[node.ref] = carrier.key(record, (copies or store).identity)
-            draft.needs[node.ref] = tuple(carrier.needs(record))
+            if is_meant(carrier, record, draft.selection, draft.selects):
+                _add(draft, carrier, record, store)
+    while _take_along(draft):
+        pass
+
+
+def _take_along(draft: Draft) -> bool:
+    """Add records of kinds that are left out which others need; say whether there were any."""
+    wanted = named_by_records(draft)
+    found = False
+    for carrier in record_carriers():
+        ids = [it.id for it in wanted if it.kind is carrier.kind and it not in draft.nodes]
+        store = draft.source.store(carrier.kind) if ids else None
+        if store is None:
+            continue
+        for record in store.read(ids):
+            node = _add(draft, carrier, record, store)
+            node.because = (wanted[node.ref],)
+            found = True
+    return found
+
+
+def _add(draft: Draft, carrier: RecordCarrier[Any], record: Any, store: Store[Any]) -> Node:
+    """Add a record of a store of the source."""
+    node = _node_of(carrier, record)
+    draft.add(node)
+    copies = draft.target.store(carrier.kind)
+    draft.keys[node.ref] = carrier.key(record, (copies or store).identity)
+    draft.needs[node.ref] = tuple(carrier.needs(record))
+    return node
 
 
 def _containers(draft: Draft, carrier: RecordCarrier[Any]) -> Sequence[str] | None:
@@ -184,13 +207,9 @@ def _match(
             node.fail_to_adopt(first.unreadable)
             continue
         node.mark = first.mark
-        if not first.mark:
-            node.action, node.reason = Action.ADOPT, "half-made by an earlier attempt: completed"
-        elif first.mark != mark_of(node.content, draft.needs[node.ref], draft.will_have_copy):
-            node.action, node.reason = Action.UPDATE, "changed at the source since it was copied"
-        else:
-            node.action, node.status = Action.ADOPT, TaskStatus.DONE
-            node.reason = "copied before, unchanged"
+        wanted = mark_of(node.content, draft.needs[node.ref], draft.will_have_copy)
+        if node.judge(node.mark, wanted):
+            node.status, node.reason = TaskStatus.DONE, "copied before, unchanged"
             node.losses += first.losses
 
 

@@ -215,9 +215,9 @@ class _Slicing:
         ours, theirs = files_of(it.trace), files_of(copy)
         try:
             sent = copy_files(
-                self._source,
+                self._source.artifacts,
                 ours,
-                self._source.artifacts(ours),
+                self._source.artifacts.list(ours),
                 self._target,
                 theirs,
                 fresh=False,

@@ -12,7 +12,7 @@ from migrate.plans import Side
 
 def ref_as_json(ref: Ref) -> dict[str, Any]:
     """``kind`` and ``id``; meant to be merged into an object's other keys."""
-    return {"kind": str(ref.kind), "id": ref.id}
+    return {"kind": str(ref.heading), "id": ref.id}
 
 
 def side_as_json(side: Side) -> dict[str, Any]:

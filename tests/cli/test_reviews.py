@@ -122,6 +122,17 @@ def test_an_item_whose_trace_is_not_copied_is_a_loss_by_name(
     assert queue["questions"] == ["Is it polite?"]
 
 
+def test_questions_come_along_with_the_queues_that_ask_them(
+    typed: Typed, reviewed: Reviewed, fresh_target: TrackingServerProcess
+) -> None:
+    ends = (reviewed.uri, fresh_target.uri, "--kinds", "review-queues,traces")
+    plan = json.loads(typed("plan", *ends, "--json").stdout)
+    named = [it["name"] for it in plan["tasks"] if it["kind"] == "label schema"]
+    assert named == ["Is it polite?"]
+    typed("run", *ends)
+    assert queues_shown(Api(fresh_target.uri)) == queues_shown(reviewed.api)
+
+
 def schemas_in(server: TrackingServerProcess) -> int:
     database = sqlite3.connect(server.directory / "mlflow.db")
     with closing(database):

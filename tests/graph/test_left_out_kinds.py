@@ -12,7 +12,7 @@ NOTHING: tuple[str, ...] = ()
 
 
 def taken(only: tuple[str, ...], without: tuple[str, ...] = NOTHING) -> set[Kind]:
-    return set(Kind) - {Kind.DELETION, *parse_left_out(only, without)}
+    return set(Kind) - {*parse_left_out(only, without)}
 
 
 def test_without_either_option_nothing_is_left_out() -> None:
@@ -32,9 +32,7 @@ def test_versions_go_with_their_models() -> None:
 
 def test_without_experiments_there_is_nothing_that_they_hold() -> None:
     left_out = parse_left_out((), ("experiments",))
-    assert set(left_out) == {kind for kind in Kind if Kind.EXPERIMENT in (kind, kind.container)} - {
-        Kind.DELETION
-    }
+    assert set(left_out) == {kind for kind in Kind if Kind.EXPERIMENT in (kind, kind.container)}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +50,7 @@ def test_both_options_may_be_given() -> None:
 
 
 def test_every_name_that_is_offered_is_taken() -> None:
-    assert taken((",".join(names_of_kinds()),)) == set(Kind) - {Kind.DELETION}
+    assert taken((",".join(names_of_kinds()),)) == set(Kind)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ class Inquiry:
     def _note_label_schemas(self, release: Release) -> None:
         if self._side == "source" and release.reaches(LABEL_SCHEMAS.since):
             self._notes.append(
-                "source: where nobody has listed the label schemas of an experiment yet, only those "
+                "source: where the label schemas of an experiment were never listed, only those "
                 "are copied that review queues name, since MLflow writes one when they are listed; "
                 "of deleted experiments it shows neither"
             )

@@ -22,7 +22,6 @@ ALWAYS = frozenset(
     {
         Kind.EXPERIMENT,
         Kind.RUN,
-        Kind.DELETION,
         Kind.REGISTERED_MODEL,
         Kind.MODEL_VERSION,
     }
