@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from migrate.endpoints.answers import Capabilities, Histories, Unreadable
 from migrate.endpoints.directory.export import Export
-from migrate.endpoints.directory.foreign.counting import count_datasets, count_in_experiments
+from migrate.endpoints.directory.foreign.counting import count_datasets
 from migrate.endpoints.directory.foreign.identity import foreign_identity
 from migrate.endpoints.directory.native.version_files import has_files
 from migrate.endpoints.directory.stores.evaluation_datasets import EvaluationDatasetStore
@@ -20,6 +20,8 @@ from migrate.endpoints.directory.stores.registry import Registry
 from migrate.endpoints.directory.stores.roles import Guarded, HasFiles
 from migrate.endpoints.directory.stores.runs import RunStore
 from migrate.endpoints.directory.stores.simple import SIMPLE, SimpleStore
+from migrate.endpoints.directory.stores.trace_folders import TraceFolders
+from migrate.endpoints.directory.stores.traces import TraceStore
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.errors import DirectoryError, NotFound
 from migrate.objects import (
@@ -57,6 +59,7 @@ class ExportReader:
         self._experiments = ExperimentStore(export)
         self._runs = RunStore(export, self._experiments)
         self._logged_models = LoggedModelStore(export, self._experiments)
+        self._trace_folders = TraceFolders(export, self._experiments)
         self._registry = Registry(export)
         self._registered_models = RegisteredModelStore(self._registry)
         self._model_versions = ModelVersionStore(self._registry)
@@ -64,6 +67,7 @@ class ExportReader:
             Kind.EVALUATION_DATASET: EvaluationDatasetStore(export),
             **{kind: SimpleStore(kind, simple, export) for kind, simple in SIMPLE.items()},
         }
+        self._traces = TraceStore(export, self._trace_folders)
         self._guarded: dict[Kind, Guarded] = {
             self._experiments.kind: self._experiments,
             **dict.fromkeys(MODEL_KINDS, self._registered_models),
@@ -71,12 +75,13 @@ class ExportReader:
         self._with_files: dict[Kind, HasFiles] = {
             self._runs.kind: self._runs,
             self._logged_models.kind: self._logged_models,
+            self._trace_folders.kind: self._trace_folders,
             **dict.fromkeys(VERSION_KINDS, self._model_versions),
         }
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``."""
-        return self._records.get(kind)
+        return self._traces if kind is self._traces.kind else self._records.get(kind)
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``.
@@ -168,11 +173,9 @@ class ExportReader:
         self, experiment_ids: Sequence[str], *, whole_server: bool = False
     ) -> Mapping[Kind, int]:
         """See ``ReadsExperiments.unsupported``."""
-        paths = (self._experiments.path(ident) for ident in experiment_ids)
-        counted = count_in_experiments(path for path in paths if path is not None)
         chosen = None if whole_server else frozenset(experiment_ids)
         datasets = count_datasets(self._export.path, chosen)
-        return {**self._export.lacks.unsupported, **counted, **datasets}
+        return {**self._export.lacks.unsupported, **datasets}
 
     def runs(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
         """See ``ReadsRuns.runs``."""

@@ -14,7 +14,7 @@ from migrate.endpoints.directory.indexes.contents import Contents, write_content
 from migrate.endpoints.directory.indexes.experiments import ExperimentEntry, earlier_durations
 from migrate.endpoints.directory.indexes.publishing import Publication
 from migrate.endpoints.directory.indexes.requested import Requested
-from migrate.endpoints.directory.layout import LOGGED_MODELS, RUNS
+from migrate.endpoints.directory.layout import LOGGED_MODELS, RUNS, TRACES
 from migrate.endpoints.directory.locking import ExportLock
 from migrate.endpoints.directory.native.losses import keep_shortfall
 from migrate.endpoints.directory.native.replacing import settle
@@ -81,6 +81,7 @@ class ExportDirectory(ExportReader, OneWriter):
         """Abandon what is being written, and let others write."""
         self._runs.close()
         self._logged_models.close()
+        self._trace_folders.close()
         self._lock.release()
 
     def create_experiment(self, experiment: Experiment) -> str:
@@ -251,7 +252,7 @@ class ExportDirectory(ExportReader, OneWriter):
     def _list_contents(self, experiment_id: str, earlier: Mapping[str, float]) -> ExperimentEntry:
         """Bring the lists of an experiment up to date; return its entry in experiments.json."""
         directory = self._experiments.present(experiment_id)
-        for folder in (RUNS, LOGGED_MODELS):
+        for folder in (RUNS, LOGGED_MODELS, TRACES):
             settle(directory / folder)
         entry = write_contents(self._export.base, directory, self._contents(experiment_id))
         took = self._export.durations.of(experiment_id)
@@ -264,12 +265,16 @@ class ExportDirectory(ExportReader, OneWriter):
             contents.add_run(run)
         for model in self._logged_models.list([experiment_id]):
             contents.add_logged_model(model)
+        for trace in self._traces.within(experiment_id):
+            contents.add_trace(trace, has_dump=self._trace_folders.has_dump(trace))
         for entry in self.unreadable():
             if entry.container == experiment_id and os.path.lexists(entry.where):
                 if entry.ref.kind is self._runs.kind:
                     contents.failed_runs.append(entry.ref.id)
                 elif entry.ref.kind is self._logged_models.kind:
                     contents.failed_logged_models.append(entry.ref.id)
+                elif entry.ref.kind is self._trace_folders.kind:
+                    contents.failed_traces.append(entry.ref.id)
         return contents
 
     def _run_members(self, version: ModelVersion) -> dict[str, str]:

@@ -44,6 +44,7 @@ from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.stores.listing import Listing, Member
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.objects import Artifact, Kind, LoggedModel, Loss, Ref, Run, experiment_ref
+from migrate.traces import Trace
 
 _PATHS_KEPT = 10_000
 
@@ -61,7 +62,7 @@ class Writer(Protocol):
         ...
 
 
-T = TypeVar("T", Run, LoggedModel)
+T = TypeVar("T", Run, LoggedModel, Trace)
 
 
 class ContainedStore(ABC, Generic[T]):
@@ -103,6 +104,10 @@ class ContainedStore(ABC, Generic[T]):
     @abstractmethod
     def id_of(self, record: T) -> str:
         """Return the id of an object."""
+
+    @abstractmethod
+    def stage_of(self, record: T) -> str:
+        """Return the lifecycle stage of an object."""
 
     @abstractmethod
     def _id_in(self, place: Path) -> str:
@@ -307,7 +312,7 @@ class ContainedStore(ABC, Generic[T]):
 
     def _copy_of(self, copied: T, mark: str) -> Copy:
         ident = self.id_of(copied)
-        stage = copied.lifecycle_stage
+        stage = self.stage_of(copied)
         return Copy(origin=ident, target_id=ident, mark=mark, lifecycle_stage=stage)
 
     def _mark(self, place: Path, sidecar: Sidecar | None) -> str:

@@ -64,6 +64,10 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
         """Return the id of a logged model."""
         return record.model_id
 
+    def stage_of(self, record: LoggedModel) -> str:
+        """Return its lifecycle stage."""
+        return record.lifecycle_stage
+
     def read(self, idents: Sequence[str]) -> Sequence[LoggedModel]:
         """See ``ReadsLoggedModels.read_logged_models``; for who writes, half-made ones too."""
         if not self._export.writable:
