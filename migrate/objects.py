@@ -1,4 +1,4 @@
-"""The vocabulary every part shares: kinds, refs, actions, and MLflow's objects as plain records.
+"""MLflow's objects as plain records.
 
 Records hold what MLflow's REST API returns, with MLflow's names; times are epoch milliseconds,
 sizes are bytes. They know nothing of servers, files or plans.
@@ -11,123 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
 from typing import Any, NamedTuple
 
-
-class Kind(StrEnum):
-    """What a task copies. ``DELETION`` is the last step of a deleted experiment, after all that is
-    in it, and of a deleted logged model, after the versions made of it.
-
-    Each is given with what holds its objects: another kind, or the registry.
-    """
-
-    _within: str
-
-    def __new__(cls, word: str, within: str = "") -> Kind:
-        """Make a kind of its word, and the word of what holds its objects."""
-        kind = str.__new__(cls, word)
-        kind._value_ = word
-        kind._within = within
-        return kind
-
-    EXPERIMENT = "experiment"
-    RUN = "run", "experiment"
-    DELETION = "deletion", "experiment"
-    LOGGED_MODEL = "logged model", "experiment"
-    REGISTERED_MODEL = "registered model", "registry"
-    MODEL_VERSION = "model version", "registered model"
-    PROMPT = "prompt", "registry"
-    PROMPT_VERSION = "prompt version", "prompt"
-    TRACE = "trace", "experiment"
-    EVALUATION_DATASET = "evaluation dataset"
-    SCORER = "scorer", "experiment"
-    ISSUE = "issue", "experiment"
-    LABEL_SCHEMA = "label schema", "experiment"
-    REVIEW_QUEUE = "review queue", "experiment"
-    WEBHOOK = "webhook"
-    MCP_SERVER = "MCP server"
-    GATEWAY_ENDPOINT = "gateway endpoint"
-    GATEWAY_MODEL = "gateway model definition"
-    GATEWAY_SECRET = "gateway secret"  # noqa: S105 - the name of a kind
-    GATEWAY_BUDGET = "gateway budget"
-    GATEWAY_GUARDRAIL = "gateway guardrail"
-
-    @property
-    def plural(self) -> str:
-        """The kind as a column or line heading."""
-        return f"{self}s"
-
-    @cached_property
-    def container(self) -> Kind | None:
-        """The kind of what holds its objects; None where nothing does."""
-        return None if self._within in ("", "registry") else Kind(self._within)
-
-    @cached_property
-    def versions(self) -> Kind | None:
-        """The kind of the versions of its objects, where a registry holds them."""
-        if self._within != "registry":
-            return None
-        return next(kind for kind in Kind if kind.container is self)
-
-    @cached_property
-    def is_version(self) -> bool:
-        """True for the versions of what a registry holds."""
-        return self.container is not None and self.container.in_registry
-
-    @cached_property
-    def in_registry(self) -> bool:
-        """True for what a registry holds, and for the versions of that."""
-        return self._within == "registry" or self.is_version
-
-
-class Ref(NamedTuple):
-    """Names one object of the source: its kind and the id it has there."""
-
-    kind: Kind
-    id: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.id}"
-
-
-#: The kinds of what a registry holds, those of its versions, and both.
-MODEL_KINDS = tuple(kind for kind in Kind if kind.versions is not None)
-VERSION_KINDS = frozenset(kind for kind in Kind if kind.is_version)
-REGISTRY_KINDS = frozenset({*MODEL_KINDS, *VERSION_KINDS})
-
-
-def experiment_ref(experiment_id: str) -> Ref:
-    """Return the ref of an experiment."""
-    return Ref(Kind.EXPERIMENT, experiment_id)
-
-
-def run_ref(run_id: str) -> Ref:
-    """Return the ref of a run."""
-    return Ref(Kind.RUN, run_id)
-
-
-def logged_model_ref(model_id: str) -> Ref:
-    """Return the ref of a logged model."""
-    return Ref(Kind.LOGGED_MODEL, model_id)
-
-
-def parse_ref(text: str) -> Ref:
-    """Read back what ``str(ref)`` wrote. Raises ``ValueError`` on anything else."""
-    kind, _, ident = text.partition(":")
-    return Ref(Kind(kind), ident)
-
-
-class Action(StrEnum):
-    """What the plan does with an object."""
-
-    CREATE = "create"  #: it is not on the target
-    ADOPT = "adopt"  #: it is there already: checked, completed where needed
-    UPDATE = "update"  #: it is there, and the source has changed since
-    REPAIR = "repair"  #: it is there, and was found to differ: compared in full and mended
-    SKIP = "skip"  #: the user's selection leaves it out
-    UNSUPPORTED = "unsupported"  #: the target, or this version of the tool, cannot take it
-
+from migrate.kinds import Kind, Ref, experiment_ref, logged_model_ref, run_ref, version_ref
 
 ACTIVE = "active"
 DELETED = "deleted"
@@ -442,11 +328,6 @@ class VersionRun(NamedTuple):
 
 
 NO_RUN = VersionRun()
-
-
-def version_ref(kind: Kind, name: str, version: int) -> Ref:
-    """Return the ref of a version of a registered model or prompt."""
-    return Ref(kind, f"{name}/{version}")
 
 
 class Grant(NamedTuple):

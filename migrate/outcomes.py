@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
-from migrate.objects import Loss, LossCode, Ref
+from migrate.kinds import Ref
+from migrate.objects import Loss, LossCode
 
 __all__ = [
     "Difference",

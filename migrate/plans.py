@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from migrate.objects import Action, Kind, Ref, parse_ref
+from migrate.kinds import Action, Heading, Kind, Ref, parse_ref
 from migrate.outcomes import Loss, TaskStatus
 
 
@@ -27,7 +27,7 @@ _A_REF = re.compile(rf"(.+?) ({'|'.join(sorted(Kind, key=len, reverse=True))}):(
 
 def because_to_stored(because: Because) -> str | list[str]:
     """Return a reason as the state database keeps it."""
-    return because.text if because.ref is None else [because.text, str(because.ref)]
+    return because.text if because.ref is None else [because.text, because.ref.stored]
 
 
 def because_from_stored(stored: object) -> Because:
@@ -79,7 +79,7 @@ class PlannedTask:
     def home(self) -> Ref:
         """What holds the object; the object itself where nothing does."""
         kind = self.ref.kind.container
-        return Ref(kind, self.container or self.ref.id) if kind else self.ref
+        return Ref(kind, self.container or self.ref.id) if kind else self.ref.object
 
     @property
     def is_work(self) -> bool:
@@ -87,11 +87,11 @@ class PlannedTask:
         return self.action in (Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPAIR)
 
 
-def by_kind(tasks: Iterable[PlannedTask]) -> Counter[Kind]:
-    """Count the objects that tasks stand for."""
-    counts: Counter[Kind] = Counter()
+def by_heading(tasks: Iterable[PlannedTask]) -> Counter[Heading]:
+    """Count the objects that tasks stand for, those to be deleted apart."""
+    counts: Counter[Heading] = Counter()
     for task in tasks:
-        counts[task.ref.kind] += task.count
+        counts[task.ref.heading] += task.count
     return counts
 
 
@@ -138,11 +138,15 @@ class Plan:
     unsupported: Mapping[Kind, int] = field(default_factory=dict)
     known: Mapping[str, int] = field(default_factory=dict)
 
-    def counts(self) -> dict[Kind, Counter[Action]]:
-        """Count the objects per kind and action."""
-        table: dict[Kind, Counter[Action]] = {}
+    def of_kind(self, kind: Kind) -> list[PlannedTask]:
+        """Return the tasks that copy objects of a kind."""
+        return [it for it in self.tasks if it.ref.kind is kind and not it.ref.deletes]
+
+    def counts(self) -> dict[Heading, Counter[Action]]:
+        """Count the objects per heading and action."""
+        table: dict[Heading, Counter[Action]] = {}
         for task in self.tasks:
-            table.setdefault(task.ref.kind, Counter())[task.action] += task.count
+            table.setdefault(task.ref.heading, Counter())[task.action] += task.count
         return table
 
 
@@ -183,7 +187,7 @@ class Report:
     migration_id: str
     source: Side
     target: Side
-    totals: Mapping[Kind, KindTotals]
+    totals: Mapping[Heading, KindTotals]
     failures: tuple[Failure, ...]
     losses: tuple[tuple[Ref, str, Loss], ...]
     warnings: tuple[tuple[Ref, str], ...]

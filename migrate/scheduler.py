@@ -28,9 +28,9 @@ from migrate.endpoints.addresses import Address
 from migrate.endpoints.answers import Ended, Unreadable
 from migrate.errors import EXIT_INTERRUPTED, EndpointError, MigrateError
 from migrate.graph.progress import Progress
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Ref
 from migrate.outcomes import Outcome, TaskStatus
-from migrate.plans import Plan, PlannedTask, Report, by_kind
+from migrate.plans import Plan, PlannedTask, Report, by_heading
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.carriers import carrier_of
 from migrate.views.progress import View
@@ -140,7 +140,9 @@ class Scheduler:
                 reason=self._errors.get(ref, _NOT_COPIED[status]),
             )
             for ref, status in self._progress.status.items()
-            if status is not TaskStatus.DONE and (task := self._progress.task(ref))
+            if status is not TaskStatus.DONE
+            and not ref.deletes
+            and (task := self._progress.task(ref))
         ]
         skipped = cache(lambda: {it.ref for it in self._plan.tasks if it.action is Action.SKIP})
         return Ended(
@@ -154,8 +156,8 @@ class Scheduler:
 
     def _announce(self) -> None:
         work = [task for task in self._plan.tasks if task.is_work]
-        todo = by_kind(task for task in work if task.status is TaskStatus.PENDING)
-        done = by_kind(task for task in work if task.status is not TaskStatus.PENDING)
+        todo = by_heading(task for task in work if task.status is TaskStatus.PENDING)
+        done = by_heading(task for task in work if task.status is not TaskStatus.PENDING)
         self._view.started(todo, done)
 
     # -- dispatch ---------------------------------------------------------------------------
@@ -170,12 +172,12 @@ class Scheduler:
         # What is ready is shared among the workers, so that none is left with a long tail.
         share = -(-self._progress.ready_count // self._source.workers)
         while not self._draining and self._in_flight < self._source.workers:
-            kind = self._progress.kind_of_next()
-            if kind is None:
+            following = self._progress.next()
+            if following is None:
                 return
             # The first batches are small, so that something lasting is done soon: a batch is read
             # whole before anything is written, and whoever is killed before that got nowhere.
-            most = min(share, _together(kind), max(FIRST_BATCH, self._ended))
+            most = min(share, _together(following), max(FIRST_BATCH, self._ended))
             refs = self._progress.take(max(1, most))
             self._submit(self._batch(self._progress.among(refs)))
 
@@ -184,6 +186,7 @@ class Scheduler:
         container = first.ref.kind.container or first.ref.kind
         return Batch(
             kind=first.ref.kind,
+            step=first.ref.step,
             container=first.container,
             target_container=self._copies.get(Ref(container, first.container), ""),
             jobs=tuple(self._job(task) for task in tasks),
@@ -256,7 +259,7 @@ class Scheduler:
 
     def _absorb(self, outcomes: Sequence[Outcome]) -> None:
         """Turn outcomes into transitions, record them in one transaction, then report."""
-        self._view.tick(worker.endpoint(self._target).transferred())
+        self._view.tick(worker.endpoint(self._target).artifacts.transferred)
         if not outcomes:
             return
         settled: list[Outcome] = []
@@ -279,7 +282,7 @@ class Scheduler:
         self._store.record(self._plan.migration_id, settled, blocked)
         self._view.outcomes(
             [outcome for outcome in settled if not outcome.retryable],
-            by_kind(self._progress.among(list(blocked))),
+            by_heading(self._progress.among(list(blocked))),
         )
 
     def _tries_again(self, outcome: Outcome) -> bool:
@@ -329,7 +332,7 @@ class Scheduler:
         self._arrived.put(None)
 
 
-def _together(kind: Kind) -> int:
-    """Return the most tasks of a kind that go to a worker together."""
-    carrier = carrier_of(kind)
-    return carrier.together if carrier else 1
+def _together(ref: Ref) -> int:
+    """Return the most tasks that go to a worker together, with one."""
+    carrier = carrier_of(ref.kind)
+    return carrier.together if carrier and not ref.deletes else 1

@@ -13,7 +13,7 @@ import time
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.errors import EndpointError, MigrateError, Unavailable
-from migrate.objects import Kind, Ref
+from migrate.kinds import Ref, Step
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.carriers import carrier_of
@@ -65,7 +65,8 @@ def _carry_out(batch: Batch) -> tuple[list[Outcome], Exception]:
         carrier = carrier_of(batch.kind)
         if carrier is None:
             raise EndpointError(f"{batch.kind.plural} are not copied by this version")
-        for outcome in carrier.carry(batch, source, target):
+        carry_out = carrier.delete if batch.step is Step.DELETION else carrier.carry
+        for outcome in carry_out(batch, source, target):
             outcomes.append(_with_losses_kept(batch, outcome, target))
     except Exception as problem:
         return outcomes, problem
@@ -74,7 +75,7 @@ def _carry_out(batch: Batch) -> tuple[list[Outcome], Exception]:
 
 def _with_losses_kept(batch: Batch, outcome: Outcome, target: Target) -> Outcome:
     """Have the target keep what was lost of a copy; return the outcome, failed where it cannot."""
-    if outcome.status is not TaskStatus.DONE or batch.kind is Kind.DELETION:
+    if outcome.status is not TaskStatus.DONE or batch.step is Step.DELETION:
         return outcome
     try:
         target.keep_losses(Ref(batch.kind, outcome.target_id), outcome.losses)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
 
 from migrate.errors import StateError
-from migrate.objects import Kind, Ref
+from migrate.kinds import Ref, Step
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from state.planned import map_copies
 from state.rows import (
@@ -189,7 +189,7 @@ def block(connection: Connection, number: int, blocked: Mapping[Ref, Ref]) -> No
                 {
                     **of_key(number, ref),
                     "status": TaskStatus.BLOCKED.value,
-                    "blocked_by": str(by),
+                    "blocked_by": by.stored,
                 }
                 for ref, by in chunk
             ],
@@ -219,7 +219,7 @@ def _may_heal(connection: Connection, row: Row[Any]) -> Iterator[dict[str, Any]]
     """
     finished = select(task.c.source_id).where(
         tasks_of(row),
-        task.c.kind == Kind.DELETION.value,
+        task.c.kind.startswith(Step.DELETION.value),
         task.c.status == TaskStatus.DONE.value,
     )
     deleted = set(connection.scalars(finished))

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from migrate.objects import Action, Ref
+from migrate.kinds import Action, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because, Plan, PlannedTask, because_from_stored, because_to_stored
 from state.database import damaged
@@ -141,7 +141,7 @@ _MAP = insert(id_map)
 
 def map_copies(connection: Connection, number: int, copies: Iterable[tuple[Ref, str, str]]) -> None:
     """Enter where finished copies are (ref, target id, name), in place of what the map had."""
-    for chunk in chunks(copy for copy in copies if copy[1]):
+    for chunk in chunks(copy for copy in copies if copy[1] and not copy[0].deletes):
         connection.execute(_UNMAP, [of_key(number, ref) for ref, _, _ in chunk])
         connection.execute(
             _MAP,

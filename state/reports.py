@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select, tuple_
 
-from migrate.objects import Action, Kind, Ref, parse_ref
+from migrate.kinds import HEADINGS, Action, Heading, Kind, Ref
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Failure, KindTotals, Report, Side
 from migrate.redaction import without_logins
@@ -20,6 +20,7 @@ from state.rows import (
     losses_of,
     merged,
     migration_row,
+    ref_from_stored,
     ref_of,
     sides,
     tasks_of,
@@ -121,7 +122,7 @@ def report(
     )
 
 
-def _totals(connection: Connection, stored: Row[Any]) -> dict[Kind, KindTotals]:
+def _totals(connection: Connection, stored: Row[Any]) -> dict[Heading, KindTotals]:
     grouped: Select[Any] = (
         select(
             task.c.kind,
@@ -133,14 +134,16 @@ def _totals(connection: Connection, stored: Row[Any]) -> dict[Kind, KindTotals]:
         .where(tasks_of(stored))
         .group_by(task.c.kind, task.c.status)
     )
-    by_kind: dict[Kind, list[Row[Any]]] = {}
+    by_heading: dict[Heading, list[Row[Any]]] = {}
     for row in connection.execute(grouped):
-        by_kind.setdefault(word_of(Kind, row.kind, "the kind of an object"), []).append(row)
+        by_heading.setdefault(ref_from_stored(row.kind, "a kind").heading, []).append(row)
     totals = {}
-    for kind in sorted(by_kind, key=list(Kind).index):
-        rows = by_kind[kind]
-        counts = {row.status: int(row.objects) for row in rows}
-        totals[kind] = KindTotals(
+    for heading in sorted(by_heading, key=HEADINGS.index):
+        rows = by_heading[heading]
+        counts: Counter[str] = Counter()
+        for row in rows:
+            counts[row.status] += int(row.objects)
+        totals[heading] = KindTotals(
             found=sum(counts.values()),
             **{status.value: counts.get(status.value, 0) for status in TaskStatus},
             wrote=sum(int(row.wrote) for row in rows),
@@ -186,7 +189,10 @@ def _blocks(connection: Connection, stored: Row[Any]) -> Counter[Ref]:
     blocked = select(task.c.kind, task.c.source_id, task.c.blocked_by).where(
         tasks_of(stored), task.c.status == TaskStatus.BLOCKED.value
     )
-    causes = {ref_of(row): _cause(row.blocked_by) for row in connection.execute(blocked)}
+    causes = {
+        ref_of(row): ref_from_stored(row.blocked_by, "what holds up a task")
+        for row in connection.execute(blocked)
+    }
     counts: Counter[Ref] = Counter()
     for cause in causes.values():
         root, seen = cause, {cause}
@@ -197,13 +203,6 @@ def _blocks(connection: Connection, stored: Row[Any]) -> Counter[Ref]:
             seen.add(root)
         counts[root] += 1
     return counts
-
-
-def _cause(stored: object) -> Ref:
-    try:
-        return parse_ref(str(stored))
-    except ValueError:
-        raise damaged(f"{str(stored)[:100]!r} as what holds up a task") from None
 
 
 def _remarks(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, bindparam, select
 
 from migrate.errors import StateError
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref, parse_ref
 from migrate.outcomes import Loss, loss_from_stored, loss_to_stored
 from migrate.plans import Side
 from state.database import damaged
@@ -52,7 +52,7 @@ def tasks_of(row: Row[Any]) -> ColumnElement[bool]:
 
 def key(number: int, ref: Ref) -> dict[str, Any]:
     """Return the columns that name an object of a migration."""
-    return {"migration": number, "source_id": ref.id, "kind": ref.kind.value}
+    return {"migration": number, "source_id": ref.id, "kind": ref.word}
 
 
 def keyed(table: Table) -> ColumnElement[bool]:
@@ -79,7 +79,15 @@ def word_of(words: type[W], value: object, what: str) -> W:
 
 def ref_of(row: Row[*tuple[Any, ...]]) -> Ref:
     """Return the object a row is about. Raises ``StateError``."""
-    return Ref(word_of(Kind, row.kind, "the kind of an object"), str(row.source_id))
+    return ref_from_stored(f"{row.kind}:{row.source_id}", "an object")
+
+
+def ref_from_stored(stored: object, what: str) -> Ref:
+    """Read back what ``Ref.stored`` gave. Raises ``StateError``."""
+    try:
+        return parse_ref(str(stored))
+    except ValueError:
+        raise damaged(f"{str(stored)[:100]!r} as {what}") from None
 
 
 def sides(row: Row[Any]) -> tuple[Side, Side]:

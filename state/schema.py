@@ -40,7 +40,7 @@ from migrate.errors import NewerState, StateError
 from migrate.redaction import redacted, without_logins
 from state.database import OURS, damaged
 
-VERSION = 4
+VERSION = 5
 
 Upgrade = Callable[[Connection], None]
 
@@ -56,10 +56,36 @@ def _tasks_stand_for_many(connection: Connection) -> None:
         connection.execute(text(f"ALTER TABLE task ADD COLUMN {name} INTEGER NOT NULL DEFAULT 1"))
 
 
+def _deletions_say_of_what(connection: Connection) -> None:
+    """Version 5: deleting a copy is a step of a task; rows name the kind of what is deleted.
+
+    That of an experiment stood in the experiment itself. Only one of a logged model holds up
+    anything. What is deleted has no place in the map of copies.
+    """
+    for statement in (
+        "UPDATE task SET kind = 'deletion of logged model' "
+        "WHERE kind = 'deletion' AND container <> source_id",
+        "UPDATE attempt SET kind = 'deletion of logged model' WHERE kind = 'deletion' AND EXISTS "
+        "(SELECT 1 FROM task WHERE task.migration = attempt.migration "
+        "AND task.source_id = attempt.source_id AND task.kind = 'deletion of logged model')",
+        "UPDATE task SET kind = 'deletion of experiment' WHERE kind = 'deletion'",
+        "UPDATE attempt SET kind = 'deletion of experiment' WHERE kind = 'deletion'",
+        "UPDATE task SET blocked_by = REPLACE(blocked_by, 'deletion', 'deletion of logged model') "
+        "WHERE blocked_by LIKE 'deletion:%'",
+        "DELETE FROM id_map WHERE kind = 'deletion'",
+    ):
+        connection.execute(text(statement))
+
+
 #: Entry n turns a database of version n into one of version n + 1. It says so in plain SQL,
 #: because the tables below describe the newest version only. Where it is None the tables are the
 #: same, and rows are read in either form: since version 3, losses have codes and reasons refs.
-UPGRADES: Mapping[int, Upgrade | None] = {1: _add_unknown, 2: None, 3: _tasks_stand_for_many}
+UPGRADES: Mapping[int, Upgrade | None] = {
+    1: _add_unknown,
+    2: None,
+    3: _tasks_stand_for_many,
+    4: _deletions_say_of_what,
+}
 
 
 class _Word(TypeDecorator[str]):

@@ -15,7 +15,7 @@ from typing import Any, Self
 from sqlalchemy import Connection
 
 from migrate.errors import StateError
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Outcome
 from migrate.plans import Plan, Report
 from state import attempts, database, lock, planned, reports, schema

@@ -12,7 +12,7 @@ import pytest
 
 from migrate import redaction
 from migrate.errors import Refused
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.redaction import cut, is_bare_login, keep_secret, learn, redacted, redacted_json
 from migrate.views.logs import HarmlessFormatter
 from migrate.views.words import cell, label, one_line, printable

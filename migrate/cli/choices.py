@@ -9,6 +9,7 @@ from pathlib import Path
 
 from migrate.endpoints.artifacts.locations import check_root
 from migrate.errors import UsageError
+from migrate.graph.left_out_kinds import parse_left_out
 from migrate.graph.planner import new_migration_id
 from migrate.graph.renames import NO_RENAMES, Renames, Rule, read_rules
 from migrate.graph.selection import (
@@ -21,6 +22,7 @@ from migrate.graph.selection import (
     parse_tokens,
     selection_from_options,
 )
+from migrate.kinds import Kind
 from migrate.objects import NOTEBOOK_FORMATS
 from migrate.plans import Plan
 from migrate.redaction import shown_address
@@ -123,6 +125,8 @@ def parse_choices(
     traces: str = ALL,
     trace_start_time: str | None = None,
     traces_until: str | None = None,
+    kinds: Sequence[str] | None = None,
+    without: Sequence[str] | None = None,
     include_deleted: bool = False,
     models: Sequence[str] | None = None,
     stages: Sequence[str] | None = None,
@@ -176,7 +180,9 @@ def parse_choices(
         traces=traces == ALL,
         traces_from=traces_from,
         traces_until=traces_end,
+        without=parse_left_out(kinds or (), without or ()),
     )
+    _check_kinds(selection)
     _check_models_options(selection)
     return Choices(
         selection=selection,
@@ -243,6 +249,19 @@ def parse_notebook_formats(values: Sequence[str]) -> tuple[str, ...]:
             f"the formats are {', '.join(NOTEBOOK_FORMATS)}",
         )
     return tuple(word for word in NOTEBOOK_FORMATS if word in named)
+
+
+def _check_kinds(selection: Selection) -> None:
+    """Raise ``UsageError`` where objects are named of a kind that is left out."""
+    for named, option, kind in (
+        (selection.experiments, "--experiments", Kind.EXPERIMENT),
+        (selection.models, "--models", Kind.REGISTERED_MODEL),
+    ):
+        if named and selection.leaves_out_kind(kind):
+            raise UsageError(
+                f"{option} names some, and --kinds or --without leave out all {kind.plural}",
+                "what is copied of others is taken along without being named",
+            )
 
 
 def _check_models_options(selection: Selection) -> None:

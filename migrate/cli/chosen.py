@@ -20,6 +20,8 @@ class ComparingOptions:
     traces: options.Traces = ALL
     trace_start_time: options.TraceStartTime = None
     traces_until: options.TracesUntil = None
+    kinds: options.Kinds = None
+    without: options.WithoutKinds = None
     include_deleted: options.IncludeDeleted = False
     models: options.Models = None
     stages: options.Stages = None

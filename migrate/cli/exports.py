@@ -23,6 +23,8 @@ class RunOptions:
     traces: bulk.ExportTraces = ALL
     trace_start_time: options.TraceStartTime = None
     traces_until: options.TracesUntil = None
+    kinds: options.Kinds = None
+    without: options.WithoutKinds = None
     include_deleted: bulk.DeletedRuns = False
     permissions: bulk.ExportPermissions = False
     users: options.PermissionUsers = None

@@ -19,6 +19,8 @@ from migrate.tasks.batches import MOST_PLACEHOLDERS
 class ImportOptions:
     """What becomes of what is imported, named as the parameters of ``parse_choices``."""
 
+    kinds: options.Kinds = None
+    without: options.WithoutKinds = None
     target_registry: bulk.Registry = ""
     target_artifacts: options.TargetArtifacts = None
     traces: bulk.ImportTraces = ALL

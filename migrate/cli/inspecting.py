@@ -22,7 +22,6 @@ from migrate.cli.migrations import (
     stored_ends,
 )
 from migrate.errors import EXIT_INCOMPLETE, EXIT_OK, MigrateError, UsageError
-from migrate.objects import Kind
 from migrate.views.report import print_report, report_as_json
 from migrate.views.verify import differences_as_json, print_differences
 from migrate.views.words import cell, printable
@@ -149,13 +148,13 @@ def map_(
 
 def _mapped(store: StateStore, ids: list[str]) -> Iterator[Mapping[str, str]]:
     if not ids:
-        yield from (row for row in store.id_map() if row["kind"] != Kind.DELETION)
+        yield from store.id_map()
     for ident in ids:
         seen = set()
         for rows in (store.id_map(source_id=ident), store.id_map(target_id=ident)):
             for row in rows:
                 key = (row["migration_id"], row["kind"], row["source_id"])
-                if row["kind"] != Kind.DELETION and key not in seen:
+                if key not in seen:
                     seen.add(key)
                     yield row
 

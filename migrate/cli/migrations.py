@@ -17,7 +17,7 @@ from migrate.errors import MigrateError, StalePlan, UsageError
 from migrate.executors import open_executor
 from migrate.graph.planner import make_plan, new_migration_id
 from migrate.graph.rematch import rematch
-from migrate.objects import Ref
+from migrate.kinds import Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Damage, Plan, Report
 from migrate.scheduler import Scheduler

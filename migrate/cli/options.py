@@ -75,6 +75,23 @@ TraceStartTime = Annotated[
 TracesUntil = Annotated[
     str | None, typer.Option(help="Only traces begun before this UTC time: YYYY-MM-DD[ HH:MM:SS].")
 ]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kinds",
+        help="Only these kinds of objects, with what they need: experiments, runs, "
+        "registered-models and so on, or a comma list of these; may be repeated. Others are not "
+        "missed.",
+    ),
+]
+WithoutKinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        metavar="KINDS",
+        help="All but these kinds, written as for --kinds; what others need of them is copied.",
+    ),
+]
 IncludeDeleted = Annotated[
     bool, typer.Option("--include-deleted", help="Copy deleted experiments and runs too.")
 ]

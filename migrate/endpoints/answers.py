@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from migrate.endpoints.stores import ON_SERVERS, Bookkeeping, Identity
 from migrate.folding import NO_FOLDING, Folding
-from migrate.objects import Kind, Metric, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Metric
 from migrate.outcomes import Loss
 
 #: What a plan was asked for when there is none.

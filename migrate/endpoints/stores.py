@@ -12,7 +12,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from migrate.objects import Kind, Loss
+from migrate.kinds import Kind
+from migrate.objects import Loss
 from migrate.traces import EVER, Assessment, PromptLink, Spans, Stretch, Trace
 
 R = TypeVar("R")

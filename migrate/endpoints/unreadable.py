@@ -8,7 +8,7 @@ from threading import Lock
 
 from migrate.endpoints.answers import Unreadable
 from migrate.errors import EndpointError
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 
 
 class UnreadableObjects:

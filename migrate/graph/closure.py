@@ -11,7 +11,7 @@ from migrate.graph.logged_models import (
     read_links,
 )
 from migrate.graph.records import named_by_records
-from migrate.objects import Kind, Ref, logged_model_ref, run_ref
+from migrate.kinds import Kind, Ref, logged_model_ref, run_ref
 from migrate.plans import Because
 from migrate.tasks.version_sources import named_by
 
@@ -58,6 +58,8 @@ def _named_by_versions(draft: Draft) -> Wanted:
 
 def _named_by_runs(draft: Draft) -> Wanted:
     """Return the logged models that runs name: of a search, deleted ones are never a part."""
+    if draft.selection.leaves_out_kind(Kind.LOGGED_MODEL):
+        return {}
     return {
         logged_model_ref(model_id): Because("named by", run_ref(run_id))
         for run_id, links in draft.links.items()
@@ -69,7 +71,7 @@ def _add_runs(draft: Draft, wanted: Wanted) -> Wanted:
     ids = sorted(ref.id for ref in wanted if ref.kind is Kind.RUN)
     more: Wanted = {}
     added = []
-    for run in draft.source.find_runs(ids):
+    for run in draft.source.runs.read(ids):
         node = add_run(draft, run, wanted[run.ref])
         if node.selected:
             added.append(run.run_id)
@@ -77,16 +79,17 @@ def _add_runs(draft: Draft, wanted: Wanted) -> Wanted:
                 more.setdefault(run_ref(parent), Because("the parent of", node.ref))
     read_links(draft, added)
     for run_id in added:
-        for model_id in sorted(draft.links[run_id].model_ids if run_id in draft.links else ()):
+        links = draft.links.get(run_id)
+        if links and not draft.selection.leaves_out_kind(Kind.LOGGED_MODEL):
             by = Because("named by", run_ref(run_id))
-            more.setdefault(logged_model_ref(model_id), by)
+            more |= {logged_model_ref(it): by for it in sorted(links.model_ids)}
     return more
 
 
 def _add_models(draft: Draft, wanted: Wanted) -> Wanted:
     ids = sorted(ref.id for ref in wanted if ref.kind is Kind.LOGGED_MODEL)
     more: Wanted = {}
-    for model in draft.source.read_logged_models(ids) if ids else ():
+    for model in draft.source.logged_models.read(ids) if ids else ():
         ref = model.ref
         left_out = draft.selection.leaves_out_deleted(model.lifecycle_stage)
         if draft.selection.takes_registry and not left_out:

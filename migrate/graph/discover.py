@@ -13,17 +13,8 @@ from migrate.endpoints.answers import Unreadable
 from migrate.endpoints.protocols import Source
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, Selection, choose_experiments
-from migrate.objects import (
-    DELETED,
-    FINAL_RUN_STATUSES,
-    NO_LINKS,
-    Experiment,
-    Kind,
-    Ref,
-    Run,
-    experiment_ref,
-    run_ref,
-)
+from migrate.kinds import Kind, Ref, experiment_ref, run_ref
+from migrate.objects import DELETED, FINAL_RUN_STATUSES, NO_LINKS, Experiment, Run
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.plans import Because
 from migrate.tasks.experiment import wanted_experiment
@@ -38,13 +29,13 @@ _listing = threading.Lock()
 
 def discover_experiments(draft: Draft) -> None:
     """Add every experiment of the source; those not selected as skipped, with the reason."""
-    found = list(draft.source.experiments())
+    found = list(draft.source.experiments.list())
     selection = draft.selection
     chosen: frozenset[str] | None = frozenset()
     because = Because("selected by --experiments")
     if selection.whole_server:
         because = Because("the whole server is copied")
-    if not selection.only_models:
+    if not (selection.only_models or selection.leaves_out_kind(Kind.EXPERIMENT)):
         chosen = choose_experiments(selection.experiments, found)
     for experiment in found:
         left_out = selection.leaves_out_experiment(experiment, chosen)
@@ -81,7 +72,7 @@ def experiment_of(draft: Draft, experiment_id: str, held: Ref) -> Node:
     ref = experiment_ref(experiment_id)
     with _listing:
         if ref not in draft.nodes:
-            for experiment in draft.source.experiments():
+            for experiment in draft.source.experiments.list():
                 if experiment.experiment_id not in draft.experiments:
                     _add_late(draft, experiment)
         if ref not in draft.nodes:
@@ -105,13 +96,15 @@ def _add_late(draft: Draft, experiment: Experiment) -> None:
     if not left_out and not draft.selection.whole_server:
         left_out = LeftOut(LeftOutCode.NOT_SELECTED, f"not selected: {made}")
     _add_experiment(draft, experiment, Because(made), left_out)
-    found = draft.source.why_unreadable(experiment.ref)
+    found = draft.source.unreadable.of(experiment.ref)
     if found is not None:
         _tell_of_contents(draft, found)
 
 
 def discover_runs(draft: Draft) -> None:
     """Add the runs of the selected experiments, and as skipped those of deleted ones."""
+    if draft.selection.leaves_out_kind(Kind.RUN):
+        return
     wanted = [
         node.ref.id
         for node in draft.nodes.values()
@@ -166,7 +159,7 @@ def experiment_left_out(experiment: Node) -> LeftOut:
 def _read(draft: Draft, experiment_ids: list[str]) -> list[tuple[Node, dict[str, int]]]:
     """Read the runs of some experiments; keep of each only what the plan needs."""
     found = []
-    for run in draft.source.runs(experiment_ids):
+    for run in draft.source.runs.list(experiment_ids):
         ref = run.ref
         draft.by_id.discard(ref)
         if ref not in draft.nodes:
@@ -207,7 +200,7 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
 
 def discover_unreadable(draft: Draft) -> None:
     """Add what the source has and cannot give: it is tried like the rest, and fails by name."""
-    for found in sorted(draft.source.unreadable(), key=lambda it: bool(it.ref.kind.container)):
+    for found in sorted(draft.source.unreadable.all(), key=lambda it: bool(it.ref.kind.container)):
         kind = found.ref.kind.container
         around = draft.nodes.get(Ref(kind, found.container)) if kind else None
         if found.ref in draft.nodes or (around is not None and not around.selected):
@@ -268,7 +261,7 @@ def unsupported_in(
 ) -> Mapping[Kind, int]:
     """Count what is selected and not copied, with what is in these experiments.
 
-    See ``ReadsExperiments.unsupported``.
+    See ``Source.unsupported``.
     """
     if not experiment_ids and not selection.whole_server:
         return {}

@@ -12,15 +12,8 @@ from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
-from migrate.objects import (
-    Action,
-    Experiment,
-    Kind,
-    ModelLinks,
-    ModelVersion,
-    Ref,
-    RegisteredModel,
-)
+from migrate.kinds import Action, Kind, Ref
+from migrate.objects import Experiment, ModelLinks, ModelVersion, RegisteredModel
 from migrate.outcomes import LeftOut, LeftOutCode, Loss, TaskStatus
 from migrate.plans import Because, Damage
 from migrate.tasks.batches import Policy
@@ -146,7 +139,8 @@ class Draft:
     def add(self, node: Node) -> None:
         """Add an object."""
         self.nodes[node.ref] = node
-        self.contents.setdefault((node.ref.kind, node.container), {})[node.ref] = node
+        if not node.ref.deletes:
+            self.contents.setdefault((node.ref.kind, node.container), {})[node.ref] = node
         self.graph.add_node(node.ref)
 
     def need(self, needed: Ref, by: Ref) -> None:
@@ -169,7 +163,7 @@ class Draft:
     def of_kind(self, kind: Kind) -> list[Node]:
         """Return the objects of a kind that are selected and were read."""
         found = (node for node in self.nodes.values() if node.ref.kind is kind)
-        return [node for node in found if node.selected and not node.unreadable]
+        return [it for it in found if it.selected and not it.unreadable and not it.ref.deletes]
 
     def versions_of(self, model: Ref) -> list[ModelVersion]:
         """Return the versions that were read of a registered model or prompt, skipped ones too."""
@@ -180,7 +174,6 @@ class Draft:
 
     def held_by(self, experiment_id: str) -> list[Node]:
         """Return the selected objects in an experiment."""
-        inside = {kind for kind in Kind if kind.container is Kind.EXPERIMENT} - {Kind.DELETION}
-        kinds = sorted(inside, key=list(Kind).index)
-        held = (self.contents.get((kind, experiment_id), {}) for kind in kinds)
+        inside = (kind for kind in Kind if kind.container is Kind.EXPERIMENT)
+        held = (self.contents.get((kind, experiment_id), {}) for kind in inside)
         return [node for nodes in held for node in nodes.values() if node.selected]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from migrate.graph.layout import Place, lay_out, without_implied
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Heading, Kind, Ref, Step
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
 
@@ -41,11 +41,17 @@ class Box:
 
     label: str
     kind: Kind
+    step: Step
     action: Action
     done: bool
     homes: tuple[str, ...]
     tasks: tuple[PlannedTask, ...]
     place: Place
+
+    @property
+    def heading(self) -> Heading:
+        """Under which word they stand in the legend."""
+        return self.tasks[0].ref.heading
 
     @property
     def count(self) -> int:
@@ -55,7 +61,7 @@ class Box:
     @property
     def verb(self) -> str:
         """What becomes of them: ``to create``, ``skipped`` or ``already done``."""
-        return _verb(self.kind, self.action, self.done)
+        return _verb(self.step, self.action, self.done)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +93,7 @@ class _Group(NamedTuple):
     """What the tasks of one box have in common; ``home`` is the place, or a ref of its own."""
 
     kind: Kind
+    step: Step
     action: Action
     done: bool
     home: Ref | None
@@ -108,6 +115,7 @@ def draw(plan: Plan) -> Drawing:
         Box(
             label=_label(group, tasks, names),
             kind=group.kind,
+            step=group.step,
             action=group.action,
             done=group.done,
             homes=_home_names(tasks, names),
@@ -147,7 +155,7 @@ def _fold(tasks: Sequence[PlannedTask]) -> dict[_Group, list[PlannedTask]]:
 
 
 def _group(task: PlannedTask, home: Ref | None) -> _Group:
-    return _Group(task.ref.kind, task.action, _is_done(task), home)
+    return _Group(task.ref.kind, task.ref.step, task.action, _is_done(task), home)
 
 
 def _is_done(task: PlannedTask) -> bool:
@@ -192,17 +200,15 @@ def _lines(
 def _label(group: _Group, tasks: Sequence[PlannedTask], names: dict[Ref, str]) -> str:
     if len(tasks) == 1:
         (task,) = tasks
-        named = task.home if group.kind is Kind.DELETION else task.ref
-        return task.name or names.get(named) or task.ref.id
-    kind = Kind.EXPERIMENT if group.kind is Kind.DELETION else group.kind
+        return task.name or names.get(task.ref.object) or task.ref.id
     number = sum(task.count for task in tasks)
-    return f"{number:,} {kind.plural} {_verb(*group[:3])}"
+    return f"{number:,} {group.kind.plural} {_verb(group.step, group.action, group.done)}"
 
 
-def _verb(kind: Kind, action: Action, done: bool) -> str:
+def _verb(step: Step, action: Action, done: bool) -> str:
     if done:
         return "already done"
-    if kind is Kind.DELETION and action not in (Action.SKIP, Action.UNSUPPORTED):
+    if step is Step.DELETION and action not in (Action.SKIP, Action.UNSUPPORTED):
         return "to mark as deleted"
     return _VERBS[action]
 

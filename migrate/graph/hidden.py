@@ -8,7 +8,7 @@ from __future__ import annotations
 from migrate.graph.discover import add_run, experiment_of
 from migrate.graph.draft import Draft
 from migrate.graph.logged_models import read_links
-from migrate.objects import Kind, Ref, experiment_ref, run_ref
+from migrate.kinds import Kind, Ref, experiment_ref, run_ref
 from migrate.plans import Because
 from migrate.tasks.model_marks import runs_named
 
@@ -21,7 +21,7 @@ def discover_hidden_runs(draft: Draft) -> None:
             if run_ref(run_id) not in draft.nodes:
                 named.setdefault(run_id, node.ref)
     added = []
-    for run in draft.source.find_runs(sorted(named)) if named else ():
+    for run in draft.source.runs.read(sorted(named)) if named else ():
         ref = run.ref
         is_listed = experiment_ref(run.experiment_id) in draft.nodes
         if not is_listed and not draft.selection.whole_server:
@@ -56,5 +56,5 @@ def tell_of_hidden(draft: Draft) -> None:
 
 def _searched_again(draft: Draft, kind: Kind, experiment_id: str) -> set[Ref]:
     if kind is Kind.RUN:
-        return {Ref(kind, run.run_id) for run in draft.source.runs([experiment_id])}
-    return {Ref(kind, model.model_id) for model in draft.source.logged_models([experiment_id])}
+        return {Ref(kind, run.run_id) for run in draft.source.runs.list([experiment_id])}
+    return {Ref(kind, model.model_id) for model in draft.source.logged_models.list([experiment_id])}

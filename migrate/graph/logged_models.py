@@ -9,17 +9,8 @@ from itertools import pairwise
 from migrate.endpoints.answers import Copy
 from migrate.graph.discover import experiment_left_out, experiment_of
 from migrate.graph.draft import Draft, Node
-from migrate.objects import (
-    DELETED,
-    Action,
-    Kind,
-    LoggedModel,
-    ModelLinks,
-    Ref,
-    experiment_ref,
-    logged_model_ref,
-    run_ref,
-)
+from migrate.kinds import Action, Kind, Ref, experiment_ref, logged_model_ref, run_ref
+from migrate.objects import DELETED, LoggedModel, ModelLinks
 from migrate.origins import known_losses
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
@@ -33,9 +24,11 @@ RUNS_AT_ONCE = 200
 
 def discover_logged_models(draft: Draft) -> None:
     """Add the logged models of the selected experiments."""
+    if draft.selection.leaves_out_kind(Kind.LOGGED_MODEL):
+        return
     wanted = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
     draft.searched.setdefault(Kind.LOGGED_MODEL, set()).update(wanted)
-    for model in draft.source.logged_models(wanted):
+    for model in draft.source.logged_models.list(wanted):
         ref = model.ref
         draft.by_id.discard(ref)
         if ref not in draft.nodes:
@@ -77,7 +70,7 @@ def read_links(draft: Draft, run_ids: Iterable[str]) -> None:
         return
     groups = [ids[start : start + RUNS_AT_ONCE] for start in range(0, len(ids), RUNS_AT_ONCE)]
     with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
-        for found in pool.map(draft.source.model_links, groups):
+        for found in pool.map(draft.source.model_links.read, groups):
             draft.links |= {run_id: links for run_id, links in found.items() if links.model_ids}
 
 
@@ -141,7 +134,7 @@ def match_models(draft: Draft) -> None:
         return
     there = [node for node in draft.of_kind(Kind.EXPERIMENT) if node.target_id]
     with ThreadPoolExecutor(max(1, min(draft.workers, len(there)))) as pool:
-        copies_in = pool.map(lambda node: draft.target.find_model_copies(node.target_id), there)
+        copies_in = pool.map(lambda node: draft.target.logged_models.find(node.target_id), there)
         copies = dict(zip((node.ref.id for node in there), copies_in, strict=True))
     links = links_by_model(draft)
     for node in draft.nodes.values():
@@ -186,7 +179,7 @@ def add_model_deletions(draft: Draft) -> None:
         if not node.deleted or node.copy_deleted:
             continue
         deletion = Node(
-            ref=Ref(Kind.DELETION, node.ref.id),
+            ref=node.ref.deletion,
             name=node.name,
             container=node.container,
             reason="deleted at the source: deleted last, when what is made of it is there",

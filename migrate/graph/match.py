@@ -10,7 +10,8 @@ from migrate.endpoints.answers import Copy
 from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
-from migrate.objects import ACTIVE, DELETED, NO_LINKS, Action, Experiment, Kind, Ref, run_ref
+from migrate.kinds import Action, Kind, run_ref
+from migrate.objects import ACTIVE, DELETED, NO_LINKS, Experiment
 from migrate.origins import ORIGIN, SOURCE, experiment_origin
 from migrate.outcomes import Loss, TaskStatus
 from migrate.tasks.existing_experiments import experiments_on, is_ours
@@ -120,7 +121,7 @@ def match_runs(draft: Draft) -> None:
     """
     there = [node for node in draft.of_kind(Kind.EXPERIMENT) if node.target_id]
     with ThreadPoolExecutor(max(1, min(draft.workers, len(there)))) as pool:
-        copies_in = pool.map(lambda node: draft.target.find_copies(node.target_id), there)
+        copies_in = pool.map(lambda node: draft.target.runs.find(node.target_id), there)
         copies = dict(zip((node.ref.id for node in there), copies_in, strict=True))
     copied: list[tuple[Node, list[Copy]]] = []
     for node in draft.nodes.values():
@@ -220,7 +221,7 @@ def add_deletions(draft: Draft) -> None:
             for run in held:
                 run.status = TaskStatus.PENDING
         deletion = Node(
-            ref=Ref(Kind.DELETION, node.ref.id),
+            ref=node.ref.deletion,
             name=node.name,
             container=node.ref.id,
             reason="deleted at the source: deleted last, when its runs are complete",
@@ -229,9 +230,8 @@ def add_deletions(draft: Draft) -> None:
         draft.need(node.ref, deletion.ref)
         for run in held:
             draft.need(run.ref, deletion.ref)
-            of_model = Ref(Kind.DELETION, run.ref.id)
-            if of_model in draft.nodes:
-                draft.need(of_model, deletion.ref)
+            if run.ref.deletion in draft.nodes:
+                draft.need(run.ref.deletion, deletion.ref)
             # A server may refuse a version whose run or logged model is in the trash.
             for version in list(draft.graph.successors(run.ref)):
                 if version.kind is Kind.MODEL_VERSION:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from migrate.errors import UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.renames import Rule, rule_for
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.plans import Because
 from migrate.tasks.carriers import CARRIERS, carrier_of
 from migrate.tasks.outcomes import rename_hint

@@ -46,7 +46,7 @@ from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.repairs import plan_repairs
 from migrate.graph.selection import Selection
 from migrate.graph.traces import discover_traces, match_traces
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.plans import Damage, Plan, PlannedTask, Side
 from migrate.tasks.batches import Policy
 
@@ -66,6 +66,10 @@ def check_choices(draft: Draft) -> None:
                 "every object as the source has it",
                 f"leave it out here, and give {option} when the directory is imported",
             )
+    if left_out := [kind.plural for kind in draft.selection.without if not kind.is_version]:
+        draft.notes.append(
+            f"left out by --kinds or --without, but for what others need: {', '.join(left_out)}"
+        )
     if draft.policy.source_user and draft.target_can.sets_user:
         draft.notes.append(
             f"--use-src-user-id has no effect: {draft.target_can.description} says itself whose a "

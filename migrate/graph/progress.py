@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref, Step
 from migrate.outcomes import TaskStatus
 from migrate.plans import PlannedTask
 
-Group = tuple[Kind, str]
+Group = tuple[Kind, Step, str]
 
 
 class Progress:
@@ -29,7 +29,7 @@ class Progress:
         self._waits: dict[Ref, int] = {}
         self._dependants: dict[Ref, list[Ref]] = {}
         self._followers: dict[Ref, list[Ref]] = {}
-        #: Ready tasks by kind and container, in the order in which groups became ready.
+        #: Ready tasks by kind, step and container, in the order in which groups became ready.
         self._ready: dict[Group, deque[Ref]] = {}
         self._taken: set[Ref] = set()
         self.ready_count = 0
@@ -52,7 +52,7 @@ class Progress:
         return [ref for ref in refs if self.status.get(ref) not in (None, TaskStatus.DONE)]
 
     def take(self, limit: int) -> list[Ref]:
-        """Take up to ``limit`` ready tasks of one kind and container; none when none is ready.
+        """Take up to ``limit`` ready tasks of one kind, step and container, none where none is.
 
         Groups take turns, so that no experiment waits for the end of another.
         """
@@ -67,9 +67,9 @@ class Progress:
         self._taken.update(taken)
         return taken
 
-    def kind_of_next(self) -> Kind | None:
-        """Return the kind that ``take`` would return."""
-        return next(iter(self._ready))[0] if self._ready else None
+    def next(self) -> Ref | None:
+        """Return the first that ``take`` would return."""
+        return next(iter(self._ready.values()))[0] if self._ready else None
 
     def put_back(self, ref: Ref) -> None:
         """Make a taken task ready again, for another attempt."""
@@ -120,7 +120,7 @@ class Progress:
         self.unfinished -= 1
 
     def _make_ready(self, ref: Ref) -> None:
-        group = (ref.kind, self._tasks[ref].container)
+        group = (ref.kind, ref.step, self._tasks[ref].container)
         self._ready.setdefault(group, deque()).append(ref)
         self.ready_count += 1
 

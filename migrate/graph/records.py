@@ -9,7 +9,8 @@ from migrate.endpoints.stores import Bookkeeping, Found
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import Selection
-from migrate.objects import DELETED, Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
+from migrate.objects import DELETED
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
 from migrate.tasks.carrier import RecordCarrier
@@ -24,6 +25,8 @@ MADE_BEFORE = "made before"
 def discover_records(draft: Draft) -> None:
     """Add the objects of these kinds that are in what is selected."""
     for carrier in record_carriers():
+        if draft.selection.leaves_out_kind(carrier.kind):
+            continue
         containers = _containers(draft, carrier)
         store = draft.source.store(carrier.kind) if containers is not None else None
         if store is None:

@@ -8,16 +8,8 @@ from itertools import pairwise
 from migrate.errors import EndpointError, UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
-from migrate.objects import (
-    VERSION_KINDS,
-    Kind,
-    ModelVersion,
-    Ref,
-    RegisteredModel,
-    experiment_ref,
-    run_ref,
-    version_ref,
-)
+from migrate.kinds import VERSION_KINDS, Kind, Ref, experiment_ref, run_ref, version_ref
+from migrate.objects import ModelVersion, RegisteredModel
 from migrate.origins import known_losses
 from migrate.outcomes import LeftOut, LeftOutCode, Loss
 from migrate.plans import Because
@@ -42,7 +34,11 @@ def discover_registry(draft: Draft) -> None:
     names = None
     if selection.models and not needs_all_names(selection.models):
         names = candidate_names(selection.models)
-    found = list(draft.source.registered_models(names))
+    found = [
+        model
+        for model in draft.source.registered_models.list(names)
+        if not selection.leaves_out_kind(model.kind)
+    ]
     chosen = _choose(draft, [model.name for model in found], all_names=names is None)
     because = Because("selected by --models")
     if not selection.models:
@@ -56,7 +52,7 @@ def discover_registry(draft: Draft) -> None:
             taken.append(model)
             draft.registered[model.ref] = model
         draft.add(node)
-    _add_versions(draft, list(draft.source.model_versions(taken)) if taken else [])
+    _add_versions(draft, list(draft.source.model_versions.list(taken)) if taken else [])
 
 
 def _choose(draft: Draft, names: Sequence[str], *, all_names: bool) -> frozenset[str] | None:
@@ -70,7 +66,7 @@ def _choose(draft: Draft, names: Sequence[str], *, all_names: bool) -> frozenset
         if all_names:
             raise
     return choose_models(
-        draft.selection.models, [model.name for model in draft.source.registered_models(None)]
+        draft.selection.models, [model.name for model in draft.source.registered_models.list(None)]
     )
 
 

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
-from migrate.objects import MODEL_KINDS, VERSION_KINDS, Experiment, Kind, Ref, experiment_ref
+from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref, experiment_ref
+from migrate.objects import Experiment
 from migrate.origins import ORIGIN
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Plan, PlannedTask
@@ -40,11 +41,11 @@ def rematch(plan: Plan, target: Target) -> Plan:
             losses[ref] = copies_beside(kind, [copy.target_id for copy in same])
 
     with ThreadPoolExecutor(SEARCHES_AT_ONCE) as pool:
-        for copies in pool.map(target.find_copies, searched):
+        for copies in pool.map(target.runs.find, searched):
             note(Kind.RUN, copies)
         with_models = {task.container for task in plan.tasks if _is_open(task, Kind.LOGGED_MODEL)}
         searched = [places[ident] for ident in with_models if ident in places]
-        for copies in pool.map(target.find_model_copies, searched):
+        for copies in pool.map(target.logged_models.find, searched):
             note(Kind.LOGGED_MODEL, copies)
 
     versions, doubtful = _versions(plan, target)
@@ -83,9 +84,9 @@ def _versions(plan: Plan, target: Target) -> tuple[dict[Ref, tuple[str, str]], s
     doubtful: set[str] = set()
     highest: dict[str, int] = {}
     there = [ref for ref in models if ref in wanted]
-    copies = target.registered_models([models[ref] for ref in there]) if there else ()
+    copies = target.registered_models.list([models[ref] for ref in there]) if there else ()
     names = {models[ref]: ref for ref in there}
-    for copy in target.model_versions(list(copies)):
+    for copy in target.model_versions.list(list(copies)):
         container = names[copy.name]
         assert container.kind.versions is not None
         origin = copy.ref.id

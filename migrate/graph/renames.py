@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from migrate.errors import UsageError
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.tasks import experiment, registered_model
 from migrate.tasks.carriers import carrier_of
 

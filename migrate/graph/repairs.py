@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrate.graph.draft import Draft
-from migrate.objects import Action
+from migrate.kinds import Action
 from migrate.outcomes import TaskStatus
 from migrate.plans import Damage
 

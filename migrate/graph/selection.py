@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from migrate.errors import UsageError
-from migrate.objects import DELETED, STAGES, Experiment, Kind, ModelVersion, Run
+from migrate.kinds import MODEL_KINDS, Kind
+from migrate.objects import DELETED, STAGES, Experiment, ModelVersion, Run
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.traces import Stretch
 
@@ -29,7 +30,8 @@ class Selection:
     of; with ``all_runs`` also the other runs of the experiments that this is in. Of the versions
     of a model, only those in one of ``stages`` (empty: in any), and with ``latest_versions`` only
     the newest of each stage. ``traces`` of the experiments are taken unless models alone are named,
-    those from ``traces_from`` on and before ``traces_until``.
+    those from ``traces_from`` on and before ``traces_until``. Of kinds ``without`` only what is
+    needed by others is taken.
     """
 
     experiments: tuple[str, ...] = ()
@@ -43,6 +45,7 @@ class Selection:
     traces: bool = True
     traces_from: int | None = None
     traces_until: int | None = None
+    without: tuple[Kind, ...] = ()
 
     @property
     def whole_server(self) -> bool:
@@ -52,16 +55,18 @@ class Selection:
     @property
     def takes_registry(self) -> bool:
         """True when registered models are copied: because they are named, or with all the rest."""
-        return bool(self.models) or self.whole_server
+        left_out = all(map(self.without.__contains__, MODEL_KINDS))
+        return (bool(self.models) or self.whole_server) and not left_out
 
     @property
     def takes_traces(self) -> bool:
         """True when the traces of experiments are copied."""
-        return self.traces and (self.all_runs or not self.only_models)
+        wanted = self.traces and Kind.TRACE not in self.without
+        return wanted and (self.all_runs or not self.only_models)
 
     def leaves_out_kind(self, kind: Kind) -> bool:
-        """Say whether the user wants nothing of a kind."""
-        return kind is Kind.TRACE and not self.takes_traces
+        """Say whether the user wants nothing of a kind but what others need."""
+        return kind in self.without or (kind is Kind.TRACE and not self.takes_traces)
 
     @property
     def traces_within(self) -> Stretch:
@@ -89,7 +94,8 @@ class Selection:
     ) -> LeftOut | None:
         """Return why an experiment is left out, or None; ``chosen`` are ids, None for all."""
         if chosen is not None and experiment.experiment_id not in chosen:
-            return LeftOut(LeftOutCode.NOT_SELECTED, "not selected by --experiments")
+            option = "--kinds" if self.leaves_out_kind(Kind.EXPERIMENT) else "--experiments"
+            return LeftOut(LeftOutCode.NOT_SELECTED, f"not selected by {option}")
         return self.leaves_out_deleted(experiment.lifecycle_stage)
 
     def leaves_out_deleted(self, lifecycle_stage: str) -> LeftOut | None:
@@ -128,6 +134,7 @@ class Selection:
             "traces": "" if self.traces else NO_TRACES,
             "trace_start_time": self.traces_from,
             "traces_until": self.traces_until,
+            "without": [str(kind) for kind in self.without],
         }
 
 
@@ -145,6 +152,7 @@ def selection_from_options(options: Mapping[str, Any]) -> Selection:
         traces=options.get("traces") != NO_TRACES,
         traces_from=options.get("trace_start_time"),
         traces_until=options.get("traces_until"),
+        without=tuple(map(Kind, options.get("without", ()))),
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from migrate.endpoints.stores import TraceStore, traces_of
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
-from migrate.objects import Action, Kind, Ref, experiment_ref, readable_time
+from migrate.kinds import Action, Kind, Ref, experiment_ref
+from migrate.objects import readable_time
 from migrate.origins import MARK, losses_from_tags
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because, Damage

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 from migrate.errors import UsageError
 from migrate.graph.selection import ALL
-from migrate.objects import Kind, Ref, experiment_ref, parse_ref
+from migrate.kinds import Ref
 from migrate.plans import Because, Plan, PlannedTask
 
 MOST_CANDIDATES = 8
@@ -53,11 +53,7 @@ def find_task(tasks: Sequence[PlannedTask], text: str) -> PlannedTask:
     Raises ``UsageError`` with the candidates when there are several, and with what comes close
     when there is none. A ref wins over an id or name that reads like it.
     """
-    try:
-        ref = parse_ref(text)
-    except ValueError:
-        ref = None
-    found = [task for task in tasks if task.ref == ref]
+    found = [task for task in tasks if text == str(task.ref)]
     found = found or [task for task in tasks if text in (task.ref.id, task.name)]
     if len(found) == 1:
         return found[0]
@@ -93,10 +89,10 @@ def _because(plan: Plan, task: PlannedTask) -> tuple[Because, ...]:
     """Return the reasons the planner gave, or else what follows from the selection."""
     if task.because or not task.is_work:
         return task.because
-    if task.ref.kind is Kind.DELETION:
-        return (Because("the last step of", experiment_ref(task.ref.id)),)
-    if task.container and task.ref.kind in (Kind.RUN, Kind.LOGGED_MODEL):
-        return (Because("in", experiment_ref(task.container)),)
+    if task.ref.deletes:
+        return (Because("the last step of", task.ref.object),)
+    if task.home != task.ref:
+        return (Because("in", task.home),)
     tokens = plan.options.get("experiments")
     if isinstance(tokens, list) and tokens and ALL not in tokens:
         return (Because("selected by --experiments"),)

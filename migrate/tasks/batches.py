@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from migrate.endpoints.addresses import Address
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref, Step
 from migrate.outcomes import Loss
 
 #: After this many attempts, a file the source answers with 5xx counts as undeliverable.
@@ -86,8 +86,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Tasks of one kind and container: source and target id of the experiment, or the names of
-    the registered model, that holds them.
+    """Tasks of one kind, step and container: source and target id of the experiment, or the names
+    of the registered model, that holds them.
 
     ``looks``: the target may hold copies that the plan does not know of.
     """
@@ -100,3 +100,4 @@ class Batch:
     container: str = ""
     target_container: str = ""
     looks: bool = False
+    step: Step = Step.COPY

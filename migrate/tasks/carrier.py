@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Generic
 
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Identity, R
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import LeftOut, Loss, Outcome
-from migrate.tasks.batches import Batch
-from migrate.tasks.engine import carry_each
+from migrate.tasks.batches import Batch, Job
+from migrate.tasks.engine import carry_each, delete_each
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Need, Place, Wanted
 
@@ -37,6 +37,14 @@ class Carrier(ABC):
     @abstractmethod
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """Copy the objects of a batch; yield an outcome per job."""
+
+    def delete(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
+        """Delete the copies of a batch; yield an outcome per job."""
+        return delete_each(self, batch, source, target)
+
+    def delete_copy(self, batch: Batch, job: Job, source: Source, target: Target) -> str:
+        """Delete a copy as its original is, after all that needs it; return its id."""
+        raise NotImplementedError(f"copies of {self.kind.plural} are not deleted")
 
 
 class RecordCarrier(Carrier, Generic[R]):

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from migrate.endpoints.protocols import Source, Target
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.outcomes import Outcome
 from migrate.tasks import experiment, registered_model
-from migrate.tasks.batches import Batch
+from migrate.tasks.batches import Batch, Job
 from migrate.tasks.carrier import Carrier, RecordCarrier
 from migrate.tasks.evaluation_dataset import EvaluationDatasets
 from migrate.tasks.issue import Issues
@@ -37,6 +37,10 @@ class Experiments(Carrier):
         """See ``Carrier.carry``."""
         return experiment.copy_experiments(batch, source, target)
 
+    def delete_copy(self, batch: Batch, job: Job, source: Source, target: Target) -> str:
+        """See ``Carrier.delete_copy``."""
+        return experiment.delete_experiment(batch, job, source, target)
+
 
 class Runs(Carrier):
     """Runs, with their metrics and files."""
@@ -50,18 +54,6 @@ class Runs(Carrier):
         return copy_runs(batch, source, target)
 
 
-class Deletions(Carrier):
-    """The last step of what is deleted at the source."""
-
-    kind = Kind.DELETION
-    together = 1
-    colours = ("#e6e8eb", "#5b6673")
-
-    def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
-        """See ``Carrier.carry``."""
-        return experiment.delete_objects(batch, source, target)
-
-
 class LoggedModels(Carrier):
     """Logged models, with what runs say of them and their files."""
 
@@ -71,6 +63,12 @@ class LoggedModels(Carrier):
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """See ``Carrier.carry``."""
         return copy_logged_models(batch, source, target)
+
+    def delete_copy(self, batch: Batch, job: Job, source: Source, target: Target) -> str:
+        """See ``Carrier.delete_copy``."""
+        copy = job.copies[job.ref.object]
+        target.logged_models.delete(batch.target_container, copy, job.ref.id)
+        return copy
 
 
 class RegisteredModels(Carrier):
@@ -126,7 +124,6 @@ class Traces(Carrier):
 CARRIERS: tuple[Carrier, ...] = (
     Experiments(),
     Runs(),
-    Deletions(),
     LoggedModels(),
     RegisteredModels(),
     ModelVersions(),

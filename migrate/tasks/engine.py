@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import AlreadyExists, EndpointError, MigrateError
-from migrate.objects import Action, Loss, Ref
+from migrate.kinds import Action, Ref
+from migrate.objects import Loss
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.outcomes import failed, name_taken, why_missing
@@ -26,7 +27,7 @@ from migrate.tasks.read_back import Seen
 from migrate.tasks.wanted import Place, Wanted, mark_of
 
 if TYPE_CHECKING:
-    from migrate.tasks.carrier import RecordCarrier
+    from migrate.tasks.carrier import Carrier, RecordCarrier
 
 
 class _Written(NamedTuple):
@@ -75,6 +76,26 @@ def carry_each(
         else:
             yield outcome
     yield from _looked_at(carrier, theirs, written)
+
+
+def delete_each(
+    carrier: Carrier, batch: Batch, source: Source, target: Target
+) -> Iterator[Outcome]:
+    """Delete the copies of a batch; yield an outcome per job."""
+    for job in batch.jobs:
+        started = time.monotonic()
+        try:
+            target_id = carrier.delete_copy(batch, job, source, target)
+        except Exception as problem:
+            yield failed(job, problem, "", time.monotonic() - started)
+            continue
+        yield Outcome(
+            ref=job.ref,
+            status=TaskStatus.DONE,
+            target_id=target_id,
+            wrote=True,
+            seconds=time.monotonic() - started,
+        )
 
 
 def _may_be_begun(batch: Batch, job: Job) -> bool:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from migrate.endpoints.stores import Bookkeeping, HoldsContents, Identity
-from migrate.objects import Kind, Ref, experiment_ref
+from migrate.kinds import Kind, Ref, experiment_ref
 from migrate.origins import MIGRATION, ORIGIN, SOURCE, carried_tags, keep_earlier
 from migrate.outcomes import Loss
 from migrate.records.evaluation_datasets import DatasetRecord, EvaluationDataset

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Target
-from migrate.objects import Experiment, Kind
+from migrate.kinds import Kind
+from migrate.objects import Experiment
 from migrate.origins import ORIGIN, experiment_origin
 
 
@@ -69,9 +70,9 @@ def experiments_on(target: Target, ids: Sequence[str] | None = None) -> Existing
     """Return the experiments that a target has now: all, or those of these ids."""
     found: Iterable[Experiment] = ()
     if ids is None:
-        found = target.experiments()
+        found = target.experiments.list()
     elif ids:
-        found = target.read_experiments(ids)
+        found = target.experiments.read(ids)
     return ExistingExperiments(with_origins(found, target.capabilities()))
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from migrate.endpoints.stores import Identity
-from migrate.objects import Kind, Ref, run_ref
+from migrate.kinds import Kind, Ref, run_ref
 from migrate.outcomes import Loss
 from migrate.records.issues import Issue
 from migrate.tasks.carrier import RecordCarrier

@@ -19,7 +19,7 @@ from migrate.errors import (
     TargetInUse,
     Unavailable,
 )
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.redaction import cut
 from migrate.storable import HALF_CHARACTER
@@ -50,7 +50,7 @@ def as_known(problem: Exception, what: str) -> MigrateError:
 
 def failed(job: Job, error: Exception, target_id: str = "", seconds: float = 0.0) -> Outcome:
     """Return the outcome of a failed attempt; what is worth another try says so."""
-    problem = as_known(error, f"{job.ref.kind} {job.name or job.ref.id!r}")
+    problem = as_known(error, f"{job.ref.heading} {job.name or job.ref.id!r}")
     return Outcome(
         ref=job.ref,
         status=TaskStatus.FAILED,
@@ -107,7 +107,7 @@ def rename_hint(kind: Kind, renamed_by: str) -> str:
 
 def why_missing(source: Source, job: Job) -> EndpointError:
     """Return the error for an object of the plan that the source does not give."""
-    found = source.why_unreadable(job.ref)
+    found = source.unreadable.of(job.ref)
     if found is not None:
         return EndpointError(f"{found.where}: {found.reason}", found.hint)
     return NotFound(

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols.artifacts import ReadsArtifacts
-from migrate.objects import MODEL_VERSIONS_TAG, RUN_NAME_TAG, Action, Artifact, ArtifactRoot, Kind
+from migrate.kinds import Action, Kind
+from migrate.objects import MODEL_VERSIONS_TAG, RUN_NAME_TAG, Artifact, ArtifactRoot
 from migrate.origins import losses_from_tags, without_bookkeeping
 from migrate.outcomes import Loss, LossCode
 from migrate.tasks.batches import Job, Policy
@@ -73,7 +74,7 @@ def digest_of_bytes(content: bytes) -> str:
 def digest_of_file(end: ReadsArtifacts, root: ArtifactRoot, file: Artifact) -> str:
     """Read a file and return its digest. Raises what reading it raises."""
     digest = hashlib.sha256()
-    with end.open_artifact(root, file) as stream:
+    with end.open(root, file) as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from migrate.endpoints.stores import Identity
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.records.scorers import Scorer, numbered
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.wanted import Place, Wanted

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from migrate.kinds import Kind
 from migrate.objects import (
     NO_RUN,
     USER_TAG,
     Experiment,
-    Kind,
     ModelVersion,
     RegisteredModel,
     Run,

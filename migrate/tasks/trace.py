@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from migrate.endpoints.answers import Capabilities
-from migrate.objects import Kind, Ref, run_ref
+from migrate.kinds import Kind, Ref, run_ref
 from migrate.origins import LOSSES, MARK, SOURCE, keep_earlier, losses_from_tags
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Need, Wanted, mark_of

@@ -24,7 +24,8 @@ from migrate.errors import (
     NotPermitted,
     Refused,
 )
-from migrate.objects import ArtifactRoot, Kind, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import ArtifactRoot
 from migrate.origins import MARK, losses_from_tags
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
@@ -55,7 +56,7 @@ def copy_slices(batch: Batch, source: Source, target: Target) -> Iterator[Outcom
                 raise why_missing(source, job)
             slicing = _Slicing(job, batch.target_container, source, target, ours, theirs)
             outcome = slicing.copied(covered)
-            if source.why_unreadable(job.ref) is not None:  # an export may lack part of it
+            if source.unreadable.of(job.ref) is not None:  # an export may lack part of it
                 raise why_missing(source, job)
         except Exception as problem:
             yield failed(job, problem, "", time.monotonic() - started)
@@ -238,9 +239,9 @@ class _Slicing:
         ours, theirs = files_of(it.trace), files_of(copy)
         try:
             sent = copy_files(
-                self._source,
+                self._source.artifacts,
                 ours,
-                self._source.artifacts(ours),
+                self._source.artifacts.list(ours),
                 self._target,
                 theirs,
                 fresh=False,

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from migrate.errors import Refused
-from migrate.objects import Kind, ModelVersion, Ref, logged_model_ref, run_ref, version_ref
+from migrate.kinds import Kind, Ref, logged_model_ref, run_ref, version_ref
+from migrate.objects import ModelVersion
 
 #: Tag of a prompt version: ids of runs, with commas between (``mlflow.prompt.constants``).
 PROMPT_RUNS_TAG = "mlflow.prompt.associatedRunIds"

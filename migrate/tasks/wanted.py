@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.stores import R, Store
-from migrate.objects import Ref
+from migrate.kinds import Ref
 from migrate.outcomes import Loss
 from migrate.tasks.batches import Policy
 from migrate.tasks.fingerprint import FORMAT, digest_of

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from migrate.endpoints.stores import Bookkeeping, Identity
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Loss
 from migrate.records.webhooks import Webhook
 from migrate.tasks.carrier import RecordCarrier

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from migrate.objects import Experiment, Kind, experiment_ref
+from migrate.kinds import Kind, experiment_ref
+from migrate.objects import Experiment
 from migrate.origins import known_losses, without_bookkeeping
 from migrate.tasks.experiment import kept_of_experiment, missing_tags, wanted_experiment
 from migrate.tasks.repairs import surplus_tags

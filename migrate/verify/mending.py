@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from migrate.objects import Ref
+from migrate.kinds import Ref
 from migrate.outcomes import Difference, Loss, LossCode, loss_of
 from migrate.plans import Damage
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrate.endpoints.permissions import BASIC_AUTH, in_words, lacking, missing
-from migrate.objects import Ref
+from migrate.kinds import Ref
 from migrate.outcomes import Loss
 from migrate.tasks.permissions import kept_permissions, read_permissions
 from migrate.verify.result import Comparison, Ends

@@ -8,7 +8,7 @@ from typing import Any
 from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import MigrateError
 from migrate.graph.records import is_meant
-from migrate.objects import Ref, experiment_ref
+from migrate.kinds import Ref, experiment_ref
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import record_carriers
 from migrate.tasks.wanted import Place
@@ -23,6 +23,8 @@ def compare_records(
     chosen = {experiment_ref(ident) for ident in experiment_ids}
     for carrier in record_carriers():
         whole = ends.selection.whole_server
+        if ends.selection.leaves_out_kind(carrier.kind):
+            continue
         if not (whole or carrier.kind.container or carrier.belongs_to):
             continue
         store = ends.source.store(carrier.kind)

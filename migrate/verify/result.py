@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from migrate.endpoints.protocols import Source, Target
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Difference, Loss
 from migrate.tasks.batches import Policy
 

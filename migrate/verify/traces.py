@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from migrate.endpoints.stores import TraceStore, traces_of
-from migrate.objects import Experiment, Kind, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Experiment
 from migrate.origins import MARK, losses_from_tags
 from migrate.tasks.model_files import Rewrites
 from migrate.tasks.trace import differences, needs_of, wanted_trace

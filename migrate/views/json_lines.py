@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Heading, Ref
 from migrate.outcomes import Outcome
 from migrate.redaction import redacted_json
 from migrate.views.json_values import loss_as_json, ref_as_json
@@ -46,13 +46,13 @@ class JsonProgress:
         self._tally = Tally()
         self._due = float("inf")
 
-    def started(self, totals: Mapping[Kind, int], done: Mapping[Kind, int]) -> None:
+    def started(self, totals: Mapping[Heading, int], done: Mapping[Heading, int]) -> None:
         """Write ``started``."""
         self._tally.start(totals, done)
         self._due = self._clock() + EVERY
         self._write("started", totals=_numbers(totals), done=_numbers(done))
 
-    def outcomes(self, outcomes: Sequence[Outcome], blocked: Mapping[Kind, int]) -> None:
+    def outcomes(self, outcomes: Sequence[Outcome], blocked: Mapping[Heading, int]) -> None:
         """Write a ``task`` for each, then ``blocked`` if they block anything."""
         self._tally.count(outcomes, blocked)
         for outcome in outcomes:
@@ -101,7 +101,7 @@ class JsonProgress:
         self._stream.flush()
 
 
-def _numbers(counts: Mapping[Kind, int]) -> dict[str, int]:
+def _numbers(counts: Mapping[Heading, int]) -> dict[str, int]:
     return {str(kind): number for kind, number in counts.items()}
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Loss
 from migrate.plans import Side
 
 
 def ref_as_json(ref: Ref) -> dict[str, Any]:
     """``kind`` and ``id``; meant to be merged into an object's other keys."""
-    return {"kind": str(ref.kind), "id": ref.id}
+    return {"kind": str(ref.heading), "id": ref.id}
 
 
 def side_as_json(side: Side) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Heading, Ref
 from migrate.views.words import label, of_kind, one_line
 
 MOST_LINES = 20
@@ -102,11 +102,11 @@ def print_groups(
 
     The most frequent come first; after ``MOST_LINES`` lines the rest is only counted.
     """
-    counts: Counter[tuple[Kind, str]] = Counter()
-    first: dict[tuple[Kind, str], tuple[Ref, str]] = {}
+    counts: Counter[tuple[Heading, str]] = Counter()
+    first: dict[tuple[Heading, str], tuple[Ref, str]] = {}
     for ref, name, text in entries:
-        counts[ref.kind, text] += 1
-        first.setdefault((ref.kind, text), (ref, name))
+        counts[ref.heading, text] += 1
+        first.setdefault((ref.heading, text), (ref, name))
     groups = counts.most_common()
     lines = [
         f"{of_kind(count, key[0]) if count > 1 else label(*first[key])}: {one_line(key[1])}"

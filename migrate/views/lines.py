@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Heading, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.views.layout import say
 from migrate.views.tally import KindTally, Tally
@@ -35,7 +35,7 @@ class LineProgress:
         self._retries_unsaid = 0
         self._retry_said = float("-inf")
 
-    def started(self, totals: Mapping[Kind, int], done: Mapping[Kind, int]) -> None:
+    def started(self, totals: Mapping[Heading, int], done: Mapping[Heading, int]) -> None:
         """Say what is to be done, and what was done before."""
         self.tally.start(totals, done)
         before = per_kind(done)
@@ -45,7 +45,7 @@ class LineProgress:
             + (f"; done before: {before}" if before else ""),
         )
 
-    def outcomes(self, outcomes: Sequence[Outcome], blocked: Mapping[Kind, int]) -> None:
+    def outcomes(self, outcomes: Sequence[Outcome], blocked: Mapping[Heading, int]) -> None:
         """Count the outcomes; say failures and warnings."""
         self.tally.count(outcomes, blocked)
         for outcome in outcomes:
@@ -101,11 +101,11 @@ class PlainProgress(LineProgress):
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         super().__init__(console, clock)
-        self._said: dict[Kind, tuple[int, ...]] = {}
+        self._said: dict[Heading, tuple[int, ...]] = {}
         self._said_bytes = 0
         self._due = float("inf")
 
-    def started(self, totals: Mapping[Kind, int], done: Mapping[Kind, int]) -> None:
+    def started(self, totals: Mapping[Heading, int], done: Mapping[Heading, int]) -> None:
         """Say what is to be done; the first counts follow after ``EVERY`` seconds."""
         super().started(totals, done)
         self._said = {kind: _standing(tally) for kind, tally in self.tally.kinds.items()}
@@ -138,7 +138,7 @@ class PlainProgress(LineProgress):
         self._said_bytes = sent
 
 
-def progress_line(kind: Kind, tally: KindTally) -> str:
+def progress_line(kind: Heading, tally: KindTally) -> str:
     """Return ``runs 340/1,770 done, 2 failed, 5.1/s, 1.2 GB sent, about 4 min left``."""
     parts = [f"{kind.plural} {tally.done:,}/{tally.total:,} done"]
     for number, what in (

@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
-from migrate.objects import Action, Kind
+from migrate.kinds import HEADINGS, Action, Heading
 from migrate.outcomes import TaskStatus
-from migrate.plans import Plan, PlannedTask, Side, by_kind
+from migrate.plans import Plan, PlannedTask, Side, by_heading
 from migrate.views.json_values import (
     loss_as_json,
     ref_as_json,
@@ -30,7 +30,6 @@ from migrate.views.words import (
     NOT_COPIED,
     NOT_KNOWN,
     counts_of,
-    of_kind,
     one_line,
     per_kind,
     printable,
@@ -73,18 +72,17 @@ def summary(plan: Plan) -> str:
     """Say what there is to do: ``Plan: 12 experiments, 1,770 runs to create; ...``."""
     if not any(_is_open(task) for task in plan.tasks):
         return "Plan: nothing to do."
-    objects = [task for task in plan.tasks if task.ref.kind is not Kind.DELETION]
-    deletions = [task for task in plan.tasks if task.ref.kind is Kind.DELETION and _is_open(task)]
-    unsupported = {**plan.unsupported}
-    for kind, count in _count(objects, lambda task: task.action is Action.UNSUPPORTED).items():
-        unsupported[kind] = max(unsupported.get(kind, 0), 0) + count
-    marked = of_kind(len(deletions), Kind.EXPERIMENT) if deletions else ""
+    objects = [task for task in plan.tasks if not task.ref.deletes]
+    deleted = Counter(it.ref.kind for it in plan.tasks if it.ref.deletes and _is_open(it))
+    unsupported = _count(objects, lambda task: task.action is Action.UNSUPPORTED)
+    for kind, count in plan.unsupported.items():
+        unsupported[kind] = unsupported[kind] + max(count, 0) or count
     parts = (
         (_open_with(objects, Action.CREATE), "to create"),
         (_open_with(objects, Action.UPDATE), "to update"),
         (_open_with(objects, Action.REPAIR), "to repair"),
         (_open_with(objects, Action.ADOPT), "to adopt"),
-        (marked, "to mark as deleted"),
+        (per_kind(deleted), "to mark as deleted"),
         (per_kind(_count(objects, _is_done)), "already done"),
         (per_kind(_count(objects, lambda task: task.action is Action.SKIP)), "skipped"),
         (per_kind(unsupported), "not supported"),
@@ -151,8 +149,8 @@ def _is_open(task: PlannedTask) -> bool:
     return task.is_work and not _is_done(task)
 
 
-def _count(tasks: list[PlannedTask], wanted: Callable[[PlannedTask], bool]) -> Counter[Kind]:
-    return by_kind(filter(wanted, tasks))
+def _count(tasks: list[PlannedTask], wanted: Callable[[PlannedTask], bool]) -> Counter[Heading]:
+    return by_heading(filter(wanted, tasks))
 
 
 def _open_with(tasks: list[PlannedTask], action: Action) -> str:
@@ -194,7 +192,7 @@ def _print_counts(plan: Plan, console: Console) -> None:
             ["", *(str(action) for action in used)],
             [
                 [kind.plural, *(f"{counts[kind][action]:,}" for action in used)]
-                for kind in Kind
+                for kind in HEADINGS
                 if kind in counts
             ],
         )

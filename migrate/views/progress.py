@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Heading, Ref
 from migrate.outcomes import Outcome
 from migrate.views.json_lines import JsonProgress
 from migrate.views.layout import log_console
@@ -21,10 +21,10 @@ class View(Protocol):
     ``finally``, because it gives the terminal back.
     """
 
-    def started(self, totals: Mapping[Kind, int], done: Mapping[Kind, int]) -> None:
+    def started(self, totals: Mapping[Heading, int], done: Mapping[Heading, int]) -> None:
         """``totals``: tasks this run has to carry out; ``done``: those done before, not in it."""
 
-    def outcomes(self, outcomes: Sequence[Outcome], blocked: Mapping[Kind, int]) -> None:
+    def outcomes(self, outcomes: Sequence[Outcome], blocked: Mapping[Heading, int]) -> None:
         """Tasks that ended, each told once, and how many tasks were blocked by them just now.
 
         An attempt that will be followed by another is not told here but with ``retrying``.
@@ -49,10 +49,10 @@ class View(Protocol):
 class QuietProgress:
     """Shows nothing; the report at the end says all."""
 
-    def started(self, totals: Mapping[Kind, int], done: Mapping[Kind, int]) -> None:
+    def started(self, totals: Mapping[Heading, int], done: Mapping[Heading, int]) -> None:
         """Show nothing."""
 
-    def outcomes(self, outcomes: Sequence[Outcome], blocked: Mapping[Kind, int]) -> None:
+    def outcomes(self, outcomes: Sequence[Outcome], blocked: Mapping[Heading, int]) -> None:
         """Show nothing."""
 
     def retrying(self, ref: Ref, name: str, error: str, in_seconds: float, attempt: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from migrate.objects import Kind
+from migrate.kinds import HEADINGS, Heading, Step
 from migrate.plans import Failure, KindTotals, Report
 from migrate.views.json_values import (
     loss_as_json,
@@ -132,12 +132,12 @@ def _totals_as_json(totals: KindTotals) -> dict[str, int]:
     }
 
 
-def _objects(report: Report, status: str) -> dict[Kind, int]:
+def _objects(report: Report, status: str) -> dict[Heading, int]:
     """Count objects with this status; a deletion is a step of its experiment, not an object."""
     return {
         kind: getattr(totals, status)
         for kind, totals in report.totals.items()
-        if kind is not Kind.DELETION
+        if kind is not Step.DELETION
     }
 
 
@@ -146,7 +146,7 @@ def _print_totals(report: Report, console: Console) -> None:
     if any(totals.pending for totals in report.totals.values()):
         columns.append("pending")
     rows = []
-    for kind in Kind:
+    for kind in HEADINGS:
         if kind in report.totals:
             totals = report.totals[kind]
             numbers = [f"{getattr(totals, column):,}" for column in columns]

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from migrate.objects import Kind
+from migrate.kinds import HEADINGS, Heading
 from migrate.outcomes import Outcome, TaskStatus
 
 WINDOW = 60.0  #: seconds that a rate looks back
@@ -68,7 +68,7 @@ class Tally:
     """Counts what the scheduler reports. Times are seconds of one monotonic clock."""
 
     def __init__(self) -> None:
-        self.kinds: dict[Kind, KindTally] = {}
+        self.kinds: dict[Heading, KindTally] = {}
         self.bytes_pace = Pace()
         self._ticked_bytes = 0
 
@@ -77,17 +77,17 @@ class Tally:
         """Artifact bytes sent in this run, files in flight included where they are known."""
         return max(self._ticked_bytes, sum(kind.bytes_sent for kind in self.kinds.values()))
 
-    def start(self, totals: Mapping[Kind, int], done: Mapping[Kind, int]) -> None:
+    def start(self, totals: Mapping[Heading, int], done: Mapping[Heading, int]) -> None:
         """Set what this run has to carry out, and what was done before it."""
-        for kind in Kind:
+        for kind in HEADINGS:
             before = done.get(kind, 0)
             if before or totals.get(kind, 0):
                 self.kinds[kind] = KindTally(total=totals.get(kind, 0) + before, done=before)
 
-    def count(self, outcomes: Sequence[Outcome], blocked: Mapping[Kind, int]) -> None:
+    def count(self, outcomes: Sequence[Outcome], blocked: Mapping[Heading, int]) -> None:
         """Count ended tasks, and tasks that will not be carried out because of them."""
         for outcome in outcomes:
-            tally = self.kinds.setdefault(outcome.ref.kind, KindTally())
+            tally = self.kinds.setdefault(outcome.ref.heading, KindTally())
             tally.bytes_sent += outcome.bytes_sent
             match outcome.status:
                 case TaskStatus.DONE:

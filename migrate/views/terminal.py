@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from migrate.objects import Kind
+from migrate.kinds import Heading
 from migrate.views.layout import natural_width
 from migrate.views.lines import Clock, LineProgress
 from migrate.views.tally import KindTally
@@ -19,7 +19,7 @@ from migrate.views.words import about, duration, rate, size
 
 _BAR_WIDTH = 20
 
-Cell = Callable[[Kind, KindTally], RenderableType]
+Cell = Callable[[Heading, KindTally], RenderableType]
 
 
 class RichProgress(LineProgress):
@@ -38,7 +38,7 @@ class RichProgress(LineProgress):
             redirect_stdout=False,  # stdout carries the result, also while this is shown
         )
 
-    def started(self, totals: Mapping[Kind, int], done: Mapping[Kind, int]) -> None:
+    def started(self, totals: Mapping[Heading, int], done: Mapping[Heading, int]) -> None:
         """Show the lines."""
         self.tally.start(totals, done)
         self._began = self.clock()
@@ -76,32 +76,32 @@ class RichProgress(LineProgress):
         return table
 
 
-def _bar(kind: Kind, tally: KindTally) -> RenderableType:
+def _bar(kind: Heading, tally: KindTally) -> RenderableType:
     return ProgressBar(total=max(1, tally.total), completed=tally.done, width=_BAR_WIDTH)
 
 
-def _counts(kind: Kind, tally: KindTally) -> RenderableType:
+def _counts(kind: Heading, tally: KindTally) -> RenderableType:
     return Text(f"{tally.done:,}/{tally.total:,}")
 
 
-def _trouble(kind: Kind, tally: KindTally) -> RenderableType:
+def _trouble(kind: Heading, tally: KindTally) -> RenderableType:
     numbers = ((tally.failed, "failed"), (tally.blocked, "blocked"), (tally.skipped, "skipped"))
     parts = [f"{number:,} {what}" for number, what in numbers if number]
     return Text(", ".join(parts), style="red" if tally.failed or tally.blocked else "")
 
 
-def _rate(kind: Kind, tally: KindTally) -> RenderableType:
+def _rate(kind: Heading, tally: KindTally) -> RenderableType:
     speed = tally.pace.per_second()
     if not speed:
         return Text("-/s" if tally.left else "")
     return Text(rate(speed))
 
 
-def _bytes(kind: Kind, tally: KindTally) -> RenderableType:
+def _bytes(kind: Heading, tally: KindTally) -> RenderableType:
     return Text(size(tally.bytes_sent) if tally.bytes_sent else "")
 
 
-def _left(kind: Kind, tally: KindTally) -> RenderableType:
+def _left(kind: Heading, tally: KindTally) -> RenderableType:
     if not tally.left:
         return Text("")
     seconds = tally.seconds_left()

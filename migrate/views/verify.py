@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Difference, Loss
 from migrate.views.json_values import loss_as_json, ref_as_json, unsupported_as_json
 from migrate.views.layout import print_groups, print_list, result_console, say

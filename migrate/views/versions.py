@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
-from migrate.objects import Kind, ModelVersion
+from migrate.kinds import Kind
+from migrate.objects import ModelVersion
 from migrate.views.layout import print_table, result_console, say
 from migrate.views.words import printable
 

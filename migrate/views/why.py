@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from migrate.graph.why import Why
-from migrate.plans import PlannedTask, by_kind
+from migrate.plans import PlannedTask, by_heading
 from migrate.views.json_values import ref_as_json
 from migrate.views.layout import MOST_LINES, print_list, result_console, say
 from migrate.views.words import label, one_line, per_kind, printable
@@ -68,7 +68,7 @@ def _print_tasks(title: str, tasks: Sequence[PlannedTask], console: Console) -> 
     """Print objects, a line each; many of them only as counts."""
     if len(tasks) > MOST_LINES:
         say(console)
-        counts = per_kind(by_kind(tasks))
+        counts = per_kind(by_heading(tasks))
         say(console, f"{title}: {counts} (--json lists all)", "bold")
         return
     lines = [f"{label(task.ref, task.name)}, {task.action}" for task in tasks]

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import HEADINGS, Heading, Ref
 from migrate.redaction import redacted
+
+H = TypeVar("H", bound=Heading)
 
 LONGEST_NAME = 80
 LONGEST_LINE = 1_000
@@ -66,8 +69,8 @@ def label(ref: Ref, name: str = "") -> str:
     """Name an object: ``run "train" (8f2c...)``, or ``run 8f2c...`` when it has no name."""
     ident = printable(shorten(ref.id, LONGEST_NAME))
     if not name:
-        return f"{ref.kind} {ident}"
-    return f'{ref.kind} "{printable(shorten(name, LONGEST_NAME))}" ({ident})'
+        return f"{ref.heading} {ident}"
+    return f'{ref.heading} "{printable(shorten(name, LONGEST_NAME))}" ({ident})'
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -75,17 +78,18 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def of_kind(number: int, kind: Kind) -> str:
+def of_kind(number: int, kind: Heading) -> str:
     """Return ``1 run`` or ``1,770 runs``; just ``runs`` for -1, which means not counted."""
     return kind.plural if number < 0 else counted(number, str(kind), kind.plural)
 
 
-def per_kind(counts: Mapping[Kind, int]) -> str:
-    """Return ``12 experiments, 1,770 runs`` in the order of ``Kind``; what is zero is left out."""
-    return ", ".join(of_kind(counts[kind], kind) for kind in Kind if counts.get(kind))
+def per_kind(counts: Mapping[H, int]) -> str:
+    """Return ``12 experiments, 1,770 runs`` in the order of tables; what is zero is left out."""
+    shown = sorted((it for it, count in counts.items() if count), key=HEADINGS.index)
+    return ", ".join(of_kind(counts[it], it) for it in shown)
 
 
-def counts_of(counts: Mapping[Kind, int]) -> list[str]:
+def counts_of(counts: Mapping[H, int]) -> list[str]:
     """Return a line for each kind, ``1,770 runs``, as they are counted."""
     return [of_kind(count, kind) for kind, count in counts.items()]
 

@@ -13,6 +13,7 @@ from migrate.cli.choices import Choices, choices_of, parse_notebook_formats
 from migrate.errors import UsageError
 from migrate.graph.renames import Renames
 from migrate.graph.selection import Selection
+from migrate.kinds import Kind
 from migrate.objects import NOTEBOOK_FORMATS, STAGES
 from migrate.plans import Plan, Side
 from migrate.tasks.experiment import TRASH_CHOICES
@@ -36,6 +37,7 @@ SELECTIONS = {
     "traces": st.booleans(),
     "traces_from": TIMES,
     "traces_until": TIMES,
+    "without": st.sets(st.sampled_from(Kind)).map(lambda found: tuple(sorted(found))),
 }
 CHOICES = {
     "selection": st.builds(Selection, **SELECTIONS),  # type: ignore[arg-type]

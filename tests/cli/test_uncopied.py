@@ -13,7 +13,7 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints import protocols
 from migrate.endpoints.addresses import Address, open_endpoint
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.tasks.carriers import record_carriers
 from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory, ServerFactory

@@ -11,7 +11,8 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.artifacts.folders import walk
 from migrate.errors import EndpointError
-from migrate.objects import ArtifactRoot, Kind, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import ArtifactRoot
 
 Listing = dict[str, Any]
 
@@ -123,6 +124,6 @@ def test_links_in_the_storage_of_a_real_server_are_noticed(
     try:
         root = ArtifactRoot(Ref(Kind.RUN, "0" * 32), "mlflow-artifacts:/linked")
         with pytest.raises(EndpointError, match="it contains itself"):
-            server.artifacts(root)
+            server.artifacts.list(root)
     finally:
         server.close()

@@ -16,7 +16,8 @@ from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.directory.stores import contained
 from migrate.graph.planner import make_plan
 from migrate.graph.selection import Selection
-from migrate.objects import Kind, ModelLinks
+from migrate.kinds import Kind
+from migrate.objects import ModelLinks
 from migrate.plans import Plan
 from migrate.tasks.batches import Policy
 from tests.endpoints.exports import (
@@ -39,7 +40,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(contained, "_PATHS_KEPT", REMEMBERED)
     target = ExportDirectory(tmp_path, writable=True)
     for experiment, runs in RUNS.items():
-        target.create_experiment(an_experiment(experiment))
+        target.experiments.create(an_experiment(experiment))
         model_id = f"m-{experiment}"
         for run_id in runs:
             links = ModelLinks((model_id,))

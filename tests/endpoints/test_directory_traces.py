@@ -14,7 +14,8 @@ import pytest
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.stores import TraceStore, traces_of
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import ArtifactRoot, Kind, Loss, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import ArtifactRoot, Loss
 from migrate.origins import MARK, losses_from_tags
 from migrate.traces import SPANS_LOCATION_TAG, Stretch, Trace
 from tests.endpoints.exports import (
@@ -83,7 +84,7 @@ def store_of(export: ExportDirectory) -> TraceStore:
 @pytest.fixture
 def export(tmp_path: Path) -> ExportDirectory:
     target = ExportDirectory(tmp_path / "export", writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     return target
 
 
@@ -219,7 +220,7 @@ def test_a_damaged_one_costs_itself_by_name(export: ExportDirectory, damage: str
     DAMAGE[damage](folder_of(export))
     source = reader(export)
     assert ids(source) == ["tr-whole"]
-    assert {it.ref.kind for it in source.unreadable()} == {Kind.TRACE}
+    assert {it.ref.kind for it in source.unreadable.all()} == {Kind.TRACE}
     # Who writes makes it anew.
     target = ExportDirectory(export._export.path, writable=True)
     found = {it.trace_id: it.tags.get(MARK) for it in store_of(target).read([FIRST])}
@@ -228,7 +229,7 @@ def test_a_damaged_one_costs_itself_by_name(export: ExportDirectory, damage: str
         write(target, a_trace(), span(FIRST))
         target.publish()
         assert set(ids(reader(export))) == {FIRST, "tr-whole"}
-        assert reader(export).unreadable() == []
+        assert reader(export).unreadable.all() == []
 
 
 def test_spans_that_are_not_what_was_exported_are_not_handed_on(export: ExportDirectory) -> None:
@@ -292,11 +293,11 @@ def test_those_of_other_tools_are_read(foreign: Path) -> None:
     assert json.loads(c["expectation"]["serialized_value"]["value"]) == {"k": [1]}
     assert [loss.what for loss in first.losses] == ["assessment d"]
     root = ArtifactRoot(Ref(Kind.TRACE, "tr-1"), "")
-    assert [it.path for it in export.artifacts(root)] == ["traces.json"]
+    assert [it.path for it in export.artifacts.list(root)] == ["traces.json"]
     assert not second.has_stored_spans
     assert [loss.what for loss in second.losses] == ["spans of trace tr-2"]
     # One is not there, and one not listed.
-    assert {it.ref.id for it in export.unreadable()} == {"tr-gone", "tr-3"}
+    assert {it.ref.id for it in export.unreadable.all()} == {"tr-gone", "tr-3"}
 
 
 def test_those_of_mlflow_2_are_read(foreign: Path) -> None:

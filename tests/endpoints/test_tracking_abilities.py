@@ -13,7 +13,7 @@ from migrate.endpoints.tracking.abilities import Abilities, Learned
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.searches.copies import by_origin, conditions_for, few_of
 from migrate.errors import EndpointError, Unavailable
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 
 RUNS = frozenset({Kind.EXPERIMENT, Kind.RUN})
 CAN = Capabilities(description="", version="", identity="", readable=RUNS, writable=RUNS)

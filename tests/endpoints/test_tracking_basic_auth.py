@@ -19,7 +19,7 @@ from migrate.endpoints.tracking.permissions.wire import (
     thing_of,
     word_for,
 )
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 
 EXPERIMENT = Thing("experiment", "7")
 MODEL = Thing("registered_model", "churn")

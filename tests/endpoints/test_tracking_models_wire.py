@@ -18,7 +18,8 @@ from migrate.endpoints.tracking.models_wire import (
     model_version_to,
     registered_model_from,
 )
-from migrate.objects import DELETED, Kind, ModelMetric, ModelVersion, RegisteredModel
+from migrate.kinds import Kind
+from migrate.objects import DELETED, ModelMetric, ModelVersion, RegisteredModel
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 from migrate.endpoints.tracking.artifact_routes import ServerRoutes
 from migrate.endpoints.tracking.artifacts import ReadOtherwise, ServedStore
 from migrate.errors import EndpointError, NoSuchRoute, NotAuthenticated, Refused
-from migrate.objects import Artifact, ArtifactRoot, Kind, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Artifact, ArtifactRoot
 
 FILE = Artifact("a.txt", 1)
 ROOT = ArtifactRoot(Ref(Kind.RUN, "a"), "hdfs://elsewhere/a")

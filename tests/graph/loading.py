@@ -6,16 +6,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from migrate.kinds import Kind, Ref
 from migrate.objects import (
     Experiment,
-    Kind,
     LoggedModel,
     Metric,
     ModelLinks,
     ModelMetric,
     ModelOutput,
     ModelVersion,
-    Ref,
     RegisteredModel,
     Run,
 )

@@ -28,7 +28,7 @@ from migrate.errors import UsageError
 from migrate.graph.planner import make_plan
 from migrate.graph.progress import Progress
 from migrate.graph.selection import Selection
-from migrate.objects import Ref, parse_ref
+from migrate.kinds import Ref, parse_ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan
 from migrate.tasks.batches import Policy

@@ -8,7 +8,7 @@ import pytest
 
 from migrate.graph.planner import discover, make_plan
 from migrate.graph.selection import Selection
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.origins import MARK, ORIGIN
 from migrate.tasks.batches import Policy
 from migrate.tasks.fingerprint import content_digest, quick_mark

@@ -8,7 +8,7 @@ from migrate.graph.draft import Node
 from migrate.graph.planner import discover
 from migrate.graph.registry_matching import match_registry
 from migrate.graph.selection import Selection
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from tests.counted import Counted
 from tests.graph import loading
 from tests.graph.memory import MemoryServer

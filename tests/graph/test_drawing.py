@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from migrate.graph.drawing import FOLDED_BOXES, MOST_BOXES, Drawing, draw
 from migrate.graph.layout import BEND, Layout, lay_out, without_implied
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref, Step, experiment_ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
 from tests.state.samples import plans
@@ -61,7 +61,7 @@ def test_a_small_plan_has_a_box_for_every_object() -> None:
     assert [box.count for box in drawing.boxes] == [1] * len(mixed().tasks)
     labels = {box.tasks[0].ref: box.label for box in drawing.boxes}
     assert labels[Ref(Kind.EXPERIMENT, "1")] == "fraud detection"
-    assert labels[Ref(Kind.DELETION, "1")] == "fraud detection"
+    assert labels[experiment_ref("1").deletion] == "fraud detection"
     assert labels[Ref(Kind.TRACE, "tr-1")] == "tr-1"
 
 
@@ -98,7 +98,7 @@ def test_what_is_done_and_what_is_left_out_fold_apart() -> None:
     ended = task(Kind.RUN, "done", status=TaskStatus.DONE, container="1")
     tasks = [experiment(1), ended, *(run(f"{n}", 1) for n in range(100))]
     tasks += [run(f"s{n}", n, Action.SKIP) for n in range(20)]
-    tasks.append(task(Kind.DELETION, "1"))
+    tasks.append(task(Kind.EXPERIMENT, "1", step=Step.DELETION))
     labels = {(box.label, box.verb) for box in draw(plan(*tasks)).boxes}
     assert ("100 runs to create", "to create") in labels
     assert ("done", "already done") in labels

@@ -12,7 +12,8 @@ from migrate.endpoints.protocols import Source
 from migrate.graph.planner import discover
 from migrate.graph.registry import tell_of_lost_aliases
 from migrate.graph.selection import Selection
-from migrate.objects import Kind, ModelVersion, Ref, RegisteredModel
+from migrate.kinds import Kind, Ref
+from migrate.objects import ModelVersion, RegisteredModel
 from tests.graph.memory import MemoryServer
 from tests.malformed.worlds import migrate, write_little
 

@@ -13,7 +13,7 @@ from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import Unavailable, UsageError
 from migrate.graph.planner import make_plan
 from migrate.graph.selection import Selection
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.plans import Plan
 from migrate.tasks.batches import Policy
 from tests.endpoints.exports import envelope, write_json
@@ -123,7 +123,7 @@ def test_a_failure_while_planning_leaves_the_collector_on(
     def fails(experiment_ids: object) -> None:
         raise Unavailable("no answer")
 
-    monkeypatch.setattr(source, "runs", fails)
+    monkeypatch.setattr(source.runs, "list", fails)
     with pytest.raises(Unavailable):
         plan(source, Selection())
     with pytest.raises(UsageError):

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.graph.progress import Progress
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref, Step
 from migrate.outcomes import TaskStatus
 from migrate.plans import PlannedTask
 
-KINDS = (Kind.EXPERIMENT, Kind.RUN, Kind.DELETION)
+KINDS = (Kind.EXPERIMENT, Kind.RUN)
 WORK = (Action.CREATE, Action.ADOPT, Action.UPDATE)
 
 
@@ -46,7 +46,7 @@ def plans(draw: st.DrawFn) -> list[PlannedTask]:
         done = settled and action in WORK and draw(st.booleans())
         tasks.append(
             PlannedTask(
-                ref=Ref(draw(st.sampled_from(KINDS)), str(number)),
+                ref=Ref(draw(st.sampled_from(KINDS)), str(number), draw(st.sampled_from(Step))),
                 name="",
                 action=action,
                 container=draw(st.sampled_from("ab")),
@@ -79,7 +79,7 @@ class Walk:
     def to_its_end(self) -> None:
         taken: list[Ref] = []
         while self.progress.unfinished:
-            if self.progress.kind_of_next() and (not taken or self.draw.random() < 0.5):
+            if self.progress.next() and (not taken or self.draw.random() < 0.5):
                 batch = self.progress.take(self.draw.randint(1, 4))
                 self.batches.append(batch)
                 taken += batch

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from migrate.errors import UsageError
 from migrate.graph.naming import check_distinct, idle_rules
 from migrate.graph.renames import NO_RENAMES, Renames, Rule, read_rules, renamed
-from migrate.objects import Kind
+from migrate.kinds import Kind
 
 #: Few letters, so that names begin with one another often.
 SHORT = st.text("ab/", min_size=1, max_size=4)

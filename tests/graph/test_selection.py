@@ -22,7 +22,8 @@ from migrate.graph.selection import (
     parse_tokens,
     selection_from_options,
 )
-from migrate.objects import ACTIVE, DELETED, STAGES, Experiment, Kind, ModelVersion, Run
+from migrate.kinds import Kind
+from migrate.objects import ACTIVE, DELETED, STAGES, Experiment, ModelVersion, Run
 from migrate.outcomes import LeftOut, LeftOutCode
 
 NAMES = {

@@ -11,7 +11,8 @@ from migrate.graph.planner import discover
 from migrate.graph.registry import link_versions
 from migrate.graph.registry_matching import match_registry
 from migrate.graph.selection import Selection
-from migrate.objects import Action, Kind, ModelVersion, Ref, RegisteredModel
+from migrate.kinds import Action, Kind, Ref
+from migrate.objects import ModelVersion, RegisteredModel
 from migrate.tasks.batches import Policy
 from tests.graph.memory import MemoryServer
 

@@ -6,7 +6,7 @@ import pytest
 
 from migrate.errors import UsageError
 from migrate.graph.why import explain, find_task
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref, Step
 from migrate.plans import Plan, PlannedTask
 from tests.views.plans import experiment, run
 from tests.views.samples import plan, task
@@ -85,10 +85,10 @@ def test_an_ambiguous_one_is_told_with_its_candidates() -> None:
 
 
 def test_one_id_of_two_kinds_is_ambiguous() -> None:
-    tasks = [experiment(1), task(Kind.DELETION, "1")]
+    tasks = [experiment(1), task(Kind.EXPERIMENT, "1", step=Step.DELETION)]
     with pytest.raises(UsageError, match=r"experiment:1 .* deletion:1"):
         find_task(tasks, "1")
-    assert find_task(tasks, "deletion:1").ref.kind is Kind.DELETION
+    assert find_task(tasks, "deletion:1").ref.deletes
 
 
 def steps(value: Plan, text: str) -> list[tuple[str, str]]:
@@ -152,9 +152,20 @@ def refs(tasks: tuple[PlannedTask, ...]) -> list[str]:
 def test_without_a_recorded_reason_it_follows_from_the_selection(
     options: dict[str, object], last: str
 ) -> None:
-    value = plan(experiment(1), run("a", 1), task(Kind.DELETION, "1"), options=options)
+    value = plan(
+        experiment(1), run("a", 1), task(Kind.EXPERIMENT, "1", step=Step.DELETION), options=options
+    )
     assert steps(value, "run:a") == [("run:a", "in experiment:1"), ("experiment:1", last)]
     assert steps(value, "deletion:1")[-1] == ("experiment:1", last)
+
+
+def test_a_deletion_is_the_last_step_with_what_it_deletes() -> None:
+    model = task(Kind.LOGGED_MODEL, "m-1", container="1")
+    deletion = task(Kind.LOGGED_MODEL, "m-1", container="1", step=Step.DELETION)
+    assert steps(plan(experiment(1), model, deletion), "deletion:m-1")[:2] == [
+        ("deletion:m-1", "the last step of logged model:m-1"),
+        ("logged model:m-1", "in experiment:1"),
+    ]
 
 
 def test_what_is_skipped_has_its_reason_and_no_chain() -> None:

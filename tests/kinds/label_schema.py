@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from migrate.endpoints.stores import Bookkeeping
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.origins import ORIGIN, SOURCE, without_bookkeeping
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.tasks.carrier import RecordCarrier

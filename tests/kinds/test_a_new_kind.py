@@ -18,7 +18,8 @@ from migrate.endpoints.addresses import Address
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.directory.stores.simple import SIMPLE, Simple, SimpleStore
 from migrate.endpoints.stores import Identity
-from migrate.objects import Experiment, Kind, Ref, Run
+from migrate.kinds import Kind, Ref
+from migrate.objects import Experiment, Run
 from migrate.origins import ORIGIN
 from migrate.tasks import carriers
 from tests.graph.memory import MemoryServer

@@ -9,7 +9,8 @@ import pytest
 from migrate.endpoints.directory.stores.simple import SIMPLE, Simple
 from migrate.endpoints.stores import Bookkeeping, Identity
 from migrate.errors import AlreadyExists, MigrateError, Refused
-from migrate.objects import Kind, Loss
+from migrate.kinds import Kind
+from migrate.objects import Loss
 from tests.kinds.label_schema import LabelSchema
 from tests.kinds.subject import ODD_NAMES, SUBJECTS, Subject
 

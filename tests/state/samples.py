@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus
 from migrate.plans import Because, Plan, PlannedTask, Side
 

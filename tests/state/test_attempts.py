@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrate.errors import StateError
-from migrate.objects import Kind, Ref
+from migrate.kinds import Ref, experiment_ref
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus, loss_of
 from state.store import StateStore
 from tests.state.samples import (
@@ -108,7 +108,7 @@ def test_resume_reopens_what_may_bring_more_and_keeps_what_stays_lost(store: Sta
 
 
 def test_resume_leaves_what_was_deleted_afterwards(store: StateStore) -> None:
-    deletion = run_task("1", ref=Ref(Kind.DELETION, "1"), needs=(EXPERIMENT, run_ref("a")))
+    deletion = run_task("1", ref=experiment_ref("1").deletion, needs=(EXPERIMENT, run_ref("a")))
     store.save_plan(plan_of(experiment_task(), run_task("a"), deletion))
     outcomes = [done(EXPERIMENT), done(run_ref("a"), losses=(UNLISTED,)), done(deletion.ref)]
     store.record("m1", outcomes, {})

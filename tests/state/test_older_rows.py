@@ -1,4 +1,4 @@
-"""Losses and reasons that were stored as sentences, before they said their parts themselves."""
+"""States as earlier versions wrote them: losses and reasons as sentences, deletions as a kind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from migrate.errors import StateError
 from migrate.graph.why import explain
-from migrate.objects import Kind, LossCode, Ref
+from migrate.kinds import Kind, Ref, Step, experiment_ref
+from migrate.objects import LossCode
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
 from state import schema
@@ -117,3 +118,50 @@ def version_of(path: Path) -> int:
     connection.close()
     assert isinstance(version, int)
     return version
+
+
+@pytest.fixture
+def deletions(tmp_path: Path) -> Path:
+    """A state of version 4: of three deletions one is done, one failed and holds up the third."""
+    location = tmp_path / "version-4.db"
+    connection = sqlite3.connect(location)
+    connection.executescript(Path(__file__).with_name("version-4.sql").read_text())
+    connection.close()
+    return location
+
+
+def test_deletions_are_steps_with_what_they_delete(deletions: Path) -> None:
+    model = Ref(Kind.LOGGED_MODEL, "m-1")
+    with StateStore.open(deletions) as store:
+        plan = store.load_plan()
+        assert plan is not None
+        tasks = {task.ref: task for task in plan.tasks}
+        assert [ref for ref in tasks if ref.deletes] == [
+            model.deletion,
+            experiment_ref("1").deletion,
+            experiment_ref("2").deletion,
+        ]
+        assert tasks[model.deletion].needs == (model,)
+        assert model.deletion in tasks[experiment_ref("1").deletion].needs
+        assert tasks[experiment_ref("2").deletion].status is TaskStatus.DONE
+        report = store.report("m1")
+        assert [(it.ref, it.error, it.blocks) for it in report.failures] == [
+            (model.deletion, "no answer", 1)
+        ]
+        totals = report.totals[Step.DELETION]
+        assert (totals.found, totals.done, totals.failed, totals.blocked) == (3, 1, 1, 1)
+        kinds = [row["kind"] for row in store.id_map()]
+        assert sorted(kinds) == ["experiment", "experiment", "logged model", "run"]
+
+
+def test_deletions_are_resumed(deletions: Path) -> None:
+    refs = [Ref(Kind.LOGGED_MODEL, "m-1").deletion, experiment_ref("1").deletion]
+    with StateStore.open(deletions) as store:
+        store.reset_for_resume("m1")
+        plan = store.load_plan()
+        assert plan is not None
+        assert [task.ref for task in plan.tasks if task.status is TaskStatus.PENDING] == refs
+        assert store.tries("m1") == dict.fromkeys(refs, 1)
+        store.mark_started("m1", refs)
+        store.record("m1", [done(ref) for ref in refs], {})
+        assert not store.report("m1").failures

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from migrate.errors import StateError
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Because, Plan, PlannedTask, Side
 from state.reports import MigrationStatus

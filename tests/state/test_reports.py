@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Failure, KindTotals, Report
 from state.store import StateStore

@@ -10,14 +10,15 @@ import pytest
 
 from migrate.endpoints.addresses import Address
 from migrate.errors import AnswerLost
-from migrate.objects import ACTIVE, DELETED, Action, Experiment, Kind, Ref
+from migrate.kinds import Action, Kind, Ref, Step, experiment_ref
+from migrate.objects import ACTIVE, DELETED, Experiment
 from migrate.origins import EARLIER, MIGRATION, ORIGIN, SOURCE
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.carriers import Experiments
 from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.experiment import (
     copy_experiments,
-    delete_objects,
     kept_of_experiment,
     map_location,
     missing_tags,
@@ -203,14 +204,14 @@ class TestCopying:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ends = Ends()
-        create = ends.target.create_experiment
+        create = ends.target.experiments.create
 
         def loses_the_answer(experiment: Experiment) -> str:
             create(experiment)
             raise AnswerLost("no answer")
 
         with monkeypatch.context() as patched:
-            patched.setattr(ends.target, "create_experiment", loses_the_answer)
+            patched.setattr(ends.target.experiments, "create", loses_the_answer)
             lost = ends.copy()
         assert (lost.status, lost.retryable, lost.target_id) == ("failed", True, "")
         again = ends.copy(attempt=2)
@@ -270,13 +271,13 @@ class TestListing:
         experiments = [there(str(i), f"name {i}", creation_time=77) for i in idents]
         ends.source.experiments_held = {item.experiment_id: item for item in experiments}
         self.listed = 0
-        listing = ends.target.experiments
+        listing = ends.target.experiments.list
 
         def counted() -> Iterator[Experiment]:
             self.listed += 1
             return listing()
 
-        monkeypatch.setattr(ends.target, "experiments", counted)
+        monkeypatch.setattr(ends.target.experiments, "list", counted)
         return ends
 
     def copy_all(self, ends: Ends, copies: Mapping[str, str], attempt: int = 1) -> dict[str, str]:
@@ -343,13 +344,14 @@ def test_a_deletion_leaves_runs_active_that_were_active_inside() -> None:
         "target", {"experiments": [{"experiment_id": "6", "name": "fraud", "runs": copies}]}
     )
     job = Job(
-        ref=Ref(Kind.DELETION, "1"),
+        ref=experiment_ref("1").deletion,
         name="fraud",
         action=Action.CREATE,
         copies={Ref(Kind.RUN, name): f"copy-{name}" for name in "ab"},
     )
     batch = Batch(
-        kind=Kind.DELETION,
+        kind=Kind.EXPERIMENT,
+        step=Step.DELETION,
         jobs=(job,),
         source=ADDRESS,
         target=ADDRESS,
@@ -357,7 +359,7 @@ def test_a_deletion_leaves_runs_active_that_were_active_inside() -> None:
         container="1",
         target_container="6",
     )
-    (outcome,) = delete_objects(batch, source, target)
+    (outcome,) = Experiments().delete(batch, source, target)
     assert (outcome.status, outcome.target_id) == ("done", "6")
     assert target.experiments_held["6"].lifecycle_stage == DELETED
     stages = {run.run_id: run.lifecycle_stage for run in target.runs_held.values()}

@@ -11,16 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.endpoints.answers import Capabilities
+from migrate.kinds import Kind, Ref
 from migrate.objects import (
     MODEL_VERSIONS_TAG,
-    Kind,
     LoggedModel,
     Metric,
     ModelLinks,
     ModelMetric,
     ModelOutput,
     ModelVersion,
-    Ref,
     RegisteredModel,
 )
 from migrate.origins import MIGRATION, ORIGIN, PREFIX, SOURCE

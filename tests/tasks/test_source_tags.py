@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 
-from migrate.objects import (
-    Experiment,
-    Kind,
-    ModelVersion,
-    RegisteredModel,
-    Run,
-    VersionRun,
-)
+from migrate.kinds import Kind
+from migrate.objects import Experiment, ModelVersion, RegisteredModel, Run, VersionRun
 from migrate.origins import EARLIER, ORIGIN
 from migrate.tasks.batches import Policy
 from migrate.tasks.source_tags import (

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.endpoints.tracking.traces_wire import trace_from, trace_to
-from migrate.objects import Kind, Loss, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Loss
 from migrate.origins import MARK, losses_to_tags
 from migrate.tasks.trace import (
     TRACES_A_SLICE,

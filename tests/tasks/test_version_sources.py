@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.errors import Refused
-from migrate.objects import Kind, ModelVersion, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import ModelVersion
 from migrate.tasks.version_sources import (
     PROMPT_RUNS_TAG,
     Place,

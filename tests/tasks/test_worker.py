@@ -19,7 +19,7 @@ from migrate.errors import (
     Unavailable,
 )
 from migrate.executors import open_executor
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.carriers import Runs

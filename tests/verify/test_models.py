@@ -17,7 +17,7 @@ import pytest
 from migrate.demo.server import TrackingServerProcess, copy_database
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.graph.selection import Selection
-from migrate.objects import REGISTRY_KINDS, Kind
+from migrate.kinds import REGISTRY_KINDS, Kind
 from migrate.verify import Comparison, Ends, compare
 from tests.comparison import ORIGIN
 from tests.conftest import ROOT, OfAllModels, ServerFactory

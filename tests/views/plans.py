@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref, Step
 from migrate.plans import Plan, PlannedTask
 
 from .samples import plan, task
@@ -53,7 +53,12 @@ def mixed() -> Plan:
             needs=(Ref(Kind.RUN, "tuned"), Ref(Kind.EXPERIMENT, "2")),
         ),
         task(Kind.REGISTERED_MODEL, "fraud-classifier", name="fraud-classifier"),
-        task(Kind.DELETION, "1", needs=(Ref(Kind.RUN, "sweep"), Ref(Kind.LOGGED_MODEL, "m-1"))),
+        task(
+            Kind.EXPERIMENT,
+            "1",
+            step=Step.DELETION,
+            needs=(Ref(Kind.RUN, "sweep"), Ref(Kind.LOGGED_MODEL, "m-1")),
+        ),
         task(Kind.PROMPT, "greeting", name="greeting"),
         task(Kind.TRACE, "tr-1", Action.UNSUPPORTED, reason="the target takes no traces"),
     ]

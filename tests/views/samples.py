@@ -7,7 +7,7 @@ import re
 
 from rich.console import Console
 
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref, Step
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.plans import (
     Failure,
@@ -78,6 +78,7 @@ def task(
     ident: str,
     action: Action = Action.CREATE,
     *,
+    step: Step = Step.COPY,
     name: str = "",
     reason: str = "",
     losses: tuple[Loss, ...] = (),
@@ -90,7 +91,7 @@ def task(
     container: str = "",
 ) -> PlannedTask:
     return PlannedTask(
-        ref=Ref(kind, ident),
+        ref=Ref(kind, ident, step),
         name=name,
         action=action,
         reason=reason,

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.errors import UsageError
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref
 from migrate.plans import Plan
 from migrate.views.graph import WRITERS, check_graph_path, write_graph
 from migrate.views.graph.mermaid import escaped

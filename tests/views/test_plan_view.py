@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref, Step
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Plan
 from migrate.views.plan import plan_as_json, print_plan, summary
@@ -64,8 +64,19 @@ def test_what_is_done_already_is_not_to_be_created() -> None:
 
 
 def test_a_deletion_is_not_an_object() -> None:
-    value = plan(task(Kind.EXPERIMENT, "1"), task(Kind.DELETION, "1"))
+    value = plan(task(Kind.EXPERIMENT, "1"), task(Kind.EXPERIMENT, "1", step=Step.DELETION))
     assert summary(value) == "Plan: 1 experiment to create; 1 experiment to mark as deleted."
+
+
+def test_what_is_deleted_is_counted_by_its_kind() -> None:
+    value = plan(
+        task(Kind.EXPERIMENT, "1", Action.ADOPT, status=TaskStatus.DONE),
+        task(Kind.EXPERIMENT, "1", step=Step.DELETION),
+        *(task(Kind.LOGGED_MODEL, f"m-{n}", step=Step.DELETION) for n in range(2)),
+    )
+    marked = "1 experiment, 2 logged models to mark as deleted"
+    assert summary(value) == f"Plan: {marked}; 1 experiment already done."
+    assert plan_as_json(value)["counts"]["deletion"] == {"create": 3}
 
 
 def test_what_is_not_supported_is_in_the_last_line() -> None:
@@ -243,17 +254,25 @@ def test_json_holds_everything_and_survives_a_round_trip() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([Kind.EXPERIMENT, Kind.RUN, Kind.DELETION]),
+            st.sampled_from(
+                [
+                    (Kind.EXPERIMENT, Step.COPY),
+                    (Kind.RUN, Step.COPY),
+                    (Kind.EXPERIMENT, Step.DELETION),
+                ]
+            ),
             st.sampled_from(Action),
             st.sampled_from([TaskStatus.PENDING, TaskStatus.DONE]),
         )
     )
 )
-def test_every_object_is_counted_once(drawn: list[tuple[Kind, Action, TaskStatus]]) -> None:
+def test_every_object_is_counted_once(
+    drawn: list[tuple[tuple[Kind, Step], Action, TaskStatus]],
+) -> None:
     value = plan(
         *(
-            task(kind, str(index), action, status=status)
-            for index, (kind, action, status) in enumerate(drawn)
+            task(kind, str(index), action, step=step, status=status)
+            for index, ((kind, step), action, status) in enumerate(drawn)
         )
     )
     counts = plan_as_json(value)["counts"]
@@ -263,7 +282,7 @@ def test_every_object_is_counted_once(drawn: list[tuple[Kind, Action, TaskStatus
         assert not any(t.is_work and t.status is TaskStatus.PENDING for t in value.tasks)
         return
     not_shown = sum(
-        kind is Kind.DELETION and (status is TaskStatus.DONE or action in ("skip", "unsupported"))
-        for kind, action, status in drawn
+        step is Step.DELETION and (status is TaskStatus.DONE or action in ("skip", "unsupported"))
+        for (_, step), action, status in drawn
     )
     assert sum(map(int, re.findall(r"\d+", line))) == len(drawn) - not_shown

@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.views.json_lines import JsonProgress
 from migrate.views.lines import LineProgress, PlainProgress

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref, Step
 from migrate.outcomes import Loss
 from migrate.plans import Failure, KindTotals, Report
 from migrate.views.report import closing, print_report, report_as_json
@@ -39,7 +39,7 @@ def test_success() -> None:
 
 
 def test_a_deletion_is_not_an_object_on_the_target() -> None:
-    counts = {Kind.EXPERIMENT: totals(1), Kind.DELETION: totals(1)}
+    counts = {Kind.EXPERIMENT: totals(1), Step.DELETION: totals(1)}
     assert closing(report(counts)) == "Done: 1 experiment on the target, nothing lost."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import Difference, Loss
 from migrate.views.verify import differences_as_json, print_differences, verdict
 

@@ -6,7 +6,8 @@ import io
 
 from rich.console import Console
 
-from migrate.objects import Kind, ModelVersion
+from migrate.kinds import Kind
+from migrate.objects import ModelVersion
 from migrate.views.versions import print_versions
 
 VERSIONS = (

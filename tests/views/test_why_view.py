@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from migrate.graph.why import explain
-from migrate.objects import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref, Step
 from migrate.plans import Plan
 from migrate.views.why import print_why, why_as_json
 
@@ -70,7 +70,11 @@ def test_everything_about_one_object() -> None:
 
 
 def test_many_are_only_counted() -> None:
-    value = plan(experiment(1), *(run(f"{n}", 1) for n in range(1_234)), task(Kind.DELETION, "2"))
+    value = plan(
+        experiment(1),
+        *(run(f"{n}", 1) for n in range(1_234)),
+        task(Kind.EXPERIMENT, "2", step=Step.DELETION),
+    )
     assert rendered(value, "experiment-1").splitlines()[-1] == (
         "Is needed by: 1,234 runs (--json lists all)"
     )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.views.layout import console_on, say
 from migrate.views.words import (
     about,

@@ -10,7 +10,7 @@ from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
 from migrate.endpoints.tracking.versions import NO_KINDS, Release
-from migrate.objects import Kind
+from migrate.kinds import Kind
 
 
 class Learned(NamedTuple):

@@ -15,7 +15,8 @@ from migrate.endpoints.shapes import Object, count, flag, objects, required_text
 from migrate.endpoints.tracking.http.login_pages import file_in, pages_are_logins
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.errors import EndpointError, NotAuthenticated, Refused, Unavailable
-from migrate.objects import Artifact, ArtifactRoot, Kind
+from migrate.kinds import Kind
+from migrate.objects import Artifact, ArtifactRoot
 
 #: Fewer than for other reads: a file that is gone is a 500 on servers before 3.17.
 FILE_TRIES = 4

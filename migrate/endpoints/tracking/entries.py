@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from migrate.endpoints.shapes import Object, as_object, items, required
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.errors import Malformed
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 
 T = TypeVar("T")
 

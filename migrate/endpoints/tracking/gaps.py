@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import EndpointError
-from migrate.objects import Ref
+from migrate.kinds import Ref
 
 
 class Gaps:

@@ -27,7 +27,7 @@ from migrate.endpoints.tracking.permissions.servers import ServerPermissions
 from migrate.endpoints.tracking.spellings import folding_of
 from migrate.endpoints.tracking.versions import Release, capabilities_of, release_of
 from migrate.errors import EndpointError, MigrateError, NoSuchRoute, NotFound, Refused, ServerFault
-from migrate.objects import REGISTRY_KINDS, Kind
+from migrate.kinds import REGISTRY_KINDS, Kind
 
 
 class Inquiry:

@@ -25,11 +25,11 @@ from migrate.endpoints.shapes import (
 )
 from migrate.endpoints.tracking.entries import Form, Told
 from migrate.endpoints.tracking.wire import metric_to, tags_to, with_value
+from migrate.kinds import Kind
 from migrate.objects import (
     ACTIVE,
     IS_PROMPT_TAG,
     NO_STAGE,
-    Kind,
     LoggedModel,
     Metric,
     ModelMetric,

@@ -7,7 +7,7 @@ from typing import Any
 from migrate.endpoints.proto_times import duration, duration_text, milliseconds, time_text
 from migrate.endpoints.shapes import Object, ident, member, objects, required_text, text
 from migrate.endpoints.tracking.entries import Form, Told
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.traces import SERVER_TAGS, Trace
 
 

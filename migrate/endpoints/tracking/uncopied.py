@@ -38,7 +38,7 @@ from migrate.endpoints.tracking.parts import (
 from migrate.endpoints.tracking.searches.search import chunks
 from migrate.endpoints.tracking.versions import Release
 from migrate.errors import MigrateError, NotFound, Refused
-from migrate.objects import Kind
+from migrate.kinds import Kind
 
 #: Experiments that are asked for at the same time where each has to be.
 EXPERIMENTS_AT_ONCE = 8

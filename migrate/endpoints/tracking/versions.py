@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.tracking.request_sizes import BATCH_BYTES
-from migrate.objects import REGISTRY_KINDS, Kind
+from migrate.kinds import REGISTRY_KINDS, Kind
 
 Version = tuple[int, int]
 
@@ -22,7 +22,6 @@ ALWAYS = frozenset(
     {
         Kind.EXPERIMENT,
         Kind.RUN,
-        Kind.DELETION,
         Kind.REGISTERED_MODEL,
         Kind.MODEL_VERSION,
     }

@@ -24,15 +24,8 @@ from migrate.endpoints.shapes import (
 )
 from migrate.endpoints.tracking.entries import Form, Told
 from migrate.errors import Malformed
-from migrate.objects import (
-    LIFECYCLE_STAGES,
-    RUN_NAME_TAG,
-    Experiment,
-    Kind,
-    Metric,
-    Ref,
-    Run,
-)
+from migrate.kinds import Kind, Ref
+from migrate.objects import LIFECYCLE_STAGES, RUN_NAME_TAG, Experiment, Metric, Run
 from migrate.origins import MARK, ORIGIN, losses_from_tags
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrate.graph.drawing import Box, draw
-from migrate.objects import Kind
+from migrate.kinds import HEADINGS
 from migrate.plans import Plan
 from migrate.views.graph.style import caption, colours_of
 from migrate.views.words import printable, shorten
@@ -21,11 +21,11 @@ def plan_as_mermaid(plan: Plan) -> str:
         arrow = "-.->" if line.soft else "-->"
         count = f"|{line.count}|" if line.count > 1 else ""
         lines.append(f"  n{line.start} {arrow}{count} n{line.end}")
-    for kind in Kind:
-        numbers = [f"n{n}" for n, box in enumerate(drawing.boxes) if box.kind is kind]
+    for heading in HEADINGS:
+        numbers = [f"n{n}" for n, box in enumerate(drawing.boxes) if box.heading is heading]
         if numbers:
-            fill, stroke = colours_of(kind)
-            name = kind.replace(" ", "")
+            fill, stroke = colours_of(heading)
+            name = heading.replace(" ", "")
             lines.append(f"  classDef {name} fill:{fill},stroke:{stroke},color:#1b2430")
             lines.append(f"  class {','.join(numbers)} {name}")
     return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from migrate.graph.drawing import Box, Drawing, Line, draw
 from migrate.graph.layout import BEND, Place
-from migrate.objects import Action, Kind
+from migrate.kinds import HEADINGS, Action, Heading
 from migrate.plans import Plan
 from migrate.views.graph.style import (
     OUTLINES,
@@ -183,16 +183,16 @@ def _box(box: Box) -> str:
 
 def _shape(box: Box) -> str:
     """Return the outline of a box; one that stands for several is a pile."""
-    sheet = rectangle(box.kind, box.action, BOX_WIDTH, BOX_HEIGHT)
+    sheet = rectangle(box.heading, box.action, BOX_WIDTH, BOX_HEIGHT)
     if box.count == 1:
         return sheet
-    below = rectangle(box.kind, box.action, BOX_WIDTH, BOX_HEIGHT)
+    below = rectangle(box.heading, box.action, BOX_WIDTH, BOX_HEIGHT)
     return f'<g transform="translate(4 4)">{below}</g>{sheet}'
 
 
-def rectangle(kind: Kind, action: Action, width: float, height: float) -> str:
-    """Return a box as it is drawn for a kind and an action."""
-    fill, stroke = colours_of(kind)
+def rectangle(heading: Heading, action: Action, width: float, height: float) -> str:
+    """Return a box as it is drawn under a heading and with an action."""
+    fill, stroke = colours_of(heading)
     outline = OUTLINES[action][1]
     colour = "" if 'stroke="' in outline else f' stroke="{stroke}"'
     paper = ""
@@ -220,13 +220,13 @@ def _legend(drawing: Drawing, width: float) -> tuple[str, float]:
 
 def legend_of(drawing: Drawing) -> Iterator[tuple[str, str]]:
     """Yield samples of 26 by 16 pixels, and what they mean, of all that the drawing uses."""
-    for kind in Kind:
-        if any(box.kind is kind for box in drawing.boxes):
-            fill, stroke = colours_of(kind)
+    for heading in HEADINGS:
+        if any(box.heading is heading for box in drawing.boxes):
+            fill, stroke = colours_of(heading)
             yield (
                 f'<rect x="1" y="1" width="24" height="14" rx="4" fill="{fill}" '
                 f'stroke="{stroke}" stroke-width="1.5"/>',
-                kind.plural,
+                heading.plural,
             )
     for action, (words, outline) in OUTLINES.items():
         if any(box.action is action for box in drawing.boxes):

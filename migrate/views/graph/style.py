@@ -8,19 +8,20 @@ from collections.abc import Mapping
 from html import escape
 
 from migrate.graph.drawing import Box
-from migrate.objects import Action, Kind
+from migrate.kinds import Action, Heading, Kind, Step
 from migrate.plans import PlannedTask
 from migrate.tasks.carriers import carrier_of
 from migrate.views.words import of_kind, printable
 
-#: Of kinds that are counted only.
+#: Of kinds that are counted only, and of deletions.
 _OTHER = ("#eef0f3", "#4a5361")
+_DELETIONS = ("#e6e8eb", "#5b6673")
 
 
-def colours_of(kind: Kind) -> tuple[str, str]:
-    """Return fill and outline of the boxes of a kind."""
-    carrier = carrier_of(kind)
-    return carrier.colours if carrier else _OTHER
+def colours_of(heading: Heading) -> tuple[str, str]:
+    """Return fill and outline of the boxes under a heading."""
+    carrier = carrier_of(heading) if isinstance(heading, Kind) else None
+    return carrier.colours if carrier else _DELETIONS if heading is Step.DELETION else _OTHER
 
 
 #: How the outline of a box tells the action: (words of the legend, attributes).
@@ -76,8 +77,8 @@ def _advance(char: str) -> float:
 def caption(box: Box) -> str:
     """Return the second line of a box: ``run, to create`` or ``in fraud``; not escaped."""
     if box.count == 1:
-        return box.verb if box.kind is Kind.DELETION else f"{box.kind}, {box.verb}"
-    return "" if box.kind is Kind.DELETION else where(box)
+        return box.verb if box.step is Step.DELETION else f"{box.kind}, {box.verb}"
+    return "" if box.step is Step.DELETION else where(box)
 
 
 def where(box: Box) -> str:
@@ -100,7 +101,7 @@ def full_text(box: Box) -> str:
 
 
 def _lines(task: PlannedTask, box: Box) -> list[str]:
-    lines = [f"{task.ref.kind} {_named(task)}", box.verb]
+    lines = [f"{task.ref.heading} {_named(task)}", box.verb]
     lines += [where(box)] if box.homes else []
     if task.reason:
         lines.append(task.reason)

@@ -9,7 +9,7 @@ from pathlib import Path
 from migrate.endpoints.directory.layout import EVALUATION_DATASETS
 from migrate.endpoints.disk import load_object, reading
 from migrate.errors import DirectoryError
-from migrate.objects import Kind
+from migrate.kinds import Kind
 
 
 def count_datasets(export: Path, experiment_ids: Set[str] | None) -> Mapping[Kind, int]:

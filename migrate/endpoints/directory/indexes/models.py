@@ -16,7 +16,8 @@ from migrate.endpoints.directory.native.kept_permissions import with_permissions
 from migrate.endpoints.directory.native.registry_records import model_to_json, version_to_json
 from migrate.endpoints.directory.places import RegistryPlaces
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.objects import Kind, ModelVersion, RegisteredModel
+from migrate.kinds import Kind
+from migrate.objects import ModelVersion, RegisteredModel
 
 #: Given a version, its run's members ``_experiment_name`` and ``_run_artifact_uri``.
 RunMembers = Callable[[ModelVersion], Mapping[str, str]]

@@ -27,7 +27,8 @@ from migrate.endpoints.shapes import (
     word,
 )
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import Kind, Loss, Ref, parse_ref
+from migrate.kinds import Kind, Ref, Step, parse_ref
+from migrate.objects import Loss
 from migrate.outcomes import loss_from_stored, loss_to_stored
 
 _LOSSES = "losses"
@@ -132,7 +133,11 @@ def read_shortfall(base: Path) -> Shortfall:
     value = _read(base, base / LOSSES_FILE)
     try:
         return Shortfall(
-            failed=tuple(map(_failed_from_json, objects(value, _FAILED))),
+            failed=tuple(
+                _failed_from_json(entry)
+                for entry in objects(value, _FAILED)
+                if not _is_step(required_text(entry, "object"))
+            ),
             exports=tuple(map(_export_from_json, objects(value, _EXPORTS))),
         )
     except Malformed as error:
@@ -191,6 +196,11 @@ def _failed_from_json(entry: Object) -> Unreadable:
         reason=required_text(entry, "reason"),
         hint="export it again",
     )
+
+
+def _is_step(text: str) -> bool:
+    """Say whether what failed was to delete an object: older exports list that, too."""
+    return text.startswith(f"{Step.DELETION}:")
 
 
 def _export_from_json(entry: Object) -> Mapping[str, Any]:

@@ -17,11 +17,11 @@ from migrate.endpoints.shapes import (
     version_number,
 )
 from migrate.errors import Malformed
+from migrate.kinds import Kind
 from migrate.objects import (
     IS_PROMPT_TAG,
     NO_STAGE,
     PROMPT_TEXT_TAG,
-    Kind,
     ModelVersion,
     RegisteredModel,
     readable_time,

@@ -15,7 +15,8 @@ from migrate.endpoints.directory.native.replacing import PartialCopy, started_wi
 from migrate.endpoints.directory.native.run_file import StoredRun, write_run_file
 from migrate.endpoints.directory.native.sidecar import Sidecar, StoredFile
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import ArtifactRoot, Metric, ModelLinks, ModelOutput, Run, run_ref
+from migrate.kinds import run_ref
+from migrate.objects import ArtifactRoot, Metric, ModelLinks, ModelOutput, Run
 from migrate.outcomes import Loss
 
 

@@ -43,7 +43,8 @@ from migrate.endpoints.directory.native.sidecar import (
 from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.stores.listing import Listing, Member
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
-from migrate.objects import Artifact, Kind, LoggedModel, Loss, Ref, Run, experiment_ref
+from migrate.kinds import Kind, Ref, experiment_ref
+from migrate.objects import Artifact, LoggedModel, Loss, Run
 from migrate.traces import Trace
 
 _PATHS_KEPT = 10_000
@@ -138,7 +139,7 @@ class ContainedStore(ABC, Generic[T]):
         """Return these, in whatever experiment; unreadable ones are reported and left out."""
         found = []
         for ident in idents:
-            path = self.find(ident)
+            path = self.path_of(ident)
             if path is None:
                 continue
             try:
@@ -147,7 +148,7 @@ class ContainedStore(ABC, Generic[T]):
                 self._experiments.report(Ref(self.kind, ident), path, problem)
         return found
 
-    def find(self, ident: str, experiment_id: str | None = None) -> Path | None:
+    def path_of(self, ident: str, experiment_id: str | None = None) -> Path | None:
         """Return the directory of one, in one experiment or in whatever; None without any."""
         experiment = None if experiment_id is None else self._experiments.path(experiment_id)
         if experiment is None and experiment_id is not None:
@@ -164,12 +165,12 @@ class ContainedStore(ABC, Generic[T]):
 
     def present(self, ident: str) -> Path:
         """Return the directory of one."""
-        path = self.find(ident)
+        path = self.path_of(ident)
         if path is None:
             raise NotFound(f"{self.kind} {ident} is not in {self._export.path}")
         return path
 
-    def find_copies(
+    def find(
         self, experiment_id: str, origins: Collection[str] | None = None
     ) -> Mapping[str, builtins.list[Copy]]:
         """Return the copies in an experiment by their origins, which are their own ids."""
@@ -204,7 +205,7 @@ class ContainedStore(ABC, Generic[T]):
         return [Artifact(file.path, file.size) for file in files]
 
     def open_artifact(self, ref: Ref, artifact: Artifact) -> BinaryIO:
-        """See ``ReadsArtifacts.open_artifact``."""
+        """See ``ReadsArtifacts.open``."""
         place = self.present(ref.id)
         unrecorded = StoredFile(artifact.path, artifact.size, artifact.path)
         file = self._recorded_files(place).get(artifact.path, unrecorded)
@@ -222,7 +223,7 @@ class ContainedStore(ABC, Generic[T]):
         return {path: file.digest for path, file in recorded.items() if file.digest}
 
     def put_artifact(self, ref: Ref, artifact: Artifact, stream: BinaryIO) -> None:
-        """See ``WritesArtifacts.put_artifact``; only of one that is being written."""
+        """See ``WritesArtifacts.put``; only of one that is being written."""
         writer = self._writer(ref.id, wanted=True)
         if writer is None:
             raise DirectoryError(f"{ref} is not being written in {self._export.path}")

@@ -12,7 +12,8 @@ from migrate.endpoints.directory.native.registry_records import model_from_json,
 from migrate.endpoints.disk import DAMAGED
 from migrate.endpoints.shapes import as_object, stored_id
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import Kind, ModelVersion, RegisteredModel
+from migrate.kinds import Kind
+from migrate.objects import ModelVersion, RegisteredModel
 
 
 class StoredVersion(NamedTuple):

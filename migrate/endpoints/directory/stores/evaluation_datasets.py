@@ -27,7 +27,7 @@ from migrate.endpoints.disk import (
     writing,
 )
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.outcomes import Loss
 from migrate.records.evaluation_datasets import DatasetRecord, EvaluationDataset
 

@@ -38,16 +38,8 @@ from migrate.endpoints.directory.unreadable import held_twice, nothing_around
 from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.endpoints.shapes import required
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
-from migrate.objects import (
-    ACTIVE,
-    DELETED,
-    Experiment,
-    Kind,
-    Loss,
-    Permissions,
-    Ref,
-    experiment_ref,
-)
+from migrate.kinds import Kind, Ref, experiment_ref
+from migrate.objects import ACTIVE, DELETED, Experiment, Loss, Permissions
 
 
 class ExperimentStore:
@@ -67,7 +59,7 @@ class ExperimentStore:
         self._ids_by_name: dict[str, str] | None = None
 
     def list(self) -> Iterator[Experiment]:
-        """See ``ReadsExperiments.experiments``."""
+        """See ``ReadsExperiments.list``."""
         opened, unreadable = self._export.open(), self._export.unreadable
         unreadable.forget(Kind.EXPERIMENT)
         found: dict[str, Experiment] = {}
@@ -96,7 +88,7 @@ class ExperimentStore:
         return iter(sorted(found.values(), key=order_of_creation))
 
     def read(self, idents: Sequence[str]) -> Sequence[Experiment]:
-        """See ``ReadsExperiments.read_experiments``."""
+        """See ``ReadsExperiments.read``."""
         found = []
         for ident in idents:
             directory = self.path(ident)
@@ -159,12 +151,12 @@ class ExperimentStore:
         return "" if directory is None else self._read(directory).name
 
     def permissions(self, ref: Ref) -> Permissions:
-        """See ``ReadsPermissions.permissions``."""
+        """See ``ReadsPermissions.read``."""
         path = self.present(ref.id) / EXPERIMENT_FILE
         return read_permissions(path, mlflow_member(path, load_object(self._export.base, path)))
 
     def create(self, experiment: Experiment) -> str:
-        """See ``WritesExperiments.create_experiment``; a deleted one is created active."""
+        """See ``WritesExperiments.create``; a deleted one is created active."""
         self._export.require_writable()
         ident = experiment.experiment_id
         with self._export.lock:
@@ -176,16 +168,17 @@ class ExperimentStore:
             self._export.durations.note(ident)
         return ident
 
-    def set_tags(self, ident: str, tags: Mapping[str, str]) -> None:
-        """See ``WritesExperiments.set_experiment_tags``."""
+    def set_tags(self, ident: str, tags: Mapping[str, str]) -> Sequence[Loss]:
+        """See ``WritesExperiments.set_tags``."""
 
         def change(experiment: dict[str, Any]) -> None:
             experiment["tags"] = dict(sorted({**experiment["tags"], **tags}.items()))
 
         self._change(ident, change)
+        return ()
 
     def remove_tags(self, ident: str, keys: Sequence[str]) -> None:
-        """See ``WritesExperiments.remove_experiment_tags``."""
+        """See ``WritesExperiments.remove_tags``."""
 
         def change(experiment: dict[str, Any]) -> None:
             left = {key: text for key, text in experiment["tags"].items() if key not in keys}
@@ -193,12 +186,16 @@ class ExperimentStore:
 
         self._change(ident, change)
 
-    def set_stage(self, ident: str, lifecycle_stage: str) -> None:
-        """Delete or restore an experiment; its runs stay as their records say."""
-        self._change(ident, lambda it: it.update(lifecycle_stage=lifecycle_stage))
+    def delete(self, ident: str) -> None:
+        """See ``WritesExperiments.delete``; its runs stay as their records say."""
+        self._change(ident, lambda it: it.update(lifecycle_stage=DELETED))
+
+    def restore(self, ident: str) -> None:
+        """See ``WritesExperiments.restore``; its runs stay as their records say."""
+        self._change(ident, lambda it: it.update(lifecycle_stage=ACTIVE))
 
     def rename(self, ident: str, name: str) -> None:
-        """See ``WritesExperiments.rename_experiment``. Raises ``AlreadyExists``."""
+        """See ``WritesExperiments.rename``. Raises ``AlreadyExists``."""
         with self._export.lock:
             self.present(ident)
             self._take_name(name, ident)
@@ -206,7 +203,7 @@ class ExperimentStore:
             self._ids_by_name = None  # the old name is free again
 
     def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
+        """See ``WritesPermissions.write``."""
         self._export.require_writable()
         with self._export.lock:
             return keep_permissions(self._export.base, self.present(ref.id), permissions)

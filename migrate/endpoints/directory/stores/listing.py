@@ -21,7 +21,7 @@ from migrate.endpoints.directory.unreadable import (
 )
 from migrate.endpoints.disk import DAMAGED, load_object
 from migrate.errors import DirectoryError
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 
 T = TypeVar("T")
 

@@ -31,7 +31,8 @@ from migrate.endpoints.disk import (
     writing,
 )
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import Kind, ModelVersion, RegisteredModel
+from migrate.kinds import Kind
+from migrate.objects import ModelVersion, RegisteredModel
 
 
 def model_entry(base: Path, folder: Path) -> ModelEntry:

@@ -27,7 +27,8 @@ from migrate.endpoints.disk import (
 )
 from migrate.endpoints.shapes import integer, stored_id
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import IS_PROMPT_TAG, Kind, ModelVersion, RegisteredModel
+from migrate.kinds import Kind
+from migrate.objects import IS_PROMPT_TAG, ModelVersion, RegisteredModel
 
 OUR_PROMPT = ".prompt.json"
 

@@ -29,7 +29,8 @@ from migrate.endpoints.directory.stores.prompt_entries import OUR_PROMPT, Prompt
 from migrate.endpoints.directory.unreadable import held_twice, not_there, nothing_around
 from migrate.endpoints.disk import files_in, load_object, subdirectories
 from migrate.errors import DirectoryError, NotFound
-from migrate.objects import MODEL_KINDS, Kind, Ref, RegisteredModel
+from migrate.kinds import MODEL_KINDS, Kind, Ref
+from migrate.objects import RegisteredModel
 
 #: What a registered model's directory holds that is not a registered model.
 _NOT_MODELS = frozenset({ARTIFACTS, VERSIONS, VERSION_MODELS})

@@ -35,7 +35,8 @@ from migrate.endpoints.record_json import record_from_json, record_to_json
 from migrate.endpoints.shapes import required, text
 from migrate.endpoints.stores import Bookkeeping, Found, Identity
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
-from migrate.objects import Kind, Loss, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import Loss
 from migrate.records.issues import Issue
 from migrate.records.scorers import Scorer
 from migrate.records.webhooks import Webhook

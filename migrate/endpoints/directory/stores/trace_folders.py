@@ -34,7 +34,8 @@ from migrate.endpoints.directory.unreadable import require_own
 from migrate.endpoints.disk import DAMAGED, load_object, open_file, parse_object, reading, writing
 from migrate.endpoints.shapes import Object, objects
 from migrate.errors import DirectoryError, Malformed
-from migrate.objects import ACTIVE, Artifact, Kind, Ref
+from migrate.kinds import Kind, Ref
+from migrate.objects import ACTIVE, Artifact
 from migrate.origins import MARK, losses_to_tags
 from migrate.traces import SPANS_LOCATION_TAG, Spans, Trace
 
@@ -95,7 +96,7 @@ class TraceFolders(ContainedStore[Trace]):
 
     def read_in(self, experiment_id: str, ident: str) -> Iterator[Trace]:
         """Yield a trace of an experiment; none where it is gone, or unreadable and reported."""
-        path = self.find(ident, experiment_id)
+        path = self.path_of(ident, experiment_id)
         if path is not None:
             try:
                 yield self._whole(path, experiment_id)
@@ -153,7 +154,7 @@ class TraceFolders(ContainedStore[Trace]):
 
     def remove(self, ident: str) -> None:
         """Remove a trace, which may be gone."""
-        place = self.find(ident)
+        place = self.path_of(ident)
         if place is not None:
             with writing(place):
                 os.rename(place, partial_directory(place))

@@ -12,7 +12,8 @@ from migrate.endpoints.directory.export import Export
 from migrate.endpoints.directory.stores.trace_folders import TraceFolders
 from migrate.endpoints.stores import Bookkeeping, Found, Identity
 from migrate.errors import NotFound
-from migrate.objects import Kind, Loss
+from migrate.kinds import Kind
+from migrate.objects import Loss
 from migrate.origins import MARK, losses_from_tags
 from migrate.traces import (
     EVER,

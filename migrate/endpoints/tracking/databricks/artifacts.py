@@ -23,7 +23,8 @@ from migrate.endpoints.tracking.http.session import TIMEOUT, HttpSession
 from migrate.endpoints.tracking.http.streams import body_of, sized
 from migrate.endpoints.tracking.parts import API
 from migrate.errors import EndpointError, NotFound, Unavailable
-from migrate.objects import Artifact, ArtifactRoot, Kind
+from migrate.kinds import Kind
+from migrate.objects import Artifact, ArtifactRoot
 
 log = logging.getLogger(__name__)
 

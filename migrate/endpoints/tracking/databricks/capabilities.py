@@ -8,7 +8,7 @@ from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.request_sizes import BATCH_BYTES
 from migrate.endpoints.tracking.versions import ALWAYS
 from migrate.errors import EndpointError, NoSuchRoute, NotFound, Refused
-from migrate.objects import Kind
+from migrate.kinds import Kind
 
 #: Tags that Databricks writes itself; it refuses them ("Cannot update tag 'mlflow.rootRunId'") or
 #: what they say (a source that is another workspace's). Learned from issues #75 and #187 of

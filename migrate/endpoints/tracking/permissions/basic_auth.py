@@ -31,7 +31,8 @@ from migrate.endpoints.tracking.permissions.wire import (
     word_for,
 )
 from migrate.errors import AlreadyExists, NoSuchRoute, NotFound, Refused
-from migrate.objects import MODEL_KINDS, Grant, Permissions, Ref
+from migrate.kinds import MODEL_KINDS, Ref
+from migrate.objects import Grant, Permissions
 from migrate.outcomes import Loss
 
 ROLES_API = "/api/3.0/mlflow"
@@ -86,7 +87,7 @@ class BasicAuth:
         return dataclasses.replace(told, grants=(*told.grants, ours))
 
     def look_up(self, names: Collection[str]) -> None:
-        """See ``ReadsPermissions.look_up_users``."""
+        """See ``ReadsPermissions.look_up``."""
         for name in names:
             self._grants_of(name)
 
@@ -100,7 +101,7 @@ class BasicAuth:
         return strangers + beside_own(self._thing(ref), users)
 
     def grant(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
+        """See ``WritesPermissions.write``."""
         granted = 0
         losses = []
         for grant in permissions.grants:

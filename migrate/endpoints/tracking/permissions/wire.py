@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from migrate.endpoints.shapes import ident, objects, required_count, required_text
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 
 MANAGE = "MANAGE"
 DEFAULT_WORKSPACE = "default"

@@ -15,7 +15,7 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.searches.search import FAULT_TRIES
 from migrate.errors import EndpointError, MigrateError, NoSuchRoute, NotFound, Refused, ServerFault
-from migrate.objects import experiment_ref
+from migrate.kinds import experiment_ref
 
 #: The sizes of pages, down to that which fails at no other's fault.
 SIZES = (100, 10, 1)

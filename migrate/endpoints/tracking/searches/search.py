@@ -18,7 +18,7 @@ from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import TRIES, HttpSession
 from migrate.endpoints.tracking.searches.narrowing import culprit, spelled
 from migrate.errors import EndpointError, MigrateError, Refused, ServerFault
-from migrate.objects import Kind, Ref
+from migrate.kinds import Kind, Ref
 from migrate.origins import ORIGIN
 
 EXPERIMENTS_PER_SEARCH = 100

@@ -30,7 +30,7 @@ from migrate.endpoints.tracking.parts import EVALUATION_DATASETS, NEWER_API
 from migrate.endpoints.tracking.refusals import deliver, refusals
 from migrate.endpoints.tracking.request_sizes import BATCH_BYTES
 from migrate.errors import Malformed, NotFound
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.origins import MARK, ORIGIN, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss
 from migrate.records.evaluation_datasets import DatasetRecord, EvaluationDataset

@@ -14,7 +14,7 @@ from migrate.endpoints.tracking.http.session import HttpSession, read_once
 from migrate.endpoints.tracking.parts import ISSUES as PART
 from migrate.endpoints.tracking.parts import NEWER_API
 from migrate.errors import NotFound, Refused
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.outcomes import Loss
 from migrate.records.issues import Issue
 

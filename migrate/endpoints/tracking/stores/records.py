@@ -15,7 +15,7 @@ from migrate.endpoints.tracking.stores.issues import IssueStore
 from migrate.endpoints.tracking.stores.scorers import ScorerStore
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.stores.webhooks import WebhookStore
-from migrate.objects import Kind
+from migrate.kinds import Kind
 
 #: The stores of what belongs to experiments, or at least to the server that has these.
 OF_TRACKING = {

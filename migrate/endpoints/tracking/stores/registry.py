@@ -18,7 +18,8 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.errors import EndpointError, NotFound
-from migrate.objects import IS_PROMPT_TAG, Kind, ModelVersion, RegisteredModel
+from migrate.kinds import Kind
+from migrate.objects import IS_PROMPT_TAG, ModelVersion, RegisteredModel
 from migrate.origins import bookkeeping
 from migrate.outcomes import Loss
 

@@ -12,15 +12,8 @@ from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
 from migrate.endpoints.tracking.request_sizes import BATCH_BYTES, MARK_BYTES, first_of, size_of
 from migrate.endpoints.tracking.wire import metric_to
 from migrate.errors import MigrateError, NotFound, Refused, ServerFault
-from migrate.objects import (
-    DELETED,
-    RUN_NAME_TAG,
-    ArtifactRoot,
-    Metric,
-    Run,
-    input_name,
-    run_ref,
-)
+from migrate.kinds import run_ref
+from migrate.objects import DELETED, RUN_NAME_TAG, ArtifactRoot, Metric, Run, input_name
 from migrate.origins import MARK, losses_to_tags
 from migrate.outcomes import Loss
 

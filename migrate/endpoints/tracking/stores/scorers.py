@@ -24,7 +24,7 @@ from migrate.endpoints.tracking.http.session import HttpSession, read_once
 from migrate.endpoints.tracking.parts import NEWER_API
 from migrate.endpoints.tracking.parts import SCORERS as PART
 from migrate.errors import AlreadyExists, EndpointError, NoSuchRoute, NotFound, Refused, ServerFault
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.outcomes import Loss
 from migrate.records.scorers import OnlineConfig, Scorer, ScorerVersion, numbered, scorer_id
 

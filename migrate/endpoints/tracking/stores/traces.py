@@ -16,7 +16,8 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API, NEWER_API, TRACES, TRACES_WITH_SPANS
 from migrate.endpoints.tracking.traces_wire import TRACE, trace_from, trace_to
 from migrate.errors import Malformed, NoSuchRoute, NotFound, Refused, ServerFault
-from migrate.objects import Kind, Loss
+from migrate.kinds import Kind
+from migrate.objects import Loss
 from migrate.origins import MARK, losses_from_tags, losses_to_tags
 from migrate.traces import EVER, SERVER_TAGS, Assessment, PromptLink, Spans, Stretch, Trace
 

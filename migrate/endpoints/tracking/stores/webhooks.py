@@ -23,7 +23,7 @@ from migrate.endpoints.tracking.entries import Entries, Form, Told
 from migrate.endpoints.tracking.http.session import HttpSession, read_once
 from migrate.endpoints.tracking.parts import WEBHOOKS as PART
 from migrate.errors import NotFound
-from migrate.objects import Kind
+from migrate.kinds import Kind
 from migrate.outcomes import Loss
 from migrate.records.webhooks import Webhook, WebhookEvent
 

@@ -17,15 +17,8 @@ from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
 from migrate.endpoints.tracking.stores.runs import RunStore
 from migrate.endpoints.tracking.unity_catalog.storage import Storage
 from migrate.errors import EndpointError, Refused
-from migrate.objects import (
-    Artifact,
-    ArtifactRoot,
-    Kind,
-    ModelVersion,
-    Ref,
-    logged_model_ref,
-    run_ref,
-)
+from migrate.kinds import Kind, Ref, logged_model_ref, run_ref
+from migrate.objects import Artifact, ArtifactRoot, ModelVersion
 
 _LOGGED_MODEL = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)(?:/(.*))?\Z", re.S)
 _VERSION = re.compile(r"models:/+([^/]+/\d+)/?\Z", re.S)
@@ -138,7 +131,7 @@ def _logged_model(originals: Originals, model_id: str, version: ModelVersion) ->
 
 
 def _run(originals: Originals, run_id: str, version: ModelVersion) -> ArtifactRoot:
-    for run in originals.runs.read_anywhere([run_id]):
+    for run in originals.runs.read([run_id]):
         return ArtifactRoot(run_ref(run_id), run.artifact_uri)
     raise Refused(f"its source {version.source} is of run {run_id}, which is not on the target")
 
