@@ -22,7 +22,7 @@ def discover_traces(draft: Draft) -> None:
     if store is None or not draft.selection.takes_traces:
         return
     takes_them = traces_of(draft.target) is not None
-    for node in draft.of_kind(Kind.EXPERIMENT):
+    for node in draft.containers():
         try:
             for facts in slices(_selected(draft, store, node.ref.id)):
                 if takes_them:
