@@ -193,11 +193,11 @@ class Claiming:
 
     def _tell(self) -> bool:
         self._claim = dataclasses.replace(self._claim, renewed=time.time())
-        return self._target.say_writing(self._claim.migration, self._claim.text(), self._near)
+        return self._target.writers.write(self._claim.migration, self._claim.text(), self._near)
 
     def _others(self) -> list[Claim]:
         """Return the other migrations that are creating objects where this one does."""
-        return self._others_among(self._target.writers())
+        return self._others_among(self._target.writers.read())
 
     def _others_among(self, writers: Mapping[str, str]) -> list[Claim]:
         now = time.time()
@@ -216,13 +216,13 @@ class Claiming:
         for other in others:
             if not self._take_over or other.started > self._claim.started:
                 raise _in_use(other, self._plan)
-            self._target.stop_saying(other.migration)
+            self._target.writers.remove(other.migration)
 
     def _renew(self) -> None:
         """Renew the claim now and then; find out when another migration has taken over."""
         while not self._ended.wait(RENEWED_EVERY):
             try:
-                writers = self._target.writers()
+                writers = self._target.writers.read()
                 there = Claim.read(self._claim.migration, writers.get(self._claim.migration, ""))
                 # Who began later knew of this one: the tag alone could be written again by
                 # chance, between a look and a renewal.
@@ -241,10 +241,10 @@ class Claiming:
     def _take_back(self) -> None:
         """Take the claim back, unless it is another's by now."""
         try:
-            said = self._target.writers().get(self._claim.migration, "")
+            said = self._target.writers.read().get(self._claim.migration, "")
             there = Claim.read(self._claim.migration, said)
             if there is not None and there.is_of_same_process(self._claim):
-                self._target.stop_saying(self._claim.migration)
+                self._target.writers.remove(self._claim.migration)
         except MigrateError as problem:
             log.debug("the claim on the target stays until it is forgotten: %s", problem)
 

@@ -259,7 +259,7 @@ class Scheduler:
 
     def _absorb(self, outcomes: Sequence[Outcome]) -> None:
         """Turn outcomes into transitions, record them in one transaction, then report."""
-        self._view.tick(worker.endpoint(self._target).transferred())
+        self._view.tick(worker.endpoint(self._target).artifacts.transferred)
         if not outcomes:
             return
         settled: list[Outcome] = []

@@ -230,8 +230,8 @@ class _Walkthrough:
 
 def _count_runs(server: Target) -> int:
     """Count the runs of a server, deleted ones too."""
-    ids = [experiment.experiment_id for experiment in server.experiments()]
-    return sum(1 for _ in server.runs(ids))
+    ids = [experiment.experiment_id for experiment in server.experiments.list()]
+    return sum(1 for _ in server.runs.list(ids))
 
 
 def _tree(folder: Path, depth: int) -> Iterator[str]:

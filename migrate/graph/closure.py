@@ -71,11 +71,11 @@ def _add_runs(draft: Draft, wanted: Wanted) -> Wanted:
     ids = sorted(ref.id for ref in wanted if ref.kind is Kind.RUN)
     more: Wanted = {}
     added = []
-    for run in draft.source.find_runs(ids):
+    for run in draft.source.runs.read(ids):
         node = add_run(draft, run, wanted[run.ref])
         if node.selected:
             added.append(run.run_id)
-            for parent in node.mentions.values():
+            for parent in node.facts.mentions.values():
                 more.setdefault(run_ref(parent), Because("the parent of", node.ref))
     read_links(draft, added)
     for run_id in added:
@@ -89,7 +89,7 @@ def _add_runs(draft: Draft, wanted: Wanted) -> Wanted:
 def _add_models(draft: Draft, wanted: Wanted) -> Wanted:
     ids = sorted(ref.id for ref in wanted if ref.kind is Kind.LOGGED_MODEL)
     more: Wanted = {}
-    for model in draft.source.read_logged_models(ids) if ids else ():
+    for model in draft.source.logged_models.read(ids) if ids else ():
         ref = model.ref
         left_out = draft.selection.leaves_out_deleted(model.lifecycle_stage)
         if draft.selection.takes_registry and not left_out:

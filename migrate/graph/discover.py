@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-
-import networkx as nx
 
 from migrate.endpoints.answers import Unreadable
 from migrate.endpoints.protocols import Source
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, Selection, choose_experiments
-from migrate.kinds import Kind, Ref, experiment_ref, run_ref
-from migrate.objects import DELETED, FINAL_RUN_STATUSES, NO_LINKS, Experiment, Run
+from migrate.kinds import Kind, Ref, experiment_ref
+from migrate.objects import DELETED, FINAL_RUN_STATUSES, Experiment, Run
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.plans import Because
 from migrate.tasks.experiment import wanted_experiment
-from migrate.tasks.fingerprint import content_digest
-from migrate.tasks.references import REFERENCE_TAGS, fit
+from migrate.tasks.fingerprint import run_facts
+from migrate.tasks.references import fit
 
 EXPERIMENTS_AT_ONCE = 25
 
@@ -29,7 +26,7 @@ _listing = threading.Lock()
 
 def discover_experiments(draft: Draft) -> None:
     """Add every experiment of the source; those not selected as skipped, with the reason."""
-    found = list(draft.source.experiments())
+    found = list(draft.source.experiments.list())
     selection = draft.selection
     chosen: frozenset[str] | None = frozenset()
     because = Because("selected by --experiments")
@@ -72,7 +69,7 @@ def experiment_of(draft: Draft, experiment_id: str, held: Ref) -> Node:
     ref = experiment_ref(experiment_id)
     with _listing:
         if ref not in draft.nodes:
-            for experiment in draft.source.experiments():
+            for experiment in draft.source.experiments.list():
                 if experiment.experiment_id not in draft.experiments:
                     _add_late(draft, experiment)
         if ref not in draft.nodes:
@@ -96,7 +93,7 @@ def _add_late(draft: Draft, experiment: Experiment) -> None:
     if not left_out and not draft.selection.whole_server:
         left_out = LeftOut(LeftOutCode.NOT_SELECTED, f"not selected: {made}")
     _add_experiment(draft, experiment, Because(made), left_out)
-    found = draft.source.why_unreadable(experiment.ref)
+    found = draft.source.unreadable.of(experiment.ref)
     if found is not None:
         _tell_of_contents(draft, found)
 
@@ -159,7 +156,7 @@ def experiment_left_out(experiment: Node) -> LeftOut:
 def _read(draft: Draft, experiment_ids: list[str]) -> list[tuple[Node, dict[str, int]]]:
     """Read the runs of some experiments; keep of each only what the plan needs."""
     found = []
-    for run in draft.source.runs(experiment_ids):
+    for run in draft.source.runs.list(experiment_ids):
         ref = run.ref
         draft.by_id.discard(ref)
         if ref not in draft.nodes:
@@ -185,10 +182,7 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
         return node, {}
     node.because = (Because("a run of", experiment.ref),)
     node.losses = fit(run, draft.target_can, draft.policy)[1]
-    node.content = content_digest(dataclasses.replace(run, links=NO_LINKS))
-    if draft.source_can.lists_links and run.links.model_ids:
-        draft.listed_links[run.run_id] = run.links
-    node.mentions = {key: run.tags[key] for key in REFERENCE_TAGS if key in run.tags}
+    node.facts = run_facts(run)
     sizes = {
         "params": len(run.params),
         "tags": len(run.tags),
@@ -200,7 +194,7 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
 
 def discover_unreadable(draft: Draft) -> None:
     """Add what the source has and cannot give: it is tried like the rest, and fails by name."""
-    for found in sorted(draft.source.unreadable(), key=lambda it: bool(it.ref.kind.container)):
+    for found in sorted(draft.source.unreadable.all(), key=lambda it: bool(it.ref.kind.container)):
         kind = found.ref.kind.container
         around = draft.nodes.get(Ref(kind, found.container)) if kind else None
         if found.ref in draft.nodes or (around is not None and not around.selected):
@@ -230,29 +224,9 @@ def _may_be_meant(draft: Draft, unreadable: Ref) -> bool:
     return not tokens or ALL in tokens or unreadable.id in tokens
 
 
-def link_runs(draft: Draft) -> None:
-    """Draw the edges: experiment before run, parent and root before the run that names them.
-
-    Runs that name each other in a circle cannot all wait; the circle is opened where it closes,
-    and there the reference is kept as a source tag.
-    """
-    for node in draft.of_kind(Kind.RUN):
-        draft.need(experiment_ref(node.container), node.ref)
-        for run_id in node.mentions.values():
-            other = draft.nodes.get(run_ref(run_id))
-            if other is not None and other.selected and run_id != node.ref.id:
-                draft.need(other.ref, node.ref)
-    runs = draft.graph.subgraph([node.ref for node in draft.of_kind(Kind.RUN)])
-    while not nx.is_directed_acyclic_graph(runs):
-        needed, by = nx.find_cycle(runs)[-1][:2]
-        draft.graph.remove_edge(needed, by)
-        node = draft.nodes[by]
-        node.warnings += (f"names run {needed.id}, which in turn needs this run",)
-
-
 def count_unsupported(draft: Draft) -> None:
     """Count what is there and is not copied."""
-    chosen = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
+    chosen = [node.ref.id for node in draft.containers()]
     draft.unsupported.update(unsupported_in(draft.source, draft.selection, chosen))
 
 
@@ -261,7 +235,7 @@ def unsupported_in(
 ) -> Mapping[Kind, int]:
     """Count what is selected and not copied, with what is in these experiments.
 
-    See ``ReadsExperiments.unsupported``.
+    See ``Source.unsupported``.
     """
     if not experiment_ids and not selection.whole_server:
         return {}

@@ -26,4 +26,4 @@ def tell_of_permissions(draft: Draft) -> None:
         for node in draft.of_kind(kind):
             node.warnings += lacking
             if draft.source_can.permissions:
-                node.warnings += tuple(draft.source.beside_permissions(node.ref))
+                node.warnings += tuple(draft.source.permissions.beside(node.ref))

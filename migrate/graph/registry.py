@@ -36,7 +36,7 @@ def discover_registry(draft: Draft) -> None:
         names = candidate_names(selection.models)
     found = [
         model
-        for model in draft.source.registered_models(names)
+        for model in draft.source.registered_models.list(names)
         if not selection.leaves_out_kind(model.kind)
     ]
     chosen = _choose(draft, [model.name for model in found], all_names=names is None)
@@ -52,7 +52,7 @@ def discover_registry(draft: Draft) -> None:
             taken.append(model)
             draft.registered[model.ref] = model
         draft.add(node)
-    _add_versions(draft, list(draft.source.model_versions(taken)) if taken else [])
+    _add_versions(draft, list(draft.source.model_versions.list(taken)) if taken else [])
 
 
 def _choose(draft: Draft, names: Sequence[str], *, all_names: bool) -> frozenset[str] | None:
@@ -66,7 +66,7 @@ def _choose(draft: Draft, names: Sequence[str], *, all_names: bool) -> frozenset
         if all_names:
             raise
     return choose_models(
-        draft.selection.models, [model.name for model in draft.source.registered_models(None)]
+        draft.selection.models, [model.name for model in draft.source.registered_models.list(None)]
     )
 
 

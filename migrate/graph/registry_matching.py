@@ -47,10 +47,10 @@ def match_registry(draft: Draft) -> None:
         return
     names = dict.fromkeys(node.name for node in models)
     few = len(names) <= NAMES_ONE_BY_ONE
-    found = draft.target.registered_models(list(names) if few else None)
+    found = draft.target.registered_models.list(list(names) if few else None)
     there = {model.name: model for model in found if model.name in names}
     versions: dict[str, list[ModelVersion]] = {name: [] for name in there}
-    for version in draft.target.model_versions(list(there.values())) if there else ():
+    for version in draft.target.model_versions.list(list(there.values())) if there else ():
         versions[version.name].append(version)
     wanted = _versions_by_model(draft)
     for node in models:

@@ -70,9 +70,9 @@ def experiments_on(target: Target, ids: Sequence[str] | None = None) -> Existing
     """Return the experiments that a target has now: all, or those of these ids."""
     found: Iterable[Experiment] = ()
     if ids is None:
-        found = target.experiments()
+        found = target.experiments.list()
     elif ids:
-        found = target.read_experiments(ids)
+        found = target.experiments.read(ids)
     return ExistingExperiments(with_origins(found, target.capabilities()))
 
 

@@ -29,17 +29,17 @@ def existing_copies(
     known = {job.ref.id: (job.target_id, job.mark) for job in batch.jobs if job.target_id}
     unclear = [job.ref.id for job in batch.jobs if not job.target_id and job.attempt > 1]
     if unclear:
-        for origin, copies in target.find_copies(batch.target_container, unclear).items():
+        for origin, copies in target.runs.find(batch.target_container, unclear).items():
             if origin in unclear:
                 known[origin] = (copies[0].target_id, copies[0].mark)
     if not known:
         return {}, {}
     ids = [target_id for target_id, _ in known.values()]
-    runs, damaged = read_runs(target, batch.target_container, ids)
+    runs, damaged = read_runs(target.runs, batch.target_container, ids)
     there = {run.run_id: run for run in runs}
     # What a search does not show is asked for by itself before it is made once more.
     for target_id in set(ids) - there.keys() - damaged.keys():
-        there |= {run.run_id: run for run in target.find_runs([target_id])}
+        there |= {run.run_id: run for run in target.runs.read([target_id])}
     existing = {
         source_id: Existing(there[target_id], mark)
         for source_id, (target_id, mark) in known.items()
@@ -55,10 +55,10 @@ def existing_copies(
 
 def read_runs(
     end: ReadsRuns, experiment_id: str, run_ids: Sequence[str]
-) -> tuple[list[Run], dict[str, EndpointError]]:
+) -> tuple[Sequence[Run], dict[str, EndpointError]]:
     """Read runs; where one cannot be read, return the others and the error of that one."""
     try:
-        return end.read_runs(experiment_id, run_ids), {}
+        return end.read_in(experiment_id, run_ids), {}
     except EndpointError as problem:
         if len(run_ids) == 1:
             return [], {run_ids[0]: problem}

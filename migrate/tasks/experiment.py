@@ -108,7 +108,7 @@ def missing_tags(copy: Experiment, wanted: Experiment, experiment: Experiment) -
 
 def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
     """Create or adopt the experiments of a batch; yield an outcome per job."""
-    found = source.read_experiments([job.ref.id for job in batch.jobs])
+    found = source.experiments.read([job.ref.id for job in batch.jobs])
     at_source = {item.experiment_id: item for item in found}
     copies = experiments_on(target, [job.target_id for job in batch.jobs if job.target_id])
     looks_back = not target.capabilities().archive
@@ -147,7 +147,7 @@ def _looked_at(target: Target, written: Sequence[_Written]) -> Iterator[Outcome]
     """
     for again in (True, False):
         ids = [outcome.target_id for _, outcome, _ in written]
-        found = target.read_experiments(ids) if ids else ()
+        found = target.experiments.read(ids) if ids else ()
         shown = {item.experiment_id: item for item in found}
         left: list[_Written] = []
         for job, outcome, sent in written:
@@ -191,7 +191,7 @@ def _copy(
     sent = dataclasses.replace(wanted, name=job.name)
     if copy is None:
         try:
-            target_id, made = create_tagged(target.create_experiment, sent, target.capabilities())
+            target_id, made = create_tagged(target.experiments.create, sent, target.capabilities())
             left = {k: v for k, v in sent.tags.items() if k not in made.tags}
             losses += _set_tags(target, target_id, left, sent) if left else ()
             wrote = True
@@ -231,7 +231,7 @@ def _complete(
     """Bring an existing copy up to date."""
     wrote = False
     if copy.lifecycle_stage == DELETED and job.action in (Action.UPDATE, Action.REPAIR):
-        target.restore_experiment(copy.experiment_id)
+        target.experiments.restore(copy.experiment_id)
         copy = dataclasses.replace(copy, lifecycle_stage=ACTIVE)
         wrote = True
     if copy.lifecycle_stage == DELETED:
@@ -242,13 +242,13 @@ def _complete(
             "plan again, with --if-trashed restore or --if-trashed rename",
         )
     if is_ours(copy, experiment) and copy.name != job.name:
-        target.rename_experiment(copy.experiment_id, job.name)
+        target.experiments.rename(copy.experiment_id, job.name)
         wrote = True
     tags = missing_tags(copy, wanted, experiment)
     if not tags:
         return _Changed(wrote)
     if not is_ours(copy, experiment):
-        return _Changed(True, tuple(target.set_experiment_tags(copy.experiment_id, tags)))
+        return _Changed(True, tuple(target.experiments.set_tags(copy.experiment_id, tags)))
     return _Changed(True, _set_tags(target, copy.experiment_id, tags, wanted))
 
 
@@ -266,9 +266,9 @@ def _set_tags(
 
     The copy is told that too, as far as the target takes it.
     """
-    refused = tuple(target.set_experiment_tags(target_id, tags))
+    refused = tuple(target.experiments.set_tags(target_id, tags))
     if refused:
-        target.set_experiment_tags(target_id, losses_beside(wanted.tags, refused))
+        target.experiments.set_tags(target_id, losses_beside(wanted.tags, refused))
     return refused
 
 
@@ -281,7 +281,7 @@ def _remove_surplus(
     can = target.capabilities()
     surplus = surplus_tags(Kind.EXPERIMENT, there, known, can, policy)
     try:
-        target.remove_experiment_tags(copy.experiment_id, surplus)
+        target.experiments.remove_tags(copy.experiment_id, surplus)
     except NoSuchRoute:
         reason = f"only on the target, and {can.description} takes no tag off an experiment"
         return _Changed(losses=tuple(Loss(f"tag {key}", reason) for key in surplus))
@@ -293,11 +293,11 @@ def delete_experiment(batch: Batch, job: Job, source: Source, target: Target) ->
     copies = job.references
     active = [
         run.run_id
-        for run in source.runs([batch.container])
+        for run in source.runs.list([batch.container])
         if run.lifecycle_stage == ACTIVE and run.run_id in copies
     ]
-    target.delete_experiment(batch.target_container)
-    target.restore_runs([copies[run_id] for run_id in active])
+    target.experiments.delete(batch.target_container)
+    target.runs.restore([copies[run_id] for run_id in active])
     return batch.target_container
 
 

@@ -67,7 +67,7 @@ def copy_files(
     ``fresh`` says that the target holds none yet. Raises ``Unavailable`` when a copy has
     another size than its original, and whatever error stops the endpoint as a whole.
     """
-    there = {} if fresh or not files else dict(target.artifacts(target_root))
+    there = {} if fresh or not files else dict(target.artifacts.list(target_root))
 
     def is_to_be_sent(file: Artifact) -> bool:
         sent = _as_sent(file, rewritten)
@@ -82,7 +82,7 @@ def copy_files(
                 if content is None
                 else digest_of_bytes(content)
             )
-            return wanted != digest_of_file(target, target_root, sent)
+            return wanted != digest_of_file(target.artifacts, target_root, sent)
         except NotAuthenticated:
             raise
         except (EndpointError, Unavailable):
@@ -111,7 +111,7 @@ def copy_files(
     lost = tuple(loss for loss in losses if loss is not None)
     arrived = [file for file, loss in zip(todo, losses, strict=True) if loss is None]
     sent = [_as_sent(file, rewritten) for file in arrived]
-    _check_sizes(sent, dict(target.artifacts(target_root)) if sent else {})
+    _check_sizes(sent, dict(target.artifacts.list(target_root)) if sent else {})
     return Sent(len(sent), sum(file.size for file in sent), lost)
 
 
@@ -123,7 +123,7 @@ def can_deliver_now(
     for file in files:
         if f"artifact {file.path}" in lost:
             try:
-                with source.open_artifact(root, file) as stream:
+                with source.artifacts.open(root, file) as stream:
                     while stream.read(SMALL):
                         pass
                     return True
@@ -154,7 +154,7 @@ def _copy_file(
     for left in range(TRIES - 1, -1, -1):
         opened = False
         try:
-            with source.open_artifact(source_root, file) as stream:
+            with source.open(source_root, file) as stream:
                 opened = True
                 return _put(target, target_root, file, _repeatable(stream, file))
         except (NotAuthenticated, StorageFull):
@@ -180,7 +180,7 @@ def _copy_file(
 def _put(target: Target, root: ArtifactRoot, file: Artifact, stream: BinaryIO) -> Loss | None:
     """Write one file; return the loss when the target does not take its name."""
     try:
-        target.put_artifact(root, file, stream)
+        target.artifacts.put(root, file, stream)
     except Refused as problem:
         return Loss(f"artifact {file.path}", f"refused by the target: {problem}")
     return None

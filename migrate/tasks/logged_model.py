@@ -186,15 +186,15 @@ class _Attempt:
     def copy(self) -> Outcome:
         """Bring the copy to what the source holds now; write nothing when it is there."""
         started = time.monotonic()
-        model = next(iter(self._source.read_logged_models([self._job.ref.id])), None)
+        model = next(iter(self._source.logged_models.read([self._job.ref.id])), None)
         if model is None:
             raise why_missing(self._source, self._job)
         self._known = known_losses(model)
         references = self._job.references
         run_ids = sorted(self._job.references)
-        links = links_to(model.model_id, self._source.model_links(run_ids))
+        links = links_to(model.model_id, self._source.model_links.read(run_ids))
         root = ArtifactRoot(self._job.ref, model.artifact_uri)
-        files = self._source.artifacts(root)
+        files = self._source.artifacts.list(root)
         # Of what a search shows, as the plan has it.
         mark = model_mark(quick_model_mark(facts_of(model), links, references), files)
         model = dataclasses.replace(model, metrics=true_metrics(self._source, model.metrics))
@@ -231,13 +231,13 @@ class _Attempt:
         target_id, mark = self._job.target_id, self._job.mark
         if not target_id and self._job.attempt > 1:
             origin = self._job.ref.id
-            found = self._target.find_model_copies(self._batch.target_container, [origin])
+            found = self._target.logged_models.find(self._batch.target_container, [origin])
             for copy in found.get(origin, ())[:1]:
                 target_id, mark = copy.target_id, copy.mark
         if not target_id:
             return None, ""
         self.target_id = target_id
-        there = next(iter(self._target.read_logged_models([target_id])), None)
+        there = next(iter(self._target.logged_models.read([target_id])), None)
         if there is None:
             self._require_gone(target_id)
         return there, mark
@@ -248,7 +248,7 @@ class _Attempt:
         One answer says that it is there, the other that it is not: made again it might be two.
         """
         origin = self._job.ref.id
-        found = self._target.find_model_copies(self._batch.target_container, [origin])
+        found = self._target.logged_models.find(self._batch.target_container, [origin])
         if target_id in {copy.target_id for copy in found.get(origin, ())}:
             raise EndpointError(
                 f"the target shows the copy {target_id} in a search, and answers that it is not "
@@ -270,12 +270,12 @@ class _Attempt:
         fresh = copy is None
         if copy is None:
             container = self._batch.target_container
-            copy = self._target.create_logged_model(container, wanted.model, anew=self._anew)
+            copy = self._target.logged_models.create(container, wanted.model, anew=self._anew)
         self.target_id = copy.model_id
         copy_root = ArtifactRoot(logged_model_ref(copy.model_id), copy.artifact_uri)
         models = self._model_files(root, copy_root, files, wanted.model)
         sent = copy_files(
-            self._source,
+            self._source.artifacts,
             root,
             files,
             self._target,
@@ -291,7 +291,7 @@ class _Attempt:
                 self._open_deleted_runs(opened)
             known = frozenset(copy.metrics)
             metrics = [metric for metric in wanted.model.metrics if metric not in known]
-            refused = tuple(self._target.log_model_metrics(copy.model_id, metrics))
+            refused = tuple(self._target.logged_models.log_metrics(copy.model_id, metrics))
             refused += self._link(copy.model_id, wanted.links, fresh)
         lasting = () if fresh else lasting_losses(copy.tags, self._job.losses)
         sent = sent._replace(losses=sent.losses + refused + lasting)
@@ -300,11 +300,11 @@ class _Attempt:
         # In an archive, what was not sent is tried again by whoever finds no mark.
         written = "" if sent.losses and can.archive else mark
         lacking = (*self._known, *sent.losses)
-        refused = tuple(self._target.finish_logged_model(copy, final, written, lacking))
+        refused = tuple(self._target.logged_models.finish(copy, final, written, lacking))
         sent = sent._replace(losses=sent.losses + refused)
         if can.archive or can.flattens_models:
             return sent, models
-        there = next(iter(self._target.read_logged_models([copy.model_id])), None)
+        there = next(iter(self._target.logged_models.read([copy.model_id])), None)
         seen = seen_of_logged_model(final, mark, there)
         seen.leave_out(wanted.losses + sent.losses)
         seen.require(f"logged model {final.name!r}", self._job.attempt)
@@ -341,15 +341,15 @@ class _Attempt:
 
     def _open_deleted_runs(self, opened: ExitStack) -> None:
         """Take deleted runs out of the trash while something is written to them."""
-        for run in self._source.find_runs(sorted(self._job.references)):
+        for run in self._source.runs.read(sorted(self._job.references)):
             if run.lifecycle_stage == DELETED:
                 copy_id = self._job.references[run.run_id]
-                opened.enter_context(self._target.open_run(copy_id))
+                opened.enter_context(self._target.runs.restored(copy_id))
 
     def _link(self, model_id: str, links: Links, fresh: bool) -> tuple[Loss, ...]:
         """Make the copies of runs name the copy, as far as they do not yet."""
         refused: tuple[Loss, ...] = ()
-        there = {} if fresh else self._target.model_links(sorted(links))
+        there = {} if fresh else self._target.model_links.read(sorted(links))
         for run_id, named in links.items():
             known = there.get(run_id, ModelLinks())
             inputs = (model_id,) if named.inputs and model_id not in known.inputs else ()
@@ -360,5 +360,7 @@ class _Attempt:
                 if model_id not in held
             )
             if inputs or outputs:
-                refused += tuple(self._target.link_model(run_id, ModelLinks(inputs, outputs)))
+                refused += tuple(
+                    self._target.model_links.write(run_id, ModelLinks(inputs, outputs))
+                )
         return refused

@@ -75,7 +75,7 @@ def read_model_files(
         if not is_model_file(file.path) or file.size > LONGEST:
             continue
         try:
-            with source.open_artifact(root, file) as stream:
+            with source.artifacts.open(root, file) as stream:
                 content = b"".join(iter(lambda: stream.read(1 << 20), b""))
         except (EndpointError, Unavailable):
             continue

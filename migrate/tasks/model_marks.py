@@ -67,7 +67,7 @@ def true_metrics(source: Source, metrics: Sequence[ModelMetric]) -> tuple[ModelM
     """
     nans: set[tuple[str, str, int, int]] = set()
     for run_id, key in sorted({(m.run_id, m.key) for m in metrics if m.value == 0 and m.run_id}):
-        for page in source.metric_history(run_id, key):
+        for page in source.runs.metric_history(run_id, key):
             nans.update(
                 (run_id, key, point.timestamp, point.step)
                 for point in page

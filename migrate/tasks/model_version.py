@@ -182,7 +182,7 @@ class _Attempt:
 
     def copy(self) -> Outcome:
         """Bring the copy to what the source holds now; write nothing when it is there."""
-        version = self._source.read_model_version(self._job.ref)
+        version = self._source.model_versions.read(self._job.ref)
         if version is None:
             raise why_missing(self._source, self._job)
         there = copy = self._existing(version)
@@ -220,7 +220,7 @@ class _Attempt:
         """
         if self._sent is None or self._target.capabilities().archive:
             return outcome
-        shown = self._target.read_model_version(Ref(self._job.ref.kind, outcome.target_id))
+        shown = self._target.model_versions.read(Ref(self._job.ref.kind, outcome.target_id))
         seen = seen_of_version(self._sent, shown)
         seen.leave_out(outcome.losses)
         seen.require(f"{self._job.ref.kind} {outcome.target_id!r}", self._job.attempt)
@@ -228,10 +228,10 @@ class _Attempt:
 
     def _update(self, copy: ModelVersion, wanted: ModelVersion) -> tuple[Loss, ...]:
         """Bring a copy up to date; return, and tell it, what of that is refused."""
-        refused = tuple(self._target.update_model_version(copy, wanted))
+        refused = tuple(self._target.model_versions.update(copy, wanted))
         if refused:
             tags = {**wanted.tags, **losses_beside(wanted.tags, refused)}
-            self._target.update_model_version(wanted, dataclasses.replace(wanted, tags=tags))
+            self._target.model_versions.update(wanted, dataclasses.replace(wanted, tags=tags))
         return refused
 
     def _without_taken(
@@ -243,18 +243,18 @@ class _Attempt:
             return wanted
         held = {
             alias: number
-            for model in self._target.registered_models([self._name])
+            for model in self._target.registered_models.list([self._name])
             for alias, number in model.aliases.items()
             if alias in missing and number != copy.version
         }
         if not held:
             return wanted
-        models = list(self._source.registered_models([version.name]))
-        origins = {version_origin(it) for it in self._source.model_versions(models)}
+        models = list(self._source.registered_models.list([version.name]))
+        origins = {version_origin(it) for it in self._source.model_versions.list(models)}
 
         def is_ours(number: int) -> bool:
             ref = version_ref(self._job.ref.kind, self._name, number)
-            there = self._target.read_model_version(ref)
+            there = self._target.model_versions.read(ref)
             return there is None or is_of_source(there, origins, self._batch.policy)
 
         kept, losses = without_taken(wanted.version, taken_aliases(held, is_ours))
@@ -294,10 +294,10 @@ class _Attempt:
             found = VersionSource(copy.source, copy.run_id, copy.model_id)
         else:
             found = copied_source(version, self._copies(), self._place)
-        run = self._source.version_run(version) if policy.source_tags else NO_RUN
+        run = self._source.model_versions.run_of(version) if policy.source_tags else NO_RUN
         aliases: Iterable[str] = ()
         if any(can.registry_folding) and version.aliases:
-            models = self._source.registered_models([version.name])
+            models = self._source.registered_models.list([version.name])
             aliases = [alias for model in models for alias in model.aliases]
         return wanted_version(
             version, self._name, found, self._copies(), can, policy, run, aliases=aliases
@@ -318,14 +318,14 @@ class _Attempt:
         if self._counts and self._numbered.may_hold_leftovers:
             return self._numbered.existing(version_origin(version))
         if self._job.target_id:
-            return self._target.read_model_version(Ref(self._job.ref.kind, self._job.target_id))
+            return self._target.model_versions.read(Ref(self._job.ref.kind, self._job.target_id))
         return None
 
     def _make(self, wanted: ModelVersion) -> ModelVersion:
         """Create the copy under its number; see ``NumberedVersions.make``."""
         if self._counts:
             return self._numbered.make(wanted)
-        self._target.create_model_version(wanted)
+        self._target.model_versions.create(wanted)
         return dataclasses.replace(wanted, aliases=())
 
     def _remove_placeholders(self, copy: ModelVersion) -> bool:

@@ -112,4 +112,4 @@ def _write(target: Target, root: ArtifactRoot, name: str, content: bytes) -> Non
     """Write one file. Raises ``Refused`` for a name that the target cannot take."""
     if name.rpartition("/")[2].startswith("."):
         raise Refused(f"a notebook without a name cannot be stored: {name!r}")
-    target.put_artifact(root, Artifact(name, len(content)), io.BytesIO(content))
+    target.artifacts.put(root, Artifact(name, len(content)), io.BytesIO(content))

@@ -107,7 +107,7 @@ def rename_hint(kind: Kind, renamed_by: str) -> str:
 
 def why_missing(source: Source, job: Job) -> EndpointError:
     """Return the error for an object of the plan that the source does not give."""
-    found = source.why_unreadable(job.ref)
+    found = source.unreadable.of(job.ref)
     if found is not None:
         return EndpointError(f"{found.where}: {found.reason}", found.hint)
     return NotFound(

@@ -36,7 +36,7 @@ def carry_permissions(
             return PermissionsWritten(losses=unseen)
         kept = kept_permissions(wanted, there)
     grants = tuple(grant for grant in wanted.grants if grant not in kept)
-    written = target.write_permissions(copy, dataclasses.replace(wanted, grants=grants))
+    written = target.permissions.write(copy, dataclasses.replace(wanted, grants=grants))
     return written._replace(losses=(*kept.values(), *written.losses))
 
 
@@ -49,8 +49,8 @@ def read_permissions(
     """
     try:
         if named.grants:
-            end.look_up_users([it.principal for it in named.grants if it.kind == "user"])
-        return end.permissions(ref), ()
+            end.permissions.look_up([it.principal for it in named.grants if it.kind == "user"])
+        return end.permissions.read(ref), ()
     except (NoSuchRoute, NotFound, NotPermitted) as problem:
         return Permissions(), (Loss("permissions", f"not told by the {side}: {problem}"),)
 

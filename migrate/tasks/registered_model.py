@@ -113,7 +113,7 @@ def changes_of_model(
 def copy_registered_models(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
     """Create or adopt registered models or prompts; yield an outcome per job."""
     found = {
-        model.name: model for model in source.registered_models([j.ref.id for j in batch.jobs])
+        model.name: model for model in source.registered_models.list([j.ref.id for j in batch.jobs])
     }
     for job in batch.jobs:
         started = time.monotonic()
@@ -139,12 +139,12 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
     copy = _on_target(job.name, target) if looks else None
     replaces = policy.replaces and job.action is Action.CREATE
     if copy is not None and replaces and copy.tags.get(REPLACES) != policy.replaces:
-        target.delete_registered_model(copy.name)
+        target.registered_models.delete(copy.name)
         copy = None
     wrote = created = copy is None
     if copy is None:
         try:
-            _, made = create_tagged(target.create_registered_model, wanted, target.capabilities())
+            _, made = create_tagged(target.registered_models.create, wanted, target.capabilities())
             copy = made if made != wanted else None
         except AlreadyExists:
             # Made since the plan: by an attempt whose answer was lost, or by somebody else.
@@ -186,10 +186,10 @@ def _update(
     """Bring a copy up to date; return what it was sent to be, and what of it was refused."""
     if (copy.description, copy.tags) == (changed.description, changed.tags):
         return copy, ()
-    refused = tuple(target.update_registered_model(copy, changed))
+    refused = tuple(target.registered_models.update(copy, changed))
     if refused and ORIGIN in changed.tags:
         tags = {**changed.tags, **losses_beside(changed.tags, refused)}
-        target.update_registered_model(changed, dataclasses.replace(changed, tags=tags))
+        target.registered_models.update(changed, dataclasses.replace(changed, tags=tags))
     return changed, refused
 
 
@@ -203,4 +203,4 @@ def _without_surplus(
 
 
 def _on_target(name: str, target: Target) -> RegisteredModel | None:
-    return next(iter(target.registered_models([name])), None)
+    return next(iter(target.registered_models.list([name])), None)

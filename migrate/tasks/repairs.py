@@ -74,7 +74,7 @@ def digest_of_bytes(content: bytes) -> str:
 def digest_of_file(end: ReadsArtifacts, root: ArtifactRoot, file: Artifact) -> str:
     """Read a file and return its digest. Raises what reading it raises."""
     digest = hashlib.sha256()
-    with end.open_artifact(root, file) as stream:
+    with end.open(root, file) as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()

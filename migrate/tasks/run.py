@@ -35,7 +35,7 @@ from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
 def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
     """Copy the runs of one experiment; yield an outcome per job, in any order."""
     jobs = {job.ref.id: job for job in batch.jobs}
-    runs, damaged = read_runs(source, batch.container, list(jobs))
+    runs, damaged = read_runs(source.runs, batch.container, list(jobs))
     for run_id, problem in damaged.items():
         yield failed(jobs.pop(run_id), problem)
     for run_id in jobs.keys() - {run.run_id for run in runs}:
@@ -48,7 +48,7 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
     runs = [run for run in runs if run.run_id in jobs]
     looks_back = not target.capabilities().archive
     written: list[_Written] = []
-    for run, history in with_histories(source, runs):
+    for run, history in with_histories(source.runs, runs):
         job = jobs[run.run_id]
         if isinstance(history, EndpointError):
             yield failed(job, history)
@@ -80,7 +80,7 @@ def _looked_at(batch: Batch, target: Target, written: Sequence[_Written]) -> Ite
     if not written:
         return
     ids = [outcome.target_id for _, outcome, _ in written]
-    runs, damaged = read_runs(target, batch.target_container, ids)
+    runs, damaged = read_runs(target.runs, batch.target_container, ids)
     there = {run.run_id: run for run in runs}
     for item in written:
         copy_id = item.outcome.target_id
@@ -103,7 +103,7 @@ def _confirmed(batch: Batch, target: Target, item: _Written, there: Run | None) 
     seen.leave_out(outcome.losses)
     if there is not None and (seen.changed or (seen.missing and there.tags.get(MARK))):
         untagged = dataclasses.replace(sent, tags={})
-        writer = target.adopt_run(batch.target_container, there, untagged)
+        writer = target.runs.adopt(batch.target_container, there, untagged)
         losses = (*losses_from_tags(there.tags), *seen.changed)
         writer.write_tags(losses_to_tags(losses))
         writer.finish(sent, "" if seen.missing else outcome.mark)
@@ -126,7 +126,7 @@ def links_of(source: Source, runs: Sequence[Run]) -> Mapping[str, ModelLinks]:
     """Return which logged models these runs name, asking only where they do not say so."""
     if source.capabilities().lists_links:
         return {run.run_id: run.links for run in runs}
-    return source.model_links([run.run_id for run in runs])
+    return source.model_links.read([run.run_id for run in runs])
 
 
 class _Attempt:
@@ -192,7 +192,7 @@ class _Attempt:
         It is one that ``may_heal``: resuming and the next run ask again.
         """
         try:
-            return self._source.artifacts(self._root)
+            return self._source.artifacts.list(self._root)
         except NotAuthenticated:
             raise
         except (EndpointError, Unavailable) as problem:
@@ -252,7 +252,7 @@ class _Attempt:
             params = wanted.run.params
             writer.write_params({k: v for k, v in params.items() if f"param {k}" not in stays})
             sent = copy_files(
-                self._source,
+                self._source.artifacts,
                 self._root,
                 files,
                 self._target,
@@ -320,8 +320,8 @@ class _Attempt:
     def _open(self, copy: Run | None, wanted: Wanted) -> RunWriter:
         if copy is None:
             container = self._batch.target_container
-            return self._target.create_run(container, wanted.run, anew=self._anew)
-        return self._target.adopt_run(self._batch.target_container, copy, wanted.run)
+            return self._target.runs.create(container, wanted.run, anew=self._anew)
+        return self._target.runs.adopt(self._batch.target_container, copy, wanted.run)
 
     def _write_metrics(
         self, writer: RunWriter, wanted: Wanted, history: History, fingerprint: Fingerprint

@@ -92,7 +92,7 @@ def files_of_version(source: Source, version: ModelVersion) -> VersionFiles:
     """Find the files of a version. Raises ``NotFound`` where there are none."""
     looked = version.source
     for root, folder in _places(source, version):
-        held = {_below(folder, file.path): file for file in source.artifacts(root)}
+        held = {_below(folder, file.path): file for file in source.artifacts.list(root)}
         held.pop("", None)
         if held:
             return _version_files(version, root, held, source)
@@ -112,7 +112,7 @@ def _version_files(
     return VersionFiles(
         files=[Artifact(path, size) for path, size in sorted(sizes.items())],
         root=root,
-        reader=_Renamed(source, held),
+        reader=_Renamed(source.artifacts, held),
         added=added,
     )
 
@@ -121,13 +121,13 @@ def _places(source: Source, version: ModelVersion) -> Iterator[tuple[ArtifactRoo
     """Yield among whose files those of a version may be, and in which folder there."""
     root_of_owner = cache(partial(artifact_uri, source))
     for _ in range(LONGEST_CHAIN):
-        told = source.version_artifacts(version.ref)
+        told = source.model_versions.files(version.ref)
         uri = told.uri if told is not None else version.source
         named = named_places(uri, version, root_of_owner)
         another = None
         for owner, folder in named:
             if owner.kind is Kind.MODEL_VERSION:
-                another = another or source.read_model_version(owner)
+                another = another or source.model_versions.read(owner)
                 continue
             if root := root_of_owner(owner):
                 yield ArtifactRoot(owner, root), folder
@@ -143,8 +143,8 @@ def _places(source: Source, version: ModelVersion) -> Iterator[tuple[ArtifactRoo
 def _models_of_run(source: Source, run_id: str, folder: str) -> Iterator[tuple[ArtifactRoot, str]]:
     """Yield the logged models of a run that MLflow 3 takes for a folder of the run's."""
     name, _, below = folder.partition("/")
-    for run in source.find_runs([run_id]):
-        for model in source.logged_models([run.experiment_id]):
+    for run in source.runs.read([run_id]):
+        for model in source.logged_models.list([run.experiment_id]):
             if (model.source_run_id, model.name) == (run_id, name):
                 yield (
                     ArtifactRoot(model.ref, model.artifact_uri),
@@ -155,7 +155,7 @@ def _models_of_run(source: Source, run_id: str, folder: str) -> Iterator[tuple[A
 def artifact_uri(end: Source, owner: Ref) -> str:
     """Return where a run or logged model says its files are; empty when it is not there."""
     found = (
-        end.find_runs([owner.id]) if owner.kind is Kind.RUN else end.read_logged_models([owner.id])
+        end.runs.read([owner.id]) if owner.kind is Kind.RUN else end.logged_models.read([owner.id])
     )
     return found[0].artifact_uri if found else ""
 
@@ -172,19 +172,17 @@ def _below(folder: str, path: str) -> str:
 class _Renamed:
     """Reads files of an object under other names, by which ``held`` has them."""
 
-    def __init__(self, source: Source, held: Mapping[str, Artifact]) -> None:
+    def __init__(self, source: ReadsArtifacts, held: Mapping[str, Artifact]) -> None:
         self._source = source
         self._held = held
 
-    def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
-        """See ``ReadsArtifacts.artifacts``."""
+    def list(self, root: ArtifactRoot) -> Sequence[Artifact]:
+        """See ``ReadsArtifacts.list``."""
         return [Artifact(path, file.size) for path, file in sorted(self._held.items())]
 
-    def open_artifact(
-        self, root: ArtifactRoot, artifact: Artifact
-    ) -> AbstractContextManager[BinaryIO]:
-        """See ``ReadsArtifacts.open_artifact``."""
-        return self._source.open_artifact(root, self._held[artifact.path])
+    def open(self, root: ArtifactRoot, artifact: Artifact) -> AbstractContextManager[BinaryIO]:
+        """See ``ReadsArtifacts.open``."""
+        return self._source.open(root, self._held[artifact.path])
 
     def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
         """See ``ReadsArtifacts.digests``."""

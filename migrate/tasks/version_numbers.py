@@ -100,7 +100,7 @@ class NumberedVersions:
             return None
         # The aliases that copy and strays both have point to the one that was made last.
         self._remove_strays()
-        now = self._target.read_model_version(copy.ref)
+        now = self._target.model_versions.read(copy.ref)
         if now is None:
             self._remembered.forget(self._model)
             return self._copy_among(self._versions(), origin)
@@ -175,15 +175,15 @@ class NumberedVersions:
         versions = self._remembered.get(self._model)
         if versions is None:
             # By way of the registered model, which is what tells the aliases.
-            models = list(self._target.registered_models([self._name]))
-            found = self._target.model_versions(models)
+            models = list(self._target.registered_models.list([self._name]))
+            found = self._target.model_versions.list(models)
             versions = {version.version: _in_short(version) for version in found}
             self._remembered.keep(self._model, versions)
         return versions
 
     def _create(self, version: ModelVersion) -> int:
         try:
-            number = self._target.create_model_version(version)
+            number = self._target.model_versions.create(version)
         except BaseException:
             # It is not known what came of it.
             self._remembered.forget(self._model)
@@ -195,7 +195,7 @@ class NumberedVersions:
 
     def _delete(self, number: int) -> None:
         version = ModelVersion(name=self._name, version=number, kind=self._job.ref.kind)
-        self._target.delete_model_version(version)
+        self._target.model_versions.delete(version)
         known = self._remembered.get(self._model)
         if known is not None:
             known.pop(number, None)

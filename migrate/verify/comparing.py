@@ -34,7 +34,7 @@ def compare(ends: Ends) -> Comparison:
     """Compare everything selected at the source with its copies on the target."""
     selected = select(ends)
     result = Comparison(unknown=list(selected.not_taken))
-    there = list(ends.target.experiments())
+    there = list(ends.target.experiments.list())
     as_kept = {item.experiment_id: item for item in there}
     existing = ExistingExperiments(with_origins(there, ends.target.capabilities()))
     copies = Copies(ends, selected.at_source, existing)
@@ -73,7 +73,7 @@ def compare(ends: Ends) -> Comparison:
             for found in result.differences
         ]
     for end in (ends.source, ends.target):
-        for found in end.unreadable():
+        for found in end.unreadable.all():
             detail = f"{found.where}: {found.reason}"
             result.differs(
                 found.ref, "unreadable", detail, lasting=end is ends.source, of_copy=False
@@ -132,7 +132,7 @@ def _model_parts(
         }
         inside = {experiment.experiment_id for experiment, _ in pairs}
         for ids in groups(sorted(named_models - seen)):
-            models = _deleted(ends.source.read_logged_models(ids), inside)
+            models = _deleted(ends.source.logged_models.read(ids), inside)
             yield partial(compare_models, ends, copies, models, of_models)
 
 

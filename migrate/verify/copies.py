@@ -49,8 +49,8 @@ class Copies:
         """Read the copies of all runs and logged models in these experiments of the target."""
         target = self._ends.target
         with ThreadPoolExecutor(self._ends.workers) as pool:
-            runs = pool.map(target.find_copies, containers)
-            models = pool.map(target.find_model_copies, containers)
+            runs = pool.map(target.runs.find, containers)
+            models = pool.map(target.logged_models.find, containers)
             for kind, found_in in ((Kind.RUN, runs), (Kind.LOGGED_MODEL, models)):
                 for found in found_in:
                     self._add(kind, found)
@@ -106,12 +106,12 @@ class Copies:
         source, target = self._ends.source, self._ends.target
         places: dict[str, list[str]] = {}
         if kind is Kind.RUN:
-            for run in source.find_runs(ids):
+            for run in source.runs.read(ids):
                 places.setdefault(run.experiment_id, []).append(run.run_id)
         else:
-            for model in source.read_logged_models(ids):
+            for model in source.logged_models.read(ids):
                 places.setdefault(model.experiment_id, []).append(model.model_id)
-        find = target.find_copies if kind is Kind.RUN else target.find_model_copies
+        find = target.runs.find if kind is Kind.RUN else target.logged_models.find
         for experiment_id, inside in places.items():
             container = self.container(experiment_id)
             if container is not None:
@@ -160,12 +160,12 @@ class Copies:
     def _look_for_versions(self, kind: Kind, ids: Iterable[str]) -> None:
         can = self._ends.target.capabilities()
         for ref in (Ref(kind, ident) for ident in ids):
-            version = self._ends.source.read_model_version(ref)
+            version = self._ends.source.model_versions.read(ref)
             if version is None:
                 continue
             name = self._ends.renames.name_for(version.model.kind, version.name)
-            models = list(self._ends.target.registered_models([name]))
-            for copy in self._ends.target.model_versions(models) if models else ():
+            models = list(self._ends.target.registered_models.list([name]))
+            for copy in self._ends.target.model_versions.list(models) if models else ():
                 if key_found(copy, can) == key_of_copy(version, can):
                     found = Copy(origin=ref.id, target_id=copy.ref.id, mark="", lifecycle_stage="")
                     self._known[ref].append(found)
@@ -182,5 +182,5 @@ class Copies:
 
 def _artifact_uri(end: Source, owner: Ref) -> str:
     if owner.kind is Kind.RUN:
-        return next((run.artifact_uri for run in end.find_runs([owner.id])), "")
-    return next((model.artifact_uri for model in end.read_logged_models([owner.id])), "")
+        return next((run.artifact_uri for run in end.runs.read([owner.id])), "")
+    return next((model.artifact_uri for model in end.logged_models.read([owner.id])), "")

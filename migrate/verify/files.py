@@ -31,19 +31,21 @@ def compare_files(
     Model files are expected as ``rewrites`` makes them. ``besides`` are folders of the copy that
     hold something else, ``may_have`` files that it may have beside those of its original.
     """
-    originals = ends.source.artifacts(root)
+    originals = ends.source.artifacts.list(root)
     rewritten = {}
     if not ends.target.capabilities().keeps_id(ref.kind):
         rewritten = dict(read_model_files(ends.source, root, originals, rewrites).contents)
     besides_originals = set(may_have) - {file.path for file in originals}
     there = [
         file
-        for file in ends.target.artifacts(copy_root)
+        for file in ends.target.artifacts.list(copy_root)
         if file.path not in besides_originals
         and not any(file.path.startswith(folder + "/") for folder in besides)
     ]
-    mine = _Listed(ends.source, root, originals)
-    _compare_listed(ends, ref, mine, _Listed(ends.target, copy_root, there), rewritten, result)
+    mine = _Listed(ends.source.artifacts, root, originals)
+    _compare_listed(
+        ends, ref, mine, _Listed(ends.target.artifacts, copy_root, there), rewritten, result
+    )
 
 
 def compare_version_files(ends: Ends, version: ModelVersion, result: Comparison) -> None:
@@ -56,9 +58,9 @@ def compare_version_files(ends: Ends, version: ModelVersion, result: Comparison)
         result.declare(version.ref, [not_listed(problem)])
         return
     mine = _Listed(found.reader, found.root, found.files)
-    place = ends.target.version_artifacts(version.ref)
-    held = ends.target.artifacts(place) if place else []
-    theirs = _Listed(ends.target, place or root_of(version), held)
+    place = ends.target.model_versions.files(version.ref)
+    held = ends.target.artifacts.list(place) if place else []
+    theirs = _Listed(ends.target.artifacts, place or root_of(version), held)
     _compare_listed(ends, version.ref, mine, theirs, found.added, result)
 
 

@@ -45,7 +45,7 @@ def compare_models(
     references = copies.runs(run_id for of_model in named.values() for run_id in of_model)
     found = {model.model_id: copies.found(_ref(model)) for model in models}
     ids = [held[0].target_id for held in found.values() if held and not held[0].unreadable]
-    there = {copy.model_id: copy for copy in ends.target.read_logged_models(ids)}
+    there = {copy.model_id: copy for copy in ends.target.logged_models.read(ids)}
     for model in models:
         held = found[model.model_id]
         if not held and _has_no_place(ends, model, references):
@@ -81,7 +81,7 @@ def _has_no_place(ends: Ends, model: LoggedModel, references: Mapping[str, str])
         return False
     run_id = model.source_run_id
     return run_id not in references or any(
-        run.lifecycle_stage == DELETED for run in ends.source.find_runs([run_id])
+        run.lifecycle_stage == DELETED for run in ends.source.runs.read([run_id])
     )
 
 

@@ -28,7 +28,7 @@ class Sums:
 
 def key_sums(end: Source, runs: Sequence[Run]) -> dict[str, Sums]:
     """Return count and order-free digest of every metric's points, by run."""
-    return {run.run_id: _sums_of(history) for run, history in with_histories(end, runs)}
+    return {run.run_id: _sums_of(history) for run, history in with_histories(end.runs, runs)}
 
 
 def _sums_of(history: History | EndpointError) -> Sums:

@@ -105,10 +105,10 @@ def _on_target(ends: Ends, models: Sequence[RegisteredModel]) -> dict[Ref, Regis
     """Return the copy of each: the one of its name, else one made from it and named otherwise."""
     names = [_name_for(ends, model) for model in models]
     few = len(names) <= NAMES_ONE_BY_ONE
-    there = list(ends.target.registered_models(names if few else None))
+    there = list(ends.target.registered_models.list(names if few else None))
     by_name = {model.name: model for model in there}
     if few and len(by_name) < len(names):
-        there = list(ends.target.registered_models(None))
+        there = list(ends.target.registered_models.list(None))
     by_origin = {model.tags.get(ORIGIN): model for model in reversed(there)}
     found = {}
     for model in models:
@@ -124,7 +124,7 @@ def _name_for(ends: Ends, model: RegisteredModel) -> str:
 
 def _versions_of(ends: Ends, models: Sequence[RegisteredModel]) -> dict[str, list[ModelVersion]]:
     found: dict[str, list[ModelVersion]] = {}
-    for version in ends.target.model_versions(models) if models else ():
+    for version in ends.target.model_versions.list(models) if models else ():
         found.setdefault(version.name, []).append(version)
     return found
 
@@ -208,7 +208,7 @@ def _compare_versions(
     known = copies.ids(named_by(version))
     expected = _compare_source(ends, copies, version, copy, known, result)
     can = ends.target.capabilities()
-    run = ends.source.version_run(version) if ends.policy.source_tags else NO_RUN
+    run = ends.source.model_versions.run_of(version) if ends.policy.source_tags else NO_RUN
     wanted = wanted_version(
         version, copy.name, expected, known, can, ends.policy, run, aliases=model.aliases
     )

@@ -34,7 +34,7 @@ def compare_runs(
     result = Comparison()
     found = {run.run_id: copies.found(run.ref) for run in runs}
     ids = [held[0].target_id for held in found.values() if held and not held[0].unreadable]
-    there = {copy.run_id: copy for copy in ends.target.read_runs(container, ids)}
+    there = {copy.run_id: copy for copy in ends.target.runs.read_in(container, ids)}
     matched: list[tuple[Run, Run]] = []
     for run in runs:
         result.compared[Kind.RUN] += 1
@@ -156,7 +156,7 @@ def _compare_links(
     result: Comparison,
 ) -> None:
     """Compare the logged models that runs name as inputs and outputs."""
-    there = ends.target.model_links([copy.run_id for _, copy in matched])
+    there = ends.target.model_links.read([copy.run_id for _, copy in matched])
     named = {
         model_id for run, _ in matched for model_id in links.get(run.run_id, NO_LINKS).model_ids
     }
@@ -198,7 +198,7 @@ def _declare_refused(
     ids = sorted({known[named.model_id] for _, _, named in missing})
     told = {
         model.model_id: {loss.what: loss.reason for loss in losses_from_tags(model.tags)}
-        for model in (ends.target.read_logged_models(ids) if ids else ())
+        for model in (ends.target.logged_models.read(ids) if ids else ())
     }
     for ref, copy_id, named in missing:
         way = named.text.partition(" ")[0]

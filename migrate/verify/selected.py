@@ -31,8 +31,8 @@ class Selected:
 
     at_source: Sequence[Experiment]
     experiments: Sequence[Experiment]
-    runs: Callable[[Experiment], Iterator[list[Run]]]
-    models: Callable[[Experiment], Iterator[list[LoggedModel]]]
+    runs: Callable[[Experiment], Iterator[Sequence[Run]]]
+    models: Callable[[Experiment], Iterator[Sequence[LoggedModel]]]
     registered: Sequence[RegisteredModel]
     versions: Sequence[ModelVersion]
     all_models: bool
@@ -54,19 +54,19 @@ def groups(items: Iterable[T]) -> Iterator[list[T]]:
 
 def _streamed(ends: Ends) -> Selected:
     source, selection = ends.source, ends.selection
-    at_source = list(source.experiments())
+    at_source = list(source.experiments.list())
     chosen = choose_experiments(selection.experiments, at_source)
     draft = None
     if selection.takes_registry:
         steps = (discover_registry,)
         draft = discover(source, ends.target, selection, workers=ends.workers, steps=steps)
 
-    def runs(experiment: Experiment) -> Iterator[list[Run]]:
-        found = source.runs([experiment.experiment_id])
+    def runs(experiment: Experiment) -> Iterator[Sequence[Run]]:
+        found = source.runs.list([experiment.experiment_id])
         return groups(run for run in found if not selection.leaves_out_run(run))
 
-    def models(experiment: Experiment) -> Iterator[list[LoggedModel]]:
-        return groups(source.logged_models([experiment.experiment_id]))
+    def models(experiment: Experiment) -> Iterator[Sequence[LoggedModel]]:
+        return groups(source.logged_models.list([experiment.experiment_id]))
 
     return Selected(
         at_source=at_source,
@@ -92,14 +92,14 @@ def _closure(ends: Ends) -> Selected:
         for node in draft.of_kind(kind):
             ids.setdefault((kind, node.container), []).append(node.ref.id)
 
-    def runs(experiment: Experiment) -> Iterator[list[Run]]:
+    def runs(experiment: Experiment) -> Iterator[Sequence[Run]]:
         ident = experiment.experiment_id
         for group in groups(ids.get((Kind.RUN, ident), ())):
-            yield source.read_runs(ident, group)
+            yield source.runs.read_in(ident, group)
 
-    def models(experiment: Experiment) -> Iterator[list[LoggedModel]]:
+    def models(experiment: Experiment) -> Iterator[Sequence[LoggedModel]]:
         for group in groups(ids.get((Kind.LOGGED_MODEL, experiment.experiment_id), ())):
-            yield source.read_logged_models(group)
+            yield source.logged_models.read(group)
 
     return Selected(
         at_source=list(draft.experiments.values()),

@@ -40,7 +40,7 @@ CREATE_RUN: Match = ("POST", "/runs/create$")
 def export(folder: Path, name: str) -> Path:
     """Write an export of one experiment with a sound run and the odd ones."""
     with closing(open_endpoint(Address(uri=str(folder), side="target"))) as target:
-        target.create_experiment(an_experiment(name=name))
+        target.experiments.create(an_experiment(name=name))
         write_run(target, a_run("f" * 32, name="sound", links=NO_LINKS))
         for run_id, (changes, _) in ODD.items():
             fields = {"links": NO_LINKS, "latest_metrics": (), **changes}

@@ -247,18 +247,18 @@ def test_one_whose_place_was_taken_over_creates_nothing_more(
     uri = fresh_target.uri
     target, again = (open_endpoint(Address(uri=uri, side="target")) for _ in range(2))
     with Claiming(plan_for(uri, "otherone"), target) as claiming:
-        target.create_experiment(Experiment(experiment_id="1", name="made"))
+        target.experiments.create(Experiment(experiment_id="1", name="made"))
         assert said(uri).keys() == {WRITING + "otherone"}
         if by == "another migration":
             with Claiming(plan_for(uri, "later"), again, take_over=True) as later:
-                again.create_experiment(Experiment(experiment_id="1", name="also made"))
+                again.experiments.create(Experiment(experiment_id="1", name="also made"))
                 claiming.renewing.join(60)
                 assert later.problem is None
         while claiming.renewing.is_alive():
             claim(uri)
         assert claiming.problem is not None
         with pytest.raises(TargetInUse, match="has taken over the target"):
-            target.create_experiment(Experiment(experiment_id="2", name="not made"))
+            target.experiments.create(Experiment(experiment_id="2", name="not made"))
     # What is another's stays.
     assert len(said(uri)) == (by != "another migration")
     with Server(uri) as server:

@@ -162,21 +162,21 @@ def write_logged_model(
     mark: str = "1abc.def",
 ) -> None:
     """Write a whole logged model into an experiment that is there."""
-    copy = target.create_logged_model(model.experiment_id, model)
+    copy = target.logged_models.create(model.experiment_id, model)
     for path, content in (files or {}).items():
         put(target, model_root(copy.model_id), path, content)
-    target.finish_logged_model(copy, model, mark)
+    target.logged_models.finish(copy, model, mark)
 
 
 def write_registry(
     target: ExportDirectory, model: RegisteredModel, versions: Sequence[ModelVersion] = ()
 ) -> None:
     """Write a registered model or prompt with its versions, in the order a migration does."""
-    target.create_registered_model(model)
+    target.registered_models.create(model)
     for version in versions:
-        assert target.create_model_version(version) == version.version
+        assert target.model_versions.create(version) == version.version
         copy = replace(version, aliases=())
-        target.update_model_version(copy, version)
+        target.model_versions.update(copy, version)
 
 
 def root_of(run_id: str) -> ArtifactRoot:
@@ -193,7 +193,7 @@ def write_run(
     mark: str = "1abc.def",
 ) -> None:
     """Write a whole run into an experiment that is there."""
-    writer = target.create_run(run.experiment_id, run)
+    writer = target.runs.create(run.experiment_id, run)
     try:
         writer.write_params(run.params)
         for path, content in (files or {}).items():
@@ -208,7 +208,7 @@ def write_run(
 
 def put(target: ExportDirectory, root: ArtifactRoot, path: str, content: bytes) -> None:
     """Write one artifact."""
-    target.put_artifact(root, Artifact(path, len(content)), io.BytesIO(content))
+    target.artifacts.put(root, Artifact(path, len(content)), io.BytesIO(content))
 
 
 def files_of(source: ExportDirectory, run_id: str) -> dict[str, bytes]:
@@ -219,8 +219,8 @@ def files_of(source: ExportDirectory, run_id: str) -> dict[str, bytes]:
 def files_below(source: ExportDirectory, root: ArtifactRoot) -> dict[str, bytes]:
     """Read all artifacts of a run or a logged model."""
     found = {}
-    for artifact in source.artifacts(root):
-        with source.open_artifact(root, artifact) as stream:
+    for artifact in source.artifacts.list(root):
+        with source.artifacts.open(root, artifact) as stream:
             found[artifact.path] = stream.read()
         assert len(found[artifact.path]) == artifact.size
     return found
@@ -228,7 +228,7 @@ def files_below(source: ExportDirectory, root: ArtifactRoot) -> dict[str, bytes]
 
 def all_points(source: ExportDirectory, run: Run) -> list[Metric]:
     """Read all metric points of a run, in bulk."""
-    histories = source.histories([run], 10**9)
+    histories = source.runs.histories([run], 10**9)
     assert histories[run.run_id].unread == []
     return histories[run.run_id].points
 
@@ -320,6 +320,28 @@ def foreign_experiment(ident: str, run_ids: Sequence[str], **changes: Any) -> di
         "_last_update_time": "2022-12-15 02:17:44",
     }
     return {"experiment": {**experiment, **changes}, "runs": list(run_ids)}
+
+
+def foreign_trace(ident: str, **changes: Any) -> dict[str, Any]:
+    """The ``mlflow`` member of a trace.json of mlflow-export-import with MLflow 3."""
+    info = {
+        "trace_id": ident,
+        "trace_location": {
+            "type": "MLFLOW_EXPERIMENT",
+            "mlflow_experiment": {"experiment_id": "1"},
+            "inference_table": None,
+        },
+        "request_time": 1754000000123,
+        "state": "OK",
+        "request_preview": "what?",
+        "response_preview": None,
+        "client_request_id": None,
+        "execution_duration": 42,
+        "trace_metadata": {"mlflow.sourceRun": "b" * 32, "mlflow.trace.user": "grace"},
+        "tags": {"mlflow.artifactLocation": "mlflow-artifacts:/1/traces", "stage": "one"},
+        "assessments": [],
+    }
+    return {"info": {**info, **changes}, "data": []}
 
 
 def write_old_export(base: Path) -> None:

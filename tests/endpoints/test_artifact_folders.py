@@ -124,6 +124,6 @@ def test_links_in_the_storage_of_a_real_server_are_noticed(
     try:
         root = ArtifactRoot(Ref(Kind.RUN, "0" * 32), "mlflow-artifacts:/linked")
         with pytest.raises(EndpointError, match="it contains itself"):
-            server.artifacts(root)
+            server.artifacts.list(root)
     finally:
         server.close()

@@ -39,7 +39,7 @@ def export(tmp_path: Path) -> Path:
     path = tmp_path / "export"
     target = ExportDirectory(path, writable=True, holds_models=True)
     for ident in ("7", "8"):
-        target.create_experiment(an_experiment(ident))
+        target.experiments.create(an_experiment(ident))
     for run_id in (A, B):
         write_run(target, a_run(run_id), files={"notes.txt": b"x"})
     write_run(target, a_run("c" * 32, experiment_id="8"))
@@ -59,11 +59,11 @@ def reader(path: Path) -> ExportDirectory:
 
 def refs_unreadable(source: ExportDirectory) -> set[Ref]:
     """Lists everything, and returns what could not be read."""
-    experiments = [it.experiment_id for it in source.experiments()]
-    list(source.runs(experiments))
-    list(source.logged_models(experiments))
-    list(source.model_versions(list(source.registered_models())))
-    return {entry.ref for entry in source.unreadable()}
+    experiments = [it.experiment_id for it in source.experiments.list()]
+    list(source.runs.list(experiments))
+    list(source.logged_models.list(experiments))
+    list(source.model_versions.list(list(source.registered_models.list())))
+    return {entry.ref for entry in source.unreadable.all()}
 
 
 @pytest.mark.parametrize("damage", [cut, Path.unlink])
@@ -72,14 +72,14 @@ def test_an_experiment_without_its_file_is_read_by_the_name_in_the_index(
 ) -> None:
     damage(export / "experiments" / "7" / "experiment.json")
     source = reader(export)
-    experiments = {it.experiment_id: it for it in source.experiments()}
+    experiments = {it.experiment_id: it for it in source.experiments.list()}
     assert experiments["7"].name == "experiment 7"
     [lost] = experiments["7"].losses
     assert lost.what == "all but its name"
     assert "experiment.json" in lost.reason
-    assert {run.run_id for run in source.runs(["7"])} == {A, B}
-    assert [it.model_id for it in source.logged_models(["7"])] == ["m-1"]
-    assert [run.run_id for run in reader(export).read_runs("7", [B])] == [B]
+    assert {run.run_id for run in source.runs.list(["7"])} == {A, B}
+    assert [it.model_id for it in source.logged_models.list(["7"])] == ["m-1"]
+    assert [run.run_id for run in reader(export).runs.read_in("7", [B])] == [B]
     assert refs_unreadable(source) == set()
 
 
@@ -127,7 +127,7 @@ def test_a_run_of_another_id_than_its_directory_is_named(export: Path) -> None:
         path.write_text(path.read_text().replace(A, holds))
     source = reader(export)
     assert refs_unreadable(source) == {Ref(Kind.RUN, "d" * 32), Ref(Kind.RUN, "f" * 32)}
-    assert {run.run_id for run in source.runs(["7"])} == {A, B}
+    assert {run.run_id for run in source.runs.list(["7"])} == {A, B}
 
 
 def test_two_directories_of_another_tool_with_one_id_are_read_as_the_first(tmp_path: Path) -> None:
@@ -136,9 +136,9 @@ def test_two_directories_of_another_tool_with_one_id_are_read_as_the_first(tmp_p
     path = tmp_path / "1" / "zz" / "run.json"
     path.write_text(path.read_text().replace("train.sh", "another"))
     listed = reader(tmp_path)
-    [first] = [run for run in listed.runs(["1"]) if run.run_id == B]
-    assert Ref(Kind.RUN, "zz") in {entry.ref for entry in listed.unreadable()}
-    assert reader(tmp_path).read_runs("1", [B]) == [first]
+    [first] = [run for run in listed.runs.list(["1"]) if run.run_id == B]
+    assert Ref(Kind.RUN, "zz") in {entry.ref for entry in listed.unreadable.all()}
+    assert reader(tmp_path).runs.read_in("1", [B]) == [first]
 
 
 def test_what_lists_of_models_name_and_the_disk_lacks_is_named(export: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_model_with_an_empty_name_is_named_by_its_directory_with_its_versions(
         Ref(Kind.MODEL_VERSION, "fraud/1"),
         Ref(Kind.MODEL_VERSION, "fraud/2"),
     }
-    found = source.why_unreadable(Ref(Kind.REGISTERED_MODEL, "fraud"))
+    found = source.unreadable.of(Ref(Kind.REGISTERED_MODEL, "fraud"))
     assert found is not None
     assert "its name is empty" in found.reason
 
@@ -230,7 +230,7 @@ def test_the_next_export_describes_an_experiment_anew_whose_file_is_damaged(
     path = export / "experiments" / "7" / "experiment.json"
     damage(path)
     target = ExportDirectory(export, writable=True)
-    assert target.create_experiment(an_experiment()) == "7"
+    assert target.experiments.create(an_experiment()) == "7"
     target.publish()
     assert sorted(json.loads(path.read_text())["mlflow"]["runs"]) == [A, B]
     assert refs_unreadable(reader(export)) == set()
@@ -245,11 +245,11 @@ def test_the_next_export_completes_a_logged_model_that_is_there_in_part(
     target = ExportDirectory(export, writable=True)
     model = replace(a_logged_model(), experiment_id="7")
     if name == "logged_model.json":
-        copy = target.create_logged_model("7", model)
+        copy = target.logged_models.create("7", model)
     else:
-        [copy] = target.read_logged_models(["m-1"])
-    target.finish_logged_model(copy, model, "1abc.def")
-    assert [it.model_id for it in reader(export).logged_models(["7"])] == ["m-1"]
+        [copy] = target.logged_models.read(["m-1"])
+    target.logged_models.finish(copy, model, "1abc.def")
+    assert [it.model_id for it in reader(export).logged_models.list(["7"])] == ["m-1"]
     assert (place / "artifacts" / "MLmodel").read_bytes() == b"x"
 
 
@@ -275,5 +275,5 @@ def test_a_file_name_that_is_no_text_costs_that_file_and_nothing_else(
     # A directory has a name for it.
     assert run_migrate("run", export, tmp_path / "copy").returncode == 0
     stored = reader(tmp_path / "copy")
-    list(stored.experiments())
+    list(stored.experiments.list())
     assert files_of(stored, A)[os.fsdecode(b"caf\xe9.txt")] == b"latin"

@@ -63,11 +63,11 @@ def test_runs_below_their_experiment(tmp_path: Path) -> None:
     """G1: ``<experiment>/<run>/run.json``, lists for inputs, flat numbers in the index."""
     write_old_export(tmp_path)
     source = reader(tmp_path)
-    assert [(it.experiment_id, it.name) for it in source.experiments()] == [
+    assert [(it.experiment_id, it.name) for it in source.experiments.list()] == [
         ("1", "sklearn_1"),
         ("2", "sklearn_2"),
     ]
-    runs = {run.run_id: run for run in source.runs(["1", "2"])}
+    runs = {run.run_id: run for run in source.runs.list(["1", "2"])}
     assert {ident: run.experiment_id for ident, run in runs.items()} == {B: "1", C: "1", D: "2"}
     run = runs[B]
     assert (run.name, run.user_id, run.status) == ("train.sh", "andre", "FINISHED")
@@ -91,19 +91,19 @@ def test_runs_below_their_experiment(tmp_path: Path) -> None:
     assert len(all_points(source, run)) == 3
     assert files_of(source, B) == {"model/MLmodel": b"flavors: {}\n"}
     assert files_of(source, C) == {}
-    assert source.unreadable() == []
-    assert source.read_runs("1", [C, D]) == [runs[C]]
+    assert source.unreadable.all() == []
+    assert source.runs.read_in("1", [C, D]) == [runs[C]]
 
 
 def test_runs_in_a_directory_of_their_own(tmp_path: Path) -> None:
     """G2: ``<experiment>/runs/<run>/run.json``, inputs and outputs apart."""
     write_new_export(tmp_path, [B, C])
     source = reader(tmp_path)
-    runs = list(source.runs(["5"]))
+    runs = list(source.runs.list(["5"]))
     assert [run.run_id for run in runs] == [B, C]
     assert runs[0].links == ModelLinks(("m-1",), (ModelOutput("m-2", 0),))
     assert runs[0].inputs[0]["dataset"]["name"] == "wine"
-    assert source.unreadable() == []
+    assert source.unreadable.all() == []
 
 
 @pytest.mark.parametrize("folder", ["1", "experiments"])
@@ -112,32 +112,29 @@ def test_a_single_experiment(tmp_path: Path, folder: str) -> None:
     write_old_export(tmp_path / "all")
     shutil.move(tmp_path / "all" / "1", tmp_path / folder)
     source = reader(tmp_path / folder)
-    assert [it.experiment_id for it in source.experiments()] == ["1"]
-    assert {run.run_id for run in source.runs(["1"])} == {B, C}
+    assert [it.experiment_id for it in source.experiments.list()] == ["1"]
+    assert {run.run_id for run in source.runs.list(["1"])} == {B, C}
     assert files_of(source, B) == {"model/MLmodel": b"flavors: {}\n"}
-    assert source.unreadable() == []
+    assert source.unreadable.all() == []
 
 
 def test_the_experiments_of_an_export_of_models(tmp_path: Path) -> None:
-    """export-models and export-all keep them one level down; traces are counted."""
+    """export-models and export-all keep them one level down."""
     write_old_export(tmp_path / "experiments")
     write_json(tmp_path / "manifest.json", envelope({}))
     dataset = tmp_path / "evaluation_datasets" / "iris_1" / "evaluation_dataset.json"
     write_json(dataset, envelope({}))
-    folder = tmp_path / "experiments" / "1"
-    write_json(folder / "traces" / "tr-1" / "trace.json", envelope({}))
 
     source = reader(tmp_path)
-    assert [it.experiment_id for it in source.experiments()] == ["1", "2"]
-    one_of_each = {Kind.TRACE: 1, Kind.EVALUATION_DATASET: 1}
-    assert source.unsupported(["1", "2"]) == one_of_each
+    assert [it.experiment_id for it in source.experiments.list()] == ["1", "2"]
+    assert source.unsupported(["1", "2"]) == {Kind.EVALUATION_DATASET: 1}
     assert source.capabilities().notes == ()
-    assert {run.run_id for run in source.runs(["1"])} == {B, C}
+    assert {run.run_id for run in source.runs.list(["1"])} == {B, C}
     # One that says of which experiments it is counts for these, and where all is imported.
     assert source.unsupported(["2", "none such"]) == {Kind.EVALUATION_DATASET: 1}
     write_json(dataset, envelope({"evaluation_dataset": {"experiment_ids": ["1"]}}))
     assert source.unsupported(["2", "none such"]) == {}
-    assert source.unsupported(["1"]) == one_of_each
+    assert source.unsupported(["1"]) == {Kind.EVALUATION_DATASET: 1}
     assert source.unsupported([], whole_server=True) == {Kind.EVALUATION_DATASET: 1}
     dataset.write_text("{")
     assert source.unsupported(["2"]) == {Kind.EVALUATION_DATASET: 1}
@@ -160,10 +157,10 @@ def test_old_oddities(tmp_path: Path) -> None:
     }
     write_json(tmp_path / "9" / "experiment.json", {"mlflow": experiment})
     source = reader(tmp_path)
-    (found,) = source.experiments()
+    (found,) = source.experiments.list()
     assert (found.experiment_id, found.name, found.tags) == ("9", "from a version", {"k": "v"})
     assert (found.lifecycle_stage, found.creation_time) == (ACTIVE, None)
-    (run,) = source.runs(["9"])
+    (run,) = source.runs.list(["9"])
     assert (run.run_id, run.name, run.status) == (B, "from the tag", "RUNNING")
     assert (run.start_time, run.end_time, run.user_id) == (0, None, "")
     assert run.params == {"depth": "3"}
@@ -188,7 +185,7 @@ def test_points_between_two_milliseconds_or_steps_are_lost_by_name_and_none_is_r
     write_json(tmp_path / "5" / B / "run.json", {"mlflow": content})
     write_json(tmp_path / "5" / "experiment.json", {"mlflow": foreign_experiment("5", [B])})
     source = reader(tmp_path)
-    (run,) = source.runs(["5"])
+    (run,) = source.runs.list(["5"])
     assert [loss.what for loss in run.losses] == ["metric loss", "metric late"]
     assert run.losses[0].reason.startswith("2 of its points")
     whole = {Metric("loss", 0.4, start, 2), Metric("whole", 1.0, start, 0)}
@@ -219,9 +216,9 @@ def test_odd_members_of_runs_and_experiments_cost_themselves_by_name(tmp_path: P
     experiment["experiment"]["tags"] = {"good": "1", "bad": {}}
     write_json(tmp_path / "5" / "experiment.json", {"mlflow": experiment})
     source = reader(tmp_path)
-    (found,) = source.experiments()
+    (found,) = source.experiments.list()
     assert (found.tags, [loss.what for loss in found.losses]) == ({"good": "1"}, ["tag bad"])
-    (run,) = source.runs(["5"])
+    (run,) = source.runs.list(["5"])
     assert (run.params, run.tags) == ({"depth": "3"}, {"k": "v"})
     assert list(all_points(source, run)) == [Metric("loss", 0.5, 1, 2)]
     assert run.links == ModelLinks(("m-1",), (ModelOutput("m-3", 0),))
@@ -248,19 +245,19 @@ def test_runs_listed_by_the_numbers(tmp_path: Path) -> None:
     for run_id in (B, C):
         write_json(tmp_path / "9" / run_id / "run.json", envelope(foreign_run(run_id)))
     source = reader(tmp_path)
-    assert [run.run_id for run in source.runs(["9"])] == [B]
-    assert [entry.ref for entry in source.unreadable()] == [Ref(Kind.RUN, C)]
+    assert [run.run_id for run in source.runs.list(["9"])] == [B]
+    assert [entry.ref for entry in source.unreadable.all()] == [Ref(Kind.RUN, C)]
 
 
 def test_a_run_whose_directory_has_another_name(tmp_path: Path) -> None:
     """The samples of that tool have them; its index lists the directory."""
     write_json(tmp_path / "9" / "experiment.json", envelope(foreign_experiment("9", ["renamed"])))
     write_json(tmp_path / "9" / "renamed" / "run.json", envelope(foreign_run(B)))
-    assert [run.run_id for run in reader(tmp_path).runs(["9"])] == [B]
+    assert [run.run_id for run in reader(tmp_path).runs.list(["9"])] == [B]
     alone = reader(tmp_path)  # as in another process, which has listed nothing
-    assert [run.run_id for run in alone.read_runs("9", [B])] == [B]
-    assert alone.artifacts(root_of(B)) == []
-    assert [len(page) for page in alone.metric_history(B, "rmse")] == [2]
+    assert [run.run_id for run in alone.runs.read_in("9", [B])] == [B]
+    assert alone.artifacts.list(root_of(B)) == []
+    assert [len(page) for page in alone.runs.metric_history(B, "rmse")] == [2]
 
 
 def test_each_broken_file_is_named_and_the_others_are_read(tmp_path: Path) -> None:
@@ -288,21 +285,21 @@ def test_each_broken_file_is_named_and_the_others_are_read(tmp_path: Path) -> No
     write_json(folder / "experiment.json", envelope(listed, {"failed_runs": ["failed-then"]}))
 
     source = reader(tmp_path)
-    assert {run.run_id for run in source.runs(["1", "2"])} == {B, C, D}
-    told = {entry.ref.id: entry for entry in source.unreadable()}
+    assert {run.run_id for run in source.runs.list(["1", "2"])} == {B, C, D}
+    told = {entry.ref.id: entry for entry in source.unreadable.all()}
     assert set(told) == {*broken, "nothing-in-it", "absent", "failed-then"}
     for name in broken:
         assert str(folder / name / "run.json") in told[name].reason
         assert told[name].container == "1"
         with pytest.raises(DirectoryError):
-            source.read_runs("1", [name])
+            source.runs.read_in("1", [name])
     assert "listed" in told["absent"].reason
     assert "failed to export" in told["failed-then"].reason
 
     for name in broken:
         (folder / name / "run.json").write_bytes(whole.replace(B.encode(), name.encode()))
-    assert len(list(source.runs(["1"]))) == 2 + len(broken)
-    assert {entry.ref.id for entry in source.unreadable()} == {
+    assert len(list(source.runs.list(["1"]))) == 2 + len(broken)
+    assert {entry.ref.id for entry in source.unreadable.all()} == {
         "nothing-in-it",
         "absent",
         "failed-then",
@@ -316,17 +313,17 @@ def test_a_run_that_was_not_listed_did_not_finish(tmp_path: Path) -> None:
     content = (tmp_path / "5" / "runs" / C / "run.json").read_text().replace(B, C)
     (tmp_path / "5" / "runs" / C / "run.json").write_text(content)
     source = reader(tmp_path)
-    assert [run.run_id for run in source.runs(["5"])] == [B]
-    (entry,) = source.unreadable()
+    assert [run.run_id for run in source.runs.list(["5"])] == [B]
+    (entry,) = source.unreadable.all()
     assert "did not finish" in entry.reason
     alone = reader(tmp_path)  # as in another process, which has listed nothing
     with pytest.raises(DirectoryError, match="did not finish"):
-        alone.read_runs("5", [C])
-    assert [run.run_id for run in alone.find_runs([B, C])] == [B]
-    assert [entry.ref for entry in alone.unreadable()] == [Ref(Kind.RUN, C)]
+        alone.runs.read_in("5", [C])
+    assert [run.run_id for run in alone.runs.read([B, C])] == [B]
+    assert [entry.ref for entry in alone.unreadable.all()] == [Ref(Kind.RUN, C)]
 
     write_json(tmp_path / "5" / "experiment.json", envelope(foreign_experiment("5", [B, C])))
-    assert [run.run_id for run in alone.read_runs("5", [B, C])] == [B, C]
+    assert [run.run_id for run in alone.runs.read_in("5", [B, C])] == [B, C]
 
 
 def test_broken_experiments_are_named_and_the_others_are_read(tmp_path: Path) -> None:
@@ -339,11 +336,11 @@ def test_broken_experiments_are_named_and_the_others_are_read(tmp_path: Path) ->
     index["mlflow"]["experiments"] += [{"id": "4", "name": "lost"}] * 2
     (tmp_path / "experiments.json").write_text(json.dumps(index))
     source = reader(tmp_path)
-    named, whole = source.experiments()
+    named, whole = source.experiments.list()
     assert whole.experiment_id == "1"
     assert (named.experiment_id, named.name) == ("2", "sklearn_2")  # as experiments.json has it
     assert "experiment.json is not valid JSON" in named.losses[0].reason
-    told = {entry.ref: (entry.container, entry.reason) for entry in source.unreadable()}
+    told = {entry.ref: (entry.container, entry.reason) for entry in source.unreadable.all()}
     assert set(told) == {
         *(Ref(Kind.EXPERIMENT, ident) for ident in ("3", "4", "copy of 1")),
         *(Ref(Kind.RUN, ident) for ident in (B, C, D)),
@@ -351,15 +348,15 @@ def test_broken_experiments_are_named_and_the_others_are_read(tmp_path: Path) ->
     assert "lost" in told[Ref(Kind.EXPERIMENT, "4")][1]
     assert told[Ref(Kind.RUN, D)][0] == "3"
     assert "what it is in cannot be read" in told[Ref(Kind.RUN, D)][1]
-    assert [run.run_id for run in source.runs(["2"])] == [D]
-    assert {run.run_id for run in source.runs(["1"])} == {B, C}
+    assert [run.run_id for run in source.runs.list(["2"])] == [D]
+    assert {run.run_id for run in source.runs.list(["1"])} == {B, C}
 
 
 def test_a_broken_index_is_told_and_not_needed(tmp_path: Path) -> None:
     write_old_export(tmp_path)
     (tmp_path / "experiments.json").write_text('{"mlflow": {"exp')
     source = reader(tmp_path)
-    assert [it.experiment_id for it in source.experiments()] == ["1", "2"]
+    assert [it.experiment_id for it in source.experiments.list()] == ["1", "2"]
     assert "experiments.json is not valid JSON" in source.unknown()[0]
 
 
@@ -370,19 +367,19 @@ def test_one_run_in_two_experiments_is_read_once(tmp_path: Path) -> None:
     write_json(tmp_path / "2" / "experiment.json", envelope(listed))
     source = reader(tmp_path)
     for _ in range(2):
-        assert {run.run_id for run in source.runs(["1"])} == {B, C}
-        assert {run.run_id for run in source.runs(["2"])} == {D}
-        assert [(entry.ref.id, entry.container) for entry in source.unreadable()] == [(B, "2")]
+        assert {run.run_id for run in source.runs.list(["1"])} == {B, C}
+        assert {run.run_id for run in source.runs.list(["2"])} == {D}
+        assert [(entry.ref.id, entry.container) for entry in source.unreadable.all()] == [(B, "2")]
 
 
 def test_one_damaged_run_is_singled_out_of_a_group(tmp_path: Path) -> None:
     write_old_export(tmp_path)
     source = reader(tmp_path)
-    runs = list(source.runs(["1"]))
+    runs = list(source.runs.list(["1"]))
     (tmp_path / "1" / C / "run.json").write_text("{")
-    assert list(source.histories(runs, 10**6)) == [B]
+    assert list(source.runs.histories(runs, 10**6)) == [B]
     with pytest.raises(DirectoryError, match=C):
-        source.histories(runs[1:], 10**6)
+        source.runs.histories(runs[1:], 10**6)
 
 
 @pytest.mark.parametrize(
@@ -401,7 +398,7 @@ def test_what_is_no_export_is_said_to_be_none(
     for name in names:
         (tmp_path / name).write_text("{}")
     with pytest.raises(DirectoryError, match=message) as caught:
-        reader(tmp_path).experiments()
+        reader(tmp_path).experiments.list()
     assert str(tmp_path) in caught.value.message
 
 
@@ -418,8 +415,8 @@ def test_the_oldest_format_gets_a_clear_message(tmp_path: Path) -> None:
     content = {"export_info": {"ok_runs": [B]}, "experiment": {"name": "x"}}
     write_json(tmp_path / "1" / "experiment.json", content)
     source = reader(tmp_path)
-    assert list(source.experiments()) == []
-    (entry,) = source.unreadable()
+    assert list(source.experiments.list()) == []
+    (entry,) = source.unreadable.all()
     assert "before 1.2.0" in entry.reason
     assert "export again" in entry.hint
 
@@ -441,7 +438,7 @@ def test_artifacts_are_listed_with_their_sizes(tmp_path: Path) -> None:
     folder = tmp_path / "1" / B / "artifacts"
     (folder / "empty").write_bytes(b"")
     (folder / "a b#%+é").write_bytes(b"123")
-    assert sorted(reader(tmp_path).artifacts(root_of(B))) == [
+    assert sorted(reader(tmp_path).artifacts.list(root_of(B))) == [
         Artifact("a b#%+é", 3),
         Artifact("empty", 0),
         Artifact("model/MLmodel", 12),

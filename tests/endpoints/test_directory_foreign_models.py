@@ -31,7 +31,7 @@ def reader(path: Path) -> ExportDirectory:
 
 
 def versions_of(source: ExportDirectory) -> list[ModelVersion]:
-    return list(source.model_versions(list(source.registered_models())))
+    return list(source.model_versions.list(list(source.registered_models.list())))
 
 
 def foreign_version(name: str, number: int, **changes: Any) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def write_logged_models(base: Path, listed: list[str] | None) -> Path:
 def test_logged_models(tmp_path: Path) -> None:
     write_logged_models(tmp_path, ["m-1", "m-2"])
     source = reader(tmp_path)
-    first, second = source.logged_models(["5"])
+    first, second = source.logged_models.list(["5"])
     assert first == LoggedModel(
         model_id="m-1",
         experiment_id="5",
@@ -154,7 +154,7 @@ def test_logged_models(tmp_path: Path) -> None:
     assert files_below(source, model_root("m-1")) == {"MLmodel": b"x"}
     assert files_below(source, model_root("m-2")) == {}
     assert source.unsupported(["5"]) == {}
-    assert source.unreadable() == []
+    assert source.unreadable.all() == []
 
 
 @pytest.mark.parametrize("listed", [["m-1", "m-3"], None])
@@ -163,16 +163,16 @@ def test_a_logged_model_that_was_not_listed_did_not_finish(
 ) -> None:
     write_logged_models(tmp_path, listed)
     source = reader(tmp_path)
-    found = [it.model_id for it in source.logged_models(["5"])]
-    told = {entry.ref.id: entry.reason for entry in source.unreadable()}
+    found = [it.model_id for it in source.logged_models.list(["5"])]
+    told = {entry.ref.id: entry.reason for entry in source.unreadable.all()}
     if listed is None:
         assert (found, told) == (["m-1", "m-2"], {})
     else:
         assert found == ["m-1"]
         assert "did not finish" in told["m-2"]
         alone = reader(tmp_path)
-        assert alone.read_logged_models(["m-2"]) == []
-        assert [entry.ref.id for entry in alone.unreadable()] == ["m-2"]
+        assert alone.logged_models.read(["m-2"]) == []
+        assert [entry.ref.id for entry in alone.unreadable.all()] == ["m-2"]
         assert "is not there" in told["m-3"]
 
 
@@ -190,10 +190,10 @@ def test_broken_logged_models_are_named_and_the_others_are_read(tmp_path: Path) 
         (folder / name / "logged_model.json").write_bytes(content)
     shutil.copytree(folder / "m-2", folder / "copy")
     source = reader(tmp_path)
-    assert [it.model_id for it in source.logged_models(["5"])] == ["m-2", "m-1"]
-    told = {entry.ref.id for entry in source.unreadable()}
+    assert [it.model_id for it in source.logged_models.list(["5"])] == ["m-2", "m-1"]
+    told = {entry.ref.id for entry in source.unreadable.all()}
     assert told == {*broken, "m-2"}  # the copy came first
-    assert [it.model_id for it in reader(tmp_path).read_logged_models(["m-1"])] == ["m-1"]
+    assert [it.model_id for it in reader(tmp_path).logged_models.read(["m-1"])] == ["m-1"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_an_odd_point_of_a_logged_model_is_lost_by_name_and_all_else_is_read(
     good = {"key": "acc", "value": 0.5, "timestamp": 5, "step": 1, "run_id": B}
     content = foreign_logged_model("m-1", metrics=[{**good, **odd}, good], tags={"a": {}, "b": "1"})
     write_json(folder / "m-1" / "logged_model.json", envelope(content))
-    (model, _) = reader(tmp_path).logged_models(["5"])
+    (model, _) = reader(tmp_path).logged_models.list(["5"])
     assert model.metrics == (ModelMetric("acc", 0.5, 5, 1, B),)
     assert model.tags == {"b": "1"}
     metric = "metric" if "key" in odd else "metric acc"
@@ -226,10 +226,10 @@ def test_odd_members_of_registered_models_and_versions_cost_themselves_by_name(
     write_json(tmp_path / "models" / "fraud" / "model.json", envelope(content))
     write_json(tmp_path / "models" / "models.json", envelope({"models": ["fraud"]}))
     source = reader(tmp_path)
-    (model,) = source.registered_models()
+    (model,) = source.registered_models.list()
     assert (model.tags, model.aliases) == ({"owner": "andre"}, {"best": 1})
     assert [loss.what for loss in model.losses] == ["tag deep", "alias none"]
-    (one,) = source.model_versions([model])
+    (one,) = source.model_versions.list([model])
     assert (one.tags, one.aliases) == ({"k": "v", "odd": ""}, ("best",))
     assert [loss.what for loss in one.losses] == ["tag without a key"]
 
@@ -245,8 +245,8 @@ def test_a_deleted_logged_model_is_read_by_its_id_only(tmp_path: Path) -> None:
     content = foreign_logged_model("m-1", lifecycle_stage=DELETED)
     write_json(folder / "m-1" / "logged_model.json", envelope(content))
     source = reader(tmp_path)
-    assert [it.model_id for it in source.logged_models(["5"])] == ["m-2"]
-    assert [it.lifecycle_stage for it in source.read_logged_models(["m-1"])] == [DELETED]
+    assert [it.model_id for it in source.logged_models.list(["5"])] == ["m-2"]
+    assert [it.lifecycle_stage for it in source.logged_models.read(["m-1"])] == [DELETED]
 
 
 @pytest.mark.parametrize("key", ["versions", "latest_versions"])
@@ -266,7 +266,7 @@ def test_registered_models(tmp_path: Path, key: str) -> None:
     write_json(tmp_path / "models" / "models.json", envelope({"models": ["fraud"]}))
 
     source = reader(tmp_path)
-    (model,) = source.registered_models()
+    (model,) = source.registered_models.list()
     assert (model.name, model.kind, model.description) == (
         "fraud",
         Kind.REGISTERED_MODEL,
@@ -274,22 +274,22 @@ def test_registered_models(tmp_path: Path, key: str) -> None:
     )
     assert (model.tags, model.aliases) == ({"owner": "andre"}, {"best": 2})
     assert model.creation_time == 1671070664000
-    first, second, third = source.model_versions([model])
+    first, second, third = source.model_versions.list([model])
     assert [it.version for it in (first, second, third)] == [1, 2, 10]
     assert (first.model_id, second.model_id, third.model_id) == ("m-7", "", "m-8")
     assert (second.aliases, first.aliases) == (("best",), ())
     assert (second.run_id, third.run_id) == (B, "")
     assert (second.tags, third.tags) == ({"k": "v"}, {"k": "w"})
     assert (second.stage, second.status, second.description) == ("Production", "READY", "")
-    assert [run.run_id for run in source.find_runs([B])] == [B]
-    assert source.unreadable() == []
+    assert [run.run_id for run in source.runs.read([B])] == [B]
+    assert source.unreadable.all() == []
 
 
 def test_aliases_told_with_the_versions_only(tmp_path: Path) -> None:
     versions = [foreign_version("fraud", 1, aliases=["a", "b"]), foreign_version("fraud", 2)]
     content = foreign_model("fraud", versions, aliases="absent", tags="absent")
     write_json(tmp_path / "models" / "fraud" / "model.json", envelope(content))
-    (model,) = reader(tmp_path).registered_models()
+    (model,) = reader(tmp_path).registered_models.list()
     assert (model.aliases, model.tags) == ({"a": 1, "b": 1}, {})
 
 
@@ -300,15 +300,15 @@ def test_names_with_slashes_are_nested(tmp_path: Path) -> None:
     listed = envelope({"models": ["a", "a/b", "c/d/e", "lost"]}, {"failed_models": ["failed"]})
     write_json(tmp_path / "models" / "models.json", listed)
     source = reader(tmp_path)
-    assert [it.name for it in source.registered_models()] == ["a", "a/b", "c/d/e"]
-    told = {entry.ref: entry.reason for entry in source.unreadable()}
+    assert [it.name for it in source.registered_models.list()] == ["a", "a/b", "c/d/e"]
+    told = {entry.ref: entry.reason for entry in source.unreadable.all()}
     assert set(told) == {Ref(Kind.REGISTERED_MODEL, name) for name in ("lost", "failed")}
     assert "failed to export" in told[Ref(Kind.REGISTERED_MODEL, "failed")]
     alone = reader(tmp_path)
-    assert [it.name for it in alone.registered_models(["c/d/e", "../a", "none"])] == ["c/d/e"]
-    assert alone.unreadable() == []
-    assert [it.name for it in alone.registered_models(["failed", "a"])] == ["a"]
-    assert [it.ref.id for it in alone.unreadable()] == ["failed"]
+    assert [it.name for it in alone.registered_models.list(["c/d/e", "../a", "none"])] == ["c/d/e"]
+    assert alone.unreadable.all() == []
+    assert [it.name for it in alone.registered_models.list(["failed", "a"])] == ["a"]
+    assert [it.ref.id for it in alone.unreadable.all()] == ["failed"]
     assert [it.name for it in versions_of(alone)] == ["a", "a/b", "c/d/e"]
 
 
@@ -329,15 +329,15 @@ def test_each_broken_registered_model_is_named(tmp_path: Path) -> None:
         (models / name).mkdir()
         (models / name / "model.json").write_bytes(damaged)
     source = reader(tmp_path)
-    found = list(source.registered_models())
+    found = list(source.registered_models.list())
     assert [it.name for it in found] == ["good"]
-    told = {entry.ref.id: entry for entry in source.unreadable()}
+    told = {entry.ref.id: entry for entry in source.unreadable.all()}
     assert set(told) == set(broken)
     for name in broken:
         assert str(models / name / "model.json") in told[name].reason
         assert told[name].hint
-    assert [it.version for it in source.model_versions(found)] == [1]
-    lost = [it for it in source.unreadable() if it.ref.kind is Kind.MODEL_VERSION]
+    assert [it.version for it in source.model_versions.list(found)] == [1]
+    lost = [it for it in source.unreadable.all() if it.ref.kind is Kind.MODEL_VERSION]
     assert sorted(it.ref.id for it in lost) == [
         "good/3",
         "good/number 2 of the list",
@@ -350,8 +350,8 @@ def test_one_registered_model_in_two_directories_is_read_once(tmp_path: Path) ->
     for name in ("fraud", "other"):
         write_json(tmp_path / "models" / name / "model.json", content)
     source = reader(tmp_path)
-    assert [it.name for it in source.registered_models()] == ["fraud"]
-    (entry,) = source.unreadable()
+    assert [it.name for it in source.registered_models.list()] == ["fraud"]
+    (entry,) = source.unreadable.all()
     assert "which" in entry.reason
     assert str(tmp_path / "models" / "other") in entry.where
 
@@ -364,10 +364,10 @@ def test_a_single_registered_model(tmp_path: Path) -> None:
     write_json(tmp_path / "m-1" / "logged_model.json", envelope(foreign_logged_model("m-1")))
     source = reader(tmp_path)
     assert "are not read" in source.capabilities().notes[0]
-    assert list(source.experiments()) == []
+    assert list(source.experiments.list()) == []
     assert [it.version for it in versions_of(source)] == [1]
-    assert [it.name for it in source.registered_models(["fraud", "x"])] == ["fraud"]
-    assert source.find_runs([B]) == []
+    assert [it.name for it in source.registered_models.list(["fraud", "x"])] == ["fraud"]
+    assert source.runs.read([B]) == []
     first = source.capabilities().identity
     shutil.copytree(tmp_path, tmp_path.parent / f"{tmp_path.name} moved")
     moved = reader(tmp_path.parent / f"{tmp_path.name} moved").capabilities().identity
@@ -384,11 +384,11 @@ def test_a_single_version(tmp_path: Path) -> None:
     source = reader(tmp_path)
     (found,) = versions_of(source)
     assert (found.version, found.source, found.model_id) == (4, "models:/m-1", "m-1")
-    assert [run.run_id for run in source.runs(["1"])] == [B]
+    assert [run.run_id for run in source.runs.list(["1"])] == [B]
     (tmp_path / "version.json").write_text("{")
     again = reader(tmp_path)
     assert versions_of(again) == []
-    assert [it.where for it in again.unreadable()] == [str(tmp_path / "version.json")]
+    assert [it.where for it in again.unreadable.all()] == [str(tmp_path / "version.json")]
 
 
 @pytest.mark.parametrize("folder", ["prompts", "."])
@@ -405,13 +405,13 @@ def test_prompts(tmp_path: Path, folder: str) -> None:
         write_json(tmp_path / folder / f"{name}_v{number}" / "prompt.json", content)
     write_json(tmp_path / folder / "prompts_summary.json", envelope({"total_prompts": 4}))
     source = reader(tmp_path)
-    prompts = list(source.registered_models())
+    prompts = list(source.registered_models.list())
     assert [(it.name, it.kind) for it in prompts] == [
         ("greeting", Kind.PROMPT),
         ("greeting_v1", Kind.PROMPT),
     ]
     assert prompts[0].tags == {"mlflow.prompt.is_prompt": "true"}
-    one, two, ten, other = source.model_versions(prompts)
+    one, two, ten, other = source.model_versions.list(prompts)
     assert [it.version for it in (one, two, ten)] == [1, 2, 10]
     assert other.name == "greeting_v1"
     assert one.kind is Kind.PROMPT_VERSION
@@ -425,8 +425,8 @@ def test_prompts(tmp_path: Path, folder: str) -> None:
     assert (one.description, two.description) == ("first", "about it")
     assert ten.tags["_mlflow_prompt_type"] == "chat"
     assert json.loads(ten.tags["mlflow.prompt.text"]) == chat
-    assert [it.name for it in source.registered_models(["greeting", "hello"])] == ["greeting"]
-    assert source.unreadable() == []
+    assert [it.name for it in source.registered_models.list(["greeting", "hello"])] == ["greeting"]
+    assert source.unreadable.all() == []
 
 
 def test_broken_prompts_are_named_and_the_others_are_read(tmp_path: Path) -> None:
@@ -440,7 +440,7 @@ def test_broken_prompts_are_named_and_the_others_are_read(tmp_path: Path) -> Non
     write_json(prompts / "b_v1" / "prompt.json", envelope({}))
     source = reader(tmp_path)
     assert [it.version for it in versions_of(source)] == [1]
-    assert {str(entry.ref) for entry in source.unreadable()} == {
+    assert {str(entry.ref) for entry in source.unreadable.all()} == {
         "prompt version:a/2",
         "prompt version:a/3",
         "prompt version:a/4",
@@ -454,7 +454,7 @@ def test_a_prompt_that_was_exported_as_a_registered_model(tmp_path: Path) -> Non
     content = foreign_model("hello", [version], tags=tags)
     write_json(tmp_path / "models" / "hello" / "model.json", envelope(content))
     source = reader(tmp_path)
-    assert [it.kind for it in source.registered_models()] == [Kind.PROMPT]
+    assert [it.kind for it in source.registered_models.list()] == [Kind.PROMPT]
     assert [it.kind for it in versions_of(source)] == [Kind.PROMPT_VERSION]
 
 

@@ -40,27 +40,27 @@ def test_all_is_listed_once_whatever_is_asked_for_afterwards(
     monkeypatch.setattr(experiments, "experiment_directories", counted)
     directory = ExportDirectory(export, writable=False)
     ids = [str(number) for number in range(1, ABSENT + 2)]
-    assert [item.experiment_id for item in directory.experiments()] == ["1"]
+    assert [item.experiment_id for item in directory.experiments.list()] == ["1"]
     listed = len(listings)
-    assert [item.experiment_id for item in directory.read_experiments(ids)] == ["1"]
-    assert list(directory.runs(ids)) == []
+    assert [item.experiment_id for item in directory.experiments.read(ids)] == ["1"]
+    assert list(directory.runs.list(ids)) == []
     directory.unsupported(ids)
     assert len(listings) == listed
-    assert len(directory.unreadable()) >= ABSENT
+    assert len(directory.unreadable.all()) >= ABSENT
 
 
 def test_why_one_is_missing_is_known_by_its_name(export: Path) -> None:
     directory = ExportDirectory(export, writable=False)
-    list(directory.experiments())
-    found = directory.why_unreadable(Ref(Kind.EXPERIMENT, "200"))
+    list(directory.experiments.list())
+    found = directory.unreadable.of(Ref(Kind.EXPERIMENT, "200"))
     assert found is not None
     assert "'e200'" in found.reason
-    assert directory.why_unreadable(Ref(Kind.EXPERIMENT, "1")) is None
+    assert directory.unreadable.of(Ref(Kind.EXPERIMENT, "1")) is None
 
 
 def test_what_is_read_again_is_forgotten_and_told_anew(export: Path) -> None:
     directory = ExportDirectory(export, writable=False)
-    list(directory.experiments())
-    before = directory.unreadable()
-    list(directory.experiments())
-    assert directory.unreadable() == before
+    list(directory.experiments.list())
+    before = directory.unreadable.all()
+    list(directory.experiments.list())
+    assert directory.unreadable.all() == before

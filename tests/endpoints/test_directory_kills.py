@@ -53,9 +53,9 @@ LASTING = ("mkdir", "replace", "rename", "fsync", "unlink", "rmdir", "link")
 def export(path: Path) -> None:
     """Export the run anew, or complete the copy that is there."""
     target = ExportDirectory(path, writable=True)
-    there = target.read_runs("7", [RUN_ID])
+    there = target.runs.read_in("7", [RUN_ID])
     run = a_run(name="renamed", tags={"new": "tag"})
-    writer = target.adopt_run("7", there[0], run) if there else target.create_run("7", run)
+    writer = target.runs.adopt("7", there[0], run) if there else target.runs.create("7", run)
     for name, content in NEW.items():
         put(target, writer.root, name, content)
     writer.write_params({"lr": "0.1", "new": "param"})
@@ -67,27 +67,27 @@ def export(path: Path) -> None:
 def export_model(path: Path) -> None:
     """Export the logged model anew, or complete the copy that is there."""
     target = ExportDirectory(path, writable=True)
-    there = target.read_logged_models(["m-1"])
+    there = target.logged_models.read(["m-1"])
     model = a_logged_model(name="renamed")
-    copy = there[0] if there else target.create_logged_model("7", model)
+    copy = there[0] if there else target.logged_models.create("7", model)
     for name, content in NEW.items():
         put(target, model_root("m-1"), name, content)
-    target.finish_logged_model(copy, model, "new mark")
+    target.logged_models.finish(copy, model, "new mark")
 
 
 def check_model(path: Path, *, updates: bool) -> None:
     """A reader sees the new copy whole, or what was there before, and nothing else."""
     source = ExportDirectory(path, writable=False)
-    models = list(source.logged_models(["7"]))
+    models = list(source.logged_models.list(["7"]))
     if models == [a_logged_model(name="renamed")]:
         assert files_below(source, model_root("m-1")) == NEW
     elif updates:
         assert models == [a_logged_model()]
         assert files_below(source, model_root("m-1")) == OLD
-        assert source.unreadable() == []
+        assert source.unreadable.all() == []
     else:
         assert models == []
-        assert {entry.ref for entry in source.unreadable()} <= {Ref(Kind.LOGGED_MODEL, "m-1")}
+        assert {entry.ref for entry in source.unreadable.all()} <= {Ref(Kind.LOGGED_MODEL, "m-1")}
 
 
 def export_and_die(path: Path, calls: int, export: Callable[[Path], None]) -> bool:
@@ -122,7 +122,7 @@ def _dying(call: Callable[..., Any], left: list[None]) -> Callable[..., Any]:
 def check_what_is_there(path: Path, *, updates: bool) -> None:
     """A reader sees the new copy whole, or what was there before, and nothing else."""
     source = ExportDirectory(path, writable=False)
-    runs = list(source.runs(["7"]))
+    runs = list(source.runs.list(["7"]))
     if runs and runs[0].name == "renamed":
         assert files_of(source, RUN_ID) == NEW
         assert len(all_points(source, runs[0])) == 3
@@ -132,10 +132,10 @@ def check_what_is_there(path: Path, *, updates: bool) -> None:
         assert runs == [a_run()]
         assert files_of(source, RUN_ID) == OLD
         assert all_points(source, runs[0]) == POINTS
-        assert source.unreadable() == []
+        assert source.unreadable.all() == []
         return
     assert runs == []
-    assert {entry.ref for entry in source.unreadable()} <= {Ref(Kind.RUN, RUN_ID)}
+    assert {entry.ref for entry in source.unreadable.all()} <= {Ref(Kind.RUN, RUN_ID)}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
@@ -146,7 +146,7 @@ def test_killed_before_any_step(tmp_path: Path, updates: bool) -> None:
     while True:
         path = tmp_path / str(windows)
         target = ExportDirectory(path, writable=True)
-        target.create_experiment(an_experiment())
+        target.experiments.create(an_experiment())
         if updates:
             write_run(target, a_run(), files=OLD)
         if not export_and_die(path, windows, export):
@@ -156,9 +156,9 @@ def test_killed_before_any_step(tmp_path: Path, updates: bool) -> None:
 
         export(path)
         source = ExportDirectory(path, writable=False)
-        assert [run.name for run in source.runs(["7"])] == ["renamed"]
+        assert [run.name for run in source.runs.list(["7"])] == ["renamed"]
         check_what_is_there(path, updates=updates)
-        assert source.unreadable() == []
+        assert source.unreadable.all() == []
         left = {entry.name for entry in (path / "7" / "runs").iterdir()}
         assert left == {RUN_ID}
     assert windows > 10
@@ -172,7 +172,7 @@ def test_a_logged_model_is_killed_before_any_step(tmp_path: Path, updates: bool)
     while True:
         path = tmp_path / str(windows)
         target = ExportDirectory(path, writable=True)
-        target.create_experiment(an_experiment())
+        target.experiments.create(an_experiment())
         if updates:
             write_logged_model(target, a_logged_model(), files=OLD)
         if not export_and_die(path, windows, export_model):
@@ -183,8 +183,8 @@ def test_a_logged_model_is_killed_before_any_step(tmp_path: Path, updates: bool)
         export_model(path)
         check_model(path, updates=updates)
         again = ExportDirectory(path, writable=True)
-        assert again.find_model_copies("7")["m-1"][0].mark == "new mark"
-        assert again.unreadable() == []
+        assert again.logged_models.find("7")["m-1"][0].mark == "new mark"
+        assert again.unreadable.all() == []
         assert {entry.name for entry in (path / "7" / "logged_models").iterdir()} == {"m-1"}
     assert windows > 10
 
@@ -196,25 +196,25 @@ def export_registry(path: Path) -> None:
         (a_registered_model(), a_version(aliases=("best",))),
         (a_prompt(), a_prompt_version(aliases=("live",))),
     ):
-        if not list(target.registered_models([model.name])):
-            target.create_registered_model(model)
-        target.create_model_version(version)
-        target.update_model_version(dataclasses.replace(version, aliases=()), version)
+        if not list(target.registered_models.list([model.name])):
+            target.registered_models.create(model)
+        target.model_versions.create(version)
+        target.model_versions.update(dataclasses.replace(version, aliases=()), version)
     target.publish()
 
 
 def check_registry(path: Path) -> list[ModelVersion]:
     """A reader sees whole objects only; return the versions."""
     source = ExportDirectory(path, writable=False)
-    for model in source.registered_models():
+    for model in source.registered_models.list():
         plain = dataclasses.replace(model, aliases={})
         assert plain in (a_registered_model(), a_prompt())
-    versions = list(source.model_versions(list(source.registered_models())))
+    versions = list(source.model_versions.list(list(source.registered_models.list())))
     for version in versions:
         plain_version = dataclasses.replace(version, aliases=())
         assert plain_version in (a_version(), a_prompt_version())
     # What a killed export has begun and not described yet is named, and never half read.
-    assert {entry.ref.kind for entry in source.unreadable()} <= REGISTRY_KINDS
+    assert {entry.ref.kind for entry in source.unreadable.all()} <= REGISTRY_KINDS
     return versions
 
 
@@ -224,7 +224,7 @@ def test_a_registry_is_killed_before_any_step(tmp_path: Path) -> None:
     windows = 0
     while True:
         path = tmp_path / str(windows)
-        ExportDirectory(path, writable=True).create_experiment(an_experiment())
+        ExportDirectory(path, writable=True).experiments.create(an_experiment())
         if not export_and_die(path, windows, export_registry):
             break
         check_registry(path)
@@ -235,28 +235,28 @@ def test_a_registry_is_killed_before_any_step(tmp_path: Path) -> None:
             a_version(aliases=("best",)),
             a_prompt_version(aliases=("live",)),
         ]
-        assert ExportDirectory(path, writable=False).unreadable() == []
+        assert ExportDirectory(path, writable=False).unreadable.all() == []
     assert windows > 10
 
 
 def test_files_of_a_logged_model_that_arrived_need_not_come_again(tmp_path: Path) -> None:
     killed = ExportDirectory(tmp_path, writable=True)
-    killed.create_experiment(an_experiment())
-    killed.create_logged_model("7", a_logged_model())
+    killed.experiments.create(an_experiment())
+    killed.logged_models.create("7", a_logged_model())
     put(killed, model_root("m-1"), "whole", b"12345")
     put(killed, model_root("m-1"), "od:d", b"123")  # what is on disk now is what a kill leaves
 
     target = ExportDirectory(tmp_path, writable=True)
-    (copy,) = target.find_model_copies("7", ["m-1"])["m-1"]
+    (copy,) = target.logged_models.find("7", ["m-1"])["m-1"]
     assert (copy.target_id, copy.mark) == ("m-1", "")
-    assert target.find_model_copies("7") == {"m-1": [copy]}
-    assert list(target.logged_models(["7"])) == []
-    (begun,) = target.read_logged_models(["m-1"])
+    assert target.logged_models.find("7") == {"m-1": [copy]}
+    assert list(target.logged_models.list(["7"])) == []
+    (begun,) = target.logged_models.read(["m-1"])
     assert begun.metrics == ()
-    assert sorted(target.artifacts(model_root("m-1"))) == [("od:d", 3), ("whole", 5)]
+    assert sorted(target.artifacts.list(model_root("m-1"))) == [("od:d", 3), ("whole", 5)]
     put(target, model_root("m-1"), "more", b"")
-    target.finish_logged_model(begun, a_logged_model(), "m")
-    assert list(target.logged_models(["7"])) == [a_logged_model()]
+    target.logged_models.finish(begun, a_logged_model(), "m")
+    assert list(target.logged_models.list(["7"])) == [a_logged_model()]
     assert files_below(target, model_root("m-1")) == {
         "whole": b"12345",
         "od:d": b"123",
@@ -266,75 +266,75 @@ def test_files_of_a_logged_model_that_arrived_need_not_come_again(tmp_path: Path
 
 def test_files_that_arrived_before_the_kill_need_not_come_again(tmp_path: Path) -> None:
     killed = ExportDirectory(tmp_path, writable=True)
-    killed.create_experiment(an_experiment())
-    writer = killed.create_run("7", a_run())
+    killed.experiments.create(an_experiment())
+    writer = killed.runs.create("7", a_run())
     put(killed, writer.root, "whole", b"12345")
     put(killed, writer.root, "od:d", b"123")
     writer.abandon()  # leaves on disk what a kill leaves
 
     target = ExportDirectory(tmp_path, writable=True)
-    (copy,) = target.find_copies("7", [RUN_ID])[RUN_ID]
+    (copy,) = target.runs.find("7", [RUN_ID])[RUN_ID]
     assert (copy.target_id, copy.mark) == (RUN_ID, "")
-    assert target.find_copies("7") == {RUN_ID: [copy]}
-    (half_made,) = target.read_runs("7", [RUN_ID])
+    assert target.runs.find("7") == {RUN_ID: [copy]}
+    (half_made,) = target.runs.read_in("7", [RUN_ID])
     assert half_made.latest_metrics == ()
-    assert list(target.runs(["7"])) == []
-    writer = target.adopt_run("7", half_made, a_run())
-    assert sorted(target.artifacts(writer.root)) == [("od:d", 3), ("whole", 5)]
+    assert list(target.runs.list(["7"])) == []
+    writer = target.runs.adopt("7", half_made, a_run())
+    assert sorted(target.artifacts.list(writer.root)) == [("od:d", 3), ("whole", 5)]
     put(target, writer.root, "more", b"")
     writer.finish(a_run(), "m")
     assert files_of(target, RUN_ID) == {"whole": b"12345", "od:d": b"123", "more": b""}
-    assert target.find_copies("7")[RUN_ID][0].mark == "m"
+    assert target.runs.find("7")[RUN_ID][0].mark == "m"
 
 
 def test_a_half_made_run_is_told_and_not_read(tmp_path: Path) -> None:
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     write_run(target, a_run("b" * 32))
-    target.create_run("7", a_run()).abandon()
+    target.runs.create("7", a_run()).abandon()
     target.publish()
 
     source = ExportDirectory(tmp_path, writable=False)
-    assert [run.run_id for run in source.runs(["7"])] == ["b" * 32]
-    (entry,) = source.unreadable()
+    assert [run.run_id for run in source.runs.list(["7"])] == ["b" * 32]
+    (entry,) = source.unreadable.all()
     assert (entry.ref, entry.container) == (Ref(Kind.RUN, RUN_ID), "7")
     assert "did not finish" in entry.reason
-    assert source.read_runs("7", [RUN_ID]) == []
+    assert source.runs.read_in("7", [RUN_ID]) == []
 
 
 def test_an_update_keeps_what_does_not_come_again(tmp_path: Path) -> None:
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     write_run(target, a_run(), files=OLD)
-    (copy,) = target.read_runs("7", [RUN_ID])
+    (copy,) = target.runs.read_in("7", [RUN_ID])
     changed = a_run(tags={"only": "this"}, end_time=None, status="RUNNING")
-    writer = target.adopt_run("7", copy, changed)
-    assert dict(target.artifacts(writer.root)) == {"model/a": 3, "a:b": 3}
+    writer = target.runs.adopt("7", copy, changed)
+    assert dict(target.artifacts.list(writer.root)) == {"model/a": 3, "a:b": 3}
     put(target, writer.root, "model/a", b"newer")
-    assert target.read_runs("7", [RUN_ID]) == [copy]  # until it is finished
-    assert target.find_copies("7")[RUN_ID][0].mark == "1abc.def"
+    assert target.runs.read_in("7", [RUN_ID]) == [copy]  # until it is finished
+    assert target.runs.find("7")[RUN_ID][0].mark == "1abc.def"
     acc = POINTS[0]._replace(key="acc")
     writer.write_metrics([acc])
     writer.write_tags({"and": "that"})
     writer.finish(changed, "m2")
 
-    (found,) = target.read_runs("7", [RUN_ID])
+    (found,) = target.runs.read_in("7", [RUN_ID])
     assert (found.status, found.end_time) == ("RUNNING", None)
     assert found.tags == {"only": "this", "and": "that"}
     assert (found.params, found.inputs) == (copy.params, copy.inputs)
     assert all_points(target, found) == [*POINTS, acc]
     assert files_of(target, RUN_ID) == {"model/a": b"newer", "a:b": b"odd"}
-    assert target.find_copies("7")[RUN_ID][0].mark == "m2"
+    assert target.runs.find("7")[RUN_ID][0].mark == "m2"
 
 
 def test_an_update_sends_damaged_files_again(tmp_path: Path) -> None:
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     write_run(target, a_run(), files={"cut": b"123", "whole": b"1"})
     (tmp_path / "7" / "runs" / RUN_ID / "artifacts" / "cut").write_bytes(b"1")
-    assert target.find_copies("7")[RUN_ID][0].mark == ""
-    writer = target.adopt_run("7", a_run(), a_run())
-    assert dict(target.artifacts(writer.root)) == {"whole": 1}
+    assert target.runs.find("7")[RUN_ID][0].mark == ""
+    writer = target.runs.adopt("7", a_run(), a_run())
+    assert dict(target.artifacts.list(writer.root)) == {"whole": 1}
     put(target, writer.root, "cut", b"123")
     writer.finish(a_run(), "m")
     assert files_of(target, RUN_ID) == {"cut": b"123", "whole": b"1"}
@@ -342,18 +342,18 @@ def test_an_update_sends_damaged_files_again(tmp_path: Path) -> None:
 
 def test_publishing_settles_what_was_being_replaced(tmp_path: Path) -> None:
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     for run_id in (RUN_ID, "b" * 32):
         write_run(target, a_run(run_id))
     runs = tmp_path / "7" / "runs"
     (runs / RUN_ID).rename(runs / f".{RUN_ID}.replaced")  # killed before the new one came
     shutil.copytree(runs / ("b" * 32), runs / f".{'b' * 32}.replaced")  # killed after
     source = ExportDirectory(tmp_path, writable=False)
-    assert {run.run_id for run in source.runs(["7"])} == {RUN_ID, "b" * 32}
+    assert {run.run_id for run in source.runs.list(["7"])} == {RUN_ID, "b" * 32}
     target.publish()
     assert sorted(entry.name for entry in runs.iterdir()) == [RUN_ID, "b" * 32]
-    assert {run.run_id for run in source.runs(["7"])} == {RUN_ID, "b" * 32}
-    assert source.unreadable() == []
+    assert {run.run_id for run in source.runs.list(["7"])} == {RUN_ID, "b" * 32}
+    assert source.unreadable.all() == []
 
 
 def test_an_interrupted_file_is_not_there(tmp_path: Path) -> None:
@@ -374,33 +374,33 @@ class Dying:
         return b"x" * size
 
 target = ExportDirectory(Path(sys.argv[1]), writable=True)
-writer = target.create_run("7", a_run())
-target.put_artifact(writer.root, Artifact("big", 10**9), Dying())
+writer = target.runs.create("7", a_run())
+target.artifacts.put(writer.root, Artifact("big", 10**9), Dying())
 """
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     command = [sys.executable, "-c", script, str(tmp_path)]
     ended = subprocess.run(command, cwd=Path(__file__).parent.parent.parent, timeout=60)
     assert ended.returncode == 9
-    writer = target.create_run("7", a_run())
-    assert target.artifacts(writer.root) == []
+    writer = target.runs.create("7", a_run())
+    assert target.artifacts.list(writer.root) == []
     writer.finish(a_run(), "m")
     assert files_of(target, RUN_ID) == {}
     assert not list(tmp_path.rglob("*.incoming"))
-    assert target.artifacts(root_of(RUN_ID)) == []
+    assert target.artifacts.list(root_of(RUN_ID)) == []
 
 
 def export_models(path: Path) -> None:
     """Make an export of models, or go on with one: permissions, files of a version, indexes."""
     target = ExportDirectory(path, writable=True, holds_models=True)
-    if not list(target.experiments()):
-        target.create_experiment(an_experiment())
-    target.write_permissions(Ref(Kind.EXPERIMENT, "7"), PERMISSIONS)
-    if not list(target.registered_models(["fraud"])):
-        target.create_registered_model(a_registered_model())
-    target.write_permissions(Ref(Kind.REGISTERED_MODEL, "fraud"), PERMISSIONS)
-    target.create_model_version(a_version())
-    there = dict(target.artifacts(VERSION_ROOT))
+    if not list(target.experiments.list()):
+        target.experiments.create(an_experiment())
+    target.permissions.write(Ref(Kind.EXPERIMENT, "7"), PERMISSIONS)
+    if not list(target.registered_models.list(["fraud"])):
+        target.registered_models.create(a_registered_model())
+    target.permissions.write(Ref(Kind.REGISTERED_MODEL, "fraud"), PERMISSIONS)
+    target.model_versions.create(a_version())
+    there = dict(target.artifacts.list(VERSION_ROOT))
     for name, content in NEW.items():
         if there.get(name) != len(content):
             put(target, VERSION_ROOT, name, content)
@@ -411,26 +411,29 @@ def check_models(path: Path, *, whole: bool = False) -> None:
     """A reader sees whole files only, and permissions as they were given or none."""
     source = ExportDirectory(path, writable=False)
     try:
-        found = list(source.experiments())
+        found = list(source.experiments.list())
     except DirectoryError:  # not even the directory is made
         assert not whole
         assert not list(path.rglob("experiment.json"))
         return
-    models = list(source.registered_models())
+    models = list(source.registered_models.list())
     for ref in [
         *(Ref(Kind.EXPERIMENT, it.experiment_id) for it in found),
         *(m.ref for m in models),
     ]:
-        assert source.permissions(ref) in (PERMISSIONS, *(() if whole else (Permissions(),)))
+        assert source.permissions.read(ref) in (PERMISSIONS, *(() if whole else (Permissions(),)))
     files = {}
-    for _ in source.model_versions(models):
+    for _ in source.model_versions.list(models):
         with contextlib.suppress(NotFound):
             files = files_below(source, VERSION_ROOT)
     assert files.items() <= NEW.items()
-    assert {entry.ref.kind for entry in source.unreadable()} <= {Kind.EXPERIMENT, *REGISTRY_KINDS}
+    assert {entry.ref.kind for entry in source.unreadable.all()} <= {
+        Kind.EXPERIMENT,
+        *REGISTRY_KINDS,
+    }
     if whole:
         assert (len(found), len(models), files) == (1, 1, NEW)
-        assert source.unreadable() == []
+        assert source.unreadable.all() == []
         assert (path / "manifest.json").is_file()
         assert not list(path.rglob(".*"))
 

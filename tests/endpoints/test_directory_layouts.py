@@ -50,7 +50,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def fill(target: ExportDirectory) -> None:
     """Write one of everything."""
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     write_run(target, a_run(), files={"a": b"1"})
     write_logged_model(target, a_logged_model(), files={"MLmodel": b"x"})
     write_registry(target, a_registered_model(), [a_version(aliases=("best",))])
@@ -66,19 +66,19 @@ def every_file(path: Path) -> dict[Path, tuple[int, bytes]]:
 def check(path: Path) -> None:
     """Everything that ``fill`` wrote is read back."""
     source = reader(path)
-    assert [it.experiment_id for it in source.experiments()] == ["7"]
-    assert [it.run_id for it in source.runs(["7"])] == [RUN_ID]
+    assert [it.experiment_id for it in source.experiments.list()] == ["7"]
+    assert [it.run_id for it in source.runs.list(["7"])] == [RUN_ID]
     assert files_of(source, RUN_ID) == {"a": b"1"}
-    assert [it.model_id for it in source.logged_models(["7"])] == ["m-1"]
+    assert [it.model_id for it in source.logged_models.list(["7"])] == ["m-1"]
     assert files_below(source, model_root("m-1")) == {"MLmodel": b"x"}
-    models = list(source.registered_models())
+    models = list(source.registered_models.list())
     assert [(it.kind, it.name) for it in models] == [
         (Kind.REGISTERED_MODEL, "fraud"),
         (Kind.PROMPT, "greeting"),
     ]
-    assert [it.version for it in source.model_versions(models)] == [1, 1]
+    assert [it.version for it in source.model_versions.list(models)] == [1, 1]
     assert files_below(source, version_root(1)) == {"MLmodel": b"x"}
-    assert source.unreadable() == []
+    assert source.unreadable.all() == []
 
 
 @LAYOUTS
@@ -113,9 +113,9 @@ def test_a_directory_keeps_the_layout_it_was_made_with(
 def test_copies_are_found_again_in_either_layout(tmp_path: Path, holds_models: bool) -> None:
     fill(writer(tmp_path, holds_models=holds_models))
     again = writer(tmp_path)
-    assert again.find_copies("7")[RUN_ID][0].mark == "1abc.def"
-    assert again.find_model_copies("7")["m-1"][0].mark == "1abc.def"
-    assert [it.name for it in again.registered_models(["fraud"])] == ["fraud"]
+    assert again.runs.find("7")[RUN_ID][0].mark == "1abc.def"
+    assert again.logged_models.find("7")["m-1"][0].mark == "1abc.def"
+    assert [it.name for it in again.registered_models.list(["fraud"])] == ["fraud"]
     check(tmp_path)
 
 
@@ -147,10 +147,10 @@ def test_the_experiments_of_an_export_with_models_are_read_alone(tmp_path: Path)
     fill(target)
     target.publish()
     source = reader(tmp_path / "experiments")
-    assert [it.run_id for it in source.runs(["7"])] == [RUN_ID]
-    assert list(source.registered_models()) == []
+    assert [it.run_id for it in source.runs.list(["7"])] == [RUN_ID]
+    assert list(source.registered_models.list()) == []
     with pytest.raises(DirectoryError, match="below its registered models") as caught:
-        writer(tmp_path / "experiments").create_experiment(an_experiment("8"))
+        writer(tmp_path / "experiments").experiments.create(an_experiment("8"))
     assert str(tmp_path) in caught.value.hint
     check(tmp_path)
 
@@ -183,12 +183,12 @@ def test_a_link_in_place_of_the_experiments_is_not_written_through(tmp_path: Pat
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "experiments").symlink_to(tmp_path / "a" / "experiments")
     with pytest.raises(DirectoryError, match="symbolic link"):
-        writer(tmp_path / "b").create_experiment(an_experiment())
+        writer(tmp_path / "b").experiments.create(an_experiment())
     (tmp_path / "c").mkdir()
     (tmp_path / "none").mkdir()
     (tmp_path / "c" / "experiments").symlink_to(tmp_path / "none")
     with pytest.raises(DirectoryError):
-        writer(tmp_path / "c").create_experiment(an_experiment())
+        writer(tmp_path / "c").experiments.create(an_experiment())
     assert list((tmp_path / "none").iterdir()) == []
 
 

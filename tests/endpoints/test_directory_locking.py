@@ -47,7 +47,7 @@ def another_export_into(path: Path) -> Iterator[subprocess.Popen[str]]:
 def source(tmp_path: Path) -> Path:
     """An export to copy from."""
     target = ExportDirectory(tmp_path / "source", writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     write_run(target, a_run())
     target.publish()
     return tmp_path / "source"

@@ -45,7 +45,7 @@ def origin(tmp_path: Path) -> Path:
     """What is exported: an experiment with two runs."""
     path = tmp_path / "origin"
     target = writer(path)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     for run_id in (A, B):
         write_run(
             target, a_run(run_id, links=ModelLinks()), files={"notes.txt": b"x", "b.txt": b"y"}
@@ -128,7 +128,7 @@ def test_an_object_that_failed_to_export_is_told_by_name_until_an_export_has_it(
 
 
 def lost_experiment(target: ExportDirectory) -> Ref:
-    return Ref(Kind.EXPERIMENT, target.create_experiment(an_experiment("8")))
+    return Ref(Kind.EXPERIMENT, target.experiments.create(an_experiment("8")))
 
 
 def lost_logged_model(target: ExportDirectory) -> Ref:
@@ -160,13 +160,13 @@ def test_losses_of_every_kind_are_read_back_and_forgotten(
 
 
 def everything(source: ExportDirectory) -> dict[Ref, tuple[Loss, ...]]:
-    experiments = list(source.experiments())
+    experiments = list(source.experiments.list())
     ids = [it.experiment_id for it in experiments]
-    models = list(source.registered_models())
+    models = list(source.registered_models.list())
     found: dict[Ref, Any] = {Ref(Kind.EXPERIMENT, it.experiment_id): it for it in experiments}
-    found |= {Ref(Kind.RUN, it.run_id): it for it in source.runs(ids)}
-    found |= {Ref(Kind.LOGGED_MODEL, it.model_id): it for it in source.logged_models(ids)}
-    found |= {it.ref: it for it in (*models, *source.model_versions(models))}
+    found |= {Ref(Kind.RUN, it.run_id): it for it in source.runs.list(ids)}
+    found |= {Ref(Kind.LOGGED_MODEL, it.model_id): it for it in source.logged_models.list(ids)}
+    found |= {it.ref: it for it in (*models, *source.model_versions.list(models))}
     return {ref: record.losses for ref, record in found.items()}
 
 
@@ -219,19 +219,19 @@ def test_what_failed_is_named_for_every_kind_and_below_what_failed(origin: Path)
     target.publish(Ended(failed=tuple(entries)))
     source = reader(origin)
     everything(source)
-    assert {(it.ref, it.container) for it in source.unreadable()} == set(failed)
+    assert {(it.ref, it.container) for it in source.unreadable.all()} == set(failed)
 
 
 def test_deletions_that_an_earlier_version_listed_as_failed_are_no_objects(origin: Path) -> None:
     gone = Ref(Kind.RUN, "c" * 32)
     entries = [
-        {"object": ref, "in": "9", "name": "", "reason": "no answer"}
+        {"object": ref, "in": "9", "name": "its name", "reason": "no answer"}
         for ref in ("deletion:9", f"run:{gone.id}")
     ]
-    (origin / "losses.json").write_text(json.dumps({"failed": entries}))
+    (origin / "experiments" / "losses.json").write_text(json.dumps({"failed": entries}))
     source = reader(origin)
     everything(source)
-    assert [it.ref for it in source.unreadable()] == [gone]
+    assert [it.ref for it in source.unreadable.all()] == [gone]
 
 
 @pytest.mark.parametrize("content", ["{", '{"failed": [5]}', '{"exports": [{"asked": 1}]}'])

@@ -42,7 +42,7 @@ CHOSEN = parse_choices(
 def target(tmp_path: Path) -> ExportDirectory:
     """An export of models with one of everything, and a deleted run."""
     target = ExportDirectory(tmp_path, writable=True, holds_models=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     write_run(target, a_run())
     write_run(target, a_run("b" * 32, lifecycle_stage=DELETED))
     write_registry(target, a_registered_model(), [a_version(), a_version(2)])
@@ -154,7 +154,7 @@ def test_each_file_tells_the_options_it_was_written_with(
 
 def test_an_export_of_experiments_has_no_manifest(tmp_path: Path) -> None:
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     target.publish(Ended(options=parse_choices(experiments=["a", "b"]).as_options()))
     assert not (tmp_path / "manifest.json").exists()
     assert load(tmp_path / "experiments.json")["info"]["options"]["experiments"] == ["a", "b"]
@@ -170,7 +170,7 @@ def test_an_export_of_models_that_found_none_has_every_index(tmp_path: Path) -> 
     assert load(tmp_path / "models" / "models.json")["mlflow"]["models"] == []
     assert load(tmp_path / "experiments" / "experiments.json")["mlflow"]["experiments"] == []
     assert load(tmp_path / "manifest.json")["info"]["models"]["num_total_models"] == 0
-    assert list(ExportDirectory(tmp_path, writable=False).registered_models()) == []
+    assert list(ExportDirectory(tmp_path, writable=False).registered_models.list()) == []
 
 
 def test_the_same_export_gives_the_same_files_but_for_times(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_the_same_export_gives_the_same_files_but_for_times(tmp_path: Path) -> N
     for name in ("one", "two"):
         path = tmp_path / name
         target = ExportDirectory(path, writable=True, holds_models=True)
-        target.create_experiment(an_experiment())
+        target.experiments.create(an_experiment())
         write_run(target, a_run())
         write_registry(target, a_registered_model(), [a_version()])
         target.publish(Ended(options=CHOSEN))
@@ -217,7 +217,7 @@ def test_an_experiment_keeps_the_time_it_took(target: ExportDirectory, tmp_path:
     index = tmp_path / "experiments" / "experiments.json"
     assert load(index)["mlflow"]["experiments"][0]["duration"] == 2.5
     again = ExportDirectory(tmp_path, writable=True)
-    again.create_experiment(an_experiment("8"))
+    again.experiments.create(an_experiment("8"))
     again.publish(Ended(options=EVERYTHING))
     durations = {it["id"]: it["duration"] for it in load(index)["mlflow"]["experiments"]}
     assert durations["7"] == 2.5
@@ -237,7 +237,7 @@ def test_damaged_indexes_do_not_stop_an_export(target: ExportDirectory, tmp_path
 
 
 def test_versions_have_the_members_of_mlflow_3(target: ExportDirectory, tmp_path: Path) -> None:
-    target.update_model_version(a_version(), replace(a_version(), aliases=("best",)))
+    target.model_versions.update(a_version(), replace(a_version(), aliases=("best",)))
     target.publish(Ended(options=EVERYTHING))
     model = load(tmp_path / "models" / "fraud" / "model.json")["mlflow"]["registered_model"]
     first = model["versions"][0]

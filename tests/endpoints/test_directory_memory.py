@@ -24,11 +24,11 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 target = ExportDirectory(Path(sys.argv[1]), writable=True)
-target.create_experiment(an_experiment())
+target.experiments.create(an_experiment())
 write_run(target, a_run("b" * 32))
 before = peak()
 points = (Metric("loss", step / 7, step, step) for step in range(int(sys.argv[2])))
-writer = target.create_run("7", a_run())
+writer = target.runs.create("7", a_run())
 while page := list(islice(points, 10_000)):
     writer.write_metrics(page)
 writer.finish(a_run(), "m")
@@ -45,14 +45,14 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 source = ExportDirectory(Path(sys.argv[1]), writable=False)
-small = source.read_runs("7", ["b" * 32])
+small = source.runs.read_in("7", ["b" * 32])
 all_points(source, small[0])
 before = peak()
-runs = {run.run_id: run for run in source.runs(["7"])}
+runs = {run.run_id: run for run in source.runs.list(["7"])}
 run = runs["a" * 32]
-history = source.histories([run], 50_000)[run.run_id]
+history = source.runs.histories([run], 50_000)[run.run_id]
 assert history.unread == ["loss"]
-count = sum(len(page) for page in source.metric_history(run.run_id, "loss"))
+count = sum(len(page) for page in source.runs.metric_history(run.run_id, "loss"))
 assert count == int(sys.argv[2]), count
 print(peak() - before)
 """

@@ -21,6 +21,7 @@ from tests.endpoints.exports import (
     files_of,
     foreign_experiment,
     foreign_run,
+    foreign_trace,
     model_root,
     root_of,
     same,
@@ -49,9 +50,9 @@ def test_an_index_that_lists_everything_twice(tmp_path: Path) -> None:
     index["info"] = [index["info"]]
     write_json(tmp_path / "experiments.json", index)
     source = reader(tmp_path)
-    assert [it.experiment_id for it in source.experiments()] == ["1", "2"]
-    assert len(list(source.runs(["1", "2"]))) == 3
-    assert source.unreadable() == []
+    assert [it.experiment_id for it in source.experiments.list()] == ["1", "2"]
+    assert len(list(source.runs.list(["1", "2"]))) == 3
+    assert source.unreadable.all() == []
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_the_numbers_of_an_index_are_of_no_weight(tmp_path: Path, info: object) 
     write_old_export(tmp_path)
     index = json.loads((tmp_path / "experiments.json").read_text())
     write_json(tmp_path / "experiments.json", envelope(index["mlflow"], info))
-    assert [it.experiment_id for it in reader(tmp_path).experiments()] == ["1", "2"]
+    assert [it.experiment_id for it in reader(tmp_path).experiments.list()] == ["1", "2"]
 
 
 def test_members_that_later_versions_of_mlflow_add(tmp_path: Path) -> None:
@@ -94,18 +95,21 @@ def test_members_that_later_versions_of_mlflow_add(tmp_path: Path) -> None:
     folder = tmp_path / "5" / "logged_models"
     write_json(folder / "m-1" / "logged_model.json", envelope(model))
     write_json(tmp_path / "5" / "traces" / "traces.json", envelope({"experiments": []}))
-    write_json(tmp_path / "5" / "traces" / "tr-1" / "trace.json", envelope({}))
+    write_json(tmp_path / "5" / "traces" / "tr-1" / "trace.json", envelope(foreign_trace("tr-1")))
     version = foreign_version("fraud", 1, workspace="default", params=None, metrics=[])
     registered = foreign_model("fraud", [version], workspace="default", latest_version="1")
     write_json(tmp_path / "models" / "fraud" / "model.json", envelope(registered))
     source = reader(tmp_path)
-    (found,) = source.runs(["5"])
+    (found,) = source.runs.list(["5"])
     assert found.latest_metrics == (Metric("acc", 0.5, 7, 3),)
     assert found.links.inputs == ("m-1",)
-    assert [it.model_id for it in source.logged_models(["5"])] == ["m-1"]
-    assert [it.version for it in source.model_versions(list(source.registered_models()))] == [1]
-    assert source.unsupported(["5"]) == {Kind.TRACE: 1}
-    assert source.unreadable() == []
+    assert [it.model_id for it in source.logged_models.list(["5"])] == ["m-1"]
+    assert [
+        it.version for it in source.model_versions.list(list(source.registered_models.list()))
+    ] == [1]
+    assert [it.trace_id for it in source.store(Kind.TRACE).list(["5"])] == ["tr-1"]
+    assert source.unsupported(["5"]) == {}
+    assert source.unreadable.all() == []
 
 
 def test_readable_copies_of_members_are_not_taken_for_them(tmp_path: Path) -> None:
@@ -116,8 +120,8 @@ def test_readable_copies_of_members_are_not_taken_for_them(tmp_path: Path) -> No
         assert "2022-12-15 02:17:4" in text or file.name == "experiments.json"
         file.write_text(text.replace("2022-12-15 02:17:4", "sometime "))
     source = reader(tmp_path)
-    assert [it.creation_time for it in source.experiments()] == [1671070664092, 1671070664093]
-    assert {it.start_time for it in source.runs(["1"])} == {1671070664322}
+    assert [it.creation_time for it in source.experiments.list()] == [1671070664092, 1671070664093]
+    assert {it.start_time for it in source.runs.list(["1"])} == {1671070664322}
 
 
 def test_values_that_are_not_finite(tmp_path: Path) -> None:
@@ -128,7 +132,7 @@ def test_values_that_are_not_finite(tmp_path: Path) -> None:
     write_json(tmp_path / "9" / "experiment.json", envelope(foreign_experiment("9", [B])))
     assert "-Infinity" in (tmp_path / "9" / B / "run.json").read_text()
     source = reader(tmp_path)
-    (run,) = source.runs(["9"])
+    (run,) = source.runs.list(["9"])
     expected = [Metric("k", value, 5, step) for step, value in enumerate(values)]
     assert same(all_points(source, run)) == same(expected)
 
@@ -152,14 +156,15 @@ def test_a_single_experiment_of_late_2025(tmp_path: Path) -> None:
     model = tmp_path / "logged_models" / "m-1"
     write_json(model / "logged_model.json", envelope(foreign_logged_model("m-1")))
     write_json(tmp_path / "logged_models" / "logged_models.json", envelope({"experiments": []}))
-    write_json(tmp_path / "traces" / "tr-1" / "trace.json", envelope({}))
+    write_json(tmp_path / "traces" / "tr-1" / "trace.json", envelope(foreign_trace("tr-1")))
     source = reader(tmp_path)
-    assert [it.experiment_id for it in source.experiments()] == ["5"]
-    assert [it.run_id for it in source.runs(["5"])] == [B]
-    assert [it.model_id for it in source.logged_models(["5"])] == ["m-1"]
-    assert source.unsupported(["5"]) == {Kind.TRACE: 1}
-    assert source.artifacts(root_of(B)) == []
-    assert source.unreadable() == []
+    assert [it.experiment_id for it in source.experiments.list()] == ["5"]
+    assert [it.run_id for it in source.runs.list(["5"])] == [B]
+    assert [it.model_id for it in source.logged_models.list(["5"])] == ["m-1"]
+    assert [it.trace_id for it in source.store(Kind.TRACE).list(["5"])] == ["tr-1"]
+    assert source.unsupported(["5"]) == {}
+    assert source.artifacts.list(root_of(B)) == []
+    assert source.unreadable.all() == []
 
 
 def test_a_single_version_made_of_a_logged_model(tmp_path: Path) -> None:
@@ -176,15 +181,15 @@ def test_a_single_version_made_of_a_logged_model(tmp_path: Path) -> None:
     version = foreign_version("fraud", 4, source="models:/m-1", model_id="m-1")
     write_json(tmp_path / "version.json", envelope({"model_version": version}))
     source = reader(tmp_path)
-    (found,) = source.experiments()
+    (found,) = source.experiments.list()
     assert (found.experiment_id, found.tags) == ("5", {"k": "v"})
-    assert [it.run_id for it in source.runs(["5"])] == [B]
-    assert [it.model_id for it in source.logged_models(["5"])] == ["m-1"]
+    assert [it.run_id for it in source.runs.list(["5"])] == [B]
+    assert [it.model_id for it in source.logged_models.list(["5"])] == ["m-1"]
     assert files_below(reader(tmp_path), model_root("m-1")) == {"MLmodel": b"x"}
-    (only,) = source.model_versions(list(source.registered_models()))
+    (only,) = source.model_versions.list(list(source.registered_models.list()))
     assert (only.version, only.model_id) == (4, "m-1")
     assert source.capabilities().notes == ()
-    assert source.unreadable() == []
+    assert source.unreadable.all() == []
 
 
 def test_copies_of_runs_and_logged_models_beside_registered_models(tmp_path: Path) -> None:
@@ -197,17 +202,17 @@ def test_copies_of_runs_and_logged_models_beside_registered_models(tmp_path: Pat
     write_json(folder / "m-1" / "logged_model.json", envelope(foreign_logged_model("m-1")))
     write_json(folder / "m-1" / "artifacts" / "model.json", envelope(content))
     source = reader(tmp_path)
-    assert [it.name for it in source.registered_models()] == ["team/fraud"]
-    assert sorted(it.run_id for it in source.runs(["1", "2"])) == sorted([B, C, "d" * 32])
-    assert source.read_logged_models(["m-1"]) == []
-    assert source.unreadable() == []
+    assert [it.name for it in source.registered_models.list()] == ["team/fraud"]
+    assert sorted(it.run_id for it in source.runs.list(["1", "2"])) == sorted([B, C, "d" * 32])
+    assert source.logged_models.read(["m-1"]) == []
+    assert source.unreadable.all() == []
 
 
 @pytest.mark.parametrize("tags", [{"owner": "ada"}, [{"key": "owner", "value": "ada"}], None])
 def test_tags_of_registered_models_of_every_form(tmp_path: Path, tags: object) -> None:
     content = foreign_model("fraud", [], tags=tags, aliases=None)
     write_json(tmp_path / "models" / "fraud" / "model.json", envelope(content))
-    (model,) = reader(tmp_path).registered_models()
+    (model,) = reader(tmp_path).registered_models.list()
     assert model.tags == ({"owner": "ada"} if tags else {})
 
 
@@ -224,12 +229,14 @@ def test_versions_that_failed_to_export_are_named(tmp_path: Path) -> None:
     )
     write_json(tmp_path / "models" / "fraud" / "model.json", content)
     source = reader(tmp_path)
-    assert [it.version for it in source.model_versions(list(source.registered_models()))] == [1]
-    assert sorted(str(it.ref) for it in source.unreadable()) == [
+    assert [
+        it.version for it in source.model_versions.list(list(source.registered_models.list()))
+    ] == [1]
+    assert sorted(str(it.ref) for it in source.unreadable.all()) == [
         "model version:fraud/10",
         "model version:fraud/2",
     ]
-    assert all("failed to export" in it.reason for it in source.unreadable())
+    assert all("failed to export" in it.reason for it in source.unreadable.all())
 
 
 def test_what_imports_left_in_the_directory_is_no_prompt(tmp_path: Path) -> None:
@@ -241,9 +248,9 @@ def test_what_imports_left_in_the_directory_is_no_prompt(tmp_path: Path) -> None
     datasets = tmp_path / "evaluation_datasets" / "evaluation_datasets_summary.json"
     write_json(datasets, envelope({"total_datasets": 0}))
     source = reader(tmp_path)
-    assert [it.ref for it in source.registered_models()] == [Ref(Kind.PROMPT, "greeting")]
+    assert [it.ref for it in source.registered_models.list()] == [Ref(Kind.PROMPT, "greeting")]
     assert source.capabilities().notes == ()
-    assert source.unreadable() == []
+    assert source.unreadable.all() == []
 
 
 @pytest.mark.parametrize(
@@ -286,25 +293,25 @@ class TestASidecarThatLiesOfMetrics:
 
     def _exported(self, path: Path) -> tuple[str, Path]:
         target = ExportDirectory(path, writable=True)
-        experiment = target.create_experiment(Experiment(experiment_id="7", name="churn"))
+        experiment = target.experiments.create(Experiment(experiment_id="7", name="churn"))
         run = a_run(run_id="f" * 32)
-        writer = target.create_run(experiment, run)
+        writer = target.runs.create(experiment, run)
         points = [Metric(key, 0.5, 1, step) for key in ("acc", "loss", "rmse") for step in (1, 2)]
         writer.write_metrics(points)
         writer.finish(run, "mark")
         target.publish()
         target.close()
         found = reader(path)
-        assert [r.run_id for r in found.runs([experiment])] == [run.run_id]
+        assert [r.run_id for r in found.runs.list([experiment])] == [run.run_id]
         return run.run_id, next(path.rglob("migrate.json"))
 
     def _is_damaged(self, path: Path, run_id: str) -> None:
         source = reader(path)
-        runs = list(source.runs(["7"]))
-        told = [found.reason for found in source.unreadable()]
+        runs = list(source.runs.list(["7"]))
+        told = [found.reason for found in source.unreadable.all()]
         if runs:
             with pytest.raises(DirectoryError) as caught:
-                source.histories(runs, 1000)
+                source.runs.histories(runs, 1000)
             told.append(caught.value.message)
         assert any(
             "does not hold" in reason and "migrate.json tells of" in reason for reason in told

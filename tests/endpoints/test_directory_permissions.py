@@ -44,7 +44,7 @@ def reader(path: Path) -> ExportDirectory:
 def target(tmp_path: Path) -> ExportDirectory:
     """An export with an experiment, a registered model and a prompt."""
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     write_registry(target, a_registered_model(), [a_version(aliases=("best",))])
     write_registry(target, a_prompt(), [a_prompt_version(aliases=("live",))])
     return target
@@ -66,11 +66,11 @@ def test_permissions_are_kept_as_they_were_given(
     target: ExportDirectory, tmp_path: Path, ref: Ref, document: dict[str, Any]
 ) -> None:
     assert target.capabilities().permissions
-    assert target.permissions(ref) == Permissions()
+    assert target.permissions.read(ref) == Permissions()
     wanted = permissions_from(document)
     direct = sum(not grant.inherited for grant in wanted.grants)
-    assert target.write_permissions(ref, wanted) == PermissionsWritten(granted=direct)
-    assert reader(tmp_path).permissions(ref) == wanted
+    assert target.permissions.write(ref, wanted) == PermissionsWritten(granted=direct)
+    assert reader(tmp_path).permissions.read(ref) == wanted
     assert record_of(tmp_path, ref)["permissions"] == document
 
 
@@ -78,30 +78,30 @@ def test_permissions_are_kept_as_they_were_given(
 def test_permissions_stay_whatever_else_changes(
     target: ExportDirectory, tmp_path: Path, ref: Ref
 ) -> None:
-    target.write_permissions(ref, ADA)
-    target.set_experiment_tags("7", {"new": "tag"})
-    target.rename_experiment("7", "another")
+    target.permissions.write(ref, ADA)
+    target.experiments.set_tags("7", {"new": "tag"})
+    target.experiments.rename("7", "another")
     for model, version in (
         (a_registered_model(), a_version(aliases=("best",))),
         (a_prompt(), a_prompt_version(aliases=("live",))),
     ):
-        target.update_registered_model(model, replace(model, description="changed"))
-        target.update_model_version(version, replace(version, aliases=("other",)))
+        target.registered_models.update(model, replace(model, description="changed"))
+        target.model_versions.update(version, replace(version, aliases=("other",)))
     target.publish()
-    assert reader(tmp_path).permissions(ref) == ADA
+    assert reader(tmp_path).permissions.read(ref) == ADA
     assert record_of(tmp_path, ref)["permissions"] == ADA.document
-    assert reader(tmp_path).unreadable() == []
+    assert reader(tmp_path).unreadable.all() == []
 
 
 @REFS
 def test_permissions_that_are_there_are_not_written_again(
     target: ExportDirectory, tmp_path: Path, ref: Ref
 ) -> None:
-    target.write_permissions(ref, ADA)
+    target.permissions.write(ref, ADA)
     target.publish()
     before = {it: it.stat().st_mtime_ns for it in tmp_path.rglob("*")}
     again = ExportDirectory(tmp_path, writable=True)
-    assert again.write_permissions(ref, ADA) == PermissionsWritten()
+    assert again.permissions.write(ref, ADA) == PermissionsWritten()
     again.publish()
     assert {it: it.stat().st_mtime_ns for it in tmp_path.rglob("*")} == before
 
@@ -110,11 +110,11 @@ def test_permissions_that_are_there_are_not_written_again(
 def test_later_permissions_take_the_place_of_earlier_ones(
     target: ExportDirectory, tmp_path: Path, ref: Ref
 ) -> None:
-    target.write_permissions(ref, ADA)
+    target.permissions.write(ref, ADA)
     later = permissions_of_users([("bob", "READ"), ("eve", "READ")])
-    assert target.write_permissions(ref, later).granted == 1
-    assert reader(tmp_path).permissions(ref) == later
-    assert reader(tmp_path).permissions(ref).grants[-1] == Grant("eve", "READ")
+    assert target.permissions.write(ref, later).granted == 1
+    assert reader(tmp_path).permissions.read(ref) == later
+    assert reader(tmp_path).permissions.read(ref).grants[-1] == Grant("eve", "READ")
 
 
 @REFS
@@ -122,7 +122,7 @@ def test_later_permissions_take_the_place_of_earlier_ones(
 def test_permissions_that_cannot_be_read_are_named_and_their_object_is_read(
     target: ExportDirectory, tmp_path: Path, ref: Ref, damage: object
 ) -> None:
-    target.write_permissions(ref, ADA)
+    target.permissions.write(ref, ADA)
     target.publish()
     for file in tmp_path.rglob("*.json"):
         content = json.loads(file.read_text())
@@ -132,14 +132,14 @@ def test_permissions_that_cannot_be_read_are_named_and_their_object_is_read(
             record["permissions"] = damage
             write_json(file, content)
     source = reader(tmp_path)
-    assert [it.experiment_id for it in source.experiments()] == ["7"]
-    assert len(list(source.registered_models())) == 2
-    assert source.unreadable() == []
+    assert [it.experiment_id for it in source.experiments.list()] == ["7"]
+    assert len(list(source.registered_models.list())) == 2
+    assert source.unreadable.all() == []
     with pytest.raises(DirectoryError, match=r"permissions in .*\.json cannot be read") as caught:
-        source.permissions(ref)
+        source.permissions.read(ref)
     assert "'permissions'" in caught.value.hint
-    assert target.write_permissions(ref, ADA).granted == 2
-    assert reader(tmp_path).permissions(ref) == ADA
+    assert target.permissions.write(ref, ADA).granted == 2
+    assert reader(tmp_path).permissions.read(ref) == ADA
 
 
 def test_permissions_of_what_is_not_there_are_not_found(
@@ -147,13 +147,13 @@ def test_permissions_of_what_is_not_there_are_not_found(
 ) -> None:
     for kind in (Kind.EXPERIMENT, Kind.REGISTERED_MODEL, Kind.PROMPT):
         with pytest.raises(NotFound, match="none such"):
-            target.permissions(Ref(kind, "none such"))
+            target.permissions.read(Ref(kind, "none such"))
         with pytest.raises(NotFound, match="none such"):
-            target.write_permissions(Ref(kind, "none such"), ADA)
+            target.permissions.write(Ref(kind, "none such"), ADA)
     with pytest.raises(NotFound):
-        target.permissions(Ref(Kind.PROMPT, "fraud"))
+        target.permissions.read(Ref(Kind.PROMPT, "fraud"))
     with pytest.raises(Refused):
-        reader(tmp_path).write_permissions(EXPERIMENT, ADA)
+        reader(tmp_path).permissions.write(EXPERIMENT, ADA)
 
 
 def test_permissions_of_exports_of_other_tools(tmp_path: Path) -> None:
@@ -167,8 +167,8 @@ def test_permissions_of_exports_of_other_tools(tmp_path: Path) -> None:
         content = envelope({"registered_model": model})
         write_json(tmp_path / "models" / name / "model.json", content)
     source = reader(tmp_path)
-    assert source.permissions(Ref(Kind.EXPERIMENT, "1")) == permissions_from(WORKSPACE)
-    assert source.permissions(Ref(Kind.EXPERIMENT, "2")).dialect == ""
+    assert source.permissions.read(Ref(Kind.EXPERIMENT, "1")) == permissions_from(WORKSPACE)
+    assert source.permissions.read(Ref(Kind.EXPERIMENT, "2")).dialect == ""
     for name, expected in (("a", CATALOG), ("b/c", WORKSPACE), ("d", {})):
-        found_there = source.permissions(Ref(Kind.REGISTERED_MODEL, name))
+        found_there = source.permissions.read(Ref(Kind.REGISTERED_MODEL, name))
         assert found_there == permissions_from(expected)

@@ -40,7 +40,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(contained, "_PATHS_KEPT", REMEMBERED)
     target = ExportDirectory(tmp_path, writable=True)
     for experiment, runs in RUNS.items():
-        target.create_experiment(an_experiment(experiment))
+        target.experiments.create(an_experiment(experiment))
         model_id = f"m-{experiment}"
         for run_id in runs:
             links = ModelLinks((model_id,))

@@ -173,7 +173,7 @@ def test_an_export_inside_a_file_store_stays_readable(store: Path) -> None:
     shutil.rmtree(store / "models")
     (store / "export").mkdir()
     target = ExportDirectory(store / "export", writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     write_run(target, a_run())
     source = ExportDirectory(store / "export", writable=False)
-    assert [run.run_id for run in source.runs(["7"])] == [a_run().run_id]
+    assert [run.run_id for run in source.runs.list(["7"])] == [a_run().run_id]

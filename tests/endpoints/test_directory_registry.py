@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> Path:
 def target(path: Path) -> ExportDirectory:
     """A new export with experiment 7 in it."""
     directory = ExportDirectory(path, writable=True)
-    directory.create_experiment(an_experiment())
+    directory.experiments.create(an_experiment())
     return directory
 
 
@@ -63,10 +63,10 @@ Registry = list[tuple[RegisteredModel, list[ModelVersion]]]
 
 def read(source: ExportDirectory, *asked: str) -> Registry:
     """Everything in a registry, or what has these names."""
-    models = list(source.registered_models(asked or None))
+    models = list(source.registered_models.list(asked or None))
     found: dict[str, list[ModelVersion]] = {str(model.ref): [] for model in models}
     of_version = {str(kind.versions): str(kind) for kind in MODEL_KINDS}
-    for version in source.model_versions(models):
+    for version in source.model_versions.list(models):
         found[f"{of_version[version.kind]}:{version.name}"].append(version)
     return [(model, found[str(model.ref)]) for model in models]
 
@@ -146,7 +146,7 @@ def test_a_registry_is_read_back_as_it_was_written(
         assert in_order(read(source)) == in_order(registry) == before
         for model, versions in registry:
             assert in_order(read(source, model.name, "none such")) == in_order([(model, versions)])
-        assert source.unreadable() == []
+        assert source.unreadable.all() == []
         assert [entry.name for entry in outside.iterdir()] == ["export"]
     finally:
         shutil.rmtree(outside)
@@ -200,7 +200,7 @@ def test_import_models_finds_the_experiments(target: ExportDirectory, path: Path
     with pytest.raises(DirectoryError, match="only leads other tools") as caught:
         reader(path / "experiments").capabilities()
     assert str(path) in caught.value.hint
-    assert [it.experiment_id for it in reader(path).experiments()] == ["7"]
+    assert [it.experiment_id for it in reader(path).experiments.list()] == ["7"]
 
 
 def test_prompt_json_is_what_other_tools_import(target: ExportDirectory, path: Path) -> None:
@@ -227,10 +227,10 @@ def test_publishing_what_is_published_writes_nothing(target: ExportDirectory, pa
     target.publish()
     before = {it: it.stat().st_mtime_ns for it in path.rglob("*")}
     again = ExportDirectory(path, writable=True)
-    (model,) = again.registered_models(["fraud"])
-    (version,) = again.model_versions([model])
-    again.update_registered_model(model, model)
-    again.update_model_version(version, version)
+    (model,) = again.registered_models.list(["fraud"])
+    (version,) = again.model_versions.list([model])
+    again.registered_models.update(model, model)
+    again.model_versions.update(version, version)
     again.publish()
     assert {it: it.stat().st_mtime_ns for it in path.rglob("*")} == before
 
@@ -246,7 +246,7 @@ def test_a_name_is_taken_once(target: ExportDirectory, path: Path) -> None:
             a_prompt(),
         ):
             with pytest.raises(AlreadyExists):
-                directory.create_registered_model(taken)
+                directory.registered_models.create(taken)
 
 
 def test_a_place_that_another_name_has_is_left_to_it(target: ExportDirectory, path: Path) -> None:
@@ -258,8 +258,8 @@ def test_a_place_that_another_name_has_is_left_to_it(target: ExportDirectory, pa
         text = text.replace('"name": "fraud"', '"name": "Fraud"')
         file.write_text(text.replace('"name": "greeting"', '"name": "Greeting"'))
     again = ExportDirectory(path, writable=True)
-    assert {it.name for it in again.registered_models()} == {"Fraud", "Greeting"}
-    assert list(again.registered_models(["fraud", "greeting"])) == []
+    assert {it.name for it in again.registered_models.list()} == {"Fraud", "Greeting"}
+    assert list(again.registered_models.list(["fraud", "greeting"])) == []
     write_registry(again, a_registered_model(), [a_version()])
     write_registry(again, a_prompt(), [a_prompt_version()])
     again.publish()
@@ -273,16 +273,16 @@ def test_what_is_there_is_changed(target: ExportDirectory, path: Path) -> None:
     for model, version in ((a_registered_model(), a_version()), (a_prompt(), a_prompt_version())):
         write_registry(target, model, [version])
         changed = replace(model, description="new", tags={**model.tags, "more": "tags"})
-        target.update_registered_model(model, changed)
-        (found,) = reader(path).registered_models([model.name])
+        target.registered_models.update(model, changed)
+        (found,) = reader(path).registered_models.list([model.name])
         assert found == changed
         tags = {**version.tags, "more": "tags"}
         wanted = replace(version, description="new", stage="Archived", tags=tags)
-        target.update_model_version(version, wanted)
-        (now,) = reader(path).model_versions([model])
+        target.model_versions.update(version, wanted)
+        (now,) = reader(path).model_versions.list([model])
         assert now == wanted
-        assert target.create_model_version(replace(version, user_id="bob")) == 1
-        (now,) = reader(path).model_versions([model])
+        assert target.model_versions.create(replace(version, user_id="bob")) == 1
+        (now,) = reader(path).model_versions.list([model])
         assert now == replace(version, user_id="bob")
 
 
@@ -290,15 +290,15 @@ def test_what_is_there_is_changed(target: ExportDirectory, path: Path) -> None:
 def test_an_alias_points_to_one_version(target: ExportDirectory, order: tuple[int, int]) -> None:
     """It moves, whichever of the two versions is updated first."""
     write_registry(target, a_registered_model(), [a_version(1, aliases=("a", "b")), a_version(2)])
-    copies = {it.version: it for it in target.model_versions([a_registered_model()])}
+    copies = {it.version: it for it in target.model_versions.list([a_registered_model()])}
     wanted = {1: a_version(1), 2: a_version(2, aliases=("a",))}
     for number in order:
-        target.update_model_version(copies[number], wanted[number])
-    (model,) = target.registered_models()
+        target.model_versions.update(copies[number], wanted[number])
+    (model,) = target.registered_models.list()
     assert model.aliases == {"a": 2}
-    assert [it.aliases for it in target.model_versions([model])] == [(), ("a",)]
-    target.delete_model_version(a_version(2))
-    (model,) = target.registered_models()
+    assert [it.aliases for it in target.model_versions.list([model])] == [(), ("a",)]
+    target.model_versions.delete(a_version(2))
+    (model,) = target.registered_models.list()
     assert model.aliases == {}
 
 
@@ -308,34 +308,34 @@ def test_what_is_deleted_is_gone(target: ExportDirectory, path: Path) -> None:
         write_registry(target, replace(model, name="other"), [replace(version, name="other")])
         target.publish()
         for _ in range(2):
-            target.delete_model_version(version)
-        assert [it.version for it in reader(path).model_versions([model])] == [2]
+            target.model_versions.delete(version)
+        assert [it.version for it in reader(path).model_versions.list([model])] == [2]
         for _ in range(2):
-            target.delete_registered_model(model.name)
-        assert [it.name for it in reader(path).registered_models()] == ["other"]
+            target.registered_models.delete(model.name)
+        assert [it.name for it in reader(path).registered_models.list()] == ["other"]
         target.publish()
         source = reader(path)
-        assert [it.name for it in source.registered_models()] == ["other"]
-        assert source.unreadable() == []
-        target.create_registered_model(model)
-        assert list(target.model_versions([model])) == []
+        assert [it.name for it in source.registered_models.list()] == ["other"]
+        assert source.unreadable.all() == []
+        target.registered_models.create(model)
+        assert list(target.model_versions.list([model])) == []
         for name in (model.name, "other"):
-            target.delete_registered_model(name)
+            target.registered_models.delete(name)
 
 
 def test_what_is_not_there_is_not_found(target: ExportDirectory) -> None:
     write_registry(target, a_registered_model())
     for attempt in (
-        lambda: target.create_model_version(a_version(name="none such")),
-        lambda: target.create_model_version(a_prompt_version(name="fraud")),
-        lambda: target.update_registered_model(a_prompt(), a_prompt()),
-        lambda: target.update_model_version(a_version(), a_version()),
+        lambda: target.model_versions.create(a_version(name="none such")),
+        lambda: target.model_versions.create(a_prompt_version(name="fraud")),
+        lambda: target.registered_models.update(a_prompt(), a_prompt()),
+        lambda: target.model_versions.update(a_version(), a_version()),
     ):
         with pytest.raises(NotFound):
             attempt()
-    target.delete_model_version(a_version())
-    target.delete_model_version(a_version(name="none such"))
-    assert list(target.model_versions([a_registered_model("none such")])) == []
+    target.model_versions.delete(a_version())
+    target.model_versions.delete(a_version(name="none such"))
+    assert list(target.model_versions.list([a_registered_model("none such")])) == []
 
 
 def test_nothing_is_written_where_only_reading_was_asked_for(
@@ -344,10 +344,10 @@ def test_nothing_is_written_where_only_reading_was_asked_for(
     write_registry(target, a_registered_model(), [a_version()])
     source = reader(path)
     for attempt in (
-        lambda: source.create_registered_model(a_prompt()),
-        lambda: source.delete_registered_model("fraud"),
-        lambda: source.create_model_version(a_version(2)),
-        lambda: source.delete_model_version(a_version()),
+        lambda: source.registered_models.create(a_prompt()),
+        lambda: source.registered_models.delete("fraud"),
+        lambda: source.model_versions.create(a_version(2)),
+        lambda: source.model_versions.delete(a_version()),
     ):
         with pytest.raises(Refused):
             attempt()
@@ -355,13 +355,13 @@ def test_nothing_is_written_where_only_reading_was_asked_for(
 
 
 def test_versions_are_written_at_once(target: ExportDirectory, path: Path) -> None:
-    target.create_registered_model(a_registered_model())
-    target.create_registered_model(a_prompt())
+    target.registered_models.create(a_registered_model())
+    target.registered_models.create(a_prompt())
 
     def write(number: int) -> None:
         for version in (a_version(number, aliases=(f"a{number}",)), a_prompt_version(number)):
-            target.create_model_version(version)
-            target.update_model_version(replace(version, aliases=()), version)
+            target.model_versions.create(version)
+            target.model_versions.update(replace(version, aliases=()), version)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(1, 21)))
@@ -397,7 +397,7 @@ def test_a_damaged_file_is_named_and_the_others_are_read(
         file.write_bytes(damaged)
         source = reader(path)
         found = read(source)
-        told = {entry.ref: entry for entry in source.unreadable()}
+        told = {entry.ref: entry for entry in source.unreadable.all()}
         assert told[ref].container == ref.id.rpartition("/")[0]
         assert str(file) in told[ref].reason
         assert told[ref].hint
@@ -411,11 +411,11 @@ def test_a_damaged_file_is_named_and_the_others_are_read(
     file.write_bytes(newer)
     source = reader(path)
     read(source)
-    [entry] = [it for it in source.unreadable() if it.ref == ref]
+    [entry] = [it for it in source.unreadable.all() if it.ref == ref]
     assert "export format 2" in entry.reason
     file.write_bytes(content)
     assert read(source) == whole
-    assert source.unreadable() == []
+    assert source.unreadable.all() == []
 
 
 def test_a_damaged_version_counts_as_failed(target: ExportDirectory, path: Path) -> None:
@@ -453,11 +453,11 @@ def test_links_are_not_followed(target: ExportDirectory, path: Path, name: str) 
     source = reader(path)
     found = read(source)
     assert sum(len(versions) for _, versions in found) == 1
-    assert any("symbolic link" in entry.reason for entry in source.unreadable())
+    assert any("symbolic link" in entry.reason for entry in source.unreadable.all())
     before = {it: it.read_bytes() for it in [moved, *moved.rglob("*")] if it.is_file()}
     for write in (
-        lambda: target.create_model_version(a_version(description="new")),
-        lambda: target.create_model_version(a_prompt_version(description="new")),
+        lambda: target.model_versions.create(a_version(description="new")),
+        lambda: target.model_versions.create(a_prompt_version(description="new")),
     ):
         with suppress(DirectoryError):  # where the link is in its way
             write()
@@ -473,7 +473,7 @@ def test_a_link_in_place_of_all_of_them_is_named(
     shutil.move(path / folder, path.parent / "moved")
     (path / folder).symlink_to(path.parent / "moved")
     with pytest.raises(DirectoryError, match="symbolic link"):
-        list(reader(path).registered_models())
+        list(reader(path).registered_models.list())
 
 
 @pytest.mark.parametrize("content", [b"../../x", b"a/../../x"])

@@ -116,13 +116,13 @@ def test_a_run_is_read_back_as_it_was_written(
         path = outside / "export"
         target = ExportDirectory(path, writable=True)
         experiment = an_experiment(experiment_id, name=name, tags=tags)
-        target.create_experiment(experiment)
+        target.experiments.create(experiment)
         write_run(target, run, points=history, files=files)
         target.publish()
 
         source = ExportDirectory(path, writable=False)
-        assert list(source.experiments()) == [experiment]
-        (found,) = source.runs([experiment_id])
+        assert list(source.experiments.list()) == [experiment]
+        (found,) = source.runs.list([experiment_id])
         assert same(found.latest_metrics) == same(latest.values())
         assert found == a_run(
             **{field: getattr(run, field) for field in ("experiment_id", "name", "params", "tags")},
@@ -133,8 +133,8 @@ def test_a_run_is_read_back_as_it_was_written(
         )
         assert same(all_points(source, found)) == same(history)
         assert files_of(source, run_id) == files
-        assert source.unreadable() == []
-        assert source.read_runs(experiment_id, [run_id, "other"])[0].params == params
+        assert source.unreadable.all() == []
+        assert source.runs.read_in(experiment_id, [run_id, "other"])[0].params == params
         assert [entry.name for entry in outside.iterdir()] == ["export"]
         assert sorted(entry.name for entry in path.iterdir()) == sorted(
             ["experiments.json", directory_name(experiment_id)]
@@ -164,7 +164,7 @@ def test_an_escaped_name_is_safe_and_never_that_of_another(name: str) -> None:
 
 def test_run_json_is_what_other_tools_read(tmp_path: Path) -> None:
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     write_run(target, a_run(), files={"model/MLmodel": b"x"})
     target.publish()
 
@@ -201,7 +201,7 @@ def test_run_json_is_what_other_tools_read(tmp_path: Path) -> None:
 
 def test_a_changed_run_json_is_read_as_it_is_now(tmp_path: Path) -> None:
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     write_run(target, a_run(), files={"a:b": b"odd"})
     path = tmp_path / "7" / "runs" / ("a" * 32) / "run.json"
     document = json.loads(path.read_text())
@@ -210,19 +210,19 @@ def test_a_changed_run_json_is_read_as_it_is_now(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
 
     source = ExportDirectory(tmp_path, writable=False)
-    (run,) = source.runs(["7"])
+    (run,) = source.runs.list(["7"])
     assert run.tags["team"] == "green, by hand"
     assert run.latest_metrics == (Metric("loss", 1.5, 3, 9),)
     assert len(all_points(source, run)) == 3
     assert run.links == a_run().links
     assert files_of(source, run.run_id) == {"a:b": b"odd"}
-    assert target.find_copies("7")["a" * 32][0].mark == ""  # not what was written
+    assert target.runs.find("7")["a" * 32][0].mark == ""  # not what was written
 
 
 def test_a_file_and_a_directory_of_the_same_name_are_both_kept(tmp_path: Path) -> None:
     """Object stores hold both ``a`` and ``a/b``."""
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     files = {"a": b"1", "a/b": b"2", "c/d": b"3", "c": b"4", "a/b/c": b"5"}
     write_run(target, a_run(), files=files)
     assert files_of(ExportDirectory(tmp_path, writable=False), "a" * 32) == files
@@ -230,31 +230,31 @@ def test_a_file_and_a_directory_of_the_same_name_are_both_kept(tmp_path: Path) -
 
 def test_histories_stay_within_the_budget(tmp_path: Path) -> None:
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     long = [Metric("long", float(step), step, step) for step in range(25_000)]
     write_run(target, a_run("1" * 32), points=[*POINTS, *long])
     write_run(target, a_run("2" * 32))
-    runs = sorted(target.runs(["7"]), key=lambda run: run.run_id)
+    runs = sorted(target.runs.list(["7"]), key=lambda run: run.run_id)
 
-    first = target.histories(runs, 100)
+    first = target.runs.histories(runs, 100)
     assert list(first) == ["1" * 32, "2" * 32]
     assert first["1" * 32].points == POINTS
     assert first["1" * 32].unread == ["long"]
-    assert list(target.histories(runs[::-1], 100)) == ["2" * 32]
-    assert list(target.histories(runs, 25_003)) == ["1" * 32]
-    pages = list(target.metric_history("1" * 32, "long"))
+    assert list(target.runs.histories(runs[::-1], 100)) == ["2" * 32]
+    assert list(target.runs.histories(runs, 25_003)) == ["1" * 32]
+    pages = list(target.runs.metric_history("1" * 32, "long"))
     assert [point for page in pages for point in page] == long
     assert max(map(len, pages)) <= 10_000
-    both = target.histories(runs, 25_004)
+    both = target.runs.histories(runs, 25_004)
     assert both["1" * 32].unread == []
     assert both["2" * 32].points == POINTS
-    assert list(target.metric_history("1" * 32, "no such key")) == []
+    assert list(target.runs.metric_history("1" * 32, "no such key")) == []
 
 
 def test_points_written_again_are_not_doubled(tmp_path: Path) -> None:
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
-    writer = target.create_run("7", a_run())
+    target.experiments.create(an_experiment())
+    writer = target.runs.create("7", a_run())
     other = Metric("acc", math.nan, 5, 0)
     later = Metric("loss", 0.1, 1_700_000_000_002, 2)
     writer.write_metrics(POINTS)
@@ -263,15 +263,15 @@ def test_points_written_again_are_not_doubled(tmp_path: Path) -> None:
     writer.write_metrics([other])
     writer.write_metrics([*POINTS, later, other])
     writer.finish(a_run(), "m")
-    (run,) = target.runs(["7"])
+    (run,) = target.runs.list(["7"])
     assert same(all_points(target, run)) == same([*POINTS, later, other])
 
 
 def test_every_point_of_a_long_history_is_kept_in_its_order(tmp_path: Path) -> None:
     """Long enough for the points to leave memory while they come in."""
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
-    writer = target.create_run("7", a_run())
+    target.experiments.create(an_experiment())
+    writer = target.runs.create("7", a_run())
     pages = [
         [Metric(key, step / 7, step, -step) for step in range(start, start + 5_000)]
         for key in ("a", "b")
@@ -280,18 +280,18 @@ def test_every_point_of_a_long_history_is_kept_in_its_order(tmp_path: Path) -> N
     for page in pages:
         writer.write_metrics(page)
     writer.finish(a_run(), "m")
-    (run,) = ExportDirectory(tmp_path, writable=False).runs(["7"])
+    (run,) = ExportDirectory(tmp_path, writable=False).runs.list(["7"])
     assert all_points(target, run) == [point for page in pages for point in page]
     assert run.latest_metrics == (Metric("a", 0.0, 0, 0), Metric("b", 0.0, 0, 0))
 
 
 def test_artifacts_of_a_run_in_the_making_are_listed(tmp_path: Path) -> None:
     target = ExportDirectory(tmp_path, writable=True)
-    target.create_experiment(an_experiment())
-    writer = target.create_run("7", a_run())
+    target.experiments.create(an_experiment())
+    writer = target.runs.create("7", a_run())
     put(target, writer.root, "x/y", b"12")
-    assert target.artifacts(writer.root) == [("x/y", 2)]
-    assert target.transferred() == 2
+    assert target.artifacts.list(writer.root) == [("x/y", 2)]
+    assert target.artifacts.transferred == 2
     writer.abandon()
 
 

@@ -147,7 +147,7 @@ def test_a_damaged_file_costs_itself_and_is_written_anew(tmp_path: Path) -> None
     hooks = source.store(Kind.WEBHOOK)
     assert hooks is not None
     assert [it.hook_id for it in hooks.list([])] == ["h2"]
-    reported = source.why_unreadable(Ref(Kind.WEBHOOK, "h1"))
+    reported = source.unreadable.of(Ref(Kind.WEBHOOK, "h1"))
     assert reported is not None
     assert "not valid JSON" in reported.reason
     with pytest.raises(DirectoryError, match=r"h1\.webhook\.json"):
@@ -156,7 +156,7 @@ def test_a_damaged_file_costs_itself_and_is_written_anew(tmp_path: Path) -> None
     assert target.find("", ["h1"]) == {}
     copied(target, Hook(hook_id="h1"))
     assert [it.hook_id for it in hooks.list([])] == ["h1", "h2"]
-    assert source.unreadable() == []
+    assert source.unreadable.all() == []
 
 
 def test_what_belongs_elsewhere_is_damage(tmp_path: Path) -> None:

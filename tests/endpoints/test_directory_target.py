@@ -48,7 +48,7 @@ def path(tmp_path: Path) -> Path:
 def target(path: Path) -> ExportDirectory:
     """A new export with experiment 7 in it."""
     directory = ExportDirectory(path, writable=True)
-    directory.create_experiment(an_experiment())
+    directory.experiments.create(an_experiment())
     return directory
 
 
@@ -76,102 +76,102 @@ def test_it_is_what_the_protocols_ask_for(target: ExportDirectory) -> None:
 def test_an_experiment_is_deleted_and_restored_and_its_runs_stay(target: ExportDirectory) -> None:
     write_run(target, a_run())
     write_run(target, a_run("b" * 32, lifecycle_stage=DELETED))
-    target.delete_experiment("7")
-    target.delete_experiment("7")
-    assert [it.lifecycle_stage for it in target.experiments()] == [DELETED]
-    assert {run.run_id: run.lifecycle_stage for run in target.runs(["7"])} == {
+    target.experiments.delete("7")
+    target.experiments.delete("7")
+    assert [it.lifecycle_stage for it in target.experiments.list()] == [DELETED]
+    assert {run.run_id: run.lifecycle_stage for run in target.runs.list(["7"])} == {
         RUN_ID: ACTIVE,
         "b" * 32: DELETED,
     }
-    target.restore_experiment("7")
-    assert list(target.experiments()) == [an_experiment()]
+    target.experiments.restore("7")
+    assert list(target.experiments.list()) == [an_experiment()]
 
 
 def test_a_deleted_experiment_is_created_active(target: ExportDirectory) -> None:
-    target.create_experiment(an_experiment("8", lifecycle_stage=DELETED))
-    assert [it.lifecycle_stage for it in target.experiments()] == [ACTIVE, ACTIVE]
+    target.experiments.create(an_experiment("8", lifecycle_stage=DELETED))
+    assert [it.lifecycle_stage for it in target.experiments.list()] == [ACTIVE, ACTIVE]
 
 
 def test_experiments_come_in_order_of_creation(target: ExportDirectory) -> None:
     for ident, created in (("10", 5), ("9", 5), ("1", 9), ("zz", None)):
-        target.create_experiment(an_experiment(ident, creation_time=created))
-    assert [it.experiment_id for it in target.experiments()] == ["zz", "9", "10", "1", "7"]
+        target.experiments.create(an_experiment(ident, creation_time=created))
+    assert [it.experiment_id for it in target.experiments.list()] == ["zz", "9", "10", "1", "7"]
 
 
 def test_tags_are_merged_and_names_changed(target: ExportDirectory) -> None:
-    target.set_experiment_tags("7", {"b": "2", "mlflow.note.content": "changed"})
-    target.rename_experiment("7", "another")
-    (found,) = target.experiments()
+    target.experiments.set_tags("7", {"b": "2", "mlflow.note.content": "changed"})
+    target.experiments.rename("7", "another")
+    (found,) = target.experiments.list()
     assert found.tags == {"b": "2", "mlflow.note.content": "changed"}
     assert found.name == "another"
-    target.create_experiment(an_experiment("8", name="experiment 7"))  # free again
+    target.experiments.create(an_experiment("8", name="experiment 7"))  # free again
 
 
 def test_ids_and_names_are_taken_once(target: ExportDirectory, path: Path) -> None:
     with pytest.raises(AlreadyExists):
-        target.create_experiment(an_experiment(name="other"))
+        target.experiments.create(an_experiment(name="other"))
     with pytest.raises(AlreadyExists, match="experiment 7"):
-        target.create_experiment(an_experiment("8", name="experiment 7"))
+        target.experiments.create(an_experiment("8", name="experiment 7"))
     again = ExportDirectory(path, writable=True)
     with pytest.raises(AlreadyExists):
-        again.create_experiment(an_experiment("8", name="experiment 7"))
-    again.create_experiment(an_experiment("8"))
+        again.experiments.create(an_experiment("8", name="experiment 7"))
+    again.experiments.create(an_experiment("8"))
     with pytest.raises(AlreadyExists):
-        again.rename_experiment("8", "experiment 7")
+        again.experiments.rename("8", "experiment 7")
     write_run(target, a_run())
     with pytest.raises(AlreadyExists):
-        target.create_run("7", a_run())
+        target.runs.create("7", a_run())
 
 
 def test_what_is_not_there_is_not_found(target: ExportDirectory) -> None:
     with pytest.raises(NotFound):
-        target.delete_experiment("8")
+        target.experiments.delete("8")
     with pytest.raises(NotFound):
-        target.create_run("8", a_run())
+        target.runs.create("8", a_run())
     with pytest.raises(NotFound):
-        target.artifacts(root_of("no such run"))
+        target.artifacts.list(root_of("no such run"))
     with pytest.raises(NotFound):
-        target.restore_runs(["no such run"])
-    assert target.find_copies("8") == {}
-    assert target.read_runs("8", [RUN_ID]) == []
-    assert list(target.runs(["8"])) == []
+        target.runs.restore(["no such run"])
+    assert target.runs.find("8") == {}
+    assert target.runs.read_in("8", [RUN_ID]) == []
+    assert list(target.runs.list(["8"])) == []
     write_run(target, a_run(), files={"a": b"1"})
     for path in ("b", "../migrate.json", "../../../../experiments.json", "a/../a", "", "\0"):
         with pytest.raises(NotFound):
-            target.open_artifact(root_of(RUN_ID), Artifact(path, 1))
+            target.artifacts.open(root_of(RUN_ID), Artifact(path, 1))
 
 
 def test_copies_are_found_by_the_id_of_the_original(target: ExportDirectory) -> None:
     write_run(target, a_run(), mark="m1")
     write_run(target, a_run("b" * 32, lifecycle_stage=DELETED), mark="m2")
-    target.create_run("7", a_run("c" * 32)).abandon()
-    copies = target.find_copies("7")
+    target.runs.create("7", a_run("c" * 32)).abandon()
+    copies = target.runs.find("7")
     assert {origin: (it[0].target_id, it[0].mark) for origin, it in copies.items()} == {
         RUN_ID: (RUN_ID, "m1"),
         "b" * 32: ("b" * 32, "m2"),
         "c" * 32: ("c" * 32, ""),
     }
     assert copies["b" * 32][0].lifecycle_stage == DELETED
-    assert list(target.find_copies("7", ["b" * 32, "d" * 32])) == ["b" * 32]
+    assert list(target.runs.find("7", ["b" * 32, "d" * 32])) == ["b" * 32]
 
 
 def test_a_run_is_taken_out_of_the_trash(target: ExportDirectory) -> None:
     write_run(target, a_run(lifecycle_stage=DELETED), files={"a?": b"1"}, mark="m")
-    before = target.read_runs("7", [RUN_ID])[0]
-    target.restore_runs([RUN_ID])
-    (run,) = target.read_runs("7", [RUN_ID])
+    before = target.runs.read_in("7", [RUN_ID])[0]
+    target.runs.restore([RUN_ID])
+    (run,) = target.runs.read_in("7", [RUN_ID])
     assert (before.lifecycle_stage, run.lifecycle_stage) == (DELETED, ACTIVE)
     assert all_points(target, run) == POINTS
     assert files_of(target, RUN_ID) == {"a?": b"1"}
-    assert target.find_copies("7")[RUN_ID][0].mark == "m"
+    assert target.runs.find("7")[RUN_ID][0].mark == "m"
 
 
 def test_publishing_lists_every_run_once_newest_first(target: ExportDirectory, path: Path) -> None:
     for start_time, run_id in ((5, "old"), (9, "new"), (7, "mid")):
         write_run(target, a_run(run_id, start_time=start_time))
     write_run(target, a_run("gone", lifecycle_stage=DELETED))
-    target.create_experiment(an_experiment("8"))
-    target.delete_experiment("8")
+    target.experiments.create(an_experiment("8"))
+    target.experiments.delete("8")
     target.publish()
     target.publish()
     again = ExportDirectory(path, writable=True)
@@ -188,7 +188,7 @@ def test_publishing_lists_every_run_once_newest_first(target: ExportDirectory, p
         "ok_runs": 4,
         "failed_runs": 0,
     }
-    assert again.unreadable() == []
+    assert again.unreadable.all() == []
 
 
 def test_publishing_what_is_published_writes_nothing(target: ExportDirectory, path: Path) -> None:
@@ -197,8 +197,8 @@ def test_publishing_what_is_published_writes_nothing(target: ExportDirectory, pa
     before = every_file(path)
     again = ExportDirectory(path, writable=True)
     again.capabilities()
-    again.delete_experiment("7")
-    again.restore_experiment("7")
+    again.experiments.delete("7")
+    again.experiments.restore("7")
     after = every_file(path)
     again.publish()
     assert every_file(path) == after
@@ -209,7 +209,7 @@ def test_publishing_what_is_published_writes_nothing(target: ExportDirectory, pa
 def test_publishing_tells_of_damaged_experiments_after_the_others(
     target: ExportDirectory, path: Path
 ) -> None:
-    target.create_experiment(an_experiment("8"))
+    target.experiments.create(an_experiment("8"))
     write_run(target, a_run())
     (path / "8" / "experiment.json").write_text('{"mlflow"')
     with pytest.raises(DirectoryError, match=r"8.experiment\.json"):
@@ -219,19 +219,19 @@ def test_publishing_tells_of_damaged_experiments_after_the_others(
 
 def test_reading_an_export_writes_nothing(target: ExportDirectory, path: Path) -> None:
     write_run(target, a_run(), files={"a": b"1"})
-    target.create_run("7", a_run("b" * 32)).abandon()
+    target.runs.create("7", a_run("b" * 32)).abandon()
     before = every_file(path)
     source = ExportDirectory(path, writable=False)
     source.capabilities()
-    for run in source.runs([it.experiment_id for it in source.experiments()]):
+    for run in source.runs.list([it.experiment_id for it in source.experiments.list()]):
         all_points(source, run)
         files_of(source, run.run_id)
     with pytest.raises(Refused):
-        source.create_experiment(an_experiment("9"))
+        source.experiments.create(an_experiment("9"))
     with pytest.raises(Refused):
         source.publish()
     with pytest.raises(Refused):
-        source.create_run("7", a_run("c" * 32))
+        source.runs.create("7", a_run("c" * 32))
     assert every_file(path) == before
 
 
@@ -243,7 +243,7 @@ def test_several_runs_are_written_at_once(target: ExportDirectory) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(24)))
-    runs = {run.run_id: run for run in target.runs(["7"])}
+    runs = {run.run_id: run for run in target.runs.list(["7"])}
     assert len(runs) == 24
     for number in range(24):
         run = runs[f"{number:032x}"]
@@ -253,7 +253,7 @@ def test_several_runs_are_written_at_once(target: ExportDirectory) -> None:
 
 
 def test_several_files_of_a_run_are_written_at_once(target: ExportDirectory) -> None:
-    writer = target.create_run("7", a_run())
+    writer = target.runs.create("7", a_run())
     names = [f"dir/{number % 5}/{number}:x" for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: put(target, writer.root, name, name.encode()), names))
@@ -263,10 +263,10 @@ def test_several_files_of_a_run_are_written_at_once(target: ExportDirectory) -> 
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_a_file_that_has_not_its_size_is_not_taken(target: ExportDirectory, size: int) -> None:
-    writer = target.create_run("7", a_run())
+    writer = target.runs.create("7", a_run())
     with pytest.raises(Unavailable, match="came with 3 bytes"):
-        target.put_artifact(writer.root, Artifact("a", size), io.BytesIO(b"123"))
-    assert target.artifacts(writer.root) == []
+        target.artifacts.put(writer.root, Artifact("a", size), io.BytesIO(b"123"))
+    assert target.artifacts.list(writer.root) == []
     writer.abandon()
 
 
@@ -275,9 +275,9 @@ def test_a_source_that_breaks_off_is_not_blamed_on_the_directory(target: ExportD
         def read(self, size: int | None = -1, /) -> bytes:
             raise ConnectionResetError("gone")
 
-    writer = target.create_run("7", a_run())
+    writer = target.runs.create("7", a_run())
     with pytest.raises(Unavailable, match="gone"):
-        target.put_artifact(writer.root, Artifact("a", 3), Broken())
+        target.artifacts.put(writer.root, Artifact("a", 3), Broken())
     writer.abandon()
 
 
@@ -294,10 +294,10 @@ def test_a_damaged_run_is_named_and_does_not_stop_others(
     write_run(target, a_run("b" * 32))
     run_file = path / "7" / "runs" / RUN_ID / "run.json"
     run_file.write_bytes(run_file.read_bytes()[:-40])
-    assert list(target.find_copies("7")) == ["b" * 32]
-    assert [run.run_id for run in target.read_runs("7", [RUN_ID, "b" * 32])] == ["b" * 32]
+    assert list(target.runs.find("7")) == ["b" * 32]
+    assert [run.run_id for run in target.runs.read_in("7", [RUN_ID, "b" * 32])] == ["b" * 32]
     with pytest.raises(DirectoryError, match=r"run\.json") as caught:
-        target.create_run("7", a_run())
+        target.runs.create("7", a_run())
     assert "export again" in caught.value.hint
     target.publish()
     assert lists(path)["runs"] == ["b" * 32]
@@ -316,7 +316,7 @@ def test_the_export_of_another_tool_is_not_added_to(tmp_path: Path) -> None:
     write_old_export(tmp_path)
     before = every_file(tmp_path)
     with pytest.raises(DirectoryError, match="another tool"):
-        ExportDirectory(tmp_path, writable=True).create_experiment(an_experiment())
+        ExportDirectory(tmp_path, writable=True).experiments.create(an_experiment())
     assert every_file(tmp_path) == before
 
 
@@ -341,7 +341,7 @@ def test_what_opening_made_is_taken_back_only_while_nothing_else_was_written(
         assert [str(found.relative_to(tmp_path)) for found in path.parent.rglob("*")] == left
 
     directory = ExportDirectory(tmp_path / "used", writable=True, holds_models=holds_models)
-    directory.create_experiment(an_experiment())
+    directory.experiments.create(an_experiment())
     before = every_file(tmp_path)
     directory.withdraw()
     ExportDirectory(tmp_path / "used", writable=True).withdraw()
@@ -371,12 +371,12 @@ from migrate.objects import Metric
 from tests.endpoints.exports import a_run, an_experiment, put, write_run
 
 target = ExportDirectory(Path(sys.argv[1]), writable=True)
-target.create_experiment(an_experiment())
+target.experiments.create(an_experiment())
 write_run(target, a_run("b" * 32))
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
 long = [Metric("k", 0.5, step, step) for step in range(40_000)]
 for step in range(3):
-    writer = target.create_run("7", a_run())
+    writer = target.runs.create("7", a_run())
     try:
         if step == 0:
             put(target, writer.root, "big", b"x" * 70_000)
@@ -391,8 +391,8 @@ for step in range(3):
         assert problem.hint
         writer.abandon()
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-writer = target.create_run("7", a_run())
-assert target.artifacts(writer.root) == []
+writer = target.runs.create("7", a_run())
+assert target.artifacts.list(writer.root) == []
 writer.write_metrics(long)
 writer.finish(a_run(), "m")
 """
@@ -400,7 +400,7 @@ writer.finish(a_run(), "m")
     ended = subprocess.run(command, cwd=ROOT, timeout=120, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
     source = ExportDirectory(tmp_path, writable=False)
-    runs = {run.run_id: run for run in source.runs(["7"])}
+    runs = {run.run_id: run for run in source.runs.list(["7"])}
     assert len(all_points(source, runs[RUN_ID])) == 40_000
     assert all_points(source, runs["b" * 32]) == POINTS
-    assert source.unreadable() == []
+    assert source.unreadable.all() == []

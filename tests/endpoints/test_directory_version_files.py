@@ -56,11 +56,11 @@ def listed_versions(path: Path) -> list[dict[str, object]]:
 
 
 def test_files_of_a_version_are_read_back(target: ExportDirectory, tmp_path: Path) -> None:
-    assert target.artifacts(root(1)) == []
+    assert target.artifacts.list(root(1)) == []
     write_files(target, 1)
     sizes = {path: len(content) for path, content in FILES.items()}
-    assert dict(target.artifacts(root(1))) == sizes
-    assert target.transferred() == sum(sizes.values())
+    assert dict(target.artifacts.list(root(1))) == sizes
+    assert target.artifacts.transferred == sum(sizes.values())
     target.publish()
     assert files_below(reader(tmp_path), root(1)) == FILES
     folder = tmp_path / "models" / "fraud" / "version_models"
@@ -83,10 +83,10 @@ def test_a_version_without_files_is_not_one_with_no_files(
 ) -> None:
     write_files(target, 1)
     with pytest.raises(NotFound, match="fraud/2 has no files"):
-        reader(tmp_path).artifacts(root(2))
+        reader(tmp_path).artifacts.list(root(2))
     for open_one in (target, reader(tmp_path)):
         with pytest.raises(NotFound):
-            open_one.artifacts(root(1, "none such"))
+            open_one.artifacts.list(root(1, "none such"))
 
 
 def test_files_of_versions_are_no_registered_models(
@@ -98,10 +98,10 @@ def test_files_of_versions_are_no_registered_models(
         put(target, root(1), name, content)
     for _ in range(2):
         source = reader(tmp_path)
-        assert [it.name for it in source.registered_models()] == ["fraud"]
-        versions = list(source.model_versions([a_registered_model()]))
+        assert [it.name for it in source.registered_models.list()] == ["fraud"]
+        versions = list(source.model_versions.list([a_registered_model()]))
         assert [it.version for it in versions] == [1, 2]
-        assert source.unreadable() == []
+        assert source.unreadable.all() == []
         assert len(files_below(source, root(1))) == 4
         (tmp_path / "experiments.json").unlink(missing_ok=True)
 
@@ -109,7 +109,7 @@ def test_files_of_versions_are_no_registered_models(
 def test_a_name_is_the_same_after_the_writer_ended(target: ExportDirectory, tmp_path: Path) -> None:
     write_files(target, 1)
     again = ExportDirectory(tmp_path, writable=True)
-    assert {it.path for it in again.artifacts(root(1))} == set(FILES)
+    assert {it.path for it in again.artifacts.list(root(1))} == set(FILES)
     put(again, root(1), "od:d/what?", b"changed")
     put(again, root(1), "a", b"22")
     again.publish()
@@ -122,16 +122,16 @@ def test_a_name_is_the_same_after_the_writer_ended(target: ExportDirectory, tmp_
 
 def test_a_file_that_has_not_its_size_is_not_taken(target: ExportDirectory) -> None:
     with pytest.raises(Unavailable, match="came with 3 bytes"):
-        target.put_artifact(root(1), Artifact("a", 4), io.BytesIO(b"123"))
-    assert target.artifacts(root(1)) == []
+        target.artifacts.put(root(1), Artifact("a", 4), io.BytesIO(b"123"))
+    assert target.artifacts.list(root(1)) == []
 
 
 def test_a_file_that_is_cut_off_is_sent_again(target: ExportDirectory, tmp_path: Path) -> None:
     write_files(target, 1)
     (tmp_path / "models" / "fraud" / "version_models" / "1" / "MLmodel").write_bytes(b"f")
-    assert dict(target.artifacts(root(1)))["MLmodel"] == 1
+    assert dict(target.artifacts.list(root(1)))["MLmodel"] == 1
     with pytest.raises(DirectoryError, match="has 1 bytes"):
-        reader(tmp_path).open_artifact(root(1), Artifact("MLmodel", 12))
+        reader(tmp_path).artifacts.open(root(1), Artifact("MLmodel", 12))
     put(target, root(1), "MLmodel", FILES["MLmodel"])
     assert files_below(reader(tmp_path), root(1)) == FILES
 
@@ -139,15 +139,15 @@ def test_a_file_that_is_cut_off_is_sent_again(target: ExportDirectory, tmp_path:
 def test_files_go_with_their_version(target: ExportDirectory, tmp_path: Path) -> None:
     write_files(target, 1)
     write_files(target, 2)
-    target.delete_model_version(a_version(2))
-    assert target.artifacts(root(2)) == []
+    target.model_versions.delete(a_version(2))
+    assert target.artifacts.list(root(2)) == []
     assert not list(tmp_path.rglob("2*"))
-    target.create_model_version(a_version(2))
+    target.model_versions.create(a_version(2))
     put(target, root(2), "b", b"new")
     assert files_below(target, root(2)) == {"b": b"new"}
-    target.delete_registered_model("fraud")
+    target.registered_models.delete("fraud")
     write_registry(target, a_registered_model(), [a_version()])
-    assert target.artifacts(root(1)) == []
+    assert target.artifacts.list(root(1)) == []
     put(target, root(1), "b", b"new")
     assert files_below(target, root(1)) == {"b": b"new"}
 
@@ -167,14 +167,14 @@ def test_links_are_not_followed(target: ExportDirectory, tmp_path: Path) -> None
     folder.mkdir()
     (folder / "1").symlink_to(outside)
     with pytest.raises(DirectoryError, match="symbolic link"):
-        reader(tmp_path).artifacts(root(1))
+        reader(tmp_path).artifacts.list(root(1))
     with pytest.raises(DirectoryError, match="symbolic link"):
-        reader(tmp_path).open_artifact(root(1), Artifact("secret", 1))
+        reader(tmp_path).artifacts.open(root(1), Artifact("secret", 1))
     with pytest.raises(DirectoryError, match="symbolic link"):
         put(target, root(1), "new", b"1")
     assert [it.name for it in outside.iterdir()] == ["secret"]
     with pytest.raises(NotFound):
-        reader(tmp_path).open_artifact(root(2), Artifact("../1/secret", 1))
+        reader(tmp_path).artifacts.open(root(2), Artifact("../1/secret", 1))
 
 
 def test_nothing_is_written_where_only_reading_was_asked_for(
@@ -196,10 +196,10 @@ def test_files_of_versions_in_exports_of_other_tools(tmp_path: Path) -> None:
         (folder / "version_models" / "3" / "data" / "b").write_bytes(name.encode())
         write_json(folder / "version_models" / "3" / "model.json", envelope(content))
     source = reader(tmp_path)
-    assert [it.name for it in source.registered_models()] == ["fraud", "team/fraud"]
+    assert [it.name for it in source.registered_models.list()] == ["fraud", "team/fraud"]
     assert files_below(source, root(3, "team/fraud"))["data/b"] == b"team/fraud"
     assert files_below(reader(tmp_path), root(3))["data/b"] == b"fraud"
-    assert source.unreadable() == []
+    assert source.unreadable.all() == []
 
 
 def test_the_files_of_a_single_version(tmp_path: Path) -> None:
@@ -212,6 +212,6 @@ def test_the_files_of_a_single_version(tmp_path: Path) -> None:
     write_json(tmp_path / "run" / "run.json", envelope(foreign_run("b" * 32)))
     write_json(tmp_path / "version_model" / "run.json", {})
     source = reader(tmp_path)
-    assert [it.run_id for it in source.runs(["1"])] == ["b" * 32]
+    assert [it.run_id for it in source.runs.list(["1"])] == ["b" * 32]
     assert list(files_below(source, root(4))) == ["run.json"]
-    assert source.unreadable() == []
+    assert source.unreadable.all() == []

@@ -93,8 +93,8 @@ def root(server: Target, source: Source) -> ArtifactRoot:
 def root_of(server: Target, run_id: str) -> ArtifactRoot:
     (found,) = [
         run
-        for experiment in server.experiments()
-        for run in server.read_runs(experiment.experiment_id, [run_id])
+        for experiment in server.experiments.list()
+        for run in server.runs.read_in(experiment.experiment_id, [run_id])
     ]
     return ArtifactRoot(Ref(Kind.RUN, run_id), found.artifact_uri)
 
@@ -106,12 +106,12 @@ def named(proxy: Proxy, side: str, root: Path) -> closing[Target]:
 
 def put(server: Target, root: ArtifactRoot, path: str, content: bytes) -> Artifact:
     artifact = Artifact(path, len(content))
-    server.put_artifact(root, artifact, io.BytesIO(content))
+    server.artifacts.put(root, artifact, io.BytesIO(content))
     return artifact
 
 
 def get(server: Target, root: ArtifactRoot, artifact: Artifact) -> bytes:
-    with server.open_artifact(root, artifact) as stream:
+    with server.artifacts.open(root, artifact) as stream:
         return stream.read()
 
 
@@ -135,7 +135,7 @@ class TestNames:
         sent = {path: path.encode() * 3 for path in ODD_NAMES}
         for path, content in sent.items():
             put(server, root, path, content)
-        listed = server.artifacts(root)
+        listed = server.artifacts.list(root)
         assert listed == sorted(Artifact(path, len(data)) for path, data in sent.items())
         assert {item.path: get(server, root, item) for item in listed} == sent
 
@@ -155,7 +155,7 @@ class TestNames:
         put(server, root, "aA", b"the wrong one")
         with (
             pytest.raises(Refused, match="looks for another file"),
-            server.open_artifact(root, Artifact("a%41", 13)),
+            server.artifacts.open(root, Artifact("a%41", 13)),
         ):
             pass
 
@@ -168,9 +168,9 @@ class TestNames:
             assert "%41" not in path
 
     def test_empty_files_and_empty_runs(self, server: Target, root: ArtifactRoot) -> None:
-        assert server.artifacts(root) == []
+        assert server.artifacts.list(root) == []
         put(server, root, "dir/empty", b"")
-        assert server.artifacts(root) == [Artifact("dir/empty", 0)]
+        assert server.artifacts.list(root) == [Artifact("dir/empty", 0)]
         assert get(server, root, Artifact("dir/empty", 0)) == b""
 
     def test_a_run_of_its_own_location(self, server: Target, source: Source) -> None:
@@ -178,18 +178,18 @@ class TestNames:
         root = root_of(server, source.run("r", source.experiment("located", location=location)))
         put(server, root, "a/b", b"x")
         assert root.uri.startswith(location)
-        assert server.artifacts(root) == [Artifact("a/b", 1)]
+        assert server.artifacts.list(root) == [Artifact("a/b", 1)]
 
 
 class TestStreaming:
     def test_a_big_file_goes_both_ways_in_pieces(self, server: Target, root: ArtifactRoot) -> None:
-        before = server.transferred()
+        before = server.artifacts.transferred
         pipe = Pipe(BIG)
         artifact = Artifact("big", len(BIG))
-        server.put_artifact(root, artifact, pipe)  # type: ignore[arg-type]
+        server.artifacts.put(root, artifact, pipe)  # type: ignore[arg-type]
         assert pipe.most <= MB
-        assert server.transferred() - before == len(BIG)
-        with server.open_artifact(root, artifact) as stream:
+        assert server.artifacts.transferred - before == len(BIG)
+        with server.artifacts.open(root, artifact) as stream:
             pieces = list(iter(lambda: stream.read(MB), b""))
         assert b"".join(pieces) == BIG
         assert max(map(len, pieces)) <= MB
@@ -197,11 +197,11 @@ class TestStreaming:
     def test_a_file_that_is_there_is_replaced(self, server: Target, root: ArtifactRoot) -> None:
         put(server, root, "f", b"longer than the new one")
         put(server, root, "f", b"new")
-        assert server.artifacts(root) == [Artifact("f", 3)]
+        assert server.artifacts.list(root) == [Artifact("f", 3)]
         assert get(server, root, Artifact("f", 3)) == b"new"
 
     def test_one_that_is_not_there_is_not_found(self, server: Target, root: ArtifactRoot) -> None:
-        with pytest.raises(NotFound), server.open_artifact(root, Artifact("nothing", 1)):
+        with pytest.raises(NotFound), server.artifacts.open(root, Artifact("nothing", 1)):
             pass
 
     def test_an_upload_that_breaks_starts_over_where_it_can(
@@ -214,7 +214,7 @@ class TestStreaming:
         )
         artifact = put(server, root, "big", BIG)
         assert len(proxy.matching(UPLOAD)) == 4
-        assert server.artifacts(root) == [artifact]
+        assert server.artifacts.list(root) == [artifact]
         assert get(server, root, artifact) == BIG
 
     def test_one_that_cannot_start_over_is_sent_once_and_leaves_nothing(
@@ -222,9 +222,9 @@ class TestStreaming:
     ) -> None:
         proxy.faults = Faults(on_nth(UPLOAD, 1, cut_upload(MB)))
         with pytest.raises(Unavailable):
-            server.put_artifact(root, Artifact("big", len(BIG)), Pipe(BIG))  # type: ignore[arg-type]
+            server.artifacts.put(root, Artifact("big", len(BIG)), Pipe(BIG))  # type: ignore[arg-type]
         assert len(proxy.matching(UPLOAD)) == 1
-        assert server.artifacts(root) == []
+        assert server.artifacts.list(root) == []
 
     @pytest.mark.parametrize("change", [-1, 1])
     def test_a_file_of_another_size_than_listed_is_not_sent_as_if_whole(
@@ -234,8 +234,8 @@ class TestStreaming:
         difference = "1 bytes fewer" if change < 0 else "more"
         says = f"artifact 'changing': the source delivers {difference} than the .* that it listed"
         with pytest.raises(Unavailable, match=says):
-            server.put_artifact(root, artifact, Pipe(BIG))  # type: ignore[arg-type]
-        assert [file for file in server.artifacts(root) if file == artifact] == []
+            server.artifacts.put(root, artifact, Pipe(BIG))  # type: ignore[arg-type]
+        assert [file for file in server.artifacts.list(root) if file == artifact] == []
 
     @pytest.mark.parametrize("after", [1, 2 * MB])
     def test_a_download_that_breaks_off_is_never_taken_for_the_end(
@@ -245,7 +245,7 @@ class TestStreaming:
         proxy.faults = Faults(always(DOWNLOAD, truncate(after)))
         with (
             pytest.raises(Unavailable, match="artifact 'big' of the target broke off"),
-            server.open_artifact(root, artifact) as stream,
+            server.artifacts.open(root, artifact) as stream,
         ):
             b"".join(iter(lambda: stream.read(MB), b""))
         proxy.faults = Faults()
@@ -265,9 +265,9 @@ class TestStreaming:
         artifact = put(server, root, "big", BIG)
         with closing(open_endpoint(Address(uri=proxy.uri, side="target", workers=1))) as narrow:
             for _ in range(3):
-                with narrow.open_artifact(root, artifact) as stream:
+                with narrow.artifacts.open(root, artifact) as stream:
                     stream.read(10)
-            with pytest.raises(NotFound), narrow.open_artifact(root, Artifact("nothing", 1)):
+            with pytest.raises(NotFound), narrow.artifacts.open(root, Artifact("nothing", 1)):
                 pass
             assert get(narrow, root, artifact) == BIG
 
@@ -286,7 +286,7 @@ class TestLogins:
         artifact = put(server, root, "data.bin", b"content")
         proxy.faults = Faults(*(always(route, fault) for route in (LISTING, DOWNLOAD, UPLOAD)))
         with pytest.raises(NotAuthenticated, match="target") as caught:
-            server.artifacts(root)
+            server.artifacts.list(root)
         assert "log in at the gateway before the target" in caught.value.hint
         with pytest.raises(NotAuthenticated, match="target"):
             get(server, root, artifact)
@@ -298,7 +298,7 @@ class TestLogins:
     ) -> None:
         proxy.faults = Faults(always(LISTING, redirect_to("/elsewhere")))
         with pytest.raises(Redirected, match=r"to another address: http://.*/elsewhere"):
-            server.artifacts(root)
+            server.artifacts.list(root)
 
     @pytest.mark.parametrize("path", ["page.html", "page.htm", "no name of a page"])
     def test_a_file_that_is_a_web_page_is_read(
@@ -332,7 +332,7 @@ class TestPathsOfTheServersDisk:
         (folder / "model" / "ü weights").write_bytes(BIG)
         (folder / "empty").touch()
         proxy.clear()
-        listed = server.artifacts(root)
+        listed = server.artifacts.list(root)
         assert listed == [Artifact("empty", 0), Artifact("model/ü weights", len(BIG))]
         assert get(server, root, listed[1]) == BIG
         assert proxy.requests
@@ -351,7 +351,7 @@ class TestPathsOfTheServersDisk:
     ) -> None:
         with named(proxy, "target", tmp_path) as server:
             put(server, root, "model/weights", b"abc")
-            assert server.artifacts(root) == [Artifact("model/weights", 3)]
+            assert server.artifacts.list(root) == [Artifact("model/weights", 3)]
         (found,) = [
             Path(folder, name)
             for folder, _, names in os.walk(root.uri.removeprefix("file://"))
@@ -370,7 +370,7 @@ class TestPathsOfTheServersDisk:
         (folder / "folder").symlink_to(tmp_path)
         proxy.clear()
         with named(proxy, "source", tmp_path) as server:
-            listed = {file.path: file for file in server.artifacts(root)}
+            listed = {file.path: file for file in server.artifacts.list(root)}
             assert listed.keys() == {"model/weights", "link", "folder"}
             assert get(server, root, listed["model/weights"]) == b"abc"
             for link in ("link", "folder"):
@@ -413,14 +413,14 @@ class TestVersions:
     ) -> None:
         put(server, root, "model/deep/weights", b"abc")
         put(server, root, "other", b"x")
-        place = server.version_artifacts(Ref(Kind.MODEL_VERSION, f"{name}/1"))
+        place = server.model_versions.files(Ref(Kind.MODEL_VERSION, f"{name}/1"))
         assert place == ArtifactRoot(Ref(Kind.MODEL_VERSION, f"{name}/1"), f"{root.uri}/model")
-        assert server.artifacts(place) == [Artifact("deep/weights", 3)]
+        assert server.artifacts.list(place) == [Artifact("deep/weights", 3)]
         assert get(server, place, Artifact("deep/weights", 3)) == b"abc"
 
     def test_one_that_is_not_there_is_not_found(self, server: Target, name: str) -> None:
         with pytest.raises(NotFound):
-            server.version_artifacts(Ref(Kind.MODEL_VERSION, f"{name}/2"))
+            server.model_versions.files(Ref(Kind.MODEL_VERSION, f"{name}/2"))
 
     def test_of_a_local_path_the_server_sends_files_and_lists_none(
         self, server: Target, root: ArtifactRoot, name: str
@@ -429,15 +429,15 @@ class TestVersions:
         place = ArtifactRoot(Ref(Kind.MODEL_VERSION, f"{name}/1"), "/on/the/server")
         assert get(server, place, Artifact("weights", 3)) == b"abc"
         with pytest.raises(Refused, match="the target lists no files of versions"):
-            server.artifacts(place)
+            server.artifacts.list(place)
 
     def test_the_run_of_a_version_says_where_it_is(
         self, server: Target, root: ArtifactRoot, source: Source, name: str
     ) -> None:
-        version = server.read_model_version(Ref(Kind.MODEL_VERSION, f"{name}/1"))
+        version = server.model_versions.read(Ref(Kind.MODEL_VERSION, f"{name}/1"))
         assert version is not None
         experiment = source.seeded.names["a"]
-        assert server.version_run(version) == VersionRun(root.uri, experiment)
+        assert server.model_versions.run_of(version) == VersionRun(root.uri, experiment)
         for gone in ("", "0" * 32):
             alone = dataclasses.replace(version, run_id=gone)
-            assert server.version_run(alone) == NO_RUN
+            assert server.model_versions.run_of(alone) == NO_RUN

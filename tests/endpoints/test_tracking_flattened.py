@@ -53,30 +53,30 @@ def test_a_flattened_model_has_a_place_of_its_own_and_is_found_by_its_origin(
     experiment = seed.experiment("a")
     run_id = seed.run("r", experiment)
     assert server.capabilities().flattens_models
-    made = [server.create_logged_model(experiment, model(it, run_id)) for it in ("one", "two")]
-    again = server.create_logged_model(experiment, model("one", run_id))
+    made = [server.logged_models.create(experiment, model(it, run_id)) for it in ("one", "two")]
+    again = server.logged_models.create(experiment, model("one", run_id))
     assert [it.model_id for it in made] == [f"runs:/{run_id}/wine", f"runs:/{run_id}/wine-two"]
     assert again == made[0]
-    assert list(server.finish_logged_model(made[0], model("one", run_id), "whole")) == []
+    assert list(server.logged_models.finish(made[0], model("one", run_id), "whole")) == []
     marks = {
         origin: copy.mark
-        for origin, (copy,) in server.find_model_copies(experiment, ["one", "two"]).items()
+        for origin, (copy,) in server.logged_models.find(experiment, ["one", "two"]).items()
     }
     assert marks == {"one": "whole", "two": ""}
-    assert server.find_model_copies(experiment, ["three"]) == {}
+    assert server.logged_models.find(experiment, ["three"]) == {}
     ids = [*(it.model_id for it in made), f"runs:/{'0' * 32}/wine"]
-    assert [it.model_id for it in server.read_logged_models(ids)] == ids[:2]
+    assert [it.model_id for it in server.logged_models.read(ids)] == ids[:2]
 
 
 def test_what_belongs_to_logged_models_is_with_the_run(server: Target, seed: Source) -> None:
     experiment = seed.experiment("a")
     run_id = seed.run("r", experiment)
-    assert list(server.logged_models([experiment])) == []
-    assert server.model_links([run_id]) == {}
-    assert list(server.link_model(run_id, ModelLinks(("m-1",), ()))) == []
-    assert list(server.log_model_metrics("m-1", ())) == []
+    assert list(server.logged_models.list([experiment])) == []
+    assert server.model_links.read([run_id]) == {}
+    assert list(server.model_links.write(run_id, ModelLinks(("m-1",), ()))) == []
+    assert list(server.logged_models.log_metrics("m-1", ())) == []
     with pytest.raises(Refused, match="no run to go into"):
-        server.create_logged_model(experiment, model("one", ""))
+        server.logged_models.create(experiment, model("one", ""))
     with pytest.raises(Refused, match="files of a run"):
-        server.delete_logged_model(experiment, f"runs:/{run_id}/wine", "one")
+        server.logged_models.delete(experiment, f"runs:/{run_id}/wine", "one")
     assert server.unknown() == ()

@@ -44,11 +44,11 @@ class World:
         self.proxy = proxy
         self.experiment = experiment
         # The server answers in bulk by run id, so this is the order in which it cuts off.
-        self.runs = sorted(server.runs([experiment]), key=lambda run: run.run_id)
+        self.runs = sorted(server.runs.list([experiment]), key=lambda run: run.run_id)
 
     def read(self, runs: Sequence[Run], budget: int = BUDGET) -> dict[str, Histories]:
         self.proxy.clear()
-        return self.server.histories(runs, budget)
+        return self.server.runs.histories(runs, budget)
 
     def read_all(self, budget: int) -> dict[str, Histories]:
         """Ask again for those that did not fit, as the tasks do."""
@@ -63,7 +63,7 @@ class World:
         return found
 
     def streamed(self, run: Run, key: str) -> list[Metric]:
-        pages = list(self.server.metric_history(run.run_id, key))
+        pages = list(self.server.runs.metric_history(run.run_id, key))
         assert all(len(page) <= 10_000 for page in pages)
         return [point for page in pages for point in page]
 
@@ -195,7 +195,7 @@ def test_values_that_are_no_numbers_come_as_they_are_by_both_routes(
         ids = [source.run(f"odd{n}", seeded) for n in range(2)]
         for run_id in ids:
             source.metrics(run_id, [("odd key/ü", "NaN", 1, -5), ("odd key/ü", "Infinity", 2, 0)])
-    runs = world.server.read_runs(seeded, ids)
+    runs = world.server.runs.read_in(seeded, ids)
     read = world.read(runs)
     assert len(world.proxy.matching(BULK)) == 1
     largest = 1.7976931348623157e308

@@ -111,7 +111,7 @@ def experiment(name: str) -> Experiment:
 
 
 def names(server: Target) -> list[str]:
-    return [found.name for found in server.experiments()]
+    return [found.name for found in server.experiments.list()]
 
 
 class TestCreates:
@@ -138,7 +138,7 @@ class TestCreates:
     ) -> None:
         proxy.faults = Faults(always(CREATE, fault))
         with pytest.raises(AnswerLost) as caught:
-            server.create_experiment(experiment(unique_name))
+            server.experiments.create(experiment(unique_name))
         assert len(proxy.matching(CREATE)) == 1
         assert pauses == []
         assert caught.value.retry_after == (7.0 if fault.retry_after else None)
@@ -148,7 +148,7 @@ class TestCreates:
     def test_a_run_whose_answer_was_lost_is_found_by_its_origin(
         self, server: Target, proxy: Proxy, unique_name: str
     ) -> None:
-        ident = server.create_experiment(experiment(unique_name))
+        ident = server.experiments.create(experiment(unique_name))
         proxy.faults = Faults(always(("POST", "/runs/create$"), lose_response()))
         run = Run(
             run_id="",
@@ -161,11 +161,11 @@ class TestCreates:
             tags={"mlflow-migrate.origin": "a" * 32},
         )
         with pytest.raises(AnswerLost):
-            server.create_run(ident, run)
+            server.runs.create(ident, run)
         assert len(proxy.matching(("POST", "/runs/create$"))) == 1
-        found = server.find_copies(ident, ["a" * 32])
+        found = server.runs.find(ident, ["a" * 32])
         assert [copy.target_id for copy in found["a" * 32]] == [
-            run.run_id for run in server.runs([ident])
+            run.run_id for run in server.runs.list([ident])
         ]
 
 
@@ -183,12 +183,12 @@ class TestRepeating:
     def test_what_may_be_repeated_is(
         self, server: Target, proxy: Proxy, pauses: list[float], unique_name: str, fault: Fault
     ) -> None:
-        ident = server.create_experiment(experiment(unique_name))
+        ident = server.experiments.create(experiment(unique_name))
         proxy.faults = Faults(on_nth(TAG, 1, fault), on_nth(TAG, 2, fault))
-        server.set_experiment_tags(ident, {"key": "value"})
+        server.experiments.set_tags(ident, {"key": "value"})
         assert len(proxy.matching(TAG)) == 3
         assert len(pauses) == 2
-        (found,) = [item for item in server.experiments() if item.experiment_id == ident]
+        (found,) = [item for item in server.experiments.list() if item.experiment_id == ident]
         assert found.tags == {"key": "value"}
 
     def test_a_server_that_asks_for_a_pause_gets_it(
@@ -198,7 +198,7 @@ class TestRepeating:
             on_nth(SEARCH, 1, answer(429, retry_after=11)),
             on_nth(SEARCH, 2, answer(503, retry_after=9_999)),
         )
-        list(server.experiments())
+        list(server.experiments.list())
         assert pauses == [11.0, 300.0]
 
     def test_after_seven_tries_the_last_problem_is_told(
@@ -206,7 +206,7 @@ class TestRepeating:
     ) -> None:
         proxy.faults = Faults(always(SEARCH, answer(503)))
         with pytest.raises(Unavailable, match="answered 503"):
-            list(server.experiments())
+            list(server.experiments.list())
         assert (len(proxy.matching(SEARCH)), len(pauses)) == (7, 6)
 
     def test_what_is_the_same_on_every_try_is_not_tried_again(
@@ -282,7 +282,7 @@ class TestErrors:
     ) -> None:
         proxy.faults = Faults(always(SEARCH, redirect_to(location)))
         with pytest.raises(Redirected) as caught:
-            list(server.experiments())
+            list(server.experiments.list())
         address = told.format(uri=proxy.uri)
         assert caught.value.message.endswith(f"redirects to another address: {address}")
 
@@ -291,7 +291,7 @@ class TestErrors:
     ) -> None:
         proxy.faults = Faults(always(SEARCH, redirect_to("http://[half")))
         with pytest.raises(EndpointError, match=r"experiments/search makes no sense"):
-            list(server.experiments())
+            list(server.experiments.list())
 
     @pytest.mark.parametrize(
         "fault",
@@ -308,7 +308,7 @@ class TestErrors:
     ) -> None:
         proxy.faults = Faults(always(TAG, fault))
         with pytest.raises(StorageFull, match="target http") as caught:
-            server.set_experiment_tags("0", {"a": "b"})
+            server.experiments.set_tags("0", {"a": "b"})
         assert "make room where the target keeps its files" in caught.value.hint
         assert (len(proxy.matching(TAG)), pauses) == (1, [])
 
@@ -320,17 +320,17 @@ class TestErrors:
     ) -> None:
         fault = answer_with(f'{{"message": "{words}"}}', status)
         proxy.faults = Faults(on_nth(TAG, 1, fault))
-        server.set_experiment_tags("0", {"a": "b"})
+        server.experiments.set_tags("0", {"a": "b"})
         assert len(proxy.matching(TAG)) == 2
 
     def test_the_servers_own_words_are_kept(self, server: Target, unique_name: str) -> None:
         with pytest.raises(NotFound, match=r"No Experiment with id=987654321"):
-            server.set_experiment_tags("987654321", {"a": "b"})
+            server.experiments.set_tags("987654321", {"a": "b"})
         with pytest.raises(Refused, match=r"answered 400: .*name"):
-            server.create_experiment(experiment(""))
-        server.create_experiment(experiment(unique_name))
+            server.experiments.create(experiment(""))
+        server.experiments.create(experiment(unique_name))
         with pytest.raises(AlreadyExists, match=unique_name):
-            server.create_experiment(experiment(unique_name))
+            server.experiments.create(experiment(unique_name))
 
     def test_credentials_have_a_hint_with_the_side_they_are_for(
         self, open_server: Open, proxy: Proxy
@@ -369,18 +369,18 @@ class TestConnections:
         self, open_server: Open, connects: list[float], unique_name: str
     ) -> None:
         server = open_server()
-        ident = server.create_experiment(experiment(unique_name))
+        ident = server.experiments.create(experiment(unique_name))
         for n in range(10):
-            server.set_experiment_tags(ident, {"n": str(n)})
+            server.experiments.set_tags(ident, {"n": str(n)})
         assert len(connects) == 1
 
     def test_threads_open_no_more_than_they_may_use(
         self, open_server: Open, connects: list[float], unique_name: str
     ) -> None:
         server = open_server(workers=3)
-        ident = server.create_experiment(experiment(unique_name))
+        ident = server.experiments.create(experiment(unique_name))
         with ThreadPoolExecutor(8) as pool:
-            for _ in pool.map(lambda _: server.find_copies(ident), range(24)):
+            for _ in pool.map(lambda _: server.runs.find(ident), range(24)):
                 pass
         assert len(connects) <= 3
 
@@ -403,7 +403,7 @@ class TestConnections:
         slow = Fault(before=count(1), after=count(-1), delay_before=0.02)
         proxy.faults = Faults(always(SEARCH, slow))
         with ThreadPoolExecutor(8) as pool:
-            for _ in pool.map(lambda _: list(server.experiments()), range(12)):
+            for _ in pool.map(lambda _: list(server.experiments.list()), range(12)):
                 pass
         assert 2 <= max(seen) <= 3
 
@@ -415,19 +415,19 @@ class TestConnections:
         unique_name: str,
     ) -> None:
         server = open_server()
-        ident = server.create_experiment(experiment(unique_name))
+        ident = server.experiments.create(experiment(unique_name))
         ahead = 0.0
         clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead)
         monkeypatch.setattr(connections, "time", clock)
         for ahead, opened in ((0.5, 1), (4.0, 1), (8.2, 2), (8.3, 2)):
-            server.set_experiment_tags(ident, {"at": str(ahead)})
+            server.experiments.set_tags(ident, {"at": str(ahead)})
             assert len(connects) == opened
 
     def test_a_rate_limit_holds_for_all_threads(self, open_server: Open, proxy: Proxy) -> None:
         server = open_server(per_second=50.0)
         started = time.monotonic()
         with ThreadPoolExecutor(4) as pool:
-            for _ in pool.map(lambda _: list(server.experiments()), range(11)):
+            for _ in pool.map(lambda _: list(server.experiments.list()), range(11)):
                 pass
         # Eleven starts at fifty a second: ten gaps of 20 ms.
         assert time.monotonic() - started >= 0.2
@@ -439,7 +439,7 @@ def test_no_password_is_in_the_log(
     caplog.set_level("DEBUG")
     proxy.faults = Faults(on_nth(SEARCH, 1, answer(503)))
     server = open_server(uri=proxy.uri.replace("//", "//ada:s3cret@"))
-    list(server.experiments())
+    list(server.experiments.list())
     assert "trying again" in caplog.text
     assert "s3cret" not in caplog.text
 

@@ -74,5 +74,5 @@ def test_a_listing_of_logged_models_that_is_none_hides_no_links(
     with closing(open_endpoint(Address(uri=proxy.uri, side="source"))) as server:
         server.capabilities()
         proxy.faults = Faults(always(("POST", "/logged-models/search$"), broken))
-        [links] = server.model_links([run_id]).values()
+        [links] = server.model_links.read([run_id]).values()
     assert list(links.inputs) == [model]

@@ -109,10 +109,10 @@ class TestVersions:
         proxy.faults = Faults(always(NEWER_THAN_1, answer(404)), too_new)
         can = server.capabilities()
         assert (can.version, can.writable) == ("older than 2.3", frozenset())
-        assert list(server.logged_models([experiment])) == []
+        assert list(server.logged_models.list([experiment])) == []
         assert server.unknown() == (), "an old server lacks what came later"
         proxy.clear()
-        found = server.read_runs(experiment, [run_id, "0" * 32])
+        found = server.runs.read_in(experiment, [run_id, "0" * 32])
         assert [run.run_id for run in found] == [run_id]
         assert proxy.matching(RUN_SEARCH) == []
 
@@ -122,7 +122,7 @@ class TestVersions:
         server = open_server((NEWER_THAN_1, answer(404)))
         can = server.capabilities()
         assert (can.version, can.param_length) == ("2.3 or newer", 500)
-        assert list(server.logged_models([seed.experiment("a")])) == []
+        assert list(server.logged_models.list([seed.experiment("a")])) == []
         the_one(server.unknown(), "logged models", "404", "its version is not known")
 
 
@@ -135,9 +135,9 @@ class TestParts:
         seed.post("logged-models", {"experiment_id": experiment, "name": "x"})
         server = open_server((LOGGED_MODELS, fault))
         assert server.unknown() == (), "not before anybody asks"
-        assert list(server.logged_models([experiment])) == []
+        assert list(server.logged_models.list([experiment])) == []
         the_one(server.unknown(), "source", "logged models is not known", "/logged-models/search")
-        assert server.model_links(["0" * 32]) == {}
+        assert server.model_links.read(["0" * 32]) == {}
         assert len(server.unknown()) == 1, "each is said once"
 
     @pytest.mark.parametrize("fault", SILENT)
@@ -146,20 +146,20 @@ class TestParts:
     ) -> None:
         seed.post("registered-models/create", {"name": seed.seeded.prefix})
         server = open_server((REGISTRY, fault))
-        assert list(server.registered_models()) == []
+        assert list(server.registered_models.list()) == []
         the_one(server.unknown(), "source", "a model registry is not known", "/registered-models/")
 
     def test_versions_that_cannot_be_searched_make_the_registry_unknown(
         self, open_server: Open
     ) -> None:
         server = open_server((("*", "/model-versions/search$"), answer(403)))
-        assert list(server.registered_models()) == []
+        assert list(server.registered_models.list()) == []
         the_one(server.unknown(), "a model registry is not known", "/model-versions/search", "403")
 
     def test_a_registry_that_says_itself_that_it_is_none_is_absent(self, open_server: Open) -> None:
         no_registry = answer_with(NO_REGISTRY, 400)
         server = open_server((REGISTRY, no_registry))
-        assert list(server.registered_models()) == []
+        assert list(server.registered_models.list()) == []
         assert server.unknown() == ()
         notes = [note for note in server.capabilities().notes if "registry" in note]
         the_one(notes, "source does not have a model registry", "./mlruns")
@@ -191,7 +191,7 @@ class TestSilence:
         proxy.clear()
         empty = seed.experiment("a")
         for _ in range(2):
-            assert list(server.runs([empty])) == list(server.logged_models([empty])) == []
+            assert list(server.runs.list([empty])) == list(server.logged_models.list([empty])) == []
         assert server.unknown() == ()
         # These routes have refused nonsense when the server was connected.
         assert len(proxy.matching(("POST", "/search$"))) == 4
@@ -224,7 +224,7 @@ class TestSilence:
         ):
             root = ArtifactRoot(Ref(Kind.RUN, run_id), uri)
             server = open_server()
-            assert server.artifacts(root) == []
+            assert server.artifacts.list(root) == []
             assert server.unknown() == ()
             with pytest.raises(EndpointError, match="not believed"):
-                open_server((("GET", route), EMPTY)).artifacts(root)
+                open_server((("GET", route), EMPTY)).artifacts.list(root)

@@ -82,13 +82,13 @@ def test_a_copy_whose_route_is_not_there_is_not_taken_for_gone(
     model_id = seed.logged_model("made", seed.experiment("a"))
     break_route(proxy, LOGGED_MODEL, fault=fault)
     with pytest.raises(EndpointError, match=model_id):
-        server.read_logged_models([model_id])
+        server.logged_models.read([model_id])
 
 
 def test_an_object_that_mlflow_says_is_not_there_is_gone(server: Target) -> None:
-    assert server.read_logged_models([f"m-{'0' * 32}"]) == []
-    assert server.find_runs(["0" * 32]) == []
-    assert list(server.registered_models(["no such model"])) == []
+    assert server.logged_models.read([f"m-{'0' * 32}"]) == []
+    assert server.runs.read(["0" * 32]) == []
+    assert list(server.registered_models.list(["no such model"])) == []
 
 
 def test_a_run_whose_route_is_not_there_is_an_error_on_a_target_and_named_of_a_source(
@@ -98,9 +98,9 @@ def test_a_run_whose_route_is_not_there_is_an_error_on_a_target_and_named_of_a_s
     source, target = open_side("source"), open_side("target")
     break_route(proxy, RUN)
     with pytest.raises(EndpointError, match=run_id):
-        target.find_runs([run_id])
-    assert source.find_runs([run_id]) == []
-    left_out = source.why_unreadable(Ref(Kind.RUN, run_id))
+        target.runs.read([run_id])
+    assert source.runs.read([run_id]) == []
+    left_out = source.unreadable.of(Ref(Kind.RUN, run_id))
     assert left_out is not None
     assert "404" in left_out.reason
 
@@ -109,11 +109,11 @@ def test_an_experiment_whose_route_is_not_there_is_an_error_on_a_target(
     proxy: Proxy, server: Target, seed: ModelSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = seed.experiment("a")
-    assert list(server.experiments())
+    assert list(server.experiments.list())
     monkeypatch.setattr(experiments_module, "READ_AT_THE_COST_OF_ONE", 0)
     break_route(proxy, EXPERIMENT)
     with pytest.raises(EndpointError, match=f"experiment {experiment}"):
-        server.read_experiments([experiment])
+        server.experiments.read([experiment])
 
 
 def test_links_that_no_route_tells_are_not_taken_for_none(
@@ -124,9 +124,9 @@ def test_links_that_no_route_tells_are_not_taken_for_none(
     seed.model_inputs(run_id, model_id)
     break_route(proxy, GRAPHQL, RUN)
     with pytest.raises(NoSuchRoute):
-        server.model_links([run_id])
+        server.model_links.read([run_id])
     break_route(proxy, GRAPHQL)
-    assert list(server.model_links([run_id])[run_id].inputs) == [model_id]
+    assert list(server.model_links.read([run_id])[run_id].inputs) == [model_id]
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
@@ -138,12 +138,12 @@ def test_a_registered_model_and_its_versions_are_found_in_the_list_where_the_rou
     seed.version(name, "s3://bucket/x")
     server = open_side(side)
     break_route(proxy, MODEL, VERSION, fault=answer(status))
-    assert [model.name for model in server.registered_models([name])] == [name]
+    assert [model.name for model in server.registered_models.list([name])] == [name]
     first, second = (version_ref(Kind.MODEL_VERSION, name, number) for number in (1, 2))
-    found = server.read_model_version(first)
+    found = server.model_versions.read(first)
     assert found is not None
     assert found.source == "s3://bucket/x"
-    assert server.read_model_version(second) is None
+    assert server.model_versions.read(second) is None
 
 
 @pytest.mark.parametrize("status", [404, 400])
@@ -154,13 +154,13 @@ def test_versions_that_a_search_leaves_out_and_no_other_route_shows_are_named(
     seed.version(name, "s3://bucket/x")
     seed.alias(name, "best", 1)
     source = open_side("source")
-    (model,) = source.registered_models([name])
+    (model,) = source.registered_models.list([name])
     search: Match = ("GET", "/model-versions/search$")
     proxy.faults = Faults(
         always(search, answer_with('{"model_versions": []}')), always(VERSION, answer(status))
     )
-    assert list(source.model_versions([model])) == []
-    assert source.why_unreadable(version_ref(Kind.MODEL_VERSION, name, 1)) is not None
+    assert list(source.model_versions.list([model])) == []
+    assert source.unreadable.of(version_ref(Kind.MODEL_VERSION, name, 1)) is not None
 
 
 def test_the_run_of_a_version_that_cannot_be_asked_for_is_named(
@@ -172,12 +172,12 @@ def test_the_run_of_a_version_that_cannot_be_asked_for_is_named(
         name="wine", version=1, kind=Kind.MODEL_VERSION, source="s3://b/x", run_id=run_id
     )
     break_route(proxy, RUN)
-    source.version_run(version)
-    assert source.why_unreadable(Ref(Kind.RUN, run_id)) is not None
+    source.model_versions.run_of(version)
+    assert source.unreadable.of(Ref(Kind.RUN, run_id)) is not None
 
 
 def _registered(server: Target, name: str) -> RegisteredModel:
-    (model,) = server.registered_models([name])
+    (model,) = server.registered_models.list([name])
     return model
 
 
@@ -187,18 +187,18 @@ def test_what_could_not_be_deleted_is_not_taken_for_deleted(
 ) -> None:
     name = seed.registered("wine")
     seed.version(name, "s3://bucket/x")
-    (version,) = server.model_versions([_registered(server, name)])
+    (version,) = server.model_versions.list([_registered(server, name)])
     break_route(proxy, ("DELETE", "/(registered-models|model-versions)/delete$"), fault=fault)
     with pytest.raises(NoSuchRoute):
-        server.delete_model_version(version)
+        server.model_versions.delete(version)
     with pytest.raises(NoSuchRoute):
-        server.delete_registered_model(name)
+        server.registered_models.delete(name)
     proxy.faults = Faults()
-    server.delete_model_version(version)
-    server.delete_model_version(version)
-    server.delete_registered_model(name)
-    server.delete_registered_model(name)
-    assert list(server.registered_models([name])) == []
+    server.model_versions.delete(version)
+    server.model_versions.delete(version)
+    server.registered_models.delete(name)
+    server.registered_models.delete(name)
+    assert list(server.registered_models.list([name])) == []
 
 
 def test_tags_that_could_not_be_taken_off_are_not_taken_for_gone(
@@ -206,27 +206,27 @@ def test_tags_that_could_not_be_taken_off_are_not_taken_for_gone(
 ) -> None:
     experiment = seed.experiment("a")
     run_id = seed.run("a", experiment, tags={"surplus": "1"})
-    (run,) = server.find_runs([run_id])
-    writer = server.adopt_run(experiment, run, run)
+    (run,) = server.runs.read([run_id])
+    writer = server.runs.adopt(experiment, run, run)
     model_id = seed.logged_model("made", experiment, tags={"surplus": "1"})
-    (model,) = server.read_logged_models([model_id])
+    (model,) = server.logged_models.read([model_id])
     break_route(proxy, ("*", "/delete-tag$|/tags/surplus$"))
     with pytest.raises(NoSuchRoute):
         writer.remove_tags(["surplus"])
     with pytest.raises(NoSuchRoute):
-        server.finish_logged_model(model, dataclasses.replace(model, tags={}), "mark")
+        server.logged_models.finish(model, dataclasses.replace(model, tags={}), "mark")
 
 
 def test_a_tag_of_an_experiment_that_is_gone_already_keeps_no_other_on_it(
     proxy: Proxy, server: Target, seed: ModelSource
 ) -> None:
     experiment = seed.experiment("a", tags={"b": "1"})
-    server.remove_experiment_tags(experiment, ["a", "b"])
-    (found,) = server.read_experiments([experiment])
+    server.experiments.remove_tags(experiment, ["a", "b"])
+    (found,) = server.experiments.read([experiment])
     assert "b" not in found.tags
     break_route(proxy, ("POST", "/experiments/delete-experiment-tag$"))
     with pytest.raises(NoSuchRoute):
-        server.remove_experiment_tags(experiment, ["a"])
+        server.experiments.remove_tags(experiment, ["a"])
 
 
 def test_what_could_not_be_moved_to_the_trash_is_not_looked_for_there(
@@ -235,7 +235,7 @@ def test_what_could_not_be_moved_to_the_trash_is_not_looked_for_there(
     experiment = seed.experiment("a")
     break_route(proxy, ("POST", "/experiments/delete$"))
     with pytest.raises(NoSuchRoute):
-        server.delete_experiment(experiment)
+        server.experiments.delete(experiment)
 
 
 def test_a_part_that_says_in_mlflows_words_that_an_object_is_not_there_is_there(

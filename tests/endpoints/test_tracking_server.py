@@ -53,7 +53,7 @@ def seed(target_server: TrackingServerProcess, unique_name: str) -> Iterator[Sou
 
 
 def held(server: Target, prefix: str) -> list[Experiment]:
-    return [found for found in server.experiments() if found.name.startswith(prefix)]
+    return [found for found in server.experiments.list() if found.name.startswith(prefix)]
 
 
 def wanted(name: str = "train", **changes: Any) -> Run:
@@ -95,7 +95,7 @@ class TestExperiments:
     ) -> None:
         ids = [seed.experiment(label, tags={"n": label}) for label in "abcde"]
         seed.delete_experiment(ids[2])
-        total = len(list(server.experiments()))
+        total = len(list(server.experiments.list()))
         monkeypatch.setattr(experiments_module, "EXPERIMENTS_PER_PAGE", 2)
         proxy.clear()
         found = held(server, seed.seeded.prefix)
@@ -117,7 +117,7 @@ class TestExperiments:
             tags={ORIGIN: "1@77", "emptÿ": ""},
             artifact_location=location,
         )
-        ident = server.create_experiment(made)
+        ident = server.experiments.create(made)
         assert len(proxy.writes()) == 1
         (found,) = held(server, unique_name)
         assert (found.experiment_id, found.tags) == (ident, made.tags)
@@ -125,21 +125,21 @@ class TestExperiments:
 
     def test_a_name_is_taken_by_the_trash_too(self, server: Target, unique_name: str) -> None:
         made = Experiment(experiment_id="", name=unique_name)
-        ident = server.create_experiment(made)
+        ident = server.experiments.create(made)
         with pytest.raises(AlreadyExists):
-            server.create_experiment(made)
-        server.delete_experiment(ident)
+            server.experiments.create(made)
+        server.experiments.delete(ident)
         with pytest.raises(AlreadyExists):
-            server.create_experiment(made)
+            server.experiments.create(made)
 
     def test_tags_names_and_the_trash(self, server: Target, seed: Source) -> None:
         ident = seed.experiment("a", tags={"own": "stays", "owner": "old"})
-        server.set_experiment_tags(ident, {"owner": "new", "long": "x" * 5000})
-        server.rename_experiment(ident, f"{seed.seeded.prefix}renamed")
+        server.experiments.set_tags(ident, {"owner": "new", "long": "x" * 5000})
+        server.experiments.rename(ident, f"{seed.seeded.prefix}renamed")
         for stage, move in (
-            (DELETED, server.delete_experiment),
-            (DELETED, server.delete_experiment),
-            (ACTIVE, server.restore_experiment),
+            (DELETED, server.experiments.delete),
+            (DELETED, server.experiments.delete),
+            (ACTIVE, server.experiments.restore),
         ):
             move(ident)
             (found,) = held(server, seed.seeded.prefix)
@@ -149,7 +149,7 @@ class TestExperiments:
 
     def test_one_that_is_not_there_is_not_found(self, server: Target) -> None:
         with pytest.raises(NotFound):
-            server.delete_experiment("987654321")
+            server.experiments.delete("987654321")
 
 
 class TestReadingRuns:
@@ -170,13 +170,13 @@ class TestReadingRuns:
         seed.delete_run(min(expected))
         monkeypatch.setattr(search_module, "EXPERIMENTS_PER_SEARCH", 2)
         proxy.clear()
-        found = list(server.runs(experiments))
+        found = list(server.runs.list(experiments))
         # Three pages of two experiments, two of the third one.
         assert len(proxy.matching(SEARCHES)) == 5
         assert sorted(run.run_id for run in found) == sorted(expected)
         stages = {run.run_id: run.lifecycle_stage for run in found}
         assert [run_id for run_id in stages if stages[run_id] == DELETED] == [min(expected)]
-        assert list(server.runs([])) == []
+        assert list(server.runs.list([])) == []
 
     def test_a_run_comes_with_all_a_search_shows(self, server: Target, seed: Source) -> None:
         experiment = seed.experiment("a")
@@ -184,7 +184,7 @@ class TestReadingRuns:
         seed.params(run_id, {"p": "1", "empty": ""})
         seed.metrics(run_id, [("loss", "NaN", 5, -1), ("loss", 0.5, 9, 3), ("auc", 1.0, 1, 0)])
         seed.inputs(run_id, ({"name": "d", "digest": "1", "source_type": "x", "source": "y"}, {}))
-        (run,) = server.runs([experiment])
+        (run,) = server.runs.list([experiment])
         assert (run.run_id, run.name, run.user_id, run.status) == (run_id, "näme", "Ada", "KILLED")
         assert (run.start_time, run.end_time) == (START, START + 61_000)
         assert run.params == {"p": "1", "empty": ""}
@@ -203,10 +203,10 @@ class TestReadingRuns:
         server.capabilities()
         monkeypatch.setattr(runs_module, "IDS_PER_SEARCH", 3)
         proxy.clear()
-        found = server.read_runs(experiment, [*ids, elsewhere, "0" * 32])
+        found = server.runs.read_in(experiment, [*ids, elsewhere, "0" * 32])
         assert sorted(run.run_id for run in found) == sorted(ids)
         assert len(proxy.requests) == 3
-        assert server.read_runs(experiment, []) == []
+        assert server.runs.read_in(experiment, []) == []
 
 
 class TestCreatingRuns:
@@ -216,9 +216,9 @@ class TestCreatingRuns:
         experiment = seed.experiment("a")
         tags = {ORIGIN: "a", **{f"tag {n}": str(n) for n in range(150)}}
         proxy.clear()
-        writer = server.create_run(experiment, wanted(tags=tags))
+        writer = server.runs.create(experiment, wanted(tags=tags))
         assert len(proxy.writes()) == 1
-        (run,) = server.read_runs(experiment, [writer.run_id])
+        (run,) = server.runs.read_in(experiment, [writer.run_id])
         assert (run.name, run.user_id, run.start_time) == ("train", "Grace Hopper", START)
         assert run.tags.items() >= tags.items()
         assert (writer.root.owner, writer.root.uri) == ((Kind.RUN, run.run_id), run.artifact_uri)
@@ -227,15 +227,15 @@ class TestCreatingRuns:
         self, server: Target, seed: Source
     ) -> None:
         experiment = seed.experiment("a")
-        writer = server.create_run(experiment, wanted(name=""))
-        (run,) = server.read_runs(experiment, [writer.run_id])
+        writer = server.runs.create(experiment, wanted(name=""))
+        (run,) = server.runs.read_in(experiment, [writer.run_id])
         assert run.name
 
     def test_the_trash_takes_no_runs(self, server: Target, seed: Source) -> None:
         experiment = seed.experiment("a")
         seed.delete_experiment(experiment)
         with pytest.raises(Refused):
-            server.create_run(experiment, wanted())
+            server.runs.create(experiment, wanted())
 
     def test_adopting_restores_a_deleted_copy_and_writes_what_differs(
         self, server: Target, proxy: Proxy, seed: Source
@@ -243,12 +243,12 @@ class TestCreatingRuns:
         experiment = seed.experiment("a")
         seed.run("r", experiment, tags={"same": "1", "old": "1", "own": "1"})
         seed.delete_run(seed.seeded.runs["r"])
-        (copy,) = server.runs([experiment])
+        (copy,) = server.runs.list([experiment])
         proxy.clear()
         original = wanted(copy.name, tags={"same": "1", "old": "2", "new": "3"})
-        writer = server.adopt_run(experiment, copy, original)
+        writer = server.runs.adopt(experiment, copy, original)
         writer.finish(dataclasses.replace(original, status="FAILED"), "1a.b")
-        (run,) = server.runs([experiment])
+        (run,) = server.runs.list([experiment])
         assert (run.lifecycle_stage, run.status) == (ACTIVE, "FAILED")
         expected = {"same": "1", "old": "2", "new": "3", "own": "1", MARK: "1a.b"}
         assert run.tags.items() >= expected.items()
@@ -279,7 +279,7 @@ class TestFindingCopies:
         self, server: Target, proxy: Proxy, seed: Source, experiment: str
     ) -> None:
         proxy.clear()
-        found = server.find_copies(experiment)
+        found = server.runs.find(experiment)
         assert len(proxy.requests) == 1
         runs = seed.seeded.runs
         assert {origin: [c.target_id for c in copies] for origin, copies in found.items()} == {
@@ -295,7 +295,7 @@ class TestFindingCopies:
     def test_those_of_some_origins_are_among_what_is_found(
         self, server: Target, experiment: str, origins: list[str]
     ) -> None:
-        found = server.find_copies(experiment, origins)
+        found = server.runs.find(experiment, origins)
         known = set(origins) & set("abcd")
         assert known <= found.keys() <= set("abcd")
         if len(origins) <= 3:
@@ -304,8 +304,8 @@ class TestFindingCopies:
     def test_copies_can_be_taken_out_of_the_trash(
         self, server: Target, seed: Source, experiment: str
     ) -> None:
-        server.restore_runs([seed.seeded.runs["deleted"], seed.seeded.runs["whole"]])
-        assert {run.lifecycle_stage for run in server.runs([experiment])} == {ACTIVE}
+        server.runs.restore([seed.seeded.runs["deleted"], seed.seeded.runs["whole"]])
+        assert {run.lifecycle_stage for run in server.runs.list([experiment])} == {ACTIVE}
 
 
 class TestWhatIsNotCopied:

@@ -81,9 +81,9 @@ def original(**changes: Any) -> Run:
 
 def fill(server: Target, experiment: str, run: Run, copy: Run | None = None) -> str:
     if copy is None:
-        writer = server.create_run(experiment, run)
+        writer = server.runs.create(experiment, run)
     else:
-        writer = server.adopt_run(experiment, copy, run)
+        writer = server.runs.adopt(experiment, copy, run)
     writer.write_tags(TAGS)
     writer.write_params(run.params)
     writer.write_inputs(INPUTS)
@@ -94,13 +94,13 @@ def fill(server: Target, experiment: str, run: Run, copy: Run | None = None) -> 
 
 
 def assert_full(server: Target, experiment: str, run: Run) -> Run:
-    (copy,) = server.runs([experiment])
+    (copy,) = server.runs.list([experiment])
     assert copy.params == PARAMS
     assert copy.tags.items() >= {**TAGS, ORIGIN: "a" * 32, MARK: "1full.mark"}.items()
     assert (copy.status, copy.end_time, copy.name) == (run.status, run.end_time, run.name)
     assert copy.lifecycle_stage == run.lifecycle_stage
     assert len(copy.inputs) == len(INPUTS)
-    points = [p for page in server.metric_history(copy.run_id, "loss") for p in page]
+    points = [p for page in server.runs.metric_history(copy.run_id, "loss") for p in page]
     assert sorted(points, key=lambda point: point.step) == POINTS
     return copy
 
@@ -123,7 +123,7 @@ def test_all_of_it_again_changes_nothing_and_sends_no_param_or_tag_twice(
 ) -> None:
     run = original()
     fill(server, experiment, run)
-    (copy,) = server.runs([experiment])
+    (copy,) = server.runs.list([experiment])
     proxy.clear()
     fill(server, experiment, run, copy)
     # Points have no such memory; the server stores equal ones once.
@@ -158,9 +158,9 @@ def test_a_copy_without_its_last_batch_has_no_mark(
     run = original()
     with pytest.raises(NotPermitted):
         fill(server, experiment, run)
-    (copy,) = server.runs([experiment])
+    (copy,) = server.runs.list([experiment])
     assert MARK not in copy.tags
-    assert server.find_copies(experiment)["a" * 32][0].mark == ""
+    assert server.runs.find(experiment)["a" * 32][0].mark == ""
     # Completed, not copied again.
     fill(server, experiment, run, copy)
     assert assert_full(server, experiment, run).run_id == copy.run_id
@@ -189,7 +189,7 @@ def test_a_run_is_created_with_no_more_tags_than_a_batch_has(
     run = original(tags={**MANY, ORIGIN: "a" * 32})
     fill(server, experiment, run)
     assert max(sizes) < 1_000_000
-    (copy,) = server.runs([experiment])
+    (copy,) = server.runs.list([experiment])
     assert {key: copy.tags.get(key) for key in run.tags} == run.tags
 
 
@@ -204,11 +204,11 @@ def test_a_logged_model_is_created_with_no_more_tags_and_params_than_a_batch_has
         tags={ORIGIN: "m-1", **(MANY if of == "tags" else few)},
     )
     sizes = watch_sizes(proxy)
-    made = server.create_logged_model(experiment, model)
+    made = server.logged_models.create(experiment, model)
     assert made.tags[ORIGIN] == "m-1"
-    server.finish_logged_model(made, model, "mark")
+    server.logged_models.finish(made, model, "mark")
     assert max(sizes) < 1_000_000
-    (copy,) = server.read_logged_models([made.model_id])
+    (copy,) = server.logged_models.read([made.model_id])
     assert {key: copy.tags.get(key) for key in model.tags} == model.tags
     assert copy.params == model.params
 
@@ -221,17 +221,17 @@ def test_a_run_found_by_its_origin_that_tells_of_none_is_an_error(
     hidden = change_response(lambda body: body.replace(ORIGIN.encode(), instead.encode()))
     proxy.faults = Faults(always(("POST", "/runs/search$"), hidden))
     with pytest.raises(Malformed, match="tells no such tag"):
-        server.find_copies(experiment)
+        server.runs.find(experiment)
 
 
 def test_a_logged_model_found_by_its_origin_that_tells_of_none_is_an_error(
     server: Target, proxy: Proxy, experiment: str
 ) -> None:
-    server.create_logged_model(experiment, a_logged_model(source_run_id="", tags={ORIGIN: "m-1"}))
+    server.logged_models.create(experiment, a_logged_model(source_run_id="", tags={ORIGIN: "m-1"}))
     hidden = change_response(lambda body: body.replace(ORIGIN.encode(), b"tag"))
     proxy.faults = Faults(always(("POST", "/logged-models/search$"), hidden))
     with pytest.raises(Malformed, match=r"logged model m-.* tells no such tag"):
-        server.find_model_copies(experiment)
+        server.logged_models.find(experiment)
 
 
 def test_a_deleted_run_is_deleted_last(server: Target, proxy: Proxy, experiment: str) -> None:
@@ -243,15 +243,15 @@ def test_a_deleted_run_is_deleted_last(server: Target, proxy: Proxy, experiment:
 
 def test_a_run_that_has_not_ended_stays_so(server: Target, experiment: str) -> None:
     run = original(status="RUNNING", end_time=None, params={})
-    writer = server.create_run(experiment, run)
+    writer = server.runs.create(experiment, run)
     writer.finish(run, "1.2")
-    (copy,) = server.runs([experiment])
+    (copy,) = server.runs.list([experiment])
     assert (copy.status, copy.end_time, copy.tags[MARK]) == ("RUNNING", None, "1.2")
 
 
 def test_nothing_is_written_for_nothing(server: Target, proxy: Proxy, experiment: str) -> None:
     run = original(status="RUNNING", end_time=None, params={})
-    writer = server.create_run(experiment, run)
+    writer = server.runs.create(experiment, run)
     proxy.clear()
     writer.write_tags({ORIGIN: "a" * 32, "mlflow.runName": "of the server"})
     writer.write_params({})
@@ -268,10 +268,10 @@ def test_values_that_are_no_numbers_do_not_spoil_their_batch(
         Metric("loss", value, START, step)
         for step, value in enumerate([0.5, math.nan, math.inf, -math.inf, 1e-310, 2.5])
     ]
-    writer = server.create_run(experiment, original(params={}))
+    writer = server.runs.create(experiment, original(params={}))
     writer.write_metrics(points)
     writer.finish(original(params={}), "1.2")
-    found = [p for page in server.metric_history(writer.run_id, "loss") for p in page]
+    found = [p for page in server.runs.metric_history(writer.run_id, "loss") for p in page]
     values = [point.value for point in sorted(found, key=lambda point: point.step)]
     largest = 1.7976931348623157e308
     assert str(values) == str([0.5, math.nan, largest, -largest, 1e-310, 2.5])
@@ -281,19 +281,19 @@ def test_a_param_that_has_another_value_on_the_target_is_a_loss_by_name(
     server: Target, proxy: Proxy, experiment: str
 ) -> None:
     run = original(params={"depth": "3"})
-    writer = server.create_run(experiment, run)
+    writer = server.runs.create(experiment, run)
     writer.write_params(run.params)
     writer.finish(run, "")
-    (copy,) = server.runs([experiment])
+    (copy,) = server.runs.list([experiment])
     proxy.faults = Faults(always(("POST", "/runs/search$"), answer(404)))
     changed = original(params={"depth": "4"})
-    writer = server.adopt_run(experiment, copy, changed)
+    writer = server.runs.adopt(experiment, copy, changed)
     writer.write_params(changed.params)
     (loss,) = writer.finish(changed, "1.2")
     assert loss.what == "param depth"
     assert "Changing param values is not allowed" in loss.reason
     proxy.faults = Faults()
-    (copy,) = server.runs([experiment])
+    (copy,) = server.runs.list([experiment])
     assert (copy.params, copy.tags[MARK]) == ({"depth": "3"}, "1.2")
     assert losses_from_tags(copy.tags) == (loss,)
 

@@ -123,7 +123,7 @@ def test_a_failure_while_planning_leaves_the_collector_on(
     def fails(experiment_ids: object) -> None:
         raise Unavailable("no answer")
 
-    monkeypatch.setattr(source, "runs", fails)
+    monkeypatch.setattr(source.runs, "list", fails)
     with pytest.raises(Unavailable):
         plan(source, Selection())
     with pytest.raises(UsageError):

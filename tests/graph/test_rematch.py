@@ -11,7 +11,7 @@ from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask, Side
 from tests.graph import loading
-from tests.graph.memory import MemoryServer
+from tests.graph.memory import MemoryExperiments, MemoryRuns, MemoryServer
 
 EXPERIMENT = Ref(Kind.EXPERIMENT, "1")
 SIDE = Side(uri="", identity="")
@@ -77,7 +77,7 @@ def test_copies_made_since_the_plan_are_found(target: MemoryServer) -> None:
 def test_a_recorded_place_is_searched_without_listing_the_target(
     target: MemoryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MemoryServer, "experiments", None)
+    monkeypatch.setattr(MemoryExperiments, "list", None)
     recorded = experiment_task("71", status=TaskStatus.DONE)
     assert found(rematch(plan(recorded, run_task("a")), target))["a"] == ("x", True)
 
@@ -108,6 +108,6 @@ def test_what_has_ended_stays_as_it_is(target: MemoryServer) -> None:
 def test_experiments_without_open_runs_are_not_searched(
     target: MemoryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MemoryServer, "find_copies", None)
+    monkeypatch.setattr(MemoryRuns, "find", None)
     before = plan(experiment_task("71"), run_task("a", status=TaskStatus.DONE))
     assert rematch(before, target).tasks[1] == before.tasks[1]

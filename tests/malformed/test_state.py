@@ -44,7 +44,7 @@ CELLS = [
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("state")
     source = ExportDirectory(path / "source", writable=True)
-    source.create_experiment(Experiment(experiment_id="7", name="churn"))
+    source.experiments.create(Experiment(experiment_id="7", name="churn"))
     source.publish()
     source.close()
     ended = migrate("plan", path / "source", path / "target", "--state", path / "state.db")

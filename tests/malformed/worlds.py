@@ -73,7 +73,7 @@ def each(seeds: range, case: Case) -> None:
 def write_little(path: Path) -> None:
     """An export of two runs, two logged models, a registered model of two versions, a prompt."""
     target = ExportDirectory(path, writable=True)
-    target.create_experiment(an_experiment())
+    target.experiments.create(an_experiment())
     for run_id in ("a" * 32, "b" * 32):
         write_run(target, a_run(run_id), files={"plots/a.txt": b"abc"})
     for model_id in ("m-1", "m-2"):
@@ -141,30 +141,30 @@ def count_in(directory: Path) -> Mapping[str, int]:
     """Count what an export holds, of every kind and every part that it has."""
     export = ExportDirectory(directory, writable=False)
     counts: Counter[str] = Counter()
-    experiments = list(export.experiments())
+    experiments = list(export.experiments.list())
     ids = [experiment.experiment_id for experiment in experiments]
     counts["experiments"] = len(ids)
     counts["tags of experiments"] = sum(len(experiment.tags) for experiment in experiments)
-    for run in export.runs(ids):
+    for run in export.runs.list(ids):
         counts["runs"] += 1
         parts: dict[str, Any] = {
             "params": run.params,
             "tags": run.tags,
             "metric keys": run.latest_metrics,
-            "points": export.histories([run], 10**6)[run.run_id].points,
+            "points": export.runs.histories([run], 10**6)[run.run_id].points,
             "links": run.links.model_ids,
         }
         counts.update({name: len(part) for name, part in parts.items()})
-    for model in export.logged_models(ids):
+    for model in export.logged_models.list(ids):
         counts["logged models"] += 1
         counts["metrics of logged models"] += len(model.metrics)
         counts["params and tags of logged models"] += len(model.params) + len(model.tags)
-    registered = list(export.registered_models())
+    registered = list(export.registered_models.list())
     counts["registered"] = len(registered)
     counts["aliases"] = sum(len(model.aliases) for model in registered)
-    versions = list(export.model_versions(registered))
+    versions = list(export.model_versions.list(registered))
     counts["versions"] = len(versions)
     counts["tags of the registry"] = sum(len(entry.tags) for entry in (*registered, *versions))
     counts["files"] = sum(1 for path in directory.rglob("artifacts/**/*") if path.is_file())
-    assert export.unreadable() == []
+    assert export.unreadable.all() == []
     return counts

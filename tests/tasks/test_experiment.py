@@ -204,14 +204,14 @@ class TestCopying:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ends = Ends()
-        create = ends.target.create_experiment
+        create = ends.target.experiments.create
 
         def loses_the_answer(experiment: Experiment) -> str:
             create(experiment)
             raise AnswerLost("no answer")
 
         with monkeypatch.context() as patched:
-            patched.setattr(ends.target, "create_experiment", loses_the_answer)
+            patched.setattr(ends.target.experiments, "create", loses_the_answer)
             lost = ends.copy()
         assert (lost.status, lost.retryable, lost.target_id) == ("failed", True, "")
         again = ends.copy(attempt=2)
@@ -271,13 +271,13 @@ class TestListing:
         experiments = [there(str(i), f"name {i}", creation_time=77) for i in idents]
         ends.source.experiments_held = {item.experiment_id: item for item in experiments}
         self.listed = 0
-        listing = ends.target.experiments
+        listing = ends.target.experiments.list
 
         def counted() -> Iterator[Experiment]:
             self.listed += 1
             return listing()
 
-        monkeypatch.setattr(ends.target, "experiments", counted)
+        monkeypatch.setattr(ends.target.experiments, "list", counted)
         return ends
 
     def copy_all(self, ends: Ends, copies: Mapping[str, str], attempt: int = 1) -> dict[str, str]:

@@ -25,6 +25,6 @@ def test_each_metric_that_is_streamed_is_looked_for_once_among_the_others() -> N
         latest_metrics=latest,
     )
     Counted.compared = 0
-    history = History(MemoryServer(), run, Histories(unread=[str(key) for key in keys]))
+    history = History(MemoryServer().runs, run, Histories(unread=[str(key) for key in keys]))
     assert not history.held
     assert Counted.compared <= 4 * METRICS

@@ -28,7 +28,7 @@ def test_no_create_is_larger_than_a_gateway_lets_through_and_no_tag_is_missing(
         return MANY if of == kind else {}
 
     export = ExportDirectory(tmp_path / "export", writable=True)
-    export.create_experiment(an_experiment(tags=tags("experiment")))
+    export.experiments.create(an_experiment(tags=tags("experiment")))
     held = a_registered_model(tags=tags("registered model"))
     place = {"source": "s3://bucket/model", "run_id": "", "model_id": ""}
     version = a_version(1, tags=tags("version"), **place)

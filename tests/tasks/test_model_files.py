@@ -201,7 +201,7 @@ class TestReading:
     ROOT_OF_RUN = ArtifactRoot(Ref(Kind.RUN, RUN), "memory:/x")
 
     def read(self, source: MemoryServer) -> model_files.ModelFiles:
-        files = source.artifacts(self.ROOT_OF_RUN)
+        files = source.artifacts.list(self.ROOT_OF_RUN)
         return read_model_files(source, self.ROOT_OF_RUN, files, REWRITES)
 
     def test_model_files_alone_are_read_and_rewritten(self, source: MemoryServer) -> None:
@@ -232,7 +232,7 @@ class TestReading:
             raise NotFound("gone")
             yield
 
-        monkeypatch.setattr(source, "open_artifact", refuses)
+        monkeypatch.setattr(source.artifacts, "open", refuses)
         assert self.read(source).contents == {}
 
     def test_one_that_changes_meanwhile_is_copied_like_any_file(self, source: MemoryServer) -> None:

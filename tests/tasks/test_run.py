@@ -19,7 +19,7 @@ from migrate.tasks import histories as histories_of_runs
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job, Policy
 from migrate.tasks.run import copy_runs
 from tests.graph import loading
-from tests.graph.memory import MemoryServer
+from tests.graph.memory import MemoryRuns, MemoryServer
 
 ADDRESS = Address(uri="http://unused", side="source")
 RUN: dict[str, Any] = {
@@ -177,14 +177,14 @@ def test_a_run_whose_create_answer_was_lost_is_adopted_not_copied_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World()
-    create = world.target.create_run
+    create = world.target.runs.create
 
     def loses_the_answer(experiment_id: str, run: Run, **how: bool) -> None:
         create(experiment_id, run, **how)
         raise AnswerLost("no answer")
 
     with monkeypatch.context() as patched:
-        patched.setattr(world.target, "create_run", loses_the_answer)
+        patched.setattr(world.target.runs, "create", loses_the_answer)
         lost = world.copied()
     assert (lost.status, lost.retryable, lost.target_id) == ("failed", True, "")
     again = world.copied(attempt=2)
@@ -193,7 +193,7 @@ def test_a_run_whose_create_answer_was_lost_is_adopted_not_copied_twice(
 
 
 def test_the_first_attempt_does_not_look_for_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MemoryServer, "find_copies", None)
+    monkeypatch.setattr(MemoryRuns, "find", None)
     assert World().copied().status == "done"
 
 
@@ -206,7 +206,7 @@ def test_a_half_made_copy_is_known_from_the_moment_it_exists(
         raise Unavailable("no answer", retry_after=3.0)
 
     with monkeypatch.context() as patched:
-        patched.setattr(world.target, "put_artifact", breaks)
+        patched.setattr(world.target.artifacts, "put", breaks)
         half = world.copied()
     assert (half.status, half.retryable, half.retry_after) == ("failed", True, 3.0)
     assert world.target.runs_held[half.target_id].tags.get(MARK) is None
@@ -216,7 +216,7 @@ def test_a_half_made_copy_is_known_from_the_moment_it_exists(
 
 def test_each_run_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(RUN, {**RUN, "run_id": "b"}, {**RUN, "run_id": "c"})
-    create, histories = world.target.create_run, world.source.histories
+    create, histories = world.target.runs.create, world.source.runs.histories
 
     def refuses_one(experiment_id: str, run: Run, **how: bool) -> Any:
         if run.tags[ORIGIN] == "b":
@@ -228,8 +228,8 @@ def test_each_run_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
             raise EndpointError("cannot be read")
         return histories(runs, budget)
 
-    monkeypatch.setattr(world.target, "create_run", refuses_one)
-    monkeypatch.setattr(world.source, "histories", cannot_read_one)
+    monkeypatch.setattr(world.target.runs, "create", refuses_one)
+    monkeypatch.setattr(world.source.runs, "histories", cannot_read_one)
     outcomes = world.copy(job("a"), job("b"), job("c"), job("gone"))
     statuses = {run_id: str(outcome.status) for run_id, outcome in outcomes.items()}
     assert statuses == {"a": "done", "b": "failed", "c": "failed", "gone": "failed"}
@@ -269,10 +269,10 @@ class TestFiles:
     ) -> None:
         world = World()
         root = ArtifactRoot(Ref(Kind.RUN, "a"), "")
-        listed = [*world.source.artifacts(root)]
+        listed = [*world.source.artifacts.list(root)]
         del world.source.files["a"]["model/weights"]
         with monkeypatch.context() as patched:
-            patched.setattr(world.source, "artifacts", lambda _: listed)
+            patched.setattr(world.source.artifacts, "list", lambda _: listed)
             first = world.copied()
             assert [loss.what for loss in first.losses] == ["artifact model/weights"]
             again = world.copied(target_id=first.target_id, mark=first.mark)
@@ -293,7 +293,7 @@ class TestFiles:
         def refuses(*_: object) -> None:
             raise Refused("bad name")
 
-        monkeypatch.setattr(world.target, "put_artifact", refuses)
+        monkeypatch.setattr(world.target.artifacts, "put", refuses)
         outcome = world.copied()
         assert outcome.status == "done"
         assert outcome.losses == (
@@ -301,7 +301,7 @@ class TestFiles:
             Loss("artifact model/weights", "refused by the target: bad name"),
         )
 
-    @pytest.mark.parametrize("method", ["open_artifact", "artifacts"])
+    @pytest.mark.parametrize("method", ["open", "list"])
     def test_a_source_that_is_not_there_is_tried_again_before_anything_counts_as_lost(
         self, monkeypatch: pytest.MonkeyPatch, method: str
     ) -> None:
@@ -310,7 +310,7 @@ class TestFiles:
         def fails(*_: object) -> None:
             raise Unavailable("503")
 
-        monkeypatch.setattr(world.source, method, fails)
+        monkeypatch.setattr(world.source.artifacts, method, fails)
         early = world.copied(attempt=PATIENT_ATTEMPTS - 1)
         assert (early.status, early.retryable, early.losses) == ("failed", True, ())
         late = world.copied(attempt=PATIENT_ATTEMPTS, target_id=early.target_id)
@@ -318,7 +318,7 @@ class TestFiles:
         assert all("by the source: 503" in loss.reason for loss in late.losses)
         assert late.losses
 
-    @pytest.mark.parametrize("method", ["open_artifact", "artifacts"])
+    @pytest.mark.parametrize("method", ["open", "list"])
     def test_rejected_credentials_are_no_loss_and_stop_everything(
         self, monkeypatch: pytest.MonkeyPatch, method: str
     ) -> None:
@@ -327,7 +327,7 @@ class TestFiles:
         def fails(*_: object) -> None:
             raise NotAuthenticated("401")
 
-        monkeypatch.setattr(world.source, method, fails)
+        monkeypatch.setattr(world.source.artifacts, method, fails)
         outcome = world.copied(attempt=PATIENT_ATTEMPTS)
         assert (outcome.status, outcome.stops, outcome.losses) == ("failed", True, ())
 
@@ -335,13 +335,13 @@ class TestFiles:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         world = World()
-        put = world.target.put_artifact
+        put = world.target.artifacts.put
 
         def stores_less(root: Any, artifact: Any, stream: Any) -> None:
             stream.read(1)
             put(root, artifact, stream)
 
-        monkeypatch.setattr(world.target, "put_artifact", stores_less)
+        monkeypatch.setattr(world.target.artifacts, "put", stores_less)
         outcome = world.copied()
         assert (outcome.status, outcome.retryable) == ("failed", True)
         assert "'model/weights' was sent with 3 bytes; the target lists 2 bytes" in outcome.error

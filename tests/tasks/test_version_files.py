@@ -46,7 +46,7 @@ def contents(source: MemoryServer, version: ModelVersion) -> dict[str, bytes]:
         if file.path in found.added:
             read[file.path] = found.added[file.path]
             continue
-        with found.reader.open_artifact(found.root, file) as stream:
+        with found.reader.open(found.root, file) as stream:
             read[file.path] = stream.read()
         assert len(read[file.path]) == file.size
     return read
@@ -142,7 +142,7 @@ def test_what_may_pass_is_tried_again_and_what_does_not_is_a_loss(
     def fails(root: ArtifactRoot) -> None:
         raise problem
 
-    monkeypatch.setattr(source, "artifacts", fails)
+    monkeypatch.setattr(source.artifacts, "list", fails)
     target = MemoryServer("target", **ARCHIVE)
     if raised:
         with pytest.raises(type(problem)):

@@ -33,8 +33,8 @@ class World:
             self.source.versions_held["M", number] = version
         self.numbers = numbers
         self.read = 0
-        self._list = self.target.model_versions
-        self.target.model_versions = self._counted  # type: ignore[method-assign]
+        self._list = self.target.model_versions.list
+        self.target.model_versions.list = self._counted  # type: ignore[method-assign]
 
     def _counted(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
         for version in self._list(models):
@@ -103,14 +103,14 @@ def test_what_a_lost_answer_has_made_is_seen_by_the_next_attempt(
 ) -> None:
     world = World((1, 2))
     world.copy(1, first_free=0)
-    create = world.target.create_model_version
+    create = world.target.model_versions.create
 
     def loses_the_answer(version: ModelVersion) -> int:
         create(version)
         raise AnswerLost("no answer")
 
     with monkeypatch.context() as patched:
-        patched.setattr(world.target, "create_model_version", loses_the_answer)
+        patched.setattr(world.target.model_versions, "create", loses_the_answer)
         assert world.copy(2, first_free=0).retryable
     assert world.copy(2, first_free=0, attempt=2).target_id == "M/2"
     assert world.held == [1, 2]

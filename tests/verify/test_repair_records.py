@@ -35,7 +35,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export with one of each kind, and two versions of each."""
     path = tmp_path_factory.mktemp("origin") / "export"
     target = ExportDirectory(path, writable=True, holds_models=True)
-    target.create_experiment(an_experiment("7"))
+    target.experiments.create(an_experiment("7"))
     write_run(target, a_run(RUN), files={"notes.txt": b"x"})
     write_logged_model(target, a_logged_model(), files={"MLmodel": b"x"})
     write_registry(target, a_registered_model(), [a_version(1, aliases=("best",)), a_version(2)])

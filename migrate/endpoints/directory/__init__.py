@@ -4,6 +4,6 @@ It is the layout of mlflow-export-import, whose tools read it, with a file of ou
 run and logged model. What those tools wrote is read as well.
 """
 
-from migrate.endpoints.directory.target import ExportDirectory
+from migrate.endpoints.directory.endpoint import ExportDirectory
 
 __all__ = ["ExportDirectory"]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 
 class OneWriter:
     """See ``SaysWhoWrites``."""
 
-    def writers(self) -> Mapping[str, str]:
-        """See ``SaysWhoWrites.writers``."""
+    def read(self) -> Mapping[str, str]:
+        """See ``SaysWhoWrites.read``."""
         return {}
 
-    def say_writing(self, migration_id: str, text: str, near: Sequence[str]) -> bool:
-        """See ``SaysWhoWrites.say_writing``."""
+    def write(self, migration_id: str, text: str, near: Sequence[str]) -> bool:
+        """See ``SaysWhoWrites.write``."""
         return False
 
-    def stop_saying(self, migration_id: str) -> None:
-        """See ``SaysWhoWrites.stop_saying``."""
-
-    def before_creating(self, call: Callable[[], None] | None) -> None:
-        """See ``SaysWhoWrites.before_creating``."""
+    def remove(self, migration_id: str) -> None:
+        """See ``SaysWhoWrites.remove``."""

@@ -1,4 +1,4 @@
-"""What the tasks, the planner and verify ask of an endpoint, in narrow protocols.
+"""What the tasks, the planner and verify ask of an endpoint: its stores, in narrow protocols.
 
 Those of a kind are in its module, those of an endpoint as a whole here. Every method raises
 only errors of ``migrate.errors``. All of them are called from several threads at once. Text ids are
@@ -10,12 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
-from migrate.endpoints.protocols.artifacts import ReadsArtifacts, ReadsNotebooks, WritesArtifacts
+from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended, Unreadable
+from migrate.endpoints.protocols.artifacts import ReadsArtifacts, WritesArtifacts
 from migrate.endpoints.protocols.experiments import ReadsExperiments, WritesExperiments
-from migrate.endpoints.protocols.logged_models import ReadsLoggedModels, WritesLoggedModels
+from migrate.endpoints.protocols.logged_models import (
+    ReadsLoggedModels,
+    ReadsModelLinks,
+    WritesLoggedModels,
+    WritesModelLinks,
+)
 from migrate.endpoints.protocols.permissions import ReadsPermissions, WritesPermissions
-from migrate.endpoints.protocols.registry import ReadsRegistry, WritesRegistry
+from migrate.endpoints.protocols.registry import (
+    ReadsModelVersions,
+    ReadsRegisteredModels,
+    WritesModelVersions,
+    WritesRegisteredModels,
+)
 from migrate.endpoints.protocols.runs import ReadsRuns, WritesRuns
 from migrate.endpoints.stores import Store
 from migrate.kinds import Kind, Ref
@@ -28,11 +38,11 @@ class SaysWhoWrites(Protocol):
     Where only one process can write, that is nothing.
     """
 
-    def writers(self) -> Mapping[str, str]:
+    def read(self) -> Mapping[str, str]:
         """Return what is said, by the ids of the migrations."""
         ...
 
-    def say_writing(self, migration_id: str, text: str, near: Sequence[str]) -> bool:
+    def write(self, migration_id: str, text: str, near: Sequence[str]) -> bool:
         """Keep a text of up to 5000 characters, in place of an earlier one.
 
         ``near`` are ids of experiments that are written to anyway. Return False where there is
@@ -40,12 +50,20 @@ class SaysWhoWrites(Protocol):
         """
         ...
 
-    def stop_saying(self, migration_id: str) -> None:
+    def remove(self, migration_id: str) -> None:
         """Forget what a migration says; no error when that is nothing."""
         ...
 
-    def before_creating(self, call: Callable[[], None] | None) -> None:
-        """Have ``call`` called before every create, in its thread: its errors are the create's."""
+
+class ListsUnreadable(Protocol):
+    """What an endpoint has and cannot give."""
+
+    def all(self) -> Sequence[Unreadable]:
+        """Return what the listings of each kind, as last read, had to leave out."""
+        ...
+
+    def of(self, ref: Ref) -> Unreadable | None:
+        """Return the first that is about an object, None when there is none."""
         ...
 
 
@@ -59,7 +77,7 @@ class Endpoint(Protocol):
     def store(self, kind: Kind) -> Store[Any] | None:
         """Return the objects of a kind; None where there are none such here.
 
-        Experiments, runs, logged models and what is in a registry have methods of their own.
+        Experiments, runs, logged models and what is in a registry have stores of their own form.
         """
         ...
 
@@ -71,41 +89,78 @@ class Endpoint(Protocol):
         """
         ...
 
-    def transferred(self) -> int:
-        """Return artifact bytes written through this endpoint so far, for progress."""
-        ...
-
     def close(self) -> None:
         """Release connections and files."""
         ...
 
 
-class Source(
-    Endpoint,
-    ReadsExperiments,
-    ReadsRuns,
-    ReadsLoggedModels,
-    ReadsRegistry,
-    ReadsArtifacts,
-    ReadsPermissions,
-    ReadsNotebooks,
-    Protocol,
-):
+class Source(Endpoint, Protocol):
     """An endpoint that can be read in full. Not one of its methods writes."""
 
+    @property
+    def experiments(self) -> ReadsExperiments: ...
+    @property
+    def runs(self) -> ReadsRuns: ...
+    @property
+    def logged_models(self) -> ReadsLoggedModels: ...
+    @property
+    def model_links(self) -> ReadsModelLinks: ...
+    @property
+    def registered_models(self) -> ReadsRegisteredModels: ...
+    @property
+    def model_versions(self) -> ReadsModelVersions: ...
+    @property
+    def artifacts(self) -> ReadsArtifacts: ...
+    @property
+    def permissions(self) -> ReadsPermissions: ...
+    @property
+    def unreadable(self) -> ListsUnreadable: ...
 
-class Target(
-    Source,
-    WritesExperiments,
-    WritesRuns,
-    WritesLoggedModels,
-    WritesRegistry,
-    WritesArtifacts,
-    WritesPermissions,
-    SaysWhoWrites,
-    Protocol,
-):
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
+        """Count what lives in these experiments and is not copied (-1: there, not counted).
+
+        With ``whole_server``, also what lives in none. What cannot be learned ``unknown`` tells.
+        """
+        ...
+
+    def notebook(self, path: str, revision: str, export_format: str) -> bytes:
+        """Return a notebook as it was at a revision, in one of ``NOTEBOOK_FORMATS`` (Databricks).
+
+        Raises ``NotFound`` where the notebook or such a thing is not there.
+        """
+        ...
+
+
+class Target(Source, Protocol):
     """An endpoint that can be filled, and read back to adopt and to verify."""
+
+    @property
+    def experiments(self) -> WritesExperiments: ...
+    @property
+    def runs(self) -> WritesRuns: ...
+    @property
+    def logged_models(self) -> WritesLoggedModels: ...
+    @property
+    def model_links(self) -> WritesModelLinks: ...
+    @property
+    def registered_models(self) -> WritesRegisteredModels: ...
+    @property
+    def model_versions(self) -> WritesModelVersions: ...
+    @property
+    def artifacts(self) -> WritesArtifacts: ...
+    @property
+    def permissions(self) -> WritesPermissions: ...
+    @property
+    def writers(self) -> SaysWhoWrites: ...
+
+    def before_creating(self, call: Callable[[], None] | None) -> None:
+        """Have ``call`` called before every create, in its thread: its errors are the create's.
+
+        A no-op where only one process can write.
+        """
+        ...
 
     def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
         """Keep with a copy what of its original did not arrive, in place of what was said before.

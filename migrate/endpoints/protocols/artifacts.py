@@ -1,27 +1,22 @@
-"""Reads and writes files, and reads notebooks."""
+"""Reads and writes files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
-from migrate.objects import (
-    Artifact,
-    ArtifactRoot,
-)
+from migrate.objects import Artifact, ArtifactRoot
 
 
 class ReadsArtifacts(Protocol):
     """Lists and reads files."""
 
-    def artifacts(self, root: ArtifactRoot) -> list[Artifact]:
+    def list(self, root: ArtifactRoot) -> Sequence[Artifact]:
         """Return every file below ``root``, recursively."""
         ...
 
-    def open_artifact(
-        self, root: ArtifactRoot, artifact: Artifact
-    ) -> AbstractContextManager[BinaryIO]:
+    def open(self, root: ArtifactRoot, artifact: Artifact) -> AbstractContextManager[BinaryIO]:
         """Open a file for reading as a stream; nothing is held in memory.
 
         Reading it raises ``ChangedContent`` where the endpoint knows that it is damaged.
@@ -33,20 +28,14 @@ class ReadsArtifacts(Protocol):
         ...
 
 
-class ReadsNotebooks(Protocol):
-    """Reads the notebooks that runs were started from (Databricks)."""
-
-    def notebook(self, path: str, revision: str, export_format: str) -> bytes:
-        """Return a notebook as it was at a revision, in one of ``NOTEBOOK_FORMATS``.
-
-        Raises ``NotFound`` where the notebook or such a thing is not there.
-        """
-        ...
-
-
-class WritesArtifacts(Protocol):
+class WritesArtifacts(ReadsArtifacts, Protocol):
     """Writes files."""
 
-    def put_artifact(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
+    @property
+    def transferred(self) -> int:
+        """Bytes written so far, for progress."""
+        ...
+
+    def put(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """Write one file from a stream. Raises ``Refused`` for a name the target cannot take."""
         ...

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from migrate.endpoints.answers import (
-    PermissionsWritten,
-)
+from migrate.endpoints.answers import PermissionsWritten
 from migrate.kinds import Ref
 from migrate.objects import Permissions
 
@@ -15,23 +13,23 @@ from migrate.objects import Permissions
 class ReadsPermissions(Protocol):
     """Reads who may do what with experiments, registered models and prompts."""
 
-    def permissions(self, ref: Ref) -> Permissions:
+    def read(self, ref: Ref) -> Permissions:
         """Return the permissions on an object; without a dialect where the endpoint has none."""
         ...
 
-    def look_up_users(self, names: Collection[str]) -> None:
-        """Have ``permissions`` know of these users, where the endpoint cannot list its users."""
+    def look_up(self, users: Collection[str]) -> None:
+        """Have ``read`` know of these users, where the endpoint cannot list its users."""
         ...
 
-    def beside_permissions(self, ref: Ref) -> Sequence[str]:
+    def beside(self, ref: Ref) -> Sequence[str]:
         """Return in words what has to do with access to an object and is not in its permissions."""
         ...
 
 
-class WritesPermissions(Protocol):
+class WritesPermissions(ReadsPermissions, Protocol):
     """Grants permissions."""
 
-    def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
+    def write(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
         """Grant on an object what ``permissions`` say and is missing; nothing is taken away.
 
         May be repeated. What is inherited is not made direct. A directory keeps the document, in

@@ -9,60 +9,66 @@ from migrate.kinds import Ref
 from migrate.objects import ArtifactRoot, Loss, ModelVersion, RegisteredModel, VersionRun
 
 
-class ReadsRegistry(Protocol):
-    """Reads registered models, prompts, and the versions of both."""
+class ReadsRegisteredModels(Protocol):
+    """Reads registered models and prompts."""
 
-    def registered_models(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
+    def list(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
         """Yield all registered models and prompts, or those of these names, with their aliases.
 
         A name that is not there is left out. What ``names`` costs does not grow with the others.
         """
         ...
 
-    def model_versions(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
-        """Yield the versions of these, each model's together and in order of number."""
-        ...
 
-    def read_model_version(self, ref: Ref) -> ModelVersion | None:
-        """Return one version as it is now, with its aliases; None when it is not there."""
-        ...
+class WritesRegisteredModels(ReadsRegisteredModels, Protocol):
+    """Makes and changes registered models and prompts."""
 
-    def version_artifacts(self, ref: Ref) -> ArtifactRoot | None:
-        """Return where the files of a version of a registered model are, as the endpoint says.
-
-        None where only the version's source tells. The location may be of any form of a source.
-        """
-        ...
-
-    def version_run(self, version: ModelVersion) -> VersionRun:
-        """Return what the run of a version says; empty when there is none, or it is gone."""
-        ...
-
-
-class WritesRegistry(Protocol):
-    """Makes and changes registered models, prompts and their versions."""
-
-    def create_registered_model(self, model: RegisteredModel) -> None:
+    def create(self, model: RegisteredModel) -> None:
         """Create one with name, description and tags.
 
         Sent once. Raises ``AlreadyExists`` when the name is taken and ``AnswerLost``.
         """
         ...
 
-    def update_registered_model(
-        self, copy: RegisteredModel, model: RegisteredModel
-    ) -> Sequence[Loss]:
+    def update(self, copy: RegisteredModel, model: RegisteredModel) -> Sequence[Loss]:
         """Write the description and tags of ``model`` in which ``copy`` differs.
 
         Tags that ``copy`` has and ``model`` has not are taken off. Return what was refused.
         """
         ...
 
-    def delete_registered_model(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """Delete it with all its versions; no error when it is gone."""
         ...
 
-    def create_model_version(self, version: ModelVersion) -> int:
+
+class ReadsModelVersions(Protocol):
+    """Reads the versions of registered models and prompts."""
+
+    def list(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
+        """Yield the versions of these, each model's together and in order of number."""
+        ...
+
+    def read(self, ref: Ref) -> ModelVersion | None:
+        """Return one version as it is now, with its aliases; None when it is not there."""
+        ...
+
+    def files(self, ref: Ref) -> ArtifactRoot | None:
+        """Return where the files of a version of a registered model are, as the endpoint says.
+
+        None where only the version's source tells. The location may be of any form of a source.
+        """
+        ...
+
+    def run_of(self, version: ModelVersion) -> VersionRun:
+        """Return what the run of a version says; empty when there is none, or it is gone."""
+        ...
+
+
+class WritesModelVersions(ReadsModelVersions, Protocol):
+    """Makes and changes versions."""
+
+    def create(self, version: ModelVersion) -> int:
         """Create one with source, run, description and tags; return the number it got.
 
         A server gives the next free number, whatever ``version.version`` is. Sent once. Raises
@@ -70,7 +76,7 @@ class WritesRegistry(Protocol):
         """
         ...
 
-    def update_model_version(self, copy: ModelVersion, version: ModelVersion) -> Sequence[Loss]:
+    def update(self, copy: ModelVersion, version: ModelVersion) -> Sequence[Loss]:
         """Write description, stage, tags and aliases in which ``copy`` differs.
 
         Tags and aliases that ``copy`` has and ``version`` has not are taken off. Return what was
@@ -78,6 +84,6 @@ class WritesRegistry(Protocol):
         """
         ...
 
-    def delete_model_version(self, version: ModelVersion) -> None:
+    def delete(self, version: ModelVersion) -> None:
         """Delete one; no error when it is gone. A server never gives its number again."""
         ...

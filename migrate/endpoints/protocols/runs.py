@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
-from migrate.endpoints.answers import (
-    Copy,
-    Histories,
-    Unreadable,
-)
-from migrate.kinds import Ref
+from migrate.endpoints.answers import Histories
+from migrate.endpoints.protocols.contained import ReadsContained, WritesContained
 from migrate.objects import ArtifactRoot, Loss, Metric, Run
 
 
-class ReadsRuns(Protocol):
-    """Reads runs and their metric histories."""
+class ReadsRuns(ReadsContained[Run], Protocol):
+    """Reads runs, deleted ones too, and their metric histories."""
 
-    def runs(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
-        """Yield every run of these experiments, deleted ones too, in no promised order."""
-        ...
-
-    def unreadable(self) -> Sequence[Unreadable]:
-        """Return what ``experiments`` and ``runs``, as last called, had to leave out."""
-        ...
-
-    def why_unreadable(self, ref: Ref) -> Unreadable | None:
-        """Return that of ``unreadable`` which is about this object, None when there is none."""
-        ...
-
-    def read_runs(self, experiment_id: str, run_ids: Sequence[str]) -> list[Run]:
+    def read_in(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
         """Return these runs of one experiment as they are now; missing ones are left out."""
         ...
 
@@ -97,33 +82,28 @@ class RunWriter(Protocol):
         ...
 
 
-class WritesRuns(Protocol):
+class WritesRuns(ReadsRuns, WritesContained[Run], Protocol):
     """Makes and fills runs."""
 
-    def create_run(self, experiment_id: str, run: Run, *, anew: bool = False) -> RunWriter:
+    def create(self, experiment_id: str, run: Run, *, anew: bool = False) -> RunWriter:
         """Create a run with name, user, start time and all tags of ``run`` in one call.
 
-        ``anew``, where the endpoint ``rewrites``: in place of one that is there, of which nothing
-        stays. Sent once. Raises ``AnswerLost`` when it is not known whether it was created.
+        ``anew``, where the endpoint is an ``archive``: in place of one that is there, of which
+        nothing stays. Sent once. Raises ``AnswerLost`` when it is not known whether it was created.
         """
         ...
 
-    def adopt_run(self, experiment_id: str, copy: Run, run: Run) -> RunWriter:
+    def adopt(self, experiment_id: str, copy: Run, run: Run) -> RunWriter:
         """Return a writer that completes ``copy``, an existing run, to match ``run``.
 
         Writes tags of ``run`` that the copy lacks or holds otherwise; restores it if deleted.
         """
         ...
 
-    def find_copies(
-        self, experiment_id: str, origins: Collection[str] | None = None
-    ) -> dict[str, list[Copy]]:
-        """Return the copies in an experiment by origin: all, or those of ``origins``.
-
-        In order of creation: where an origin has several, the first is the one to adopt.
-        """
+    def restore(self, run_ids: Sequence[str]) -> None:
+        """Take runs out of the trash."""
         ...
 
-    def restore_runs(self, run_ids: Sequence[str]) -> None:
-        """Take runs out of the trash."""
+    def restored(self, run_id: str) -> AbstractContextManager[None]:
+        """Take a deleted run out of the trash for the length of a block."""
         ...

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import BinaryIO
 
 from migrate.endpoints.artifacts.disk import DiskFiles
@@ -67,6 +67,18 @@ class ArtifactStores:
                 return DiskStore(location, routes, self._side)
             case Way.SERVER:
                 return ServedStore(root, routes, self._side, location.reason)
+
+    def list(self, root: ArtifactRoot) -> Sequence[Artifact]:
+        """See ``ReadsArtifacts.list``."""
+        return self.store(root).list_files()
+
+    def open(self, root: ArtifactRoot, artifact: Artifact) -> AbstractContextManager[BinaryIO]:
+        """See ``ReadsArtifacts.open``."""
+        return self.store(root).open(artifact)
+
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        """See ``ReadsArtifacts.digests``: no server of MLflow tells any."""
+        return {}
 
     def put(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """Write a file and count its bytes as they pass."""

@@ -11,7 +11,7 @@ from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.inquiry import Inquiry
 from migrate.endpoints.tracking.permissions.servers import ServerPermissions
-from migrate.endpoints.tracking.server import Stores, TrackingServer
+from migrate.endpoints.tracking.server import TrackingServer
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
 from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
 from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
@@ -51,7 +51,7 @@ def open_server(
     experiments = ExperimentStore(http, entries)
     logged_models = LoggedModelStore(http, entries, experiments)
     calls = Registry(models_http, entries, abilities)
-    models = RegisteredModelStore(calls)
+    models = RegisteredModelStore(calls, permissions.forget)
 
     def uncopied(experiment_ids: Sequence[str], whole_server: bool) -> Mapping[Kind, int]:
         return count_on_server(
@@ -66,21 +66,18 @@ def open_server(
         raise NotFound(f"{http.base_url} has no notebooks: only Databricks has")
 
     return TrackingServer(
-        http,
-        models_http,
+        sessions=(http,) if models_http is http else (http, models_http),
         abilities=abilities,
         gaps=entries.gaps,
-        stores=Stores(
-            experiments,
-            RunStore(http, entries, abilities, experiments),
-            logged_models,
-            FlattenedModelStore(http),
-            ModelLinkStore(http, entries, logged_models),
-            models,
-            ModelVersionStore(calls, models, http),
-            permissions,
-        ),
-        files=ArtifactStores(http, tracking_uri=tracking_uri, roots=roots),
+        experiments=experiments,
+        runs=RunStore(http, entries, abilities, experiments),
+        native_models=logged_models,
+        flattened=FlattenedModelStore(http),
+        model_links=ModelLinkStore(http, entries, abilities, logged_models),
+        registered_models=models,
+        model_versions=ModelVersionStore(calls, models, http),
+        permissions=permissions,
+        artifacts=ArtifactStores(http, tracking_uri=tracking_uri, roots=roots),
         uncopied=uncopied,
         notebook=notebook,
         records=RecordStores(http, models_http, entries, abilities),

@@ -21,7 +21,7 @@ class WriterTags:
         self._experiments = experiments
 
     def read(self) -> Mapping[str, str]:
-        """See ``SaysWhoWrites.writers``."""
+        """See ``SaysWhoWrites.read``."""
         return {
             key.removeprefix(WRITING): text
             for experiment in self._experiments.list()
@@ -30,7 +30,7 @@ class WriterTags:
         }
 
     def write(self, migration_id: str, text: str, near: Sequence[str]) -> bool:
-        """See ``SaysWhoWrites.say_writing``."""
+        """See ``SaysWhoWrites.write``."""
         tag = WRITING + migration_id
         active = [it for it in self._experiments.list() if it.lifecycle_stage == ACTIVE]
         # The sort is stable: those that have it already, those near, then the oldest.
@@ -45,7 +45,7 @@ class WriterTags:
         return False
 
     def remove(self, migration_id: str) -> None:
-        """See ``SaysWhoWrites.stop_saying``."""
+        """See ``SaysWhoWrites.remove``."""
         tag = WRITING + migration_id
         for experiment in self._experiments.list():
             if not experiment.tags.get(tag):

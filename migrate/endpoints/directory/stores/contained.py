@@ -45,6 +45,7 @@ from migrate.endpoints.directory.stores.listing import Listing, Member
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.kinds import Kind, Ref, experiment_ref
 from migrate.objects import Artifact, LoggedModel, Loss, Run
+from migrate.traces import Trace
 
 _PATHS_KEPT = 10_000
 
@@ -62,7 +63,7 @@ class Writer(Protocol):
         ...
 
 
-T = TypeVar("T", Run, LoggedModel)
+T = TypeVar("T", Run, LoggedModel, Trace)
 
 
 class ContainedStore(ABC, Generic[T]):
@@ -106,6 +107,10 @@ class ContainedStore(ABC, Generic[T]):
         """Return the id of an object."""
 
     @abstractmethod
+    def stage_of(self, record: T) -> str:
+        """Return the lifecycle stage of an object."""
+
+    @abstractmethod
     def _id_in(self, place: Path) -> str:
         """Return the id that is in a directory. Raises ``Malformed`` too."""
 
@@ -134,7 +139,7 @@ class ContainedStore(ABC, Generic[T]):
         """Return these, in whatever experiment; unreadable ones are reported and left out."""
         found = []
         for ident in idents:
-            path = self.find(ident)
+            path = self.path_of(ident)
             if path is None:
                 continue
             try:
@@ -143,7 +148,7 @@ class ContainedStore(ABC, Generic[T]):
                 self._experiments.report(Ref(self.kind, ident), path, problem)
         return found
 
-    def find(self, ident: str, experiment_id: str | None = None) -> Path | None:
+    def path_of(self, ident: str, experiment_id: str | None = None) -> Path | None:
         """Return the directory of one, in one experiment or in whatever; None without any."""
         experiment = None if experiment_id is None else self._experiments.path(experiment_id)
         if experiment is None and experiment_id is not None:
@@ -160,12 +165,12 @@ class ContainedStore(ABC, Generic[T]):
 
     def present(self, ident: str) -> Path:
         """Return the directory of one."""
-        path = self.find(ident)
+        path = self.path_of(ident)
         if path is None:
             raise NotFound(f"{self.kind} {ident} is not in {self._export.path}")
         return path
 
-    def find_copies(
+    def find(
         self, experiment_id: str, origins: Collection[str] | None = None
     ) -> Mapping[str, builtins.list[Copy]]:
         """Return the copies in an experiment by their origins, which are their own ids."""
@@ -200,7 +205,7 @@ class ContainedStore(ABC, Generic[T]):
         return [Artifact(file.path, file.size) for file in files]
 
     def open_artifact(self, ref: Ref, artifact: Artifact) -> BinaryIO:
-        """See ``ReadsArtifacts.open_artifact``."""
+        """See ``ReadsArtifacts.open``."""
         place = self.present(ref.id)
         unrecorded = StoredFile(artifact.path, artifact.size, artifact.path)
         file = self._recorded_files(place).get(artifact.path, unrecorded)
@@ -218,7 +223,7 @@ class ContainedStore(ABC, Generic[T]):
         return {path: file.digest for path, file in recorded.items() if file.digest}
 
     def put_artifact(self, ref: Ref, artifact: Artifact, stream: BinaryIO) -> None:
-        """See ``WritesArtifacts.put_artifact``; only of one that is being written."""
+        """See ``WritesArtifacts.put``; only of one that is being written."""
         writer = self._writer(ref.id, wanted=True)
         if writer is None:
             raise DirectoryError(f"{ref} is not being written in {self._export.path}")
@@ -308,7 +313,7 @@ class ContainedStore(ABC, Generic[T]):
 
     def _copy_of(self, copied: T, mark: str) -> Copy:
         ident = self.id_of(copied)
-        stage = copied.lifecycle_stage
+        stage = self.stage_of(copied)
         return Copy(origin=ident, target_id=ident, mark=mark, lifecycle_stage=stage)
 
     def _mark(self, place: Path, sidecar: Sidecar | None) -> str:

@@ -24,6 +24,8 @@ from migrate.endpoints.directory.layout import (
     LOGGED_MODELS,
     RUN_FILE,
     RUNS,
+    TRACE_FILE,
+    TRACES,
     directory_name,
     experiment_directory,
 )
@@ -57,7 +59,7 @@ class ExperimentStore:
         self._ids_by_name: dict[str, str] | None = None
 
     def list(self) -> Iterator[Experiment]:
-        """See ``ReadsExperiments.experiments``."""
+        """See ``ReadsExperiments.list``."""
         opened, unreadable = self._export.open(), self._export.unreadable
         unreadable.forget(Kind.EXPERIMENT)
         found: dict[str, Experiment] = {}
@@ -86,7 +88,7 @@ class ExperimentStore:
         return iter(sorted(found.values(), key=order_of_creation))
 
     def read(self, idents: Sequence[str]) -> Sequence[Experiment]:
-        """See ``ReadsExperiments.read_experiments``."""
+        """See ``ReadsExperiments.read``."""
         found = []
         for ident in idents:
             directory = self.path(ident)
@@ -124,7 +126,7 @@ class ExperimentStore:
     def around(self, place: Path) -> Path:
         """Return the directory of the experiment that a run or logged model is in."""
         directory = place.parent
-        below = directory.name in (RUNS, LOGGED_MODELS) and directory != self._export.base
+        below = directory.name in (RUNS, LOGGED_MODELS, TRACES) and directory != self._export.base
         return directory.parent if below else directory
 
     def id_around(self, place: Path) -> str:
@@ -149,12 +151,12 @@ class ExperimentStore:
         return "" if directory is None else self._read(directory).name
 
     def permissions(self, ref: Ref) -> Permissions:
-        """See ``ReadsPermissions.permissions``."""
+        """See ``ReadsPermissions.read``."""
         path = self.present(ref.id) / EXPERIMENT_FILE
         return read_permissions(path, mlflow_member(path, load_object(self._export.base, path)))
 
     def create(self, experiment: Experiment) -> str:
-        """See ``WritesExperiments.create_experiment``; a deleted one is created active."""
+        """See ``WritesExperiments.create``; a deleted one is created active."""
         self._export.require_writable()
         ident = experiment.experiment_id
         with self._export.lock:
@@ -166,16 +168,17 @@ class ExperimentStore:
             self._export.durations.note(ident)
         return ident
 
-    def set_tags(self, ident: str, tags: Mapping[str, str]) -> None:
-        """See ``WritesExperiments.set_experiment_tags``."""
+    def set_tags(self, ident: str, tags: Mapping[str, str]) -> Sequence[Loss]:
+        """See ``WritesExperiments.set_tags``."""
 
         def change(experiment: dict[str, Any]) -> None:
             experiment["tags"] = dict(sorted({**experiment["tags"], **tags}.items()))
 
         self._change(ident, change)
+        return ()
 
     def remove_tags(self, ident: str, keys: Sequence[str]) -> None:
-        """See ``WritesExperiments.remove_experiment_tags``."""
+        """See ``WritesExperiments.remove_tags``."""
 
         def change(experiment: dict[str, Any]) -> None:
             left = {key: text for key, text in experiment["tags"].items() if key not in keys}
@@ -183,12 +186,16 @@ class ExperimentStore:
 
         self._change(ident, change)
 
-    def set_stage(self, ident: str, lifecycle_stage: str) -> None:
-        """Delete or restore an experiment; its runs stay as their records say."""
-        self._change(ident, lambda it: it.update(lifecycle_stage=lifecycle_stage))
+    def delete(self, ident: str) -> None:
+        """See ``WritesExperiments.delete``; its runs stay as their records say."""
+        self._change(ident, lambda it: it.update(lifecycle_stage=DELETED))
+
+    def restore(self, ident: str) -> None:
+        """See ``WritesExperiments.restore``; its runs stay as their records say."""
+        self._change(ident, lambda it: it.update(lifecycle_stage=ACTIVE))
 
     def rename(self, ident: str, name: str) -> None:
-        """See ``WritesExperiments.rename_experiment``. Raises ``AlreadyExists``."""
+        """See ``WritesExperiments.rename``. Raises ``AlreadyExists``."""
         with self._export.lock:
             self.present(ident)
             self._take_name(name, ident)
@@ -196,7 +203,7 @@ class ExperimentStore:
             self._ids_by_name = None  # the old name is free again
 
     def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
+        """See ``WritesPermissions.write``."""
         self._export.require_writable()
         with self._export.lock:
             return keep_permissions(self._export.base, self.present(ref.id), permissions)
@@ -296,3 +303,5 @@ def _members_of(directory: Path) -> Iterator[tuple[Kind, str, Path]]:
             yield Kind.RUN, name, path
         for name, path in members_in(directory, LOGGED_MODELS, LOGGED_MODEL_FILE):
             yield Kind.LOGGED_MODEL, name, path
+        for name, path in members_in(directory, TRACES, TRACE_FILE):
+            yield Kind.TRACE, name, path

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import builtins
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from migrate.endpoints.directory.unreadable import require_own
 from migrate.endpoints.disk import DAMAGED
 from migrate.errors import DirectoryError, Malformed, NotFound
 from migrate.kinds import Kind
-from migrate.objects import LoggedModel, ModelMetric
+from migrate.objects import DELETED, LoggedModel, Loss, ModelMetric
 
 
 class LoggedModelStore(ContainedStore[LoggedModel]):
@@ -65,11 +66,24 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
         """Return the id of a logged model."""
         return record.model_id
 
+    def stage_of(self, record: LoggedModel) -> str:
+        """Return its lifecycle stage."""
+        return record.lifecycle_stage
+
+    def list(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
+        """See ``ReadsLoggedModels``."""
+        found = self.with_deleted(experiment_ids)
+        return (model for model in found if model.lifecycle_stage != DELETED)
+
+    def with_deleted(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
+        """Yield deleted ones too."""
+        return super().list(experiment_ids)
+
     def read(self, idents: Sequence[str]) -> Sequence[LoggedModel]:
-        """See ``ReadsLoggedModels.read_logged_models``; for who writes, half-made ones too."""
+        """See ``ReadsContained.read``; for who writes, half-made ones too."""
         if not self._export.writable:
             return super().read(idents)
-        found: list[LoggedModel] = []
+        found: builtins.list[LoggedModel] = []
         for ident in idents:
             with suppress(DirectoryError):
                 complete = super().read([ident])
@@ -77,8 +91,8 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
                 found += complete if half_made is None else [half_made[0]]
         return found
 
-    def create(self, experiment_id: str, model: LoggedModel, *, anew: bool) -> LoggedModel:
-        """See ``WritesLoggedModels.create_logged_model``; goes on with a half-made one.
+    def create(self, experiment_id: str, model: LoggedModel, *, anew: bool = False) -> LoggedModel:
+        """See ``WritesLoggedModels.create``; goes on with a half-made one.
 
         Unless ``anew``: raises ``AlreadyExists`` when it is there.
         """
@@ -88,23 +102,30 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
             self._writers[model.model_id] = self._new_writer(place, copy, None)
         return copy
 
-    def add_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> None:
-        """See ``WritesLoggedModels.log_model_metrics``; a complete copy is replaced at once.
+    def log_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> Sequence[Loss]:
+        """See ``WritesLoggedModels.log_metrics``; a complete copy is replaced at once.
 
         Those of a copy in the making are written by ``finish``.
         """
         with self._export.lock:
             if model_id not in self._writers:
-                place = self.find(model_id)
+                place = self.path_of(model_id)
                 if place is not None and not partial_directory(place).exists():
                     self._add_to_complete(place, metrics)
-                    return
+                    return ()
         self._writer_of(model_id).add_metrics(metrics)
+        return ()
 
-    def finish(self, copy: LoggedModel, model: LoggedModel, mark: str) -> None:
-        """See ``WritesLoggedModels.finish_logged_model``; until it returns, nobody sees it."""
+    def finish(
+        self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()
+    ) -> Sequence[Loss]:
+        """See ``WritesLoggedModels.finish``; until it returns, nobody sees it."""
         self._writer_of(copy.model_id).finish(model, mark)
         del self._writers[copy.model_id]
+        return ()
+
+    def delete(self, experiment_id: str, model_id: str, origin: str) -> None:
+        """See ``WritesLoggedModels.delete``: its record says so already."""
 
     def _id_in(self, place: Path) -> str:
         value = load_mlflow(self._export.base, place / LOGGED_MODEL_FILE)
@@ -120,7 +141,7 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
         """Say whether one is being written, or was when an export was killed."""
         if not self._export.writable or ident in self._writers:
             return self._export.writable
-        path = self.find(ident)
+        path = self.path_of(ident)
         if path is None:
             return self._begun_anywhere(ident) is not None
         return partial_directory(self._own_place(path, ident)).exists()
@@ -145,7 +166,7 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
         with self._export.lock:
             if ident not in self._writers:
                 earlier = None
-                path = self.find(ident)
+                path = self.path_of(ident)
                 half_made = None if path else self._begun_anywhere(ident)
                 if path is not None:
                     place = self._own_place(path, ident)

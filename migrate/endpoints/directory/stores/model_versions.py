@@ -20,12 +20,22 @@ from migrate.endpoints.directory.native.version_files import (
     version_artifacts,
 )
 from migrate.endpoints.directory.stores.entries import Entry, read_version
+from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.stores.model_entries import ModelEntry
 from migrate.endpoints.directory.stores.registry import Registry
+from migrate.endpoints.directory.stores.runs import RunStore
 from migrate.endpoints.directory.unreadable import held_twice, not_there
 from migrate.errors import DirectoryError, NotFound
 from migrate.kinds import Kind, Ref
-from migrate.objects import Artifact, Loss, ModelVersion, RegisteredModel
+from migrate.objects import (
+    NO_RUN,
+    Artifact,
+    ArtifactRoot,
+    Loss,
+    ModelVersion,
+    RegisteredModel,
+    VersionRun,
+)
 
 
 class ModelVersionStore:
@@ -34,20 +44,22 @@ class ModelVersionStore:
     Methods raise ``DirectoryError``, and those that write ``Refused`` and ``StorageFull``.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, experiments: ExperimentStore, runs: RunStore) -> None:
         self._registry = registry
+        self._experiments = experiments
+        self._runs = runs
         self._folders: dict[str, ModelEntry] = {}
         self._files_writer: VersionFilesWriter | None = None
 
     def list(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
-        """See ``ReadsRegistry.model_versions``."""
+        """See ``ReadsModelVersions.list``."""
         for model in models:
             for entry, found in self._registry.entries([model.name]):
                 if found.kind is model.kind:
                     yield from self._versions_of(entry, found)
 
     def read(self, ref: Ref) -> ModelVersion | None:
-        """See ``ReadsRegistry.read_model_version``. Raises ``DirectoryError``."""
+        """See ``ReadsModelVersions.read``. Raises ``DirectoryError``."""
         name, _, number = ref.id.rpartition("/")
         for entry, model in self._registry.entries([name]):
             if model.version_kind is not ref.kind:
@@ -62,7 +74,18 @@ class ModelVersionStore:
                     return version
         return None
 
-    def files_of(self, ref: Ref) -> Path:
+    def files(self, ref: Ref) -> ArtifactRoot | None:
+        """See ``ReadsModelVersions.files``."""
+        folder = self._folder(ref)
+        return ArtifactRoot(ref, str(folder)) if has_files(folder) else None
+
+    def run_of(self, version: ModelVersion) -> VersionRun:
+        """See ``ReadsModelVersions.run_of``."""
+        for run in self._runs.read([version.run_id] if version.run_id else []):
+            return VersionRun(run.artifact_uri, self._experiments.name_of(run.experiment_id))
+        return NO_RUN
+
+    def _folder(self, ref: Ref) -> Path:
         """Return where the files of a version are, or would be. Raises ``NotFound``."""
         name, _, number = ref.id.rpartition("/")
         known = self._folders.get(name)
@@ -76,7 +99,7 @@ class ModelVersionStore:
         return known.files_of(number)
 
     def create(self, version: ModelVersion) -> int:
-        """See ``WritesRegistry.create_model_version``; the number is that of ``version``.
+        """See ``WritesModelVersions.create``; the number is that of ``version``.
 
         A version of this number that is there is replaced.
         """
@@ -85,8 +108,8 @@ class ModelVersionStore:
         entry.write_version(version)
         return version.version
 
-    def update(self, copy: ModelVersion, version: ModelVersion) -> None:
-        """See ``WritesRegistry.update_model_version``."""
+    def update(self, copy: ModelVersion, version: ModelVersion) -> Sequence[Loss]:
+        """See ``WritesModelVersions.update``."""
         self._registry.export.require_writable()
         with self._registry.lock:
             entry, model = self._registry.existing(copy.model.kind, copy.name)
@@ -109,9 +132,10 @@ class ModelVersionStore:
                     del aliases[alias]
             aliases |= dict.fromkeys(version.aliases, copy.version)
             _set_aliases(entry, model, aliases)
+        return ()
 
     def delete(self, version: ModelVersion) -> None:
-        """See ``WritesRegistry.delete_model_version``."""
+        """See ``WritesModelVersions.delete``."""
         self._registry.export.require_writable()
         with self._registry.lock:
             found = self._registry.entry(version.name)
@@ -151,11 +175,11 @@ class ModelVersionStore:
     def artifacts(self, ref: Ref) -> Sequence[Artifact]:
         """Return the files of one; where it is being written, it may have none yet."""
         writable = self._registry.export.writable
-        folder = self.files_of(ref) if writable else self._present_files(ref)
+        folder = self._folder(ref) if writable else self._present_files(ref)
         return version_artifacts(self._registry.places.base, folder)
 
     def open_artifact(self, ref: Ref, artifact: Artifact) -> BinaryIO:
-        """See ``ReadsArtifacts.open_artifact``."""
+        """See ``ReadsArtifacts.open``."""
         return open_of_version(self._registry.places.base, self._present_files(ref), artifact)
 
     def digests(self, ref: Ref) -> Mapping[str, str]:
@@ -163,10 +187,10 @@ class ModelVersionStore:
         return {}
 
     def put_artifact(self, ref: Ref, artifact: Artifact, stream: BinaryIO) -> None:
-        """See ``WritesArtifacts.put_artifact``; each is there for good as soon as it arrived."""
+        """See ``WritesArtifacts.put``; each is there for good as soon as it arrived."""
         export = self._registry.export
         export.require_writable()
-        self._files.put(self.files_of(ref), artifact, stream, export.count_arrived)
+        self._files.put(self._folder(ref), artifact, stream, export.count_arrived)
 
     def settle(self) -> None:
         """Remove what only the writing of files needed, of earlier attempts too."""
@@ -223,7 +247,7 @@ class ModelVersionStore:
             return self._files_writer
 
     def _present_files(self, ref: Ref) -> Path:
-        folder = self.files_of(ref)
+        folder = self._folder(ref)
         if not os.path.lexists(folder):
             path = self._registry.export.path
             raise NotFound(f"{ref.kind} {ref.id} has no files of its own in {path}")

@@ -36,19 +36,19 @@ class RegisteredModelStore:
         self._registry = registry
 
     def list(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
-        """See ``ReadsRegistry.registered_models``."""
+        """See ``ReadsRegisteredModels.list``."""
         for _, model in self._registry.entries(names):
             yield model
 
     def permissions(self, ref: Ref) -> Permissions:
-        """See ``ReadsPermissions.permissions``. Raises ``NotFound``."""
+        """See ``ReadsPermissions.read``. Raises ``NotFound``."""
         for entry, model in self._registry.entries([ref.id]):
             if model.ref == ref:
                 return read_permissions(entry.path, entry.record())
         raise self._registry.not_found(ref.kind, ref.id)
 
     def create(self, model: RegisteredModel) -> None:
-        """See ``WritesRegistry.create_registered_model``; aliases come with the versions.
+        """See ``WritesRegisteredModels.create``; aliases come with the versions.
 
         One whose file is damaged is described anew.
         """
@@ -61,8 +61,8 @@ class RegisteredModelStore:
                 above.mkdir(parents=True, exist_ok=True)
             write_model(path, model_to_json(model, {}), {})
 
-    def update(self, copy: RegisteredModel, model: RegisteredModel) -> None:
-        """See ``WritesRegistry.update_registered_model``."""
+    def update(self, copy: RegisteredModel, model: RegisteredModel) -> Sequence[Loss]:
+        """See ``WritesRegisteredModels.update``."""
         self._registry.export.require_writable()
         with self._registry.lock:
             entry, existing = self._registry.existing(copy.kind, copy.name)
@@ -75,9 +75,10 @@ class RegisteredModelStore:
             if wanted != existing:
                 value = model_to_json(wanted, wanted.aliases)
                 write_model(entry.record_file, value, entry.record())
+        return ()
 
     def delete(self, name: str) -> None:
-        """See ``WritesRegistry.delete_registered_model``."""
+        """See ``WritesRegisteredModels.delete``."""
         self._registry.export.require_writable()
         with self._registry.lock:
             found = self._registry.entry(name)
@@ -86,7 +87,7 @@ class RegisteredModelStore:
             found[0].remove()
 
     def write_permissions(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
+        """See ``WritesPermissions.write``."""
         self._registry.export.require_writable()
         with self._registry.lock:
             entry, model = self._registry.existing(ref.kind, ref.id)

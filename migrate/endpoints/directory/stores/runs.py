@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -28,7 +29,7 @@ from migrate.endpoints.directory.unreadable import require_own
 from migrate.endpoints.disk import DAMAGED, open_file, reading
 from migrate.errors import DirectoryError, Malformed
 from migrate.kinds import Kind
-from migrate.objects import ACTIVE, DELETED, Metric, ModelLinks, Run
+from migrate.objects import ACTIVE, DELETED, Loss, Metric, ModelLinks, Run
 
 _PAGE = 10_000
 
@@ -73,12 +74,16 @@ class RunStore(ContainedStore[Run]):
         """Return the id of a run."""
         return record.run_id
 
+    def stage_of(self, record: Run) -> str:
+        """Return its lifecycle stage."""
+        return record.lifecycle_stage
+
     def read_in(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
-        """See ``ReadsRuns.read_runs``; for who writes, half-made ones too, but no damaged ones."""
+        """See ``ReadsRuns.read_in``; for who writes, half-made ones too, but no damaged ones."""
         found: list[Run] = []
         for run_id in run_ids:
             try:
-                path = self.find(run_id, experiment_id)
+                path = self.path_of(run_id, experiment_id)
                 if path is not None:
                     found.append(self._whole(path, experiment_id))
                     continue
@@ -114,8 +119,8 @@ class RunStore(ContainedStore[Run]):
         while page := list(islice(points, _PAGE)):
             yield page
 
-    def create(self, experiment_id: str, run: Run, *, anew: bool) -> DirectoryRunWriter:
-        """See ``WritesRuns.create_run``; goes on with a half-made run of this id.
+    def create(self, experiment_id: str, run: Run, *, anew: bool = False) -> DirectoryRunWriter:
+        """See ``WritesRuns.create``; goes on with a half-made run of this id.
 
         Unless ``anew``: raises ``AlreadyExists`` when the run is there.
         """
@@ -123,7 +128,7 @@ class RunStore(ContainedStore[Run]):
         return self._start(place, experiment_id, run, None)
 
     def adopt(self, experiment_id: str, copy: Run, run: Run) -> DirectoryRunWriter:
-        """See ``WritesRuns.adopt_run``. A complete copy stays as it is until ``finish``."""
+        """See ``WritesRuns.adopt``. A complete copy stays as it is until ``finish``."""
         self._export.require_writable()
         place = self._place(self._experiments.present(experiment_id), copy.run_id)
         restore_replaced(place)
@@ -135,14 +140,18 @@ class RunStore(ContainedStore[Run]):
         return self._start(place, experiment_id, replace(run, run_id=copy.run_id), earlier)
 
     def restore(self, run_ids: Sequence[str]) -> None:
-        """See ``WritesRuns.restore_runs``."""
+        """See ``WritesRuns.restore``."""
         for run_id in run_ids:
             run, mark = self._complete(run_id)
             if run.lifecycle_stage == DELETED:
                 self._rewrite(run, replace(run, lifecycle_stage=ACTIVE), mark)
 
+    def restored(self, run_id: str) -> AbstractContextManager[None]:
+        """See ``WritesRuns.restored``; here a deleted run can be written to."""
+        return nullcontext()
+
     def link(self, run_id: str, links: ModelLinks) -> None:
-        """See ``WritesLoggedModels.link_model``; a run was written with its links already."""
+        """Make a run name logged models, beside those it was written with."""
         run, mark = self._complete(run_id)
         wanted = all_links(run.links, links)
         if wanted != run.links:
@@ -225,3 +234,19 @@ class RunStore(ContainedStore[Run]):
             writer.finish(run, mark)
         finally:
             writer.abandon()
+
+
+class ModelLinkStore:
+    """Which logged models runs name: their records say so."""
+
+    def __init__(self, runs: RunStore) -> None:
+        self._runs = runs
+
+    def read(self, run_ids: Sequence[str]) -> Mapping[str, ModelLinks]:
+        """See ``ReadsModelLinks.read``."""
+        return {run.run_id: run.links for run in self._runs.read(run_ids)}
+
+    def write(self, run_id: str, links: ModelLinks) -> Sequence[Loss]:
+        """See ``WritesModelLinks.write``."""
+        self._runs.link(run_id, links)
+        return ()

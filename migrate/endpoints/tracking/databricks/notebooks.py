@@ -11,7 +11,7 @@ from migrate.errors import EndpointError
 
 
 def read_notebook(http: HttpSession, path: str, revision: str, export_format: str) -> bytes:
-    """See ``ReadsNotebooks.notebook``.
+    """See ``Source.notebook``.
 
     ``revision_timestamp`` is not in the published API; mlflow-export-import sends it.
     """

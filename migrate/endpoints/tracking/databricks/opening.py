@@ -27,7 +27,7 @@ from migrate.endpoints.tracking.databricks.stores import (
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
-from migrate.endpoints.tracking.server import Stores, TrackingServer
+from migrate.endpoints.tracking.server import TrackingServer
 from migrate.endpoints.tracking.stores.flattened import FlattenedModelStore
 from migrate.endpoints.tracking.stores.model_links import ModelLinkStore
 from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
@@ -95,21 +95,18 @@ def open_databricks(
         else _catalog(http, storage, entries, abilities, originals, login)
     )
     return TrackingServer(
-        http,
-        http if storage is None else storage.http,
+        sessions=(http,) if storage is None else (http, storage.http),
         abilities=abilities,
         gaps=entries.gaps,
-        stores=Stores(
-            experiments,
-            runs,
-            logged_models,
-            FlattenedModelStore(http),
-            ModelLinkStore(http, entries, logged_models, graphql=False),
-            models,
-            versions,
-            permissions,
-        ),
-        files=files,
+        experiments=experiments,
+        runs=runs,
+        native_models=logged_models,
+        flattened=FlattenedModelStore(http),
+        model_links=ModelLinkStore(http, entries, abilities, logged_models, graphql=False),
+        registered_models=models,
+        model_versions=versions,
+        permissions=permissions,
+        artifacts=files,
         uncopied=uncopied,
         notebook=partial(read_notebook, http),
     )

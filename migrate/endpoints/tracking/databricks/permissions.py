@@ -57,7 +57,7 @@ class WorkspacePermissions:
         return _read(document, ref)
 
     def write(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
+        """See ``WritesPermissions.write``."""
         if permissions.dialect != DATABRICKS:
             return foreign(permissions, DATABRICKS)
         try:
@@ -101,7 +101,7 @@ class CatalogPermissions:
         return _read(document, ref)
 
     def write(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
+        """See ``WritesPermissions.write``."""
         if permissions.dialect != UNITY_CATALOG:
             return foreign(permissions, UNITY_CATALOG)
         try:
@@ -129,7 +129,7 @@ class CatalogPermissions:
 
 
 class DatabricksPermissions:
-    """A ``PermissionStore``: of experiments by the workspace, of ``models`` as they are kept."""
+    """Of experiments by the workspace, of ``models`` as they are kept."""
 
     def __init__(
         self, experiments: WorkspacePermissions, models: WorkspacePermissions | CatalogPermissions
@@ -138,11 +138,11 @@ class DatabricksPermissions:
         self._models = models
 
     def read(self, ref: Ref) -> Permissions:
-        """See ``PermissionStore.read``."""
+        """See ``ReadsPermissions.read``."""
         return self._of(ref).read(ref)
 
     def write(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``PermissionStore.write``."""
+        """See ``WritesPermissions.write``."""
         return self._of(ref).write(ref, permissions)
 
     def beside(self, ref: Ref) -> Sequence[str]:
@@ -151,9 +151,6 @@ class DatabricksPermissions:
 
     def look_up(self, users: Collection[str]) -> None:
         """Do nothing: permissions name whom they are for."""
-
-    def forget(self, name: str) -> None:
-        """Do nothing: permissions are asked for each time."""
 
     def _of(self, ref: Ref) -> WorkspacePermissions | CatalogPermissions:
         return self._experiments if ref.kind is Kind.EXPERIMENT else self._models

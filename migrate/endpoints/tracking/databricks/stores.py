@@ -22,7 +22,7 @@ class WorkspaceExperiments(ExperimentStore):
     """Experiments, which a workspace lists in no order and keeps in folders."""
 
     def list(self) -> Iterator[Experiment]:
-        """See ``ReadsExperiments.experiments``; a workspace does not order them by creation."""
+        """See ``ReadsExperiments.list``; a workspace does not order them by creation."""
         body = {"max_results": EXPERIMENTS_PER_PAGE, "view_type": "ALL"}
         pages = self._http.pages(f"{API}/experiments/search", body)
         found = [*self._entries.all(pages, "experiments", EXPERIMENT, experiment_from)]
@@ -30,7 +30,7 @@ class WorkspaceExperiments(ExperimentStore):
         return iter(found)
 
     def create(self, experiment: Experiment) -> str:
-        """See ``WritesExperiments.create_experiment``; makes the folder where it is missing.
+        """See ``WritesExperiments.create``; makes the folder where it is missing.
 
         Tags that do not go into the one call are set after it. It has our own, by which whoever
         tries again finds the copy and completes it.
@@ -54,8 +54,8 @@ class WorkspaceRuns(RunStore):
 
     _takes_ids = True
 
-    def read(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
-        """See ``ReadsRuns.read_runs``."""
+    def read_in(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
+        """See ``ReadsRuns.read_in``."""
         if self._takes_ids:
             try:
                 return self._among([experiment_id], run_ids)
@@ -63,8 +63,8 @@ class WorkspaceRuns(RunStore):
                 self._takes_ids = False
         return self._one_by_one(run_ids)
 
-    def read_anywhere(self, run_ids: Sequence[str]) -> Sequence[Run]:
-        """See ``ReadsLoggedModels.find_runs``."""
+    def read(self, run_ids: Sequence[str]) -> Sequence[Run]:
+        """See ``ReadsContained.read``."""
         return self._one_by_one(run_ids)
 
 

@@ -87,7 +87,7 @@ class BasicAuth:
         return dataclasses.replace(told, grants=(*told.grants, ours))
 
     def look_up(self, names: Collection[str]) -> None:
-        """See ``ReadsPermissions.look_up_users``."""
+        """See ``ReadsPermissions.look_up``."""
         for name in names:
             self._grants_of(name)
 
@@ -101,7 +101,7 @@ class BasicAuth:
         return strangers + beside_own(self._thing(ref), users)
 
     def grant(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
+        """See ``WritesPermissions.write``."""
         granted = 0
         losses = []
         for grant in permissions.grants:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from migrate.endpoints.answers import PermissionsWritten
 from migrate.endpoints.permissions import in_words
@@ -16,30 +16,6 @@ from migrate.errors import MigrateError, NotAuthenticated
 from migrate.kinds import REGISTRY_KINDS, Ref
 from migrate.objects import Permissions
 from migrate.outcomes import Loss
-
-
-class PermissionStore(Protocol):
-    """Permissions on experiments, registered models and prompts."""
-
-    def read(self, ref: Ref) -> Permissions:
-        """See ``ReadsPermissions.permissions``."""
-        ...
-
-    def beside(self, ref: Ref) -> Sequence[str]:
-        """See ``ReadsPermissions.beside_permissions``."""
-        ...
-
-    def look_up(self, users: Collection[str]) -> None:
-        """See ``ReadsPermissions.look_up_users``."""
-        ...
-
-    def write(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``WritesPermissions.write_permissions``."""
-        ...
-
-    def forget(self, name: str) -> None:
-        """Hear that a registered model or prompt was deleted."""
-        ...
 
 
 class _Access(NamedTuple):
@@ -88,18 +64,18 @@ class ServerPermissions:
         )
 
     def read(self, ref: Ref) -> Permissions:
-        """See ``PermissionStore.read``."""
+        """See ``ReadsPermissions.read``."""
         auth = self._auth_for(ref)
         return auth.permissions(ref) if isinstance(auth, BasicAuth) else Permissions()
 
     def look_up(self, users: Collection[str]) -> None:
-        """See ``PermissionStore.look_up``."""
+        """See ``ReadsPermissions.look_up``."""
         for auth in self._access()[:2]:
             if isinstance(auth, BasicAuth):
                 auth.look_up(users)
 
     def beside(self, ref: Ref) -> Sequence[str]:
-        """See ``PermissionStore.beside``."""
+        """See ``ReadsPermissions.beside``."""
         auth = self._auth_for(ref)
         if isinstance(auth, BasicAuth):
             return auth.beside(ref)
@@ -108,7 +84,7 @@ class ServerPermissions:
         return (f"its permissions are not copied: {auth}",) if guarded else ()
 
     def write(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
-        """See ``PermissionStore.write``."""
+        """See ``WritesPermissions.write``."""
         auth = self._auth_for(ref)
         if isinstance(auth, BasicAuth):
             return auth.grant(ref, permissions)
@@ -121,7 +97,7 @@ class ServerPermissions:
         )
 
     def forget(self, name: str) -> None:
-        """See ``PermissionStore.forget``."""
+        """Hear that a registered model or prompt was deleted."""
         auth = self._access().registry
         if isinstance(auth, BasicAuth):
             auth.forget(name)

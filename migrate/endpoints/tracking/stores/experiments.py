@@ -32,7 +32,7 @@ class ExperimentStore:
         self._seen = 0
 
     def list(self) -> Iterator[Experiment]:
-        """See ``ReadsExperiments.experiments``."""
+        """See ``ReadsExperiments.list``."""
         pages = self._search.pages(EXPERIMENTS_PER_PAGE)
         number = 0
         for experiment in self._entries.all(pages, "experiments", EXPERIMENT, experiment_from):
@@ -45,7 +45,7 @@ class ExperimentStore:
         return [experiment.experiment_id for experiment in self.list()]
 
     def read(self, ids: Sequence[str]) -> Sequence[Experiment]:
-        """See ``ReadsExperiments.read_experiments``; whichever way takes the server less work."""
+        """See ``ReadsExperiments.read``; whichever way takes the server less work."""
         if self._seen <= len(ids) * READ_AT_THE_COST_OF_ONE:
             wanted = set(ids)
             return [item for item in self.list() if item.experiment_id in wanted]
@@ -63,7 +63,7 @@ class ExperimentStore:
         return self._entries.one(answer, "experiment", EXPERIMENT, experiment_from)
 
     def create(self, experiment: Experiment) -> str:
-        """See ``WritesExperiments.create_experiment``."""
+        """See ``WritesExperiments.create``."""
         body: dict[str, Any] = {"name": experiment.name, "tags": tags_to(experiment.tags)}
         if experiment.artifact_location:
             body["artifact_location"] = experiment.artifact_location
@@ -72,7 +72,7 @@ class ExperimentStore:
             return ident(answer, "experiment_id")
 
     def set_tags(self, experiment_id: str, tags: Mapping[str, str]) -> tuple[Loss, ...]:
-        """See ``WritesExperiments.set_experiment_tags``."""
+        """See ``WritesExperiments.set_tags``."""
         named = {"experiment_id": experiment_id}
 
         def send(tag: tuple[str, str], fault_tries: int) -> None:
@@ -86,22 +86,22 @@ class ExperimentStore:
         return deliver_singly(send, ask, [*tags.items()], lambda tag: f"tag {tag[0]}")
 
     def remove_tags(self, experiment_id: str, keys: Sequence[str]) -> None:
-        """See ``WritesExperiments.remove_experiment_tags``."""
+        """See ``WritesExperiments.remove_tags``."""
         for key in keys:
             body = {"experiment_id": experiment_id, "key": key}
             with suppress(NotFound):
                 self._http.post(f"{API}/experiments/delete-experiment-tag", body, idempotent=True)
 
     def delete(self, experiment_id: str) -> None:
-        """See ``WritesExperiments.delete_experiment``."""
+        """See ``WritesExperiments.delete``."""
         self._move("delete", experiment_id, DELETED)
 
     def restore(self, experiment_id: str) -> None:
-        """See ``WritesExperiments.restore_experiment``."""
+        """See ``WritesExperiments.restore``."""
         self._move("restore", experiment_id, ACTIVE)
 
     def rename(self, experiment_id: str, name: str) -> None:
-        """See ``WritesExperiments.rename_experiment``."""
+        """See ``WritesExperiments.rename``."""
         self._post("update", experiment_id, new_name=name)
 
     def _move(self, verb: str, experiment_id: str, stage: str) -> None:

@@ -43,7 +43,7 @@ class FlattenedModelStore:
         """Write nothing: the run has them."""
         return ()
 
-    def create(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
+    def create(self, experiment_id: str, model: LoggedModel, *, anew: bool = False) -> LoggedModel:
         """Give a model its place below its run's copy. Raises ``Refused`` for one without."""
         origin, run_id = model.tags[ORIGIN], model.source_run_id
         if not run_id:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import ClassVar
 from urllib.parse import quote
 
 from migrate.endpoints.shapes import Object, objects, pairs, required
@@ -38,12 +39,8 @@ from migrate.errors import (
     Refused,
     ServerFault,
 )
-from migrate.objects import (
-    DELETED,
-    MODEL_VERSIONS_TAG,
-    LoggedModel,
-    ModelMetric,
-)
+from migrate.kinds import Kind
+from migrate.objects import DELETED, MODEL_VERSIONS_TAG, LoggedModel, ModelMetric
 from migrate.origins import (
     DELETED_MODEL,
     LOSSES,
@@ -64,6 +61,8 @@ class LoggedModelStore:
     ``per_page`` is how many a search is to give at a time.
     """
 
+    kind: ClassVar[Kind] = Kind.LOGGED_MODEL
+
     def __init__(
         self,
         http: HttpSession,
@@ -80,7 +79,7 @@ class LoggedModelStore:
         self._any: bool | None = None
 
     def list(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
-        """See ``ReadsLoggedModels.logged_models``."""
+        """See ``ReadsContained.list``."""
         yield from self._found(experiment_ids)
 
     def _found(
@@ -97,7 +96,7 @@ class LoggedModelStore:
             yield from self._search.pages(chunk, condition, for_copies=for_copies, order_by=order)
 
     def read(self, model_ids: Sequence[str]) -> Sequence[LoggedModel]:
-        """See ``ReadsLoggedModels.read_logged_models``; deleted ones are shown since 3.7."""
+        """See ``ReadsContained.read``; deleted ones are shown since 3.7."""
         found = map(self._read_one, model_ids)
         return [model for model in found if model is not None]
 
@@ -128,8 +127,8 @@ class LoggedModelStore:
             self._any = found or self._search.has_left_out
         return self._any
 
-    def create(self, experiment_id: str, model: LoggedModel) -> LoggedModel:
-        """See ``WritesLoggedModels.create_logged_model``."""
+    def create(self, experiment_id: str, model: LoggedModel, *, anew: bool = False) -> LoggedModel:
+        """See ``WritesLoggedModels.create``."""
         tags = tags_to_begin_with(model.tags)
         fields = {
             "experiment_id": experiment_id,
@@ -179,7 +178,7 @@ class LoggedModelStore:
         self._http.change("PATCH", f"{MODELS}/{model_id}/tags", body, fault_tries=fault_tries)
 
     def find(self, experiment_id: str, origins: Collection[str] | None = None) -> Copies:
-        """See ``WritesLoggedModels.find_model_copies``."""
+        """See ``WritesContained.find``."""
         few = few_of(origins)
         models = [
             model
@@ -198,7 +197,7 @@ class LoggedModelStore:
         return by_origin([*copies, *self._search.copies_left_out(experiment_id, few)])
 
     def log_metrics(self, model_id: str, metrics: Sequence[ModelMetric]) -> tuple[Loss, ...]:
-        """See ``WritesLoggedModels.log_model_metrics``: points of a run, with the model's id.
+        """See ``WritesLoggedModels.log_metrics``: points of a run, with the model's id.
 
         Points that are there already stay as they are.
         """
@@ -218,7 +217,7 @@ class LoggedModelStore:
     def finish(
         self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()
     ) -> tuple[Loss, ...]:
-        """See ``WritesLoggedModels.finish_logged_model``."""
+        """See ``WritesLoggedModels.finish``."""
         path = f"{MODELS}/{copy.model_id}"
         if copy.status != model.status:
             body = {"model_id": copy.model_id, "status": status_to(model.status)}
@@ -288,7 +287,7 @@ class LoggedModelStore:
         return refused
 
     def delete(self, experiment_id: str, model_id: str, origin: str) -> None:
-        """See ``WritesLoggedModels.delete_logged_model``: the experiment remembers where it is."""
+        """See ``WritesLoggedModels.delete``: the experiment remembers where it is."""
         body = {"experiment_id": experiment_id, "key": DELETED_MODEL + origin, "value": model_id}
         self._http.post(f"{API}/experiments/set-experiment-tag", body, idempotent=True)
         try:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from migrate.endpoints.run_members import links_from
 from migrate.endpoints.shapes import Object, member, objects, required
+from migrate.endpoints.tracking.abilities import Abilities
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API
@@ -30,22 +31,24 @@ class ModelLinkStore:
         self,
         http: HttpSession,
         entries: Entries,
+        abilities: Abilities,
         models: LoggedModelStore,
         *,
         graphql: bool = True,
     ) -> None:
         self._http = http
         self._entries = entries
+        self._abilities = abilities
         self._models = models
         self._graphql = graphql
 
     def read(self, run_ids: Sequence[str]) -> dict[str, ModelLinks]:
-        """See ``ReadsLoggedModels.model_links``.
+        """See ``ReadsModelLinks.read``.
 
         No search tells a run's inputs, so runs are read one by one, ten of them to a request
         of GraphQL where that is to be had.
         """
-        if not self._models.holds_any():
+        if not run_ids or not self._has_models() or not self._models.holds_any():
             return {}
         links: dict[str, ModelLinks] = {}
         for start in range(0, len(run_ids), RUNS_PER_QUERY):
@@ -88,7 +91,9 @@ class ModelLinkStore:
             return None
 
     def write(self, run_id: str, links: ModelLinks) -> tuple[Loss, ...]:
-        """See ``WritesLoggedModels.link_model``; outputs that are there already are refused."""
+        """See ``WritesModelLinks.write``; outputs that are there already are refused."""
+        if not self._has_models():
+            return ()
 
         def send_inputs(ids: Sequence[str], fault_tries: int) -> None:
             body = {"run_id": run_id, "models": [{"model_id": model_id} for model_id in ids]}
@@ -104,6 +109,9 @@ class ModelLinkStore:
             deliver(send_inputs, links.inputs, lambda _: f"input of run {run_id}")
             + deliver(send_outputs, links.outputs, lambda _: f"output of run {run_id}")
         )
+
+    def _has_models(self) -> bool:
+        return self._abilities.has(self._models.kind)
 
 
 def _snake_case(run: Object) -> Object:

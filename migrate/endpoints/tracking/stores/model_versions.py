@@ -61,7 +61,7 @@ class ModelVersionStore:
         self._tracking = tracking
 
     def list(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
-        """See ``ReadsRegistry.model_versions``."""
+        """See ``ReadsModelVersions.list``."""
         found = self._shown(models)
         for model in models:
             shown = found[model.name]
@@ -102,7 +102,7 @@ class ModelVersionStore:
         return read
 
     def read(self, ref: Ref) -> ModelVersion | None:
-        """See ``ReadsRegistry.read_model_version``."""
+        """See ``ReadsModelVersions.read``."""
         name, _, number = ref.id.rpartition("/")
         try:
             answer = self._http.get(f"{self._api}/get", {"name": name, "version": number})
@@ -121,15 +121,15 @@ class ModelVersionStore:
         version = self._entries.one(answer, "model_version", version_form(ref.kind), read)
         return version if version is not None and version.name == name else None
 
-    def artifacts(self, ref: Ref) -> ArtifactRoot | None:
-        """See ``ReadsRegistry.version_artifacts``."""
+    def files(self, ref: Ref) -> ArtifactRoot | None:
+        """See ``ReadsModelVersions.files``."""
         name, _, number = ref.id.rpartition("/")
         named = {"name": name, "version": number}
         answer = self._http.get(f"{self._api}/get-download-uri", named)
         return ArtifactRoot(ref, text(answer, "artifact_uri"))
 
-    def run(self, version: ModelVersion) -> VersionRun:
-        """See ``ReadsRegistry.version_run``."""
+    def run_of(self, version: ModelVersion) -> VersionRun:
+        """See ``ReadsModelVersions.run_of``."""
         if not version.run_id:
             return NO_RUN
         try:
@@ -183,7 +183,7 @@ class ModelVersionStore:
         return [version for version in found if version.name == model.name]
 
     def create(self, version: ModelVersion) -> int:
-        """See ``WritesRegistry.create_model_version``."""
+        """See ``WritesModelVersions.create``."""
         body = model_version_to(version)
         answer = self._http.post(f"{self._api}/create", body, idempotent=False)
         with read_once():
@@ -200,7 +200,7 @@ class ModelVersionStore:
         return number
 
     def update(self, copy: ModelVersion, version: ModelVersion) -> tuple[Loss, ...]:
-        """See ``WritesRegistry.update_model_version``."""
+        """See ``WritesModelVersions.update``."""
         named = {"name": copy.name, "version": str(copy.version)}
         wanted = [*changes(self._api, copy, version)]
         if copy.stage != version.stage:
@@ -222,6 +222,6 @@ class ModelVersionStore:
         return refused
 
     def delete(self, version: ModelVersion) -> None:
-        """See ``WritesRegistry.delete_model_version``."""
+        """See ``WritesModelVersions.delete``."""
         body = {"name": version.name, "version": str(version.version)}
         self._registry.remove(f"{self._api}/delete", body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from migrate.endpoints.shapes import pairs, required
@@ -19,16 +19,20 @@ MODELS_PER_PAGE = 200
 
 
 class RegisteredModelStore:
-    """Finds, makes and changes registered models; safe for use by several threads."""
+    """Finds, makes and changes registered models; safe for use by several threads.
 
-    def __init__(self, registry: Registry) -> None:
+    ``forget`` is told the name of each that was deleted.
+    """
+
+    def __init__(self, registry: Registry, forget: Callable[[str], None] | None = None) -> None:
         self._registry = registry
+        self._forget = forget
         self._api = registry.models
         self._http = registry.http
         self._entries = registry.entries
 
     def list(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
-        """See ``ReadsRegistry.registered_models``."""
+        """See ``ReadsRegisteredModels.list``."""
         if not self._registry.abilities.has(Kind.REGISTERED_MODEL):
             return
         if names is None:
@@ -62,7 +66,7 @@ class RegisteredModelStore:
             )
 
     def create(self, model: RegisteredModel) -> None:
-        """See ``WritesRegistry.create_registered_model``."""
+        """See ``WritesRegisteredModels.create``."""
         body: dict[str, Any] = {"name": model.name, "tags": tags_to(model.tags)}
         if model.description:
             body["description"] = model.description
@@ -78,7 +82,7 @@ class RegisteredModelStore:
             )
 
     def update(self, copy: RegisteredModel, model: RegisteredModel) -> tuple[Loss, ...]:
-        """See ``WritesRegistry.update_registered_model``."""
+        """See ``WritesRegisteredModels.update``."""
         api = self._api
         refused = self._registry.change(api, {"name": copy.name}, [*changes(api, copy, model)])
         for key in sorted(copy.tags.keys() - model.tags.keys()):
@@ -86,5 +90,7 @@ class RegisteredModelStore:
         return refused
 
     def delete(self, name: str) -> None:
-        """See ``WritesRegistry.delete_registered_model``."""
+        """See ``WritesRegisteredModels.delete``."""
         self._registry.remove(f"{self._api}/delete", {"name": name})
+        if self._forget is not None:
+            self._forget(name)

@@ -44,18 +44,18 @@ class RunStore:
         self._histories: HistoryReader | None = None
 
     def list(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
-        """See ``ReadsRuns.runs``. Ordered by start, so that runs begun meanwhile come last."""
+        """See ``ReadsContained.list``. Ordered by start, so that runs begun meanwhile come last."""
         for chunk in chunks(experiment_ids):
             yield from self._found(chunk, order_by=["attributes.start_time ASC"])
 
-    def read(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
-        """See ``ReadsRuns.read_runs``."""
+    def read_in(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
+        """See ``ReadsRuns.read_in``."""
         if not self._filters_ids():
             return self._one_by_one(run_ids)
         return self._among([experiment_id], run_ids)
 
-    def read_anywhere(self, run_ids: Sequence[str]) -> Sequence[Run]:
-        """See ``ReadsLoggedModels.find_runs``."""
+    def read(self, run_ids: Sequence[str]) -> Sequence[Run]:
+        """See ``ReadsContained.read``."""
         if len(run_ids) < 2 or not self._filters_ids():
             return self._one_by_one(run_ids)
         found = self._among(self._experiments.ids(), run_ids)
@@ -109,7 +109,7 @@ class RunStore:
         return self._histories
 
     def find(self, experiment_id: str, origins: Collection[str] | None = None) -> Copies:
-        """See ``WritesRuns.find_copies``."""
+        """See ``WritesContained.find``."""
         few = few_of(origins)
         copies = [
             copy_from(run.ref, run.tags, run.lifecycle_stage, self._http.base_url)
@@ -118,8 +118,8 @@ class RunStore:
         ]
         return by_origin([*copies, *self._search.copies_left_out(experiment_id, few)])
 
-    def create(self, experiment_id: str, run: Run) -> ServerRunWriter:
-        """See ``WritesRuns.create_run``."""
+    def create(self, experiment_id: str, run: Run, *, anew: bool = False) -> ServerRunWriter:
+        """See ``WritesRuns.create``; a server gives each an id of its own, so all are anew."""
         body: dict[str, Any] = {
             "experiment_id": experiment_id,
             "user_id": run.user_id,
@@ -161,22 +161,23 @@ class RunStore:
             "is a gateway before the server that lets only a part of requests pass?",
         )
 
-    def adopt(self, copy: Run, run: Run) -> ServerRunWriter:
-        """See ``WritesRuns.adopt_run``."""
+    def adopt(self, experiment_id: str, copy: Run, run: Run) -> ServerRunWriter:
+        """See ``WritesRuns.adopt``."""
         return ServerRunWriter(self._http, copy, run.tags)
 
     def delete(self, run_id: str) -> None:
         """Move a run to the trash; no error when it is there."""
         self._http.post(f"{API}/runs/delete", {"run_id": run_id}, idempotent=True)
 
-    def restore(self, run_id: str) -> None:
-        """Take a run out of the trash; no error when it is not there."""
-        self._http.post(f"{API}/runs/restore", {"run_id": run_id}, idempotent=True)
+    def restore(self, run_ids: Sequence[str]) -> None:
+        """See ``WritesRuns.restore``; no error where one is not in the trash."""
+        for run_id in run_ids:
+            self._http.post(f"{API}/runs/restore", {"run_id": run_id}, idempotent=True)
 
     @contextmanager
     def restored(self, run_id: str) -> Iterator[None]:
-        """See ``WritesLoggedModels.open_run``."""
-        self.restore(run_id)
+        """See ``WritesRuns.restored``."""
+        self.restore([run_id])
         try:
             yield
         finally:

@@ -131,7 +131,7 @@ def _logged_model(originals: Originals, model_id: str, version: ModelVersion) ->
 
 
 def _run(originals: Originals, run_id: str, version: ModelVersion) -> ArtifactRoot:
-    for run in originals.runs.read_anywhere([run_id]):
+    for run in originals.runs.read([run_id]):
         return ArtifactRoot(run_ref(run_id), run.artifact_uri)
     raise Refused(f"its source {version.source} is of run {run_id}, which is not on the target")
 

@@ -50,7 +50,7 @@ class CatalogVersions(ModelVersionStore):
         self._workspace_id = workspace_id
 
     def list(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
-        """See ``ReadsRegistry.model_versions``."""
+        """See ``ReadsModelVersions.list``."""
         for model in models:
             params = {"filter": equals_filter("name", model.name)}
             pages = self._http.get_pages(f"{self._api}/search", params)
@@ -61,7 +61,7 @@ class CatalogVersions(ModelVersionStore):
                     yield version
 
     def read(self, ref: Ref) -> ModelVersion | None:
-        """See ``ReadsRegistry.read_model_version``."""
+        """See ``ReadsModelVersions.read``."""
         name, _, number = ref.id.rpartition("/")
         return self._read_one(name, number)
 
@@ -76,10 +76,10 @@ class CatalogVersions(ModelVersionStore):
         return dataclasses.replace(version, tags=read_tags(version.tags))
 
     def create(self, version: ModelVersion) -> int:
-        """See ``WritesRegistry.create_model_version``.
+        """See ``WritesModelVersions.create``.
 
         Where its files do not all arrive, the version stays PENDING_REGISTRATION and says by its
-        origin whose copy it is; ``update_model_version`` completes it.
+        origin whose copy it is; ``update`` completes it.
         """
         holds_place = PLACEHOLDER in version.tags
         upload = None if holds_place else self._upload_of(version)
@@ -100,7 +100,7 @@ class CatalogVersions(ModelVersionStore):
         return number
 
     def update(self, copy: ModelVersion, version: ModelVersion) -> tuple[Loss, ...]:
-        """See ``WritesRegistry.update_model_version``."""
+        """See ``WritesModelVersions.update``."""
         if copy.status != READY:
             self._complete(copy.name, copy.version, self._upload_of(copy))
         # A catalog has no stages: the base class is to find nothing to move.

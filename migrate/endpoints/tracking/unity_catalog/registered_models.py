@@ -25,7 +25,7 @@ class CatalogModels(RegisteredModelStore):
     """Registered models of a catalog."""
 
     def list(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
-        """See ``ReadsRegistry.registered_models``."""
+        """See ``ReadsRegisteredModels.list``."""
         if names is None:
             pages = self._http.get_pages(f"{self._api}/search", {})
             names = [
@@ -42,11 +42,11 @@ class CatalogModels(RegisteredModelStore):
             yield dataclasses.replace(model, tags=read_tags(model.tags))
 
     def create(self, model: RegisteredModel) -> None:
-        """See ``WritesRegistry.create_registered_model``."""
+        """See ``WritesRegisteredModels.create``."""
         super().create(_spelled(model))
 
     def update(self, copy: RegisteredModel, model: RegisteredModel) -> tuple[Loss, ...]:
-        """See ``WritesRegistry.update_registered_model``."""
+        """See ``WritesRegisteredModels.update``."""
         return in_our_words(super().update(_spelled(copy), _spelled(model)))
 
 
