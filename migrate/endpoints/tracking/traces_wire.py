@@ -7,23 +7,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from migrate.endpoints.shapes import Object, ident, member, objects, required_text, text
-from migrate.endpoints.tracking.entries import Form, Told
 from migrate.errors import Malformed
-from migrate.kinds import Kind
 from migrate.traces import SERVER_TAGS, Trace
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
-
-def _told(entry: Any) -> Told:
-    if not isinstance(entry, dict):
-        return Told("")
-    found = entry.get("trace_id")
-    return Told(found if isinstance(found, str) else "")
-
-
-TRACE = Form(Kind.TRACE, _told)
 
 
 def trace_from(body: Object) -> Trace:
