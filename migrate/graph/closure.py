@@ -75,7 +75,7 @@ def _add_runs(draft: Draft, wanted: Wanted) -> Wanted:
         node = add_run(draft, run, wanted[run.ref])
         if node.selected:
             added.append(run.run_id)
-            for parent in node.mentions.values():
+            for parent in node.facts.mentions.values():
                 more.setdefault(run_ref(parent), Because("the parent of", node.ref))
     read_links(draft, added)
     for run_id in added:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-
-import networkx as nx
 
 from migrate.endpoints.answers import Unreadable
 from migrate.endpoints.protocols import Source
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, Selection, choose_experiments
-from migrate.kinds import Kind, Ref, experiment_ref, run_ref
-from migrate.objects import DELETED, FINAL_RUN_STATUSES, NO_LINKS, Experiment, Run
+from migrate.kinds import Kind, Ref, experiment_ref
+from migrate.objects import DELETED, FINAL_RUN_STATUSES, Experiment, Run
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.plans import Because
 from migrate.tasks.experiment import wanted_experiment
-from migrate.tasks.fingerprint import content_digest
-from migrate.tasks.references import REFERENCE_TAGS, fit
+from migrate.tasks.fingerprint import run_facts
+from migrate.tasks.references import fit
 
 EXPERIMENTS_AT_ONCE = 25
 
@@ -185,10 +182,7 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
         return node, {}
     node.because = (Because("a run of", experiment.ref),)
     node.losses = fit(run, draft.target_can, draft.policy)[1]
-    node.content = content_digest(dataclasses.replace(run, links=NO_LINKS))
-    if draft.source_can.lists_links and run.links.model_ids:
-        draft.listed_links[run.run_id] = run.links
-    node.mentions = {key: run.tags[key] for key in REFERENCE_TAGS if key in run.tags}
+    node.facts = run_facts(run)
     sizes = {
         "params": len(run.params),
         "tags": len(run.tags),
@@ -230,29 +224,9 @@ def _may_be_meant(draft: Draft, unreadable: Ref) -> bool:
     return not tokens or ALL in tokens or unreadable.id in tokens
 
 
-def link_runs(draft: Draft) -> None:
-    """Draw the edges: experiment before run, parent and root before the run that names them.
-
-    Runs that name each other in a circle cannot all wait; the circle is opened where it closes,
-    and there the reference is kept as a source tag.
-    """
-    for node in draft.of_kind(Kind.RUN):
-        draft.need(experiment_ref(node.container), node.ref)
-        for run_id in node.mentions.values():
-            other = draft.nodes.get(run_ref(run_id))
-            if other is not None and other.selected and run_id != node.ref.id:
-                draft.need(other.ref, node.ref)
-    runs = draft.graph.subgraph([node.ref for node in draft.of_kind(Kind.RUN)])
-    while not nx.is_directed_acyclic_graph(runs):
-        needed, by = nx.find_cycle(runs)[-1][:2]
-        draft.graph.remove_edge(needed, by)
-        node = draft.nodes[by]
-        node.warnings += (f"names run {needed.id}, which in turn needs this run",)
-
-
 def count_unsupported(draft: Draft) -> None:
     """Count what is there and is not copied."""
-    chosen = [node.ref.id for node in draft.of_kind(Kind.EXPERIMENT)]
+    chosen = [node.ref.id for node in draft.containers()]
     draft.unsupported.update(unsupported_in(draft.source, draft.selection, chosen))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import networkx as nx
 
@@ -18,7 +19,6 @@ from migrate.outcomes import LeftOut, LeftOutCode, Loss, TaskStatus
 from migrate.plans import Because, Damage
 from migrate.tasks.batches import Policy
 from migrate.tasks.existing_experiments import ExistingExperiments
-from migrate.tasks.model_marks import ModelFacts
 from migrate.tasks.wanted import Need
 
 
@@ -38,8 +38,9 @@ class Node:
     status: TaskStatus = TaskStatus.PENDING
     losses: tuple[Loss, ...] = ()
     warnings: tuple[str, ...] = ()
-    #: Digest of what a search of the source shows of a run now.
+    #: Digest of all that is copied of it, where that is at hand; else facts, see the carrier.
     content: str = ""
+    facts: Any = None
     #: True for a run that may still change at the source.
     unsettled: bool = False
     deleted: bool = False
@@ -47,8 +48,6 @@ class Node:
     unreadable: bool = False
     #: True when the copy that is on the target has been deleted there, as it should be.
     copy_deleted: bool = False
-    #: Source ids of the runs that its reference tags name, by tag.
-    mentions: dict[str, str] = field(default_factory=dict)
     #: Why it is in the plan.
     because: tuple[Because, ...] = ()
     #: The number a version is to get on the target, and the first one free before it.
@@ -72,6 +71,15 @@ class Node:
         self.action, self.reason, self.status = Action.CREATE, "", TaskStatus.PENDING
         self.left_out = None
         self.because = (because,)
+
+    def judge(self, mark: str, wanted: str) -> bool:
+        """Choose what to do with an object that has a copy, and say whether it is unchanged."""
+        self.action = Action.ADOPT
+        if not mark:
+            self.reason = "half-made by an earlier attempt: completed"
+        elif mark != wanted:
+            self.action, self.reason = Action.UPDATE, "changed at the source since it was copied"
+        return mark == wanted
 
     def fail_to_adopt(self, why: str) -> None:
         """Plan a copy that is there and cannot be read: its task fails by name, and makes none."""
@@ -110,8 +118,8 @@ class Draft:
     contents: dict[tuple[Kind, str], dict[Ref, Node]] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     existing: ExistingExperiments = field(default_factory=ExistingExperiments)
-    #: How many runs of another origin the target's experiments hold, by the source's ids.
-    foreign: dict[str, int] = field(default_factory=dict)
+    #: How many objects of another origin the target's experiments hold, by the source's ids.
+    foreign: dict[str, dict[Kind, int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     collisions: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -121,15 +129,11 @@ class Draft:
     damaged: Mapping[Ref, Damage] = field(default_factory=dict)
     #: Ids of the copies that this migration has made before, by their originals.
     made: Mapping[Ref, str] = field(default_factory=dict)
-    #: The logged models that selected runs name, by run id, and what listing runs has said of
-    #: that, where it says all; runs without any are not there.
+    #: The logged models that selected runs name, by run id; runs without any are not there.
     links: dict[str, ModelLinks] = field(default_factory=dict)
-    listed_links: dict[str, ModelLinks] = field(default_factory=dict)
     #: The experiments whose objects of a kind were searched, and what no search has shown.
     searched: dict[Kind, set[str]] = field(default_factory=dict)
     by_id: set[Ref] = field(default_factory=set)
-    #: What the plan has to remember of logged models, by id.
-    logged: dict[str, ModelFacts] = field(default_factory=dict)
     #: What records name, and by what their copies are found, by their refs.
     needs: dict[Ref, tuple[Need, ...]] = field(default_factory=dict)
     keys: dict[Ref, str] = field(default_factory=dict)
@@ -164,6 +168,10 @@ class Draft:
         """Return the objects of a kind that are selected and were read."""
         found = (node for node in self.nodes.values() if node.ref.kind is kind)
         return [it for it in found if it.selected and not it.unreadable and not it.ref.deletes]
+
+    def containers(self) -> list[Node]:
+        """Return the experiments that are selected: they hold what was tracked."""
+        return self.of_kind(Kind.EXPERIMENT)
 
     def versions_of(self, model: Ref) -> list[ModelVersion]:
         """Return the versions that were read of a registered model or prompt, skipped ones too."""

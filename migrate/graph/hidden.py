@@ -10,6 +10,7 @@ from migrate.graph.draft import Draft
 from migrate.graph.logged_models import read_links
 from migrate.kinds import Kind, Ref, experiment_ref, run_ref
 from migrate.plans import Because
+from migrate.tasks.carriers import contained_carriers
 from migrate.tasks.model_marks import runs_named
 
 
@@ -17,7 +18,7 @@ def discover_hidden_runs(draft: Draft) -> None:
     """Add the runs of selected experiments that logged models name and no search has shown."""
     named: dict[str, Ref] = {}
     for node in draft.of_kind(Kind.LOGGED_MODEL):
-        for run_id in runs_named(draft.logged[node.ref.id], {}):
+        for run_id in runs_named(node.facts, {}):
             if run_ref(run_id) not in draft.nodes:
                 named.setdefault(run_id, node.ref)
     added = []
@@ -37,24 +38,18 @@ def tell_of_hidden(draft: Draft) -> None:
 
     What was made at the source since is shown by then, and deleted logged models never are.
     """
-    hidden: dict[tuple[Kind, str], list[Ref]] = {}
-    for ref in sorted(draft.by_id):
-        node = draft.nodes[ref]
-        never_shown = ref.kind is Kind.LOGGED_MODEL and node.deleted
-        if node.container in draft.searched.get(ref.kind, ()) and not never_shown:
-            hidden.setdefault((ref.kind, node.container), []).append(ref)
-    for (kind, container), refs in hidden.items():
-        shown = _searched_again(draft, kind, container)
-        still = [ref for ref in refs if ref not in shown]
-        if still:
-            draft.unknown.append(
-                f"source: the search for {kind.plural} of experiment {container} does not show "
-                f"{still[0]}, {draft.nodes[still[0]].because[0]}: what else it leaves out is not "
-                "copied"
-            )
-
-
-def _searched_again(draft: Draft, kind: Kind, experiment_id: str) -> set[Ref]:
-    if kind is Kind.RUN:
-        return {Ref(kind, run.run_id) for run in draft.source.runs.list([experiment_id])}
-    return {Ref(kind, model.model_id) for model in draft.source.logged_models.list([experiment_id])}
+    for carrier in contained_carriers():
+        hidden: dict[str, list[Ref]] = {}
+        for ref in sorted(ref for ref in draft.by_id if ref.kind is carrier.kind):
+            node = draft.nodes[ref]
+            never_shown = carrier.hides_deleted and node.deleted
+            if node.container in draft.searched.get(ref.kind, ()) and not never_shown:
+                hidden.setdefault(node.container, []).append(ref)
+        for container, refs in hidden.items():
+            shown = {record.ref for record in carrier.originals(draft.source).list([container])}
+            if still := [ref for ref in refs if ref not in shown]:
+                draft.unknown.append(
+                    f"source: the search for {carrier.kind.plural} of experiment {container} does "
+                    f"not show {still[0]}, {draft.nodes[still[0]].because[0]}: what else it leaves "
+                    "out is not copied"
+                )

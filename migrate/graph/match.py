@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection
 
-from migrate.endpoints.answers import Copy
 from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import UsageError
+from migrate.graph.contents import add_deletion, follow_with_versions
 from migrate.graph.draft import Draft, Node
-from migrate.kinds import Action, Kind, run_ref
-from migrate.objects import ACTIVE, DELETED, NO_LINKS, Experiment
+from migrate.kinds import Action, Kind
+from migrate.objects import ACTIVE, DELETED, Experiment
 from migrate.origins import ORIGIN, SOURCE, experiment_origin
 from migrate.outcomes import Loss, TaskStatus
 from migrate.tasks.existing_experiments import experiments_on, is_ours
 from migrate.tasks.experiment import kept_of_experiment, missing_tags, wanted_experiment
-from migrate.tasks.fingerprint import quick_half, quick_mark, with_links
 from migrate.tasks.outcomes import copies_beside
 
 TRASH_HINT = (
@@ -33,7 +31,7 @@ def match_experiments(draft: Draft) -> None:
     draft.existing = experiments_on(draft.target)
     originals = {experiment_origin(item): item for item in draft.experiments.values()}
     undecided = []
-    for node in draft.of_kind(Kind.EXPERIMENT):
+    for node in draft.containers():
         experiment = draft.experiments[node.ref.id]
         copy = draft.existing.find(dataclasses.replace(experiment, name=node.name))
         if copy is None:
@@ -114,81 +112,6 @@ def _free_name(name: str, taken: Collection[str]) -> str:
         number += 1
 
 
-def match_runs(draft: Draft) -> None:
-    """Find the copies of runs by origin, one search for each experiment that is there.
-
-    Also those of runs that are left out now: a run that names one of them still finds it.
-    """
-    there = [node for node in draft.of_kind(Kind.EXPERIMENT) if node.target_id]
-    with ThreadPoolExecutor(max(1, min(draft.workers, len(there)))) as pool:
-        copies_in = pool.map(lambda node: draft.target.runs.find(node.target_id), there)
-        copies = dict(zip((node.ref.id for node in there), copies_in, strict=True))
-    copied: list[tuple[Node, list[Copy]]] = []
-    for node in draft.nodes.values():
-        found = copies.get(node.container, {}).get(node.ref.id)
-        if found and node.ref.kind is Kind.RUN:
-            node.target_id, node.mark = found[0].target_id, found[0].mark
-            copied.append((node, found))
-    if not draft.target_can.archive:
-        _count_foreign(draft, copies)
-    _link_to_earlier_copies(draft)
-    for node, found in copied:
-        if node.selected:
-            _decide(draft, node, found[0])
-            node.losses += copies_beside(node.ref.kind, [copy.target_id for copy in found])
-
-
-def _count_foreign(draft: Draft, copies: Mapping[str, Mapping[str, object]]) -> None:
-    """Count the runs in each experiment of the target that are copies of another source's."""
-    for experiment_id, by_origin in copies.items():
-        foreign = [it for it in by_origin if run_ref(it) not in draft.nodes]
-        draft.foreign[experiment_id] = len(foreign)
-
-
-def _link_to_earlier_copies(draft: Draft) -> None:
-    """Draw the edge from a run that is left out, but was copied before, to one that names it."""
-    for node in draft.of_kind(Kind.RUN):
-        for run_id in node.mentions.values():
-            other = draft.nodes.get(run_ref(run_id))
-            if other is not None and not other.selected and other.target_id:
-                draft.need(other.ref, node.ref)
-
-
-def _decide(draft: Draft, run: Node, copy: Copy) -> None:
-    """Choose what to do with a run that has a copy."""
-    if copy.unreadable:
-        run.fail_to_adopt(copy.unreadable)
-        return
-    if draft.target_can.keeps_id(Kind.RUN):
-        content, orphans = with_links(run.content, draft.links.get(run.ref.id, NO_LINKS)), []
-    else:
-        content, orphans = run.content, orphan_mentions(draft, run)
-    unchanged = quick_half(run.mark) == quick_mark(content, orphans, draft.policy.in_mark)
-    if not run.mark:
-        run.action, run.reason = Action.ADOPT, "half-made by an earlier attempt: completed"
-    elif not unchanged:
-        run.action, run.reason = Action.UPDATE, "changed at the source since it was copied"
-    else:
-        run.action, run.reason = Action.ADOPT, "copied before: checked for new points and files"
-        frozen = draft.experiments[run.container].lifecycle_stage == DELETED
-        # A deleted experiment takes no writes, so what a search shows of its runs is all. Only
-        # deleting and restoring come after the mark.
-        trusted = frozen or (draft.quick and not run.unsettled and not copy.losses)
-        if trusted and (copy.lifecycle_stage == DELETED) == run.deleted:
-            run.status, run.reason = TaskStatus.DONE, "copied before, unchanged"
-            run.losses += copy.losses
-
-
-def orphan_mentions(draft: Draft, run: Node) -> list[str]:
-    """Return the reference tags of a run whose run is not among those copied."""
-
-    def has_copy(run_id: str) -> bool:
-        other = run_ref(run_id)
-        return other == run.ref or bool(draft.graph.has_edge(other, run.ref))
-
-    return [tag for tag, run_id in run.mentions.items() if not has_copy(run_id)]
-
-
 def _is_copy(draft: Draft, node: Node) -> bool:
     """Say whether the experiment a node was matched with is a copy made by this tool."""
     copy = draft.existing.by_id.get(node.target_id)
@@ -197,7 +120,7 @@ def _is_copy(draft: Draft, node: Node) -> bool:
 
 def add_deletions(draft: Draft) -> None:
     """Add the last step of deleted experiments, and reopen copies that need another write."""
-    for node in draft.of_kind(Kind.EXPERIMENT):
+    for node in draft.containers():
         if not node.deleted:
             continue
         held = draft.held_by(node.ref.id)
@@ -207,9 +130,8 @@ def add_deletions(draft: Draft) -> None:
         if trashed and not work:
             node.status = TaskStatus.DONE
             continue
-        if foreign := draft.foreign.get(node.ref.id):
-            runs = f"{foreign} run{'s' if foreign > 1 else ''}"
-            reason = f"the target's holds {runs} of another origin: it stays active"
+        if foreign := _foreign(draft, node):
+            reason = f"the target's holds {foreign} of another origin: it stays active"
             node.losses += (Loss("deletion", reason),)
             continue
         if node.target_id and not trashed and not _is_copy(draft, node):
@@ -220,19 +142,18 @@ def add_deletions(draft: Draft) -> None:
             node.reason = "reopened for runs that are not complete, then deleted again"
             for run in held:
                 run.status = TaskStatus.PENDING
-        deletion = Node(
-            ref=node.ref.deletion,
-            name=node.name,
-            container=node.ref.id,
-            reason="deleted at the source: deleted last, when its runs are complete",
-        )
-        draft.add(deletion)
-        draft.need(node.ref, deletion.ref)
-        for run in held:
-            draft.need(run.ref, deletion.ref)
-            if run.ref.deletion in draft.nodes:
-                draft.need(run.ref.deletion, deletion.ref)
-            # A server may refuse a version whose run or logged model is in the trash.
-            for version in list(draft.graph.successors(run.ref)):
-                if version.kind is Kind.MODEL_VERSION:
-                    draft.follow(version, deletion.ref)
+        why = "deleted at the source: deleted last, when its runs are complete"
+        deletion = add_deletion(draft, node, why)
+        for item in held:
+            draft.need(item.ref, deletion)
+            if item.ref.deletion in draft.nodes:
+                draft.need(item.ref.deletion, deletion)
+            follow_with_versions(draft, item, deletion)
+
+
+def _foreign(draft: Draft, node: Node) -> str:
+    """Say what the copy of an experiment holds of another origin."""
+    counts = draft.foreign.get(node.ref.id, {})
+    return ", ".join(
+        f"{count} {kind.plural if count > 1 else kind}" for kind, count in counts.items() if count
+    )

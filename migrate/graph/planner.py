@@ -14,29 +14,27 @@ from migrate.endpoints.addresses import Address
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import MigrateError, UsageError
 from migrate.graph.closure import discover_all_runs, discover_needed
+from migrate.graph.contents import (
+    add_content_deletions,
+    link_contents,
+    match_contents,
+    tell_of_orphans,
+)
 from migrate.graph.discover import (
     count_unsupported,
     discover_experiments,
     discover_runs,
     discover_unreadable,
-    link_runs,
 )
 from migrate.graph.draft import Draft, Node
 from migrate.graph.hidden import discover_hidden_runs, tell_of_hidden
 from migrate.graph.logged_models import (
-    add_model_deletions,
     check_flattened,
     discover_links,
     discover_logged_models,
-    link_models,
-    match_models,
+    tell_of_lost_links,
 )
-from migrate.graph.match import (
-    add_deletions,
-    match_experiments,
-    match_runs,
-    orphan_mentions,
-)
+from migrate.graph.match import add_deletions, match_experiments
 from migrate.graph.naming import check_names, rename_copies, tell_of_twins
 from migrate.graph.permissions import tell_of_permissions
 from migrate.graph.records import discover_records, link_records, match_records
@@ -46,7 +44,7 @@ from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.repairs import plan_repairs
 from migrate.graph.selection import Selection
 from migrate.graph.traces import discover_traces, match_traces
-from migrate.kinds import Kind, Ref
+from migrate.kinds import Ref
 from migrate.plans import Damage, Plan, PlannedTask, Side
 from migrate.tasks.batches import Policy
 
@@ -153,18 +151,18 @@ STEPS: tuple[Step, ...] = (
     rename_copies,
     check_names,
     tell_of_twins,
-    link_runs,
-    link_models,
+    link_contents,
+    tell_of_lost_links,
     link_versions,
     link_records,
     match_experiments,
-    match_runs,
-    match_models,
+    match_contents,
+    tell_of_orphans,
     match_registry,
     match_records,
     match_traces,
     plan_repairs,
-    add_model_deletions,
+    add_content_deletions,
     add_deletions,
     check_cycles,
     count_unsupported,
@@ -283,19 +281,8 @@ def _task(draft: Draft, node: Node) -> PlannedTask:
         first_free=node.first_free,
         count=node.count,
         losses=node.losses,
-        warnings=node.warnings + _orphan_warnings(draft, node),
+        warnings=node.warnings,
         status=node.status,
-    )
-
-
-def _orphan_warnings(draft: Draft, node: Node) -> tuple[str, ...]:
-    keeps_id = draft.target_can.keeps_id(Kind.RUN)
-    if node.ref.kind is not Kind.RUN or not node.selected or keeps_id:
-        return ()
-    return tuple(
-        f"{tag} names run {node.mentions[tag]}, which is not among the runs copied: "
-        "kept as a source tag"
-        for tag in orphan_mentions(draft, node)
     )
 
 

@@ -162,13 +162,9 @@ def _match(
             node.fail_to_adopt(first.unreadable)
             continue
         node.mark = first.mark
-        if not first.mark:
-            node.action, node.reason = Action.ADOPT, "half-made by an earlier attempt: completed"
-        elif first.mark != mark_of(node.content, draft.needs[node.ref], draft.will_have_copy):
-            node.action, node.reason = Action.UPDATE, "changed at the source since it was copied"
-        else:
-            node.action, node.status = Action.ADOPT, TaskStatus.DONE
-            node.reason = "copied before, unchanged"
+        wanted = mark_of(node.content, draft.needs[node.ref], draft.will_have_copy)
+        if node.judge(node.mark, wanted):
+            node.status, node.reason = TaskStatus.DONE, "copied before, unchanged"
             node.losses += first.losses
 
 

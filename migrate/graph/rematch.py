@@ -7,16 +7,15 @@ by another. One search for each experiment finds them; after that nothing is loo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
+from migrate.graph.contents import copies_in
 from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref, experiment_ref
 from migrate.objects import Experiment
 from migrate.origins import ORIGIN
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Plan, PlannedTask
+from migrate.tasks.carriers import contained_carriers
 from migrate.tasks.existing_experiments import experiments_on
 from migrate.tasks.outcomes import copies_beside
 from migrate.tasks.version_numbers import is_placeholder
@@ -27,27 +26,18 @@ SEARCHES_AT_ONCE = 4
 def rematch(plan: Plan, target: Target) -> Plan:
     """Return ``plan`` with the copies that are on the target already as target ids and marks."""
     places = _places(plan, target)
-    open_containers = {task.container for task in plan.tasks if _is_open(task, Kind.RUN)}
-    searched = [places[ident] for ident in open_containers if ident in places]
     found: dict[Ref, tuple[str, str]] = {
         experiment_ref(ident): (target_id, "") for ident, target_id in places.items()
     }
     losses: dict[Ref, tuple[Loss, ...]] = {}
-
-    def note(kind: Kind, copies: Mapping[str, Sequence[Copy]]) -> None:
-        for origin, same in copies.items():
-            ref = Ref(kind, origin)
-            found[ref] = (same[0].target_id, same[0].mark)
-            losses[ref] = copies_beside(kind, [copy.target_id for copy in same])
-
-    with ThreadPoolExecutor(SEARCHES_AT_ONCE) as pool:
-        for copies in pool.map(target.runs.find, searched):
-            note(Kind.RUN, copies)
-        with_models = {task.container for task in plan.tasks if _is_open(task, Kind.LOGGED_MODEL)}
-        searched = [places[ident] for ident in with_models if ident in places]
-        for copies in pool.map(target.logged_models.find, searched):
-            note(Kind.LOGGED_MODEL, copies)
-
+    for carrier in contained_carriers():
+        open_in = {task.container for task in plan.of_kind(carrier.kind) if _open(task)}
+        searched = {ident: places[ident] for ident in open_in if ident in places}
+        for copies in copies_in(carrier, target, searched, SEARCHES_AT_ONCE).values():
+            for origin, same in copies.items():
+                ref = Ref(carrier.kind, origin)
+                found[ref] = (same[0].target_id, same[0].mark)
+                losses[ref] = copies_beside(ref.kind, [copy.target_id for copy in same])
     versions, doubtful = _versions(plan, target)
     found |= versions
 
@@ -111,23 +101,14 @@ def _open(task: PlannedTask) -> bool:
     return task.is_work and task.status is TaskStatus.PENDING
 
 
-def _is_open(task: PlannedTask, kind: Kind) -> bool:
-    return task.ref.kind is kind and _open(task)
-
-
 def _places(plan: Plan, target: Target) -> dict[str, str]:
     """Return where each experiment of the plan is on the target, as far as it is there.
 
     One that is not recorded as done may be there all the same, under the name it was to get.
     """
-    places = {
-        task.ref.id: task.target_id
-        for task in plan.tasks
-        if task.ref.kind is Kind.EXPERIMENT and task.target_id
-    }
-    unknown = [
-        task for task in plan.tasks if _is_open(task, Kind.EXPERIMENT) and task.ref.id not in places
-    ]
+    experiments = plan.of_kind(Kind.EXPERIMENT)
+    places = {task.ref.id: task.target_id for task in experiments if task.target_id}
+    unknown = [task for task in experiments if _open(task) and task.ref.id not in places]
     if unknown:
         by_name = experiments_on(target).by_name
         places |= {

@@ -7,18 +7,23 @@ The planner, the worker, the scheduler, verify and the views loop over ``CARRIER
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Generic
 
+from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.protocols.contained import ReadsContained, WritesContained
 from migrate.endpoints.stores import Identity, R
 from migrate.kinds import Kind, Ref
 from migrate.outcomes import LeftOut, Loss, Outcome
-from migrate.tasks.batches import Batch, Job
+from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.engine import carry_each, delete_each
 from migrate.tasks.fingerprint import digest_of
+from migrate.tasks.model_marks import Links
 from migrate.tasks.wanted import Need, Place, Wanted
+
+HasCopy = Callable[[Ref], bool]
 
 
 class Carrier(ABC):
@@ -31,6 +36,8 @@ class Carrier(ABC):
     renamed_by: ClassVar[str] = ""
     #: Whether permissions are given on its objects.
     guarded: ClassVar[bool] = False
+    #: Whether to delete the copy is another step, after all that needs it; else it is one with it.
+    deleted_last: ClassVar[bool] = False
     #: Fill and outline of its boxes in a picture.
     colours: ClassVar[tuple[str, str]]
 
@@ -45,6 +52,47 @@ class Carrier(ABC):
     def delete_copy(self, batch: Batch, job: Job, source: Source, target: Target) -> str:
         """Delete a copy as its original is, after all that needs it; return its id."""
         raise NotImplementedError(f"copies of {self.kind.plural} are not deleted")
+
+
+class ContainedCarrier(Carrier):
+    """A kind that experiments hold, whose copies tell their origin and a mark.
+
+    What the planner keeps of an object are its ``facts``; ``links`` are what runs say of it and
+    logged models, by their ids. ``has_copy`` says of what it names whether that has one.
+    """
+
+    #: What of a copy with an unchanged quick mark a task still looks at.
+    checked_for: ClassVar[str]
+    #: Whether no search shows deleted ones.
+    hides_deleted: ClassVar[bool] = False
+    #: Whether its task writes to what it names, which has to be out of the trash meanwhile.
+    writes_to_named: ClassVar[bool] = False
+
+    @abstractmethod
+    def originals(self, source: Source) -> ReadsContained[Any]:
+        """Return where its objects are read."""
+
+    @abstractmethod
+    def copies(self, target: Target) -> WritesContained[Any]:
+        """Return where its copies are."""
+
+    @abstractmethod
+    def facts(self, record: Any) -> Any:
+        """Return what the planner keeps of an object."""
+
+    @abstractmethod
+    def named(self, facts: Any, links: Links) -> Sequence[Ref]:
+        """Return the other objects of its kind or of runs that it names."""
+
+    @abstractmethod
+    def quick_mark(
+        self, facts: Any, links: Links, has_copy: HasCopy, target: Capabilities, policy: Policy
+    ) -> str:
+        """Return the half of the mark of its copy that needs no more than facts and links."""
+
+    def warnings(self, facts: Any, has_copy: HasCopy, target: Capabilities) -> Iterator[str]:
+        """Yield what its copy cannot say as the original does."""
+        return iter(())
 
 
 class RecordCarrier(Carrier, Generic[R]):

@@ -5,18 +5,23 @@ The order is that of plans, reports and pictures.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.kinds import Kind
+from migrate.endpoints.protocols.contained import ReadsContained, WritesContained
+from migrate.kinds import Kind, Ref, run_ref
+from migrate.objects import NO_LINKS, LoggedModel, Run
 from migrate.outcomes import Outcome
 from migrate.tasks import experiment, registered_model
-from migrate.tasks.batches import Batch, Job
-from migrate.tasks.carrier import Carrier, RecordCarrier
+from migrate.tasks.batches import Batch, Job, Policy
+from migrate.tasks.carrier import Carrier, ContainedCarrier, HasCopy, RecordCarrier
 from migrate.tasks.evaluation_dataset import EvaluationDatasets
+from migrate.tasks.fingerprint import RunFacts, quick_mark, run_facts, with_links
 from migrate.tasks.issue import Issues
 from migrate.tasks.logged_model import copy_logged_models
+from migrate.tasks.model_marks import Links, ModelFacts, facts_of, quick_model_mark, runs_named
 from migrate.tasks.model_version import copy_versions
 from migrate.tasks.run import copy_runs
 from migrate.tasks.scorer import Scorers
@@ -42,23 +47,89 @@ class Experiments(Carrier):
         return experiment.delete_experiment(batch, job, source, target)
 
 
-class Runs(Carrier):
+class Runs(ContainedCarrier):
     """Runs, with their metrics and files."""
 
     kind = Kind.RUN
     together = 100
     colours = ("#dff3e1", "#2e8540")
+    checked_for = "new points and files"
+
+    def originals(self, source: Source) -> ReadsContained[Run]:
+        """See ``ContainedCarrier.originals``."""
+        return source.runs
+
+    def copies(self, target: Target) -> WritesContained[Run]:
+        """See ``ContainedCarrier.copies``."""
+        return target.runs
+
+    def facts(self, record: Run) -> RunFacts:
+        """See ``ContainedCarrier.facts``."""
+        return run_facts(record)
+
+    def named(self, facts: RunFacts, links: Links) -> Sequence[Ref]:
+        """See ``ContainedCarrier.named``."""
+        return list(map(run_ref, facts.mentions.values()))
+
+    def quick_mark(
+        self, facts: RunFacts, links: Links, has_copy: HasCopy, target: Capabilities, policy: Policy
+    ) -> str:
+        """See ``ContainedCarrier.quick_mark``."""
+        if target.keeps_id(self.kind):
+            content = with_links(facts.content, next(iter(links.values()), NO_LINKS))
+            return quick_mark(content, [], policy.in_mark)
+        return quick_mark(facts.content, facts.orphans(has_copy), policy.in_mark)
+
+    def warnings(self, facts: RunFacts, has_copy: HasCopy, target: Capabilities) -> Iterator[str]:
+        """See ``ContainedCarrier.warnings``."""
+        for tag in [] if target.keeps_id(self.kind) else facts.orphans(has_copy):
+            yield (
+                f"{tag} names run {facts.mentions[tag]}, which is not among the runs copied: "
+                "kept as a source tag"
+            )
 
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """See ``Carrier.carry``."""
         return copy_runs(batch, source, target)
 
 
-class LoggedModels(Carrier):
+class LoggedModels(ContainedCarrier):
     """Logged models, with what runs say of them and their files."""
 
     kind = Kind.LOGGED_MODEL
     colours = ("#d5f2f1", "#117f7c")
+    checked_for = "new files"
+    hides_deleted = True
+    deleted_last = True
+    writes_to_named = True
+
+    def originals(self, source: Source) -> ReadsContained[LoggedModel]:
+        """See ``ContainedCarrier.originals``."""
+        return source.logged_models
+
+    def copies(self, target: Target) -> WritesContained[LoggedModel]:
+        """See ``ContainedCarrier.copies``."""
+        return target.logged_models
+
+    def facts(self, record: LoggedModel) -> ModelFacts:
+        """See ``ContainedCarrier.facts``."""
+        return facts_of(record)
+
+    def named(self, facts: ModelFacts, links: Links) -> Sequence[Ref]:
+        """See ``ContainedCarrier.named``."""
+        return list(map(run_ref, sorted(runs_named(facts, links))))
+
+    def quick_mark(
+        self,
+        facts: ModelFacts,
+        links: Links,
+        has_copy: HasCopy,
+        target: Capabilities,
+        policy: Policy,
+    ) -> str:
+        """See ``ContainedCarrier.quick_mark``."""
+        known = {run_id for run_id in runs_named(facts, links) if has_copy(run_ref(run_id))}
+        return quick_model_mark(facts, links, known)
 
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """See ``Carrier.carry``."""
@@ -140,6 +211,11 @@ CARRIERS: tuple[Carrier, ...] = (
 def carrier_of(kind: Kind) -> Carrier | None:
     """Return the carrier of a kind; None for one that is not copied."""
     return next((carrier for carrier in CARRIERS if carrier.kind is kind), None)
+
+
+def contained_carriers() -> list[ContainedCarrier]:
+    """Return the carriers of what experiments hold, with copies that tell their origin."""
+    return [carrier for carrier in CARRIERS if isinstance(carrier, ContainedCarrier)]
 
 
 def record_carriers() -> list[RecordCarrier[Any]]:

@@ -6,14 +6,18 @@ adds every metric point and the list of files with their sizes. Neither depends 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
+from migrate.kinds import Ref, run_ref
 from migrate.objects import NO_LINKS, Artifact, Metric, ModelLinks, Run
+from migrate.tasks.references import REFERENCE_TAGS
 
 FORMAT = "1"
 _BITS = 0xFFFFFFFFFFFFFFFF
@@ -71,6 +75,29 @@ def point_digest(point: Metric) -> int:
     whole = (timestamp & _BITS, step & _BITS)
     packed = struct.pack("<QdQQ", _key_number(key), value + 0.0, *whole)
     return int.from_bytes(blake2b(packed, digest_size=8).digest(), "little")
+
+
+class RunFacts(NamedTuple):
+    """What the planner keeps of a run: a digest of what a search shows, and what it names.
+
+    ``mentions`` are source ids of runs by the reference tags that name them, ``links`` the logged
+    models as far as a listing of runs has told.
+    """
+
+    content: str
+    mentions: Mapping[str, str]
+    links: ModelLinks
+
+    def orphans(self, has_copy: Callable[[Ref], bool]) -> list[str]:
+        """Return the reference tags whose run has no copy."""
+        return [tag for tag, run_id in self.mentions.items() if not has_copy(run_ref(run_id))]
+
+
+def run_facts(run: Run) -> RunFacts:
+    """Return what the planner keeps of a run."""
+    content = content_digest(dataclasses.replace(run, links=NO_LINKS))
+    mentions = {tag: run.tags[tag] for tag in REFERENCE_TAGS if tag in run.tags}
+    return RunFacts(content, mentions, run.links)
 
 
 class Fingerprint:

@@ -225,10 +225,10 @@ def test_what_failed_is_named_for_every_kind_and_below_what_failed(origin: Path)
 def test_deletions_that_an_earlier_version_listed_as_failed_are_no_objects(origin: Path) -> None:
     gone = Ref(Kind.RUN, "c" * 32)
     entries = [
-        {"object": ref, "in": "9", "name": "", "reason": "no answer"}
+        {"object": ref, "in": "9", "name": "its name", "reason": "no answer"}
         for ref in ("deletion:9", f"run:{gone.id}")
     ]
-    (origin / "losses.json").write_text(json.dumps({"failed": entries}))
+    (origin / "experiments" / "losses.json").write_text(json.dumps({"failed": entries}))
     source = reader(origin)
     everything(source)
     assert [it.ref for it in source.unreadable.all()] == [gone]

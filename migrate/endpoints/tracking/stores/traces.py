@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +26,8 @@ PER_PAGE = 500
 PER_CALL = 100
 FORM = Form(Kind.TRACE, lambda entry: Told(told_id(entry, "trace_id")))
 _OTLP = "/v1/traces"
+#: An id that follows from the spans' own; for any other, spans would make another trace.
+_TAKES_SPANS = re.compile("tr-[0-9a-f]{32}")
 _SPANS = f"{NEWER_API}/traces/batchGet"
 _INFOS = f"{NEWER_API}/traces/batchGetInfos"
 
@@ -109,10 +112,13 @@ class ServerTraces(RecordStore[Trace]):
         answer = self._http.post(f"{NEWER_API}/traces", request, idempotent=True)
         return trace_from(required(required(answer, "trace"), "trace_info"))
 
-    def add_spans(self, container: str, spans: Sequence[Spans]) -> None:
+    def add_spans(self, container: str, spans: Mapping[str, Spans]) -> None:
         """See ``TraceStore.add_spans``."""
+        if odd := [ident for ident in spans if not _TAKES_SPANS.fullmatch(ident)]:
+            form = "its id is not of the form that servers take spans for (tr- and 32 digits)"
+            raise Refused(f"{odd[0]!r}: {form}")
         headers = {"Content-Type": "application/x-protobuf", "x-mlflow-experiment-id": container}
-        self._http.post_message(_OTLP, _message(spans), headers)
+        self._http.post_message(_OTLP, _message(spans.values()), headers)
 
     def link_prompts(self, trace_id: str, prompts: Sequence[PromptLink]) -> None:
         """See ``TraceStore.link_prompts``."""
@@ -165,7 +171,7 @@ class ServerTraces(RecordStore[Trace]):
         self._http.post(f"{NEWER_API}/traces/delete-traces", body, idempotent=True)
 
 
-def _message(spans: Sequence[Spans]) -> bytes:
+def _message(spans: Iterable[Spans]) -> bytes:
     """Return the request of OpenTelemetry's protocol that holds the spans of several traces.
 
     Raises ``Malformed`` for what is none.

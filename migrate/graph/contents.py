@@ -1,0 +1,192 @@
+"""Steps for what experiments hold, runs and logged models: the same for each of these kinds.
+
+It is linked with what it names, matched with its copies, and deleted last where it is deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import networkx as nx
+
+from migrate.endpoints.answers import Copy
+from migrate.endpoints.protocols import Target
+from migrate.graph.draft import Draft, Node
+from migrate.kinds import Ref, experiment_ref, logged_model_ref, run_ref
+from migrate.objects import DELETED, ModelLinks
+from migrate.outcomes import TaskStatus
+from migrate.tasks.carrier import ContainedCarrier, HasCopy
+from migrate.tasks.carriers import contained_carriers
+from migrate.tasks.fingerprint import quick_half
+from migrate.tasks.logged_model import links_to
+from migrate.tasks.model_marks import Links
+from migrate.tasks.outcomes import copies_beside
+
+NOTHING_SAID: Links = {}
+#: Copies by the ids of the experiments that hold their originals, and by those of the originals.
+Found = Mapping[str, Mapping[str, Sequence[Copy]]]
+
+
+def links_by_object(draft: Draft) -> dict[Ref, dict[str, ModelLinks]]:
+    """Return what runs say of logged models, by run id, for each run and each model."""
+    found: dict[Ref, dict[str, ModelLinks]] = {}
+    for run_id, links in draft.links.items():
+        found[run_ref(run_id)] = {run_id: links}
+        for model_id in links.model_ids:
+            ref = logged_model_ref(model_id)
+            found.setdefault(ref, {}).update(links_to(model_id, {run_id: links}))
+    return found
+
+
+def link_contents(draft: Draft) -> None:
+    """Draw the edges: experiment and what it names before an object.
+
+    Those that write to what is deleted take turns: each has it out of the trash for a moment.
+    """
+    links = links_by_object(draft)
+    for carrier in contained_carriers():
+        sharing: dict[Ref, list[Ref]] = {}
+        for node in draft.of_kind(carrier.kind):
+            draft.need(experiment_ref(node.container), node.ref)
+            for ref in carrier.named(node.facts, links.get(node.ref, NOTHING_SAID)):
+                if ref == node.ref or not draft.selects(ref):
+                    continue
+                draft.need(ref, node.ref)
+                if carrier.writes_to_named and draft.nodes[ref].deleted:
+                    sharing.setdefault(ref, []).append(node.ref)
+        for sharers in sharing.values() if not draft.target_can.archive else ():
+            for earlier, later in pairwise(sorted(sharers)):
+                draft.follow(earlier, later)
+        _open_circles(draft, carrier)
+
+
+def _open_circles(draft: Draft, carrier: ContainedCarrier) -> None:
+    """Objects that name each other in a circle cannot all wait: it is opened where it closes.
+
+    There the reference is kept as a source tag.
+    """
+    same = draft.graph.subgraph([node.ref for node in draft.of_kind(carrier.kind)])
+    while not nx.is_directed_acyclic_graph(same):
+        needed, by = nx.find_cycle(same)[-1][:2]
+        draft.graph.remove_edge(needed, by)
+        kind = carrier.kind
+        draft.nodes[by].warnings += (f"names {kind} {needed.id}, which in turn needs this {kind}",)
+
+
+def copies_in(
+    carrier: ContainedCarrier, target: Target, places: Mapping[str, str], at_once: int
+) -> Found:
+    """Search the copies of experiments, whose ids ``places`` has by those of their originals."""
+    find = carrier.copies(target).find
+    with ThreadPoolExecutor(max(1, min(at_once, len(places)))) as pool:
+        return dict(zip(places, pool.map(find, places.values()), strict=True))
+
+
+def match_contents(draft: Draft) -> None:
+    """Find copies by origin, one search for each experiment that is there.
+
+    Also those of what is left out now: what names it still finds them.
+    """
+    places = {node.ref.id: node.target_id for node in draft.containers() if node.target_id}
+    links = links_by_object(draft)
+    for carrier in contained_carriers():
+        if carrier.kind not in draft.target_can.writable:
+            continue
+        copies = copies_in(carrier, draft.target, places, draft.workers)
+        copied = _note_copies(draft, carrier, copies)
+        if not draft.target_can.archive:
+            _count_foreign(draft, carrier, copies)
+        for node in draft.of_kind(carrier.kind):
+            for ref in carrier.named(node.facts, links.get(node.ref, NOTHING_SAID)):
+                if not draft.selects(ref) and draft.will_have_copy(ref):
+                    draft.need(ref, node.ref)
+        for node, found in copied:
+            if node.selected and not node.unreadable:
+                _judge(draft, carrier, node, found[0], links.get(node.ref, NOTHING_SAID))
+                node.losses += copies_beside(node.ref.kind, [copy.target_id for copy in found])
+
+
+def _note_copies(
+    draft: Draft, carrier: ContainedCarrier, copies: Found
+) -> list[tuple[Node, Sequence[Copy]]]:
+    copied: list[tuple[Node, Sequence[Copy]]] = []
+    for container, by_origin in copies.items():
+        for ref, node in draft.contents.get((carrier.kind, container), {}).items():
+            if found := by_origin.get(ref.id):
+                node.target_id, node.mark = found[0].target_id, found[0].mark
+                node.copy_deleted = found[0].lifecycle_stage == DELETED
+                copied.append((node, found))
+    return copied
+
+
+def _count_foreign(draft: Draft, carrier: ContainedCarrier, copies: Found) -> None:
+    """Count what each experiment of the target holds of another source's."""
+    for container, by_origin in copies.items():
+        foreign = sum(Ref(carrier.kind, origin) not in draft.nodes for origin in by_origin)
+        draft.foreign.setdefault(container, {})[carrier.kind] = foreign
+
+
+def _has_copy(draft: Draft, node: Node) -> HasCopy:
+    """Return what says of an object that another names whether it will be there before."""
+    return lambda ref: ref == node.ref or bool(draft.graph.has_edge(ref, node.ref))
+
+
+def _judge(draft: Draft, carrier: ContainedCarrier, node: Node, copy: Copy, links: Links) -> None:
+    """Choose what to do with an object that has a copy."""
+    if copy.unreadable:
+        node.fail_to_adopt(copy.unreadable)
+        return
+    wanted = carrier.quick_mark(
+        node.facts, links, _has_copy(draft, node), draft.target_can, draft.policy
+    )
+    if not node.judge(quick_half(node.mark), wanted):
+        return
+    node.reason = f"copied before: checked for {carrier.checked_for}"
+    # A deleted experiment takes no writes, so what a search shows is all.
+    frozen = draft.experiments[node.container].lifecycle_stage == DELETED
+    trusted = frozen or (draft.quick and not node.unsettled and not copy.losses)
+    # Where it is one with the rest, deleting and restoring comes after the mark.
+    if trusted and (carrier.deleted_last or node.copy_deleted == node.deleted):
+        node.status, node.reason = TaskStatus.DONE, "copied before, unchanged"
+        node.losses += copy.losses
+
+
+def tell_of_orphans(draft: Draft) -> None:
+    """Warn of what a copy cannot say, because what its original names has no copy."""
+    for carrier in contained_carriers():
+        for node in draft.of_kind(carrier.kind):
+            node.warnings += tuple(
+                carrier.warnings(node.facts, _has_copy(draft, node), draft.target_can)
+            )
+
+
+def add_content_deletions(draft: Draft) -> None:
+    """Add the last step of what is deleted, and what versions are made of until then."""
+    if draft.target_can.archive or draft.target_can.flattens_models:
+        return
+    for carrier in contained_carriers():
+        for node in draft.of_kind(carrier.kind) if carrier.deleted_last else ():
+            if node.deleted and not node.copy_deleted:
+                why = "deleted at the source: deleted last, when what is made of it is there"
+                follow_with_versions(draft, node, add_deletion(draft, node, why))
+
+
+def add_deletion(draft: Draft, node: Node, reason: str) -> Ref:
+    """Add the step that deletes the copy of an object; return its ref."""
+    deletion = node.ref.deletion
+    container = node.container or node.ref.id
+    draft.add(Node(ref=deletion, name=node.name, container=container, reason=reason))
+    draft.need(node.ref, deletion)
+    return deletion
+
+
+def follow_with_versions(draft: Draft, node: Node, deletion: Ref) -> None:
+    """Have a deletion come after the versions made of an object.
+
+    A server may refuse a version whose run or logged model is in the trash.
+    """
+    for ref in list(draft.graph.successors(node.ref)):
+        if ref.kind.is_version:
+            draft.follow(ref, deletion)
