@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from migrate.kinds import Kind, Ref
+
 #: Says where a trace's spans are: in the database or the archive; without it, in a file.
 SPANS_LOCATION_TAG = "mlflow.trace.spansLocation"
 #: Where the files of a trace are. The server gives it out.
@@ -51,6 +53,11 @@ class Trace:
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     assessments: tuple[Assessment, ...] = ()
+
+    @property
+    def ref(self) -> Ref:
+        """What names it."""
+        return Ref(Kind.TRACE, self.trace_id)
 
     @property
     def has_stored_spans(self) -> bool:
