@@ -281,6 +281,12 @@ class RegisteredModel:
         return kind
 
 
+def kind_by_tags(tags: Mapping[str, str]) -> Kind:
+    """Say whether tags are those of a prompt: MLflow keeps them among registered models."""
+    is_prompt = tags.get(IS_PROMPT_TAG, "").lower() == "true"
+    return Kind.PROMPT if is_prompt else Kind.REGISTERED_MODEL
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
     """A version of a registered model or a prompt.

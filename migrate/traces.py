@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from migrate.kinds import Kind, Ref
+from migrate.objects import Loss
 
 #: Says where a trace's spans are: in the database or the archive; without it, in a file.
 SPANS_LOCATION_TAG = "mlflow.trace.spansLocation"
@@ -53,6 +54,8 @@ class Trace:
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     assessments: tuple[Assessment, ...] = ()
+    #: What its endpoint lacks of it already.
+    losses: tuple[Loss, ...] = ()
 
     @property
     def ref(self) -> Ref:

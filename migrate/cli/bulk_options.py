@@ -87,6 +87,24 @@ ImportPermissions = Annotated[
         help="Grant the exported permissions again; nobody's are taken away.",
     ),
 ]
+ExportTraces = Annotated[
+    str,
+    typer.Option(
+        "--export-traces",
+        "--traces",
+        metavar="all|none",
+        help="Traces of the experiments: all, or none; none are missed then.",
+    ),
+]
+ImportTraces = Annotated[
+    str,
+    typer.Option(
+        "--import-traces",
+        "--traces",
+        metavar="all|none",
+        help="Traces of the experiments: all, or none; none are missed then.",
+    ),
+]
 DeleteModel = Annotated[
     bool,
     typer.Option(

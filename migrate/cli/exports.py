@@ -11,14 +11,18 @@ from migrate.cli.app import session
 from migrate.cli.bulk import directory, server, transfer
 from migrate.cli.choices import parse_choices
 from migrate.cli.manner import Manner, command
+from migrate.graph.selection import ALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Which runs are exported and what with them, named as the parameters of ``parse_choices``."""
+    """Which runs and traces are exported, named as the parameters of ``parse_choices``."""
 
     run_start_time: options.RunStartTime = None
     runs_until: options.RunsUntil = None
+    traces: bulk.ExportTraces = ALL
+    trace_start_time: options.TraceStartTime = None
+    traces_until: options.TracesUntil = None
     kinds: options.Kinds = None
     without: options.WithoutKinds = None
     include_deleted: bulk.DeletedRuns = False

@@ -11,6 +11,7 @@ from migrate.cli.app import session
 from migrate.cli.bulk import directory, server, transfer
 from migrate.cli.choices import parse_choices
 from migrate.cli.manner import Manner, command
+from migrate.graph.selection import ALL
 from migrate.tasks.batches import MOST_PLACEHOLDERS
 
 
@@ -22,6 +23,9 @@ class ImportOptions:
     without: options.WithoutKinds = None
     target_registry: bulk.Registry = ""
     target_artifacts: options.TargetArtifacts = None
+    traces: bulk.ImportTraces = ALL
+    trace_start_time: options.TraceStartTime = None
+    traces_until: options.TracesUntil = None
     permissions: bulk.ImportPermissions = False
     experiment_renames: bulk.ExperimentRenames = None
     source_tags: options.SourceTags = False

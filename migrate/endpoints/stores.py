@@ -31,20 +31,7 @@ class Identity(Enum):
     NUMBERED = "numbered"  #: the endpoint counts: its place in the order is its id
 
 
-#: By what copies are found on a tracking server.
-ON_SERVERS: Mapping[Kind, Identity] = MappingProxyType(
-    {
-        Kind.EXPERIMENT: Identity.NAMED,
-        Kind.RUN: Identity.TAGGED,
-        Kind.LOGGED_MODEL: Identity.TAGGED,
-        Kind.REGISTERED_MODEL: Identity.NAMED,
-        Kind.MODEL_VERSION: Identity.NUMBERED,
-        Kind.PROMPT: Identity.NAMED,
-        Kind.PROMPT_VERSION: Identity.NUMBERED,
-        Kind.TRACE: Identity.KEPT,
-    }
-)
-#: By what they are found where nothing is renumbered or renamed.
+#: By what copies are found where nothing is renumbered or renamed.
 ALL_KEPT: Mapping[Kind, Identity] = MappingProxyType(dict.fromkeys(Kind, Identity.KEPT))
 
 
@@ -149,8 +136,9 @@ class TraceStore(Store[Trace], Protocol):
     """The traces of an endpoint, which move in bulk: their spans, and what comes by stretches.
 
     Their ids are their originals', so whatever writes them may be repeated: ``create`` brings what
-    is there up to date, and never raises ``AlreadyExists``. It leaves out assessments that override
-    others, and finds whole experiments, so ``read`` tells where an id is before.
+    is there up to date, and never raises ``AlreadyExists``. It may leave out assessments that
+    override others, and finds whole experiments, so ``read`` tells where an id is before. Copies
+    show their marks and losses among their tags, wherever these are kept.
     """
 
     def within(self, container: str, stretch: Stretch = EVER) -> Iterator[Trace]:
@@ -161,8 +149,11 @@ class TraceStore(Store[Trace], Protocol):
         """Return the spans of traces that the endpoint itself keeps; none for one without any."""
         ...
 
-    def add_spans(self, container: str, spans: Sequence[Spans]) -> None:
-        """Add the spans of traces that were created, in one call."""
+    def add_spans(self, container: str, spans: Mapping[str, Spans]) -> None:
+        """Add the spans of traces that were created, by their ids, in one call.
+
+        Raises ``Refused`` for ids of traces that take none, before anything is written.
+        """
         ...
 
     def link_prompts(self, trace_id: str, prompts: Sequence[PromptLink]) -> None:

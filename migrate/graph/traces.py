@@ -12,7 +12,7 @@ from migrate.objects import readable_time
 from migrate.origins import MARK, losses_from_tags
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because, Damage
-from migrate.tasks.trace import Slice, SliceFacts, content_of, slice_from, slices
+from migrate.tasks.trace import Slice, SliceFacts, content_of, mark, slice_from, slices
 from migrate.traces import Trace
 
 
@@ -92,6 +92,21 @@ def match_traces(draft: Draft) -> None:
             _match(draft, node, store, covered._replace(experiment_id=place))
 
 
+def _content(draft: Draft, node: Node) -> str:
+    """Return what the marks of whole copies of a slice come to.
+
+    Where something that it names has no copy, they say so, and it is read once more.
+    """
+    covered, store = slice_from(node.ref.id), traces_of(draft.source)
+    named = (need.ref for need in draft.needs[node.ref])
+    if draft.target_can.archive or all(map(draft.will_have_copy, named)):
+        return node.content
+    if covered is None or store is None:
+        return ""
+    traces = store.within(covered.experiment_id, covered.stretch)
+    return content_of((trace.trace_id, mark(trace, draft.will_have_copy)) for trace in traces)
+
+
 def _match(draft: Draft, node: Node, store: TraceStore, there: Slice) -> None:
     copies = [
         copy for copy in store.within(there.experiment_id, there.stretch) if copy.tags.get(MARK)
@@ -99,10 +114,7 @@ def _match(draft: Draft, node: Node, store: TraceStore, there: Slice) -> None:
     if not copies:
         return
     node.target_id = there.id
-    whole = content_of((copy.trace_id, copy.tags[MARK]) for copy in copies) == node.content
-    if not all(draft.will_have_copy(need.ref) for need in draft.needs[node.ref]):
-        node.action, node.reason = Action.ADOPT, "copied before: each is compared with its mark"
-    elif whole:
+    if content_of((copy.trace_id, copy.tags[MARK]) for copy in copies) == _content(draft, node):
         node.action, node.status = Action.ADOPT, TaskStatus.DONE
         node.reason = "copied before, unchanged"
         node.losses += tuple(loss for copy in copies for loss in losses_from_tags(copy.tags))

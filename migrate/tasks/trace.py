@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from migrate.endpoints.answers import Capabilities
 from migrate.kinds import Kind, Ref, run_ref
-from migrate.origins import LOSSES, MARK, SOURCE, keep_earlier
+from migrate.origins import LOSSES, MARK, SOURCE, keep_earlier, losses_from_tags
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Need, Wanted, mark_of
 from migrate.traces import (
@@ -86,7 +87,7 @@ def _facts(traces: list[Trace]) -> SliceFacts:
     return SliceFacts(
         Slice(first.experiment_id, first.request_time, last.request_time),
         len(traces),
-        content_of((trace.trace_id, mark(trace, _anything)) for trace in traces),
+        content_of((trace.trace_id, mark(trace, anything)) for trace in traces),
         tuple(needs),
         frozenset(trace.trace_id for trace in traces),
     )
@@ -97,7 +98,8 @@ def content_of(marks: Iterable[tuple[str, str]]) -> str:
     return digest_of(sorted(map(list, marks)))
 
 
-def _anything(ref: Ref) -> bool:
+def anything(ref: Ref) -> bool:
+    """Say of whatever a trace names that it has a copy."""
     return True
 
 
@@ -135,14 +137,21 @@ def _by_id(trace: Trace) -> dict[str, Assessment]:
     return {str(it.get("assessment_id")): it for it in trace.assessments}
 
 
-def wanted_trace(trace: Trace, container: str, copies: Mapping[Ref, str]) -> Wanted[Trace]:
+def wanted_trace(
+    trace: Trace, container: str, copies: Mapping[Ref, str], target: Capabilities
+) -> Wanted[Trace]:
     """Return what the copy of a trace in this experiment of the target should be.
 
     ``copies`` are the ids of the copies of what it names; what has none is kept under a tag, in an
-    assessment under a key of its metadata.
+    assessment under a key of its metadata. An archive keeps all of that as it is.
     """
     warnings: list[str] = []
+    losses = (*trace.losses, *losses_from_tags(trace.tags))
     tags = {key: value for key, value in trace.tags.items() if key not in SERVER_TAGS}
+    if target.archive:
+        tags = {key: tags[key] for key in tags if key != MARK and not key.startswith(LOSSES)}
+        record = dataclasses.replace(trace, experiment_id=container, tags=tags, losses=())
+        return Wanted(record, losses)
     tags = keep_earlier(tags)
     metadata = dict(trace.metadata)
     for key, kind in _NAMED.items():
@@ -171,8 +180,9 @@ def wanted_trace(trace: Trace, container: str, copies: Mapping[Ref, str]) -> Wan
         metadata=metadata,
         tags=tags,
         assessments=tuple(assessments),
+        losses=(),
     )
-    return Wanted(record, (), tuple(warnings))
+    return Wanted(record, losses, tuple(warnings))
 
 
 def _assessment(
@@ -203,7 +213,7 @@ def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:
     What was added to the copy beside, such as an assessment given at the target, is none.
     """
     for field in dataclasses.fields(wanted):
-        if field.name in ("metadata", "tags", "assessments"):
+        if field.name in ("metadata", "tags", "assessments", "losses"):
             continue
         old, new = getattr(wanted, field.name), getattr(copy, field.name)
         if (old or None) != (new or None):

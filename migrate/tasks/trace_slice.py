@@ -8,7 +8,6 @@ be repeated, so whatever was cut off is done again for traces without their mark
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,15 +15,23 @@ from dataclasses import dataclass, field
 
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import TraceStore, traces_of
-from migrate.errors import EndpointError, Malformed, NoSuchRoute, NotFound, NotPermitted, Refused
+from migrate.errors import (
+    DirectoryError,
+    EndpointError,
+    Malformed,
+    NoSuchRoute,
+    NotFound,
+    NotPermitted,
+    Refused,
+)
 from migrate.kinds import Kind, Ref
 from migrate.objects import ArtifactRoot
 from migrate.origins import MARK, losses_from_tags
-from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.files import copy_files
 from migrate.tasks.outcomes import failed, why_missing
-from migrate.tasks.trace import Slice, differences, mark, slice_from, wanted_trace
+from migrate.tasks.trace import Slice, anything, differences, mark, slice_from, wanted_trace
 from migrate.traces import ARTIFACT_LOCATION_TAG, IN_PROGRESS, SIZE_BYTES, Spans, Trace
 
 #: Traces in memory with their spans: so many, or of so many bytes as their metadata tells.
@@ -34,8 +41,6 @@ GROUP_BYTES = 4 << 20
 USUAL_BYTES = 50_000
 #: What the spans of a trace with attachments name.
 _ATTACHMENT = "mlflow-attachment://"
-#: An id that follows from the spans' own; for any other, spans would make another trace.
-_TAKES_SPANS = re.compile("tr-[0-9a-f]{32}")
 
 
 def copy_slices(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
@@ -51,6 +56,8 @@ def copy_slices(batch: Batch, source: Source, target: Target) -> Iterator[Outcom
                 raise why_missing(source, job)
             slicing = _Slicing(job, batch.target_container, source, target, ours, theirs)
             outcome = slicing.copied(covered)
+            if source.unreadable.of(job.ref) is not None:  # an export may lack part of it
+                raise why_missing(source, job)
         except Exception as problem:
             yield failed(job, problem, "", time.monotonic() - started)
         else:
@@ -86,6 +93,9 @@ class _Slicing:
         self._target = target
         self._ours = ours
         self._theirs = theirs
+        self._can = target.capabilities()
+        # In an archive what a trace names is named as it was.
+        self._has_copy = anything if self._can.archive else job.copies.__contains__
         self._losses: list[Loss] = []
         self._warnings: list[str] = []
         self._written = 0
@@ -114,9 +124,7 @@ class _Slicing:
         todo = [it for trace in traces if (it := self._todo(trace, existing.get(trace.trace_id)))]
         if not todo:
             return
-        spans = self._ours.spans([it.trace.trace_id for it in todo if it.trace.has_stored_spans])
-        for it in todo:
-            it.spans = spans.get(it.trace.trace_id, ())
+        self._read_spans([it for it in todo if it.trace.has_stored_spans])
         begun = [it for it in todo if self._begin(it)]
         self._add_spans([it for it in begun if it.spans])
         for it in begun:
@@ -133,41 +141,57 @@ class _Slicing:
             where = f"experiment {copy.experiment_id} of the target has one of this id already"
             self._losses.append(Loss(f"trace {trace.trace_id}", where))
             return None
-        wanted = wanted_trace(trace, self._container, job.copies)
+        wanted = wanted_trace(trace, self._container, job.copies, self._can)
         self._warnings += wanted.warnings
-        due = mark(trace, job.copies.__contains__)
+        due = mark(trace, self._has_copy)
         if copy is not None and copy.tags.get(MARK) == due and not job.repairs:
             self._losses += losses_from_tags(copy.tags)
             return None
-        return _Todo(trace, wanted.record, due)
+        return _Todo(trace, wanted.record, due, losses=list(wanted.losses))
+
+    def _read_spans(self, todo: Sequence[_Todo]) -> None:
+        """Read the spans of all in one call, and one by one where that fails.
+
+        A copy without spans that are there gets no mark, so that they are asked for again.
+        """
+        if not todo:
+            return
+        try:
+            found = self._ours.spans([it.trace.trace_id for it in todo])
+        except (DirectoryError, Malformed) as problem:
+            if len(todo) > 1:
+                for it in todo:
+                    self._read_spans([it])
+                return
+            [it] = todo
+            it.mark = ""
+            it.losses.append(Loss(_spans_of(it), problem.message, LossCode.NOT_DELIVERED))
+            return
+        for it in todo:
+            it.spans = found.get(it.trace.trace_id, ())
 
     def _begin(self, it: _Todo) -> bool:
         """Write a trace without its spans; where it is refused, it is a loss by name."""
-        reason = ""
-        if it.spans and not _TAKES_SPANS.fullmatch(it.trace.trace_id):
-            reason = "its id is not of the form that servers take spans for (tr- and 32 digits)"
-        else:
-            try:
-                self._theirs.create(self._container, it.wanted)
-            except (Refused, NotFound) as problem:
-                reason = problem.message
-        if reason:
-            self._losses.append(Loss(f"trace {it.trace.trace_id}", reason))
-        return not reason
+        try:
+            self._theirs.create(self._container, it.wanted)
+        except (Refused, NotFound) as problem:
+            self._losses.append(Loss(f"trace {it.trace.trace_id}", problem.message))
+            return False
+        return True
 
     def _add_spans(self, todo: Sequence[_Todo]) -> None:
         """Send the spans of all in one request, and one by one where that is refused."""
         if not todo:
             return
         try:
-            self._theirs.add_spans(self._container, [it.spans for it in todo])
+            self._theirs.add_spans(self._container, {it.trace.trace_id: it.spans for it in todo})
         except (Refused, Malformed) as problem:
             if len(todo) > 1:
                 for it in todo:
                     self._add_spans([it])
             else:
                 [it] = todo
-                it.losses.append(Loss(f"spans of trace {it.trace.trace_id}", problem.message))
+                it.losses.append(Loss(_spans_of(it), problem.message))
 
     def _link_prompts(self, it: _Todo) -> None:
         if not (prompts := it.wanted.linked_prompts):
@@ -229,6 +253,10 @@ class _Slicing:
         self._files += sent.files
         self._bytes += sent.bytes
         it.losses += sent.losses
+
+
+def _spans_of(it: _Todo) -> str:
+    return f"spans of trace {it.trace.trace_id}"
 
 
 def has_files(trace: Trace, spans: Spans) -> bool:

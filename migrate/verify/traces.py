@@ -46,6 +46,7 @@ class _Comparing:
         self._ours = ours
         self._theirs = theirs
         self._container = container
+        self._can = ends.target.capabilities()
 
     def result(self, traces: Sequence[Trace]) -> Comparison:
         """Compare a group that is small enough to hold with its spans."""
@@ -77,10 +78,11 @@ class _Comparing:
 
     def _compare_info(self, ref: Ref, trace: Trace, copy: Trace, result: Comparison) -> None:
         copies = self._copies.ids(need.ref for need in needs_of(trace))
-        found = list(differences(wanted_trace(trace, self._container, copies).record, copy))
+        wanted = wanted_trace(trace, self._container, copies, self._can)
+        found = list(differences(wanted.record, copy))
         # What had no copy then may have one by now: the next run completes it.
-        alone = wanted_trace(trace, self._container, {}).record
-        if found and any(differences(alone, copy)):
+        alone = wanted_trace(trace, self._container, {}, self._can)
+        if found and any(differences(alone.record, copy)):
             for what, old, new in found:
                 result.check(ref, what, old, new)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.tracking.searches.search import RUNS
+from migrate.endpoints.tracking.stores.runs import RUNS
 from migrate.origins import ORIGIN
 from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory

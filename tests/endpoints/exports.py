@@ -322,6 +322,28 @@ def foreign_experiment(ident: str, run_ids: Sequence[str], **changes: Any) -> di
     return {"experiment": {**experiment, **changes}, "runs": list(run_ids)}
 
 
+def foreign_trace(ident: str, **changes: Any) -> dict[str, Any]:
+    """The ``mlflow`` member of a trace.json of mlflow-export-import with MLflow 3."""
+    info = {
+        "trace_id": ident,
+        "trace_location": {
+            "type": "MLFLOW_EXPERIMENT",
+            "mlflow_experiment": {"experiment_id": "1"},
+            "inference_table": None,
+        },
+        "request_time": 1754000000123,
+        "state": "OK",
+        "request_preview": "what?",
+        "response_preview": None,
+        "client_request_id": None,
+        "execution_duration": 42,
+        "trace_metadata": {"mlflow.sourceRun": "b" * 32, "mlflow.trace.user": "grace"},
+        "tags": {"mlflow.artifactLocation": "mlflow-artifacts:/1/traces", "stage": "one"},
+        "assessments": [],
+    }
+    return {"info": {**info, **changes}, "data": []}
+
+
 def write_old_export(base: Path) -> None:
     """An export of mlflow-export-import 1.2.0 (G1): two experiments, three runs, one file."""
     listed = [

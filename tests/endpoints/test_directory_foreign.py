@@ -119,25 +119,22 @@ def test_a_single_experiment(tmp_path: Path, folder: str) -> None:
 
 
 def test_the_experiments_of_an_export_of_models(tmp_path: Path) -> None:
-    """export-models and export-all keep them one level down; traces are counted."""
+    """export-models and export-all keep them one level down."""
     write_old_export(tmp_path / "experiments")
     write_json(tmp_path / "manifest.json", envelope({}))
     dataset = tmp_path / "evaluation_datasets" / "iris_1" / "evaluation_dataset.json"
     write_json(dataset, envelope({}))
-    folder = tmp_path / "experiments" / "1"
-    write_json(folder / "traces" / "tr-1" / "trace.json", envelope({}))
 
     source = reader(tmp_path)
     assert [it.experiment_id for it in source.experiments.list()] == ["1", "2"]
-    one_of_each = {Kind.TRACE: 1, Kind.EVALUATION_DATASET: 1}
-    assert source.unsupported(["1", "2"]) == one_of_each
+    assert source.unsupported(["1", "2"]) == {Kind.EVALUATION_DATASET: 1}
     assert source.capabilities().notes == ()
     assert {run.run_id for run in source.runs.list(["1"])} == {B, C}
     # One that says of which experiments it is counts for these, and where all is imported.
     assert source.unsupported(["2", "none such"]) == {Kind.EVALUATION_DATASET: 1}
     write_json(dataset, envelope({"evaluation_dataset": {"experiment_ids": ["1"]}}))
     assert source.unsupported(["2", "none such"]) == {}
-    assert source.unsupported(["1"]) == one_of_each
+    assert source.unsupported(["1"]) == {Kind.EVALUATION_DATASET: 1}
     assert source.unsupported([], whole_server=True) == {Kind.EVALUATION_DATASET: 1}
     dataset.write_text("{")
     assert source.unsupported(["2"]) == {Kind.EVALUATION_DATASET: 1}

@@ -21,6 +21,7 @@ from tests.endpoints.exports import (
     files_of,
     foreign_experiment,
     foreign_run,
+    foreign_trace,
     model_root,
     root_of,
     same,
@@ -94,7 +95,7 @@ def test_members_that_later_versions_of_mlflow_add(tmp_path: Path) -> None:
     folder = tmp_path / "5" / "logged_models"
     write_json(folder / "m-1" / "logged_model.json", envelope(model))
     write_json(tmp_path / "5" / "traces" / "traces.json", envelope({"experiments": []}))
-    write_json(tmp_path / "5" / "traces" / "tr-1" / "trace.json", envelope({}))
+    write_json(tmp_path / "5" / "traces" / "tr-1" / "trace.json", envelope(foreign_trace("tr-1")))
     version = foreign_version("fraud", 1, workspace="default", params=None, metrics=[])
     registered = foreign_model("fraud", [version], workspace="default", latest_version="1")
     write_json(tmp_path / "models" / "fraud" / "model.json", envelope(registered))
@@ -106,7 +107,8 @@ def test_members_that_later_versions_of_mlflow_add(tmp_path: Path) -> None:
     assert [
         it.version for it in source.model_versions.list(list(source.registered_models.list()))
     ] == [1]
-    assert source.unsupported(["5"]) == {Kind.TRACE: 1}
+    assert [it.trace_id for it in source.store(Kind.TRACE).list(["5"])] == ["tr-1"]
+    assert source.unsupported(["5"]) == {}
     assert source.unreadable.all() == []
 
 
@@ -154,12 +156,13 @@ def test_a_single_experiment_of_late_2025(tmp_path: Path) -> None:
     model = tmp_path / "logged_models" / "m-1"
     write_json(model / "logged_model.json", envelope(foreign_logged_model("m-1")))
     write_json(tmp_path / "logged_models" / "logged_models.json", envelope({"experiments": []}))
-    write_json(tmp_path / "traces" / "tr-1" / "trace.json", envelope({}))
+    write_json(tmp_path / "traces" / "tr-1" / "trace.json", envelope(foreign_trace("tr-1")))
     source = reader(tmp_path)
     assert [it.experiment_id for it in source.experiments.list()] == ["5"]
     assert [it.run_id for it in source.runs.list(["5"])] == [B]
     assert [it.model_id for it in source.logged_models.list(["5"])] == ["m-1"]
-    assert source.unsupported(["5"]) == {Kind.TRACE: 1}
+    assert [it.trace_id for it in source.store(Kind.TRACE).list(["5"])] == ["tr-1"]
+    assert source.unsupported(["5"]) == {}
     assert source.artifacts.list(root_of(B)) == []
     assert source.unreadable.all() == []
 

@@ -14,7 +14,6 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.tracking.searches import histories
-from migrate.endpoints.tracking.searches.search import LOGGED_MODELS, RUNS
 from migrate.endpoints.tracking.stores import (
     experiments,
     logged_models,
@@ -23,6 +22,8 @@ from migrate.endpoints.tracking.stores import (
     registered_models,
     runs,
 )
+from migrate.endpoints.tracking.stores.logged_models import SEARCH
+from migrate.endpoints.tracking.stores.runs import RUNS
 from tests.malformed.planted import (
     A_TOKEN_IS_THE_END,
     LISTS_ARE_EMPTY,
@@ -52,7 +53,7 @@ SERIAL = ("--serial", "--workers", "1")
 PAGES = (
     (experiments, "EXPERIMENTS_PER_PAGE", 1),
     (runs, "RUNS", RUNS._replace(per_page=1)),
-    (logged_models, "SEARCH", LOGGED_MODELS._replace(per_page=1)),
+    (logged_models, "SEARCH", SEARCH._replace(per_page=1)),
     (registered_models, "MODELS_PER_PAGE", 1),
     (model_versions, "VERSIONS_PER_PAGE", 1),
     (histories, "PAGE_POINTS", 1),

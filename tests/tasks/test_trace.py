@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from migrate.endpoints.tracking.traces_wire import trace_from, trace_to
 from migrate.kinds import Kind, Ref
-from migrate.origins import MARK
+from migrate.objects import Loss
+from migrate.origins import MARK, losses_to_tags
 from migrate.tasks.trace import (
     TRACES_A_SLICE,
     Slice,
@@ -24,7 +25,9 @@ from migrate.tasks.trace import (
     wanted_trace,
 )
 from migrate.traces import ASSESSMENT_RUN, MODEL_ID, SOURCE_RUN, Trace
+from tests.graph.memory import ARCHIVE, MemoryServer
 
+SERVER = MemoryServer().capabilities()
 RUN, MODEL = Ref(Kind.RUN, "r1"), Ref(Kind.LOGGED_MODEL, "m-1")
 
 
@@ -69,7 +72,7 @@ def test_what_names_no_slice_is_told_apart() -> None:
 
 def test_what_a_trace_names_becomes_the_copies() -> None:
     assert {need.ref for need in needs_of(NAMING)} == {RUN, MODEL}
-    wanted = wanted_trace(NAMING, "7", {RUN: "r9", MODEL: "m-9"})
+    wanted = wanted_trace(NAMING, "7", {RUN: "r9", MODEL: "m-9"}, SERVER)
     assert wanted.warnings == ()
     assert wanted.record.experiment_id == "7"
     assert wanted.record.metadata == {SOURCE_RUN: "r9", MODEL_ID: "m-9", "other": "x"}
@@ -78,7 +81,7 @@ def test_what_a_trace_names_becomes_the_copies() -> None:
 
 
 def test_what_has_no_copy_is_kept_under_a_name_that_says_so() -> None:
-    wanted = wanted_trace(NAMING, "7", {})
+    wanted = wanted_trace(NAMING, "7", {}, SERVER)
     assert wanted.record.metadata == {"other": "x"}
     assert wanted.record.tags == {
         "mlflow-migrate.source.sourceRun": "r1",
@@ -87,6 +90,15 @@ def test_what_has_no_copy_is_kept_under_a_name_that_says_so() -> None:
     kept = {"mlflow-migrate.source.assessment.sourceRunId": "r1"}
     assert wanted.record.assessments[0]["metadata"] == kept
     assert len(wanted.warnings) == 3
+
+
+def test_an_archive_keeps_what_a_trace_names() -> None:
+    lost = Loss("spans of trace tr-1", "they are damaged")
+    tags = {**NAMING.tags, **losses_to_tags([lost])}
+    archive = MemoryServer(**ARCHIVE).capabilities()
+    wanted = wanted_trace(dataclasses.replace(NAMING, tags=tags), "1", {}, archive)
+    assert wanted.record == dataclasses.replace(NAMING, tags={})
+    assert (wanted.losses, wanted.warnings) == ((lost,), ())
 
 
 def test_the_mark_tells_what_changed_and_what_has_no_copy() -> None:
@@ -115,9 +127,9 @@ def test_an_assessment_refers_to_the_copy_of_its_issue() -> None:
     reference = {"assessment_id": "a-3", "assessment_name": "iss-1", "issue": {"issue_name": "n"}}
     one, issue = trace("tr-2", assessments=(reference,)), Ref(Kind.ISSUE, "iss-1")
     assert [need.ref for need in needs_of(one)] == [issue]
-    wanted = wanted_trace(one, "7", {issue: "iss-9"})
+    wanted = wanted_trace(one, "7", {issue: "iss-9"}, SERVER)
     assert wanted.record.assessments == ({**reference, "assessment_name": "iss-9"},)
-    alone = wanted_trace(one, "7", {})
+    alone = wanted_trace(one, "7", {}, SERVER)
     assert alone.record.assessments == (reference,)
     assert "issue iss-1" in alone.warnings[0]
 

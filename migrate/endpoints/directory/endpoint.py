@@ -9,13 +9,12 @@ from typing import Any
 
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
 from migrate.endpoints.directory.export import Export
-from migrate.endpoints.directory.foreign.counting import count_datasets, count_in_experiments
 from migrate.endpoints.directory.foreign.identity import foreign_identity
 from migrate.endpoints.directory.indexes.contents import Contents, write_contents
 from migrate.endpoints.directory.indexes.experiments import ExperimentEntry, earlier_durations
 from migrate.endpoints.directory.indexes.publishing import Publication
 from migrate.endpoints.directory.indexes.requested import Requested
-from migrate.endpoints.directory.layout import LOGGED_MODELS, RUNS
+from migrate.endpoints.directory.layout import LOGGED_MODELS, RUNS, TRACES
 from migrate.endpoints.directory.locking import ExportLock
 from migrate.endpoints.directory.native.losses import keep_shortfall
 from migrate.endpoints.directory.native.replacing import settle
@@ -35,6 +34,9 @@ from migrate.endpoints.directory.stores.roles import (
 )
 from migrate.endpoints.directory.stores.runs import ModelLinkStore, RunStore
 from migrate.endpoints.directory.stores.simple import SIMPLE, SimpleStore
+from migrate.endpoints.directory.stores.trace_folders import TraceFolders
+from migrate.endpoints.directory.stores.traces import TraceStore
+from migrate.endpoints.directory.stores.uncopied import count_datasets
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.errors import DirectoryError, NotFound
 from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
@@ -75,13 +77,16 @@ class ExportDirectory:
         self.experiments = ExperimentStore(self._export)
         self.runs = RunStore(self._export, self.experiments)
         self.logged_models = LoggedModelStore(self._export, self.experiments)
+        self._trace_folders = TraceFolders(self._export, self.experiments)
+        self._traces = TraceStore(self._export, self._trace_folders)
         self.model_links = ModelLinkStore(self.runs)
         self.registered_models = RegisteredModelStore(self._registry)
         self.model_versions = ModelVersionStore(self._registry, self.experiments, self.runs)
-        self._records: dict[Kind, SimpleStore[Any]] = {
-            Kind.EVALUATION_DATASET: EvaluationDatasetStore(self._export),
-            **{kind: SimpleStore(kind, simple, self._export) for kind, simple in SIMPLE.items()},
-        }
+        records: tuple[SimpleStore[Any], ...] = (
+            EvaluationDatasetStore(self._export),
+            *(SimpleStore(simple, self._export) for simple in SIMPLE),
+        )
+        self._records = {store.kind: store for store in records}
         guarded: dict[Kind, Guarded] = {
             self.experiments.kind: self.experiments,
             **dict.fromkeys(MODEL_KINDS, self.registered_models),
@@ -92,6 +97,7 @@ class ExportDirectory:
             **dict.fromkeys(VERSION_KINDS, self.model_versions),
         }
         self._kinds = frozenset({*guarded, *with_files})
+        with_files[self._trace_folders.kind] = self._trace_folders
         self.permissions = ExportPermissions(self._export, guarded)
         self.artifacts = ExportArtifacts(self._export, with_files)
         self._keep_losses: dict[Kind, KeepsLosses] = {
@@ -105,7 +111,7 @@ class ExportDirectory:
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``."""
-        return self._records.get(kind)
+        return self._traces if kind is self._traces.kind else self._records.get(kind)
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``.
@@ -146,11 +152,9 @@ class ExportDirectory:
         self, experiment_ids: Sequence[str], *, whole_server: bool = False
     ) -> Mapping[Kind, int]:
         """See ``Source.unsupported``."""
-        paths = (self.experiments.path(ident) for ident in experiment_ids)
-        counted = count_in_experiments(path for path in paths if path is not None)
         chosen = None if whole_server else frozenset(experiment_ids)
         datasets = count_datasets(self._export.path, chosen)
-        return {**self._export.lacks.unsupported, **counted, **datasets}
+        return {**self._export.lacks.unsupported, **datasets}
 
     def notebook(self, path: str, revision: str, export_format: str) -> bytes:
         """See ``Source.notebook``; in an export they are files of their runs."""
@@ -211,12 +215,13 @@ class ExportDirectory:
         """Abandon what is being written, and let others write."""
         self.runs.close()
         self.logged_models.close()
+        self._trace_folders.close()
         self._lock.release()
 
     def _list_contents(self, experiment_id: str, earlier: Mapping[str, float]) -> ExperimentEntry:
         """Bring the lists of an experiment up to date; return its entry in experiments.json."""
         directory = self.experiments.present(experiment_id)
-        for folder in (RUNS, LOGGED_MODELS):
+        for folder in (RUNS, LOGGED_MODELS, TRACES):
             settle(directory / folder)
         entry = write_contents(self._export.base, directory, self._contents(experiment_id))
         took = self._export.durations.of(experiment_id)
@@ -229,12 +234,16 @@ class ExportDirectory:
             contents.add_run(run)
         for model in self.logged_models.with_deleted([experiment_id]):
             contents.add_logged_model(model)
+        for trace in self._traces.within(experiment_id):
+            contents.add_trace(trace, has_dump=self._trace_folders.has_dump(trace))
         for entry in self.unreadable.all():
             if entry.container == experiment_id and os.path.lexists(entry.where):
                 if entry.ref.kind is self.runs.kind:
                     contents.failed_runs.append(entry.ref.id)
                 elif entry.ref.kind is self.logged_models.kind:
                     contents.failed_logged_models.append(entry.ref.id)
+                elif entry.ref.kind is self._traces.kind:
+                    contents.failed_traces.append(entry.ref.id)
         return contents
 
     def _run_members(self, version: ModelVersion) -> dict[str, str]:

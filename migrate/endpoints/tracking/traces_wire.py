@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from migrate.endpoints.proto_times import duration, duration_text, milliseconds, time_text
 from migrate.endpoints.shapes import Object, ident, member, objects, required_text, text
-from migrate.endpoints.tracking.entries import Form, Told
-from migrate.errors import Malformed
-from migrate.kinds import Kind
 from migrate.traces import SERVER_TAGS, Trace
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-
-
-def _told(entry: Any) -> Told:
-    if not isinstance(entry, dict):
-        return Told("")
-    found = entry.get("trace_id")
-    return Told(found if isinstance(found, str) else "")
-
-
-TRACE = Form(Kind.TRACE, _told)
 
 
 def trace_from(body: Object) -> Trace:
@@ -32,8 +15,8 @@ def trace_from(body: Object) -> Trace:
     return Trace(
         trace_id=ident(body, "trace_id"),
         experiment_id=ident(place, "experiment_id"),
-        request_time=_milliseconds(required_text(body, "request_time")),
-        execution_duration=_duration(text(body, "execution_duration")),
+        request_time=milliseconds(required_text(body, "request_time")),
+        execution_duration=duration(text(body, "execution_duration")),
         state=text(body, "state"),
         client_request_id=_text_or_none(body, "client_request_id"),
         request_preview=_text_or_none(body, "request_preview"),
@@ -52,39 +35,18 @@ def trace_to(trace: Trace) -> dict[str, Any]:
             "type": "MLFLOW_EXPERIMENT",
             "mlflow_experiment": {"experiment_id": trace.experiment_id},
         },
-        "request_time": _time_text(trace.request_time),
+        "request_time": time_text(trace.request_time),
         "trace_metadata": dict(trace.metadata),
         "tags": {key: value for key, value in trace.tags.items() if key not in SERVER_TAGS},
         "assessments": list(trace.assessments),
     }
     if trace.execution_duration is not None:
-        body["execution_duration"] = f"{Decimal(trace.execution_duration) / 1000:f}s"
+        body["execution_duration"] = duration_text(trace.execution_duration)
     for name in ("state", "client_request_id", "request_preview", "response_preview"):
         value = getattr(trace, name)
         if value:
             body[name] = value
     return body
-
-
-def _milliseconds(value: str) -> int:
-    try:
-        return round((datetime.fromisoformat(value) - _EPOCH) / _MILLISECOND)
-    except (ValueError, TypeError, OverflowError):
-        raise Malformed(f"{value[:60]!r} is no time") from None
-
-
-def _time_text(milliseconds: int) -> str:
-    moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
-
-
-def _duration(value: str) -> int | None:
-    if not value:
-        return None
-    try:
-        return round(Decimal(value.removesuffix("s")) * 1000)
-    except (InvalidOperation, ValueError, OverflowError):
-        raise Malformed(f"{value[:60]!r} is no duration") from None
 
 
 def _text_or_none(body: Object, name: str) -> str | None:

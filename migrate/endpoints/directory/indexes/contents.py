@@ -15,6 +15,8 @@ from migrate.endpoints.directory.layout import (
     LOGGED_MODELS,
     LOGGED_MODELS_FILE,
     RUNS,
+    TRACES,
+    TRACES_FILE,
     directory_name,
 )
 from migrate.endpoints.directory.native.envelope import system_block
@@ -24,6 +26,7 @@ from migrate.endpoints.directory.native.records import experiment_to_json
 from migrate.endpoints.disk import load_object, write_object, writing
 from migrate.endpoints.shapes import text
 from migrate.objects import DELETED, Experiment, LoggedModel, Run
+from migrate.traces import Trace
 
 
 class Whole(NamedTuple):
@@ -42,6 +45,9 @@ class Contents:
     failed_runs: list[str] = field(default_factory=list)
     logged_models: list[Whole] = field(default_factory=list)
     failed_logged_models: list[str] = field(default_factory=list)
+    traces: list[str] = field(default_factory=list)
+    other_traces: list[str] = field(default_factory=list)
+    failed_traces: list[str] = field(default_factory=list)
 
     def add_run(self, run: Run) -> None:
         """Add a whole run."""
@@ -53,6 +59,14 @@ class Contents:
         name = directory_name(model.model_id)
         deleted = model.lifecycle_stage == DELETED
         self.logged_models.append(Whole(model.creation_time or 0, name, deleted))
+
+    def add_trace(self, trace: Trace, *, has_dump: bool) -> None:
+        """Add a whole trace, after those that began before it.
+
+        Without a dump of its spans it is apart: other tools fail to import it.
+        """
+        names = self.traces if has_dump else self.other_traces
+        names.append(directory_name(trace.trace_id))
 
     def to_json(self, experiment: Mapping[str, Any]) -> dict[str, Any]:
         """Return what experiment.json says of ``experiment`` and what is in it, newest first.
@@ -67,8 +81,8 @@ class Contents:
                 "failed_runs": sorted(self.failed_runs),
                 "ok_logged_models": len(self.logged_models),
                 "failed_logged_models": len(self.failed_logged_models),
-                "ok_traces": 0,
-                "failed_traces": 0,
+                "ok_traces": len(self.traces) + len(self.other_traces),
+                "failed_traces": len(self.failed_traces),
             },
             "mlflow": {
                 "experiment": dict(experiment),
@@ -76,7 +90,8 @@ class Contents:
                 "deleted_runs": _names(self.runs, deleted=True),
                 "logged_models": _names(self.logged_models, deleted=False),
                 "deleted_logged_models": _names(self.logged_models, deleted=True),
-                "traces": [],
+                "traces": self.traces[::-1],
+                "other_traces": self.other_traces[::-1],
             },
         }
 
@@ -92,6 +107,21 @@ class Contents:
                 "failed_logged_models": failed,
             },
             "mlflow": {"experiments": [entry]},
+        }
+
+    def traces_to_json(self, directory: str, name: object) -> dict[str, Any]:
+        """Return what traces.json says of an experiment."""
+        ok, failed = len(self.traces) + len(self.other_traces), sorted(self.failed_traces)
+        return {
+            "info": {
+                "num_total_trace": ok + len(failed),
+                "num_ok_traces": ok,
+                "num_failed_traces": len(failed),
+                "failed_traces": failed,
+            },
+            "mlflow": {
+                "experiments": [{"id": directory, "name": name, "traces": self.traces[::-1]}]
+            },
         }
 
 
@@ -125,4 +155,7 @@ def write_contents(base: Path, directory: Path, contents: Contents) -> Experimen
     if os.path.lexists(directory / LOGGED_MODELS):
         listed = contents.logged_models_to_json(directory.name, entry.name)
         write_index(directory / LOGGED_MODELS / LOGGED_MODELS_FILE, listed)
+    if os.path.lexists(directory / TRACES):
+        listed = contents.traces_to_json(directory.name, entry.name)
+        write_index(directory / TRACES / TRACES_FILE, listed)
     return entry

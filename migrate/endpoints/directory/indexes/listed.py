@@ -27,7 +27,7 @@ class Listed(NamedTuple):
 
 
 def listed_in(path: Path, document: Mapping[str, Any], member: str) -> Listed:
-    """Read which runs or logged models (``member``) experiment.json lists, and which failed."""
+    """Read what of a kind (``member``) experiment.json lists, and which failed."""
     mlflow = mlflow_member(path, document)
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
@@ -35,7 +35,8 @@ def listed_in(path: Path, document: Mapping[str, Any], member: str) -> Listed:
     failed = _texts(info.get(f"failed_{member}"))
     if not isinstance(whole, list):
         return Listed(None, failed)
-    return Listed(_texts(whole) | _texts(mlflow.get(f"deleted_{member}")), failed)
+    apart = _texts(mlflow.get(f"deleted_{member}")) | _texts(mlflow.get(f"other_{member}"))
+    return Listed(_texts(whole) | apart, failed)
 
 
 def _texts(value: object) -> frozenset[str]:

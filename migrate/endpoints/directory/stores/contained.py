@@ -45,6 +45,7 @@ from migrate.endpoints.directory.stores.listing import Listing, Member
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.kinds import Kind, Ref, experiment_ref
 from migrate.objects import Artifact, LoggedModel, Loss, Run
+from migrate.traces import Trace
 
 _PATHS_KEPT = 10_000
 
@@ -62,7 +63,7 @@ class Writer(Protocol):
         ...
 
 
-T = TypeVar("T", Run, LoggedModel)
+T = TypeVar("T", Run, LoggedModel, Trace)
 
 
 class ContainedStore(ABC, Generic[T]):
@@ -104,6 +105,10 @@ class ContainedStore(ABC, Generic[T]):
     @abstractmethod
     def id_of(self, record: T) -> str:
         """Return the id of an object."""
+
+    @abstractmethod
+    def stage_of(self, record: T) -> str:
+        """Return the lifecycle stage of an object."""
 
     @abstractmethod
     def _id_in(self, place: Path) -> str:
@@ -308,7 +313,7 @@ class ContainedStore(ABC, Generic[T]):
 
     def _copy_of(self, copied: T, mark: str) -> Copy:
         ident = self.id_of(copied)
-        stage = copied.lifecycle_stage
+        stage = self.stage_of(copied)
         return Copy(origin=ident, target_id=ident, mark=mark, lifecycle_stage=stage)
 
     def _mark(self, place: Path, sidecar: Sidecar | None) -> str:

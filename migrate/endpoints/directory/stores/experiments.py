@@ -24,6 +24,8 @@ from migrate.endpoints.directory.layout import (
     LOGGED_MODELS,
     RUN_FILE,
     RUNS,
+    TRACE_FILE,
+    TRACES,
     directory_name,
     experiment_directory,
 )
@@ -124,7 +126,7 @@ class ExperimentStore:
     def around(self, place: Path) -> Path:
         """Return the directory of the experiment that a run or logged model is in."""
         directory = place.parent
-        below = directory.name in (RUNS, LOGGED_MODELS) and directory != self._export.base
+        below = directory.name in (RUNS, LOGGED_MODELS, TRACES) and directory != self._export.base
         return directory.parent if below else directory
 
     def id_around(self, place: Path) -> str:
@@ -301,3 +303,5 @@ def _members_of(directory: Path) -> Iterator[tuple[Kind, str, Path]]:
             yield Kind.RUN, name, path
         for name, path in members_in(directory, LOGGED_MODELS, LOGGED_MODEL_FILE):
             yield Kind.LOGGED_MODEL, name, path
+        for name, path in members_in(directory, TRACES, TRACE_FILE):
+            yield Kind.TRACE, name, path

@@ -66,6 +66,10 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
         """Return the id of a logged model."""
         return record.model_id
 
+    def stage_of(self, record: LoggedModel) -> str:
+        """Return its lifecycle stage."""
+        return record.lifecycle_stage
+
     def list(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
         """See ``ReadsLoggedModels``."""
         found = self.with_deleted(experiment_ids)

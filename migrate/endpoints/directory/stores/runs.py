@@ -74,6 +74,10 @@ class RunStore(ContainedStore[Run]):
         """Return the id of a run."""
         return record.run_id
 
+    def stage_of(self, record: Run) -> str:
+        """Return its lifecycle stage."""
+        return record.lifecycle_stage
+
     def read_in(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
         """See ``ReadsRuns.read_in``; for who writes, half-made ones too, but no damaged ones."""
         found: list[Run] = []
