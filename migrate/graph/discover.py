@@ -123,7 +123,7 @@ def discover_runs(draft: Draft) -> None:
 
 def add_run(draft: Draft, run: Run, because: Because) -> Node:
     """Add a run that something else needs, and its experiment with it."""
-    left_out = draft.selection.leaves_out_run(run)
+    left_out = draft.selection.leaves_out_content(run.lifecycle_stage, run.start_time)
     if not left_out:
         take_along_experiment(draft, run.experiment_id, run.ref)
     node, sizes = _node_of(draft, run)
@@ -174,7 +174,7 @@ def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
         unsettled=run.status not in FINAL_RUN_STATUSES,
     )
     experiment = experiment_of(draft, run.experiment_id, node.ref)
-    left_out = draft.selection.leaves_out_run(run)
+    left_out = draft.selection.leaves_out_content(run.lifecycle_stage, run.start_time)
     if not experiment.selected:
         left_out = experiment_left_out(experiment)
     if left_out:

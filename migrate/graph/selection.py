@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from migrate.errors import UsageError
 from migrate.kinds import MODEL_KINDS, Kind
-from migrate.objects import DELETED, STAGES, Experiment, ModelVersion, Run
+from migrate.objects import DELETED, STAGES, Experiment, ModelVersion
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.traces import Stretch
 
@@ -79,13 +79,15 @@ class Selection:
         """True when models are named and experiments are not."""
         return bool(self.models) and not self.experiments
 
-    def leaves_out_run(self, run: Run) -> LeftOut | None:
-        """Return why a run is left out, or None."""
-        if left_out := self.leaves_out_deleted(run.lifecycle_stage):
+    def leaves_out_content(self, lifecycle_stage: str, started: int | None) -> LeftOut | None:
+        """Return why what an experiment holds is left out, or None; see the carrier."""
+        if left_out := self.leaves_out_deleted(lifecycle_stage):
             return left_out
-        if self.started_from is not None and run.start_time < self.started_from:
+        if started is None:
+            return None
+        if self.started_from is not None and started < self.started_from:
             return LeftOut(LeftOutCode.FILTERED, "started before --run-start-time")
-        if self.until is not None and run.start_time >= self.until:
+        if self.until is not None and started >= self.until:
             return LeftOut(LeftOutCode.FILTERED, "not started before --runs-until")
         return None
 

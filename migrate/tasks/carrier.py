@@ -76,6 +76,14 @@ class ContainedCarrier(Carrier):
     def copies(self, target: Target) -> WritesContained[Any]:
         """Return where its copies are."""
 
+    def read_in(self, end: Source, experiment_id: str, ids: Sequence[str]) -> Sequence[Any]:
+        """Return these objects of one experiment as they are now; missing ones are left out."""
+        return self.originals(end).read(ids)
+
+    def started(self, record: Any) -> int | None:
+        """Return when it began, in epoch milliseconds, where that decides whether it is copied."""
+        return None
+
     @abstractmethod
     def facts(self, record: Any) -> Any:
         """Return what the planner keeps of an object."""

@@ -63,6 +63,14 @@ class Runs(ContainedCarrier):
         """See ``ContainedCarrier.copies``."""
         return target.runs
 
+    def read_in(self, end: Source, experiment_id: str, ids: Sequence[str]) -> Sequence[Run]:
+        """See ``ContainedCarrier.read_in``."""
+        return end.runs.read_in(experiment_id, ids)
+
+    def started(self, record: Run) -> int | None:
+        """See ``ContainedCarrier.started``."""
+        return record.start_time
+
     def facts(self, record: Run) -> RunFacts:
         """See ``ContainedCarrier.facts``."""
         return run_facts(record)
