@@ -56,9 +56,10 @@ def _is_missing(draft: Draft, ref: Ref, looked_for: set[Ref]) -> bool:
 
 def _named_by_versions(draft: Draft) -> Wanted:
     wanted: Wanted = {}
-    # Runs that used a prompt are none that it is made of.
-    for node in draft.of_kind(Kind.MODEL_VERSION):
-        for ref in named_by(draft.versions[node.ref]):
+    for node in (node for kind in Kind if kind.is_version for node in draft.of_kind(kind)):
+        version = draft.versions[node.ref]
+        # Runs that used a prompt are none that it is made of.
+        for ref in () if version.is_of_prompt else named_by(version):
             wanted.setdefault(ref, Wish(Because("named by", node.ref)))
     return wanted
 

@@ -27,7 +27,7 @@ def discover_experiments(draft: Draft) -> None:
     because = Because("selected by --experiments")
     if selection.whole_server:
         because = Because("the whole server is copied")
-    if not (selection.only_models or selection.leaves_out_kind(Kind.EXPERIMENT)):
+    if not selection.only_models:
         chosen = choose_experiments(selection.experiments, found)
     for experiment in found:
         left_out = selection.leaves_out_experiment(experiment, chosen)
