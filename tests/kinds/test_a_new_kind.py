@@ -15,7 +15,7 @@ import pytest
 from migrate import worker
 from migrate.endpoints import addresses
 from migrate.endpoints.addresses import Address
-from migrate.endpoints.directory import ExportDirectory
+from migrate.endpoints.directory import ExportDirectory, endpoint
 from migrate.endpoints.directory.stores.simple import SIMPLE, Simple, SimpleStore
 from migrate.endpoints.stores import Identity
 from migrate.kinds import Kind, Ref
@@ -85,8 +85,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path)
     monkeypatch.setattr(carriers, "CARRIERS", (*carriers.CARRIERS, Jobs()))
     monkeypatch.setattr(worker, "open_endpoint", world.open)
-    simple = Simple(record=Job, ident="job_id", container="experiment_id")
-    monkeypatch.setitem(SIMPLE, Kind.JOB, simple)
+    simple = Simple(kind=Kind.JOB, record=Job, ident="job_id", container="experiment_id")
+    monkeypatch.setattr(endpoint, "SIMPLE", (*SIMPLE, simple))
     return world
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from migrate.endpoints.directory import endpoint
 from migrate.endpoints.directory.stores.simple import SIMPLE, Simple
 from migrate.endpoints.stores import Bookkeeping, Identity
 from migrate.errors import AlreadyExists, MigrateError, Refused
@@ -20,8 +21,8 @@ def subject(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Subject:
     put_into_experiments(monkeypatch)
-    simple = Simple(record=Job, ident="job_id", container="experiment_id")
-    monkeypatch.setitem(SIMPLE, Kind.JOB, simple)
+    simple = Simple(kind=Kind.JOB, record=Job, ident="job_id", container="experiment_id")
+    monkeypatch.setattr(endpoint, "SIMPLE", (*SIMPLE, simple))
     return SUBJECTS[request.param](tmp_path, request)
 
 

@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from migrate.endpoints.shapes import Object, flag, ident, integer, member, required, text, told_id
-from migrate.endpoints.stores import Bookkeeping, Found, Identity
-from migrate.endpoints.tracking.entries import Entries, Form, Told
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.stores import Found
+from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.http.session import read_once
 from migrate.endpoints.tracking.parts import LABEL_SCHEMAS as PART
 from migrate.endpoints.tracking.parts import NEWER_API, REVIEW_QUEUES
 from migrate.endpoints.tracking.searches.traced import may_have_traces, tell_of_hidden
+from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.errors import NotFound, Refused
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
@@ -46,17 +47,11 @@ class _Read(NamedTuple):
     deleted: bool = False
 
 
-class LabelSchemaStore:
-    """Implements ``Store`` for label schemas."""
+class LabelSchemaStore(RecordStore[LabelSchema]):
+    """Label schemas."""
 
     kind = Kind.LABEL_SCHEMA
     part = PART
-    identity = Identity.NAMED
-    bookkeeping = Bookkeeping.NONE
-
-    def __init__(self, http: HttpSession, entries: Entries) -> None:
-        self._http = http
-        self._entries = entries
 
     def list(self, containers: Sequence[str]) -> Iterator[LabelSchema]:
         """See ``Store.list``."""
@@ -110,16 +105,9 @@ class LabelSchemaStore:
             return None
         return schema_from(required(answer, "label_schema"))
 
-    def read(self, ids: Sequence[str]) -> builtins.list[LabelSchema]:
-        """See ``Store.read``."""
-        found = []
-        for schema_id in ids:
-            try:
-                answer = self._http.get(f"{SCHEMAS}/get", {"schema_id": schema_id})
-            except NotFound:
-                continue
-            found.append(schema_from(required(answer, "label_schema")))
-        return found
+    def _read(self, ident: str) -> LabelSchema:
+        answer = self._http.get(f"{SCHEMAS}/get", {"schema_id": ident})
+        return schema_from(required(answer, "label_schema"))
 
     def find(
         self, container: str, keys: Collection[str] | None = None

@@ -20,10 +20,11 @@ from migrate.endpoints.shapes import (
     text,
     told_id,
 )
-from migrate.endpoints.stores import Bookkeeping, Found, Identity
-from migrate.endpoints.tracking.entries import Entries, Form, Told
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.stores import Found
+from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.http.session import read_once
 from migrate.endpoints.tracking.parts import MCP_SERVERS as PART
+from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
@@ -37,20 +38,14 @@ DRAFT, ACTIVE, DEPRECATED = "draft", "active", "deprecated"
 STATES = (DRAFT, ACTIVE, DEPRECATED)
 
 
-class MCPServerStore:
-    """Implements ``Store`` for MCP servers, each with its versions, aliases and addresses.
+class MCPServerStore(RecordStore[MCPServer]):
+    """MCP servers, each with its versions, aliases and addresses.
 
     A version that is deleted keeps its number, and what it is made of is never changed.
     """
 
     kind = Kind.MCP_SERVER
     part = PART
-    identity = Identity.NAMED
-    bookkeeping = Bookkeeping.NONE
-
-    def __init__(self, http: HttpSession, entries: Entries) -> None:
-        self._http = http
-        self._entries = entries
 
     def list(self, containers: Sequence[str]) -> Iterator[MCPServer]:
         """See ``Store.list``."""

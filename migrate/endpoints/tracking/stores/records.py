@@ -14,27 +14,23 @@ from migrate.endpoints.tracking.stores.evaluation_datasets import EvaluationData
 from migrate.endpoints.tracking.stores.issues import IssueStore
 from migrate.endpoints.tracking.stores.label_schemas import LabelSchemaStore
 from migrate.endpoints.tracking.stores.mcp_servers import MCPServerStore
+from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.endpoints.tracking.stores.review_queues import ReviewQueueStore
 from migrate.endpoints.tracking.stores.scorers import ScorerStore
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.stores.webhooks import WebhookStore
 from migrate.kinds import Kind
 
-#: The stores of what belongs to experiments, or at least to the server that has these.
-OF_TRACKING = {
-    store.kind: store
-    for store in (
-        EvaluationDatasetStore,
-        ScorerStore,
-        IssueStore,
-        LabelSchemaStore,
-        ReviewQueueStore,
-        MCPServerStore,
-        ServerTraces,
-    )
-}
-#: Those of what belongs to the server that keeps registered models.
-OF_REGISTRY = {store.kind: store for store in (WebhookStore,)}
+RECORDS: tuple[type[RecordStore[Any]], ...] = (
+    EvaluationDatasetStore,
+    ScorerStore,
+    IssueStore,
+    LabelSchemaStore,
+    ReviewQueueStore,
+    MCPServerStore,
+    ServerTraces,
+    WebhookStore,
+)
 
 
 class RecordStores:
@@ -66,12 +62,12 @@ class RecordStores:
 
     def _open(self, kind: Kind) -> Store[Any] | None:
         learned = self._abilities.learned()
-        http, release = self._http, learned.release
-        if kind in OF_REGISTRY:
-            http, release = self._registry, learned.registry_release
-        store = (OF_TRACKING | OF_REGISTRY).get(kind)
+        store = next((it for it in RECORDS if it.kind is kind), None)
         if store is None:
             return None
+        http, release = self._http, learned.release
+        if store.of_registry:
+            http, release = self._registry, learned.registry_release
         answer = ask(http, store.part, release)
         if answer.standing is Standing.PRESENT:
             return store(http, self._entries)

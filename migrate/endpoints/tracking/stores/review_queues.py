@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 from migrate.endpoints.shapes import Object, ident, integer, required, text, texts, told_id
-from migrate.endpoints.stores import Bookkeeping, Found, Identity
-from migrate.endpoints.tracking.entries import Entries, Form, Told
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.stores import Found
+from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.http.session import read_once
 from migrate.endpoints.tracking.parts import NEWER_API
 from migrate.endpoints.tracking.parts import REVIEW_QUEUES as PART
 from migrate.endpoints.tracking.refusals import deliver, refusals
 from migrate.endpoints.tracking.searches.traced import tell_of_hidden
+from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.errors import NotFound, Refused
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
@@ -31,17 +32,11 @@ FORM = Form(
 )
 
 
-class ReviewQueueStore:
-    """Implements ``Store`` for review queues, each with all its items."""
+class ReviewQueueStore(RecordStore[ReviewQueue]):
+    """Review queues, each with all its items."""
 
     kind = Kind.REVIEW_QUEUE
     part = PART
-    identity = Identity.NAMED
-    bookkeeping = Bookkeeping.NONE
-
-    def __init__(self, http: HttpSession, entries: Entries) -> None:
-        self._http = http
-        self._entries = entries
 
     def list(self, containers: Sequence[str]) -> Iterator[ReviewQueue]:
         """See ``Store.list``."""
@@ -69,16 +64,9 @@ class ReviewQueueStore:
         items = self._entries.all(pages, "items", form, _item_from)
         return replace(queue, items=tuple(sorted(items)))
 
-    def read(self, ids: Sequence[str]) -> builtins.list[ReviewQueue]:
-        """See ``Store.read``."""
-        found = []
-        for queue_id in ids:
-            try:
-                answer = self._http.get(f"{QUEUES}/get", {"queue_id": queue_id})
-            except NotFound:
-                continue
-            found.append(self._with_items(queue_from(required(answer, "review_queue"))))
-        return found
+    def _read(self, ident: str) -> ReviewQueue:
+        answer = self._http.get(f"{QUEUES}/get", {"queue_id": ident})
+        return self._with_items(queue_from(required(answer, "review_queue")))
 
     def find(
         self, container: str, keys: Collection[str] | None = None
