@@ -221,7 +221,7 @@ class TestCreatingRuns:
         (run,) = server.runs.read_in(experiment, [writer.run_id])
         assert (run.name, run.user_id, run.start_time) == ("train", "Grace Hopper", START)
         assert run.tags.items() >= tags.items()
-        assert (writer.root.owner, writer.root.uri) == ((Kind.RUN, run.run_id), run.artifact_uri)
+        assert (writer.root.owner, writer.root.uri) == (run.ref, run.artifact_uri)
 
     def test_a_run_without_a_name_is_named_by_the_server(
         self, server: Target, seed: Source
