@@ -37,7 +37,7 @@ def a_name_that_is_taken_makes_a_second_copy(store: MemoryStore[Any]) -> None:
         try:
             return create(container, wanted)
         except MigrateError:
-            copy = dataclasses.replace(wanted, schema_id="another", experiment_id=container)
+            copy = dataclasses.replace(wanted, job_id="another", experiment_id=container)
             store.held["another"] = Found(copy)
             return copy
 
