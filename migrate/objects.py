@@ -319,6 +319,11 @@ class ModelVersion:
         return version_ref(self.kind, self.name, self.version)
 
     @property
+    def is_of_prompt(self) -> bool:
+        """True for a version of a prompt, which has text in place of files, and no stage."""
+        return self.kind is Kind.PROMPT_VERSION
+
+    @property
     def model(self) -> Ref:
         """What names the registered model or prompt that it is a version of."""
         kind = self.kind.container

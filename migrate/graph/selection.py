@@ -95,9 +95,10 @@ class Selection:
         self, experiment: Experiment, chosen: frozenset[str] | None
     ) -> LeftOut | None:
         """Return why an experiment is left out, or None; ``chosen`` are ids, None for all."""
+        if self.leaves_out_kind(experiment.ref.kind):
+            return LeftOut(LeftOutCode.NOT_SELECTED, "not selected by --kinds")
         if chosen is not None and experiment.experiment_id not in chosen:
-            option = "--kinds" if self.leaves_out_kind(Kind.EXPERIMENT) else "--experiments"
-            return LeftOut(LeftOutCode.NOT_SELECTED, f"not selected by {option}")
+            return LeftOut(LeftOutCode.NOT_SELECTED, "not selected by --experiments")
         return self.leaves_out_deleted(experiment.lifecycle_stage)
 
     def leaves_out_deleted(self, lifecycle_stage: str) -> LeftOut | None:
@@ -112,7 +113,7 @@ class Selection:
 
         Versions of prompts have no stages, and are never left out.
         """
-        if version.kind is not Kind.MODEL_VERSION:
+        if version.is_of_prompt:
             return None
         if self.stages and version.stage not in self.stages:
             text = f"its stage {version.stage} is not selected by --stages"
