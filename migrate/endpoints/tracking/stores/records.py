@@ -12,6 +12,7 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import Standing, ask, on_files
 from migrate.endpoints.tracking.stores.evaluation_datasets import EvaluationDatasetStore
 from migrate.endpoints.tracking.stores.issues import IssueStore
+from migrate.endpoints.tracking.stores.older_traces import TracesBefore3_2, TracesBefore3_6
 from migrate.endpoints.tracking.stores.scorers import ScorerStore
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.stores.webhooks import WebhookStore
@@ -21,6 +22,8 @@ from migrate.kinds import Kind
 OF_TRACKING = {
     store.kind: store for store in (EvaluationDatasetStore, ScorerStore, IssueStore, ServerTraces)
 }
+#: Those of older servers, of which sources are read: they take no copies that would be whole.
+READ_ONLY = {Kind.TRACE: (TracesBefore3_6, TracesBefore3_2)}
 #: Those of what belongs to the server that keeps registered models.
 OF_REGISTRY = {store.kind: store for store in (WebhookStore,)}
 
@@ -60,10 +63,14 @@ class RecordStores:
         store = (OF_TRACKING | OF_REGISTRY).get(kind)
         if store is None:
             return None
-        answer = ask(http, store.part, release)
-        if answer.standing is Standing.PRESENT:
-            return store(http, self._entries)
         gaps = self._entries.gaps
+        older = READ_ONLY.get(kind, ()) if gaps.side == "source" else ()
+        candidates: tuple[Any, ...] = (store, *older)
+        for candidate in candidates:
+            answer = ask(http, candidate.part, release)
+            if answer.standing is Standing.PRESENT:
+                opened: Store[Any] = candidate(http, self._entries)
+                return opened
         is_doubt = answer.standing is Standing.UNKNOWN and gaps.may_leave_out
         if is_doubt and not on_files(http, release, answer):
             whether = f"whether the {gaps.side} has {kind.plural} is not known"

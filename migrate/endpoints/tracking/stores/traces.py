@@ -38,6 +38,7 @@ class ServerTraces:
     part = TRACES_WITH_SPANS
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.TAGS
+    hides_spans = False
 
     def __init__(self, http: HttpSession, entries: Entries) -> None:
         self._http = http
