@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -19,30 +17,53 @@ from tests.traces.comparison import experiment_id, traces
 
 pytestmark = pytest.mark.acceptance
 
-#: Run by the old MLflow itself, which keeps the spans in a file.
-SEED = """
-import mlflow
-mlflow.set_experiment("traced")
-with mlflow.start_run() as run:
-    @mlflow.trace(name="child", span_type="RETRIEVER")
-    def child(x):
-        return {"found": [x, None, "ü☃"]}
-    @mlflow.trace(name="root", attributes={"big": 2**62})
-    def root(q):
-        return child(q)
-    for number in range(3):
-        root(number)
-try:
-    with mlflow.start_span(name="fails"):
-        raise ValueError("no")
-except ValueError:
-    pass
-try:
-    mlflow.flush_trace_async_logging()
-except AttributeError:
-    pass
-print(run.info.run_id)
-"""
+BEGAN = 1_700_000_000_123
+
+
+def seed(uri: str) -> tuple[str, str]:
+    """Writes traces as the client of MLflow 2 does; returns the experiment and a run of it."""
+
+    def call(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = requests.request(method, f"{uri}/api/2.0/mlflow/{path}", json=body, timeout=60)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    there = call("POST", "experiments/create", {"name": "traced"})["experiment_id"]
+    run = call("POST", "runs/create", {"experiment_id": there, "start_time": BEGAN})
+    run_id = run["run"]["info"]["run_id"]
+    for number, status in enumerate(("OK", "OK", "ERROR", "")):
+        began = {"experiment_id": there, "timestamp_ms": BEGAN + number}
+        metadata = [{"key": "mlflow.traceInputs", "value": '{"q": "ü☃"}'}]
+        if number == 1:
+            metadata.append({"key": "mlflow.sourceRun", "value": run_id})
+        tags = [{"key": "mlflow.traceName", "value": "root"}, {"key": "empty", "value": ""}]
+        begun = call("POST", "traces", {**began, "request_metadata": metadata, "tags": tags})
+        info = begun["trace_info"]
+        if not status:  # it goes on
+            continue
+        ident, location = info["request_id"], pairs(info["tags"])["mlflow.artifactLocation"]
+        root = location.removeprefix("mlflow-artifacts:/")
+        url = f"{uri}/api/2.0/mlflow-artifacts/artifacts/{root}/traces.json"
+        dump = json.dumps({"spans": [span(ident, 1, None), span(ident, 2, 1)]})
+        requests.put(url, data=dump, timeout=60).raise_for_status()
+        ended = {"request_id": ident, "timestamp_ms": BEGAN + number + 42, "status": status}
+        call("PATCH", f"traces/{ident}", {**ended, "request_metadata": [], "tags": []})
+    return there, run_id
+
+
+def span(trace_id: str, number: int, parent: int | None) -> dict[str, Any]:
+    return {
+        "name": f"span {number}",
+        "context": {"span_id": f"0x{number:016x}", "trace_id": f"0x{'7' * 32}"},
+        "parent_id": None if parent is None else f"0x{parent:016x}",
+        "start_time": BEGAN * 1_000_000,
+        "end_time": BEGAN * 1_000_000 + 7,
+        "status_code": "OK",
+        "status_message": "",
+        "attributes": {"mlflow.traceRequestId": json.dumps(trace_id), "big": str(2**62)},
+        "events": [],
+    }
 
 
 def old_traces(uri: str, experiment: str) -> dict[str, dict[str, Any]]:
@@ -69,33 +90,22 @@ def test_they_arrive_under_the_same_ids(
     server_factory: ServerFactory,
     fresh_target: TrackingServerProcess,
     run_migrate: RunMigrate,
+    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     python = python_of(version)
     old = server_factory(
         directory=tmp_path / "old", python=python, empty_databases=SERVERS / "empty"
     )
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": old.uri}
-    seeded = subprocess.run(
-        [python, "-W", "ignore", "-c", SEED],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert seeded.returncode == 0, seeded.stderr
-    run_id = seeded.stdout.split()[-1]
-    there = experiment_id(old.uri, "traced")
-    begun = {"experiment_id": there, "timestamp_ms": 1_700_000_000_123}
-    requests.post(f"{old.uri}/api/2.0/mlflow/traces", json=begun, timeout=60).raise_for_status()
+    there, run_id = seed(old.uri)
     originals = old_traces(old.uri, there)
-    assert len(originals) == 5
+    assert [it["status"] for it in originals.values()].count("IN_PROGRESS") == 1
 
     words = (old.uri, fresh_target.uri, "--experiments", "traced")
     done = run_migrate("run", *words, "--json")
     report = json.loads(done.stdout)
     assert report["losses"] == []
-    assert report["totals"]["trace"]["done"] == 5
+    assert report["totals"]["trace"]["done"] == len(originals) == 4
     copies = traces(fresh_target.uri, experiment_id(fresh_target.uri, "traced"))
     assert copies.keys() == originals.keys()
     in_progress = 0
@@ -117,8 +127,9 @@ def test_they_arrive_under_the_same_ids(
 
     assert json.loads(run_migrate("run", *words, "--json").stdout)["totals"]["trace"]["wrote"] == 0
     assert json.loads(run_migrate("verify", *words, "--json").stdout)["differences"] == []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", fresh_target.uri)
     names = read_by_client(fresh_target.uri, [it for it in copies if copies[it]["files"]])
-    assert sorted(names) == [*[["child", "root"]] * 3, ["fails"]]
+    assert names == [["span 1", "span 2"]] * 3
 
 
 def time_of(milliseconds: int) -> str:

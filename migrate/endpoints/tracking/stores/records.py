@@ -71,6 +71,8 @@ class RecordStores:
             if answer.standing is Standing.PRESENT:
                 opened: Store[Any] = candidate(http, self._entries)
                 return opened
+            if answer.standing is Standing.UNKNOWN:
+                break  # older routes, which newer servers have too, tell less
         is_doubt = answer.standing is Standing.UNKNOWN and gaps.may_leave_out
         if is_doubt and not on_files(http, release, answer):
             whether = f"whether the {gaps.side} has {kind.plural} is not known"
