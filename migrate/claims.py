@@ -26,7 +26,6 @@ from typing import Self
 from migrate.endpoints.protocols import Target
 from migrate.errors import MigrateError, TargetInUse
 from migrate.holder import Holder, moment, this_process
-from migrate.kinds import Kind
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
 
@@ -145,9 +144,7 @@ class Claiming:
         self._claim = Claim.of_this_process(plan)
         #: The experiments that are there: least is asked of an account where it writes anyway.
         self._near = [
-            task.target_id
-            for task in plan.of_kind(Kind.EXPERIMENT)
-            if task.is_work and task.target_id
+            task.target_id for task in plan.containers() if task.is_work and task.target_id
         ]
         self._said = False
         self._saying = threading.Lock()

@@ -281,6 +281,12 @@ class RegisteredModel:
         return kind
 
 
+def kind_by_tags(tags: Mapping[str, str]) -> Kind:
+    """Say whether tags are those of a prompt: MLflow keeps them among registered models."""
+    is_prompt = tags.get(IS_PROMPT_TAG, "").lower() == "true"
+    return Kind.PROMPT if is_prompt else Kind.REGISTERED_MODEL
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersion:
     """A version of a registered model or a prompt.
@@ -311,6 +317,11 @@ class ModelVersion:
     def ref(self) -> Ref:
         """What names it: a registered model's name holds no slash."""
         return version_ref(self.kind, self.name, self.version)
+
+    @property
+    def is_of_prompt(self) -> bool:
+        """True for a version of a prompt, which has text in place of files, and no stage."""
+        return self.kind is Kind.PROMPT_VERSION
 
     @property
     def model(self) -> Ref:

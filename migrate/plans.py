@@ -142,6 +142,10 @@ class Plan:
         """Return the tasks that copy objects of a kind."""
         return [it for it in self.tasks if it.ref.kind is kind and not it.ref.deletes]
 
+    def containers(self) -> list[PlannedTask]:
+        """Return the tasks of experiments, which hold what was tracked."""
+        return self.of_kind(Kind.EXPERIMENT)
+
     def counts(self) -> dict[Heading, Counter[Action]]:
         """Count the objects per heading and action."""
         table: dict[Heading, Counter[Action]] = {}

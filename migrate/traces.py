@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from migrate.kinds import Kind, Ref
 from migrate.objects import Loss
 
 #: Says where a trace's spans are: in the database or the archive; without it, in a file.
@@ -57,6 +58,11 @@ class Trace:
     assessments: tuple[Assessment, ...] = ()
     #: What its endpoint lacks of it already.
     losses: tuple[Loss, ...] = ()
+
+    @property
+    def ref(self) -> Ref:
+        """What names it."""
+        return Ref(Kind.TRACE, self.trace_id)
 
     @property
     def has_stored_spans(self) -> bool:

@@ -130,11 +130,16 @@ def any_mutation(value: Any, random: Random) -> Mutation:
 
     Every other one is at a place that tells of many things, where something can go missing in
     silence: a list or an object is something else, a token too, a number is near the right one.
+    Of these each member of the whole is as likely, however much it holds: a token has one place,
+    what it leads to has many.
     """
     paths = paths_in(value)
-    weighty = [path for path in paths if _others_at(path, held_at(value, path))]
+    weighty: dict[Path, list[Path]] = {}
+    for path in paths:
+        if _others_at(path, held_at(value, path)):
+            weighty.setdefault(path[:1], []).append(path)
     if weighty and random.randrange(2):
-        path = random.choice(weighty)
+        path = random.choice(weighty[random.choice(list(weighty))])
         return Mutation(path, random.choice(_others_at(path, held_at(value, path))))
     return Mutation(random.choice(paths), random.choice((*REPLACEMENTS, MISSING, TWICE)))
 

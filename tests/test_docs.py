@@ -21,8 +21,9 @@ from migrate import errors, origins
 from migrate.cli.app import app
 from migrate.demo.samples import write_samples
 from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.tracking.capabilities import ALWAYS, capabilities_of
 from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
-from migrate.endpoints.tracking.versions import ALWAYS, capabilities_of, release_of
+from migrate.endpoints.tracking.versions import release_of
 from migrate.kinds import Kind
 from migrate.outcomes import TaskStatus
 from migrate.tasks.carrier import RecordCarrier

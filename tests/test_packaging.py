@@ -58,6 +58,7 @@ def test_the_wheel_describes_itself(wheel: Path) -> None:
     assert text.strip() == (ROOT / "README.md").read_text().strip()
 
 
+@pytest.mark.thorough
 def test_the_installed_commands_run(wheel: Path, tmp_path: Path) -> None:
     pip("install", "--no-deps", "--no-index", "--target", tmp_path / "site", wheel)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
-from migrate.endpoints.stores import ON_SERVERS, Bookkeeping, Identity
+from migrate.endpoints.stores import Bookkeeping, Identity
 from migrate.folding import NO_FOLDING, Folding
 from migrate.kinds import Kind, Ref
 from migrate.objects import Metric
@@ -49,8 +49,8 @@ class Capabilities:
     registry_version: str = ""
     readable: frozenset[Kind]
     writable: frozenset[Kind]
+    found_by: Mapping[Kind, Identity]
     without: Mapping[Kind, str] = field(default_factory=dict)
-    found_by: Mapping[Kind, Identity] = field(default_factory=lambda: ON_SERVERS)
     bookkeeping: Bookkeeping = Bookkeeping.TAGS
     archive: bool = False
     dataset_inputs: bool = True

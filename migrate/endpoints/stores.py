@@ -31,20 +31,7 @@ class Identity(Enum):
     NUMBERED = "numbered"  #: the endpoint counts: its place in the order is its id
 
 
-#: By what copies are found on a tracking server.
-ON_SERVERS: Mapping[Kind, Identity] = MappingProxyType(
-    {
-        Kind.EXPERIMENT: Identity.NAMED,
-        Kind.RUN: Identity.TAGGED,
-        Kind.LOGGED_MODEL: Identity.TAGGED,
-        Kind.REGISTERED_MODEL: Identity.NAMED,
-        Kind.MODEL_VERSION: Identity.NUMBERED,
-        Kind.PROMPT: Identity.NAMED,
-        Kind.PROMPT_VERSION: Identity.NUMBERED,
-        Kind.TRACE: Identity.KEPT,
-    }
-)
-#: By what they are found where nothing is renumbered or renamed.
+#: By what copies are found where nothing is renumbered or renamed.
 ALL_KEPT: Mapping[Kind, Identity] = MappingProxyType(dict.fromkeys(Kind, Identity.KEPT))
 
 

@@ -29,10 +29,10 @@ NOTHING_SAID: Links = {}
 Found = Mapping[str, Mapping[str, Sequence[Copy]]]
 
 
-def links_by_object(draft: Draft) -> dict[Ref, dict[str, ModelLinks]]:
-    """Return what runs say of logged models, by run id, for each run and each model."""
+def links_by_object(said: Links) -> dict[Ref, dict[str, ModelLinks]]:
+    """Return what runs have ``said`` of logged models, by run id, for each run and each model."""
     found: dict[Ref, dict[str, ModelLinks]] = {}
-    for run_id, links in draft.links.items():
+    for run_id, links in said.items():
         found[run_ref(run_id)] = {run_id: links}
         for model_id in links.model_ids:
             ref = logged_model_ref(model_id)
@@ -45,7 +45,7 @@ def link_contents(draft: Draft) -> None:
 
     Those that write to what is deleted take turns: each has it out of the trash for a moment.
     """
-    links = links_by_object(draft)
+    links = links_by_object(draft.links)
     for carrier in contained_carriers():
         sharing: dict[Ref, list[Ref]] = {}
         for node in draft.of_kind(carrier.kind):
@@ -90,7 +90,7 @@ def match_contents(draft: Draft) -> None:
     Also those of what is left out now: what names it still finds them.
     """
     places = {node.ref.id: node.target_id for node in draft.containers() if node.target_id}
-    links = links_by_object(draft)
+    links = links_by_object(draft.links)
     for carrier in contained_carriers():
         if carrier.kind not in draft.target_can.writable:
             continue

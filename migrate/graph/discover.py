@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from migrate.endpoints.answers import Unreadable
 from migrate.endpoints.protocols import Source
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import ALL, Selection, choose_experiments
 from migrate.kinds import Kind, Ref, experiment_ref
-from migrate.objects import DELETED, FINAL_RUN_STATUSES, Experiment, Run
+from migrate.objects import DELETED, Experiment
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.plans import Because
 from migrate.tasks.experiment import wanted_experiment
-from migrate.tasks.fingerprint import run_facts
-from migrate.tasks.references import fit
-
-EXPERIMENTS_AT_ONCE = 25
 
 #: Runs are read by several threads, and each may meet an experiment that is new.
 _listing = threading.Lock()
@@ -32,7 +27,7 @@ def discover_experiments(draft: Draft) -> None:
     because = Because("selected by --experiments")
     if selection.whole_server:
         because = Because("the whole server is copied")
-    if not (selection.only_models or selection.leaves_out_kind(Kind.EXPERIMENT)):
+    if not selection.only_models:
         chosen = choose_experiments(selection.experiments, found)
     for experiment in found:
         left_out = selection.leaves_out_experiment(experiment, chosen)
@@ -61,7 +56,7 @@ def _add_experiment(
 
 
 def experiment_of(draft: Draft, experiment_id: str, held: Ref) -> Node:
-    """Return the experiment that holds a run or logged model.
+    """Return the experiment that holds an object.
 
     One that was made since the experiments were listed is looked for now, and copied where the
     whole server is. One that the source does not list is left out, and that is said.
@@ -96,100 +91,6 @@ def _add_late(draft: Draft, experiment: Experiment) -> None:
     found = draft.source.unreadable.of(experiment.ref)
     if found is not None:
         _tell_of_contents(draft, found)
-
-
-def discover_runs(draft: Draft) -> None:
-    """Add the runs of the selected experiments, and as skipped those of deleted ones."""
-    if draft.selection.leaves_out_kind(Kind.RUN):
-        return
-    wanted = [
-        node.ref.id
-        for node in draft.nodes.values()
-        if node.ref.kind is Kind.EXPERIMENT
-        and (node.selected or node.deleted)
-        and not node.may_be_taken_along
-    ]
-    draft.searched.setdefault(Kind.RUN, set()).update(wanted)
-    groups = [
-        wanted[start : start + EXPERIMENTS_AT_ONCE]
-        for start in range(0, len(wanted), EXPERIMENTS_AT_ONCE)
-    ]
-    with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
-        for found in pool.map(lambda group: _read(draft, group), groups):
-            for node, sizes in found:
-                draft.add(node)
-                draft.known.update(sizes)
-
-
-def add_run(draft: Draft, run: Run, because: Because) -> Node:
-    """Add a run that something else needs, and its experiment with it."""
-    left_out = draft.selection.leaves_out_run(run)
-    if not left_out:
-        take_along_experiment(draft, run.experiment_id, run.ref)
-    node, sizes = _node_of(draft, run)
-    if left_out:
-        node.skip(left_out)
-    node.because = (because,)
-    draft.add(node)
-    draft.by_id.add(node.ref)
-    draft.known.update(sizes)
-    return node
-
-
-def take_along_experiment(draft: Draft, experiment_id: str, needed_by: Ref) -> None:
-    """Select the experiment of a run or logged model that something else needs."""
-    experiment = experiment_of(draft, experiment_id, needed_by)
-    if not experiment.may_be_taken_along:
-        return
-    stage = draft.experiments[experiment_id].lifecycle_stage
-    if left_out := draft.selection.leaves_out_deleted(stage):
-        experiment.skip(left_out)
-    else:
-        experiment.select(Because("the experiment of", needed_by))
-
-
-def experiment_left_out(experiment: Node) -> LeftOut:
-    """Return why what is in an experiment that is left out is left out too."""
-    return LeftOut(LeftOutCode.CONTAINER, f"its experiment is left out: {experiment.reason}")
-
-
-def _read(draft: Draft, experiment_ids: list[str]) -> list[tuple[Node, dict[str, int]]]:
-    """Read the runs of some experiments; keep of each only what the plan needs."""
-    found = []
-    for run in draft.source.runs.list(experiment_ids):
-        ref = run.ref
-        draft.by_id.discard(ref)
-        if ref not in draft.nodes:
-            found.append(_node_of(draft, run))
-    return found
-
-
-def _node_of(draft: Draft, run: Run) -> tuple[Node, dict[str, int]]:
-    """Return the node of a run, and the sizes of what is known of it."""
-    node = Node(
-        ref=run.ref,
-        name=run.name,
-        container=run.experiment_id,
-        deleted=run.lifecycle_stage == DELETED,
-        unsettled=run.status not in FINAL_RUN_STATUSES,
-    )
-    experiment = experiment_of(draft, run.experiment_id, node.ref)
-    left_out = draft.selection.leaves_out_run(run)
-    if not experiment.selected:
-        left_out = experiment_left_out(experiment)
-    if left_out:
-        node.skip(left_out)
-        return node, {}
-    node.because = (Because("a run of", experiment.ref),)
-    node.losses = fit(run, draft.target_can, draft.policy)[1]
-    node.facts = run_facts(run)
-    sizes = {
-        "params": len(run.params),
-        "tags": len(run.tags),
-        "metric keys": len(run.latest_metrics),
-        "dataset inputs": len(run.inputs),
-    }
-    return node, sizes
 
 
 def discover_unreadable(draft: Draft) -> None:

@@ -180,8 +180,8 @@ class Draft:
         held = self.contents.get((model.kind.versions, model.id), {})
         return [self.versions[ref] for ref in held if ref in self.versions]
 
-    def held_by(self, experiment_id: str) -> list[Node]:
-        """Return the selected objects in an experiment."""
-        inside = (kind for kind in Kind if kind.container is Kind.EXPERIMENT)
-        held = (self.contents.get((kind, experiment_id), {}) for kind in inside)
+    def held_by(self, container: Ref) -> list[Node]:
+        """Return the selected objects in one that holds others."""
+        inside = (kind for kind in Kind if kind.container is container.kind)
+        held = (self.contents.get((kind, container.id), {}) for kind in inside)
         return [node for nodes in held for node in nodes.values() if node.selected]

@@ -5,32 +5,34 @@ A search that leaves out what is there may leave out more, which nothing names.
 
 from __future__ import annotations
 
-from migrate.graph.discover import add_run, experiment_of
+from migrate.graph.content_discovery import add_needed
+from migrate.graph.discover import experiment_of
 from migrate.graph.draft import Draft
 from migrate.graph.logged_models import read_links
-from migrate.kinds import Kind, Ref, experiment_ref, run_ref
+from migrate.kinds import Ref, experiment_ref
 from migrate.plans import Because
 from migrate.tasks.carriers import contained_carriers
-from migrate.tasks.model_marks import runs_named
 
 
-def discover_hidden_runs(draft: Draft) -> None:
-    """Add the runs of selected experiments that logged models name and no search has shown."""
-    named: dict[str, Ref] = {}
-    for node in draft.of_kind(Kind.LOGGED_MODEL):
-        for run_id in runs_named(node.facts, {}):
-            if run_ref(run_id) not in draft.nodes:
-                named.setdefault(run_id, node.ref)
-    added = []
-    for run in draft.source.runs.read(sorted(named)) if named else ():
-        ref = run.ref
-        is_listed = experiment_ref(run.experiment_id) in draft.nodes
-        if not is_listed and not draft.selection.whole_server:
-            continue
-        if experiment_of(draft, run.experiment_id, ref).selected:
-            add_run(draft, run, Because("named by", named[run.run_id]))
-            added.append(run.run_id)
-    read_links(draft, [run_id for run_id in added if draft.selects(run_ref(run_id))])
+def discover_hidden(draft: Draft) -> None:
+    """Add what of selected experiments is named by objects of another kind, and no search shows."""
+    named: dict[Ref, Ref] = {}
+    for carrier in contained_carriers():
+        for node in draft.of_kind(carrier.kind):
+            for ref in carrier.named(node.facts, {}):
+                if ref.kind is not carrier.kind and ref not in draft.nodes:
+                    named.setdefault(ref, node.ref)
+    for carrier in contained_carriers():
+        ids = sorted(ref.id for ref in named if ref.kind is carrier.kind)
+        added = []
+        for record in carrier.originals(draft.source).read(ids) if ids else ():
+            is_listed = experiment_ref(record.experiment_id) in draft.nodes
+            if not is_listed and not draft.selection.whole_server:
+                continue
+            if experiment_of(draft, record.experiment_id, record.ref).selected:
+                because = Because("named by", named[record.ref])
+                added.append(add_needed(draft, carrier, record, because))
+        read_links(draft, added)
 
 
 def tell_of_hidden(draft: Draft) -> None:

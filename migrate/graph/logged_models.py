@@ -1,64 +1,29 @@
-"""Steps for logged models: found with their experiment, linked to runs, matched with copies."""
+"""Steps for what runs say of logged models, and for targets that have none."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from migrate.graph.discover import experiment_left_out, experiment_of
 from migrate.graph.draft import Draft, Node
-from migrate.kinds import Kind, experiment_ref, logged_model_ref, run_ref
-from migrate.objects import DELETED, LoggedModel
-from migrate.origins import known_losses
-from migrate.plans import Because
+from migrate.kinds import Kind, logged_model_ref, run_ref
 from migrate.tasks.logged_model import FLATTENED
-from migrate.tasks.model_marks import facts_of
 
 RUNS_AT_ONCE = 200
 
 
-def discover_logged_models(draft: Draft) -> None:
-    """Add the logged models of the selected experiments."""
-    if draft.selection.leaves_out_kind(Kind.LOGGED_MODEL):
-        return
-    wanted = [node.ref.id for node in draft.containers()]
-    draft.searched.setdefault(Kind.LOGGED_MODEL, set()).update(wanted)
-    for model in draft.source.logged_models.list(wanted):
-        ref = model.ref
-        draft.by_id.discard(ref)
-        if ref not in draft.nodes:
-            experiment = experiment_ref(model.experiment_id)
-            add_model(draft, model, Because("a logged model of", experiment))
-
-
-def add_model(draft: Draft, model: LoggedModel, because: Because) -> Node:
-    """Add a logged model; as skipped where its experiment is, or where it is deleted."""
-    node = Node(
-        ref=model.ref,
-        name=model.name,
-        container=model.experiment_id,
-        deleted=model.lifecycle_stage == DELETED,
-        because=(because,),
-        losses=known_losses(model),
-    )
-    experiment = experiment_of(draft, model.experiment_id, node.ref)
-    if left_out := draft.selection.leaves_out_deleted(model.lifecycle_stage):
-        node.skip(left_out)
-    elif not experiment.selected:
-        node.skip(experiment_left_out(experiment))
-    node.facts = facts_of(model)
-    draft.add(node)
-    return node
-
-
 def discover_links(draft: Draft) -> None:
     """Read which logged models the selected runs name; no search tells it in full."""
-    read_links(draft, [node.ref.id for node in draft.of_kind(Kind.RUN)])
+    read_links(draft, draft.nodes.values())
 
 
-def read_links(draft: Draft, run_ids: Iterable[str]) -> None:
-    """Read the links of these runs, as far as listing them has not told."""
-    ids = list(run_ids)
+def read_links(draft: Draft, nodes: Iterable[Node]) -> None:
+    """Read the links of the runs among these that are selected, where no listing has told."""
+    ids = [
+        node.ref.id
+        for node in nodes
+        if node.ref.kind is Kind.RUN and node.selected and not node.unreadable
+    ]
     if draft.source_can.lists_links:
         listed = {run_id: draft.nodes[run_ref(run_id)].facts.links for run_id in ids}
         draft.links |= {run_id: links for run_id, links in listed.items() if links.model_ids}

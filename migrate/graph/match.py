@@ -9,7 +9,7 @@ from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import UsageError
 from migrate.graph.contents import add_deletion, follow_with_versions
 from migrate.graph.draft import Draft, Node
-from migrate.kinds import Action, Kind
+from migrate.kinds import Action
 from migrate.objects import ACTIVE, DELETED, Experiment
 from migrate.origins import ORIGIN, SOURCE, experiment_origin
 from migrate.outcomes import Loss, TaskStatus
@@ -95,7 +95,7 @@ def _to_be_renamed(draft: Draft, node: Node, copy: Experiment) -> bool:
     A name the copy was given on purpose stays, until the source changes its own.
     """
     experiment = draft.experiments[node.ref.id]
-    by_rule = draft.renames.name_for(Kind.EXPERIMENT, experiment.name)
+    by_rule = draft.renames.name_for(node.ref.kind, experiment.name)
     if by_rule != experiment.name:
         return copy.name != by_rule
     in_tags = draft.target_can.bookkeeping is Bookkeeping.TAGS
@@ -123,7 +123,7 @@ def add_deletions(draft: Draft) -> None:
     for node in draft.containers():
         if not node.deleted:
             continue
-        held = draft.held_by(node.ref.id)
+        held = draft.held_by(node.ref)
         work = [run for run in held if run.status is TaskStatus.PENDING]
         copy = draft.existing.by_id.get(node.target_id)
         trashed = copy is not None and copy.lifecycle_stage == DELETED

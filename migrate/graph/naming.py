@@ -70,26 +70,23 @@ def check_distinct(kind: Kind, names: Iterable[tuple[str, str]]) -> None:
 def check_names(draft: Draft) -> None:
     """Raise ``UsageError`` when copies would have names that the target does not take."""
     can = draft.target_can
-    if can.absolute_names:
-        bad = [name for name in _new_names(draft, Kind.EXPERIMENT) if not _is_path(name)]
-        _refuse_names(
-            bad,
-            f"{can.description} takes only absolute paths as names of experiments",
-            "--experiment-rename-file",
-            "/Shared/",
-        )
-    if can.name_levels:
-        bad = [
-            name
-            for name in _new_names(draft, Kind.REGISTERED_MODEL)
-            if not _has_levels(name, can.name_levels)
-        ]
-        _refuse_names(
-            bad,
-            f"{can.description} takes only names of {can.name_levels} levels for registered models",
-            "--model-rename-file",
-            "catalog.schema.",
-        )
+    for carrier in CARRIERS:
+        kinds, in_registry = carrier.kind.plural, carrier.kind.in_registry
+        names = [node.name for node in draft.of_kind(carrier.kind)] if carrier.renamed_by else []
+        if can.absolute_names and not in_registry:
+            _refuse_names(
+                [name for name in names if not _is_path(name)],
+                f"{can.description} takes only absolute paths as names of {kinds}",
+                carrier.renamed_by,
+                "/Shared/",
+            )
+        if can.name_levels and in_registry:
+            _refuse_names(
+                [name for name in names if not _has_levels(name, can.name_levels)],
+                f"{can.description} takes only names of {can.name_levels} levels for {kinds}",
+                carrier.renamed_by,
+                "catalog.schema.",
+            )
 
 
 def tell_of_twins(draft: Draft) -> None:
@@ -131,10 +128,6 @@ def _named_apart() -> list[list[Kind]]:
 def _rename_hint(kind: Kind) -> str:
     carrier = carrier_of(kind)
     return rename_hint(kind, carrier.renamed_by if carrier else "")
-
-
-def _new_names(draft: Draft, kind: Kind) -> list[str]:
-    return [node.name for node in draft.of_kind(kind)]
 
 
 def _is_path(name: str) -> bool:

@@ -14,6 +14,7 @@ from migrate.endpoints.addresses import Address
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import MigrateError, UsageError
 from migrate.graph.closure import discover_all_runs, discover_needed
+from migrate.graph.content_discovery import discover_contents
 from migrate.graph.contents import (
     add_content_deletions,
     link_contents,
@@ -23,15 +24,13 @@ from migrate.graph.contents import (
 from migrate.graph.discover import (
     count_unsupported,
     discover_experiments,
-    discover_runs,
     discover_unreadable,
 )
 from migrate.graph.draft import Draft, Node
-from migrate.graph.hidden import discover_hidden_runs, tell_of_hidden
+from migrate.graph.hidden import discover_hidden, tell_of_hidden
 from migrate.graph.logged_models import (
     check_flattened,
     discover_links,
-    discover_logged_models,
     tell_of_lost_links,
 )
 from migrate.graph.match import add_deletions, match_experiments
@@ -129,13 +128,12 @@ NOTHING_MADE: Mapping[Ref, str] = MappingProxyType({})
 DISCOVERY: tuple[Step, ...] = (
     discover_registry,
     discover_experiments,
-    discover_runs,
-    discover_logged_models,
+    discover_contents,
     discover_links,
     discover_records,
     discover_needed,
     discover_all_runs,
-    discover_hidden_runs,
+    discover_hidden,
     tell_of_hidden,
 )
 

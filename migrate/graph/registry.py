@@ -8,7 +8,15 @@ from itertools import pairwise
 from migrate.errors import EndpointError, UsageError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import candidate_names, choose_models, needs_all_names
-from migrate.kinds import VERSION_KINDS, Kind, Ref, experiment_ref, run_ref, version_ref
+from migrate.kinds import (
+    MODEL_KINDS,
+    VERSION_KINDS,
+    Kind,
+    Ref,
+    experiment_ref,
+    run_ref,
+    version_ref,
+)
 from migrate.objects import ModelVersion, RegisteredModel
 from migrate.origins import known_losses
 from migrate.outcomes import LeftOut, LeftOutCode, Loss
@@ -26,9 +34,10 @@ def discover_registry(draft: Draft) -> None:
     selection = draft.selection
     if not selection.takes_registry:
         return
-    if selection.models and Kind.REGISTERED_MODEL in draft.source_can.without:
+    lacking = draft.source_can.without.get(Kind.REGISTERED_MODEL)
+    if selection.models and lacking:
         raise EndpointError(
-            f"no models can be chosen: {draft.source_can.without[Kind.REGISTERED_MODEL]}",
+            f"no models can be chosen: {lacking}",
             "leave out --models to copy what else the source has",
         )
     names = None
@@ -111,7 +120,7 @@ def link_versions(draft: Draft) -> None:
 
     Prompts come after the experiments they are used in.
     """
-    for node in draft.of_kind(Kind.PROMPT):
+    for node in (node for kind in MODEL_KINDS for node in draft.of_kind(kind)):
         for ident in experiments_named(draft.registered[node.ref]):
             if draft.selects(experiment_ref(ident)):
                 draft.need(experiment_ref(ident), node.ref)
@@ -147,7 +156,7 @@ def _comes_before(draft: Draft, ref: Ref, version: ModelVersion) -> bool:
 def tell_of_missing(draft: Draft, node: Node) -> None:
     """Warn of a version whose run or files are not among what is copied."""
     version = draft.versions[node.ref]
-    if draft.target_can.archive or version.kind is not Kind.MODEL_VERSION:
+    if draft.target_can.archive or version.is_of_prompt:
         return
     named = named_by(version)
     if not any(draft.will_have_copy(ref) for ref in named) and _is_below_server(version.source):

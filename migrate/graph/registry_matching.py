@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from migrate.graph.draft import Draft, Node
 from migrate.graph.registry import tell_of_missing
-from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Action, Kind, Ref, experiment_ref, run_ref
+from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Action, Ref, experiment_ref, run_ref
 from migrate.objects import NO_RUN, ModelVersion, RegisteredModel, VersionRun
 from migrate.outcomes import TaskStatus
 from migrate.tasks.collisions import (
@@ -180,7 +180,7 @@ def _adopt(
     node.losses = wanted.losses + losses
     if needs_write(copy, as_wanted):
         node.action, node.reason = Action.UPDATE, "changed at the source since"
-    elif draft.policy.version_models and version.kind is Kind.MODEL_VERSION:
+    elif draft.policy.version_models and not version.is_of_prompt:
         node.reason = "copied before: checked for its files"
     else:
         node.status = TaskStatus.DONE

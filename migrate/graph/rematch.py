@@ -10,7 +10,7 @@ import dataclasses
 
 from migrate.endpoints.protocols import Target
 from migrate.graph.contents import copies_in
-from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref, experiment_ref
+from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Ref, experiment_ref
 from migrate.objects import Experiment
 from migrate.origins import ORIGIN
 from migrate.outcomes import Loss, TaskStatus
@@ -106,7 +106,7 @@ def _places(plan: Plan, target: Target) -> dict[str, str]:
 
     One that is not recorded as done may be there all the same, under the name it was to get.
     """
-    experiments = plan.of_kind(Kind.EXPERIMENT)
+    experiments = plan.containers()
     places = {task.ref.id: task.target_id for task in experiments if task.target_id}
     unknown = [task for task in experiments if _open(task) and task.ref.id not in places]
     if unknown:

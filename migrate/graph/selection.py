@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from migrate.errors import UsageError
 from migrate.kinds import MODEL_KINDS, Kind
-from migrate.objects import DELETED, STAGES, Experiment, ModelVersion, Run
+from migrate.objects import DELETED, STAGES, Experiment, ModelVersion
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.traces import Stretch
 
@@ -79,13 +79,15 @@ class Selection:
         """True when models are named and experiments are not."""
         return bool(self.models) and not self.experiments
 
-    def leaves_out_run(self, run: Run) -> LeftOut | None:
-        """Return why a run is left out, or None."""
-        if left_out := self.leaves_out_deleted(run.lifecycle_stage):
+    def leaves_out_content(self, lifecycle_stage: str, started: int | None) -> LeftOut | None:
+        """Return why what an experiment holds is left out, or None; see the carrier."""
+        if left_out := self.leaves_out_deleted(lifecycle_stage):
             return left_out
-        if self.started_from is not None and run.start_time < self.started_from:
+        if started is None:
+            return None
+        if self.started_from is not None and started < self.started_from:
             return LeftOut(LeftOutCode.FILTERED, "started before --run-start-time")
-        if self.until is not None and run.start_time >= self.until:
+        if self.until is not None and started >= self.until:
             return LeftOut(LeftOutCode.FILTERED, "not started before --runs-until")
         return None
 
@@ -93,9 +95,10 @@ class Selection:
         self, experiment: Experiment, chosen: frozenset[str] | None
     ) -> LeftOut | None:
         """Return why an experiment is left out, or None; ``chosen`` are ids, None for all."""
+        if self.leaves_out_kind(experiment.ref.kind):
+            return LeftOut(LeftOutCode.NOT_SELECTED, "not selected by --kinds")
         if chosen is not None and experiment.experiment_id not in chosen:
-            option = "--kinds" if self.leaves_out_kind(Kind.EXPERIMENT) else "--experiments"
-            return LeftOut(LeftOutCode.NOT_SELECTED, f"not selected by {option}")
+            return LeftOut(LeftOutCode.NOT_SELECTED, "not selected by --experiments")
         return self.leaves_out_deleted(experiment.lifecycle_stage)
 
     def leaves_out_deleted(self, lifecycle_stage: str) -> LeftOut | None:
@@ -110,7 +113,7 @@ class Selection:
 
         Versions of prompts have no stages, and are never left out.
         """
-        if version.kind is not Kind.MODEL_VERSION:
+        if version.is_of_prompt:
             return None
         if self.stages and version.stage not in self.stages:
             text = f"its stage {version.stage} is not selected by --stages"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from migrate.endpoints.stores import TraceStore, traces_of
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
-from migrate.kinds import Action, Kind, Ref, experiment_ref
+from migrate.kinds import Action, Kind, experiment_ref
 from migrate.objects import readable_time
 from migrate.origins import MARK, losses_from_tags
 from migrate.outcomes import TaskStatus
@@ -28,8 +28,8 @@ def discover_traces(draft: Draft) -> None:
                 if takes_them:
                     _add(draft, facts)
                 else:
-                    counted = draft.unsupported.get(Kind.TRACE, 0)
-                    draft.unsupported[Kind.TRACE] = counted + facts.count
+                    kind = facts.slice.ref.kind
+                    draft.unsupported[kind] = draft.unsupported.get(kind, 0) + facts.count
         except MigrateError as problem:
             draft.unknown.append(
                 f"source: not all traces of {node.ref} could be listed: {problem.message}"
@@ -54,7 +54,7 @@ def _add(draft: Draft, facts: SliceFacts) -> None:
     covered = facts.slice
     experiment = experiment_ref(covered.experiment_id)
     node = Node(
-        ref=Ref(Kind.TRACE, covered.id),
+        ref=covered.ref,
         name=_name(covered, facts.count),
         container=covered.experiment_id,
         content=facts.content,
@@ -63,15 +63,11 @@ def _add(draft: Draft, facts: SliceFacts) -> None:
     )
     draft.add(node)
     draft.needs[node.ref] = facts.needs
-    if damaged := [draft.damaged[ref] for ref in _refs(facts) if ref in draft.damaged]:
+    if damaged := [draft.damaged[ref] for ref in facts.refs if ref in draft.damaged]:
         # A comparison names traces, and their slice is what mends them.
         mendable = tuple(dict.fromkeys(what for one in damaged for what in one.mendable))
         lasting = tuple(loss for one in damaged for loss in one.lasting)
         draft.damaged = {**draft.damaged, node.ref: Damage(mendable=mendable, lasting=lasting)}
-
-
-def _refs(facts: SliceFacts) -> Iterator[Ref]:
-    return (Ref(Kind.TRACE, trace_id) for trace_id in facts.ids)
 
 
 def _name(covered: Slice, count: int) -> str:

@@ -7,7 +7,7 @@ The planner, the worker, the scheduler, verify and the views loop over ``CARRIER
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Generic
 
@@ -16,6 +16,7 @@ from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.protocols.contained import ReadsContained, WritesContained
 from migrate.endpoints.stores import Identity, R
 from migrate.kinds import Kind, Ref
+from migrate.origins import known_losses
 from migrate.outcomes import LeftOut, Loss, Outcome
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.engine import carry_each, delete_each
@@ -63,6 +64,8 @@ class ContainedCarrier(Carrier):
 
     #: What of a copy with an unchanged quick mark a task still looks at.
     checked_for: ClassVar[str]
+    #: What that is to it, in words before its ref, which it names itself.
+    names_as: ClassVar[str]
     #: Whether no search shows deleted ones.
     hides_deleted: ClassVar[bool] = False
     #: Whether its task writes to what it names, which has to be out of the trash meanwhile.
@@ -75,6 +78,26 @@ class ContainedCarrier(Carrier):
     @abstractmethod
     def copies(self, target: Target) -> WritesContained[Any]:
         """Return where its copies are."""
+
+    def read_in(self, end: Source, experiment_id: str, ids: Sequence[str]) -> Sequence[Any]:
+        """Return these objects of one experiment as they are now; missing ones are left out."""
+        return self.originals(end).read(ids)
+
+    def started(self, record: Any) -> int | None:
+        """Return when it began, in epoch milliseconds, where that decides whether it is copied."""
+        return None
+
+    def may_change(self, record: Any) -> bool:
+        """Say whether it is not finished yet at the source."""
+        return False
+
+    def sizes(self, record: Any) -> Mapping[str, int]:
+        """Return how much there is of what it has, in words."""
+        return {}
+
+    def losses(self, record: Any, target: Capabilities, policy: Policy) -> tuple[Loss, ...]:
+        """Return what its copy will lack, as far as that is known before it is copied."""
+        return known_losses(record)
 
     @abstractmethod
     def facts(self, record: Any) -> Any:

@@ -5,15 +5,15 @@ The order is that of plans, reports and pictures.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.protocols.contained import ReadsContained, WritesContained
 from migrate.kinds import Kind, Ref, run_ref
-from migrate.objects import NO_LINKS, LoggedModel, Run
-from migrate.outcomes import Outcome
+from migrate.objects import FINAL_RUN_STATUSES, NO_LINKS, LoggedModel, Run
+from migrate.outcomes import Loss, Outcome
 from migrate.tasks import experiment, registered_model
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.carrier import Carrier, ContainedCarrier, HasCopy, RecordCarrier
@@ -23,6 +23,7 @@ from migrate.tasks.issue import Issues
 from migrate.tasks.logged_model import copy_logged_models
 from migrate.tasks.model_marks import Links, ModelFacts, facts_of, quick_model_mark, runs_named
 from migrate.tasks.model_version import copy_versions
+from migrate.tasks.references import fit
 from migrate.tasks.run import copy_runs
 from migrate.tasks.scorer import Scorers
 from migrate.tasks.trace_slice import copy_slices
@@ -54,6 +55,7 @@ class Runs(ContainedCarrier):
     together = 100
     colours = ("#dff3e1", "#2e8540")
     checked_for = "new points and files"
+    names_as = "the parent of"
 
     def originals(self, source: Source) -> ReadsContained[Run]:
         """See ``ContainedCarrier.originals``."""
@@ -62,6 +64,31 @@ class Runs(ContainedCarrier):
     def copies(self, target: Target) -> WritesContained[Run]:
         """See ``ContainedCarrier.copies``."""
         return target.runs
+
+    def read_in(self, end: Source, experiment_id: str, ids: Sequence[str]) -> Sequence[Run]:
+        """See ``ContainedCarrier.read_in``."""
+        return end.runs.read_in(experiment_id, ids)
+
+    def started(self, record: Run) -> int | None:
+        """See ``ContainedCarrier.started``."""
+        return record.start_time
+
+    def may_change(self, record: Run) -> bool:
+        """See ``ContainedCarrier.may_change``."""
+        return record.status not in FINAL_RUN_STATUSES
+
+    def sizes(self, record: Run) -> Mapping[str, int]:
+        """See ``ContainedCarrier.sizes``."""
+        return {
+            "params": len(record.params),
+            "tags": len(record.tags),
+            "metric keys": len(record.latest_metrics),
+            "dataset inputs": len(record.inputs),
+        }
+
+    def losses(self, record: Run, target: Capabilities, policy: Policy) -> tuple[Loss, ...]:
+        """See ``ContainedCarrier.losses``."""
+        return fit(record, target, policy)[1]
 
     def facts(self, record: Run) -> RunFacts:
         """See ``ContainedCarrier.facts``."""
@@ -99,6 +126,7 @@ class LoggedModels(ContainedCarrier):
     kind = Kind.LOGGED_MODEL
     colours = ("#d5f2f1", "#117f7c")
     checked_for = "new files"
+    names_as = "a run of"
     hides_deleted = True
     deleted_last = True
     writes_to_named = True

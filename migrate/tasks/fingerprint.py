@@ -97,7 +97,7 @@ def run_facts(run: Run) -> RunFacts:
     """Return what the planner keeps of a run."""
     content = content_digest(dataclasses.replace(run, links=NO_LINKS))
     mentions = {tag: run.tags[tag] for tag in REFERENCE_TAGS if tag in run.tags}
-    return RunFacts(content, mentions, run.links)
+    return RunFacts(content, mentions, run.links if any(run.links) else NO_LINKS)
 
 
 class Fingerprint:

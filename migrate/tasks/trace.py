@@ -44,6 +44,11 @@ class Slice(NamedTuple):
         return f"{self.experiment_id}/{self.first}-{self.last}"
 
     @property
+    def ref(self) -> Ref:
+        """Its ref in plans."""
+        return Ref(Kind.TRACE, self.id)
+
+    @property
     def stretch(self) -> Stretch:
         """The time it covers."""
         return Stretch(self.first, self.last)
@@ -61,6 +66,11 @@ class SliceFacts:
     content: str
     needs: tuple[Need, ...]
     ids: frozenset[str]
+
+    @property
+    def refs(self) -> Iterator[Ref]:
+        """What names each of its traces."""
+        return (Ref(Kind.TRACE, ident) for ident in self.ids)
 
 
 def slice_from(text: str) -> Slice | None:

@@ -6,14 +6,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from migrate.graph.contents import links_by_object
 from migrate.graph.discover import unsupported_in
-from migrate.kinds import Kind
-from migrate.objects import DELETED, Experiment, LoggedModel, ModelLinks
+from migrate.objects import Experiment
+from migrate.tasks.carrier import ContainedCarrier
+from migrate.tasks.carriers import LoggedModels, Runs
 from migrate.tasks.existing_experiments import ExistingExperiments, is_ours, with_origins
-from migrate.tasks.logged_model import links_to
-from migrate.tasks.version_sources import named_by
+from migrate.verify.contents import Group, groups_of
 from migrate.verify.copies import Copies
 from migrate.verify.experiments import compare_experiment
 from migrate.verify.logged_models import compare_models
@@ -21,13 +22,19 @@ from migrate.verify.records import compare_records
 from migrate.verify.registry import compare_registry
 from migrate.verify.result import Comparison, Ends
 from migrate.verify.runs import compare_runs
-from migrate.verify.selected import Selected, groups, select
+from migrate.verify.selected import select
 from migrate.verify.traces import trace_parts
 
 #: Groups under way or done and not yet looked at, for each worker: more would fill the memory.
 AHEAD = 3
 
 T = TypeVar("T")
+
+#: What compares a group of a kind that experiments hold; runs first, as they name the others.
+_CONTENTS: tuple[tuple[ContainedCarrier, Callable[[Group[Any]], Comparison]], ...] = (
+    (Runs(), compare_runs),
+    (LoggedModels(), compare_models),
+)
 
 
 def compare(ends: Ends) -> Comparison:
@@ -40,7 +47,7 @@ def compare(ends: Ends) -> Comparison:
     copies = Copies(ends, selected.at_source, existing)
     pairs: list[tuple[Experiment, Experiment]] = []
     for experiment in selected.experiments:
-        result.compared[Kind.EXPERIMENT] += 1
+        result.compared[experiment.ref.kind] += 1
         copy = copies.container(experiment.experiment_id)
         if copy is None:
             ref = experiment.ref
@@ -53,13 +60,16 @@ def compare(ends: Ends) -> Comparison:
         compare_experiment(ends, experiment, kept, result, ours=is_ours(copy, experiment))
     copies.load([copy.experiment_id for _, copy in pairs])
     with ThreadPoolExecutor(ends.workers) as pool:
-        links: dict[str, ModelLinks] = {}
-        for part, named in _in_turn(pool, ends.workers, _run_parts(ends, copies, selected, pairs)):
-            result.merge(part)
-            links |= named
-        calls = _model_parts(ends, copies, selected, pairs, links)
-        for part in _in_turn(pool, ends.workers, calls):
-            result.merge(part)
+        for carrier, compare_group in _CONTENTS:
+            links = links_by_object(result.links)
+            groups = groups_of(carrier, ends, copies, selected, pairs, links)
+            if lacking := ends.target.capabilities().without.get(carrier.kind):
+                if next(groups, None) is not None:
+                    result.unknown.append(f"not compared: {lacking}")
+                continue
+            calls = (partial(compare_group, group) for group in groups)
+            for part in _in_turn(pool, ends.workers, calls):
+                result.merge(part)
         for part in _in_turn(pool, ends.workers, trace_parts(ends, copies, pairs)):
             result.merge(part)
     for part in compare_registry(ends, copies, selected.registered, selected.versions):
@@ -92,54 +102,3 @@ def _in_turn(pool: Executor, workers: int, calls: Iterable[Callable[[], T]]) -> 
             yield under_way.popleft().result()
     while under_way:
         yield under_way.popleft().result()
-
-
-Pairs = list[tuple[Experiment, Experiment]]
-
-
-def _run_parts(
-    ends: Ends, copies: Copies, selected: Selected, pairs: Pairs
-) -> Iterator[Callable[[], tuple[Comparison, dict[str, ModelLinks]]]]:
-    for experiment, copy in pairs:
-        for runs in selected.runs(experiment):
-            yield partial(compare_runs, ends, copies, runs, copy.experiment_id)
-
-
-def _model_parts(
-    ends: Ends, copies: Copies, selected: Selected, pairs: Pairs, links: dict[str, ModelLinks]
-) -> Iterator[Callable[[], Comparison]]:
-    of_models: dict[str, dict[str, ModelLinks]] = {}
-    for run_id, named in links.items():
-        for model_id in named.model_ids:
-            of_models.setdefault(model_id, {}).update(links_to(model_id, {run_id: named}))
-    lacking = ends.target.capabilities().without.get(Kind.LOGGED_MODEL)
-    seen: set[str] = set()
-    for experiment, _ in pairs:
-        for models in selected.models(experiment):
-            if lacking:
-                yield partial(Comparison, unknown=[f"not compared: {lacking}"])
-                continue
-            seen.update(model.model_id for model in models)
-            yield partial(compare_models, ends, copies, models, of_models)
-    if Kind.LOGGED_MODEL not in ends.source.capabilities().readable or lacking:
-        return
-    if ends.selection.include_deleted and not selected.all_models:
-        named_models = of_models.keys() | {
-            ref.id
-            for version in selected.versions
-            for ref in named_by(version)
-            if ref.kind is Kind.LOGGED_MODEL
-        }
-        inside = {experiment.experiment_id for experiment, _ in pairs}
-        for ids in groups(sorted(named_models - seen)):
-            models = _deleted(ends.source.logged_models.read(ids), inside)
-            yield partial(compare_models, ends, copies, models, of_models)
-
-
-def _deleted(models: Iterable[LoggedModel], inside: set[str]) -> list[LoggedModel]:
-    """Return the deleted ones among models, which no search shows, of these experiments."""
-    return [
-        model
-        for model in models
-        if model.lifecycle_stage == DELETED and model.experiment_id in inside
-    ]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from typing import Any
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Source
-from migrate.kinds import VERSION_KINDS, Kind, Ref, experiment_ref, run_ref
+from migrate.graph.contents import copies_in
+from migrate.kinds import Kind, Ref, experiment_ref, run_ref
 from migrate.objects import Experiment
-from migrate.tasks.carrier import RecordCarrier
-from migrate.tasks.carriers import carrier_of
+from migrate.tasks.carrier import ContainedCarrier, RecordCarrier
+from migrate.tasks.carriers import carrier_of, contained_carriers
 from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.model_version import key_found, key_of_copy
 from migrate.tasks.version_sources import Place
@@ -42,18 +43,16 @@ class Copies:
         experiment = self._at_source.get(experiment_id)
         if experiment is None:
             return None
-        name = self._ends.renames.name_for(Kind.EXPERIMENT, experiment.name)
+        name = self._ends.renames.name_for(experiment.ref.kind, experiment.name)
         return self._existing.find(dataclasses.replace(experiment, name=name))
 
     def load(self, containers: Sequence[str]) -> None:
-        """Read the copies of all runs and logged models in these experiments of the target."""
-        target = self._ends.target
-        with ThreadPoolExecutor(self._ends.workers) as pool:
-            runs = pool.map(target.runs.find, containers)
-            models = pool.map(target.logged_models.find, containers)
-            for kind, found_in in ((Kind.RUN, runs), (Kind.LOGGED_MODEL, models)):
-                for found in found_in:
-                    self._add(kind, found)
+        """Read the copies of all that these experiments of the target hold, by their origins."""
+        places = dict(zip(containers, containers, strict=True))
+        for carrier in contained_carriers():
+            at_once = self._ends.workers
+            for found in copies_in(carrier, self._ends.target, places, at_once).values():
+                self._add(carrier.kind, found)
 
     def _add(self, kind: Kind, found: Mapping[str, Sequence[Copy]]) -> None:
         for origin, copies in found.items():
@@ -93,51 +92,44 @@ class Copies:
 
     def _look_for(self, kind: Kind, ids: Sequence[str]) -> None:
         self._known |= {Ref(kind, ident): [] for ident in ids}
-        if kind is Kind.EXPERIMENT:
-            self._look_for_experiments(ids)
-            return
-        if kind in VERSION_KINDS:
-            self._look_for_versions(kind, ids)
-            return
         carrier = carrier_of(kind)
         if isinstance(carrier, RecordCarrier):
             self._look_for_records(carrier, ids)
-            return
-        source, target = self._ends.source, self._ends.target
-        places: dict[str, list[str]] = {}
-        if kind is Kind.RUN:
-            for run in source.runs.read(ids):
-                places.setdefault(run.experiment_id, []).append(run.run_id)
+        elif isinstance(carrier, ContainedCarrier):
+            self._look_for_contents(carrier, ids)
+        elif kind.is_version:
+            self._look_for_versions(kind, ids)
         else:
-            for model in source.logged_models.read(ids):
-                places.setdefault(model.experiment_id, []).append(model.model_id)
-        find = target.runs.find if kind is Kind.RUN else target.logged_models.find
+            self._look_for_experiments(ids)
+
+    def _look_for_contents(self, carrier: ContainedCarrier, ids: Sequence[str]) -> None:
+        places: dict[str, list[str]] = {}
+        for record in carrier.originals(self._ends.source).read(ids):
+            places.setdefault(record.experiment_id, []).append(record.ref.id)
         for experiment_id, inside in places.items():
             container = self.container(experiment_id)
             if container is not None:
-                found = find(container.experiment_id, inside)
-                self._add(kind, {origin: found[origin] for origin in inside if origin in found})
+                found = carrier.copies(self._ends.target).find(container.experiment_id, inside)
+                kept = {origin: found[origin] for origin in inside if origin in found}
+                self._add(carrier.kind, kept)
 
     def _look_for_records(self, carrier: RecordCarrier[Any], ids: Sequence[str]) -> None:
         source, target = (it.store(carrier.kind) for it in (self._ends.source, self._ends.target))
         if source is None or target is None:
             return
-        by_container: dict[str, dict[str, Ref]] = {}
+        by_container: dict[str, dict[str, list[Ref]]] = {}
         for record in source.read(ids):
             keys = by_container.setdefault(carrier.container(record), {})
-            keys[carrier.key(record, target.identity)] = carrier.ref(record)
+            keys.setdefault(carrier.key(record, target.identity), []).append(carrier.ref(record))
         for container, keys in by_container.items():
             place = self._place_of(carrier.kind.container, container)
-            for key, found in (target.find(place, keys) if place is not None else {}).items():
-                self._known[keys[key]] += [
-                    Copy(
-                        origin=keys[key].id,
-                        target_id=carrier.ref(copy.record).id,
-                        mark=copy.mark,
-                        lifecycle_stage="",
+            for key, found in (target.find(place, list(keys)) if place is not None else {}).items():
+                # Originals of one key have a copy each.
+                for copy, ref in zip(found, cycle(keys[key])):
+                    target_id = carrier.ref(copy.record).id
+                    self._known[ref].append(
+                        Copy(origin=ref.id, target_id=target_id, mark=copy.mark, lifecycle_stage="")
                     )
-                    for copy in found
-                ]
 
     def _place_of(self, kind: Kind | None, container: str) -> str | None:
         """Return the id of the copy of what holds objects; None where there is none."""
@@ -181,6 +173,7 @@ class Copies:
 
 
 def _artifact_uri(end: Source, owner: Ref) -> str:
-    if owner.kind is Kind.RUN:
-        return next((run.artifact_uri for run in end.runs.read([owner.id])), "")
-    return next((model.artifact_uri for model in end.logged_models.read([owner.id])), "")
+    carrier = carrier_of(owner.kind)
+    if not isinstance(carrier, ContainedCarrier):
+        return ""
+    return next((it.artifact_uri for it in carrier.originals(end).read([owner.id])), "")

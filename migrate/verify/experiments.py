@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrate.kinds import Kind, experiment_ref
+from migrate.kinds import experiment_ref
 from migrate.objects import Experiment
 from migrate.origins import known_losses, without_bookkeeping
 from migrate.tasks.experiment import kept_of_experiment, missing_tags, wanted_experiment
@@ -34,5 +34,5 @@ def compare_experiment(
     if ours:
         there = without_bookkeeping(copy.tags)
         known = {**experiment.tags, **wanted.tags}
-        for key in surplus_tags(Kind.EXPERIMENT, there, known, can, ends.policy):
+        for key in surplus_tags(ref.kind, there, known, can, ends.policy):
             result.differs(ref, f"tag {key}", "only on the target")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from migrate.endpoints.answers import Copy
-from migrate.kinds import Kind, Ref, logged_model_ref
+from migrate.kinds import Ref, logged_model_ref
 from migrate.objects import (
     DELETED,
     ArtifactRoot,
     LoggedModel,
     Metric,
-    ModelLinks,
     ModelMetric,
     as_stored,
 )
@@ -23,56 +22,34 @@ from migrate.tasks.logged_model import wanted_model
 from migrate.tasks.model_files import Rewrites
 from migrate.tasks.model_marks import facts_of, runs_named, true_metrics
 from migrate.tasks.repairs import comparable_tags
-from migrate.verify.copies import Copies
+from migrate.verify.contents import Group
 from migrate.verify.files import compare_files
 from migrate.verify.result import Comparison, Ends
 
 #: What a logged model is created with, and nobody can change later.
 SET_ONCE = ("name", "model_type")
-#: By id of the model and of the run: what runs say of each logged model.
-LinksOfModels = Mapping[str, Mapping[str, ModelLinks]]
 
 
-def compare_models(
-    ends: Ends, copies: Copies, models: Sequence[LoggedModel], links: LinksOfModels
-) -> Comparison:
+def compare_models(group: Group[LoggedModel]) -> Comparison:
     """Compare some logged models of the source with their copies."""
+    ends, copies = group.ends, group.copies
     result = Comparison()
     named = {
-        model.model_id: runs_named(facts_of(model), links.get(model.model_id, {}))
-        for model in models
+        model.ref: runs_named(facts_of(model), group.links.get(model.ref, {}))
+        for model in group.records
     }
     references = copies.runs(run_id for of_model in named.values() for run_id in of_model)
-    found = {model.model_id: copies.found(_ref(model)) for model in models}
-    ids = [held[0].target_id for held in found.values() if held and not held[0].unreadable]
-    there = {copy.model_id: copy for copy in ends.target.logged_models.read(ids)}
-    for model in models:
-        held = found[model.model_id]
-        if not held and _has_no_place(ends, model, references):
+    with_place = []
+    for model in group.records:
+        if not copies.found(model.ref) and _has_no_place(ends, model, references):
             what = "the target has no logged models, and no run is copied that it could go into"
-            result.declare(_ref(model), [Loss("logged model", what)])
-            continue
-        result.compared[Kind.LOGGED_MODEL] += 1
-        copy = there.get(held[0].target_id) if held else None
-        if held and held[0].unreadable:
-            detail = held[0].unreadable
-            result.differs(_ref(model), "unreadable", detail, lasting=True, of_copy=False)
-            continue
-        if copy is None:
-            result.differs(
-                _ref(model), "missing", f"{model.name!r} is not on the target", of_copy=False
-            )
-            continue
-        if len(held) > 1:
-            detail = f"the target holds {len(held)} of them"
-            result.differs(_ref(model), "copies", detail, lasting=True, of_copy=False)
-        known = {run_id: references[run_id] for run_id in named[model.model_id] & references.keys()}
-        _compare(ends, model, copy, held[0], known, result)
+            result.declare(model.ref, [Loss("logged model", what)])
+        else:
+            with_place.append(model)
+    for model, copy, found in replace(group, records=with_place).matched(result):
+        known = {run_id: references[run_id] for run_id in named[model.ref] & references.keys()}
+        _compare(ends, model, copy, found, known, result)
     return result
-
-
-def _ref(model: LoggedModel) -> Ref:
-    return model.ref
 
 
 def _has_no_place(ends: Ends, model: LoggedModel, references: Mapping[str, str]) -> bool:
@@ -93,12 +70,12 @@ def _compare(
     references: Mapping[str, str],
     result: Comparison,
 ) -> None:
-    ref = _ref(model)
+    ref = model.ref
     can = ends.target.capabilities()
     # What runs say of it is compared with the runs.
     if not can.flattens_models:
-        model = dataclasses.replace(model, metrics=true_metrics(ends.source, model.metrics))
-        copy = dataclasses.replace(copy, metrics=true_metrics(ends.target, copy.metrics))
+        model = replace(model, metrics=true_metrics(ends.source, model.metrics))
+        copy = replace(copy, metrics=true_metrics(ends.target, copy.metrics))
     wanted = wanted_model(model, {}, references, can, "")
     result.declare(ref, (*wanted.losses, *found.losses, *known_losses(copy)))
     if not can.flattens_models:

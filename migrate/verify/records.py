@@ -67,7 +67,6 @@ class _Compared:
             return result
         there = {key: list(same) for key, same in self._found().items()}
         for record in records:
-            result.compared[carrier.kind] += 1
             key = carrier.key(record, self._store.identity)
             copy = self._compare(record, there.get(key, []), self._store, result)
             if copy is not None:
@@ -89,16 +88,11 @@ class _Compared:
     ) -> Any:
         """Compare an object with its copy, which is returned where it can be read.
 
-        ``found`` holds those there are of its key.
-
-        Where these do not say whose copies they are, the one taken for it is taken out.
+        ``found`` holds those there are of its key. Where these do not say whose copies they are,
+        the one taken for it is taken out.
         """
         carrier, ends = self._carrier, self._ends
         ref = carrier.ref(record)
-        if not found:
-            name = carrier.name(record)
-            result.differs(ref, "missing", f"{name!r} is not on the target", of_copy=False)
-            return None
         place = Place(
             store=store,
             target=ends.target.capabilities(),
@@ -106,20 +100,17 @@ class _Compared:
             copies=self._copies.ids(need.ref for need in carrier.needs(record)),
         )
         wanted = carrier.wanted(record, place)
-        copy = found[0]
-        if store.bookkeeping is Bookkeeping.NONE:
+        held: Sequence[Found[Any]] = found
+        if found and store.bookkeeping is Bookkeeping.NONE:
             equal = (it for it in found if not any(carrier.differences(wanted.record, it.record)))
-            copy = next(equal, copy)
-            found.remove(copy)
-        elif len(found) > 1:
-            detail = f"the target holds {len(found)} of them"
-            result.differs(ref, "copies", detail, lasting=True, of_copy=False)
-        if copy.unreadable:
-            result.differs(ref, "unreadable", copy.unreadable)
+            held = [next(equal, found[0])]
+            found.remove(held[0])
+        if not result.finds(ref, carrier.name(record), held):
             return None
+        copy = held[0]
         result.declare(ref, (*wanted.losses, *copy.losses))
-        if store.bookkeeping is not Bookkeeping.NONE and not copy.mark:
-            result.differs(ref, "mark", "the copy is half-made")
+        if store.bookkeeping is not Bookkeeping.NONE:
+            result.check_mark(ref, copy.mark)
         for what, old, new in carrier.differences(wanted.record, copy.record):
             result.check(ref, what, old, new)
         return copy.record

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.errors import Refused
 from migrate.graph.registry_matching import NAMES_ONE_BY_ONE
-from migrate.kinds import Kind, Ref, experiment_ref, run_ref
+from migrate.kinds import Ref, experiment_ref, run_ref
 from migrate.objects import NO_RUN, ModelVersion, RegisteredModel
 from migrate.origins import ORIGIN, SOURCE, known_losses
 from migrate.outcomes import Loss
@@ -221,7 +221,7 @@ def _compare_versions(
     aliases = [dict.fromkeys(item.aliases, "an alias") for item in (version, copy)]
     result.check_items(ref, "alias", aliases[0], aliases[1])
     _check_tags(ends, ref, wanted.version.tags, copy.tags, result)
-    if ends.policy.version_models and version.kind is Kind.MODEL_VERSION:
+    if ends.policy.version_models and not version.is_of_prompt:
         compare_version_files(ends, version, result)
 
 
@@ -236,7 +236,7 @@ def _compare_source(
     """Compare what a version is made of; return what its copy should be made of."""
     ref = version.ref
     there = VersionSource(copy.source, copy.run_id, copy.model_id)
-    if ends.target.capabilities().archive or version.kind is Kind.PROMPT_VERSION:
+    if ends.target.capabilities().archive or version.is_of_prompt:
         expected = VersionSource(version.source, version.run_id, version.model_id)
     else:
         try:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Source, Target
+from migrate.endpoints.stores import Found
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
 from migrate.kinds import Kind, Ref
+from migrate.objects import ModelLinks
 from migrate.outcomes import Difference, Loss
 from migrate.tasks.batches import Policy
 
@@ -54,6 +58,8 @@ class Comparison:
     declared: list[tuple[Ref, Loss]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     unsupported: Mapping[Kind, int] = field(default_factory=dict)
+    #: The logged models that the runs compared name, by run id; runs without any are not there.
+    links: dict[str, ModelLinks] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -66,6 +72,7 @@ class Comparison:
         self.files += other.files
         self.differences += other.differences
         self.declared += other.declared
+        self.links |= other.links
         self.unknown += [text for text in other.unknown if text not in self.unknown]
 
     def declare(self, ref: Ref, losses: Iterable[Loss]) -> None:
@@ -87,6 +94,30 @@ class Comparison:
         """Note a difference, unless a loss of that name is declared; see ``Difference``."""
         if not any(known == ref and loss.what == what for known, loss in self.declared):
             self.differences.append(Difference(ref, what, detail, lasting, of_copy, written_with))
+
+    def finds(
+        self, ref: Ref, name: str, held: Sequence[Copy | Found[Any]], *, was_read: bool = True
+    ) -> bool:
+        """Count an object, and say whether there is a copy to compare it with.
+
+        ``held`` are all its copies, the one to compare first. What is wrong with them is noted.
+        """
+        self.compared[ref.kind] += 1
+        if len(held) > 1:
+            detail = f"the target holds {len(held)} of them"
+            self.differs(ref, "copies", detail, lasting=True, of_copy=False)
+        if held and held[0].unreadable:
+            self.differs(ref, "unreadable", held[0].unreadable, lasting=True, of_copy=False)
+        elif not (held and was_read):
+            self.differs(ref, "missing", f"{name!r} is not on the target", of_copy=False)
+        else:
+            return True
+        return False
+
+    def check_mark(self, ref: Ref, mark: str) -> None:
+        """Note where a copy is not marked as complete."""
+        if not mark:
+            self.differs(ref, "mark", "the copy is half-made")
 
     def check(
         self, ref: Ref, what: str, wanted: object, there: object, *, lasting: bool = False

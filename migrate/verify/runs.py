@@ -15,6 +15,7 @@ from migrate.tasks.notebooks import notebook_files
 from migrate.tasks.references import REFERENCE_TAGS, kept_references, wanted_copy, with_own_id
 from migrate.tasks.repairs import comparable_tags
 from migrate.tasks.run import links_of
+from migrate.verify.contents import Group
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
 from migrate.verify.metrics import Sums, key_sums
@@ -24,36 +25,15 @@ from migrate.verify.result import Comparison, Ends
 SET_ONCE = ("user_id", "start_time")
 
 
-def compare_runs(
-    ends: Ends, copies: Copies, runs: Sequence[Run], container: str
-) -> tuple[Comparison, dict[str, ModelLinks]]:
-    """Compare some runs of one experiment with their copies in ``container``.
-
-    Return also which logged models these runs name, by run id; runs without any are left out.
-    """
+def compare_runs(group: Group[Run]) -> Comparison:
+    """Compare some runs of one experiment with their copies."""
+    ends, copies, runs = group.ends, group.copies, group.records
     result = Comparison()
-    found = {run.run_id: copies.found(run.ref) for run in runs}
-    ids = [held[0].target_id for held in found.values() if held and not held[0].unreadable]
-    there = {copy.run_id: copy for copy in ends.target.runs.read_in(container, ids)}
-    matched: list[tuple[Run, Run]] = []
-    for run in runs:
-        result.compared[Kind.RUN] += 1
-        ref, held = run.ref, found[run.run_id]
-        if len(held) > 1:
-            result.differs(
-                ref, "copies", f"the target holds {len(held)} of them", lasting=True, of_copy=False
-            )
-        copy = there.get(held[0].target_id) if held else None
-        if held and held[0].unreadable:
-            result.differs(ref, "unreadable", held[0].unreadable, lasting=True, of_copy=False)
-        elif copy is None:
-            result.differs(ref, "missing", f"{run.name!r} is not on the target", of_copy=False)
-        else:
-            matched.append((run, copy))
+    matched = [(run, copy) for run, copy, _ in group.matched(result)]
     sums = key_sums(ends.source, [run for run, _ in matched])
     copied_sums = key_sums(ends.target, [copy for _, copy in matched])
     mentioned = {run.tags[tag] for run in runs for tag in REFERENCE_TAGS if tag in run.tags}
-    references = copies.runs(mentioned | found.keys())
+    references = copies.runs(mentioned | {run.run_id for run in runs})
     for run, copy in matched:
         _compare_run(ends, run, copy, references, result)
         _compare_run_files(ends, copies, run, copy, references, result)
@@ -61,7 +41,8 @@ def compare_runs(
     links = links_of(ends.source, runs)
     if ends.compare_links:
         _compare_links(ends, copies, matched, links, result)
-    return result, {run_id: named for run_id, named in links.items() if named.model_ids}
+    result.links = {run_id: named for run_id, named in links.items() if named.model_ids}
+    return result
 
 
 def _compare_run(
@@ -80,8 +61,8 @@ def _compare_run(
         result.check(ref, field_name.replace("_", " "), old, new, lasting=lasting)
     late = with_own_id(wanted.late_tags, run.run_id, copy.run_id)
     wanted_tags = {**wanted.run.tags, **late}
-    tags = comparable_tags(Kind.RUN, wanted_tags, wanted_tags, can, ends.policy)
-    there = comparable_tags(Kind.RUN, copy.tags, wanted_tags, can, ends.policy)
+    tags = comparable_tags(ref.kind, wanted_tags, wanted_tags, can, ends.policy)
+    there = comparable_tags(ref.kind, copy.tags, wanted_tags, can, ends.policy)
     result.check_items(ref, "param", wanted.run.params, copy.params, lasting=copy.params)
     result.check_items(ref, "tag", tags, there)
     lost = {loss.what for loss in known}

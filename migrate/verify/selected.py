@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from migrate.graph.draft import Draft
 from migrate.graph.planner import discover
 from migrate.graph.registry import discover_registry
 from migrate.graph.selection import choose_experiments
 from migrate.kinds import MODEL_KINDS, REGISTRY_KINDS, VERSION_KINDS, Kind
-from migrate.objects import Experiment, LoggedModel, ModelVersion, RegisteredModel, Run
+from migrate.objects import Experiment, ModelVersion, RegisteredModel
+from migrate.tasks.carrier import ContainedCarrier
 from migrate.verify.result import Ends
 
 #: Objects that are read and compared together.
@@ -23,19 +24,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
-    """What is to be compared; runs and logged models of an experiment come in groups.
+    """What is to be compared; what an experiment holds comes in groups.
 
-    ``all_models``: deleted logged models that runs and versions name are among ``models``.
+    ``with_hidden``: what runs and versions name and no search shows is among it.
     ``not_taken`` says of what is selected and cannot be compared why the target lacks it.
     """
 
     at_source: Sequence[Experiment]
     experiments: Sequence[Experiment]
-    runs: Callable[[Experiment], Iterator[Sequence[Run]]]
-    models: Callable[[Experiment], Iterator[Sequence[LoggedModel]]]
+    contents: Callable[[ContainedCarrier, Experiment], Iterator[Sequence[Any]]]
     registered: Sequence[RegisteredModel]
     versions: Sequence[ModelVersion]
-    all_models: bool
+    with_hidden: bool
     not_taken: Sequence[str]
 
 
@@ -61,12 +61,12 @@ def _streamed(ends: Ends) -> Selected:
         steps = (discover_registry,)
         draft = discover(source, ends.target, selection, workers=ends.workers, steps=steps)
 
-    def runs(experiment: Experiment) -> Iterator[Sequence[Run]]:
-        found = source.runs.list([experiment.experiment_id])
-        return groups(run for run in found if not selection.leaves_out_run(run))
-
-    def models(experiment: Experiment) -> Iterator[Sequence[LoggedModel]]:
-        return groups(source.logged_models.list([experiment.experiment_id]))
+    def contents(carrier: ContainedCarrier, experiment: Experiment) -> Iterator[Sequence[Any]]:
+        return groups(
+            record
+            for record in carrier.originals(source).list([experiment.experiment_id])
+            if not selection.leaves_out_content(record.lifecycle_stage, carrier.started(record))
+        )
 
     return Selected(
         at_source=at_source,
@@ -75,11 +75,10 @@ def _streamed(ends: Ends) -> Selected:
             for experiment in at_source
             if not selection.leaves_out_experiment(experiment, chosen)
         ],
-        runs=runs,
-        models=models,
+        contents=contents,
         registered=_registered(ends, draft),
         versions=_versions(ends, draft),
-        all_models=False,
+        with_hidden=False,
         not_taken=_not_taken(ends, draft),
     )
 
@@ -87,28 +86,20 @@ def _streamed(ends: Ends) -> Selected:
 def _closure(ends: Ends) -> Selected:
     source = ends.source
     draft = discover(source, ends.target, ends.selection, workers=ends.workers)
-    ids: dict[tuple[Kind, str], list[str]] = {}
-    for kind in (Kind.RUN, Kind.LOGGED_MODEL):
-        for node in draft.of_kind(kind):
-            ids.setdefault((kind, node.container), []).append(node.ref.id)
 
-    def runs(experiment: Experiment) -> Iterator[Sequence[Run]]:
-        ident = experiment.experiment_id
-        for group in groups(ids.get((Kind.RUN, ident), ())):
-            yield source.runs.read_in(ident, group)
-
-    def models(experiment: Experiment) -> Iterator[Sequence[LoggedModel]]:
-        for group in groups(ids.get((Kind.LOGGED_MODEL, experiment.experiment_id), ())):
-            yield source.logged_models.read(group)
+    def contents(carrier: ContainedCarrier, experiment: Experiment) -> Iterator[Sequence[Any]]:
+        held = draft.contents.get((carrier.kind, experiment.experiment_id), {})
+        taken = (ref.id for ref, node in held.items() if node.selected and not node.unreadable)
+        for ids in groups(taken):
+            yield carrier.read_in(source, experiment.experiment_id, ids)
 
     return Selected(
         at_source=list(draft.experiments.values()),
-        experiments=[draft.experiments[node.ref.id] for node in draft.of_kind(Kind.EXPERIMENT)],
-        runs=runs,
-        models=models,
+        experiments=[draft.experiments[node.ref.id] for node in draft.containers()],
+        contents=contents,
         registered=_registered(ends, draft),
         versions=_versions(ends, draft),
-        all_models=True,
+        with_hidden=True,
         not_taken=_not_taken(ends, draft),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from migrate.endpoints.stores import TraceStore, traces_of
-from migrate.kinds import Kind, Ref
+from migrate.kinds import Ref
 from migrate.objects import Experiment
 from migrate.origins import MARK, losses_from_tags
 from migrate.tasks.model_files import Rewrites
@@ -60,16 +60,15 @@ class _Comparing:
             self._theirs.spans([ident for ident in with_spans if found[ident].has_stored_spans]),
         )
         for trace in traces:
-            result.compared[Kind.TRACE] += 1
-            ref, copy = Ref(Kind.TRACE, trace.trace_id), found.get(trace.trace_id)
+            ref, copy = trace.ref, found.get(trace.trace_id)
+            result.compared[ref.kind] += 1
             if copy is None or copy.experiment_id != self._container:
                 where = f"experiment {copy.experiment_id}" if copy else "the target"
                 detail = f"it is in {where}" if copy else f"it is not on {where}"
                 result.differs(ref, "missing", detail, of_copy=False)
                 continue
             result.declare(ref, losses_from_tags(copy.tags))
-            if MARK not in copy.tags:
-                result.differs(ref, "mark", "the copy is half-made")
+            result.check_mark(ref, copy.tags.get(MARK, ""))
             self._compare_info(ref, trace, copy, result)
             mine = spans.get(trace.trace_id, ())
             _compare_spans(ref, mine, copied.get(trace.trace_id, ()), result)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
-from migrate.kinds import Kind
 from migrate.objects import ModelVersion
 from migrate.views.layout import print_table, result_console, say
 from migrate.views.words import printable
@@ -27,7 +26,7 @@ def print_versions(versions: Iterable[ModelVersion], console: Console | None = N
             printable(version.source),
         ]
         for version in versions
-        if version.kind is Kind.MODEL_VERSION
+        if not version.is_of_prompt
     ]
     say(console)
     if rows:

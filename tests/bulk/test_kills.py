@@ -83,6 +83,7 @@ def whole_as_uninterrupted(killer: Killer) -> None:
     assert not killer.proxy.writes()
 
 
+@pytest.mark.thorough
 def test_an_export_killed_again_and_again_is_as_one_that_was_not(source: Killer) -> None:
     """Between the first search and the last index; each call goes on where the last one died."""
     kill = source.kill

@@ -67,6 +67,7 @@ def folding_of(address: Address) -> tuple[Folding, Folding]:
         return can.folding, can.registry_folding
 
 
+@pytest.mark.thorough
 def test_what_a_database_leaves_out_is_asked_of_it_and_of_a_registry_apart(
     target_server: TrackingServerProcess, without_accents: TrackingServerProcess
 ) -> None:
@@ -112,6 +113,7 @@ def test_names_that_differ_in_accents_fail_by_name_on_a_target_that_leaves_them_
         assert there.keys() <= spellings
 
 
+@pytest.mark.thorough
 def test_a_registry_apart_that_folds_costs_what_is_in_it_and_nothing_of_runs(
     typed: Typed,
     fresh_source: TrackingServerProcess,

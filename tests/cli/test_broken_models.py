@@ -103,6 +103,7 @@ def test_a_logged_model_that_no_search_serves_fails_by_name_and_all_others_are_c
     assert target.copies().keys() == set(made)
 
 
+@pytest.mark.thorough
 def test_a_copy_of_a_logged_model_that_its_target_cannot_serve_is_not_made_again(
     typed: Typed, source: Models, target: Models
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.tracking.searches.search import RUNS
+from migrate.endpoints.tracking.stores.runs import RUNS
 from migrate.origins import ORIGIN
 from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory
@@ -190,6 +190,7 @@ def test_a_source_that_is_out_of_order_is_not_searched_for_a_broken_run(
     assert len(world.proxy.matching(SEARCH)) < 20
 
 
+@pytest.mark.thorough
 def test_a_broken_run_of_others_on_the_target_is_in_nobodys_way(
     typed: Typed, world: World, target: World
 ) -> None:
@@ -199,6 +200,7 @@ def test_a_broken_run_of_others_on_the_target_is_in_nobodys_way(
     typed("run", *ends(world, target))
 
 
+@pytest.mark.thorough
 def test_a_copy_that_its_target_cannot_serve_fails_by_name_and_is_not_made_again(
     typed: Typed, world: World, target: World
 ) -> None:

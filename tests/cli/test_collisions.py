@@ -68,6 +68,7 @@ def test_runs_are_added_to_a_live_one_whatever_the_choice(
     assert target.runs(target.experiment) == stages
 
 
+@pytest.mark.thorough
 def test_that_a_name_is_taken_is_told_before_and_nothing_is_written_twice(
     migrate: Migrate, target: Target, args: list[str]
 ) -> None:

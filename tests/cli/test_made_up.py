@@ -37,6 +37,7 @@ def nameless(source_server: TrackingServerProcess, unique_name: str) -> list[str
     return runs
 
 
+@pytest.mark.thorough
 def test_a_run_without_a_name_is_called_by_its_id_and_exports_of_the_copy_have_none(
     typed: Typed,
     source_server: TrackingServerProcess,

@@ -193,6 +193,7 @@ class TestArrives:
         assert target.grants(first, *USERS["target"]) == {"ada": "EDIT"}
         assert target.grants(second, *USERS["target"]) == {"ada": "EDIT"}
 
+    @pytest.mark.thorough
     def test_by_way_of_a_directory_they_arrive_as_well(
         self, copying: Copying, tmp_path: Path
     ) -> None:
@@ -425,6 +426,7 @@ class TestCutOff:
         assert wrote(through.run()) == 0
         copying.verify()
 
+    @pytest.mark.thorough
     def test_a_grant_whose_answer_is_lost_is_found_given(
         self, copying: Copying, proxies: tuple[Proxy, Proxy]
     ) -> None:

@@ -105,6 +105,7 @@ def complete(typed: Typed, kinds: Kinds, target: TrackingServerProcess) -> None:
     assert "Wrote nothing" in typed(*kinds.args).stdout
 
 
+@pytest.mark.thorough
 def test_what_was_made_is_found_though_no_create_is_answered(
     typed: Typed, target_server: TrackingServerProcess, kinds: Kinds
 ) -> None:

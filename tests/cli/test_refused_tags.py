@@ -71,6 +71,7 @@ def losses(text: str) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.thorough
 def test_a_refused_member_of_any_object_is_lost_by_name_and_the_object_arrives(
     typed: Typed, source_server: TrackingServerProcess, target: Proxy, experiment: str
 ) -> None:

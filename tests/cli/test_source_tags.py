@@ -196,6 +196,7 @@ def verified(migrate: Migrate, fresh_target: Any, source: str, name: str) -> Ver
     return Verified(source, fresh_target.uri, name)
 
 
+@pytest.mark.thorough
 def test_verify_knows_what_the_copies_were_asked_to_say(
     verified: Verified, fresh_target: Any, name: str
 ) -> None:

@@ -174,6 +174,7 @@ REFUSED_NAMES = ("a:b", "team/wine", "x/../y", "m:" + 300 * "n")
 ODD_NAMES = (*REFUSED_NAMES, "50%2Foff", " edges ", 300 * "n")
 
 
+@pytest.mark.thorough
 def test_a_name_the_target_refuses_fails_by_itself_and_can_be_renamed(
     typed: Typed,
     fresh_source: TrackingServerProcess,

@@ -35,6 +35,7 @@ def export(migration: Migration) -> Export:
     return migration.through("export")
 
 
+@pytest.mark.thorough
 def test_an_export_killed_at_every_stage_is_whole_after_resuming(
     migration: Migration, export: Export
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_source_that_fails_at_a_tenth_of_all_reads_is_copied_whole(
     migration.complete(carry_through(migration))
 
 
+@pytest.mark.thorough
 def test_both_ends_failing_and_the_process_killed_it_is_copied_whole(
     work: Source, migration_of: MigrationOf
 ) -> None:

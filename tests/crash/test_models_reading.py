@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from migrate.demo.server import TrackingServerProcess
 from tests.crash.conftest import RegistryMigrationOf
 from tests.crash.registries import RegistryMigration
@@ -29,6 +31,7 @@ def requests_of_plan(migration: RegistryMigration) -> Counter[tuple[str, str]]:
     return Counter((one.method, one.path) for one in migration.source.requests)
 
 
+@pytest.mark.thorough
 def test_planning_one_model_costs_the_same_beside_five_and_beside_fifty(
     fresh_source: TrackingServerProcess, registry_migration_of: RegistryMigrationOf
 ) -> None:

@@ -63,6 +63,7 @@ def kill_next(migration: RegistryMigration, match: Match, nth: int, accident: Ac
     assert migration.await_kill(), f"{match} came less than {nth} times"
 
 
+@pytest.mark.thorough
 def test_killed_in_one_window_after_the_other(migration: RegistryMigration) -> None:
     migration.workers = 1
     assert migration.plan().code == 0

@@ -62,6 +62,7 @@ def test_a_file_name_that_is_no_text_costs_that_file_and_not_what_is_copied_with
     assert not differences(source.seeded.uri, fresh_target.uri, experiments=[name])
 
 
+@pytest.mark.thorough
 def test_an_experiment_that_appears_while_the_plan_is_made_is_copied_with_the_rest(
     fresh_source: TrackingServerProcess,
     fresh_target: TrackingServerProcess,

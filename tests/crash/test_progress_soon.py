@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
+import pytest
+
 from tests.conftest import ProxyFactory, RunMigrate, TrackingServerProcess
 from tests.crash.samples import add_run
 from tests.faults import Fault, Faults, on_nth
@@ -12,6 +14,7 @@ from tests.seed import Source
 RUNS = 24
 
 
+@pytest.mark.thorough
 def test_the_first_run_is_made_when_a_few_have_been_read(
     source_server: TrackingServerProcess,
     fresh_target: TrackingServerProcess,

@@ -150,6 +150,7 @@ def test_what_another_machine_has_said_holds_for_minutes_and_for_the_place_it_na
     )
 
 
+@pytest.mark.thorough
 def test_two_that_copy_different_experiments_do_not_stop_each_other(
     work: Source, migration_of: MigrationOf, run_migrate: RunMigrate
 ) -> None:

@@ -78,6 +78,7 @@ def copying(
     return Copying(run_migrate, proxy_factory(fresh_target.uri), sources)
 
 
+@pytest.mark.thorough
 def test_an_alias_that_both_give_stays_with_the_first_and_runs_come_to_rest(
     sources: tuple[ModelSource, ModelSource], copying: Copying
 ) -> None:

@@ -213,6 +213,7 @@ def test_killed_while_a_deleted_experiment_is_open_for_what_has_changed(
         migration.complete(taken_up(migration))
 
 
+@pytest.mark.thorough
 def test_killed_when_all_is_done_but_the_last_step(migration: Migration) -> None:
     ends = (migration.source.uri, migration.target.uri)
     migration.run_and_die("before-publish", 1, "run", *ends, *migration.selection)

@@ -146,6 +146,7 @@ def test_permissions_that_the_source_does_not_show_are_a_loss_and_runs_are_copie
     assert (tmp_path / "out" / seeded.experiment / "runs" / seeded.run / "run.json").exists()
 
 
+@pytest.mark.thorough
 def test_notebooks_are_exported_in_all_forms_as_they_were_when_the_run_began(
     migrate: Migrate, workspace: Workspace, other: Workspace, seeded: Seeded, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from migrate.endpoints import protocols
 from migrate.endpoints.addresses import Address, open_endpoint
-from migrate.endpoints.tracking.uncopied import OF_TRACES
+from migrate.endpoints.tracking.stores.counted import OF_TRACES
 from migrate.kinds import Kind
 from tests.databricks.answers import Asked, Refusal
 from tests.databricks.workspace import Workspace

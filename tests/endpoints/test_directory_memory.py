@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 POINTS = 300_000
 #: Held as records, 300,000 points take some 60 MB; as JSON objects, twice that.
 MOST_GROWTH_KB = 20_000
@@ -71,6 +73,7 @@ def growth_kb(script: str, path: Path) -> int:
     return int(ended.stdout) // (1024 if sys.platform == "darwin" else 1)
 
 
+@pytest.mark.thorough
 def test_a_long_history_is_written_and_read_as_a_stream(tmp_path: Path) -> None:
     assert growth_kb(WRITE, tmp_path) < MOST_GROWTH_KB
     assert (tmp_path / "7" / "runs" / ("a" * 32) / "run.json").stat().st_size > POINTS * 50

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from migrate.endpoints.directory import ExportDirectory
-from migrate.endpoints.directory.stores.simple import SIMPLE, Simple
+from migrate.endpoints.directory import ExportDirectory, endpoint
+from migrate.endpoints.directory.stores.simple import Simple
 from migrate.endpoints.stores import Bookkeeping, Found, Identity, Store
 from migrate.errors import AlreadyExists, DirectoryError, NotFound, Refused
 from migrate.kinds import Kind, Ref
@@ -44,10 +44,9 @@ class Scorer:
 @pytest.fixture(autouse=True)
 def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two kinds that are kept so."""
-    hooks = Simple(record=Hook, ident="hook_id", created="creation_time")
-    scorers = Simple(record=Scorer, ident="scorer_id", container="experiment_id")
-    monkeypatch.setitem(SIMPLE, Kind.WEBHOOK, hooks)
-    monkeypatch.setitem(SIMPLE, Kind.SCORER, scorers)
+    hooks = Simple(kind=Kind.WEBHOOK, record=Hook, ident="hook_id", created="creation_time")
+    scorers = Simple(kind=Kind.SCORER, record=Scorer, ident="scorer_id", container="experiment_id")
+    monkeypatch.setattr(endpoint, "SIMPLE", (hooks, scorers))
 
 
 def store(path: Path, kind: Kind = Kind.WEBHOOK, *, writable: bool = True) -> Store[Any]:

@@ -16,7 +16,9 @@ from migrate.errors import EndpointError, Unavailable
 from migrate.kinds import Kind, Ref
 
 RUNS = frozenset({Kind.EXPERIMENT, Kind.RUN})
-CAN = Capabilities(description="", version="", identity="", readable=RUNS, writable=RUNS)
+CAN = Capabilities(
+    description="", version="", identity="", readable=RUNS, writable=RUNS, found_by={}
+)
 RUN = Ref(Kind.RUN, "a")
 BROKEN = EndpointError("run a cannot be served", "repair its row")
 

@@ -12,7 +12,8 @@ from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.shapes import Named
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import read_once
-from migrate.endpoints.tracking.wire import RUN, run_from
+from migrate.endpoints.tracking.stores.runs import FORM as RUN
+from migrate.endpoints.tracking.wire import run_from
 from migrate.errors import AnswerLost, Malformed
 from migrate.kinds import Kind, Ref
 from tests.conftest import ProxyFactory

@@ -13,9 +13,9 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.searches import search as search_module
-from migrate.endpoints.tracking.searches.search import RUNS
 from migrate.endpoints.tracking.stores import experiments as experiments_module
 from migrate.endpoints.tracking.stores import runs as runs_module
+from migrate.endpoints.tracking.stores.runs import RUNS
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.kinds import Kind
 from migrate.objects import ACTIVE, DELETED, Experiment, Run

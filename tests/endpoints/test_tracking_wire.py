@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.endpoints.shapes import pairs
+from migrate.endpoints.tracking.capabilities import ALWAYS, capabilities_of
 from migrate.endpoints.tracking.parts import UNKNOWN_RELEASE
-from migrate.endpoints.tracking.versions import ALWAYS, capabilities_of, release_of
+from migrate.endpoints.tracking.versions import release_of
 from migrate.endpoints.tracking.wire import (
     experiment_from,
     metric_from,

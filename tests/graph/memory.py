@@ -24,6 +24,7 @@ from migrate.endpoints.answers import (
 )
 from migrate.endpoints.directory.one_writer import OneWriter
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
+from migrate.endpoints.tracking.capabilities import FOUND_BY
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.kinds import Kind, Ref
@@ -73,6 +74,7 @@ class MemoryServer:
             "identity": name,
             "readable": KINDS,
             "writable": KINDS,
+            "found_by": FOUND_BY,
             "param_length": 6000,
             "run_tag_length": 8000,
             "experiment_tag_length": 5000,

@@ -40,7 +40,7 @@ def test_what_an_experiment_holds_is_found_without_looking_at_the_others(
 
     monkeypatch.setattr(Node, "selected", property(counted))
     for number in range(EXPERIMENTS):
-        held = [node.ref for node in draft.held_by(f"{number}")]
+        held = [node.ref for node in draft.held_by(Ref(Kind.EXPERIMENT, f"{number}"))]
         assert held == [Ref(Kind.RUN, f"run-{number}"), Ref(Kind.LOGGED_MODEL, f"m-{number}")]
     assert looked_at == 2 * EXPERIMENTS
 

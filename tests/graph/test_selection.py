@@ -289,9 +289,13 @@ def run(start_time: int, lifecycle_stage: str = ACTIVE) -> Run:
     )
 
 
+def why_left_out(selection: Selection, item: Run) -> LeftOut | None:
+    return selection.leaves_out_content(item.lifecycle_stage, item.start_time)
+
+
 def test_a_window_takes_its_first_millisecond_and_not_its_last() -> None:
     window = Selection(started_from=1_000, until=2_000)
-    reasons = {start: window.leaves_out_run(run(start)) for start in (999, 1_000, 1_999, 2_000)}
+    reasons = {start: why_left_out(window, run(start)) for start in (999, 1_000, 1_999, 2_000)}
     assert reasons == {
         999: LeftOut(LeftOutCode.FILTERED, "started before --run-start-time"),
         1_000: None,
@@ -304,7 +308,7 @@ def test_deleted_things_are_left_out_with_the_option_that_takes_them() -> None:
     gone = Experiment(experiment_id="1", name="x", lifecycle_stage=DELETED)
     for selection, left_out in ((Selection(), True), (Selection(include_deleted=True), False)):
         reasons = [
-            selection.leaves_out_run(run(0, DELETED)),
+            why_left_out(selection, run(0, DELETED)),
             selection.leaves_out_experiment(gone, None),
         ]
         assert all(("--include-deleted" in str(reason)) is left_out for reason in reasons)

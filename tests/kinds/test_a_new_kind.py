@@ -15,7 +15,7 @@ import pytest
 from migrate import worker
 from migrate.endpoints import addresses
 from migrate.endpoints.addresses import Address
-from migrate.endpoints.directory import ExportDirectory
+from migrate.endpoints.directory import ExportDirectory, endpoint
 from migrate.endpoints.directory.stores.simple import SIMPLE, Simple, SimpleStore
 from migrate.endpoints.stores import Identity
 from migrate.kinds import Kind, Ref
@@ -86,8 +86,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(tmp_path)
     monkeypatch.setattr(carriers, "CARRIERS", (*carriers.CARRIERS, LabelSchemas()))
     monkeypatch.setattr(worker, "open_endpoint", world.open)
-    simple = Simple(record=LabelSchema, ident="schema_id", container="experiment_id")
-    monkeypatch.setitem(SIMPLE, Kind.LABEL_SCHEMA, simple)
+    simple = Simple(
+        kind=Kind.LABEL_SCHEMA,
+        record=LabelSchema,
+        ident="schema_id",
+        container="experiment_id",
+    )
+    monkeypatch.setattr(endpoint, "SIMPLE", (*SIMPLE, simple))
     return world
 
 

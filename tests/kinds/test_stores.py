@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from migrate.endpoints.directory import endpoint
 from migrate.endpoints.directory.stores.simple import SIMPLE, Simple
 from migrate.endpoints.stores import Bookkeeping, Identity
 from migrate.errors import AlreadyExists, MigrateError, Refused
@@ -19,8 +20,13 @@ from tests.kinds.subject import ODD_NAMES, SUBJECTS, Subject
 def subject(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Subject:
-    simple = Simple(record=LabelSchema, ident="schema_id", container="experiment_id")
-    monkeypatch.setitem(SIMPLE, Kind.LABEL_SCHEMA, simple)
+    simple = Simple(
+        kind=Kind.LABEL_SCHEMA,
+        record=LabelSchema,
+        ident="schema_id",
+        container="experiment_id",
+    )
+    monkeypatch.setattr(endpoint, "SIMPLE", (*SIMPLE, simple))
     return SUBJECTS[request.param](tmp_path, request)
 
 

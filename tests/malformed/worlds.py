@@ -86,7 +86,13 @@ def write_little(path: Path) -> None:
 
 
 def seed_little(source: ModelSource) -> None:
-    """An experiment of two runs, a logged model, a registered model of two versions, a prompt."""
+    """An experiment of two runs, a logged model, a registered model of two versions, a prompt.
+
+    And of each that can be alone one that nothing else names, so that nothing leads to it.
+    """
+    notes = source.experiment("notes", tags={"team": "risk"})
+    source.run("alone", notes, tags={"stage": "dev"})
+    source.registered("without versions", tags={"team": "risk"})
     experiment = source.experiment("churn", tags={"team": "risk"})
     run = source.run("train", experiment, tags={"stage": "dev"})
     source.params(run, {"lr": "0.1", "depth": "3"})

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.tracking.capabilities import FOUND_BY
 from migrate.kinds import Kind, Ref
 from migrate.objects import (
     MODEL_VERSIONS_TAG,
@@ -54,6 +55,7 @@ def can(**changes: Any) -> Capabilities:
         "identity": "",
         "readable": frozenset(),
         "writable": frozenset(),
+        "found_by": FOUND_BY,
     }
     return Capabilities(**fields | changes)
 

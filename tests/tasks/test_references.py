@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.tracking.capabilities import FOUND_BY
 from migrate.objects import (
     MODEL_HISTORY_TAG,
     PARENT_RUN_TAG,
@@ -44,6 +45,7 @@ def target(**changes: Any) -> Capabilities:
         "identity": "",
         "readable": frozenset(),
         "writable": frozenset(),
+        "found_by": FOUND_BY,
     }
     return Capabilities(**fields | changes)
 

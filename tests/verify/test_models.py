@@ -114,6 +114,7 @@ def test_a_whole_copy_shows_no_difference(copied: Copied) -> None:
     assert gone <= {ident for ident, _ in declared} <= gone | of_nowhere
 
 
+@pytest.mark.thorough
 def test_with_models_only_what_they_are_made_of_is_compared(copied: Copied) -> None:
     result = copied.compare(Selection(models=("by the client",)))
     assert result.differences == []

@@ -9,7 +9,6 @@ from typing import Any
 
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
 from migrate.endpoints.directory.export import Export
-from migrate.endpoints.directory.foreign.counting import count_datasets
 from migrate.endpoints.directory.foreign.identity import foreign_identity
 from migrate.endpoints.directory.indexes.contents import Contents, write_contents
 from migrate.endpoints.directory.indexes.experiments import ExperimentEntry, earlier_durations
@@ -37,6 +36,7 @@ from migrate.endpoints.directory.stores.runs import ModelLinkStore, RunStore
 from migrate.endpoints.directory.stores.simple import SIMPLE, SimpleStore
 from migrate.endpoints.directory.stores.trace_folders import TraceFolders
 from migrate.endpoints.directory.stores.traces import TraceStore
+from migrate.endpoints.directory.stores.uncopied import count_datasets
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.errors import DirectoryError, NotFound
 from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
@@ -82,10 +82,11 @@ class ExportDirectory:
         self.model_links = ModelLinkStore(self.runs)
         self.registered_models = RegisteredModelStore(self._registry)
         self.model_versions = ModelVersionStore(self._registry, self.experiments, self.runs)
-        self._records: dict[Kind, SimpleStore[Any]] = {
-            Kind.EVALUATION_DATASET: EvaluationDatasetStore(self._export),
-            **{kind: SimpleStore(kind, simple, self._export) for kind, simple in SIMPLE.items()},
-        }
+        records: tuple[SimpleStore[Any], ...] = (
+            EvaluationDatasetStore(self._export),
+            *(SimpleStore(simple, self._export) for simple in SIMPLE),
+        )
+        self._records = {store.kind: store for store in records}
         guarded: dict[Kind, Guarded] = {
             self.experiments.kind: self.experiments,
             **dict.fromkeys(MODEL_KINDS, self.registered_models),

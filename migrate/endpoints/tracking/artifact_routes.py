@@ -94,7 +94,7 @@ class ServerRoutes:
         self._side = side
         ident = root.owner.id
         self._list = ""
-        if root.owner.kind is Kind.MODEL_VERSION:
+        if root.owner.kind.is_version:
             name, _, number = ident.rpartition("/")
             self._ids: dict[str, str] = {"name": name, "version": number}
             self._get, self._file_key = "/model-versions/get-artifact", "path"

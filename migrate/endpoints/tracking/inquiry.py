@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from migrate.endpoints.shapes import Object, member, text
 from migrate.endpoints.tracking.abilities import Learned
+from migrate.endpoints.tracking.capabilities import capabilities_of
 from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.parts import (
     API,
@@ -25,7 +26,8 @@ from migrate.endpoints.tracking.parts import (
 )
 from migrate.endpoints.tracking.permissions.servers import ServerPermissions
 from migrate.endpoints.tracking.spellings import folding_of
-from migrate.endpoints.tracking.versions import Release, capabilities_of, release_of
+from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
+from migrate.endpoints.tracking.versions import Release, release_of
 from migrate.errors import EndpointError, MigrateError, NoSuchRoute, NotFound, Refused, ServerFault
 from migrate.kinds import REGISTRY_KINDS, Kind
 
@@ -151,7 +153,7 @@ class Inquiry:
     def _missing_kinds(self, release: Release, registry_release: Release) -> dict[Kind, str]:
         """Return the kinds that this server lacks or may lack in spite of its release, and why."""
         models = ask(self._http, LOGGED_MODELS, release)
-        return self._missing({Kind.LOGGED_MODEL}, models) | self._missing(
+        return self._missing({LoggedModelStore.kind}, models) | self._missing(
             REGISTRY_KINDS, self._ask_registry(registry_release, REGISTERED_MODELS, MODEL_VERSIONS)
         )
 

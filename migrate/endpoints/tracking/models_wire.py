@@ -6,7 +6,7 @@ The fields are those that servers 1.30 to 3.17 send; what an older one lacks is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from migrate.endpoints.run_members import model_metric_from
@@ -28,13 +28,13 @@ from migrate.endpoints.tracking.wire import metric_to, tags_to, with_value
 from migrate.kinds import Kind
 from migrate.objects import (
     ACTIVE,
-    IS_PROMPT_TAG,
     NO_STAGE,
     LoggedModel,
     Metric,
     ModelMetric,
     ModelVersion,
     RegisteredModel,
+    kind_by_tags,
 )
 
 _STATUS = "LOGGED_MODEL_"
@@ -61,15 +61,6 @@ def logged_model_from(body: Object, lifecycle_stage: str = ACTIVE) -> LoggedMode
         tags=pairs(info, "tags"),
         metrics=tuple(sorted(map(model_metric_from, map(with_value, objects(data, "metrics"))))),
     )
-
-
-def _logged_model_told(entry: Any) -> Told:
-    info = entry.get("info") if isinstance(entry, dict) else None
-    return Told(told_id(info, "model_id"), told_id(info, "experiment_id"))
-
-
-LOGGED_MODEL = Form(Kind.LOGGED_MODEL, _logged_model_told)
-REGISTERED_MODEL = Form(Kind.REGISTERED_MODEL, lambda entry: Told(told_id(entry, "name")))
 
 
 def version_form(kind: Kind) -> Form:
@@ -104,7 +95,7 @@ def registered_model_from(body: Object) -> RegisteredModel:
     tags = pairs(body, "tags")
     return RegisteredModel(
         name=ident(body, "name"),
-        kind=Kind.PROMPT if is_prompt(tags) else Kind.REGISTERED_MODEL,
+        kind=kind_by_tags(tags),
         description=text(body, "description"),
         tags=tags,
         aliases={
@@ -114,11 +105,6 @@ def registered_model_from(body: Object) -> RegisteredModel:
         last_update_time=integer(body, "last_updated_timestamp"),
         latest_versions=tuple(map(version_number, objects(body, "latest_versions"))),
     )
-
-
-def is_prompt(tags: Mapping[str, str]) -> bool:
-    """Say whether tags are those of a prompt, which MLflow keeps among registered models."""
-    return tags.get(IS_PROMPT_TAG, "").lower() == "true"
 
 
 def model_version_from(body: Object, model: RegisteredModel) -> ModelVersion:

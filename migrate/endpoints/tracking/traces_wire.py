@@ -6,19 +6,7 @@ from typing import Any
 
 from migrate.endpoints.proto_times import duration, duration_text, milliseconds, time_text
 from migrate.endpoints.shapes import Object, ident, member, objects, required_text, text
-from migrate.endpoints.tracking.entries import Form, Told
-from migrate.kinds import Kind
 from migrate.traces import SERVER_TAGS, Trace
-
-
-def _told(entry: Any) -> Told:
-    if not isinstance(entry, dict):
-        return Told("")
-    found = entry.get("trace_id")
-    return Told(found if isinstance(found, str) else "")
-
-
-TRACE = Form(Kind.TRACE, _told)
 
 
 def trace_from(body: Object) -> Trace:

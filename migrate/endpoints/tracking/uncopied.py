@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,26 +15,25 @@ from migrate.endpoints.shapes import objects
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import (
-    GATEWAY,
-    GATEWAY_BUDGETS,
-    GATEWAY_ENDPOINTS,
-    GATEWAY_GUARDRAILS,
-    GATEWAY_MODELS,
-    GATEWAY_SECRETS,
     LABEL_SCHEMAS_SINCE,
-    MCP_SERVERS,
     NO_SUCH_STORE,
     OLDER_TRACES,
-    REVIEW_QUEUES,
     TRACES,
-    WORKSPACE_WEBHOOKS,
     Answer,
-    Part,
     Standing,
     ask,
     on_files,
 )
 from migrate.endpoints.tracking.searches.search import chunks
+from migrate.endpoints.tracking.stores.counted import (
+    LABEL_SCHEMA,
+    OF_SERVER,
+    OF_TRACES,
+    OF_WORKSPACE,
+    QUEUES,
+    Counted,
+)
+from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.versions import Release
 from migrate.errors import MigrateError, NotFound, Refused
 from migrate.kinds import Kind
@@ -44,53 +42,9 @@ from migrate.kinds import Kind
 EXPERIMENTS_AT_ONCE = 8
 ITEMS_PER_PAGE = 1000
 NOT_COUNTED = -1
+TRACE = ServerTraces.kind
 
 Item = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Uncopied:
-    """A kind that is not copied, the part that tells of it, and the list in its answers.
-
-    ``path`` lists the objects where the part only shows that there is such a thing.
-    """
-
-    kind: Kind
-    part: Part
-    key: str
-    path: str = ""
-
-
-#: What belongs to no experiment: it is only missed where the whole server is copied.
-OF_SERVER = (
-    Uncopied(Kind.MCP_SERVER, MCP_SERVERS, "mcp_servers"),
-    Uncopied(Kind.GATEWAY_ENDPOINT, GATEWAY_ENDPOINTS, "endpoints", f"{GATEWAY}/endpoints/list"),
-    Uncopied(
-        Kind.GATEWAY_MODEL,
-        GATEWAY_MODELS,
-        "model_definitions",
-        f"{GATEWAY}/model-definitions/list",
-    ),
-    Uncopied(Kind.GATEWAY_SECRET, GATEWAY_SECRETS, "secrets", f"{GATEWAY}/secrets/list"),
-    Uncopied(Kind.GATEWAY_BUDGET, GATEWAY_BUDGETS, "budget_policies"),
-    Uncopied(Kind.GATEWAY_GUARDRAIL, GATEWAY_GUARDRAILS, "guardrails"),
-)
-QUEUES = Uncopied(Kind.REVIEW_QUEUE, REVIEW_QUEUES, "review_queues")
-OF_WORKSPACE = Uncopied(Kind.WEBHOOK, WORKSPACE_WEBHOOKS, "webhooks")
-#: A workspace of Databricks publishes no route for these, which are made for traces or of them.
-OF_TRACES = (
-    Kind.EVALUATION_DATASET,
-    Kind.SCORER,
-    Kind.ISSUE,
-    Kind.LABEL_SCHEMA,
-    Kind.REVIEW_QUEUE,
-)
-#: What cannot be there without the other: the lists of both take anything, so that it is the only
-#: evidence against an empty one.
-IMPLIED = (
-    (Kind.GATEWAY_ENDPOINT, Kind.GATEWAY_MODEL),
-    (Kind.GATEWAY_MODEL, Kind.GATEWAY_SECRET),
-)
 
 
 def count_on_server(
@@ -121,23 +75,24 @@ class UncopiedObjects:
     def in_experiments(self, experiment_ids: Sequence[str]) -> dict[Kind, int]:
         """Count what is in these experiments."""
         ids = frozenset(experiment_ids)
-        counts = {Kind.TRACE: self.traces(experiment_ids)}
+        counts = {TRACE: self.traces(experiment_ids)}
         if ids:
-            counts[Kind.REVIEW_QUEUE] = self._count(QUEUES, lambda: self._in_each(QUEUES, ids))
+            counts[QUEUES.kind] = self._count(QUEUES, lambda: self._in_each(QUEUES, ids))
         for kind, hidden in self._hidden.items():
             if not counts[kind] and self.traces(hidden):
                 counts[kind] = NOT_COUNTED
-        judged = counts[Kind.TRACE] or counts.get(Kind.REVIEW_QUEUE)
+        judged = counts[TRACE] or counts.get(QUEUES.kind)
         if judged and self._release.reaches(LABEL_SCHEMAS_SINCE):
-            counts[Kind.LABEL_SCHEMA] = NOT_COUNTED
+            counts[LABEL_SCHEMA] = NOT_COUNTED
         return counts
 
-    def of_server(self, kinds: Iterable[Uncopied]) -> dict[Kind, int]:
+    def of_server(self, kinds: Iterable[Counted]) -> dict[Kind, int]:
         """Count what is in no experiment."""
         counts = {it.kind: self._count(it, partial(self._items, it)) for it in kinds}
-        for kind, needed in IMPLIED:
-            if counts.get(kind) and not counts[needed] and not self._on_files:
-                self._note(needed, f"none are listed, and there are {kind.plural}, which need them")
+        for it in kinds:
+            if it.needs and counts[it.kind] and not counts[it.needs] and not self._on_files:
+                why = f"none are listed, and there are {it.kind.plural}, which need them"
+                self._note(it.needs, why)
         return counts
 
     def in_workspace(self, experiment_ids: Sequence[str], *, registry: bool) -> dict[Kind, int]:
@@ -146,18 +101,18 @@ class UncopiedObjects:
         Where there are traces, what belongs to them is named without a number. An empty list of
         webhooks is believed: what a workspace refuses there is not published.
         """
-        counts = dict.fromkeys((Kind.TRACE, *OF_TRACES), self.traces(experiment_ids))
+        counts = dict.fromkeys((TRACE, *OF_TRACES), self.traces(experiment_ids))
         if registry:
             try:
-                counts[Kind.WEBHOOK] = sum(1 for _ in self._items(OF_WORKSPACE))
+                counts[OF_WORKSPACE.kind] = sum(1 for _ in self._items(OF_WORKSPACE))
             except Refused as problem:
                 if problem.code not in NO_SUCH_STORE:
-                    self._note(Kind.WEBHOOK, problem.message)
+                    self._note(OF_WORKSPACE.kind, problem.message)
             except MigrateError as problem:
-                self._note(Kind.WEBHOOK, problem.message)
+                self._note(OF_WORKSPACE.kind, problem.message)
         return counts
 
-    def _count(self, what: Uncopied, find: Callable[[], Iterable[Item]]) -> int:
+    def _count(self, what: Counted, find: Callable[[], Iterable[Item]]) -> int:
         """Count the objects of a kind; what cannot be learned is noted and counts as none."""
         answer = ask(self._http, what.part, self._release)
         if answer.standing is Standing.PRESENT:
@@ -176,7 +131,7 @@ class UncopiedObjects:
         side = self._gaps.side
         self._gaps.note(f"whether the {side} has {kind.plural} is not known: {reason}")
 
-    def _items(self, what: Uncopied, **asked: Any) -> Iterator[Item]:
+    def _items(self, what: Counted, **asked: Any) -> Iterator[Item]:
         request = {**what.part.request, **asked}
         if "max_results" in request:
             request["max_results"] = ITEMS_PER_PAGE
@@ -185,7 +140,7 @@ class UncopiedObjects:
         for page in get_pages(path, request):
             yield from objects(page, what.key)
 
-    def _in_each(self, what: Uncopied, ids: Collection[str]) -> list[Item]:
+    def _in_each(self, what: Counted, ids: Collection[str]) -> list[Item]:
         """Find the objects of a kind that is listed for one experiment at a time."""
 
         def find(ident: str) -> list[Item]:
@@ -223,12 +178,8 @@ class UncopiedObjects:
             else:
                 return 0
         if reasons:
-            self._note(Kind.TRACE, reasons[0])
+            self._note(TRACE, reasons[0])
         return 0
-
-
-def _within(ids: Collection[str], items: Iterable[Item]) -> Iterator[Item]:
-    return (item for item in items if str(item.get("experiment_id")) in ids)
 
 
 def _locations(chunk: Sequence[str]) -> Item:

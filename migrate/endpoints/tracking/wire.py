@@ -22,9 +22,9 @@ from migrate.endpoints.shapes import (
     told_id,
     word,
 )
-from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.entries import Told
 from migrate.errors import Malformed
-from migrate.kinds import Kind, Ref
+from migrate.kinds import Ref
 from migrate.objects import LIFECYCLE_STAGES, RUN_NAME_TAG, Experiment, Metric, Run
 from migrate.origins import MARK, ORIGIN, losses_from_tags
 
@@ -65,13 +65,10 @@ def run_from(body: Object) -> Run:
     )
 
 
-def _run_told(entry: Any) -> Told:
+def told_in_info(entry: Any, *names: str) -> Told:
+    """Return what the entry of a run or logged model says of itself, its id by one of ``names``."""
     info = entry.get("info") if isinstance(entry, dict) else None
-    return Told(told_id(info, "run_id", "run_uuid"), told_id(info, "experiment_id"))
-
-
-RUN = Form(Kind.RUN, _run_told)
-EXPERIMENT = Form(Kind.EXPERIMENT, lambda entry: Told(told_id(entry, "experiment_id")))
+    return Told(told_id(info, *names), told_id(info, "experiment_id"))
 
 
 def metric_from(body: Object) -> Metric:

@@ -85,7 +85,7 @@ class RegistryIndexes:
 
     def _list_versions(self, found: ModelContents, folder: Path, run_members: RunMembers) -> None:
         """Write the versions into model.json, which is where other tools look for them."""
-        model, failed = found.model, self._failed(Kind.MODEL_VERSION, folder)
+        model, failed = found.model, self._failed(found.model.version_kind, folder)
         listed = [
             {
                 **version_to_json(version, version.aliases),

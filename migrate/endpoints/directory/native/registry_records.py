@@ -24,6 +24,7 @@ from migrate.objects import (
     PROMPT_TEXT_TAG,
     ModelVersion,
     RegisteredModel,
+    kind_by_tags,
     readable_time,
 )
 
@@ -76,12 +77,6 @@ def model_from_json(value: Object, kind: Kind | None = None) -> RegisteredModel:
 def alias_from_json(entry: Object) -> tuple[str, int]:
     """Read an alias and the number of the version it points to. Raises ``Malformed``."""
     return required_text(entry, "alias"), version_number(entry)
-
-
-def kind_by_tags(tags: Mapping[str, str]) -> Kind:
-    """Say whether these are the tags of a prompt or of a registered model."""
-    is_prompt = tags.get(IS_PROMPT_TAG, "").lower() == "true"
-    return Kind.PROMPT if is_prompt else Kind.REGISTERED_MODEL
 
 
 def version_to_json(version: ModelVersion, aliases: Iterable[str] = ()) -> dict[str, Any]:

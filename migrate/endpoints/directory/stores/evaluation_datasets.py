@@ -32,7 +32,12 @@ from migrate.outcomes import Loss
 from migrate.records.evaluation_datasets import DatasetRecord, EvaluationDataset
 
 RECORDS_PER_PAGE = 200
-_SIMPLE = Simple(record=EvaluationDataset, ident="dataset_id", created="created_time")
+SIMPLE = Simple(
+    kind=Kind.EVALUATION_DATASET,
+    record=EvaluationDataset,
+    ident="dataset_id",
+    created="created_time",
+)
 _COMPLETE = "complete"
 #: Longer than the last line of a file that is complete.
 _TAIL = 4096
@@ -42,7 +47,7 @@ class EvaluationDatasetStore(SimpleStore[EvaluationDataset]):
     """Implements ``Store`` and ``HoldsContents`` for evaluation datasets."""
 
     def __init__(self, export: Export) -> None:
-        super().__init__(Kind.EVALUATION_DATASET, _SIMPLE, export)
+        super().__init__(SIMPLE, export)
 
     def finish(
         self,

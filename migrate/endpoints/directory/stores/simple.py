@@ -52,20 +52,25 @@ class Simple(Generic[R]):
     it, and when it was made; the latter two empty where there is no such member.
     """
 
+    kind: Kind
     record: type[R]
     ident: str
     container: str = ""
     created: str = ""
 
 
-#: The kinds that are kept so.
-SIMPLE: dict[Kind, Simple[Any]] = {
-    Kind.WEBHOOK: Simple(record=Webhook, ident="webhook_id", created="creation_timestamp"),
-    Kind.SCORER: Simple(record=Scorer, ident="scorer_id", container="experiment_id"),
-    Kind.ISSUE: Simple(
-        record=Issue, ident="issue_id", container="experiment_id", created="created_timestamp"
+#: The kinds that are kept so, and no more is to be said of.
+SIMPLE: tuple[Simple[Any], ...] = (
+    Simple(kind=Kind.WEBHOOK, record=Webhook, ident="webhook_id", created="creation_timestamp"),
+    Simple(kind=Kind.SCORER, record=Scorer, ident="scorer_id", container="experiment_id"),
+    Simple(
+        kind=Kind.ISSUE,
+        record=Issue,
+        ident="issue_id",
+        container="experiment_id",
+        created="created_timestamp",
     ),
-}
+)
 
 
 class _Stored(NamedTuple, Generic[R]):
@@ -95,16 +100,11 @@ class SimpleStore(Generic[R]):
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.SIDECAR
 
-    def __init__(
-        self,
-        kind: Kind,
-        simple: Simple[R],
-        export: Export,
-    ) -> None:
-        self._kind = kind
+    def __init__(self, simple: Simple[R], export: Export) -> None:
+        self.kind = simple.kind
         self._simple = simple
         self._export = export
-        self._word = kind.replace(" ", "_")
+        self._word = simple.kind.replace(" ", "_")
         self._end = f".{self._word}.json"
         self._has_losses = _LOSSES in {it.name for it in fields(simple.record)}  # type: ignore[arg-type]
         self._lock = RLock()
@@ -139,7 +139,7 @@ class SimpleStore(Generic[R]):
             stored = self._stored_in(folder, ident)
             if stored is not None and not stored.is_damaged:
                 stored.copy()
-                raise AlreadyExists(f"{self._kind} {ident} is in {stored.path} already")
+                raise AlreadyExists(f"{self.kind} {ident} is in {stored.path} already")
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
             copy = self._with(wanted, {self._simple.container: container})
@@ -177,7 +177,7 @@ class SimpleStore(Generic[R]):
 
     def _whole_in(self, container: str) -> Iterator[Found[R]]:
         """Yield what can be read in a container, and report what cannot."""
-        self._export.unreadable.forget(self._kind, container)
+        self._export.unreadable.forget(self.kind, container)
         files = files_in(self._folder(container), self._end)
         return self._readable(map(self._stored, files), container)
 
@@ -190,9 +190,9 @@ class SimpleStore(Generic[R]):
                 found = it.copy()
                 ident = self._id_of(found.record)
                 if first.setdefault(ident, it.path) != it.path:
-                    raise held_twice(f"{self._kind} {ident}", it.path, first[ident])
+                    raise held_twice(f"{self.kind} {ident}", it.path, first[ident])
             except DirectoryError as problem:
-                ref = Ref(self._kind, it.path.name.removesuffix(self._end))
+                ref = Ref(self.kind, it.path.name.removesuffix(self._end))
                 self._export.unreadable.report(ref, container, it.path, problem)
                 continue
             yield found
@@ -226,11 +226,11 @@ class SimpleStore(Generic[R]):
                 record = replace(record, **{_LOSSES: losses})  # type: ignore[type-var]
             found = Found(record, text(ours, "mark"), losses)
         except Malformed as problem:
-            what = f"{path} describes no {self._kind}: {problem}"
+            what = f"{path} describes no {self.kind}: {problem}"
             raise DirectoryError(what, DAMAGED) from problem
         folder = self._folder(self._container_of(record))
         if path not in self._places(folder, self._id_of(record)):
-            what = f"{path} is about {self._kind} {self._id_of(record)!r}, which has another place"
+            what = f"{path} is about {self.kind} {self._id_of(record)!r}, which has another place"
             raise DirectoryError(what, DAMAGED)
         return found
 
@@ -253,7 +253,7 @@ class SimpleStore(Generic[R]):
         self._export.require_writable()
         stored = self._anywhere(ident)
         if stored is None:
-            raise NotFound(f"{self._kind} {ident} is not in {self._export.path}")
+            raise NotFound(f"{self.kind} {ident} is not in {self._export.path}")
         return stored
 
     def _anywhere(self, ident: str) -> _Stored[R] | None:
@@ -271,7 +271,7 @@ class SimpleStore(Generic[R]):
         return subdirectories(top) if self._simple.container else iter([top])
 
     def _folder(self, container: str) -> Path:
-        folder = self._export.top / self._kind.plural.replace(" ", "_")
+        folder = self._export.top / self.kind.plural.replace(" ", "_")
         return folder / directory_name(container) if container else folder
 
     def _free_place(self, folder: Path, ident: str) -> Path:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.tracking.capabilities import ALWAYS, FOUND_BY
 from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.request_sizes import BATCH_BYTES
-from migrate.endpoints.tracking.versions import ALWAYS
+from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
 from migrate.errors import EndpointError, NoSuchRoute, NotFound, Refused
-from migrate.kinds import Kind
 
 #: Tags that Databricks writes itself; it refuses them ("Cannot update tag 'mlflow.rootRunId'") or
 #: what they say (a source that is another workspace's). Learned from issues #75 and #187 of
@@ -61,13 +61,14 @@ def databricks_capabilities(
     address: str, *, identity: str, notes: tuple[str, ...] = ()
 ) -> Capabilities:
     """Return what a workspace takes. Limits are those of its API's reference, where it has any."""
-    kinds = ALWAYS | {Kind.LOGGED_MODEL}
+    kinds = ALWAYS | {LoggedModelStore.kind}
     return Capabilities(
         description=f"Databricks at {address}",
         version="Databricks",
         identity=identity,
         readable=kinds,
         writable=kinds,
+        found_by=FOUND_BY,
         param_length=6000,
         run_tag_length=5000,
         experiment_tag_length=5000,

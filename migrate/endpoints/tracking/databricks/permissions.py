@@ -30,7 +30,7 @@ from migrate.errors import (
     NotPermitted,
     Refused,
 )
-from migrate.kinds import Kind, Ref
+from migrate.kinds import Ref
 from migrate.objects import Grant, Permissions
 from migrate.outcomes import Loss
 
@@ -74,7 +74,7 @@ class WorkspacePermissions:
         return _grant_each(todo, send)
 
     def _path(self, ref: Ref) -> str:
-        if ref.kind is Kind.EXPERIMENT:
+        if not ref.kind.in_registry:
             return f"/api/2.0/permissions/experiments/{quote(ref.id, safe='')}"
         answer = self._http.get(
             "/api/2.0/mlflow/databricks/registered-models/get", {"name": ref.id}
@@ -153,7 +153,7 @@ class DatabricksPermissions:
         """Do nothing: permissions name whom they are for."""
 
     def _of(self, ref: Ref) -> WorkspacePermissions | CatalogPermissions:
-        return self._experiments if ref.kind is Kind.EXPERIMENT else self._models
+        return self._models if ref.kind.in_registry else self._experiments
 
 
 def foreign(permissions: Permissions, own: str) -> PermissionsWritten:

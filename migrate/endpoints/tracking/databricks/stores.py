@@ -6,10 +6,14 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from migrate.endpoints.tracking.parts import API
-from migrate.endpoints.tracking.stores.experiments import EXPERIMENTS_PER_PAGE, ExperimentStore
+from migrate.endpoints.tracking.stores.experiments import (
+    EXPERIMENTS_PER_PAGE,
+    FORM,
+    ExperimentStore,
+)
 from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
 from migrate.endpoints.tracking.stores.runs import RunStore
-from migrate.endpoints.tracking.wire import EXPERIMENT, experiment_from
+from migrate.endpoints.tracking.wire import experiment_from
 from migrate.errors import NotFound, Refused
 from migrate.objects import Experiment, LoggedModel, Run
 from migrate.origins import ORIGIN, PREFIX
@@ -25,7 +29,7 @@ class WorkspaceExperiments(ExperimentStore):
         """See ``ReadsExperiments.list``; a workspace does not order them by creation."""
         body = {"max_results": EXPERIMENTS_PER_PAGE, "view_type": "ALL"}
         pages = self._http.pages(f"{API}/experiments/search", body)
-        found = [*self._entries.all(pages, "experiments", EXPERIMENT, experiment_from)]
+        found = [*self._entries.all(pages, "experiments", FORM, experiment_from)]
         found.sort(key=lambda one: (one.creation_time or 0, one.experiment_id))
         return iter(found)
 

@@ -41,28 +41,6 @@ class Route(NamedTuple):
     remedy: str
 
 
-RUNS = Route(
-    Kind.RUN,
-    "/api/2.0/mlflow/runs/search",
-    "attributes.run_id",
-    32,
-    500,
-    {"run_view_type": "ALL"},
-    "repair its row in that server's database (a run needs a start time, a status and a user), "
-    "or delete the row",
-)
-LOGGED_MODELS = Route(
-    Kind.LOGGED_MODEL,
-    "/api/2.0/mlflow/logged-models/search",
-    "attributes.model_id",
-    34,
-    100,
-    {},
-    "repair its row in that server's database (the status of a logged model is a number from 0 to "
-    "3), or delete the row",
-)
-
-
 def chunks(experiment_ids: Sequence[str]) -> Iterator[list[str]]:
     """Yield as many experiments at a time as one search takes."""
     for start in range(0, len(experiment_ids), EXPERIMENTS_PER_SEARCH):

@@ -24,11 +24,12 @@ from migrate.endpoints.shapes import (
     told_id,
 )
 from migrate.endpoints.stores import Bookkeeping, Found, Identity
-from migrate.endpoints.tracking.entries import Entries, Form, Told
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.http.session import read_once
 from migrate.endpoints.tracking.parts import EVALUATION_DATASETS, NEWER_API
 from migrate.endpoints.tracking.refusals import deliver, refusals
 from migrate.endpoints.tracking.request_sizes import BATCH_BYTES
+from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.errors import Malformed, NotFound
 from migrate.kinds import Kind
 from migrate.origins import MARK, ORIGIN, losses_from_tags, losses_to_tags
@@ -42,8 +43,8 @@ RECORDS_PER_REQUEST = 200
 FORM = Form(Kind.EVALUATION_DATASET, lambda entry: Told(told_id(entry, "dataset_id")))
 
 
-class EvaluationDatasetStore:
-    """Implements ``Store`` and ``HoldsContents`` for evaluation datasets.
+class EvaluationDatasetStore(RecordStore[EvaluationDataset]):
+    """Evaluation datasets; ``HoldsContents`` too.
 
     Which experiments one belongs to is asked for each. Copies are looked for among all: MLflow
     finds none by a tag with a dot in its name.
@@ -54,24 +55,14 @@ class EvaluationDatasetStore:
     identity = Identity.TAGGED
     bookkeeping = Bookkeeping.TAGS
 
-    def __init__(self, http: HttpSession, entries: Entries) -> None:
-        self._http = http
-        self._entries = entries
-
     def list(self, containers: Sequence[str]) -> Iterator[EvaluationDataset]:
         """See ``Store.list``."""
         for dataset in self._all():
             yield self._with_experiments(dataset)
 
-    def read(self, ids: Sequence[str]) -> builtins.list[EvaluationDataset]:
-        """See ``Store.read``."""
-        found = []
-        for dataset_id in ids:
-            with suppress(NotFound):
-                answer = self._http.get(_path(dataset_id))
-                dataset = dataset_from(required(answer, "dataset"))
-                found.append(self._with_experiments(dataset))
-        return found
+    def _read(self, ident: str) -> EvaluationDataset:
+        dataset = dataset_from(required(self._http.get(_path(ident)), "dataset"))
+        return self._with_experiments(dataset)
 
     def find(
         self, container: str, keys: Collection[str] | None = None

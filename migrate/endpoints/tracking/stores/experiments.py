@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
-from migrate.endpoints.shapes import ident, required
-from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.shapes import ident, required, told_id
+from migrate.endpoints.stores import Identity
+from migrate.endpoints.tracking.entries import Entries, Form, Told
 from migrate.endpoints.tracking.http.session import HttpSession, read_once
-from migrate.endpoints.tracking.parts import API
+from migrate.endpoints.tracking.parts import ALWAYS_THERE, API
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.searches.experiments import ExperimentSearch
-from migrate.endpoints.tracking.wire import EXPERIMENT, experiment_from, tags_to
+from migrate.endpoints.tracking.versions import Version
+from migrate.endpoints.tracking.wire import experiment_from, tags_to
 from migrate.errors import NoSuchRoute, NotFound, Refused, ServerFault
+from migrate.kinds import Kind
 from migrate.objects import ACTIVE, DELETED, Experiment, Loss
 
 EXPERIMENTS_PER_PAGE = 1000
+FORM = Form(Kind.EXPERIMENT, lambda entry: Told(told_id(entry, "experiment_id")))
 #: Experiments of a listing that cost a server about as much as one that is asked for by its id.
 READ_AT_THE_COST_OF_ONE = 20
 
 
 class ExperimentStore:
     """Lists, makes and changes experiments; safe for use by several threads."""
+
+    since: ClassVar[Mapping[Kind, Version]] = {FORM.kind: ALWAYS_THERE}
+    identity = Identity.NAMED
 
     def __init__(self, http: HttpSession, entries: Entries) -> None:
         self._http = http
@@ -35,7 +42,7 @@ class ExperimentStore:
         """See ``ReadsExperiments.list``."""
         pages = self._search.pages(EXPERIMENTS_PER_PAGE)
         number = 0
-        for experiment in self._entries.all(pages, "experiments", EXPERIMENT, experiment_from):
+        for experiment in self._entries.all(pages, "experiments", FORM, experiment_from):
             number += 1
             yield experiment
         self._seen = number
@@ -60,7 +67,7 @@ class ExperimentStore:
         except (Refused, NoSuchRoute, ServerFault) as problem:
             self._search.leave_out(experiment_id, problem)
             return None
-        return self._entries.one(answer, "experiment", EXPERIMENT, experiment_from)
+        return self._entries.one(answer, "experiment", FORM, experiment_from)
 
     def create(self, experiment: Experiment) -> str:
         """See ``WritesExperiments.create``."""

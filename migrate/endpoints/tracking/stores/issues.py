@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from migrate.endpoints.shapes import Object, ident, integer, required, text, texts, told_id
-from migrate.endpoints.stores import Bookkeeping, Found, Identity
-from migrate.endpoints.tracking.entries import Entries, Form, Told
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.http.session import read_once
 from migrate.endpoints.tracking.parts import ISSUES as PART
 from migrate.endpoints.tracking.parts import NEWER_API
-from migrate.errors import NotFound, Refused
+from migrate.endpoints.tracking.stores.record import KeyedStore
+from migrate.errors import Refused
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
 from migrate.records.issues import Issue
@@ -31,17 +29,11 @@ _CHANGED = ("name", "description", "status", "severity")
 _FIXED = ("root_causes", "categories", "source_run_id", "created_by")
 
 
-class IssueStore:
-    """Implements ``Store`` for issues."""
+class IssueStore(KeyedStore[Issue]):
+    """Issues of experiments."""
 
     kind = Kind.ISSUE
     part = PART
-    identity = Identity.NAMED
-    bookkeeping = Bookkeeping.NONE
-
-    def __init__(self, http: HttpSession, entries: Entries) -> None:
-        self._http = http
-        self._entries = entries
 
     def list(self, containers: Sequence[str]) -> Iterator[Issue]:
         """See ``Store.list``."""
@@ -57,25 +49,8 @@ class IssueStore:
                 key=lambda it: (it.created_timestamp or 0, it.issue_id),
             )
 
-    def read(self, ids: Sequence[str]) -> builtins.list[Issue]:
-        """See ``Store.read``."""
-        found = []
-        for issue_id in ids:
-            with suppress(NotFound):
-                answer = self._http.get(f"{ISSUES}/{quote(issue_id, safe='')}")
-                found.append(issue_from(required(answer, "issue")))
-        return found
-
-    def find(
-        self, container: str, keys: Collection[str] | None = None
-    ) -> Mapping[str, Sequence[Found[Issue]]]:
-        """See ``Store.find``."""
-        found: dict[str, builtins.list[Found[Issue]]] = {}
-        for issue in self.list([container]):
-            key = issue.key
-            if keys is None or key in keys:
-                found.setdefault(key, []).append(Found(issue))
-        return found
+    def _read(self, ident: str) -> Issue:
+        return issue_from(required(self._http.get(_path(ident)), "issue"))
 
     def create(self, container: str, wanted: Issue) -> Issue:
         """See ``Store.create``."""
@@ -96,8 +71,7 @@ class IssueStore:
             if getattr(wanted, name) != getattr(copy, name)
         }
         if changed:
-            path = f"{ISSUES}/{quote(copy.issue_id, safe='')}"
-            self._http.change("PATCH", path, {"issue_id": copy.issue_id, **changed})
+            self._http.change("PATCH", _path(copy.issue_id), {"issue_id": copy.issue_id, **changed})
         kept = [name for name in _FIXED if getattr(wanted, name) != getattr(copy, name)]
         kept += [name for name, value in changed.items() if not value]
         return tuple(Loss(name, "MLflow changes it on no issue that is there") for name in kept)
@@ -123,3 +97,7 @@ def issue_from(body: Object) -> Issue:
         created_timestamp=integer(body, "created_timestamp"),
         last_updated_timestamp=integer(body, "last_updated_timestamp"),
     )
+
+
+def _path(issue_id: str) -> str:
+    return f"{ISSUES}/{quote(issue_id, safe='')}"

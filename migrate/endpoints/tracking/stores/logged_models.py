@@ -9,16 +9,16 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from migrate.endpoints.shapes import Object, objects, pairs, required
-from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.stores import Identity
+from migrate.endpoints.tracking.entries import Entries, Form
 from migrate.endpoints.tracking.http.session import TRIES, HttpSession, read_once
 from migrate.endpoints.tracking.models_wire import (
-    LOGGED_MODEL,
     in_batches,
     logged_model_from,
     model_metric_to,
     status_to,
 )
-from migrate.endpoints.tracking.parts import API
+from migrate.endpoints.tracking.parts import API, LOGGED_MODELS
 from migrate.endpoints.tracking.refusals import FAULT_TRIES, deliver, refusals
 from migrate.endpoints.tracking.request_sizes import (
     in_requests,
@@ -26,10 +26,10 @@ from migrate.endpoints.tracking.request_sizes import (
     tags_to_begin_with,
 )
 from migrate.endpoints.tracking.searches.copies import Copies, by_origin, conditions_for, few_of
-from migrate.endpoints.tracking.searches.search import LOGGED_MODELS as SEARCH
-from migrate.endpoints.tracking.searches.search import Search, chunks
+from migrate.endpoints.tracking.searches.search import Route, Search, chunks
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
-from migrate.endpoints.tracking.wire import copy_from, tags_to
+from migrate.endpoints.tracking.versions import Version
+from migrate.endpoints.tracking.wire import copy_from, tags_to, told_in_info
 from migrate.errors import (
     EndpointError,
     Malformed,
@@ -52,6 +52,17 @@ from migrate.origins import (
 from migrate.outcomes import Loss
 
 MODELS = f"{API}/logged-models"
+FORM = Form(Kind.LOGGED_MODEL, lambda entry: told_in_info(entry, "model_id"))
+SEARCH = Route(
+    FORM.kind,
+    "/api/2.0/mlflow/logged-models/search",
+    "attributes.model_id",
+    34,
+    100,
+    {},
+    "repair its row in that server's database (the status of a logged model is a number from 0 to "
+    "3), or delete the row",
+)
 POINTS_PER_BATCH = 1000
 
 
@@ -61,7 +72,9 @@ class LoggedModelStore:
     ``per_page`` is how many a search is to give at a time.
     """
 
-    kind: ClassVar[Kind] = Kind.LOGGED_MODEL
+    kind: ClassVar[Kind] = FORM.kind
+    since: ClassVar[Mapping[Kind, Version]] = {FORM.kind: LOGGED_MODELS.since}
+    identity = Identity.TAGGED
 
     def __init__(
         self,
@@ -86,7 +99,7 @@ class LoggedModelStore:
         self, experiment_ids: Sequence[str], condition: str = "", *, for_copies: bool = False
     ) -> Iterator[LoggedModel]:
         pages = self._pages(experiment_ids, condition, for_copies=for_copies)
-        yield from self._entries.all(pages, "models", LOGGED_MODEL, logged_model_from)
+        yield from self._entries.all(pages, "models", FORM, logged_model_from)
 
     def _pages(
         self, experiment_ids: Sequence[str], condition: str = "", *, for_copies: bool = False
@@ -103,7 +116,7 @@ class LoggedModelStore:
     def _read_one(self, model_id: str) -> LoggedModel | None:
         try:
             answer = self._http.get(f"{MODELS}/{model_id}")
-            return self._entries.one(answer, "model", LOGGED_MODEL, logged_model_from)
+            return self._entries.one(answer, "model", FORM, logged_model_from)
         except NotFound:
             pass
         except (Refused, NoSuchRoute, ServerFault) as problem:
@@ -112,7 +125,7 @@ class LoggedModelStore:
         deleted = partial(logged_model_from, lifecycle_stage=DELETED)
         try:
             answer = self._http.get(f"{MODELS}/{model_id}", {"allow_deleted": "true"})
-            return self._entries.one(answer, "model", LOGGED_MODEL, deleted)
+            return self._entries.one(answer, "model", FORM, deleted)
         except NotFound:
             return None
 

@@ -12,7 +12,7 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API
 from migrate.endpoints.tracking.refusals import deliver, refusals
 from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
-from migrate.endpoints.tracking.wire import RUN
+from migrate.endpoints.tracking.stores.runs import FORM as RUN
 from migrate.errors import EndpointError, NotFound
 from migrate.objects import ModelLinks, ModelOutput
 from migrate.outcomes import Loss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from migrate.endpoints.shapes import (
     Object,
@@ -14,6 +15,7 @@ from migrate.endpoints.shapes import (
     texts,
     version_number,
 )
+from migrate.endpoints.stores import Identity
 from migrate.endpoints.tracking.http.session import HttpSession, read_once
 from migrate.endpoints.tracking.models_wire import (
     equals_filter,
@@ -21,9 +23,17 @@ from migrate.endpoints.tracking.models_wire import (
     model_version_to,
     version_form,
 )
-from migrate.endpoints.tracking.parts import API
+from migrate.endpoints.tracking.parts import ALWAYS_THERE, API
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
-from migrate.endpoints.tracking.stores.registry import PROMPTS, Change, Registry, changes, is_ours
+from migrate.endpoints.tracking.stores.registry import (
+    PROMPTS,
+    PROMPTS_SINCE,
+    Change,
+    Registry,
+    changes,
+    is_ours,
+)
+from migrate.endpoints.tracking.versions import Version
 from migrate.endpoints.tracking.wire import experiment_from, run_from
 from migrate.errors import (
     EndpointError,
@@ -49,6 +59,12 @@ class ModelVersionStore:
 
     ``tracking`` calls the server that knows the runs of versions.
     """
+
+    since: ClassVar[Mapping[Kind, Version]] = {
+        Kind.MODEL_VERSION: ALWAYS_THERE,
+        Kind.PROMPT_VERSION: PROMPTS_SINCE,
+    }
+    identity = Identity.NUMBERED
 
     def __init__(
         self, registry: Registry, models: RegisteredModelStore, tracking: HttpSession

@@ -13,19 +13,21 @@ from migrate.endpoints.tracking.parts import Standing, ask, on_files
 from migrate.endpoints.tracking.stores.evaluation_datasets import EvaluationDatasetStore
 from migrate.endpoints.tracking.stores.issues import IssueStore
 from migrate.endpoints.tracking.stores.older_traces import TracesBefore3_2, TracesBefore3_6
+from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.endpoints.tracking.stores.scorers import ScorerStore
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.stores.webhooks import WebhookStore
 from migrate.kinds import Kind
 
-#: The stores of what belongs to experiments, or at least to the server that has these.
-OF_TRACKING = {
-    store.kind: store for store in (EvaluationDatasetStore, ScorerStore, IssueStore, ServerTraces)
-}
-#: Those of older servers, of which sources are read: they take no copies that would be whole.
-READ_ONLY = {Kind.TRACE: (TracesBefore3_6, TracesBefore3_2)}
-#: Those of what belongs to the server that keeps registered models.
-OF_REGISTRY = {store.kind: store for store in (WebhookStore,)}
+RECORDS: tuple[type[RecordStore[Any]], ...] = (
+    EvaluationDatasetStore,
+    ScorerStore,
+    IssueStore,
+    ServerTraces,
+    WebhookStore,
+)
+#: Those of older servers, which are read as sources: a copy there would not be whole.
+READ_ONLY: tuple[type[RecordStore[Any]], ...] = (TracesBefore3_6, TracesBefore3_2)
 
 
 class RecordStores:
@@ -57,20 +59,18 @@ class RecordStores:
 
     def _open(self, kind: Kind) -> Store[Any] | None:
         learned = self._abilities.learned()
-        http, release = self._http, learned.release
-        if kind in OF_REGISTRY:
-            http, release = self._registry, learned.registry_release
-        store = (OF_TRACKING | OF_REGISTRY).get(kind)
+        store = next((it for it in RECORDS if it.kind is kind), None)
         if store is None:
             return None
+        http, release = self._http, learned.release
+        if store.of_registry:
+            http, release = self._registry, learned.registry_release
         gaps = self._entries.gaps
-        older = READ_ONLY.get(kind, ()) if gaps.side == "source" else ()
-        candidates: tuple[Any, ...] = (store, *older)
-        for candidate in candidates:
+        older = (it for it in READ_ONLY if it.kind is kind and gaps.side == "source")
+        for candidate in (store, *older):
             answer = ask(http, candidate.part, release)
             if answer.standing is Standing.PRESENT:
-                opened: Store[Any] = candidate(http, self._entries)
-                return opened
+                return candidate(http, self._entries)
             if answer.standing is Standing.UNKNOWN:
                 break  # older routes, which newer servers have too, tell less
         is_doubt = answer.standing is Standing.UNKNOWN and gaps.may_leave_out

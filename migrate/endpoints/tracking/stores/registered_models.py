@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
-from migrate.endpoints.shapes import pairs, required
+from migrate.endpoints.shapes import pairs, required, told_id
+from migrate.endpoints.stores import Identity
+from migrate.endpoints.tracking.entries import Form, Told
 from migrate.endpoints.tracking.http.session import read_once
-from migrate.endpoints.tracking.models_wire import REGISTERED_MODEL, registered_model_from
-from migrate.endpoints.tracking.stores.registry import Registry, changes, is_ours
+from migrate.endpoints.tracking.models_wire import registered_model_from
+from migrate.endpoints.tracking.parts import ALWAYS_THERE
+from migrate.endpoints.tracking.stores.registry import PROMPTS_SINCE, Registry, changes, is_ours
+from migrate.endpoints.tracking.versions import Version
 from migrate.endpoints.tracking.wire import tags_to
 from migrate.errors import NoSuchRoute, NotFound, Refused
 from migrate.kinds import Kind
@@ -16,6 +20,7 @@ from migrate.objects import RegisteredModel
 from migrate.outcomes import Loss
 
 MODELS_PER_PAGE = 200
+FORM = Form(Kind.REGISTERED_MODEL, lambda entry: Told(told_id(entry, "name")))
 
 
 class RegisteredModelStore:
@@ -23,6 +28,12 @@ class RegisteredModelStore:
 
     ``forget`` is told the name of each that was deleted.
     """
+
+    since: ClassVar[Mapping[Kind, Version]] = {
+        Kind.REGISTERED_MODEL: ALWAYS_THERE,
+        Kind.PROMPT: PROMPTS_SINCE,
+    }
+    identity = Identity.NAMED
 
     def __init__(self, registry: Registry, forget: Callable[[str], None] | None = None) -> None:
         self._registry = registry
@@ -47,9 +58,7 @@ class RegisteredModelStore:
             except (Refused, NoSuchRoute):
                 refused.add(name)
                 continue
-            found = self._entries.one(
-                answer, "registered_model", REGISTERED_MODEL, registered_model_from
-            )
+            found = self._entries.one(answer, "registered_model", FORM, registered_model_from)
             # A database that compares without case answers with another one.
             if found is not None and found.name == name:
                 yield found
@@ -61,9 +70,7 @@ class RegisteredModelStore:
     def _all(self) -> Iterator[RegisteredModel]:
         for condition in self._registry.conditions():
             pages = self._registry.search(self._api, condition, MODELS_PER_PAGE)
-            yield from self._entries.all(
-                pages, "registered_models", REGISTERED_MODEL, registered_model_from
-            )
+            yield from self._entries.all(pages, "registered_models", FORM, registered_model_from)
 
     def create(self, model: RegisteredModel) -> None:
         """See ``WritesRegisteredModels.create``."""

@@ -23,6 +23,7 @@ from migrate.objects import IS_PROMPT_TAG, ModelVersion, RegisteredModel
 from migrate.origins import bookkeeping
 from migrate.outcomes import Loss
 
+PROMPTS_SINCE = (2, 21)
 PROMPTS = f"tags.`{IS_PROMPT_TAG}` = 'true'"
 
 Entry = TypeVar("Entry", RegisteredModel, ModelVersion)

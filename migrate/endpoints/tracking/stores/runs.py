@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.shapes import required
+from migrate.endpoints.stores import Identity
 from migrate.endpoints.tracking.abilities import Abilities
-from migrate.endpoints.tracking.entries import Entries
+from migrate.endpoints.tracking.entries import Entries, Form
 from migrate.endpoints.tracking.http.session import HttpSession, read_once
-from migrate.endpoints.tracking.parts import API
+from migrate.endpoints.tracking.parts import ALWAYS_THERE, API
 from migrate.endpoints.tracking.request_sizes import tags_to_begin_with
 from migrate.endpoints.tracking.searches.copies import Copies, by_origin, conditions_for, few_of
 from migrate.endpoints.tracking.searches.histories import HistoryReader
-from migrate.endpoints.tracking.searches.search import RUNS, Search, chunks
+from migrate.endpoints.tracking.searches.search import Route, Search, chunks
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
 from migrate.endpoints.tracking.stores.run_writer import ServerRunWriter
-from migrate.endpoints.tracking.wire import RUN, copy_from, run_from, tags_to
+from migrate.endpoints.tracking.versions import Version
+from migrate.endpoints.tracking.wire import copy_from, run_from, tags_to, told_in_info
 from migrate.errors import EndpointError, NoSuchRoute, NotFound, Refused
+from migrate.kinds import Kind
 from migrate.objects import Metric, Run
 from migrate.origins import ORIGIN, bookkeeping
 
 IDS_PER_SEARCH = 100
+FORM = Form(Kind.RUN, lambda entry: told_in_info(entry, "run_id", "run_uuid"))
+RUNS = Route(
+    FORM.kind,
+    "/api/2.0/mlflow/runs/search",
+    "attributes.run_id",
+    32,
+    500,
+    {"run_view_type": "ALL"},
+    "repair its row in that server's database (a run needs a start time, a status and a user), "
+    "or delete the row",
+)
 
 
 class RunStore:
     """Finds, reads and makes runs; safe for use by several threads."""
+
+    since: ClassVar[Mapping[Kind, Version]] = {FORM.kind: ALWAYS_THERE}
+    identity = Identity.TAGGED
 
     def __init__(
         self,
@@ -77,7 +94,7 @@ class RunStore:
         except (Refused, NoSuchRoute) as problem:
             self._search.leave_out(run_id, "", "runs/get", problem)
             return None
-        return self._entries.one(answer, "run", RUN, run_from)
+        return self._entries.one(answer, "run", FORM, run_from)
 
     def _among(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> Sequence[Run]:
         found: list[Run] = []
@@ -90,7 +107,7 @@ class RunStore:
         self, experiment_ids: Sequence[str], condition: str = "", **options: Any
     ) -> Iterator[Run]:
         pages = self._search.pages(experiment_ids, condition, **options)
-        yield from self._entries.all(pages, "runs", RUN, run_from)
+        yield from self._entries.all(pages, "runs", FORM, run_from)
 
     def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
         """See ``ReadsRuns.histories``."""

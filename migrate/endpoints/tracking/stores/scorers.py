@@ -18,11 +18,12 @@ from migrate.endpoints.shapes import (
     told_id,
     version_number,
 )
-from migrate.endpoints.stores import Bookkeeping, Found, Identity
-from migrate.endpoints.tracking.entries import Entries, Form, Told
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.stores import Found
+from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.http.session import read_once
 from migrate.endpoints.tracking.parts import NEWER_API
 from migrate.endpoints.tracking.parts import SCORERS as PART
+from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.errors import AlreadyExists, EndpointError, NoSuchRoute, NotFound, Refused, ServerFault
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
@@ -35,8 +36,8 @@ FORM = Form(
 )
 
 
-class ScorerStore:
-    """Implements ``Store`` for scorers, each with all its versions.
+class ScorerStore(RecordStore[Scorer]):
+    """Scorers of experiments, each with all its versions.
 
     MLflow numbers versions itself, one more than the highest there is. A number that is missing is
     taken by the version that comes next, and freed when that is there.
@@ -44,29 +45,18 @@ class ScorerStore:
 
     kind = Kind.SCORER
     part = PART
-    identity = Identity.NAMED
-    bookkeeping = Bookkeeping.NONE
-
-    def __init__(self, http: HttpSession, entries: Entries) -> None:
-        self._http = http
-        self._entries = entries
 
     def list(self, containers: Sequence[str]) -> Iterator[Scorer]:
         """See ``Store.list``."""
         for experiment_id, name in self._names(containers):
-            yield from self._read(experiment_id, name)
-
-    def read(self, ids: Sequence[str]) -> builtins.list[Scorer]:
-        """See ``Store.read``."""
-        names = (key.partition("/") for key in ids)
-        return [it for experiment, _, name in names if name for it in self._read(experiment, name)]
+            yield from self._shown(experiment_id, name)
 
     def find(
         self, container: str, keys: Collection[str] | None = None
     ) -> Mapping[str, Sequence[Found[Scorer]]]:
         """See ``Store.find``."""
         names = [name for _, name in self._names([container]) if keys is None or name in keys]
-        return {name: [Found(it) for it in self._read(container, name)] for name in names}
+        return {name: [Found(it) for it in self._shown(container, name)] for name in names}
 
     def _names(self, containers: Sequence[str]) -> builtins.list[tuple[str, str]]:
         """Return experiment and name of each scorer in these experiments."""
@@ -91,25 +81,23 @@ class ScorerStore:
             gaps.doubt(f"{which} is not known: {problem.message}")
             return []
 
-    def _read(self, experiment_id: str, name: str) -> builtins.list[Scorer]:
+    def _shown(self, experiment_id: str, name: str) -> Sequence[Scorer]:
         """Return a scorer with its versions, in a list that is empty where there is none."""
-        try:
-            asked = {"experiment_id": experiment_id, "name": name}
-            answer = self._http.get(f"{SCORERS}/versions", asked)
-        except NotFound:
-            return []
-        entries = objects(answer, "scorers")
+        return self.read([scorer_id(experiment_id, name)])
+
+    def _read(self, ident: str) -> Scorer:
+        experiment_id, _, name = ident.partition("/")
+        asked = {"experiment_id": experiment_id, "name": name}
+        entries = objects(self._http.get(f"{SCORERS}/versions", asked), "scorers") if name else ()
         if not entries:
-            return []
-        versions = tuple(sorted(map(_version_from, entries)))
-        scorer = Scorer(
-            scorer_id=scorer_id(experiment_id, name),
+            raise NotFound(f"there is no scorer {name!r}")
+        return Scorer(
+            scorer_id=ident,
             experiment_id=experiment_id,
             name=name,
-            versions=versions,
+            versions=tuple(sorted(map(_version_from, entries))),
             online=self._online(told_id(entries[0], "scorer_id")),
         )
-        return [scorer]
 
     def _online(self, mlflow_id: str) -> OnlineConfig | None:
         """Return how a scorer is run on traces that come in, which older servers do not."""
@@ -126,7 +114,7 @@ class ScorerStore:
 
     def create(self, container: str, wanted: Scorer) -> Scorer:
         """See ``Store.create``: with its first version, which MLflow adds to one that is there."""
-        if self._read(container, wanted.name):
+        if self._shown(container, wanted.name):
             raise AlreadyExists(f"scorer {wanted.name!r} is on the target already")
         first = self._register(container, wanted.name, wanted.versions[0])
         ident = scorer_id(container, wanted.name)
@@ -148,7 +136,7 @@ class ScorerStore:
         self, copy: Scorer, wanted: Scorer, mark: str, losses: Sequence[Loss] = ()
     ) -> Sequence[Loss]:
         """See ``Store.finish``. A version that is in the way is no reason to keep the others."""
-        shown = self._read(copy.experiment_id, copy.name)
+        shown = self._shown(copy.experiment_id, copy.name)
         if not shown:
             raise NotFound(f"scorer {copy.name!r} is not on the target any more")
         [copy] = shown

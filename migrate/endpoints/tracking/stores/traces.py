@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from migrate.endpoints.shapes import Object, ident, member, objects, required
+from migrate.endpoints.shapes import Object, ident, member, objects, required, told_id
 from migrate.endpoints.stores import Bookkeeping, Found, Identity
-from migrate.endpoints.tracking.entries import Entries
-from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.entries import Form, Told
 from migrate.endpoints.tracking.parts import API, NEWER_API, TRACES, TRACES_WITH_SPANS
-from migrate.endpoints.tracking.traces_wire import TRACE, trace_from, trace_to
+from migrate.endpoints.tracking.stores.record import RecordStore
+from migrate.endpoints.tracking.traces_wire import trace_from, trace_to
 from migrate.errors import Malformed, NoSuchRoute, NotFound, Refused, ServerFault
 from migrate.kinds import Kind
 from migrate.objects import Loss
@@ -24,6 +24,7 @@ from migrate.traces import EVER, SERVER_TAGS, Assessment, PromptLink, Spans, Str
 PER_PAGE = 500
 #: Ids in one call, which go with the address of a GET.
 PER_CALL = 100
+FORM = Form(Kind.TRACE, lambda entry: Told(told_id(entry, "trace_id")))
 _OTLP = "/v1/traces"
 #: An id that follows from the spans' own; for any other, spans would make another trace.
 _TAKES_SPANS = re.compile("tr-[0-9a-f]{32}")
@@ -31,7 +32,7 @@ _SPANS = f"{NEWER_API}/traces/batchGet"
 _INFOS = f"{NEWER_API}/traces/batchGetInfos"
 
 
-class ServerTraces:
+class ServerTraces(RecordStore[Trace]):
     """See ``TraceStore``."""
 
     kind = Kind.TRACE
@@ -39,10 +40,6 @@ class ServerTraces:
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
-
-    def __init__(self, http: HttpSession, entries: Entries) -> None:
-        self._http = http
-        self._entries = entries
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -65,13 +62,13 @@ class ServerTraces:
             ),
         }
         pages = self._http.pages(TRACES.path, request)
-        return self._entries.all(pages, "traces", TRACE, trace_from)
+        return self._entries.all(pages, "traces", FORM, trace_from)
 
     def read(self, ids: Sequence[str]) -> Sequence[Trace]:
         """See ``Store.read``."""
-        return [trace for some in _chunks(ids) for trace in self._read(some)]
+        return [trace for some in _chunks(ids) for trace in self._read_some(some)]
 
-    def _read(self, ids: Sequence[str]) -> Sequence[Trace]:
+    def _read_some(self, ids: Sequence[str]) -> Sequence[Trace]:
         try:
             page = self._http.post(_INFOS, {"trace_ids": [*ids]}, idempotent=True)
         except NoSuchRoute:  # it came with 3.11

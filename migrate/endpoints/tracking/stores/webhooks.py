@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -18,10 +17,10 @@ from migrate.endpoints.shapes import (
     text,
     told_id,
 )
-from migrate.endpoints.stores import Bookkeeping, Found, Identity
-from migrate.endpoints.tracking.entries import Entries, Form, Told
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.http.session import read_once
 from migrate.endpoints.tracking.parts import WEBHOOKS as PART
+from migrate.endpoints.tracking.stores.record import KeyedStore
 from migrate.errors import NotFound
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
@@ -32,17 +31,12 @@ PER_PAGE = 1000
 FORM = Form(Kind.WEBHOOK, lambda entry: Told(told_id(entry, "webhook_id")))
 
 
-class WebhookStore:
-    """Implements ``Store`` for webhooks. Whether one is on is set when it is made, never later."""
+class WebhookStore(KeyedStore[Webhook]):
+    """Webhooks of a registry. Whether one is on is set when it is made, never later."""
 
     kind = Kind.WEBHOOK
     part = PART
-    identity = Identity.NAMED
-    bookkeeping = Bookkeeping.NONE
-
-    def __init__(self, http: HttpSession, entries: Entries) -> None:
-        self._http = http
-        self._entries = entries
+    of_registry = True
 
     def list(self, containers: Sequence[str]) -> Iterator[Webhook]:
         """See ``Store.list``."""
@@ -50,23 +44,8 @@ class WebhookStore:
         found = self._entries.all(pages, "webhooks", FORM, webhook_from)
         yield from sorted(found, key=lambda it: (it.creation_timestamp or 0, it.webhook_id))
 
-    def read(self, ids: Sequence[str]) -> builtins.list[Webhook]:
-        """See ``Store.read``."""
-        found = []
-        for webhook_id in ids:
-            with suppress(NotFound):
-                found.append(webhook_from(required(self._http.get(_path(webhook_id)), "webhook")))
-        return found
-
-    def find(
-        self, container: str, keys: Collection[str] | None = None
-    ) -> Mapping[str, Sequence[Found[Webhook]]]:
-        """See ``Store.find``."""
-        found: dict[str, builtins.list[Found[Webhook]]] = {}
-        for webhook in self.list(()):
-            if keys is None or webhook.key in keys:
-                found.setdefault(webhook.key, []).append(Found(webhook))
-        return found
+    def _read(self, ident: str) -> Webhook:
+        return webhook_from(required(self._http.get(_path(ident)), "webhook"))
 
     def create(self, container: str, wanted: Webhook) -> Webhook:
         """See ``Store.create``."""

@@ -17,7 +17,7 @@ from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
 from migrate.endpoints.tracking.stores.runs import RunStore
 from migrate.endpoints.tracking.unity_catalog.storage import Storage
 from migrate.errors import EndpointError, Refused
-from migrate.kinds import Kind, Ref, logged_model_ref, run_ref
+from migrate.kinds import Ref, logged_model_ref, run_ref
 from migrate.objects import Artifact, ArtifactRoot, ModelVersion
 
 _LOGGED_MODEL = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)(?:/(.*))?\Z", re.S)
@@ -29,7 +29,7 @@ def catalog_files(storage: Storage) -> OwnWay:
     """Return the way to the files of versions, which Unity Catalog keeps itself."""
 
     def way(root: ArtifactRoot, _: ServerRoutes) -> ArtifactStore | None:
-        if root.owner.kind is Kind.MODEL_VERSION:
+        if root.owner.kind.is_version:
             return VersionStore(root, storage)
         return None
 
@@ -106,7 +106,7 @@ def _place_of(originals: Originals, version: ModelVersion) -> tuple[ArtifactRoot
     if found := _LOGGED_MODEL.match(source):
         return _logged_model(originals, found[1], version), found[2] or ""
     if found := _VERSION.match(source):
-        return ArtifactRoot(Ref(Kind.MODEL_VERSION, found[1]), source), ""
+        return ArtifactRoot(Ref(version.ref.kind, found[1]), source), ""
     if found := _RUN.match(source):
         return _run(originals, found[1], version), found[2].strip("/")
     owners = []

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 
 from migrate.endpoints.directory.layout import EVALUATION_DATASETS
+from migrate.endpoints.directory.stores.evaluation_datasets import SIMPLE
 from migrate.endpoints.disk import load_object, reading
 from migrate.errors import DirectoryError
 from migrate.kinds import Kind
@@ -24,7 +25,7 @@ def count_datasets(export: Path, experiment_ids: Set[str] | None) -> Mapping[Kin
         for file in files
         if os.path.lexists(file)
     )
-    return {Kind.EVALUATION_DATASET: count} if count else {}
+    return {SIMPLE.kind: count} if count else {}
 
 
 def _may_be_of(export: Path, file: Path, experiment_ids: Set[str]) -> bool:

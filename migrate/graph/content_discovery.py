@@ -1,0 +1,119 @@
+"""Steps that find what experiments hold, runs and logged models: the same for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from migrate.graph.discover import experiment_of
+from migrate.graph.draft import Draft, Node
+from migrate.kinds import Ref
+from migrate.objects import DELETED
+from migrate.outcomes import LeftOut, LeftOutCode
+from migrate.plans import Because
+from migrate.tasks.carrier import ContainedCarrier
+from migrate.tasks.carriers import contained_carriers
+
+EXPERIMENTS_AT_ONCE = 25
+
+
+class Read(NamedTuple):
+    """An object that was read: all that the plan keeps of it, and the sizes of what it has."""
+
+    node: Node
+    sizes: Mapping[str, int]
+
+    def add_to(self, draft: Draft) -> None:
+        """Add it."""
+        draft.add(self.node)
+        draft.known.update(self.sizes)
+
+
+def discover_contents(draft: Draft) -> None:
+    """Add what the selected experiments hold, and as skipped what deleted ones show."""
+    for carrier in contained_carriers():
+        if draft.selection.leaves_out_kind(carrier.kind):
+            continue
+        experiments = (draft.nodes[item.ref] for item in draft.experiments.values())
+        wanted = [
+            node.ref.id
+            for node in experiments
+            if (node.selected or (node.deleted and not carrier.hides_deleted))
+            and not (node.may_be_taken_along or node.unreadable)
+        ]
+        draft.searched.setdefault(carrier.kind, set()).update(wanted)
+        groups = [
+            (carrier, wanted[start : start + EXPERIMENTS_AT_ONCE])
+            for start in range(0, len(wanted), EXPERIMENTS_AT_ONCE)
+        ]
+        with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
+            for found in pool.map(lambda group: _read_group(draft, *group), groups):
+                for item in found:
+                    item.add_to(draft)
+
+
+def _read_group(
+    draft: Draft, carrier: ContainedCarrier, experiment_ids: Sequence[str]
+) -> list[Read]:
+    """Read what some experiments hold; keep of each object only what the plan needs."""
+    found = []
+    for record in carrier.originals(draft.source).list(experiment_ids):
+        draft.by_id.discard(record.ref)
+        if record.ref not in draft.nodes:
+            found.append(_read(draft, carrier, record))
+    return found
+
+
+def _read(draft: Draft, carrier: ContainedCarrier, record: Any) -> Read:
+    node = Node(
+        ref=record.ref,
+        name=record.name,
+        container=record.experiment_id,
+        deleted=record.lifecycle_stage == DELETED,
+    )
+    experiment = experiment_of(draft, record.experiment_id, node.ref)
+    left_out = _left_out(draft, carrier, record)
+    if not experiment.selected:
+        text = f"its experiment is left out: {experiment.reason}"
+        left_out = LeftOut(LeftOutCode.CONTAINER, text)
+    if left_out:
+        node.skip(left_out)
+        return Read(node, {})
+    node.because = (Because(f"a {carrier.kind} of", experiment.ref),)
+    node.losses = carrier.losses(record, draft.target_can, draft.policy)
+    node.facts = carrier.facts(record)
+    node.unsettled = carrier.may_change(record)
+    return Read(node, carrier.sizes(record))
+
+
+def _left_out(draft: Draft, carrier: ContainedCarrier, record: Any) -> LeftOut | None:
+    return draft.selection.leaves_out_content(record.lifecycle_stage, carrier.started(record))
+
+
+def add_needed(
+    draft: Draft, carrier: ContainedCarrier, record: Any, because: Because, *, along: bool = True
+) -> Node:
+    """Add an object that something else names, with its experiment where it is taken ``along``."""
+    left_out = _left_out(draft, carrier, record)
+    if along and not left_out:
+        _take_along_experiment(draft, record.experiment_id, record.ref)
+    read = _read(draft, carrier, record)
+    if left_out:
+        read.node.skip(left_out)
+    read.node.because = (because,)
+    read.add_to(draft)
+    draft.by_id.add(read.node.ref)
+    return read.node
+
+
+def _take_along_experiment(draft: Draft, experiment_id: str, needed_by: Ref) -> None:
+    """Select the experiment of what something else needs."""
+    experiment = experiment_of(draft, experiment_id, needed_by)
+    if not experiment.may_be_taken_along:
+        return
+    stage = draft.experiments[experiment_id].lifecycle_stage
+    if left_out := draft.selection.leaves_out_deleted(stage):
+        experiment.skip(left_out)
+    else:
+        experiment.select(Because("the experiment of", needed_by))
