@@ -47,6 +47,7 @@ def main(
         with tempfile.TemporaryDirectory() as directory:
             state = Path(directory) / "state.db"
             copying = migrate_command(stage.source_uri, stage.target_uri, state, workers)
+            copying.append("--json")
             done, again = run(copying), run(copying)
         report = json.loads(done.output)
         print(
