@@ -48,6 +48,7 @@ class Kind(Heading):
     GATEWAY_SECRET = "gateway secret"  # noqa: S105 - the name of a kind
     GATEWAY_BUDGET = "gateway budget"
     GATEWAY_GUARDRAIL = "gateway guardrail"
+    JOB = "job"
 
     @cached_property
     def container(self) -> Kind | None:

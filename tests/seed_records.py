@@ -36,6 +36,12 @@ class Api:
         found: Json = answer.json()
         return found
 
+    def maybe(self, method: str, path: str, body: Mapping[str, Any]) -> Json | None:
+        """GET something that may not be there: None then."""
+        url = f"{self._uri}/api/3.0/mlflow/{path}"
+        answer = requests.request(method, url, params=body, timeout=60)
+        return answer.json() if answer.ok else None
+
     def experiment(self, name: str) -> str:
         """Return the id of an experiment, which is made where there is none."""
         searched = {"max_results": 1000, "view_type": "ALL"}
@@ -384,5 +390,3 @@ WEBHOOKS = Seeded(
     create="/webhooks$",
     losses=frozenset({"secret"}),
 )
-
-SEEDED = (DATASETS, SCORERS, ISSUES, WEBHOOKS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from migrate.endpoints.stores import Bookkeeping, Found
+from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import Selection
@@ -14,7 +14,7 @@ from migrate.objects import DELETED
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
 from migrate.tasks.carrier import RecordCarrier
-from migrate.tasks.carriers import record_carriers
+from migrate.tasks.carriers import carrier_of, record_carriers
 from migrate.tasks.outcomes import copies_beside
 from migrate.tasks.wanted import mark_of
 
@@ -37,14 +37,37 @@ def discover_records(draft: Draft) -> None:
             what = f"source: whether it has {carrier.kind.plural} is not known"
             draft.unknown.append(f"{what}: {problem.message}")
             continue
-        copies = draft.target.store(carrier.kind) if records else None
         for record in records:
-            if not is_meant(carrier, record, draft.selection, draft.selects):
-                continue
-            node = _node_of(carrier, record)
-            draft.add(node)
-            draft.keys[node.ref] = carrier.key(record, (copies or store).identity)
-            draft.needs[node.ref] = tuple(carrier.needs(record))
+            if is_meant(carrier, record, draft.selection, draft.selects):
+                _add(draft, carrier, record, store)
+    while _take_along(draft):
+        pass
+
+
+def _take_along(draft: Draft) -> bool:
+    """Add records of kinds that are left out which others need; say whether there were any."""
+    wanted = named_by_records(draft)
+    found = False
+    for carrier in record_carriers():
+        ids = [it.id for it in wanted if it.kind is carrier.kind and it not in draft.nodes]
+        store = draft.source.store(carrier.kind) if ids else None
+        if store is None:
+            continue
+        for record in store.read(ids):
+            node = _add(draft, carrier, record, store)
+            node.because = (wanted[node.ref],)
+            found = True
+    return found
+
+
+def _add(draft: Draft, carrier: RecordCarrier[Any], record: Any, store: Store[Any]) -> Node:
+    """Add a record of a store of the source."""
+    node = _node_of(carrier, record)
+    draft.add(node)
+    copies = draft.target.store(carrier.kind)
+    draft.keys[node.ref] = carrier.key(record, (copies or store).identity)
+    draft.needs[node.ref] = tuple(carrier.needs(record))
+    return node
 
 
 def _containers(draft: Draft, carrier: RecordCarrier[Any]) -> Sequence[str] | None:
@@ -106,10 +129,20 @@ def link_records(draft: Draft) -> None:
             continue
         if ref.kind.container is not None:
             draft.need(Ref(ref.kind.container, node.container), ref)
+        for earlier in _before(draft, node):
+            draft.follow(earlier, ref)
         for need in needs:
             if need.ref != ref and draft.selects(need.ref):
                 draw = draft.follow if need.soft else draft.need
                 draw(need.ref, ref)
+
+
+def _before(draft: Draft, node: Node) -> Iterable[Ref]:
+    """Return what is beside an object and has to have ended before it."""
+    carrier = carrier_of(node.ref.kind)
+    earlier = carrier.after if isinstance(carrier, RecordCarrier) else None
+    beside = draft.contents.get((earlier, node.container), {}) if earlier else {}
+    return [ref for ref, other in beside.items() if other.selected]
 
 
 def match_records(draft: Draft) -> None:
@@ -131,11 +164,23 @@ def match_records(draft: Draft) -> None:
             continue
         for container, nodes in by_container.items():
             place = _copy_of_container(draft, carrier.kind, container)
-            found = store.find(place) if place is not None else {}
+            keys = {draft.keys[node.ref] for node in nodes}
+            found = find_all(store, place, keys) if place is not None else {}
             if store.bookkeeping is Bookkeeping.NONE:
                 _match_by_state(draft, carrier, nodes, found)
             else:
                 _match(draft, carrier, nodes, found)
+
+
+def find_all(
+    store: Store[Any], place: str, keys: Collection[str]
+) -> Mapping[str, Sequence[Found[Any]]]:
+    """Return the copies in a container by key, those of ``keys`` even where no list has them."""
+    found = store.find(place)
+    missing = set(keys) - found.keys()
+    if not missing or store.bookkeeping is not Bookkeeping.NONE:
+        return found
+    return {**found, **store.find(place, missing)}
 
 
 def _copy_of_container(draft: Draft, kind: Kind, container: str) -> str | None:

@@ -20,10 +20,13 @@ from migrate.tasks.carrier import Carrier, ContainedCarrier, HasCopy, RecordCarr
 from migrate.tasks.evaluation_dataset import EvaluationDatasets
 from migrate.tasks.fingerprint import RunFacts, quick_mark, run_facts, with_links
 from migrate.tasks.issue import Issues
+from migrate.tasks.label_schema import LabelSchemas
 from migrate.tasks.logged_model import copy_logged_models
+from migrate.tasks.mcp_server import MCPServers
 from migrate.tasks.model_marks import Links, ModelFacts, facts_of, quick_model_mark, runs_named
 from migrate.tasks.model_version import copy_versions
 from migrate.tasks.references import fit
+from migrate.tasks.review_queue import ReviewQueues
 from migrate.tasks.run import copy_runs
 from migrate.tasks.scorer import Scorers
 from migrate.tasks.trace_slice import copy_slices
@@ -232,6 +235,9 @@ CARRIERS: tuple[Carrier, ...] = (
     EvaluationDatasets(),
     Scorers(),
     Issues(),
+    LabelSchemas(),
+    ReviewQueues(),
+    MCPServers(),
     Webhooks(),
 )
 

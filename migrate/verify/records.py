@@ -7,7 +7,7 @@ from typing import Any
 
 from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import MigrateError
-from migrate.graph.records import is_meant
+from migrate.graph.records import find_all, is_meant
 from migrate.kinds import Ref, experiment_ref
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import record_carriers
@@ -65,9 +65,9 @@ class _Compared:
             takes_none = f"{self._ends.target.capabilities().description} takes no {carrier.kind}"
             result.unknown.append(f"not compared: {takes_none}")
             return result
-        there = {key: list(same) for key, same in self._found().items()}
-        for record in records:
-            key = carrier.key(record, self._store.identity)
+        keys = [carrier.key(record, self._store.identity) for record in records]
+        there = {key: list(same) for key, same in self._found(keys).items()}
+        for record, key in zip(records, keys, strict=True):
             copy = self._compare(record, there.get(key, []), self._store, result)
             if copy is not None:
                 found = carrier.compare_contents(record, copy, originals, self._store)
@@ -75,13 +75,15 @@ class _Compared:
                     result.check(carrier.ref(record), what, old, new)
         return result
 
-    def _found(self) -> Mapping[str, Sequence[Found[Any]]]:
+    def _found(self, keys: Sequence[str]) -> Mapping[str, Sequence[Found[Any]]]:
         """Return the copies in the copy of the container, by key."""
         place: str | None = ""
         if (kind := self._carrier.kind.container) is not None:
             ref = Ref(kind, self._container)
             place = self._copies.ids([ref]).get(ref)
-        return {} if place is None or self._store is None else self._store.find(place)
+        if place is None or self._store is None:
+            return {}
+        return find_all(self._store, place, keys)
 
     def _compare(
         self, record: Any, found: list[Found[Any]], store: Store[Any], result: Comparison

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,14 @@ from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory, ServerFactory
 from tests.faults import Faults, lose_response, on_nth
-from tests.seed_records import SEEDED, Api, Seeded
+from tests.seed_mcp import MCP_SERVERS
+from tests.seed_records import DATASETS, ISSUES, SCORERS, WEBHOOKS, Api, Seeded
+from tests.seed_reviews import LABEL_SCHEMAS, REVIEW_QUEUES
 
+SEEDED = (DATASETS, SCORERS, ISSUES, LABEL_SCHEMAS, REVIEW_QUEUES, MCP_SERVERS, WEBHOOKS)
+#: What a migration says of itself, and a list that MLflow writes to where its default question is
+#: not there yet: it is, for others are not listed.
+NO_WRITES = "set-experiment-tag|label-schemas/list$"
 Shown = list[dict[str, Any]]
 
 
@@ -72,7 +79,7 @@ def test_each_arrives_whole_and_a_second_run_writes_nothing(
 
     proxy.clear()
     typed("run", *ends, code=code(source))
-    assert [it for it in proxy.writes() if "set-experiment-tag" not in it.path] == []
+    assert [it for it in proxy.writes() if not re.search(NO_WRITES, it.path)] == []
 
 
 def test_what_changed_at_the_source_is_carried_over_and_what_the_state_forgot_adopted(

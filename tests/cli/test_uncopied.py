@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,14 +21,13 @@ from tests.conftest import ProxyFactory, ServerFactory
 from tests.faults import Fault, Faults, always, answer, answer_with
 from tests.proxy import Proxy
 from tests.seed import Source
+from tests.seed_records import Api
+from tests.seed_reviews import open_questions
 
 EMPTY = answer_with("{}")
-IN_EXPERIMENT = {
-    Kind.REVIEW_QUEUE: 1,
-    Kind.LABEL_SCHEMA: -1,
-}
+IN_EXPERIMENT = {Kind.TRACE: -1}
 OF_SERVER = {
-    Kind.MCP_SERVER: 1,
+    Kind.JOB: 1,
     Kind.GATEWAY_ENDPOINT: 1,
     Kind.GATEWAY_MODEL: 1,
     Kind.GATEWAY_SECRET: 1,
@@ -40,6 +40,16 @@ BUDGET = {
     "target_scope": "GLOBAL",
     "budget_action": "ALERT",
 }
+
+
+def put_job(server: TrackingServerProcess) -> None:
+    """Write a job into a server's database: no client can make one."""
+    row = {"id": "j-1", "creation_time": 1, "job_name": "optimize", "params": "{}", "status": 2}
+    row |= {"retry_count": 0, "last_update_time": 1, "workspace": "default"}
+    database = sqlite3.connect(server.directory / "mlflow.db")
+    with closing(database), database:
+        names, marks = ", ".join(row), ", ".join("?" * len(row))
+        database.execute(f"INSERT INTO jobs ({names}) VALUES ({marks})", list(row.values()))
 
 
 class Filled(NamedTuple):
@@ -58,8 +68,9 @@ def filled(fresh_source: TrackingServerProcess) -> Filled:
         def post(path: str, **body: object) -> dict[str, dict[str, str]]:
             return seed.post(f"../../3.0/mlflow/{path}", body)
 
-        post("review-queues/create", experiment_id=full, name="q", queue_type="CUSTOM")
-        post("mcp-servers", name="io.github.ada/tools")
+        seed.trace(full)
+        open_questions(Api(fresh_source.uri), full)
+        put_job(fresh_source)
         key = {"api_key": "x"}
         secret = post(
             "gateway/secrets/create", secret_name="k", secret_value=key, provider="openai"
@@ -108,19 +119,9 @@ def test_of_chosen_experiments_only_what_is_in_them_is_counted(
     assert source.unknown() == ()
 
 
-def test_label_schemas_are_named_and_never_read(
-    source: protocols.Source, proxy: Proxy, filled: Filled
-) -> None:
-    assert Kind.LABEL_SCHEMA in source.unsupported([filled.full])
-    assert Kind.LABEL_SCHEMA not in source.unsupported([filled.empty])
-    assert any("label schemas" in note for note in source.capabilities().notes)
-    assert proxy.matching(("*", "label-schemas")) == []
-
-
 ROUTES = {
     Kind.TRACE: "/traces",
-    Kind.REVIEW_QUEUE: "/review-queues/list$",
-    Kind.MCP_SERVER: "/mcp-servers$",
+    Kind.JOB: "/jobs/search$",
     Kind.GATEWAY_ENDPOINT: "/gateway/endpoints/",
     Kind.GATEWAY_MODEL: "/gateway/model-definitions/",
     Kind.GATEWAY_SECRET: "/gateway/secrets/",
@@ -153,11 +154,11 @@ def test_each_kind_that_cannot_be_asked_for_is_unknown_by_name(
 def test_what_is_hidden_of_one_kind_leaves_the_others_counted(
     source: protocols.Source, proxy: Proxy, filled: Filled
 ) -> None:
-    proxy.faults = Faults(always(("*", "/mcp-servers$"), answer(403)))
+    proxy.faults = Faults(always(("*", "/jobs/search$"), answer(403)))
     found = source.unsupported([filled.full], whole_server=True)
-    assert found.keys() == (IN_EXPERIMENT | OF_SERVER).keys() - {Kind.MCP_SERVER}
+    assert found.keys() == (IN_EXPERIMENT | OF_SERVER).keys() - {Kind.JOB}
     (said,) = source.unknown()
-    assert "MCP servers" in said
+    assert "jobs" in said
     assert "403" in said
 
 
@@ -191,19 +192,18 @@ def test_plan_and_report_count_it_and_end_in_3(
 ) -> None:
     ends = (filled.server.uri, fresh_target.uri)
     plan = json.loads(typed("plan", *ends, "--json").stdout)
-    counted = {str(kind): number for kind, number in (IN_EXPERIMENT | OF_SERVER).items()}
-    assert plan["unsupported"] == counted | {"label schema": None}
+    assert plan["unsupported"] == {str(kind): number for kind, number in OF_SERVER.items()}
     shown = typed("run", *ends, code=3).stdout
-    assert "label schemas, 1 review queue" in shown
-    assert "1 MCP server" in shown
+    assert "1 gateway endpoint" in shown
+    assert "1 job" in shown
     assert "nothing lost" not in shown
     assert "nothing lost" in typed("run", *ends, "--experiments", "empty").stdout
 
     verified = typed("verify", *ends, code=3).stdout
     assert "Not copied by this version:\n" in verified
-    assert "  1 review queue\n" in verified
+    assert "  1 job\n" in verified
     last = verified.splitlines()[-1]
-    assert ": no difference in what is copied; label schemas, 1 review queue, " in last
+    assert ": no difference in what is copied; 1 gateway endpoint, " in last
     said = json.loads(typed("verify", *ends, "--json", code=3).stdout)
     assert (said["equal"], said["unsupported"]) == (True, plan["unsupported"])
     last = typed("verify", *ends, "--experiments", "empty").stdout.splitlines()[-1]
@@ -213,12 +213,11 @@ def test_plan_and_report_count_it_and_end_in_3(
 def test_verify_of_an_import_tells_what_the_export_left_behind(
     typed: Typed, filled: Filled, fresh_target: TrackingServerProcess, tmp_path: Path
 ) -> None:
-    chosen = ("--experiments", "full")
     export = str(tmp_path / "export")
-    typed("run", filled.server.uri, export, *chosen, code=3)
-    assert "1 review queue" in typed("verify", filled.server.uri, export, *chosen, code=3).stdout
+    typed("run", filled.server.uri, export, code=3)
+    assert "1 job" in typed("verify", filled.server.uri, export, code=3).stdout
     typed("run", export, fresh_target.uri, code=3)
-    assert "1 review queue" in typed("verify", export, fresh_target.uri, code=3).stdout
+    assert "1 job" in typed("verify", export, fresh_target.uri, code=3).stdout
 
 
 def test_verify_says_of_a_kind_that_it_cannot_ask_for_that_it_is_not_known(
@@ -248,25 +247,6 @@ def test_whether_there_are_issues_is_not_known_where_they_cannot_be_asked_for(
     assert "whether the source has issues is not known: " in said
     typed("run", *ends, code=3)
     assert "has issues is not known" in typed("verify", *ends, code=3).stdout
-
-
-def test_review_queues_of_a_deleted_experiment_are_named_where_it_has_traces(
-    source: protocols.Source, filled: Filled
-) -> None:
-    with Source(filled.server.uri) as seed:
-        traced, bare = seed.experiment("traced"), seed.experiment("bare")
-        seed.trace(traced)
-        for ident in (traced, bare):
-            queue = {"experiment_id": ident, "name": "q", "queue_type": "CUSTOM"}
-            seed.post("../../3.0/mlflow/review-queues/create", queue)
-            seed.post("experiments/delete", {"experiment_id": ident})
-    found = source.unsupported([traced])
-    assert found == {Kind.TRACE: -1, Kind.REVIEW_QUEUE: -1, Kind.LABEL_SCHEMA: -1}
-    # One of which nothing shows that it may have some: the plan's note is all that is said.
-    assert source.unsupported([bare]) == {}
-    assert source.unsupported([traced, filled.full])[Kind.REVIEW_QUEUE] == 1
-    assert any("review queues of deleted" in note for note in source.capabilities().notes)
-    assert source.unknown() == ()
 
 
 @pytest.mark.parametrize(

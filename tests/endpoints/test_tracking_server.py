@@ -327,8 +327,7 @@ class TestWhatIsNotCopied:
             "state": "OK",
         }
         seed.post("../../3.0/mlflow/traces", {"trace": {"trace_info": trace}})
-        # Label schemas may belong to traces, and are never read: that would write.
-        assert server.unsupported([experiment, other]) == {Kind.TRACE: -1, Kind.LABEL_SCHEMA: -1}
+        assert server.unsupported([experiment, other]) == {Kind.TRACE: -1}
         assert server.unsupported([experiment]) == {}
         assert server.unsupported([]) == {}
 

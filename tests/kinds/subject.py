@@ -17,14 +17,20 @@ from migrate.endpoints.stores import Identity, Store
 from migrate.origins import ORIGIN
 from migrate.records.evaluation_datasets import EvaluationDataset
 from migrate.records.issues import Issue
+from migrate.records.label_schemas import LabelSchema
+from migrate.records.mcp_servers import MCPServer, MCPServerVersion
+from migrate.records.review_queues import ReviewQueue
 from migrate.records.scorers import Scorer, ScorerVersion
 from migrate.records.webhooks import Webhook, WebhookEvent
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.evaluation_dataset import EvaluationDatasets
 from migrate.tasks.issue import Issues
+from migrate.tasks.label_schema import LabelSchemas
+from migrate.tasks.mcp_server import MCPServers
+from migrate.tasks.review_queue import ReviewQueues
 from migrate.tasks.scorer import Scorers
 from migrate.tasks.webhook import Webhooks
-from tests.kinds.label_schema import LabelSchema, LabelSchemas
+from tests.kinds.job import Job, Jobs
 from tests.kinds.memory import MemoryStore
 from tests.seed_records import HOOK, Api
 
@@ -65,7 +71,7 @@ class Subject:
         wanted = self.make(ident, name)
         copy = self.store.create(self.container, wanted)
         self.store.finish(copy, wanted, "m1")
-        return self.found(ident)[0].record
+        return self.found(ident, name)[0].record
 
     def key(self, ident: str, name: str = "one") -> str:
         """Return by what the copy of an original is found."""
@@ -90,17 +96,18 @@ class Sample:
     make: Callable[[str, str], Any]
     change: Callable[[Any], Any]
     on_servers: Identity
+    tried_on_servers: bool = True
     refuses_twins: bool = True
     deletes: bool = True
     refuses: frozenset[str] = frozenset()
 
 
-def schema(ident: str, name: str) -> LabelSchema:
-    return LabelSchema(schema_id=ident, title=name, tags={ORIGIN: ident, "team": "risk"})
+def job(ident: str, name: str) -> Job:
+    return Job(job_id=ident, title=name, tags={ORIGIN: ident, "team": "risk"})
 
 
-def without_team(made: LabelSchema) -> LabelSchema:
-    return dataclasses.replace(made, tags={ORIGIN: made.schema_id})
+def without_team(made: Job) -> Job:
+    return dataclasses.replace(made, tags={ORIGIN: made.job_id})
 
 
 def issue(ident: str, name: str) -> Issue:
@@ -146,10 +153,41 @@ def with_description(made: Webhook) -> Webhook:
     return dataclasses.replace(made, description="For the team.")
 
 
+def label_schema(ident: str, name: str) -> LabelSchema:
+    text = {"text": {"max_length": 5}}
+    return LabelSchema(schema_id=ident, experiment_id="", name=name, input=text)
+
+
+def with_comments(made: LabelSchema) -> LabelSchema:
+    return dataclasses.replace(made, enable_comment=True, input={"text": {"max_length": 6}})
+
+
+def queue(ident: str, name: str) -> ReviewQueue:
+    return ReviewQueue(queue_id=ident, experiment_id="", name=name, users=("ada", "grace"))
+
+
+def without_users(made: ReviewQueue) -> ReviewQueue:
+    return dataclasses.replace(made, users=())
+
+
+def mcp_server(ident: str, name: str) -> MCPServer:
+    called = f"com.example/{ident}-{name}"
+    told = {"name": called, "version": "1.0.0"}
+    versions = (MCPServerVersion("1.0.0", told, status="active"),)
+    return MCPServer(name=called, tags={"team": "risk"}, versions=versions)
+
+
+def other_server(made: MCPServer) -> MCPServer:
+    [version] = made.versions
+    aliases = {"stable": "1.0.0"}
+    versions = (version._replace(status="deprecated"),)
+    return dataclasses.replace(made, tags={}, versions=versions, aliases=aliases)
+
+
 OF_TESTS = Sample(
-    carrier=LabelSchemas(),
-    ident="schema_id",
-    make=schema,
+    carrier=Jobs(),
+    ident="job_id",
+    make=job,
     change=without_team,
     on_servers=Identity.TAGGED,
 )
@@ -177,6 +215,32 @@ SAMPLES = (
         on_servers=Identity.NAMED,
         refuses_twins=False,
         deletes=False,
+    ),
+    Sample(
+        carrier=LabelSchemas(),
+        ident="schema_id",
+        make=label_schema,
+        change=with_comments,
+        on_servers=Identity.NAMED,
+        # A list of them makes one more, so it is no list of what was created.
+        tried_on_servers=False,
+    ),
+    Sample(
+        carrier=ReviewQueues(),
+        ident="queue_id",
+        make=queue,
+        change=without_users,
+        on_servers=Identity.NAMED,
+        refuses=frozenset({" ", "a" * 300}),
+    ),
+    Sample(
+        carrier=MCPServers(),
+        ident="name",
+        make=mcp_server,
+        change=other_server,
+        # Its name is its id.
+        on_servers=Identity.KEPT,
+        refuses=frozenset(ODD_NAMES) - {"CON", "a.b.c", "a" * 300},
     ),
     Sample(
         carrier=Webhooks(),
@@ -259,5 +323,6 @@ for sample in SAMPLES:
     SUBJECTS |= {
         f"{kind}, memory": in_memory(sample, sample.on_servers),
         f"{kind}, directory": in_a_directory(sample),
-        f"{kind}, server": on_a_server(sample),
     }
+    if sample.tried_on_servers:
+        SUBJECTS[f"{kind}, server"] = on_a_server(sample)

@@ -12,7 +12,7 @@ from migrate.endpoints.stores import Bookkeeping, Identity
 from migrate.errors import AlreadyExists, MigrateError, Refused
 from migrate.kinds import Kind
 from migrate.objects import Loss
-from tests.kinds.label_schema import LabelSchema
+from tests.kinds.job import Job, put_into_experiments
 from tests.kinds.subject import ODD_NAMES, SUBJECTS, Subject
 
 
@@ -20,12 +20,8 @@ from tests.kinds.subject import ODD_NAMES, SUBJECTS, Subject
 def subject(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Subject:
-    simple = Simple(
-        kind=Kind.LABEL_SCHEMA,
-        record=LabelSchema,
-        ident="schema_id",
-        container="experiment_id",
-    )
+    put_into_experiments(monkeypatch)
+    simple = Simple(kind=Kind.JOB, record=Job, ident="job_id", container="experiment_id")
     monkeypatch.setattr(endpoint, "SIMPLE", (*SIMPLE, simple))
     return SUBJECTS[request.param](tmp_path, request)
 

@@ -12,7 +12,7 @@ from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
 from migrate.endpoints.tracking.parts import (
     API,
     EXPERIMENTS,
-    LABEL_SCHEMAS_SINCE,
+    LABEL_SCHEMAS,
     LOGGED_MODELS,
     MODEL_VERSIONS,
     REGISTERED_MODELS,
@@ -143,11 +143,11 @@ class Inquiry:
         return release
 
     def _note_label_schemas(self, release: Release) -> None:
-        if self._side == "source" and release.reaches(LABEL_SCHEMAS_SINCE):
+        if self._side == "source" and release.reaches(LABEL_SCHEMAS.since):
             self._notes.append(
-                "source: label schemas are neither copied nor counted, since MLflow writes one "
-                "when they are read, nor are review queues of deleted experiments, of which it "
-                "lists none"
+                "source: where the label schemas of an experiment were never listed, only those "
+                "are copied that review queues name, since MLflow writes one when they are listed; "
+                "of deleted experiments it shows neither"
             )
 
     def _missing_kinds(self, release: Release, registry_release: Release) -> dict[Kind, str]:

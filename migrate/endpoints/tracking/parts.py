@@ -87,8 +87,8 @@ REVIEW_QUEUES = Part(
     (3, 14), "GET", f"{NEWER_API}/review-queues/list", {**ONE, "experiment_id": "0"}
 )
 MCP_SERVERS = Part((3, 15), "GET", f"{NEWER_API}/mcp-servers")
-#: Never asked for: reading label schemas makes MLflow write a first one.
-LABEL_SCHEMAS_SINCE = (3, 14)
+# A list of label schemas writes; asked for one without saying which, MLflow refuses.
+LABEL_SCHEMAS = Part((3, 14), "GET", f"{NEWER_API}/label-schemas/get")
 GATEWAY = f"{NEWER_API}/gateway"
 # Their lists take anything; asked for one without saying which, MLflow refuses.
 GATEWAY_ENDPOINTS = Part((3, 8), "GET", f"{GATEWAY}/endpoints/get")

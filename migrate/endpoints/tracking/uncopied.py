@@ -1,21 +1,16 @@
-"""Counts what is on a server and of a kind that is not copied, with as few requests as it takes.
-
-Label schemas are never asked for: reading them makes MLflow write a first one. They are named, not
-counted, where traces or review queues, which they are made for, show that there may be some.
-"""
+"""Counts what is on a server and of a kind that is not copied, with as few requests as it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from migrate.endpoints.shapes import objects
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.jobs import count_jobs
 from migrate.endpoints.tracking.parts import (
-    LABEL_SCHEMAS_SINCE,
     NO_SUCH_STORE,
     OLDER_TRACES,
     TRACES,
@@ -26,20 +21,16 @@ from migrate.endpoints.tracking.parts import (
 )
 from migrate.endpoints.tracking.searches.search import chunks
 from migrate.endpoints.tracking.stores.counted import (
-    LABEL_SCHEMA,
     OF_SERVER,
     OF_TRACES,
     OF_WORKSPACE,
-    QUEUES,
     Counted,
 )
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.versions import Release
-from migrate.errors import MigrateError, NotFound, Refused
+from migrate.errors import MigrateError, Refused
 from migrate.kinds import Kind
 
-#: Experiments that are asked for at the same time where each has to be.
-EXPERIMENTS_AT_ONCE = 8
 ITEMS_PER_PAGE = 1000
 NOT_COUNTED = -1
 TRACE = ServerTraces.kind
@@ -58,7 +49,9 @@ def count_on_server(
     """Count what is in these experiments, and with ``whole_server`` what is in none."""
     on_server = UncopiedObjects(http, release, gaps)
     counts = on_server.in_experiments(experiment_ids)
-    return counts | on_server.of_server(OF_SERVER) if whole_server else counts
+    if not whole_server:
+        return counts
+    return counts | on_server.of_server(OF_SERVER) | {Kind.JOB: count_jobs(http, release, gaps)}
 
 
 class UncopiedObjects:
@@ -69,22 +62,10 @@ class UncopiedObjects:
         self._release = release
         self._gaps = gaps
         self._on_files = False
-        #: By kind the experiments in the trash of which MLflow lists nothing.
-        self._hidden: dict[Kind, list[str]] = {}
 
     def in_experiments(self, experiment_ids: Sequence[str]) -> dict[Kind, int]:
         """Count what is in these experiments."""
-        ids = frozenset(experiment_ids)
-        counts = {TRACE: self.traces(experiment_ids)}
-        if ids:
-            counts[QUEUES.kind] = self._count(QUEUES, lambda: self._in_each(QUEUES, ids))
-        for kind, hidden in self._hidden.items():
-            if not counts[kind] and self.traces(hidden):
-                counts[kind] = NOT_COUNTED
-        judged = counts[TRACE] or counts.get(QUEUES.kind)
-        if judged and self._release.reaches(LABEL_SCHEMAS_SINCE):
-            counts[LABEL_SCHEMA] = NOT_COUNTED
-        return counts
+        return {TRACE: self.traces(experiment_ids)}
 
     def of_server(self, kinds: Iterable[Counted]) -> dict[Kind, int]:
         """Count what is in no experiment."""
@@ -139,22 +120,6 @@ class UncopiedObjects:
         get_pages = self._http.get_pages if what.part.method == "GET" else self._http.pages
         for page in get_pages(path, request):
             yield from objects(page, what.key)
-
-    def _in_each(self, what: Counted, ids: Collection[str]) -> list[Item]:
-        """Find the objects of a kind that is listed for one experiment at a time."""
-
-        def find(ident: str) -> list[Item]:
-            try:
-                return list(self._items(what, experiment_id=ident))
-            except NotFound as problem:
-                # MLflow's own words for one in the trash, of which it lists nothing.
-                if f"No Experiment with id={ident} exists" in problem.message:
-                    self._hidden.setdefault(what.kind, []).append(ident)
-                    return []
-                raise
-
-        with ThreadPoolExecutor(EXPERIMENTS_AT_ONCE) as pool:
-            return [item for found in pool.map(find, sorted(ids)) for item in found]
 
     def traces(self, experiment_ids: Sequence[str]) -> int:
         """Return ``NOT_COUNTED`` where one of these experiments has a trace, else 0."""

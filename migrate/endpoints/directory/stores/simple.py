@@ -38,6 +38,9 @@ from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.kinds import Kind, Ref
 from migrate.objects import Loss
 from migrate.records.issues import Issue
+from migrate.records.label_schemas import LabelSchema
+from migrate.records.mcp_servers import MCPServer
+from migrate.records.review_queues import ReviewQueue
 from migrate.records.scorers import Scorer
 from migrate.records.webhooks import Webhook
 
@@ -70,6 +73,21 @@ SIMPLE: tuple[Simple[Any], ...] = (
         container="experiment_id",
         created="created_timestamp",
     ),
+    Simple(
+        kind=Kind.LABEL_SCHEMA,
+        record=LabelSchema,
+        ident="schema_id",
+        container="experiment_id",
+        created="created_at",
+    ),
+    Simple(
+        kind=Kind.REVIEW_QUEUE,
+        record=ReviewQueue,
+        ident="queue_id",
+        container="experiment_id",
+        created="creation_time_ms",
+    ),
+    Simple(kind=Kind.MCP_SERVER, record=MCPServer, ident="name", created="creation_timestamp"),
 )
 
 

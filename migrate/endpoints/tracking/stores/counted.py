@@ -11,13 +11,13 @@ from migrate.endpoints.tracking.parts import (
     GATEWAY_GUARDRAILS,
     GATEWAY_MODELS,
     GATEWAY_SECRETS,
-    MCP_SERVERS,
-    REVIEW_QUEUES,
     WORKSPACE_WEBHOOKS,
     Part,
 )
 from migrate.endpoints.tracking.stores.evaluation_datasets import EvaluationDatasetStore
 from migrate.endpoints.tracking.stores.issues import IssueStore
+from migrate.endpoints.tracking.stores.label_schemas import LabelSchemaStore
+from migrate.endpoints.tracking.stores.review_queues import ReviewQueueStore
 from migrate.endpoints.tracking.stores.scorers import ScorerStore
 from migrate.endpoints.tracking.stores.webhooks import WebhookStore
 from migrate.kinds import Kind
@@ -41,7 +41,6 @@ class Counted:
 
 #: What belongs to no experiment: it is only missed where the whole server is copied.
 OF_SERVER = (
-    Counted(kind=Kind.MCP_SERVER, part=MCP_SERVERS, key="mcp_servers"),
     Counted(
         kind=Kind.GATEWAY_ENDPOINT,
         part=GATEWAY_ENDPOINTS,
@@ -65,8 +64,6 @@ OF_SERVER = (
     Counted(kind=Kind.GATEWAY_BUDGET, part=GATEWAY_BUDGETS, key="budget_policies"),
     Counted(kind=Kind.GATEWAY_GUARDRAIL, part=GATEWAY_GUARDRAILS, key="guardrails"),
 )
-QUEUES = Counted(kind=Kind.REVIEW_QUEUE, part=REVIEW_QUEUES, key="review_queues")
-LABEL_SCHEMA = Kind.LABEL_SCHEMA
 #: A workspace of Databricks lists its webhooks elsewhere, and publishes no route for what is made
 #: for traces or of them.
 OF_WORKSPACE = Counted(kind=WebhookStore.kind, part=WORKSPACE_WEBHOOKS, key="webhooks")
@@ -74,6 +71,6 @@ OF_TRACES = (
     EvaluationDatasetStore.kind,
     ScorerStore.kind,
     IssueStore.kind,
-    LABEL_SCHEMA,
-    QUEUES.kind,
+    LabelSchemaStore.kind,
+    ReviewQueueStore.kind,
 )

@@ -12,8 +12,11 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import Standing, ask, on_files
 from migrate.endpoints.tracking.stores.evaluation_datasets import EvaluationDatasetStore
 from migrate.endpoints.tracking.stores.issues import IssueStore
+from migrate.endpoints.tracking.stores.label_schemas import LabelSchemaStore
+from migrate.endpoints.tracking.stores.mcp_servers import MCPServerStore
 from migrate.endpoints.tracking.stores.older_traces import TracesBefore3_2, TracesBefore3_6
 from migrate.endpoints.tracking.stores.record import RecordStore
+from migrate.endpoints.tracking.stores.review_queues import ReviewQueueStore
 from migrate.endpoints.tracking.stores.scorers import ScorerStore
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.stores.webhooks import WebhookStore
@@ -23,6 +26,9 @@ RECORDS: tuple[type[RecordStore[Any]], ...] = (
     EvaluationDatasetStore,
     ScorerStore,
     IssueStore,
+    LabelSchemaStore,
+    ReviewQueueStore,
+    MCPServerStore,
     ServerTraces,
     WebhookStore,
 )

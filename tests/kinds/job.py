@@ -1,10 +1,14 @@
-"""A whole kind: its record and its carrier. Label schemas are in experiments and name a run."""
+"""A whole kind: its record and its carrier. Jobs, which the tool does not copy, are in experiments
+here, and name a run.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+
+import pytest
 
 from migrate.endpoints.stores import Bookkeeping
 from migrate.kinds import Kind, Ref
@@ -14,45 +18,50 @@ from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.wanted import Need, Place, Wanted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelSchema:
-    """Something that is wrong with a run."""
+def put_into_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let experiments hold jobs."""
+    monkeypatch.setitem(vars(Kind.JOB), "container", Kind.EXPERIMENT)
 
-    schema_id: str
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Something that is done for a run."""
+
+    job_id: str
     experiment_id: str = ""
     title: str = ""
     run_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-class LabelSchemas(RecordCarrier[LabelSchema]):
-    """Label schemas. Where a target gives out ids, the origin is among the tags of a copy."""
+class Jobs(RecordCarrier[Job]):
+    """Jobs. Where a target gives out ids, the origin is among the tags of a copy."""
 
-    kind = Kind.LABEL_SCHEMA
+    kind = Kind.JOB
     together = 3
     colours = ("#ffffff", "#000000")
 
-    def ref(self, record: LabelSchema) -> Ref:
-        return Ref(Kind.LABEL_SCHEMA, record.schema_id)
+    def ref(self, record: Job) -> Ref:
+        return Ref(Kind.JOB, record.job_id)
 
-    def name(self, record: LabelSchema) -> str:
+    def name(self, record: Job) -> str:
         return record.title
 
-    def container(self, record: LabelSchema) -> str:
+    def container(self, record: Job) -> str:
         return record.experiment_id
 
-    def left_out(self, record: LabelSchema) -> LeftOut | None:
+    def left_out(self, record: Job) -> LeftOut | None:
         is_draft = record.title.startswith("draft")
         return LeftOut(LeftOutCode.KIND, "a draft") if is_draft else None
 
-    def needs(self, record: LabelSchema) -> Iterable[Need]:
+    def needs(self, record: Job) -> Iterable[Need]:
         if record.run_id:
             yield Need(Ref(Kind.RUN, record.run_id), "the run of")
 
-    def wanted(self, record: LabelSchema, place: Place) -> Wanted[LabelSchema]:
+    def wanted(self, record: Job, place: Place) -> Wanted[Job]:
         if place.store.bookkeeping is not Bookkeeping.TAGS:
             return Wanted(record)
-        tags = {**record.tags, ORIGIN: record.schema_id}
+        tags = {**record.tags, ORIGIN: record.job_id}
         run_id, warnings = "", ()
         if record.run_id:
             run_id = place.copies.get(Ref(Kind.RUN, record.run_id), "")
@@ -60,13 +69,11 @@ class LabelSchemas(RecordCarrier[LabelSchema]):
             warnings = () if run_id else (f"its run {record.run_id} is not copied",)
         return Wanted(dataclasses.replace(record, tags=tags, run_id=run_id), (), warnings)
 
-    def differences(
-        self, wanted: LabelSchema, copy: LabelSchema
-    ) -> Iterator[tuple[str, object, object]]:
+    def differences(self, wanted: Job, copy: Job) -> Iterator[tuple[str, object, object]]:
         for what, old, new in super().differences(_comparable(wanted), _comparable(copy)):
-            if what not in ("schema_id", "experiment_id"):
+            if what not in ("job_id", "experiment_id"):
                 yield what, old, new
 
 
-def _comparable(schema: LabelSchema) -> LabelSchema:
-    return dataclasses.replace(schema, tags=dict(without_bookkeeping(schema.tags)))
+def _comparable(job: Job) -> Job:
+    return dataclasses.replace(job, tags=dict(without_bookkeeping(job.tags)))

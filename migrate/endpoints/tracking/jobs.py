@@ -1,0 +1,26 @@
+"""Counts the jobs of a server, which MLflow lets no client make: they are never copied."""
+
+from __future__ import annotations
+
+from migrate.endpoints.shapes import required_objects
+from migrate.endpoints.tracking.gaps import Gaps
+from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.versions import Release
+from migrate.errors import MigrateError
+from migrate.kinds import Kind
+
+SINCE = (3, 8)
+#: It has no pages, and takes whatever it is asked.
+SEARCH = "/ajax-api/3.0/jobs/search"
+
+
+def count_jobs(http: HttpSession, release: Release, gaps: Gaps) -> int:
+    """Return how many jobs there are; what cannot be learned is a gap and counts as none."""
+    if release.is_before(SINCE):
+        return 0
+    try:
+        return len(required_objects(http.ask("POST", SEARCH, {}), "jobs"))
+    except MigrateError as problem:
+        whether = f"whether the {gaps.side} has {Kind.JOB.plural} is not known"
+        gaps.note(f"{whether}: {problem.message}")
+        return 0

@@ -1,0 +1,73 @@
+"""Copies review queues with their items, after the questions that they ask and the traces."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from migrate.endpoints.stores import Identity
+from migrate.kinds import Kind, Ref
+from migrate.outcomes import Loss
+from migrate.records.review_queues import ReviewQueue
+from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.wanted import Need, Place, Wanted
+
+
+class ReviewQueues(RecordCarrier[ReviewQueue]):
+    """Review queues of experiments. Nothing on one says whose copy it is: it is found by name."""
+
+    kind = Kind.REVIEW_QUEUE
+    after = Kind.TRACE
+    colours = ("#f3e5f0", "#8e3b78")
+
+    def ref(self, record: ReviewQueue) -> Ref:
+        """See ``RecordCarrier.ref``."""
+        return Ref(self.kind, record.queue_id)
+
+    def name(self, record: ReviewQueue) -> str:
+        """See ``RecordCarrier.name``."""
+        return record.name
+
+    def container(self, record: ReviewQueue) -> str:
+        """See ``RecordCarrier.container``."""
+        return record.experiment_id
+
+    def key(self, record: ReviewQueue, identity: Identity) -> str:
+        """See ``RecordCarrier.key``."""
+        return record.key if identity is Identity.NAMED else record.queue_id
+
+    def needs(self, record: ReviewQueue) -> Iterable[Need]:
+        """See ``RecordCarrier.needs``."""
+        for ident in record.schema_ids:
+            yield Need(Ref(Kind.LABEL_SCHEMA, ident), "asked by")
+
+    def wanted(self, record: ReviewQueue, place: Place) -> Wanted[ReviewQueue]:
+        """See ``RecordCarrier.wanted``."""
+        if place.store.identity is Identity.KEPT:
+            return Wanted(record)
+        copies = {it: place.copies.get(Ref(Kind.LABEL_SCHEMA, it)) for it in record.schema_ids}
+        losses = tuple(
+            Loss(f"question {ident}", "this label schema is not copied")
+            for ident, copy in copies.items()
+            if copy is None
+        )
+        there = tuple(sorted(copy for copy in copies.values() if copy is not None))
+        return Wanted(dataclasses.replace(record, schema_ids=there), losses)
+
+    def differences(
+        self, wanted: ReviewQueue, copy: ReviewQueue
+    ) -> Iterator[tuple[str, object, object]]:
+        """See ``RecordCarrier.differences``. An owner is given to one that has none."""
+        for what in ("name", "queue_type"):
+            if getattr(wanted, what) != getattr(copy, what):
+                yield what, getattr(wanted, what), getattr(copy, what)
+        for what in ("users", "schema_ids"):
+            if sorted(getattr(wanted, what)) != sorted(getattr(copy, what)):
+                yield what, getattr(wanted, what), getattr(copy, what)
+        if wanted.created_by and wanted.created_by != copy.created_by:
+            yield "created_by", wanted.created_by, copy.created_by
+        old = {it.item_id: (it.status, it.completed_by) for it in wanted.items}
+        new = {it.item_id: (it.status, it.completed_by) for it in copy.items}
+        for ident in sorted({*old, *new}):
+            if old.get(ident) != new.get(ident):
+                yield f"item {ident}", old.get(ident), new.get(ident)
