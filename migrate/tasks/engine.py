@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Bookkeeping, Found, Store
-from migrate.errors import AlreadyExists, EndpointError, MigrateError
+from migrate.errors import EndpointError, MigrateError
 from migrate.kinds import Action, Ref
 from migrate.objects import Loss
 from migrate.outcomes import Outcome, TaskStatus
+from migrate.tasks.attempts import Attempt, create_once
 from migrate.tasks.batches import Batch, Job
-from migrate.tasks.outcomes import failed, name_taken, why_missing
+from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.read_back import Seen
 from migrate.tasks.wanted import Place, Wanted, mark_of
 
@@ -83,19 +84,22 @@ def delete_each(
 ) -> Iterator[Outcome]:
     """Delete the copies of a batch; yield an outcome per job."""
     for job in batch.jobs:
-        started = time.monotonic()
-        try:
-            target_id = carrier.delete_copy(batch, job, source, target)
-        except Exception as problem:
-            yield failed(job, problem, "", time.monotonic() - started)
-            continue
-        yield Outcome(
-            ref=job.ref,
-            status=TaskStatus.DONE,
-            target_id=target_id,
-            wrote=True,
-            seconds=time.monotonic() - started,
-        )
+        yield _Deletion(carrier, batch, job, source, target).outcome()
+
+
+class _Deletion(Attempt):
+    """One try to delete one copy."""
+
+    def __init__(
+        self, carrier: Carrier, batch: Batch, job: Job, source: Source, target: Target
+    ) -> None:
+        super().__init__(batch, job, source, target)
+        self._carrier = carrier
+
+    def _carry_out(self) -> Outcome:
+        ends = self._source, self._target
+        copy = self._carrier.delete_copy(self._batch, self._job, *ends)
+        return Outcome(ref=self._job.ref, status=TaskStatus.DONE, target_id=copy, wrote=True)
 
 
 def _may_be_begun(batch: Batch, job: Job) -> bool:
@@ -181,18 +185,14 @@ class _Attempt:
         return outcome, wanted
 
     def _create(self, record: Any, wanted: Any) -> Found[Any]:
-        """Create the copy once; where it is there after all, return that one."""
-        job = self._job
-        try:
-            created = self._store.create(self._batch.target_container, wanted)
-            self._is_new = True
-            return Found(created)
-        except AlreadyExists:
-            # Made since the plan: by an attempt whose answer was lost, or by somebody else.
-            found = _existing(self._carrier, self._batch, [job], {job.ref: record}, self._store)
-            if job.ref not in found:
-                raise name_taken(job.ref.kind, job.name, self._carrier.renamed_by) from None
-            return found[job.ref]
+        carrier, batch, job, store = self._carrier, self._batch, self._job, self._store
+        found, self._is_new = create_once(
+            job,
+            lambda: Found(store.create(batch.target_container, wanted)),
+            lambda: _existing(carrier, batch, [job], {job.ref: record}, store).get(job.ref),
+            carrier.renamed_by,
+        )
+        return found
 
     def _is_complete(self, found: Found[Any], record: Any, wanted: Any, mark: str) -> bool:
         if self._store.bookkeeping is not Bookkeeping.NONE and not self._job.repairs:
@@ -239,9 +239,10 @@ def _looked_at(
         else:
             for what, old, new in carrier.differences(wanted.record, copy):
                 seen.check(what, old, new)
-        seen.leave_out(outcome.losses)
         try:
-            seen.require(f"{job.ref.kind} {job.name or outcome.target_id!r}", job.attempt)
+            seen.settle(
+                outcome.losses, f"{job.ref.kind} {job.name or outcome.target_id!r}", job.attempt
+            )
         except MigrateError as problem:
             yield failed(job, problem, outcome.target_id, outcome.seconds)
         else:

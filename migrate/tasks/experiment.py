@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import AlreadyExists, NoSuchRoute, Refused
-from migrate.kinds import Action, Kind, experiment_ref
+from migrate.errors import NoSuchRoute, Refused
+from migrate.kinds import Action, experiment_ref
 from migrate.objects import ACTIVE, DELETED, Experiment
 from migrate.origins import (
     MIGRATION,
@@ -28,6 +28,7 @@ from migrate.origins import (
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
+from migrate.tasks.attempts import create_once
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.collisions import kept_tags
 from migrate.tasks.existing_experiments import (
@@ -38,8 +39,6 @@ from migrate.tasks.existing_experiments import (
 )
 from migrate.tasks.outcomes import (
     failed,
-    name_refused,
-    name_taken,
     why_missing,
     with_permissions,
 )
@@ -190,18 +189,19 @@ def _copy(
     wrote = False
     sent = dataclasses.replace(wanted, name=job.name)
     if copy is None:
-        try:
-            target_id, made = create_tagged(target.experiments.create, sent, target.capabilities())
-            left = {k: v for k, v in sent.tags.items() if k not in made.tags}
+
+        def create() -> Experiment:
+            create, can = target.experiments.create, target.capabilities()
+            target_id, made = create_tagged(create, sent, can)
+            return dataclasses.replace(made, experiment_id=target_id)
+
+        found, wrote = create_once(job, create, lambda: find_existing(named, target), RENAMED_BY)
+        if wrote:
+            target_id = found.experiment_id
+            left = {k: v for k, v in sent.tags.items() if k not in found.tags}
             losses += _set_tags(target, target_id, left, sent) if left else ()
-            wrote = True
-        except AlreadyExists:
-            # Made since the plan: by an attempt whose answer was lost, or by somebody else.
-            copy = find_existing(named, target)
-            if copy is None:
-                raise name_taken(Kind.EXPERIMENT, job.name, RENAMED_BY) from None
-        except Refused as problem:
-            raise name_refused(Kind.EXPERIMENT, problem, RENAMED_BY) from None
+        else:
+            copy = found
     if copy is not None:
         target_id = copy.experiment_id
         sent = dataclasses.replace(
@@ -279,7 +279,7 @@ def _remove_surplus(
     known = {**experiment.tags, **wanted.tags}
     there = without_bookkeeping(copy.tags)
     can = target.capabilities()
-    surplus = surplus_tags(Kind.EXPERIMENT, there, known, can, policy)
+    surplus = surplus_tags(experiment.ref.kind, there, known, can, policy)
     try:
         target.experiments.remove_tags(copy.experiment_id, surplus)
     except NoSuchRoute:

@@ -7,7 +7,6 @@ and the links are written with the model.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
@@ -16,7 +15,7 @@ from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import EndpointError
 from migrate.folding import twins, why_left_out
-from migrate.kinds import Kind, logged_model_ref
+from migrate.kinds import logged_model_ref
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
@@ -40,11 +39,12 @@ from migrate.origins import (
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import clean_text, lost_points, storable, storable_points
+from migrate.tasks.attempts import Attempt
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.model_marks import Links, facts_of, model_mark, quick_model_mark, true_metrics
-from migrate.tasks.outcomes import failed, why_missing
+from migrate.tasks.outcomes import why_missing
 from migrate.tasks.read_back import seen_of_logged_model
 from migrate.tasks.references import NO_NAME
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
@@ -162,30 +162,19 @@ def _without_twins(model: LoggedModel, target: Capabilities) -> tuple[LoggedMode
 def copy_logged_models(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
     """Copy the logged models of one experiment; yield an outcome per job."""
     for job in batch.jobs:
-        attempt = _Attempt(batch, job, source, target)
-        started = time.monotonic()
-        try:
-            yield attempt.copy()
-        except Exception as problem:
-            yield failed(job, problem, attempt.target_id, time.monotonic() - started)
+        yield _Attempt(batch, job, source, target).outcome()
 
 
-class _Attempt:
-    """One try at one logged model; ``target_id`` is known as soon as there is a copy."""
+class _Attempt(Attempt):
+    """One try at one logged model."""
 
     def __init__(self, batch: Batch, job: Job, source: Source, target: Target) -> None:
-        self._batch = batch
-        self._job = job
-        self._source = source
-        self._target = target
+        super().__init__(batch, job, source, target)
         #: What the source itself lacks of it.
         self._known: tuple[Loss, ...] = ()
         self._anew = makes_anew(job, batch.policy, target.capabilities())
-        self.target_id = job.target_id
 
-    def copy(self) -> Outcome:
-        """Bring the copy to what the source holds now; write nothing when it is there."""
-        started = time.monotonic()
+    def _carry_out(self) -> Outcome:
         model = next(iter(self._source.logged_models.read([self._job.ref.id])), None)
         if model is None:
             raise why_missing(self._source, self._job)
@@ -223,7 +212,6 @@ class _Attempt:
             files_sent=sent.files,
             losses=wanted.losses + sent.losses,
             warnings=warnings,
-            seconds=time.monotonic() - started,
         )
 
     def _existing(self) -> tuple[LoggedModel | None, str]:
@@ -306,9 +294,9 @@ class _Attempt:
             return sent, models
         there = next(iter(self._target.logged_models.read([copy.model_id])), None)
         seen = seen_of_logged_model(final, mark, there)
-        seen.leave_out(wanted.losses + sent.losses)
-        seen.require(f"logged model {final.name!r}", self._job.attempt)
-        return sent._replace(losses=sent.losses + tuple(seen.changed)), models
+        lost = wanted.losses + sent.losses
+        changed = seen.settle(lost, f"logged model {final.name!r}", self._job.attempt)
+        return sent._replace(losses=sent.losses + changed), models
 
     def _with_tags(
         self, copy: LoggedModel, wanted: LoggedModel, losses: Sequence[Loss]
@@ -317,7 +305,7 @@ class _Attempt:
         tags = {**copy.tags, **wanted.tags}
         if self._job.repairs:
             can, policy = self._target.capabilities(), self._batch.policy
-            for key in surplus_tags(Kind.LOGGED_MODEL, copy.tags, wanted.tags, can, policy):
+            for key in surplus_tags(copy.ref.kind, copy.tags, wanted.tags, can, policy):
                 del tags[key]
         tags |= loss_tags((*self._known, *losses), copy.tags)
         return dataclasses.replace(wanted, tags=tags)
@@ -329,7 +317,7 @@ class _Attempt:
         files: Sequence[Artifact],
         model: LoggedModel,
     ) -> ModelFiles:
-        if self._target.capabilities().keeps_id(Kind.LOGGED_MODEL):
+        if self._target.capabilities().keeps_id(root.owner.kind):
             return ModelFiles()
         ids = {**self._job.references, self._job.ref.id: copy_root.owner.id}
         place = copy_root.uri

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterable, Iterator, Mapping
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.folding import twins, why_left_out
-from migrate.kinds import Kind, Ref, run_ref, version_ref
+from migrate.kinds import Ref, run_ref, version_ref
 from migrate.objects import NO_RUN, NO_STAGE, ModelVersion, VersionRun
 from migrate.origins import (
     MIGRATION,
@@ -23,10 +22,11 @@ from migrate.origins import (
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
+from migrate.tasks.attempts import Attempt
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.collisions import is_of_source, taken_aliases, without_taken
 from migrate.tasks.files import NOTHING_SENT, Sent
-from migrate.tasks.outcomes import failed, why_missing
+from migrate.tasks.outcomes import why_missing
 from migrate.tasks.read_back import seen_of_version
 from migrate.tasks.references import fit_registry_tags
 from migrate.tasks.repairs import makes_anew, surplus_tags
@@ -154,34 +154,25 @@ def needs_write(copy: ModelVersion, wanted: ModelVersion) -> bool:
 def copy_versions(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
     """Copy versions of one registered model or prompt, in their order."""
     for job in batch.jobs:
-        attempt = _Attempt(batch, job, source, target)
-        started = time.monotonic()
-        try:
-            outcome = attempt.copy()
-            if outcome.wrote:
-                outcome = attempt.looked_at(outcome)
-        except Exception as problem:
-            outcome = failed(job, problem, attempt.target_id)
-        yield dataclasses.replace(outcome, seconds=time.monotonic() - started)
+        yield _Attempt(batch, job, source, target).outcome()
 
 
-class _Attempt:
-    """One try at one version; ``target_id`` is ``name/number`` as soon as there is a copy."""
+class _Attempt(Attempt):
+    """One try at one version; the id of a copy is ``name/number``."""
 
     def __init__(self, batch: Batch, job: Job, source: Source, target: Target) -> None:
-        self._batch = batch
-        self._job = job
-        self._source = source
-        self._target = target
+        super().__init__(batch, job, source, target)
         self._name = batch.target_container or batch.container
         self._numbered = NumberedVersions(batch, job, target)
         self._counts = target.capabilities().counts(job.ref.kind)
         #: The version as it was sent to the target.
         self._sent: ModelVersion | None = None
-        self.target_id = job.target_id
 
-    def copy(self) -> Outcome:
-        """Bring the copy to what the source holds now; write nothing when it is there."""
+    def _carry_out(self) -> Outcome:
+        outcome = self._copy()
+        return self._looked_at(outcome) if outcome.wrote else outcome
+
+    def _copy(self) -> Outcome:
         version = self._source.model_versions.read(self._job.ref)
         if version is None:
             raise why_missing(self._source, self._job)
@@ -213,7 +204,7 @@ class _Attempt:
             warnings=wanted.warnings + self._renumbered(version, copy),
         )
 
-    def looked_at(self, outcome: Outcome) -> Outcome:
+    def _looked_at(self, outcome: Outcome) -> Outcome:
         """Return the outcome of a version that was written, with what the target made of it.
 
         Raises ``Unavailable`` where the target does not show all of it.
@@ -222,9 +213,9 @@ class _Attempt:
             return outcome
         shown = self._target.model_versions.read(Ref(self._job.ref.kind, outcome.target_id))
         seen = seen_of_version(self._sent, shown)
-        seen.leave_out(outcome.losses)
-        seen.require(f"{self._job.ref.kind} {outcome.target_id!r}", self._job.attempt)
-        return dataclasses.replace(outcome, losses=outcome.losses + tuple(seen.changed))
+        name = f"{self._job.ref.kind} {outcome.target_id!r}"
+        changed = seen.settle(outcome.losses, name, self._job.attempt)
+        return dataclasses.replace(outcome, losses=outcome.losses + changed)
 
     def _update(self, copy: ModelVersion, wanted: ModelVersion) -> tuple[Loss, ...]:
         """Bring a copy up to date; return, and tell it, what of that is refused."""
@@ -271,7 +262,7 @@ class _Attempt:
         return dataclasses.replace(changed, tags=tags, aliases=wanted.aliases)
 
     def _copy_files(self, version: ModelVersion) -> Sent:
-        if not (self._batch.policy.version_models and version.kind is Kind.MODEL_VERSION):
+        if not (self._batch.policy.version_models and not version.is_of_prompt):
             return NOTHING_SENT
         return copy_version_files(
             self._source,
@@ -288,7 +279,7 @@ class _Attempt:
 
     def _wanted(self, version: ModelVersion, copy: ModelVersion | None) -> WantedVersion:
         can, policy = self._target.capabilities(), self._batch.policy
-        if can.archive or version.kind is Kind.PROMPT_VERSION:
+        if can.archive or version.is_of_prompt:
             found = VersionSource(version.source)
         elif copy is not None:
             found = VersionSource(copy.source, copy.run_id, copy.model_id)

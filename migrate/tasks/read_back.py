@@ -78,6 +78,12 @@ class Seen:
         self.missing = [what for what in self.missing if what[:NAMED] not in names]
         self.changed = [loss for loss in self.changed if loss.what[:NAMED] not in names]
 
+    def settle(self, known: Collection[Loss], name: str, attempt: int) -> tuple[Loss, ...]:
+        """Return what the target has made its own of, beyond what is ``known``; see ``require``."""
+        self.leave_out(known)
+        self.require(name, attempt)
+        return tuple(self.changed)
+
     def require(self, name: str, attempt: int) -> None:
         """Raise when something of the object ``name`` is not shown.
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.errors import AlreadyExists, Refused
 from migrate.kinds import Action, Ref, experiment_ref
 from migrate.objects import RegisteredModel
 from migrate.origins import (
@@ -25,9 +24,10 @@ from migrate.origins import (
 )
 from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import storable
+from migrate.tasks.attempts import create_once
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.collisions import kept_of_model
-from migrate.tasks.outcomes import failed, name_refused, name_taken, why_missing, with_permissions
+from migrate.tasks.outcomes import failed, why_missing, with_permissions
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.read_back import seen_of_registered_model
 from migrate.tasks.references import fit_registry_tags
@@ -143,16 +143,13 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
         copy = None
     wrote = created = copy is None
     if copy is None:
-        try:
-            _, made = create_tagged(target.registered_models.create, wanted, target.capabilities())
-            copy = made if made != wanted else None
-        except AlreadyExists:
-            # Made since the plan: by an attempt whose answer was lost, or by somebody else.
-            copy = _on_target(job.name, target)
-            if copy is None:
-                raise name_taken(job.ref.kind, job.name, RENAMED_BY) from None
-        except Refused as problem:
-            raise name_refused(job.ref.kind, problem, RENAMED_BY) from None
+
+        def create() -> RegisteredModel:
+            return create_tagged(target.registered_models.create, wanted, target.capabilities())[1]
+
+        copy, is_new = create_once(job, create, lambda: _on_target(job.name, target), RENAMED_BY)
+        if is_new and copy == wanted:
+            copy = None
     if copy is not None:
         changed = changes_of_model(copy, wanted, model)
         if not is_ours(copy, model, target.capabilities()):
@@ -164,9 +161,7 @@ def _copy(batch: Batch, job: Job, model: RegisteredModel, target: Target) -> tup
         wrote = created or wanted != copy
     if wrote and not target.capabilities().archive:
         seen = seen_of_registered_model(wanted, _on_target(job.name, target))
-        seen.leave_out(losses)
-        seen.require(f"{job.ref.kind} {job.name!r}", job.attempt)
-        losses += tuple(seen.changed)
+        losses += seen.settle(losses, f"{job.ref.kind} {job.name!r}", job.attempt)
     outcome = Outcome(
         ref=job.ref, status=TaskStatus.DONE, target_id=job.name, wrote=wrote, losses=losses
     )

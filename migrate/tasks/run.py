@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy as duplicate
@@ -19,6 +18,7 @@ from migrate.objects import NO_LINKS, Artifact, ArtifactRoot, Metric, ModelLinks
 from migrate.origins import MARK, known_losses, loss_tags, losses_from_tags, losses_to_tags
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus, loss_of
 from migrate.storable import lost_points, storable_points
+from migrate.tasks.attempts import Attempt
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
 from migrate.tasks.existing_runs import Existing, existing_copies, read_runs
 from migrate.tasks.files import Sent, can_deliver_now, copy_files
@@ -54,12 +54,8 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
             yield failed(job, history)
             continue
         history.patient = job.attempt >= PATIENT_ATTEMPTS
-        started = time.monotonic()
-        attempt = _Attempt(batch, job, run, source, target)
-        try:
-            outcome = attempt.copy(copies.get(run.run_id), history)
-        except Exception as problem:
-            outcome = failed(job, problem, attempt.target_id, time.monotonic() - started)
+        attempt = _Attempt(batch, job, run, copies.get(run.run_id), history, source, target)
+        outcome = attempt.outcome()
         if outcome.wrote and looks_back:
             written.append(_Written(job, outcome, attempt.sent))
         else:
@@ -129,26 +125,32 @@ def links_of(source: Source, runs: Sequence[Run]) -> Mapping[str, ModelLinks]:
     return source.model_links.read([run.run_id for run in runs])
 
 
-class _Attempt:
-    """One try at one run; ``target_id`` is known as soon as there is a copy."""
+class _Attempt(Attempt):
+    """One try at one run, which may have an ``existing`` copy."""
 
-    def __init__(self, batch: Batch, job: Job, run: Run, source: Source, target: Target) -> None:
-        self._batch = batch
-        self._job = job
+    def __init__(
+        self,
+        batch: Batch,
+        job: Job,
+        run: Run,
+        existing: Existing | None,
+        history: History,
+        source: Source,
+        target: Target,
+    ) -> None:
+        super().__init__(batch, job, source, target)
         self._run = run
-        self._source = source
-        self._target = target
+        self._existing = existing
+        self._history = history
         self._root = ArtifactRoot(run.ref, run.artifact_uri)
         self._anew = makes_anew(job, batch.policy, target.capabilities())
         self._unlisted: tuple[Loss, ...] = ()
         self._warnings: tuple[str, ...] = ()
         #: The run as it was sent to the target.
         self.sent = run
-        self.target_id = job.target_id
 
-    def copy(self, existing: Existing | None, history: History) -> Outcome:
-        """Bring the copy to what the source holds now; write nothing when it is there."""
-        started = time.monotonic()
+    def _carry_out(self) -> Outcome:
+        existing, history = self._existing, self._history
         wanted = wanted_copy(
             self._run,
             self._job.references,
@@ -183,7 +185,6 @@ class _Attempt:
             files_sent=sent.files,
             losses=wanted.losses + sent.losses,
             warnings=wanted.warnings + self._warnings,
-            seconds=time.monotonic() - started,
         )
 
     def _files(self) -> Sequence[Artifact]:
@@ -296,7 +297,7 @@ class _Attempt:
 
     def _surplus_tags(self, copy: Run, wanted: Mapping[str, str]) -> Sequence[str]:
         can = self._target.capabilities()
-        return surplus_tags(Kind.RUN, copy.tags, wanted, can, self._batch.policy)
+        return surplus_tags(copy.ref.kind, copy.tags, wanted, can, self._batch.policy)
 
     def _notebooks(self, files: Sequence[Artifact], root: ArtifactRoot) -> Notebooks:
         return copy_notebooks(
@@ -311,7 +312,7 @@ class _Attempt:
 
     def _model_files(self, files: Sequence[Artifact], copy_root: ArtifactRoot) -> ModelFiles:
         """Return the run's model files with the ids of its copy."""
-        if self._target.capabilities().keeps_id(Kind.RUN):
+        if self._target.capabilities().keeps_id(self._run.ref.kind):
             return ModelFiles()
         ids = {**self._job.references, self._run.run_id: copy_root.owner.id}
         rewrites = Rewrites(ids=ids, roots=((self._root.uri, copy_root.uri),))
