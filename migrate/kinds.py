@@ -49,6 +49,7 @@ class Kind(Heading):
     GATEWAY_BUDGET = "gateway budget"
     GATEWAY_GUARDRAIL = "gateway guardrail"
     JOB = "job"
+    WORKSPACE = "workspace"
 
     @cached_property
     def container(self) -> Kind | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ ASSESSMENT_RUN = "mlflow.assessment.sourceRunId"
 #: The versions of prompts that it used, as a JSON list of their names and numbers.
 LINKED_PROMPTS_TAG = "mlflow.linkedPrompts"
 SIZE_BYTES = "mlflow.trace.sizeBytes"
+#: The file of a trace that has its spans, where the server does not keep these itself.
+SPANS_FILE = "traces.json"
 IN_PROGRESS = "IN_PROGRESS"
 
 #: An assessment as MLflow's REST API has it, and the spans of one trace likewise.
@@ -75,6 +77,11 @@ class Trace:
             return tuple(PromptLink(str(it["name"]), str(it["version"])) for it in found)
         except (ValueError, TypeError, KeyError, RecursionError):
             return ()
+
+
+def prompts_tag(prompts: Iterable[PromptLink]) -> str:
+    """Return the tag that names versions of prompts."""
+    return json.dumps([{"name": it.name, "version": it.version} for it in prompts])
 
 
 class Stretch(NamedTuple):

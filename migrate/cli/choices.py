@@ -56,6 +56,9 @@ class Choices:
     #: Roots of files that a side may send us to: folders of this machine, and URIs.
     source_artifacts: tuple[str, ...] = ()
     target_artifacts: tuple[str, ...] = ()
+    #: Of servers with workspaces; empty: what the environment says, or the default one.
+    source_workspace: str = ""
+    target_workspace: str = ""
 
     def as_options(self) -> dict[str, object]:
         """Return the choices as JSON values."""
@@ -82,15 +85,24 @@ class Choices:
             "target_registry": shown_address(self.target_registry),
             "source_artifacts": list(self.source_artifacts),
             "target_artifacts": list(self.target_artifacts),
+            "source_workspace": self.source_workspace,
+            "target_workspace": self.target_workspace,
         }
 
     @property
     def selects(self) -> bool:
         """True when any choice differs from what holds without options.
 
-        Where files lie may be told later too, also to go on with a plan.
+        Where files lie may be told later too, also to go on with a plan; a workspace tells, as
+        its server does, which plan that is.
         """
-        chosen = dataclasses.replace(self, source_artifacts=(), target_artifacts=())
+        chosen = dataclasses.replace(
+            self,
+            source_artifacts=(),
+            target_artifacts=(),
+            source_workspace="",
+            target_workspace="",
+        )
         return chosen != Choices(selection=Selection())
 
     def over(self, others: Choices) -> Choices:
@@ -150,6 +162,8 @@ def parse_choices(
     target_registry: str = "",
     source_artifacts: Sequence[str] | None = None,
     target_artifacts: Sequence[str] | None = None,
+    source_workspace: str = "",
+    target_workspace: str = "",
 ) -> Choices:
     """Check the options of a command. Raises ``UsageError`` naming the bad one."""
     if if_trashed not in TRASH_CHOICES:
@@ -206,6 +220,8 @@ def parse_choices(
         target_registry=target_registry,
         source_artifacts=_roots(source_artifacts, "--source-artifacts"),
         target_artifacts=_roots(target_artifacts, "--target-artifacts"),
+        source_workspace=source_workspace,
+        target_workspace=target_workspace,
     )
 
 
@@ -306,6 +322,8 @@ def choices_of(plan: Plan) -> Choices:
         target_registry=str(options.get("target_registry") or ""),
         source_artifacts=_texts(options.get("source_artifacts")),
         target_artifacts=_texts(options.get("target_artifacts")),
+        source_workspace=str(options.get("source_workspace") or ""),
+        target_workspace=str(options.get("target_workspace") or ""),
     )
 
 

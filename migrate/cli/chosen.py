@@ -37,6 +37,8 @@ class ComparingOptions:
     target_registry: options.TargetRegistry = ""
     source_artifacts: options.SourceArtifacts = None
     target_artifacts: options.TargetArtifacts = None
+    source_workspace: options.SourceWorkspace = ""
+    target_workspace: options.TargetWorkspace = ""
 
     def choices(self) -> Choices:
         """Check them all. Raises ``UsageError`` naming the bad one."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -23,14 +25,17 @@ from migrate.cli.migrations import (
     stored_ends,
     waiting_plan,
 )
+from migrate.cli.workspaces import asks_for_all, moves_between
 from migrate.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from migrate.graph.why import explain
-from migrate.plans import Report
+from migrate.plans import Plan, Report
 from migrate.redaction import shown_address
 from migrate.views.graph import check_graph_path, write_graph
+from migrate.views.layout import result_console, say
 from migrate.views.plan import plan_as_json, print_plan
 from migrate.views.report import print_report, report_as_json
 from migrate.views.why import print_why, why_as_json
+from migrate.views.words import printable
 from state.store import StateStore
 
 
@@ -41,6 +46,8 @@ def plan(
     target: options.Target,
     *,
     chosen: CopyingOptions,
+    all_workspaces: options.AllWorkspaces = False,
+    workspace_map: options.WorkspaceMap = None,
     workers: options.Workers = 8,
     max_requests_per_second: options.MaxRequests = None,
     graph: options.Graph = None,
@@ -55,6 +62,14 @@ def plan(
         if graph is not None:
             check_graph_path(graph)
         ends = ends_of(source, target, choices, workers=workers, per_second=max_requests_per_second)
+        if asks_for_all(all_workspaces, workspace_map):
+            if graph is not None or why is not None:
+                raise UsageError(
+                    "--graph and --why are about one plan, and each workspace has its own",
+                    "name one with --source-workspace and --target-workspace",
+                )
+            _plan_each(ends, choices, workspace_map or (), state, json=json)
+            return
         ends.check()
         with StateStore.open(state) as store:
             made = plan_anew(ends, choices, store, waits=True)
@@ -72,6 +87,33 @@ def plan(
             print_plan(made)
 
 
+def _plan_each(
+    ends: Ends, choices: Choices, pairs: Sequence[str], state: str, *, json: bool
+) -> None:
+    """Plan workspace by workspace; one that the target lacks is named, for there is no target."""
+    found: list[dict[str, object]] = []
+    for move in moves_between(ends, choices, pairs):
+        told: dict[str, object] = {"source": move.source, "target": move.target}
+        if move.exists:
+            chosen = move.chosen(choices)
+            both = ends.chosen(chosen)
+            both.check()
+            with StateStore.open(state) as store:
+                made = plan_anew(both, chosen, store, waits=True)
+            told["plan"] = plan_as_json(made)
+        else:
+            told["plan"] = None
+        found.append(told)
+        if not json:
+            say(result_console(), printable(str(move)), "bold")
+            if move.exists:
+                print_plan(made)
+            else:
+                say(result_console(), "migrate run makes it on the target, and plans it then.")
+    if json:
+        print_json(found)
+
+
 @app.command(epilog=EPILOG)
 @expanded
 def run(
@@ -87,6 +129,8 @@ def run(
         bool, typer.Option("--serial", help="One task after the other, without threads.")
     ] = False,
     take_over: options.TakeOver = False,
+    all_workspaces: options.AllWorkspaces = False,
+    workspace_map: options.WorkspaceMap = None,
     workers: options.Workers = 8,
     max_requests_per_second: options.MaxRequests = None,
     state: options.State = str(options.DEFAULT_STATE),
@@ -107,7 +151,14 @@ def run(
                 "leave out --resume to plan anew: what is copied already is not copied again",
             )
         ends = _given_ends(source, target, choices, workers, max_requests_per_second, resume)
-        view = progress_view(json=json, quiet=quiet)
+        how = How(serial=serial, take_over=take_over, json=json, quiet=quiet)
+        if asks_for_all(all_workspaces, workspace_map):
+            if ends is None or resume:
+                raise UsageError(
+                    "--all-workspaces goes on with what is not done whenever it is run",
+                    "write migrate run SOURCE TARGET --all-workspaces, without --resume",
+                )
+            raise typer.Exit(_copy_each(ends, choices, workspace_map or (), state, how))
         with StateStore.open(state, must_exist=resume) as store:
             if resume:
                 made = resume_plan(ends, store)
@@ -117,31 +168,71 @@ def run(
                 ends.check()
                 ends.claim()
                 check_not_stale(made, ends)
-                fresh = False
+                report = how.carry_out(made, ends, store, stored=True)
             else:
                 assert ends is not None
-                ends.check()
-                waiting = None if choices.selects else waiting_plan(ends, store)
-                fresh = waiting is None
-                if waiting is not None:
-                    # The end that is claimed has to be the one that is written to.
-                    ends = ends.chosen(choices_of(waiting))
-                ends.claim()
-                made = waiting or plan_anew(ends, choices, store)
-            report = carry_out(
-                made,
-                ends,
-                store,
-                serial=serial,
-                view=view,
-                stored=not fresh,
-                take_over=take_over,
-            )
+                report = _copy(ends, choices, store, how)
         if json:
             print_json(report_as_json(report))
         else:
             print_report(report, resume=_resume_line(state))
         raise typer.Exit(exit_code(report))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How plans are carried out, and shown meanwhile."""
+
+    serial: bool
+    take_over: bool
+    json: bool
+    quiet: bool
+
+    def carry_out(self, made: Plan, ends: Ends, store: StateStore, *, stored: bool) -> Report:
+        """See ``migrate.cli.migrations.carry_out``."""
+        return carry_out(
+            made,
+            ends,
+            store,
+            serial=self.serial,
+            view=progress_view(json=self.json, quiet=self.quiet),
+            stored=stored,
+            take_over=self.take_over,
+        )
+
+
+def _copy(ends: Ends, choices: Choices, store: StateStore, how: How) -> Report:
+    """Carry out the plan that waits between these ends, or plan first."""
+    ends.check()
+    waiting = None if choices.selects else waiting_plan(ends, store)
+    if waiting is not None:
+        # The end that is claimed has to be the one that is written to.
+        ends = ends.chosen(choices_of(waiting))
+    ends.claim()
+    made = waiting or plan_anew(ends, choices, store)
+    return how.carry_out(made, ends, store, stored=waiting is not None)
+
+
+def _copy_each(ends: Ends, choices: Choices, pairs: Sequence[str], state: str, how: How) -> int:
+    """Copy workspace by workspace, and return the exit code of all together."""
+    found: list[dict[str, object]] = []
+    code = EXIT_OK
+    again = f"migrate run {ends.source.shown} {ends.target.shown} --all-workspaces"
+    with StateStore.open(state) as store:
+        for move in moves_between(ends, choices, pairs, make=True):
+            chosen = move.chosen(choices)
+            report = _copy(ends.chosen(chosen), chosen, store, how)
+            code = max(code, exit_code(report))
+            if not how.json:
+                say(result_console(), printable(str(move)), "bold")
+                print_report(report, resume=again)
+            told = {"source": move.source, "target": move.target}
+            found.append({**told, "report": report_as_json(report)})
+            if report.interrupted:
+                break
+    if how.json:
+        print_json(found)
+    return code
 
 
 def _resume_line(state: str) -> str:

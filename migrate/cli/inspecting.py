@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv as csv_module
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -12,16 +12,20 @@ from rich.console import Console
 
 from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
-from migrate.cli.choices import choices_of
+from migrate.cli.choices import Choices, choices_of
 from migrate.cli.chosen import ComparingOptions
 from migrate.cli.groups import expanded
 from migrate.cli.migrations import (
+    Ends,
     compare_ends,
     ends_of,
     resume_plan,
     stored_ends,
 )
+from migrate.cli.workspaces import asks_for_all, moves_between
 from migrate.errors import EXIT_INCOMPLETE, EXIT_OK, MigrateError, UsageError
+from migrate.verify import Comparison
+from migrate.views.layout import result_console, say
 from migrate.views.report import print_report, report_as_json
 from migrate.views.verify import differences_as_json, print_differences
 from migrate.views.words import cell, printable
@@ -69,6 +73,8 @@ def verify(
         bool,
         typer.Option("--contents", help="Read every file on both ends and compare contents."),
     ] = False,
+    all_workspaces: options.AllWorkspaces = False,
+    workspace_map: options.WorkspaceMap = None,
     workers: options.Workers = 8,
     max_requests_per_second: options.MaxRequests = None,
     state: options.State = str(options.DEFAULT_STATE),
@@ -94,24 +100,64 @@ def verify(
             ends = ends_of(
                 source, target, choices, workers=workers, per_second=max_requests_per_second
             )
-        ends = ends.only_read()
-        ends.check()
-        result = compare_ends(ends, choices, contents=contents)
-        found = {
-            "compared": result.compared,
-            "files": result.files,
-            "differences": result.differences,
-            "declared": result.declared,
-            "unknown": result.unknown,
-            "unsupported": result.unsupported,
-        }
+        if asks_for_all(all_workspaces, workspace_map):
+            if source is None:
+                raise UsageError(
+                    "SOURCE and TARGET are needed", "migrate verify SOURCE TARGET --all-workspaces"
+                )
+            code = _verify_each(ends, choices, workspace_map or (), contents=contents, json=json)
+            raise typer.Exit(code)
+        result, found = _compared(ends, choices, contents=contents)
         if json:
             print_json(differences_as_json(**found))  # type: ignore[arg-type]
         else:
-            again = f"migrate run {ends.source.shown} {ends.target.shown} --repair"
-            more = " (with the same selection)" if choices.selects else ""
-            print_differences(**found, repair=again + more)  # type: ignore[arg-type]
+            _print_compared(ends, choices, found)
         raise typer.Exit(EXIT_OK if result.complete else EXIT_INCOMPLETE)
+
+
+def _compared(
+    ends: Ends, choices: Choices, *, contents: bool
+) -> tuple[Comparison, dict[str, object]]:
+    """Compare two ends; return what came of it, and that as the views take it."""
+    ends = ends.only_read()
+    ends.check()
+    result = compare_ends(ends, choices, contents=contents)
+    names = ("compared", "files", "differences", "declared", "unknown", "unsupported")
+    return result, {name: getattr(result, name) for name in names}
+
+
+def _print_compared(ends: Ends, choices: Choices, found: Mapping[str, object]) -> None:
+    again = f"migrate run {ends.source.shown} {ends.target.shown} --repair"
+    more = " (with the same selection)" if choices.selects else ""
+    print_differences(**found, repair=again + more)  # type: ignore[arg-type]
+
+
+def _verify_each(
+    ends: Ends, choices: Choices, pairs: Sequence[str], *, contents: bool, json: bool
+) -> int:
+    """Compare workspace by workspace, and return the exit code of all together."""
+    code = EXIT_OK
+    told: list[dict[str, object]] = []
+    for move in moves_between(ends, choices, pairs):
+        names: dict[str, object] = {"source": move.source, "target": move.target}
+        if not json:
+            say(result_console(), printable(str(move)), "bold")
+        if not move.exists:
+            code = EXIT_INCOMPLETE
+            told.append({**names, "missing": True})
+            if not json:
+                say(result_console(), "The target does not have it.", "bold red")
+            continue
+        chosen = move.chosen(choices)
+        both = ends.chosen(chosen)
+        result, found = _compared(both, chosen, contents=contents)
+        code = code if result.complete else EXIT_INCOMPLETE
+        told.append({**names, "missing": False, **differences_as_json(**found)})  # type: ignore[arg-type]
+        if not json:
+            _print_compared(both, choices, found)
+    if json:
+        print_json(told)
+    return code
 
 
 @app.command("map", epilog=EPILOG)

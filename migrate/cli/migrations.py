@@ -12,7 +12,6 @@ from migrate import worker
 from migrate.claims import Claiming
 from migrate.cli.choices import Choices, choices_of
 from migrate.endpoints.addresses import Address
-from migrate.endpoints.tracking.http.access import access_for
 from migrate.errors import MigrateError, StalePlan, UsageError
 from migrate.executors import open_executor
 from migrate.graph.planner import make_plan, new_migration_id
@@ -44,10 +43,21 @@ class Ends:
                 users=choices.users,
                 registry_uri=end.registry_uri or registry,
                 artifacts=tuple(dict.fromkeys((*end.artifacts, *roots))),
+                workspace=end.workspace or workspace,
             )
-            for end, registry, roots in (
-                (self.source, choices.source_registry, choices.source_artifacts),
-                (self.target, choices.target_registry, choices.target_artifacts),
+            for end, registry, roots, workspace in (
+                (
+                    self.source,
+                    choices.source_registry,
+                    choices.source_artifacts,
+                    choices.source_workspace,
+                ),
+                (
+                    self.target,
+                    choices.target_registry,
+                    choices.target_artifacts,
+                    choices.target_workspace,
+                ),
             )
         )
         holds_models = choices.selection.takes_registry
@@ -88,7 +98,7 @@ def _place(address: Address) -> tuple[str, ...]:
     parts = urlsplit(address.shown)
     if address.is_directory or not parts.hostname:
         return (address.shown,)
-    workspace = access_for(address.uri, address.side).workspace or ""
+    workspace = address.access.workspace or ""
     host = "localhost" if parts.hostname in ("127.0.0.1", "::1") else parts.hostname
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     return (host, str(port), parts.path, workspace)

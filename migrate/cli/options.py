@@ -223,6 +223,38 @@ TargetArtifacts = Annotated[
         "is the target's too. Also a URI such as hdfs://namenode/mlflow. May be repeated.",
     ),
 ]
+SourceWorkspace = Annotated[
+    str,
+    typer.Option(
+        "--source-workspace",
+        metavar="NAME",
+        help="Copy from this workspace of the source; without it, from its default one.",
+    ),
+]
+TargetWorkspace = Annotated[
+    str,
+    typer.Option(
+        "--target-workspace",
+        metavar="NAME",
+        help="Copy into this workspace of the target; without it, into its default one.",
+    ),
+]
+AllWorkspaces = Annotated[
+    bool,
+    typer.Option(
+        "--all-workspaces",
+        help="One workspace of the source after the other, each into the one of its name; migrate "
+        "run makes those that the target lacks.",
+    ),
+]
+WorkspaceMap = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--workspace-map",
+        metavar="OLD=NEW",
+        help="With --all-workspaces: copy the workspace OLD into NEW. May be repeated.",
+    ),
+]
 Quick = Annotated[
     bool,
     typer.Option(

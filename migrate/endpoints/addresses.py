@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from migrate.endpoints.artifacts.locations import roots_of
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.protocols import Target
-from migrate.endpoints.tracking.http.access import access_for
+from migrate.endpoints.tracking.http.access import Access, access_for
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.opening import open_server
+from migrate.endpoints.tracking.workspaces import Workspaces
 from migrate.errors import UsageError
 from migrate.redaction import is_bare_login, shown_address
 
@@ -26,7 +27,8 @@ class Address:
     not ``uri``. ``users`` are names of users whose permissions are asked for, on servers that
     cannot list their users. A new export directory that ``holds_models`` has its experiments
     one level down, beside the registered models. ``artifacts`` are roots of files that the server
-    may send us to: folders of this machine, and URIs (see ``artifacts.locations``).
+    may send us to: folders of this machine, and URIs (see ``artifacts.locations``). ``workspace``
+    is that of a server with workspaces; empty for what the environment says, or the default one.
     """
 
     uri: str
@@ -38,6 +40,7 @@ class Address:
     users: tuple[str, ...] = ()
     holds_models: bool = False
     artifacts: tuple[str, ...] = ()
+    workspace: str = ""
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r}, side={self.side!r})"
@@ -58,6 +61,20 @@ class Address:
         return shown_address(self.uri)
 
     @property
+    def access(self) -> Access:
+        """How the tracking server of this address is reached. Raises ``UsageError``."""
+        return self._access(self.uri)
+
+    @property
+    def registry_access(self) -> Access:
+        """How the server that keeps its registered models is reached. Raises ``UsageError``."""
+        return self._access(self.registry_uri)
+
+    def _access(self, uri: str) -> Access:
+        access = access_for(uri, self.side)
+        return replace(access, workspace=self.workspace) if self.workspace else access
+
+    @property
     def path(self) -> Path:
         """The directory, absolute; what Databricks calls ``dbfs:/x`` is mounted at ``/dbfs/x``."""
         if _scheme(self.uri) == "dbfs":
@@ -76,6 +93,12 @@ def open_endpoint(address: Address) -> Target:
 
     Raises ``UsageError`` for a URI of a kind that is not known.
     """
+    scheme = _scheme(address.uri)
+    if address.workspace and (address.is_directory or scheme not in ("http", "https")):
+        raise UsageError(
+            f"{address.shown} has no workspaces of MLflow, and {address.workspace!r} was asked for",
+            f"leave out --{address.side}-workspace",
+        )
     if address.is_directory:
         return ExportDirectory(
             address.path,
@@ -83,16 +106,15 @@ def open_endpoint(address: Address) -> Target:
             is_target=address.side == "target",
             holds_models=address.holds_models,
         )
-    scheme = _scheme(address.uri)
     workers, per_second = address.workers, address.per_second
     if scheme in ("http", "https"):
-        access = access_for(address.uri, address.side)
+        access = address.access
         http = HttpSession(access, side=address.side, workers=workers, per_second=per_second)
         registry = None
         shown = shown_address(address.registry_uri)
         if address.registry_uri and shown != address.shown:
             _check_registry(address)
-            models = access_for(address.registry_uri, address.side)
+            models = address.registry_access
             registry = HttpSession(
                 models, side=address.side, workers=workers, per_second=per_second
             )
@@ -119,6 +141,14 @@ def open_endpoint(address: Address) -> Target:
         f"{address.shown} is not a tracking URI this tool knows",
         "use http(s)://host:port, databricks, databricks://profile or a directory",
     )
+
+
+def open_workspaces(address: Address) -> Workspaces | None:
+    """Open what lists the workspaces of a server; None for what can have none."""
+    if address.is_directory or _scheme(address.uri) not in ("http", "https"):
+        return None
+    access = replace(address.access, workspace=None)
+    return Workspaces(HttpSession(access, side=address.side, workers=1))
 
 
 def _check_registry(address: Address) -> None:

@@ -141,6 +141,11 @@ class TraceStore(Store[Trace], Protocol):
     show their marks and losses among their tags, wherever these are kept.
     """
 
+    @property
+    def hides_spans(self) -> bool:
+        """True where the endpoint may keep spans that it does not give."""
+        ...
+
     def within(self, container: str, stretch: Stretch = EVER) -> Iterator[Trace]:
         """Yield the traces of an experiment that began in a stretch of time, oldest first."""
         ...

@@ -14,12 +14,15 @@ from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Need, Wanted, mark_of
 from migrate.traces import (
     ASSESSMENT_RUN,
+    LINKED_PROMPTS_TAG,
     MODEL_ID,
     SERVER_TAGS,
     SOURCE_RUN,
     Assessment,
+    PromptLink,
     Stretch,
     Trace,
+    prompts_tag,
 )
 
 #: The traces of a slice; more only where they all began in one millisecond.
@@ -118,11 +121,17 @@ def needs_of(trace: Trace) -> Iterator[Need]:
     for key, kind in _NAMED.items():
         if trace.metadata.get(key):
             yield Need(Ref(kind, trace.metadata[key]), "traced", soft=True, along=False)
+    for prompt in trace.linked_prompts:
+        yield Need(_prompt_ref(prompt), "uses", soft=True, along=False)
     for assessment in trace.assessments:
         if run_id := _run_of(assessment):
             yield Need(run_ref(run_id), "assessed by", soft=True, along=False)
         if issue_id := _issue_of(assessment):
             yield Need(Ref(Kind.ISSUE, issue_id), "shows", soft=True, along=False)
+
+
+def _prompt_ref(prompt: PromptLink) -> Ref:
+    return Ref(Kind.PROMPT_VERSION, f"{prompt.name}/{prompt.version}")
 
 
 def _run_of(assessment: Assessment) -> str:
@@ -175,6 +184,14 @@ def wanted_trace(
             f"trace {trace.trace_id} is of {kind} {named}, which is not among what is copied: "
             "kept as a source tag"
         )
+    prompts, unknown = _prompts(trace.linked_prompts, copies)
+    if prompts != trace.linked_prompts:
+        tags[LINKED_PROMPTS_TAG] = prompts_tag(prompts)
+    warnings += [
+        f"trace {trace.trace_id} uses version {it.version} of prompt {it.name}, which is not among "
+        "what is copied: it keeps that name"
+        for it in unknown
+    ]
     assessments = []
     for assessment in trace.assessments:
         rewritten, missing = _assessment(assessment, copies)
@@ -193,6 +210,19 @@ def wanted_trace(
         losses=(),
     )
     return Wanted(record, losses, tuple(warnings))
+
+
+def _prompts(
+    prompts: Sequence[PromptLink], copies: Mapping[Ref, str]
+) -> tuple[tuple[PromptLink, ...], Sequence[PromptLink]]:
+    """Return the copies of versions of prompts, and those that have none."""
+    found = [copies.get(_prompt_ref(prompt)) for prompt in prompts]
+    renamed = tuple(
+        prompt if copy is None else PromptLink(*copy.rsplit("/", 1))
+        for prompt, copy in zip(prompts, found, strict=True)
+    )
+    missing = [prompt for prompt, copy in zip(prompts, found, strict=True) if copy is None]
+    return renamed, missing
 
 
 def _assessment(

@@ -32,7 +32,14 @@ from migrate.tasks.batches import Batch, Job
 from migrate.tasks.files import copy_files
 from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.trace import Slice, anything, differences, mark, slice_from, wanted_trace
-from migrate.traces import ARTIFACT_LOCATION_TAG, IN_PROGRESS, SIZE_BYTES, Spans, Trace
+from migrate.traces import (
+    ARTIFACT_LOCATION_TAG,
+    IN_PROGRESS,
+    SIZE_BYTES,
+    SPANS_FILE,
+    Spans,
+    Trace,
+)
 
 #: Traces in memory with their spans: so many, or of so many bytes as their metadata tells.
 GROUP = 50
@@ -238,10 +245,14 @@ class _Slicing:
             return
         ours, theirs = files_of(it.trace), files_of(copy)
         try:
+            files = self._source.artifacts.list(ours)
+            if self._ours.hides_spans and not any(file.path == SPANS_FILE for file in files):
+                hidden = "this release of MLflow gives none, unless they are in a file"
+                it.losses.append(Loss(_spans_of(it), hidden))
             sent = copy_files(
                 self._source.artifacts,
                 ours,
-                self._source.artifacts.list(ours),
+                files,
                 self._target,
                 theirs,
                 fresh=False,

@@ -28,7 +28,7 @@ class OldSource:
     version: str
     server: TrackingServerProcess
     seeded: Seeded
-    #: Kinds of which it holds something that is not copied, in the words of a plan.
+    #: Kinds of which it holds something that older targets do not take, in the words of a plan.
     other_kinds: frozenset[str]
     #: Id of a logged model with a run, where the version has such a thing.
     logged_model: str = ""
@@ -83,7 +83,7 @@ class OldSources:
 
 
 def seed_traces(uri: str, experiment_id: str) -> frozenset[str]:
-    """Writes a trace where the version has such a thing; returns the kinds not copied."""
+    """Writes a trace where the version has such a thing; returns the kinds not copied to all."""
     with Source(uri) as source:
         if source.seeded.capabilities.version < (2, 14):
             return frozenset()

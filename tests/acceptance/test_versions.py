@@ -66,7 +66,9 @@ def test_all_but_the_declared_losses_arrives_once(
         code, plan = migration.plan()
         assert code == 0
         assert planned_losses(plan) == expected
-        assert plan["unsupported"].keys() == source.other_kinds
+        takes_traces = tuple(map(int, target_version.split(".")[:2])) >= (3, 6)
+        left = source.other_kinds - {"trace"} if takes_traces else source.other_kinds
+        assert plan["unsupported"].keys() == left
 
         code, report = migration.run()
         assert report["failures"] == []

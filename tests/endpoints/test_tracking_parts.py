@@ -228,3 +228,15 @@ class TestSilence:
             assert server.unknown() == ()
             with pytest.raises(EndpointError, match="not believed"):
                 open_server((("GET", route), EMPTY)).artifacts.list(root)
+
+
+def test_traces_are_not_read_by_an_older_route_where_the_newer_one_is_hidden(
+    source_server: TrackingServerProcess, proxy_factory: ProxyFactory
+) -> None:
+    """The older one is there as well, and tells of no assessments."""
+    proxy = proxy_factory(source_server.uri)
+    proxy.faults = Faults(always(("POST", "/api/3.0/mlflow/traces/search$"), answer(404)))
+    with closing(open_endpoint(Address(uri=proxy.uri, side="source"))) as source:
+        source.capabilities()
+        assert source.store(Kind.TRACE) is None
+        assert any("traces is not known" in said for said in source.unknown())

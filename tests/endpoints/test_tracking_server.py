@@ -17,7 +17,7 @@ from migrate.endpoints.tracking.stores import experiments as experiments_module
 from migrate.endpoints.tracking.stores import runs as runs_module
 from migrate.endpoints.tracking.stores.runs import RUNS
 from migrate.errors import AlreadyExists, NotFound, Refused
-from migrate.kinds import Kind
+from migrate.kinds import Kind, Ref
 from migrate.objects import ACTIVE, DELETED, Experiment, Run
 from migrate.origins import MARK, ORIGIN
 from migrate.tasks.carriers import CARRIERS
@@ -221,7 +221,7 @@ class TestCreatingRuns:
         (run,) = server.runs.read_in(experiment, [writer.run_id])
         assert (run.name, run.user_id, run.start_time) == ("train", "Grace Hopper", START)
         assert run.tags.items() >= tags.items()
-        assert (writer.root.owner, writer.root.uri) == ((Kind.RUN, run.run_id), run.artifact_uri)
+        assert (writer.root.owner, writer.root.uri) == (Ref(Kind.RUN, run.run_id), run.artifact_uri)
 
     def test_a_run_without_a_name_is_named_by_the_server(
         self, server: Target, seed: Source

@@ -24,7 +24,15 @@ from migrate.tasks.trace import (
     slices,
     wanted_trace,
 )
-from migrate.traces import ASSESSMENT_RUN, MODEL_ID, SOURCE_RUN, Trace
+from migrate.traces import (
+    ASSESSMENT_RUN,
+    LINKED_PROMPTS_TAG,
+    MODEL_ID,
+    SOURCE_RUN,
+    PromptLink,
+    Trace,
+    prompts_tag,
+)
 from tests.graph.memory import ARCHIVE, MemoryServer
 
 SERVER = MemoryServer().capabilities()
@@ -90,6 +98,20 @@ def test_what_has_no_copy_is_kept_under_a_name_that_says_so() -> None:
     kept = {"mlflow-migrate.source.assessment.sourceRunId": "r1"}
     assert wanted.record.assessments[0]["metadata"] == kept
     assert len(wanted.warnings) == 3
+
+
+def test_versions_of_prompts_follow_their_copies() -> None:
+    used = prompts_tag([PromptLink("ask/a", "3"), PromptLink("other", "1")])
+    one, version = (
+        trace("tr-2", tags={LINKED_PROMPTS_TAG: used}),
+        Ref(Kind.PROMPT_VERSION, "ask/a/3"),
+    )
+    assert version in [need.ref for need in needs_of(one)]
+    wanted = wanted_trace(one, "7", {version: "new/ask/4"}, SERVER)
+    assert wanted.record.linked_prompts == (PromptLink("new/ask", "4"), PromptLink("other", "1"))
+    assert ["prompt other" in it for it in wanted.warnings] == [True]
+    odd = trace("tr-3", tags={LINKED_PROMPTS_TAG: '{"no": "list"}'})
+    assert wanted_trace(odd, "7", {}, SERVER).record.tags == odd.tags
 
 
 def test_an_archive_keeps_what_a_trace_names() -> None:

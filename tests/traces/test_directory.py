@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import uuid
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from tests.conftest import RunMigrate
+from tests.conftest import ProxyFactory, RunMigrate, StartMigrate
+from tests.faults import Faults, Match, call_after, on_nth
 from tests.traces.comparison import comparable
 from tests.traces.seed import BARE, SeededTraces, seed_traces
 from tests.traces.test_servers import COUNT, Copying, ids_of_copies, remove_copies
@@ -27,11 +29,11 @@ class ThroughDirectory:
     def __init__(self, copying: Copying, run: RunMigrate, export: Path) -> None:
         self.seeded, self.copying, self._run, self.export = copying.seeded, copying, run, export
         names = (self.seeded.names["main"], self.seeded.names["deleted"])
-        self._selected = ("--experiments", ",".join(names), "--include-deleted")
+        self.selected = ("--experiments", ",".join(names), "--include-deleted")
 
     def write(self, command: str = "run", *options: str) -> dict[str, Any]:
         ended = self._run(
-            command, self.copying.source, self.export, *self._selected, "--json", *options
+            command, self.copying.source, self.export, *self.selected, "--json", *options
         )
         assert ended.stdout, ended.stderr
         report: dict[str, Any] = json.loads(ended.stdout)
@@ -102,3 +104,35 @@ def test_nothing_is_lost_on_the_way_through_a_directory(through: ThroughDirector
     assert comparable(copying.copies("deleted")[ident], {}) == comparable(forgotten, {})
     assert through.read()["totals"]["trace"]["wrote"] == 0
     assert through.read("verify")["differences"] == []
+
+
+WINDOWS: dict[str, Match] = {
+    "its spans are read": ("GET", "/traces/batchGet"),
+    "its files are listed": ("GET", r"/mlflow-artifacts/artifacts\?path=.*traces"),
+    "a file of it is read": ("GET", "/mlflow-artifacts/artifacts/.*traces.json"),
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("window", WINDOWS)
+def test_killed_while_it_is_written_it_goes_on(
+    through: ThroughDirectory,
+    proxy_factory: ProxyFactory,
+    start_migrate: StartMigrate,
+    window: str,
+) -> None:
+    proxy = proxy_factory(through.copying.source)
+    killed = call_after(lambda: process.signal_group(signal.SIGKILL))
+    proxy.faults = Faults(on_nth(WINDOWS[window], 1, killed))
+    process = start_migrate("run", proxy.uri, through.export, *through.selected)
+    assert process.wait(60) == -signal.SIGKILL
+    proxy.faults = Faults()
+    through.copying.source = proxy.uri
+    assert through.write()["losses"] == []
+    whole = {path.name for path in through.folder.iterdir() if path.is_dir()}
+    assert len(whole) == COUNT
+    assert not [name for name in whole if name.startswith(".")]
+    before = state_of(through.folder)
+    assert through.write()["totals"]["trace"]["wrote"] == 0
+    assert state_of(through.folder) == before
+    assert through.write("verify")["differences"] == []

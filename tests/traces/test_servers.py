@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import subprocess
 import uuid
@@ -25,6 +26,7 @@ from tests.faults import (
     on_nth,
     refuse,
 )
+from tests.processes import MigrateProcess
 from tests.traces.comparison import comparable, experiment_id, traces
 from tests.traces.seed import BARE, IN_PROGRESS, SeededTraces, seed_traces, start_trace
 
@@ -257,6 +259,64 @@ def test_killed_at_any_moment_it_is_resumed(
     proxy.clear()
     copying.report()
     assert [it for it in proxy.writes() if "trace" in it.path] == []
+
+
+@THOROUGH
+def test_killed_twenty_times_it_is_resumed(
+    copying: Copying, proxy_factory: ProxyFactory, start_migrate: StartMigrate
+) -> None:
+    """After so many writes as chance says; what is killed each time goes on."""
+    proxy, chance = proxy_factory(copying.target), random.Random(11)
+    writes = ("*", "(/mlflow/traces|/v1/traces|/tags|/assessments|/link-prompts)$")
+    started: list[MigrateProcess] = []
+    kill = call_after(lambda: started[-1].signal_group(signal.SIGKILL))
+    killed = 0
+    for _ in range(20):
+        proxy.faults = Faults(on_nth(writes, chance.randint(1, 6), kill))
+        started.append(start_migrate("run", copying.source, proxy.uri, *copying.words))
+        if started[-1].wait(120) != -signal.SIGKILL:
+            break
+        killed += 1
+    assert killed > 5
+    proxy.faults = Faults()
+    copying.target = proxy.uri
+    copying.report()
+    originals, copies, ids = copying.originals(), copying.copies(), ids_of_copies(copying)
+    assert originals.keys() == copies.keys()
+    for ident, original in originals.items():
+        if not ident.startswith(BARE):
+            assert comparable(copies[ident], {}) == comparable(original, ids)
+    proxy.clear()
+    copying.report()
+    assert [it for it in proxy.writes() if "trace" in it.path] == []
+
+
+@THOROUGH
+def test_ten_new_ones_and_five_with_new_assessments_are_written(copying: Copying) -> None:
+    copying.report()
+    asked = [ident for ident in copying.originals() if "/" not in ident][:5]
+    made = [f"tr-{uuid.uuid4().hex}" for _ in range(10)]
+    experiment = copying.seeded.experiment
+    for ident in made:
+        start_trace(copying.source, experiment, ident)
+    source = {"source_type": "HUMAN", "source_id": "grace"}
+    for ident in asked:
+        url = f"{copying.source}/api/3.0/mlflow/traces/{ident}/assessments"
+        feedback = {"assessment_name": "later", "feedback": {"value": 1}, "trace_id": ident}
+        body = {"assessment": {**feedback, "source": source}}
+        requests.post(url, json=body, timeout=60).raise_for_status()
+    try:
+        before = copying.copies()
+        assert copying.report()["totals"]["trace"]["wrote"] == 15
+        copies, originals = copying.copies(), copying.originals()
+        assert copies.keys() == originals.keys() == before.keys() | {*made}
+        changed = {ident for ident in before if copies[ident] != before[ident]}
+        assert changed == {*asked}
+        assert copying.report()["totals"]["trace"]["wrote"] == 0
+    finally:
+        body = {"experiment_id": experiment, "request_ids": made}
+        url = f"{copying.source}/api/3.0/mlflow/traces/delete-traces"
+        requests.post(url, json=body, timeout=60)
 
 
 def test_what_the_target_refuses_is_a_loss_by_name(

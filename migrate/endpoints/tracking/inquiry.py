@@ -28,6 +28,7 @@ from migrate.endpoints.tracking.permissions.servers import ServerPermissions
 from migrate.endpoints.tracking.spellings import folding_of
 from migrate.endpoints.tracking.stores.logged_models import LoggedModelStore
 from migrate.endpoints.tracking.versions import Release, release_of
+from migrate.endpoints.tracking.workspaces import Workspaces
 from migrate.errors import EndpointError, MigrateError, NoSuchRoute, NotFound, Refused, ServerFault
 from migrate.kinds import REGISTRY_KINDS, Kind
 
@@ -58,6 +59,8 @@ class Inquiry:
     def learn(self) -> Learned:
         """Ask all there is to ask. Raises the reason when the server is no use."""
         self._notes, self._not_known = [], {}
+        if self._workspace:
+            Workspaces(self._http).check(self._workspace, self._side)
         self._check_essentials()
         release = registry_release = self._release_of(self._http)
         if self._registry is not self._http:

@@ -22,6 +22,7 @@ from migrate.endpoints.tracking.stores.registered_models import RegisteredModelS
 from migrate.endpoints.tracking.stores.registry import Registry
 from migrate.endpoints.tracking.stores.runs import RunStore
 from migrate.endpoints.tracking.uncopied import count_on_server
+from migrate.endpoints.tracking.workspaces import count_others
 from migrate.errors import NotFound
 from migrate.kinds import Kind
 
@@ -54,13 +55,13 @@ def open_server(
     models = RegisteredModelStore(calls, permissions.forget)
 
     def uncopied(experiment_ids: Sequence[str], whole_server: bool) -> Mapping[Kind, int]:
-        return count_on_server(
-            http,
-            abilities.learned().release,
-            entries.gaps,
-            experiment_ids,
-            whole_server=whole_server,
+        release = abilities.learned().release
+        counts = count_on_server(
+            http, release, entries.gaps, experiment_ids, whole_server=whole_server
         )
+        if whole_server and not workspace:
+            counts[Kind.WORKSPACE] = count_others(http, release, entries.gaps)
+        return counts
 
     def notebook(path: str, revision: str, export_format: str) -> bytes:
         raise NotFound(f"{http.base_url} has no notebooks: only Databricks has")

@@ -46,6 +46,7 @@ class TraceStore:
     kind = Kind.TRACE
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.TAGS
+    hides_spans = False
 
     def __init__(self, export: Export, folders: TraceFolders) -> None:
         self._export = export

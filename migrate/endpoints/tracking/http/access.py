@@ -24,6 +24,8 @@ from migrate.errors import UsageError
 from migrate.redaction import keep_secret, shown_address, split_address
 
 WORKSPACE_HEADER = "X-MLFLOW-WORKSPACE"
+#: That of calls that name none.
+DEFAULT_WORKSPACE = "default"
 TRUE_WORDS = frozenset({"1", "true", "yes"})
 
 

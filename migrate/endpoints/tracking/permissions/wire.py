@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from migrate.endpoints.shapes import ident, objects, required_count, required_text
+from migrate.endpoints.tracking.http.access import DEFAULT_WORKSPACE
 from migrate.kinds import Kind, Ref
 
 MANAGE = "MANAGE"
-DEFAULT_WORKSPACE = "default"
 EVERY = "*"
 
 _EXPERIMENT = "experiment"

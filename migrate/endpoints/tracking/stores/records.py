@@ -21,6 +21,7 @@ from migrate.endpoints.tracking.stores.gateway import (
 from migrate.endpoints.tracking.stores.issues import IssueStore
 from migrate.endpoints.tracking.stores.label_schemas import LabelSchemaStore
 from migrate.endpoints.tracking.stores.mcp_servers import MCPServerStore
+from migrate.endpoints.tracking.stores.older_traces import TracesBefore3_2, TracesBefore3_6
 from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.endpoints.tracking.stores.review_queues import ReviewQueueStore
 from migrate.endpoints.tracking.stores.scorers import ScorerStore
@@ -43,6 +44,8 @@ RECORDS: tuple[type[RecordStore[Any]], ...] = (
     ServerTraces,
     WebhookStore,
 )
+#: Those of older servers, which are read as sources: a copy there would not be whole.
+READ_ONLY: tuple[type[RecordStore[Any]], ...] = (TracesBefore3_6, TracesBefore3_2)
 
 
 class RecordStores:
@@ -80,10 +83,14 @@ class RecordStores:
         http, release = self._http, learned.release
         if store.of_registry:
             http, release = self._registry, learned.registry_release
-        answer = ask(http, store.part, release)
-        if answer.standing is Standing.PRESENT:
-            return store(http, self._entries)
         gaps = self._entries.gaps
+        older = (it for it in READ_ONLY if it.kind is kind and gaps.side == "source")
+        for candidate in (store, *older):
+            answer = ask(http, candidate.part, release)
+            if answer.standing is Standing.PRESENT:
+                return candidate(http, self._entries)
+            if answer.standing is Standing.UNKNOWN:
+                break  # older routes, which newer servers have too, tell less
         is_doubt = answer.standing is Standing.UNKNOWN and gaps.may_leave_out
         if is_doubt and not on_files(http, release, answer):
             whether = f"whether the {gaps.side} has {kind.plural} is not known"

@@ -39,6 +39,7 @@ class ServerTraces(RecordStore[Trace]):
     part = TRACES_WITH_SPANS
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.TAGS
+    hides_spans = False
 
     # -- reading ----------------------------------------------------------------------------
 

@@ -1,0 +1,121 @@
+"""Which workspace goes into which, for commands that go through all of a source's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+from migrate.cli.choices import Choices
+from migrate.cli.migrations import Ends
+from migrate.endpoints.addresses import Address, open_workspaces
+from migrate.endpoints.tracking.workspaces import Workspace, Workspaces
+from migrate.errors import UsageError
+from migrate.tasks.experiment import map_location
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A workspace of the source, and the one that it goes into, which the target may lack.
+
+    ``wanted`` has the settings that the target's would be made with: locations only where they
+    are mapped, since those of the source are not the target's to write to.
+    """
+
+    source: str
+    wanted: Workspace
+    exists: bool
+
+    @property
+    def target(self) -> str:
+        """The name of the target's."""
+        return self.wanted.name
+
+    def chosen(self, choices: Choices) -> Choices:
+        """Return the choices of a migration between these two."""
+        return dataclasses.replace(
+            choices, source_workspace=self.source, target_workspace=self.target
+        )
+
+    def __str__(self) -> str:
+        return f"workspace {self.source} -> {self.target}"
+
+
+def asks_for_all(all_workspaces: bool, pairs: Sequence[str] | None) -> bool:
+    """Say whether a command goes through all workspaces. Raises ``UsageError``."""
+    if pairs and not all_workspaces:
+        raise UsageError(
+            "--workspace-map is about all workspaces",
+            "add --all-workspaces; of one workspace, --target-workspace says where it goes",
+        )
+    return all_workspaces
+
+
+def moves_between(
+    ends: Ends, choices: Choices, pairs: Sequence[str], *, make: bool = False
+) -> Sequence[Move]:
+    """Return what goes where: all of the source, by name or as ``pairs`` of OLD=NEW say.
+
+    With ``make`` the target has them all then. Raises ``UsageError`` where an end has no
+    workspaces, for a pair that makes no sense, and where two would go into one: what has one name
+    in both would be mixed.
+    """
+    if choices.source_workspace or choices.target_workspace:
+        raise UsageError(
+            "--all-workspaces goes through all of them, and one was named",
+            "leave out --all-workspaces, or --source-workspace and --target-workspace",
+        )
+    with ExitStack() as stack:
+        source, target = (_workspaces_of(end, stack) for end in (ends.source, ends.target))
+        found = source.all()
+        names = _renamed([it.name for it in found], pairs)
+        existing = {it.name for it in target.all()}
+        moves = []
+        for it in found:
+            wanted = dataclasses.replace(
+                it,
+                name=names[it.name],
+                artifact_root=map_location(it.artifact_root, choices.locations),
+                archive=map_location(it.archive, choices.locations),
+            )
+            if make and wanted.name not in existing:
+                target.create(wanted)
+            moves.append(Move(it.name, wanted, make or wanted.name in existing))
+        return moves
+
+
+def _workspaces_of(end: Address, stack: ExitStack) -> Workspaces:
+    workspaces = open_workspaces(end)
+    if workspaces is not None:
+        stack.enter_context(closing(workspaces))
+        if workspaces.enabled():
+            return workspaces
+    raise UsageError(
+        f"{end.shown} has no workspaces, and --all-workspaces goes from one server with workspaces "
+        "to another",
+        "copy one at a time: name it with --source-workspace, or --target-workspace",
+    )
+
+
+def _renamed(names: Collection[str], pairs: Sequence[str]) -> dict[str, str]:
+    renamed = {name: name for name in names}
+    for pair in pairs:
+        old, equals, new = pair.partition("=")
+        if not (old and equals and new):
+            raise UsageError(f"--workspace-map {pair!r} is not OLD=NEW")
+        if old not in renamed:
+            raise UsageError(
+                f"--workspace-map {pair!r}: the source has no workspace {old!r}",
+                f"it has {', '.join(sorted(names))}",
+            )
+        renamed[old] = new
+    targets = list(renamed.values())
+    for old, new in renamed.items():
+        if targets.count(new) > 1:
+            raise UsageError(
+                f"{old!r} and another workspace would both go into {new!r}, and what has one name "
+                "in both would be mixed",
+                "give each a workspace of its own with --workspace-map OLD=NEW",
+            )
+    return renamed
