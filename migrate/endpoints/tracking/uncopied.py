@@ -8,7 +8,6 @@ from typing import Any
 from migrate.endpoints.shapes import objects
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import HttpSession
-from migrate.endpoints.tracking.jobs import count_jobs
 from migrate.endpoints.tracking.parts import (
     NO_SUCH_STORE,
     OLDER_TRACES,
@@ -22,6 +21,7 @@ from migrate.endpoints.tracking.stores.counted import (
     OF_WORKSPACE,
     Counted,
 )
+from migrate.endpoints.tracking.stores.jobs import count_jobs
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.versions import Release
 from migrate.errors import MigrateError, Refused
@@ -44,7 +44,7 @@ def count_on_server(
 ) -> dict[Kind, int]:
     """Count what is in these experiments, and with ``whole_server`` what is in none."""
     counts = {TRACE: UncopiedObjects(http, release, gaps).traces(experiment_ids)}
-    return counts | {Kind.JOB: count_jobs(http, release, gaps)} if whole_server else counts
+    return counts | count_jobs(http, release, gaps) if whole_server else counts
 
 
 class UncopiedObjects:
