@@ -100,8 +100,7 @@ def match_contents(draft: Draft) -> None:
             _count_foreign(draft, carrier, copies)
         for node in draft.of_kind(carrier.kind):
             for ref in carrier.named(node.facts, links.get(node.ref, NOTHING_SAID)):
-                if not draft.selects(ref) and draft.will_have_copy(ref):
-                    draft.need(ref, node.ref)
+                draft.need_earlier_copy(ref, node.ref)
         for node, found in copied:
             if node.selected and not node.unreadable:
                 _judge(draft, carrier, node, found[0], links.get(node.ref, NOTHING_SAID))

@@ -156,6 +156,11 @@ class Draft:
         if not self.graph.has_edge(earlier, later):
             self.graph.add_edge(earlier, later, soft=True)
 
+    def need_earlier_copy(self, needed: Ref, by: Ref, *, soft: bool = False) -> None:
+        """Draw the edge from what is left out, but was copied before, to what names it."""
+        if not self.selects(needed) and self.will_have_copy(needed):
+            (self.follow if soft else self.need)(needed, by)
+
     def selects(self, ref: Ref) -> bool:
         """Say whether an object is in the plan and not left out."""
         return ref in self.nodes and self.nodes[ref].selected

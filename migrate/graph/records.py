@@ -152,9 +152,7 @@ def match_records(draft: Draft) -> None:
     """
     for ref, needs in draft.needs.items():
         for need in needs if draft.selects(ref) else ():
-            if not draft.selects(need.ref) and draft.will_have_copy(need.ref):
-                draw = draft.follow if need.soft else draft.need
-                draw(need.ref, ref)
+            draft.need_earlier_copy(need.ref, ref, soft=need.soft)
     for carrier in record_carriers():
         by_container: dict[str, list[Node]] = {}
         for node in draft.of_kind(carrier.kind):

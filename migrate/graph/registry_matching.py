@@ -271,6 +271,5 @@ def _need_earlier_copies(draft: Draft) -> None:
     """Draw the edge from what is left out, but was copied before, to a version that names it."""
     for node in [node for kind in sorted(VERSION_KINDS) for node in draft.of_kind(kind)]:
         for ref in named_by(draft.versions[node.ref]):
-            if not draft.selects(ref) and draft.will_have_copy(ref):
-                draft.need(ref, node.ref)
+            draft.need_earlier_copy(ref, node.ref)
         tell_of_missing(draft, node)

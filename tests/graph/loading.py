@@ -86,7 +86,8 @@ def server(name: str, content: Json, original: MemoryServer | None = None) -> Me
             model = logged_model(item, held.experiment_id)
             if "copy_of" in item:
                 assert original is not None
-                tags = {ORIGIN: item["copy_of"], MARK: _model_mark(item, original)}
+                tags = dict(item.get("tags", {}))
+                tags |= {ORIGIN: item["copy_of"], MARK: _model_mark(item, original)}
                 model = dataclasses.replace(model, tags=tags)
             made.logged_held[model.model_id] = model
     for fields in content.get("registered", ()):

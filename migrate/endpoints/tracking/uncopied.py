@@ -9,7 +9,6 @@ from typing import Any
 from migrate.endpoints.shapes import objects
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import HttpSession
-from migrate.endpoints.tracking.jobs import count_jobs
 from migrate.endpoints.tracking.parts import (
     NO_SUCH_STORE,
     OLDER_TRACES,
@@ -26,6 +25,7 @@ from migrate.endpoints.tracking.stores.counted import (
     OF_WORKSPACE,
     Counted,
 )
+from migrate.endpoints.tracking.stores.jobs import count_jobs
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.versions import Release
 from migrate.errors import MigrateError, Refused
@@ -51,7 +51,7 @@ def count_on_server(
     counts = on_server.in_experiments(experiment_ids)
     if not whole_server:
         return counts
-    return counts | on_server.of_server(OF_SERVER) | {Kind.JOB: count_jobs(http, release, gaps)}
+    return counts | on_server.of_server(OF_SERVER) | count_jobs(http, release, gaps)
 
 
 class UncopiedObjects:

@@ -14,13 +14,13 @@ SINCE = (3, 8)
 SEARCH = "/ajax-api/3.0/jobs/search"
 
 
-def count_jobs(http: HttpSession, release: Release, gaps: Gaps) -> int:
-    """Return how many jobs there are; what cannot be learned is a gap and counts as none."""
+def count_jobs(http: HttpSession, release: Release, gaps: Gaps) -> dict[Kind, int]:
+    """Count them; what cannot be learned is a gap and counts as none."""
     if release.is_before(SINCE):
-        return 0
+        return {}
     try:
-        return len(required_objects(http.ask("POST", SEARCH, {}), "jobs"))
+        return {Kind.JOB: len(required_objects(http.ask("POST", SEARCH, {}), "jobs"))}
     except MigrateError as problem:
         whether = f"whether the {gaps.side} has {Kind.JOB.plural} is not known"
         gaps.note(f"{whether}: {problem.message}")
-        return 0
+        return {}
