@@ -63,6 +63,7 @@ class RecordStores:
         self._entries = entries
         self._abilities = abilities
         self._opened: dict[Kind, Store[Any] | None] = {}
+        self._keeps_files: bool | None = None
         self._lock = RLock()
 
     def store(self, kind: Kind) -> Store[Any] | None:
@@ -87,6 +88,12 @@ class RecordStores:
         older = (it for it in READ_ONLY if it.kind is kind and gaps.side == "source")
         for candidate in (store, *older):
             answer = ask(http, candidate.part, release)
+            # One that asks for nothing is refused before MLflow looks at what it keeps things in.
+            if answer.standing is Standing.PRESENT and not candidate.part.request:
+                if self._keeps_files is None:
+                    self._keeps_files = on_files(http, release, answer)
+                if self._keeps_files:
+                    return None
             if answer.standing is Standing.PRESENT:
                 return candidate(http, self._entries)
             if answer.standing is Standing.UNKNOWN:
