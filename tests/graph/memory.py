@@ -43,7 +43,7 @@ from migrate.objects import (
     RegisteredModel,
     Run,
 )
-from migrate.origins import MARK, ORIGIN
+from migrate.origins import MARK, ORIGIN, losses_from_tags
 from migrate.tasks.carriers import CARRIERS
 from tests.graph.memory_models import (
     MemoryLoggedModels,
@@ -255,6 +255,7 @@ class MemoryRuns:
                     target_id=run.run_id,
                     mark=mark,
                     lifecycle_stage=run.lifecycle_stage,
+                    losses=losses_from_tags(run.tags),
                 )
                 found.setdefault(origin, []).append(copy)
         for copies in found.values():

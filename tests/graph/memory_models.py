@@ -99,7 +99,7 @@ class MemoryLoggedModels:
         self, copy: LoggedModel, model: LoggedModel, mark: str, losses: Sequence[Loss] = ()
     ) -> Sequence[Loss]:
         held = self._server.logged_held[copy.model_id]
-        tags = {**held.tags, **model.tags, MARK: mark}
+        tags = {**_tags(held.tags, copy.tags, model.tags), MARK: mark}
         self._change(held, "finish_logged_model", status=model.status, tags=tags)
         return ()
 
@@ -154,10 +154,12 @@ class MemoryRegisteredModels:
         self._server.writes.append("create_registered_model")
 
     def update(self, copy: RegisteredModel, model: RegisteredModel) -> Sequence[Loss]:
-        held = self._server.registered_held[copy.name]
-        self._server.registered_held[copy.name] = dataclasses.replace(
-            held, description=model.description, tags={**held.tags, **model.tags}
-        )
+        held = self._server.registered_held.get(copy.name)
+        if held is None:
+            raise NotFound(f"no registered model {copy.name!r}")
+        tags = _tags(held.tags, copy.tags, model.tags)
+        changed = dataclasses.replace(held, description=model.description, tags=tags)
+        self._server.registered_held[copy.name] = changed
         self._server.writes.append("update_registered_model")
         return ()
 
@@ -224,7 +226,7 @@ class MemoryModelVersions:
             held,
             description=version.description,
             stage=version.stage,
-            tags={**held.tags, **version.tags},
+            tags=_tags(held.tags, copy.tags, version.tags),
         )
         self._server.writes.append("update_model_version")
         return ()
@@ -237,6 +239,14 @@ class MemoryModelVersions:
         aliases = self._server.registered_held[version.name].aliases
         mine = tuple(sorted(alias for alias, held in aliases.items() if held == version.version))
         return dataclasses.replace(version, aliases=mine)
+
+
+def _tags(
+    held: Mapping[str, str], copy: Mapping[str, str], wanted: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the tags of a copy without those that it has too much."""
+    surplus = copy.keys() - wanted.keys()
+    return {**{key: text for key, text in held.items() if key not in surplus}, **wanted}
 
 
 def _require_active(server: MemoryServer, *run_ids: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ import pytest
 
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.directory import ExportDirectory
+from migrate.endpoints.protocols import Target
 from migrate.endpoints.stores import Identity, Store
+from migrate.kinds import Kind
+from migrate.objects import Experiment, LoggedModel, RegisteredModel, Run
 from migrate.origins import ORIGIN
 from migrate.records.evaluation_datasets import EvaluationDataset
 from migrate.records.issues import Issue
@@ -30,8 +34,18 @@ from migrate.tasks.mcp_server import MCPServers
 from migrate.tasks.review_queue import ReviewQueues
 from migrate.tasks.scorer import Scorers
 from migrate.tasks.webhook import Webhooks
+from migrate.traces import Trace
+from tests.graph.memory import MemoryServer
 from tests.kinds.job import Job, Jobs
 from tests.kinds.memory import MemoryStore
+from tests.kinds.older import (
+    Experiments,
+    LoggedModels,
+    Meaning,
+    RegisteredModels,
+    Runs,
+    Traces,
+)
 from tests.seed_records import HOOK, Api
 
 ODD_NAMES = (
@@ -54,7 +68,7 @@ class Subject:
     """A store to try, where its objects go, and how one is made of a number and a name."""
 
     store: Store[Any]
-    carrier: RecordCarrier[Any]
+    carrier: RecordCarrier[Any] | Meaning
     container: str
     other_container: str
     make: Callable[[str, str], Any]
@@ -63,6 +77,10 @@ class Subject:
     #: Whether the endpoint refuses a second object of a key, and deletes what it is told to.
     refuses_twins: bool = True
     deletes: bool = True
+    #: Whether finishing writes what differs and no more, so that what is gone may not be noticed.
+    writes_only_changes: bool = False
+    #: Whether to create what is there is to bring it up to date.
+    creates_again: bool = False
     #: Names that it does not take.
     refuses: frozenset[str] = frozenset()
 
@@ -89,9 +107,12 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A kind, and objects of it; ``on_servers`` is by what its copies are found there."""
+    """A kind, and objects of it; ``on_servers`` is by what its copies are found there.
 
-    carrier: RecordCarrier[Any]
+    ``older`` gives the store of an endpoint the shape of ``Store`` where it has another one.
+    """
+
+    carrier: RecordCarrier[Any] | Meaning
     ident: str
     make: Callable[[str, str], Any]
     change: Callable[[Any], Any]
@@ -99,7 +120,16 @@ class Sample:
     tried_on_servers: bool = True
     refuses_twins: bool = True
     deletes: bool = True
+    writes_only_changes: bool = False
+    creates_again: bool = False
     refuses: frozenset[str] = frozenset()
+    older: Callable[[Target], Store[Any]] | None = None
+
+    def store_of(self, endpoint: Target) -> Store[Any]:
+        """Return the store of an endpoint."""
+        store = self.older(endpoint) if self.older else endpoint.store(self.carrier.kind)
+        assert store is not None
+        return store
 
 
 def job(ident: str, name: str) -> Job:
@@ -151,6 +181,132 @@ def webhook(ident: str, name: str) -> Webhook:
 
 def with_description(made: Webhook) -> Webhook:
     return dataclasses.replace(made, description="For the team.")
+
+
+def hexadecimal(ident: str) -> str:
+    """Return an id as MLflow makes them: those that are not kept are never odd."""
+    return hashlib.sha256(ident.encode()).hexdigest()[:32]
+
+
+def experiment(ident: str, name: str) -> Experiment:
+    return Experiment(experiment_id=ident, name=name, tags={"team": "risk"})
+
+
+def a_run(ident: str, name: str) -> Run:
+    origin = hexadecimal(ident)
+    return Run(
+        run_id=origin,
+        experiment_id="",
+        name=name,
+        user_id="ada",
+        status="FINISHED",
+        start_time=1_700_000_000_000,
+        end_time=1_700_000_001_000,
+        params={"lr": "0.1"},
+        tags={ORIGIN: origin, "team": "risk"},
+    )
+
+
+def logged_model(ident: str, name: str) -> LoggedModel:
+    origin = f"m-{hexadecimal(ident)}"
+    return LoggedModel(
+        model_id=origin,
+        experiment_id="",
+        name=name,
+        status="READY",
+        params={"lr": "0.1"},
+        tags={ORIGIN: origin, "team": "risk"},
+    )
+
+
+def registered_model(ident: str, name: str) -> RegisteredModel:
+    return RegisteredModel(name=name, description="It is rude.", tags={"team": "risk"})
+
+
+def without_team_tag(made: Any) -> Any:
+    tags = {key: text for key, text in made.tags.items() if key != "team"}
+    return dataclasses.replace(made, tags=tags)
+
+
+def a_trace(ident: str, name: str) -> Trace:
+    tags = {"name": name, "team": "risk"}
+    moment = 1_700_000_000_000
+    trace_id = f"tr-{hexadecimal(ident)}"
+    return Trace(trace_id=trace_id, experiment_id="", request_time=moment, state="OK", tags=tags)
+
+
+def kinder(made: RegisteredModel) -> RegisteredModel:
+    return dataclasses.replace(made, description="It is kind.", tags={})
+
+
+OLDER = (
+    Sample(
+        carrier=Meaning(
+            kind=Kind.EXPERIMENT, ident="experiment_id", name="name", members=("name", "tags")
+        ),
+        ident="experiment_id",
+        make=experiment,
+        change=without_team_tag,
+        on_servers=Identity.NAMED,
+        deletes=False,
+        older=Experiments,
+    ),
+    Sample(
+        carrier=Meaning(
+            kind=Kind.RUN,
+            ident="run_id",
+            name="name",
+            members=("name", "status", "end_time", "params", "tags", "lifecycle_stage"),
+        ),
+        ident="run_id",
+        make=a_run,
+        change=without_team_tag,
+        on_servers=Identity.TAGGED,
+        deletes=False,
+        older=Runs,
+    ),
+    Sample(
+        carrier=Meaning(
+            kind=Kind.LOGGED_MODEL,
+            ident="model_id",
+            name="name",
+            members=("name", "status", "params", "tags", "lifecycle_stage"),
+        ),
+        ident="model_id",
+        make=logged_model,
+        change=without_team_tag,
+        on_servers=Identity.TAGGED,
+        deletes=False,
+        refuses=frozenset(name for name in ODD_NAMES if set(name) & set("/:.%\"'")),
+        older=LoggedModels,
+    ),
+    Sample(
+        carrier=Meaning(
+            kind=Kind.REGISTERED_MODEL, ident="name", name="name", members=("description", "tags")
+        ),
+        ident="name",
+        make=registered_model,
+        change=kinder,
+        on_servers=Identity.NAMED,
+        writes_only_changes=True,
+        refuses=frozenset({" ", "..", *(name for name in ODD_NAMES if "/" in name)}),
+        older=RegisteredModels,
+    ),
+)
+TRACES = Sample(
+    carrier=Meaning(
+        kind=Kind.TRACE,
+        ident="trace_id",
+        name="trace_id",
+        members=("request_time", "state", "tags"),
+    ),
+    ident="trace_id",
+    make=a_trace,
+    change=without_team_tag,
+    on_servers=Identity.KEPT,
+    creates_again=True,
+    older=Traces,
+)
 
 
 def label_schema(ident: str, name: str) -> LabelSchema:
@@ -258,9 +414,11 @@ Opened = Callable[[Path, pytest.FixtureRequest], Subject]
 
 def in_memory(sample: Sample, identity: Identity) -> Opened:
     """Keep a kind in memory."""
+    carrier = sample.carrier
+    assert isinstance(carrier, RecordCarrier)
 
     def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
-        store = MemoryStore(sample.carrier, identity, sample.ident)
+        store = MemoryStore(carrier, identity, sample.ident)
         held = sample.carrier.kind.container is not None
         return _subject(sample, store, ("1", "2") if held else ("", ""))
 
@@ -271,10 +429,7 @@ def in_a_directory(sample: Sample) -> Opened:
     """Keep a kind in an export."""
 
     def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
-        store = ExportDirectory(folder / "export", writable=True).store(sample.carrier.kind)
-        assert store is not None
-        held = sample.carrier.kind.container is not None
-        return _subject(sample, store, ("1", "2") if held else ("", ""))
+        return _in_two_experiments(sample, ExportDirectory(folder / "export", writable=True))
 
     return opened
 
@@ -286,8 +441,7 @@ def on_a_server(sample: Sample) -> Opened:
         uri = request.getfixturevalue("fresh_target").uri
         endpoint = open_endpoint(Address(uri=uri, side="target", workers=2))
         request.addfinalizer(endpoint.close)
-        store = endpoint.store(sample.carrier.kind)
-        assert store is not None
+        store = sample.store_of(endpoint)
         api = Api(uri)
         held = sample.carrier.kind.container is not None
         places = (api.experiment("one"), api.experiment("other")) if held else ("", "")
@@ -295,10 +449,29 @@ def on_a_server(sample: Sample) -> Opened:
             _subject(sample, store, places),
             refuses_twins=sample.refuses_twins,
             deletes=sample.deletes,
+            writes_only_changes=sample.writes_only_changes,
             refuses=sample.refuses,
         )
 
     return opened
+
+
+def in_memory_server(sample: Sample) -> Opened:
+    """Keep a kind in the memory that stands for a server where the planner and tasks are tried."""
+
+    def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
+        return _in_two_experiments(sample, MemoryServer())
+
+    return opened
+
+
+def _in_two_experiments(sample: Sample, endpoint: Target) -> Subject:
+    places = ("", "")
+    if sample.carrier.kind.container is not None:
+        one, other = (Experiment(experiment_id=it, name=f"in {it}") for it in "12")
+        places = endpoint.experiments.create(one), endpoint.experiments.create(other)
+    subject = _subject(sample, sample.store_of(endpoint), places)
+    return dataclasses.replace(subject, deletes=sample.deletes or sample.older is None)
 
 
 def _subject(sample: Sample, store: Any, places: tuple[str, str]) -> Subject:
@@ -309,6 +482,7 @@ def _subject(sample: Sample, store: Any, places: tuple[str, str]) -> Subject:
         other_container=places[1],
         make=sample.make,
         change=sample.change,
+        creates_again=sample.creates_again,
     )
 
 
@@ -326,3 +500,14 @@ for sample in SAMPLES:
     }
     if sample.tried_on_servers:
         SUBJECTS[f"{kind}, server"] = on_a_server(sample)
+for sample in OLDER:
+    kind = sample.carrier.kind
+    SUBJECTS |= {
+        f"{kind}, memory": in_memory_server(sample),
+        f"{kind}, directory": in_a_directory(sample),
+        f"{kind}, server": on_a_server(sample),
+    }
+SUBJECTS |= {
+    "trace, directory": in_a_directory(TRACES),
+    "trace, server": on_a_server(TRACES),
+}

@@ -80,6 +80,9 @@ def test_a_key_that_is_taken_is_refused_or_makes_a_copy_that_is_found(subject: S
     except AlreadyExists:
         assert len(subject.found("i1")) == 1
     else:
+        if subject.creates_again:
+            assert len(subject.found("i1")) == 1
+            return
         assert subject.store.identity is Identity.TAGGED or not subject.refuses_twins
         assert len(subject.found("i1")) == 2
 
@@ -108,22 +111,30 @@ def test_deleting_may_be_repeated(subject: Subject) -> None:
 def test_what_is_gone_cannot_be_finished(subject: Subject) -> None:
     if not subject.deletes:
         pytest.skip("MLflow deletes none")
+    if subject.creates_again:
+        pytest.skip("who writes one makes it anew")
     copy = subject.made("i1")
     subject.store.delete(copy)
+    wanted = subject.make("i1", "one")
+    wanted = subject.change(wanted) if subject.writes_only_changes else wanted
     with pytest.raises(MigrateError):
-        subject.store.finish(copy, subject.make("i1", "one"), "m")
+        subject.store.finish(copy, wanted, "m")
     assert subject.found("i1") == ()
 
 
-@pytest.mark.parametrize("name", ODD_NAMES, ids=range(len(ODD_NAMES)))
-def test_odd_names_and_ids_come_back_as_they_are(subject: Subject, name: str) -> None:
-    wanted = subject.make(name, name)
-    if name in subject.refuses:
-        with pytest.raises(Refused):
-            subject.store.create(subject.container, wanted)
-        return
-    subject.store.finish(subject.store.create(subject.container, wanted), wanted, "m")
-    [found] = subject.found(name, name)
-    assert subject.same(wanted, found.record)
-    [listed] = subject.store.list([subject.container])
-    assert subject.same(wanted, listed)
+def test_odd_names_and_ids_come_back_as_they_are(subject: Subject) -> None:
+    made = []
+    for name in ODD_NAMES:
+        wanted = subject.make(name, name)
+        if name in subject.refuses:
+            with pytest.raises(Refused):
+                subject.store.create(subject.container, wanted)
+            continue
+        subject.store.finish(subject.store.create(subject.container, wanted), wanted, "m")
+        [found] = subject.found(name, name)
+        assert subject.same(wanted, found.record), name
+        made.append(wanted)
+    listed = [*subject.store.list([subject.container])]
+    assert len(listed) == len(made)
+    for wanted in made:
+        assert any(subject.same(wanted, it) for it in listed), wanted
