@@ -8,8 +8,10 @@ its peak of memory and the number of its tasks are reported beside.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -49,13 +51,14 @@ def main(
             copying = migrate_command(stage.source_uri, stage.target_uri, state, workers)
             copying.append("--json")
             done, again = run(copying), run(copying)
+            tasks = _tasks(state)
         report = json.loads(done.output)
         print(
             json.dumps(
                 {
                     "traces": traces,
                     "copied": report["totals"]["trace"],
-                    "tasks": -(-traces // 200),
+                    "tasks": tasks,
                     "seconds": {**seconds, "migrate": done.seconds, "again": again.seconds},
                     "ratio": done.seconds / seconds["floor"],
                     "peak_mb": {"first": done.peak_bytes >> 20, "again": again.peak_bytes >> 20},
@@ -158,6 +161,15 @@ def _copy(source: str, target: str, copy: str, infos: Sequence[dict[str, Any]]) 
 
 
 SERVER_TAGS = ("mlflow.trace.spansLocation", "mlflow.artifactLocation")
+
+
+def _tasks(state: Path) -> int:
+    """Count the tasks of the last plan."""
+    with contextlib.closing(sqlite3.connect(state)) as database:
+        last = "SELECT max(migration) FROM task"
+        count = f"SELECT count(*) FROM task WHERE migration = ({last})"
+        found: int = database.execute(count).fetchone()[0]
+        return found
 
 
 def _timed(call: Any) -> float:

@@ -141,7 +141,8 @@ def _before(draft: Draft, node: Node) -> Iterable[Ref]:
     """Return what is beside an object and has to have ended before it."""
     carrier = carrier_of(node.ref.kind)
     earlier = carrier.after if isinstance(carrier, RecordCarrier) else None
-    beside = draft.contents.get((earlier, node.container), {}) if earlier else {}
+    container = node.container if earlier and earlier.container else ""
+    beside = draft.contents.get((earlier, container), {}) if earlier else {}
     return [ref for ref, other in beside.items() if other.selected]
 
 

@@ -126,7 +126,7 @@ class RecordCarrier(Carrier, Generic[R]):
 
     #: The kind of what its objects belong to without being held by it: they are copied with that.
     belongs_to: ClassVar[Kind | None] = None
-    #: The kind of what is beside its objects and has to have ended before them.
+    #: The kind of what is beside its objects, or in nothing, and has to have ended before them.
     after: ClassVar[Kind | None] = None
 
     @abstractmethod

@@ -19,6 +19,13 @@ from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.carrier import Carrier, ContainedCarrier, HasCopy, RecordCarrier
 from migrate.tasks.evaluation_dataset import EvaluationDatasets
 from migrate.tasks.fingerprint import RunFacts, quick_mark, run_facts, with_links
+from migrate.tasks.gateway import (
+    GatewayBudgets,
+    GatewayEndpoints,
+    GatewayGuardrails,
+    GatewayModels,
+    GatewaySecrets,
+)
 from migrate.tasks.issue import Issues
 from migrate.tasks.label_schema import LabelSchemas
 from migrate.tasks.logged_model import copy_logged_models
@@ -238,6 +245,11 @@ CARRIERS: tuple[Carrier, ...] = (
     LabelSchemas(),
     ReviewQueues(),
     MCPServers(),
+    GatewaySecrets(),
+    GatewayModels(),
+    GatewayEndpoints(),
+    GatewayBudgets(),
+    GatewayGuardrails(),
     Webhooks(),
 )
 

@@ -15,6 +15,8 @@ class Scorers(RecordCarrier[Scorer]):
     """Scorers of experiments. Nothing on one says whose copy it is: it is found by its name."""
 
     kind = Kind.SCORER
+    # Of one that asks a model of the gateway, MLflow wants to see the endpoint.
+    after = Kind.GATEWAY_ENDPOINT
     colours = ("#dde3f5", "#3949ab")
 
     def ref(self, record: Scorer) -> Ref:

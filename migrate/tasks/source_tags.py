@@ -84,7 +84,7 @@ def version_tags(version: ModelVersion, policy: Policy, run: VersionRun = NO_RUN
 
     ``run`` is what its run says; of that, nothing is written that is not known.
     """
-    if not policy.source_tags or version.kind is Kind.PROMPT_VERSION:
+    if not policy.source_tags or version.is_of_prompt:
         return dict(version.tags)
     of_run = {"_run_artifact_uri": run.artifact_uri, "_experiment_name": run.experiment_name}
     fields = {

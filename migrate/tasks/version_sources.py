@@ -62,7 +62,7 @@ def copied_prompt_tags(
 
 def named_by(version: ModelVersion) -> list[Ref]:
     """Return what a version may name; the run and the model it says it is of come first."""
-    if version.kind is Kind.PROMPT_VERSION:
+    if version.is_of_prompt:
         return [run_ref(run_id) for run_id in prompt_runs(version.tags)]
     refs = []
     if version.run_id:

@@ -9,7 +9,6 @@ from itertools import cycle
 from typing import Any
 
 from migrate.endpoints.answers import Copy
-from migrate.endpoints.protocols import Source
 from migrate.graph.contents import copies_in
 from migrate.kinds import Kind, Ref, experiment_ref, run_ref
 from migrate.objects import Experiment
@@ -17,6 +16,7 @@ from migrate.tasks.carrier import ContainedCarrier, RecordCarrier
 from migrate.tasks.carriers import carrier_of, contained_carriers
 from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.model_version import key_found, key_of_copy
+from migrate.tasks.version_files import artifact_uri
 from migrate.tasks.version_sources import Place
 from migrate.verify.result import Ends
 
@@ -167,13 +167,6 @@ class Copies:
         copy = self.ids([owner]).get(owner)
         if copy is None or self._known[owner][0].unreadable:
             return None
-        original = _artifact_uri(self._ends.source, owner)
-        copied = _artifact_uri(self._ends.target, Ref(owner.kind, copy))
+        original = artifact_uri(self._ends.source, owner)
+        copied = artifact_uri(self._ends.target, Ref(owner.kind, copy))
         return Place(original, copied) if original and copied else None
-
-
-def _artifact_uri(end: Source, owner: Ref) -> str:
-    carrier = carrier_of(owner.kind)
-    if not isinstance(carrier, ContainedCarrier):
-        return ""
-    return next((it.artifact_uri for it in carrier.originals(end).read([owner.id])), "")

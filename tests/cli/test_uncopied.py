@@ -26,20 +26,7 @@ from tests.seed_reviews import open_questions
 
 EMPTY = answer_with("{}")
 IN_EXPERIMENT = {Kind.TRACE: -1}
-OF_SERVER = {
-    Kind.JOB: 1,
-    Kind.GATEWAY_ENDPOINT: 1,
-    Kind.GATEWAY_MODEL: 1,
-    Kind.GATEWAY_SECRET: 1,
-    Kind.GATEWAY_BUDGET: 1,
-}
-BUDGET = {
-    "budget_unit": "USD",
-    "budget_amount": 1,
-    "duration": {"unit": "DAYS", "value": 1},
-    "target_scope": "GLOBAL",
-    "budget_action": "ALERT",
-}
+OF_SERVER = {Kind.JOB: 1}
 
 
 def put_job(server: TrackingServerProcess) -> None:
@@ -65,27 +52,9 @@ def filled(fresh_source: TrackingServerProcess) -> Filled:
     with Source(fresh_source.uri) as seed:
         full, empty = seed.experiment("full"), seed.experiment("empty")
 
-        def post(path: str, **body: object) -> dict[str, dict[str, str]]:
-            return seed.post(f"../../3.0/mlflow/{path}", body)
-
         seed.trace(full)
         open_questions(Api(fresh_source.uri), full)
         put_job(fresh_source)
-        key = {"api_key": "x"}
-        secret = post(
-            "gateway/secrets/create", secret_name="k", secret_value=key, provider="openai"
-        )
-        model = post(
-            "gateway/model-definitions/create",
-            name="m",
-            secret_id=secret["secret"]["secret_id"],
-            provider="openai",
-            model_name="gpt",
-        )
-        ident = model["model_definition"]["model_definition_id"]
-        used = {"model_definition_id": ident, "linkage_type": "PRIMARY", "weight": 1.0}
-        post("gateway/endpoints/create", name="e", model_configs=[used])
-        post("gateway/budgets/create", **BUDGET)
     return Filled(fresh_source, full, empty)
 
 
@@ -119,6 +88,7 @@ def test_of_chosen_experiments_only_what_is_in_them_is_counted(
     assert source.unknown() == ()
 
 
+OF_GATEWAY = {kind for kind in Kind if kind.startswith("gateway")}
 ROUTES = {
     Kind.TRACE: "/traces",
     Kind.JOB: "/jobs/search$",
@@ -145,21 +115,11 @@ def test_each_kind_that_cannot_be_asked_for_is_unknown_by_name(
 ) -> None:
     proxy.faults = Faults(*(always(("*", route), fault) for route in ROUTES.values()))
     assert source.unsupported([filled.full], whole_server=True) == {}
+    assert [source.store(kind) for kind in ROUTES if kind in OF_GATEWAY] == [None] * 5
     said = source.unknown()
     assert len(said) == len(ROUTES)
     for kind in ROUTES:
         assert any(f"has {kind.plural} is not known: " in text for text in said), kind
-
-
-def test_what_is_hidden_of_one_kind_leaves_the_others_counted(
-    source: protocols.Source, proxy: Proxy, filled: Filled
-) -> None:
-    proxy.faults = Faults(always(("*", "/jobs/search$"), answer(403)))
-    found = source.unsupported([filled.full], whole_server=True)
-    assert found.keys() == (IN_EXPERIMENT | OF_SERVER).keys() - {Kind.JOB}
-    (said,) = source.unknown()
-    assert "jobs" in said
-    assert "403" in said
 
 
 def test_a_server_with_none_of_it_is_complete(
@@ -194,8 +154,7 @@ def test_plan_and_report_count_it_and_end_in_3(
     plan = json.loads(typed("plan", *ends, "--json").stdout)
     assert plan["unsupported"] == {str(kind): number for kind, number in OF_SERVER.items()}
     shown = typed("run", *ends, code=3).stdout
-    assert "1 gateway endpoint" in shown
-    assert "1 job" in shown
+    assert "1 job not copied by this version" in shown
     assert "nothing lost" not in shown
     assert "nothing lost" in typed("run", *ends, "--experiments", "empty").stdout
 
@@ -203,7 +162,7 @@ def test_plan_and_report_count_it_and_end_in_3(
     assert "Not copied by this version:\n" in verified
     assert "  1 job\n" in verified
     last = verified.splitlines()[-1]
-    assert ": no difference in what is copied; 1 gateway endpoint, " in last
+    assert ": no difference in what is copied; 1 job not copied by this version" in last
     said = json.loads(typed("verify", *ends, "--json", code=3).stdout)
     assert (said["equal"], said["unsupported"]) == (True, plan["unsupported"])
     last = typed("verify", *ends, "--experiments", "empty").stdout.splitlines()[-1]
@@ -247,20 +206,3 @@ def test_whether_there_are_issues_is_not_known_where_they_cannot_be_asked_for(
     assert "whether the source has issues is not known: " in said
     typed("run", *ends, code=3)
     assert "has issues is not known" in typed("verify", *ends, code=3).stdout
-
-
-@pytest.mark.parametrize(
-    ("hidden", "missing"),
-    [
-        ("/gateway/model-definitions/list$", {Kind.GATEWAY_MODEL}),
-        ("/gateway/secrets/list$", {Kind.GATEWAY_SECRET}),
-    ],
-)
-def test_a_gateway_list_is_not_believed_to_be_empty_where_others_need_what_it_lists(
-    source: protocols.Source, proxy: Proxy, filled: Filled, hidden: str, missing: set[Kind]
-) -> None:
-    proxy.faults = Faults(always(("GET", hidden), EMPTY))
-    found = source.unsupported([], whole_server=True)
-    assert OF_SERVER.keys() - found.keys() == missing
-    (said,) = source.unknown()
-    assert all(f"has {kind.plural} is not known: none are listed" in said for kind in missing)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.shapes import objects
@@ -13,14 +12,11 @@ from migrate.endpoints.tracking.parts import (
     NO_SUCH_STORE,
     OLDER_TRACES,
     TRACES,
-    Answer,
     Standing,
     ask,
-    on_files,
 )
 from migrate.endpoints.tracking.searches.search import chunks
 from migrate.endpoints.tracking.stores.counted import (
-    OF_SERVER,
     OF_TRACES,
     OF_WORKSPACE,
     Counted,
@@ -47,11 +43,8 @@ def count_on_server(
     whole_server: bool,
 ) -> dict[Kind, int]:
     """Count what is in these experiments, and with ``whole_server`` what is in none."""
-    on_server = UncopiedObjects(http, release, gaps)
-    counts = on_server.in_experiments(experiment_ids)
-    if not whole_server:
-        return counts
-    return counts | on_server.of_server(OF_SERVER) | count_jobs(http, release, gaps)
+    counts = {TRACE: UncopiedObjects(http, release, gaps).traces(experiment_ids)}
+    return counts | count_jobs(http, release, gaps) if whole_server else counts
 
 
 class UncopiedObjects:
@@ -61,20 +54,6 @@ class UncopiedObjects:
         self._http = http
         self._release = release
         self._gaps = gaps
-        self._on_files = False
-
-    def in_experiments(self, experiment_ids: Sequence[str]) -> dict[Kind, int]:
-        """Count what is in these experiments."""
-        return {TRACE: self.traces(experiment_ids)}
-
-    def of_server(self, kinds: Iterable[Counted]) -> dict[Kind, int]:
-        """Count what is in no experiment."""
-        counts = {it.kind: self._count(it, partial(self._items, it)) for it in kinds}
-        for it in kinds:
-            if it.needs and counts[it.kind] and not counts[it.needs] and not self._on_files:
-                why = f"none are listed, and there are {it.kind.plural}, which need them"
-                self._note(it.needs, why)
-        return counts
 
     def in_workspace(self, experiment_ids: Sequence[str], *, registry: bool) -> dict[Kind, int]:
         """Count what a workspace of Databricks publishes: traces, with ``registry`` webhooks too.
@@ -93,32 +72,12 @@ class UncopiedObjects:
                 self._note(OF_WORKSPACE.kind, problem.message)
         return counts
 
-    def _count(self, what: Counted, find: Callable[[], Iterable[Item]]) -> int:
-        """Count the objects of a kind; what cannot be learned is noted and counts as none."""
-        answer = ask(self._http, what.part, self._release)
-        if answer.standing is Standing.PRESENT:
-            try:
-                return sum(1 for _ in find())
-            except MigrateError as problem:
-                answer = Answer(Standing.UNKNOWN, problem.message)
-        # What a file store keeps none of, other routes answer with an error of no kind.
-        if answer.reason and not self._on_files:
-            self._on_files = on_files(self._http, self._release, answer)
-        if answer.standing is Standing.UNKNOWN and not self._on_files:
-            self._note(what.kind, answer.reason)
-        return 0
-
     def _note(self, kind: Kind, reason: str) -> None:
         side = self._gaps.side
         self._gaps.note(f"whether the {side} has {kind.plural} is not known: {reason}")
 
-    def _items(self, what: Counted, **asked: Any) -> Iterator[Item]:
-        request = {**what.part.request, **asked}
-        if "max_results" in request:
-            request["max_results"] = ITEMS_PER_PAGE
-        path = what.path or what.part.path
-        get_pages = self._http.get_pages if what.part.method == "GET" else self._http.pages
-        for page in get_pages(path, request):
+    def _items(self, what: Counted) -> Iterator[Item]:
+        for page in self._http.get_pages(what.part.path, what.part.request):
             yield from objects(page, what.key)
 
     def traces(self, experiment_ids: Sequence[str]) -> int:

@@ -37,6 +37,13 @@ from migrate.endpoints.stores import Bookkeeping, Found, Identity
 from migrate.errors import AlreadyExists, DirectoryError, Malformed, NotFound
 from migrate.kinds import Kind, Ref
 from migrate.objects import Loss
+from migrate.records.gateway import (
+    GatewayBudget,
+    GatewayEndpoint,
+    GatewayGuardrail,
+    GatewayModel,
+    GatewaySecret,
+)
 from migrate.records.issues import Issue
 from migrate.records.label_schemas import LabelSchema
 from migrate.records.mcp_servers import MCPServer
@@ -86,6 +93,16 @@ SIMPLE: tuple[Simple[Any], ...] = (
         ident="queue_id",
         container="experiment_id",
         created="creation_time_ms",
+    ),
+    *(
+        Simple(kind=kind, record=record, ident=ident, created="created_at")
+        for kind, record, ident in (
+            (Kind.GATEWAY_SECRET, GatewaySecret, "secret_id"),
+            (Kind.GATEWAY_MODEL, GatewayModel, "model_definition_id"),
+            (Kind.GATEWAY_ENDPOINT, GatewayEndpoint, "endpoint_id"),
+            (Kind.GATEWAY_BUDGET, GatewayBudget, "budget_policy_id"),
+            (Kind.GATEWAY_GUARDRAIL, GatewayGuardrail, "guardrail_id"),
+        )
     ),
     Simple(kind=Kind.MCP_SERVER, record=MCPServer, ident="name", created="creation_timestamp"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from migrate.endpoints.shapes import required_objects
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.parts import Answer, Standing, on_files
 from migrate.endpoints.tracking.versions import Release
 from migrate.errors import MigrateError
 from migrate.kinds import Kind
@@ -21,6 +22,8 @@ def count_jobs(http: HttpSession, release: Release, gaps: Gaps) -> dict[Kind, in
     try:
         return {Kind.JOB: len(required_objects(http.ask("POST", SEARCH, {}), "jobs"))}
     except MigrateError as problem:
+        if on_files(http, release, Answer(Standing.UNKNOWN, problem.message)):
+            return {}
         whether = f"whether the {gaps.side} has {Kind.JOB.plural} is not known"
         gaps.note(f"{whether}: {problem.message}")
         return {}

@@ -11,6 +11,13 @@ from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import Standing, ask, on_files
 from migrate.endpoints.tracking.stores.evaluation_datasets import EvaluationDatasetStore
+from migrate.endpoints.tracking.stores.gateway import (
+    GatewayBudgetStore,
+    GatewayEndpointStore,
+    GatewayGuardrailStore,
+    GatewayModelStore,
+    GatewaySecretStore,
+)
 from migrate.endpoints.tracking.stores.issues import IssueStore
 from migrate.endpoints.tracking.stores.label_schemas import LabelSchemaStore
 from migrate.endpoints.tracking.stores.mcp_servers import MCPServerStore
@@ -29,6 +36,11 @@ RECORDS: tuple[type[RecordStore[Any]], ...] = (
     LabelSchemaStore,
     ReviewQueueStore,
     MCPServerStore,
+    GatewaySecretStore,
+    GatewayModelStore,
+    GatewayEndpointStore,
+    GatewayBudgetStore,
+    GatewayGuardrailStore,
     ServerTraces,
     WebhookStore,
 )
