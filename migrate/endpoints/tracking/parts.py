@@ -80,15 +80,20 @@ WEBHOOKS = Part((3, 3), "GET", f"{API}/webhooks", ONE)
 #: Of Databricks' registry of a workspace.
 WORKSPACE_WEBHOOKS = Part(ALWAYS_THERE, "GET", f"{API}/registry-webhooks/list")
 EVALUATION_DATASETS = Part((3, 4), "POST", f"{NEWER_API}/datasets/search", ONE)
-# The list of scorers takes any token, but those of no scorer are refused by every version.
-SCORERS = Part((3, 4), "GET", f"{NEWER_API}/scorers/versions")
+# The list of scorers takes any token, but every version refuses a scorer that is none. It has to be
+# named: without a name it is refused by servers on files too, which have no scorers.
+SCORERS = Part(
+    (3, 4), "GET", f"{NEWER_API}/scorers/versions", {"experiment_id": "0", "name": "no such scorer"}
+)
 ISSUES = Part((3, 11), "POST", f"{NEWER_API}/issues/search", ONE)
 REVIEW_QUEUES = Part(
     (3, 14), "GET", f"{NEWER_API}/review-queues/list", {**ONE, "experiment_id": "0"}
 )
 MCP_SERVERS = Part((3, 15), "GET", f"{NEWER_API}/mcp-servers")
-# A list of label schemas writes; asked for one without saying which, MLflow refuses.
-LABEL_SCHEMAS = Part((3, 14), "GET", f"{NEWER_API}/label-schemas/get")
+# A list of label schemas writes; asked for one that is none, MLflow refuses.
+LABEL_SCHEMAS = Part(
+    (3, 14), "GET", f"{NEWER_API}/label-schemas/get", {"schema_id": "no such schema"}
+)
 GATEWAY = f"{NEWER_API}/gateway"
 # Their lists take anything; asked for one without saying which, MLflow refuses.
 GATEWAY_ENDPOINTS = Part((3, 8), "GET", f"{GATEWAY}/endpoints/get")
