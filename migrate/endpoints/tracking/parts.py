@@ -83,7 +83,7 @@ EVALUATION_DATASETS = Part((3, 4), "POST", f"{NEWER_API}/datasets/search", ONE)
 # The list of scorers takes any token, but every version refuses a scorer that is none. It has to be
 # named: without a name it is refused by servers on files too, which have no scorers.
 SCORERS = Part(
-    (3, 4), "GET", f"{NEWER_API}/scorers/versions", {"experiment_id": "0", "name": "no such scorer"}
+    (3, 4), "GET", f"{NEWER_API}/scorers/versions", {"experiment_id": "0", "name": "none"}
 )
 ISSUES = Part((3, 11), "POST", f"{NEWER_API}/issues/search", ONE)
 REVIEW_QUEUES = Part(
@@ -91,14 +91,14 @@ REVIEW_QUEUES = Part(
 )
 MCP_SERVERS = Part((3, 15), "GET", f"{NEWER_API}/mcp-servers")
 # A list of label schemas writes; asked for one that is none, MLflow refuses.
-LABEL_SCHEMAS = Part(
-    (3, 14), "GET", f"{NEWER_API}/label-schemas/get", {"schema_id": "no such schema"}
-)
+LABEL_SCHEMAS = Part((3, 14), "GET", f"{NEWER_API}/label-schemas/get", {"schema_id": "none"})
 GATEWAY = f"{NEWER_API}/gateway"
-# Their lists take anything; asked for one without saying which, MLflow refuses.
-GATEWAY_ENDPOINTS = Part((3, 8), "GET", f"{GATEWAY}/endpoints/get")
-GATEWAY_MODELS = Part((3, 8), "GET", f"{GATEWAY}/model-definitions/get")
-GATEWAY_SECRETS = Part((3, 8), "GET", f"{GATEWAY}/secrets/get")
+# Their lists take anything; asked for one that is none, MLflow refuses.
+GATEWAY_ENDPOINTS = Part((3, 8), "GET", f"{GATEWAY}/endpoints/get", {"endpoint_id": "none"})
+GATEWAY_MODELS = Part(
+    (3, 8), "GET", f"{GATEWAY}/model-definitions/get", {"model_definition_id": "none"}
+)
+GATEWAY_SECRETS = Part((3, 8), "GET", f"{GATEWAY}/secrets/get", {"secret_id": "none"})
 GATEWAY_BUDGETS = Part((3, 11), "GET", f"{GATEWAY}/budgets/list")
 GATEWAY_GUARDRAILS = Part((3, 12), "GET", f"{GATEWAY}/guardrails/list")
 
