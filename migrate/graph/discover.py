@@ -141,8 +141,4 @@ def unsupported_in(
     if not experiment_ids and not selection.whole_server:
         return {}
     counted = source.unsupported(experiment_ids, whole_server=selection.whole_server)
-    return {
-        kind: count
-        for kind, count in counted.items()
-        if source.store(kind) is None and not selection.leaves_out_kind(kind)
-    }
+    return {kind: count for kind, count in counted.items() if not selection.leaves_out_kind(kind)}

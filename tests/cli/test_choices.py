@@ -60,6 +60,8 @@ CHOICES = {
     "target_registry": PLACE,
     "source_artifacts": TEXTS,
     "target_artifacts": TEXTS,
+    "source_workspace": PLACE,
+    "target_workspace": PLACE,
 }
 ANY_CHOICES = st.builds(Choices, **CHOICES)  # type: ignore[arg-type]
 NOTHING_CHOSEN = Choices(selection=Selection())
@@ -81,7 +83,9 @@ def test_every_choice_is_among_those_tried_here() -> None:
 @given(ANY_CHOICES)
 def test_choices_are_kept_with_the_plan(choices: Choices) -> None:
     assert kept(choices) == choices
-    selecting = dataclasses.replace(choices, source_artifacts=(), target_artifacts=())
+    places = {"source_artifacts": (), "target_artifacts": ()}
+    places |= {"source_workspace": "", "target_workspace": ""}
+    selecting = dataclasses.replace(choices, **places)
     assert choices.selects == (selecting != NOTHING_CHOSEN)
 
 

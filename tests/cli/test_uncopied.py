@@ -25,7 +25,6 @@ from tests.seed_records import Api
 from tests.seed_reviews import open_questions
 
 EMPTY = answer_with("{}")
-IN_EXPERIMENT = {Kind.TRACE: -1}
 OF_SERVER = {Kind.JOB: 1}
 
 
@@ -74,7 +73,7 @@ def test_all_of_a_server_is_counted_without_a_write(
     source: protocols.Source, proxy: Proxy, filled: Filled
 ) -> None:
     found = source.unsupported([filled.full, filled.empty], whole_server=True)
-    assert found == IN_EXPERIMENT | OF_SERVER
+    assert found == OF_SERVER
     assert source.unknown() == ()
     assert proxy.writes() == []
 
@@ -82,7 +81,7 @@ def test_all_of_a_server_is_counted_without_a_write(
 def test_of_chosen_experiments_only_what_is_in_them_is_counted(
     source: protocols.Source, filled: Filled
 ) -> None:
-    assert source.unsupported([filled.full]) == IN_EXPERIMENT
+    assert source.unsupported([filled.full]) == {}
     assert source.unsupported([filled.empty]) == {}
     assert source.unsupported([]) == {}
     assert source.unknown() == ()

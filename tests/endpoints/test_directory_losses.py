@@ -13,6 +13,8 @@ from mlflow import MlflowClient
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.answers import Ended, Unreadable
 from migrate.endpoints.directory import ExportDirectory
+from migrate.graph.discover import unsupported_in
+from migrate.graph.selection import Selection
 from migrate.kinds import Kind, Ref
 from migrate.objects import Loss, LossCode, ModelLinks
 from migrate.outcomes import loss_of
@@ -220,6 +222,17 @@ def test_what_failed_is_named_for_every_kind_and_below_what_failed(origin: Path)
     source = reader(origin)
     everything(source)
     assert {(it.ref, it.container) for it in source.unreadable.all()} == set(failed)
+
+
+@pytest.mark.parametrize("kind", [Kind.SCORER, Kind.TRACE, Kind.EVALUATION_DATASET])
+def test_what_an_export_left_behind_is_missed_though_there_may_be_others_of_its_kind(
+    tmp_path: Path, kind: Kind
+) -> None:
+    target = writer(tmp_path)
+    target.publish(Ended(unsupported={kind: 3}))
+    export = reader(tmp_path)
+    assert export.store(kind) is not None
+    assert unsupported_in(export, Selection(), []) == {kind: 3}
 
 
 def test_deletions_that_an_earlier_version_listed_as_failed_are_no_objects(origin: Path) -> None:

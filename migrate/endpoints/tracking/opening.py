@@ -21,7 +21,7 @@ from migrate.endpoints.tracking.stores.records import RecordStores
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.registry import Registry
 from migrate.endpoints.tracking.stores.runs import RunStore
-from migrate.endpoints.tracking.uncopied import count_on_server
+from migrate.endpoints.tracking.uncopied import TRACE, count_on_server
 from migrate.endpoints.tracking.workspaces import count_others
 from migrate.errors import NotFound
 from migrate.kinds import Kind
@@ -53,12 +53,12 @@ def open_server(
     logged_models = LoggedModelStore(http, entries, experiments)
     calls = Registry(models_http, entries, abilities)
     models = RegisteredModelStore(calls, permissions.forget)
+    records = RecordStores(http, models_http, entries, abilities)
 
     def uncopied(experiment_ids: Sequence[str], whole_server: bool) -> Mapping[Kind, int]:
         release = abilities.learned().release
-        counts = count_on_server(
-            http, release, entries.gaps, experiment_ids, whole_server=whole_server
-        )
+        untraced = () if records.store(TRACE) else experiment_ids
+        counts = count_on_server(http, release, entries.gaps, untraced, whole_server=whole_server)
         if whole_server and not workspace:
             counts[Kind.WORKSPACE] = count_others(http, release, entries.gaps)
         return counts
@@ -81,5 +81,5 @@ def open_server(
         artifacts=ArtifactStores(http, tracking_uri=tracking_uri, roots=roots),
         uncopied=uncopied,
         notebook=notebook,
-        records=RecordStores(http, models_http, entries, abilities),
+        records=records,
     )

@@ -42,7 +42,7 @@ def count_on_server(
     *,
     whole_server: bool,
 ) -> dict[Kind, int]:
-    """Count what is in these experiments, and with ``whole_server`` what is in none."""
+    """Count the traces of these experiments, and with ``whole_server`` what is in none."""
     counts = {TRACE: UncopiedObjects(http, release, gaps).traces(experiment_ids)}
     return counts | count_jobs(http, release, gaps) if whole_server else counts
 
