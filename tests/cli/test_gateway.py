@@ -206,6 +206,7 @@ def test_what_no_list_shows_is_found_by_what_needs_it(
     assert shown(Api(fresh_target.uri)) == shown(gateway.api)
 
 
+@pytest.mark.thorough
 def test_a_value_that_was_set_on_the_copy_stays(
     typed: Typed, gateway: Gateway, fresh_target: TrackingServerProcess
 ) -> None:
@@ -225,6 +226,7 @@ def test_a_value_that_was_set_on_the_copy_stays(
     assert masked["masked_values"]["api_key"].endswith("1234")
 
 
+@pytest.mark.thorough
 def test_it_goes_through_a_directory(
     typed: Typed, gateway: Gateway, fresh_target: TrackingServerProcess
 ) -> None:

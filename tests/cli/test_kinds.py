@@ -93,6 +93,7 @@ def test_all_but_some_kinds_are_copied(
     assert "no difference." in typed("verify", *ends).stdout
 
 
+@pytest.mark.thorough
 def test_the_six_commands_take_them_too(
     typed: Typed, filled: Filled, fresh_target: TrackingServerProcess, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,32 @@ def filled(fresh_source: TrackingServerProcess) -> Callable[[Seeded], Api]:
     return fill
 
 
-@pytest.fixture(params=SEEDED, ids=lambda it: it.kind.replace(" ", "-"))
+#: The kinds of which all is tried every day: one that is plain, and one with contents.
+DAILY = ("issue", "evaluation dataset")
+
+
+def _each(kinds: Collection[str]) -> list[Any]:
+    """Each kind as a parameter; those not of ``kinds`` are for acceptance."""
+    return [
+        pytest.param(
+            it,
+            id=it.kind.replace(" ", "-"),
+            marks=() if it.kind in kinds else pytest.mark.thorough,
+        )
+        for it in SEEDED
+    ]
+
+
+@pytest.fixture(params=_each([it.kind for it in SEEDED]))
+def every_kind(request: pytest.FixtureRequest) -> Seeded:
+    """What each kind is tried with every day."""
+    found: Seeded = request.param
+    return found
+
+
+@pytest.fixture(params=_each(DAILY))
 def seeded(request: pytest.FixtureRequest) -> Seeded:
+    """What goes the same way for all kinds: some of them every day, all in acceptance."""
     found: Seeded = request.param
     return found
 
@@ -59,23 +83,23 @@ def code(source: Api) -> int:
 def test_each_arrives_whole_and_a_second_run_writes_nothing(
     typed: Typed,
     filled: Callable[[Seeded], Api],
-    seeded: Seeded,
+    every_kind: Seeded,
     fresh_source: TrackingServerProcess,
     fresh_target: TrackingServerProcess,
     proxy_factory: ProxyFactory,
 ) -> None:
-    source, target = filled(seeded), Api(fresh_target.uri)
+    source, target = filled(every_kind), Api(fresh_target.uri)
     proxy = proxy_factory(fresh_target.uri)
     ends = (fresh_source.uri, proxy.uri)
     plan = json.loads(typed("plan", *ends, "--json").stdout)
-    assert sum(it["kind"] == seeded.kind for it in plan["tasks"]) == seeded.count
-    assert seeded.kind not in plan["unsupported"]
+    assert sum(it["kind"] == every_kind.kind for it in plan["tasks"]) == every_kind.count
+    assert every_kind.kind not in plan["unsupported"]
     typed("run", *ends, code=code(source))
-    assert in_order(seeded.shown(target)) == in_order(seeded.shown(source))
+    assert in_order(every_kind.shown(target)) == in_order(every_kind.shown(source))
     verified = typed("verify", *ends, "--json").stdout
-    assert json.loads(verified)["compared"][seeded.kind] == seeded.count
+    assert json.loads(verified)["compared"][every_kind.kind] == every_kind.count
     pairs = typed("map").stdout.splitlines()
-    assert sum(line.startswith(f"{seeded.kind} ") for line in pairs) == seeded.count
+    assert sum(line.startswith(f"{every_kind.kind} ") for line in pairs) == every_kind.count
 
     proxy.clear()
     typed("run", *ends, code=code(source))

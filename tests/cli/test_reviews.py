@@ -95,6 +95,7 @@ def test_items_arrive_with_what_became_of_them_and_changes_follow(
     assert queues_shown(target) == queues_shown(source)
 
 
+@pytest.mark.thorough
 def test_questions_of_a_queue_with_items_change(
     typed: Typed, reviewed: Reviewed, fresh_target: TrackingServerProcess
 ) -> None:
@@ -122,6 +123,7 @@ def test_an_item_whose_trace_is_not_copied_is_a_loss_by_name(
     assert queue["questions"] == ["Is it polite?"]
 
 
+@pytest.mark.thorough
 def test_questions_come_along_with_the_queues_that_ask_them(
     typed: Typed, reviewed: Reviewed, fresh_target: TrackingServerProcess
 ) -> None:
@@ -170,6 +172,7 @@ def test_reading_label_schemas_writes_nothing_and_what_is_not_seen_is_said(
     assert schema_named(target, there[1], "ideal answer") is not None
 
 
+@pytest.mark.thorough
 def test_reviews_of_a_deleted_experiment_are_named_where_it_has_traces(
     typed: Typed, reviewed: Reviewed, fresh_target: TrackingServerProcess
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_list_that_takes_nonsense_is_not_believed_to_be_empty(
     typed("run", proxy.uri, fresh_target.uri, code=3)
 
 
+@pytest.mark.thorough
 def test_one_that_was_made_anew_at_the_source_is_made_anew_on_the_target(
     typed: Typed,
     source: Api,

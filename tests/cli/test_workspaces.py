@@ -132,6 +132,7 @@ def test_all_are_copied_mapped_and_unmapped_and_a_second_run_writes_nothing(
     assert set(wrote) == {0}
 
 
+@pytest.mark.thorough
 def test_one_goes_into_a_server_without_and_back_into_another(
     migrate: Migrate,
     source: TrackingServerProcess,
@@ -177,6 +178,7 @@ def test_what_makes_no_sense_is_told(
     typed.fails("run", source.uri, fresh_target.uri, *options, code=2, says=says)
 
 
+@pytest.mark.thorough
 def test_two_into_one_and_names_that_are_not_there_are_refused(
     typed: Typed, source: TrackingServerProcess, server_factory: ServerFactory
 ) -> None:
