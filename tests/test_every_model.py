@@ -207,6 +207,7 @@ def test_every_model_goes_through_a_directory(
     assert_predicts(every_model, target.uri, copies)
 
 
+@pytest.mark.thorough
 def test_sources_that_are_gone_are_told(
     fresh_source: TrackingServerProcess,
     target: TrackingServerProcess,

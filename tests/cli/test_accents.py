@@ -82,6 +82,7 @@ def test_what_a_database_leaves_out_is_asked_of_it_and_of_a_registry_apart(
     assert folding_of(replace(target, uri=folding, side="source")) == (NO_FOLDING, NO_FOLDING)
 
 
+@pytest.mark.thorough
 def test_names_that_differ_in_accents_fail_by_name_on_a_target_that_leaves_them_out(
     typed: Typed, fresh_source: TrackingServerProcess, without_accents: TrackingServerProcess
 ) -> None:

@@ -196,6 +196,7 @@ def test_it_arrives_but_for_the_values_of_secrets_and_changes_follow(
     ]
 
 
+@pytest.mark.thorough
 def test_what_no_list_shows_is_found_by_what_needs_it(
     typed: Typed, gateway: Gateway, fresh_target: TrackingServerProcess, proxy_factory: ProxyFactory
 ) -> None:
@@ -236,6 +237,7 @@ def test_it_goes_through_a_directory(
     assert shown(Api(fresh_target.uri)) == shown(gateway.api)
 
 
+@pytest.mark.thorough
 def test_what_is_the_targets_own_is_kept_and_named(
     typed: Typed, gateway: Gateway, fresh_target: TrackingServerProcess
 ) -> None:

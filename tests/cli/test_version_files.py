@@ -88,6 +88,7 @@ def meta_of(name: str, number: int) -> dict[str, bytes]:
     return {"registered_model_meta": text.encode()}
 
 
+@pytest.mark.thorough
 def test_an_export_holds_of_versions_what_the_client_downloads_and_nothing_is_sent_twice(
     migrate: Migrate, source: str, name: str, args: list[str], tmp_path: Path
 ) -> None:

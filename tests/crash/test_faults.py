@@ -215,6 +215,7 @@ def test_a_file_replaced_while_it_is_copied_is_listed_and_copied_again(
     print(f"{time.monotonic() - started:.0f} s")
 
 
+@pytest.mark.thorough
 def test_a_file_that_is_gone_is_lost_by_name_and_forgotten_by_the_next_run(
     own_work: Source, migration_of: MigrationOf, source_server: TrackingServerProcess
 ) -> None:

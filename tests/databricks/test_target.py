@@ -22,6 +22,7 @@ def tags_of(workspace: Workspace, name: str) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in tags}
 
 
+@pytest.mark.thorough
 def test_an_ordinary_server_moves_into_a_workspace_and_reserved_tags_are_kept_aside(
     migrate: Migrate, other: Workspace, workspace: Workspace, unique_name: str, tmp_path: Path
 ) -> None:

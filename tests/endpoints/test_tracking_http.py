@@ -209,13 +209,12 @@ class TestRepeating:
             list(server.experiments.list())
         assert (len(proxy.matching(SEARCH)), len(pauses)) == (7, 6)
 
-    def test_what_is_the_same_on_every_try_is_not_tried_again(
-        self, open_server: Open, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_what_is_the_same_on_every_try_is_not_tried_again(self, proxy: Proxy) -> None:
         # A server without workspaces answers 500 to whoever asks for one.
-        monkeypatch.setenv("MIGRATE_TARGET_WORKSPACE", "team-a")
-        with pytest.raises(EndpointError, match="workspace"):
-            open_server().capabilities()
+        address = Address(uri=proxy.uri, side="target", workspace="team-a")
+        with closing(http_module.HttpSession(address.access, side="target", workers=1)) as http:
+            with pytest.raises(EndpointError, match="workspace"):
+                http.get("/api/2.0/mlflow/experiments/get", {"experiment_id": "0"})
         assert [exchange.status for exchange in proxy.requests] == [500]
 
 

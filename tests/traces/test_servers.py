@@ -351,6 +351,7 @@ def test_a_trace_of_the_same_id_elsewhere_on_the_target_is_left_alone(
         requests.post(url, json=body, timeout=60)
 
 
+@pytest.mark.thorough
 def test_verify_names_what_differs_and_repair_mends_it(copying: Copying) -> None:
     copying.report()
     first = copying.seeded.overridden
