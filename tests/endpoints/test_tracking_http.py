@@ -212,9 +212,9 @@ class TestRepeating:
     def test_what_is_the_same_on_every_try_is_not_tried_again(self, proxy: Proxy) -> None:
         # A server without workspaces answers 500 to whoever asks for one.
         address = Address(uri=proxy.uri, side="target", workspace="team-a")
-        with closing(http_module.HttpSession(address.access, side="target", workers=1)) as http:
-            with pytest.raises(EndpointError, match="workspace"):
-                http.get("/api/2.0/mlflow/experiments/get", {"experiment_id": "0"})
+        session = http_module.HttpSession(address.access, side="target", workers=1)
+        with closing(session) as http, pytest.raises(EndpointError, match="workspace"):
+            http.get("/api/2.0/mlflow/experiments/get", {"experiment_id": "0"})
         assert [exchange.status for exchange in proxy.requests] == [500]
 
 
