@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from migrate.endpoints.artifacts.locations import check_root
+from migrate.endpoints.tracking.workspaces import is_name
 from migrate.errors import UsageError
 from migrate.graph.left_out_kinds import parse_left_out
 from migrate.graph.planner import new_migration_id
@@ -28,6 +29,8 @@ from migrate.plans import Plan
 from migrate.redaction import shown_address
 from migrate.tasks.batches import MOST_PLACEHOLDERS, Policy
 from migrate.tasks.experiment import TRASH_CHOICES
+
+NAMES = "names of workspaces are made of letters, digits, '-', '_' and '.'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,8 +223,8 @@ def parse_choices(
         target_registry=target_registry,
         source_artifacts=_roots(source_artifacts, "--source-artifacts"),
         target_artifacts=_roots(target_artifacts, "--target-artifacts"),
-        source_workspace=source_workspace,
-        target_workspace=target_workspace,
+        source_workspace=_workspace(source_workspace, "--source-workspace"),
+        target_workspace=_workspace(target_workspace, "--target-workspace"),
     )
 
 
@@ -296,6 +299,12 @@ def _check_models_options(selection: Selection) -> None:
             "--export-all-runs goes with --models: without it, all runs are copied anyway",
             "leave it out, or name models with --models",
         )
+
+
+def _workspace(name: str, option: str) -> str:
+    if name and not is_name(name):
+        raise UsageError(f"{option} {name!r} is no name of a workspace", NAMES)
+    return name
 
 
 def choices_of(plan: Plan) -> Choices:

@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from migrate.cli.choices import Choices
+from migrate.cli.choices import NAMES, Choices
 from migrate.cli.migrations import Ends
 from migrate.endpoints.addresses import Address, open_workspaces
-from migrate.endpoints.tracking.workspaces import Workspace, Workspaces
+from migrate.endpoints.tracking.workspaces import Workspace, Workspaces, is_name
 from migrate.errors import UsageError
 from migrate.tasks.experiment import map_location
 
@@ -87,23 +87,23 @@ def moves_between(
 
 def _workspaces_of(end: Address, stack: ExitStack) -> Workspaces:
     workspaces = open_workspaces(end)
-    if workspaces is not None:
-        stack.enter_context(closing(workspaces))
-        if workspaces.enabled():
-            return workspaces
-    raise UsageError(
-        f"{end.shown} has no workspaces, and --all-workspaces goes from one server with workspaces "
-        "to another",
-        "copy one at a time: name it with --source-workspace, or --target-workspace",
+    hint = (
+        "--all-workspaces goes from one server with workspaces to another; copy one at a time: "
+        "name it with --source-workspace, or --target-workspace"
     )
+    if workspaces is None:
+        raise UsageError(f"{end.shown} has no workspaces", hint)
+    stack.enter_context(closing(workspaces))
+    workspaces.require(hint)
+    return workspaces
 
 
 def _renamed(names: Collection[str], pairs: Sequence[str]) -> dict[str, str]:
     renamed = {name: name for name in names}
     for pair in pairs:
         old, equals, new = pair.partition("=")
-        if not (old and equals and new):
-            raise UsageError(f"--workspace-map {pair!r} is not OLD=NEW")
+        if not (old and equals and is_name(new)):
+            raise UsageError(f"--workspace-map {pair!r} is not OLD=NEW", NAMES)
         if old not in renamed:
             raise UsageError(
                 f"--workspace-map {pair!r}: the source has no workspace {old!r}",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import pytest
 import requests
 
 from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.kinds import Kind
 from tests.cli.conftest import Migrate, Typed
-from tests.conftest import ServerFactory
+from tests.conftest import ProxyFactory, ServerFactory
+from tests.faults import Fault, Faults, always, answer, answer_with
 from tests.seed import START
 from tests.seed_models import ModelSource
 
@@ -165,6 +169,8 @@ def test_those_that_no_call_sees_are_counted(
         (["--target-workspace", "team-a"], "has no workspaces"),
         (["--all-workspaces"], "has no workspaces"),
         (["--workspace-map", "a=b"], "--workspace-map is about all"),
+        (["--source-workspace", "a\nb"], "is no name of a workspace"),
+        (["--target-workspace", "é"], "is no name of a workspace"),
         (["--all-workspaces", "--source-workspace", "team-a"], "one was named"),
     ],
 )
@@ -188,6 +194,29 @@ def test_two_into_one_and_names_that_are_not_there_are_refused(
     typed.fails(*every, "nobody=team-b", code=2, says="no workspace 'nobody'")
     typed.fails(*every, "team-a", code=2, says="is not OLD=NEW")
     assert len(call(target, "GET", "workspaces")["workspaces"]) == 1
+
+
+@pytest.mark.parametrize("route", ["server-info", "workspaces"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        answer(404),
+        answer(403),
+        answer_with("{}"),
+        answer_with('{"workspaces": [{"name": "a\\nb"}], "store_type": "x"}'),
+    ],
+    ids=["404", "403", "empty", "odd"],
+)
+def test_what_hides_them_makes_it_not_known_whether_there_are_others(
+    source: TrackingServerProcess, proxy_factory: ProxyFactory, route: str, fault: Fault
+) -> None:
+    proxy = proxy_factory(source.uri)
+    proxy.faults = Faults(always(("GET", f"/mlflow/{route}$"), fault))
+    with closing(open_endpoint(Address(uri=proxy.uri, side="source"))) as opened:
+        counted = opened.unsupported([], whole_server=True)
+        said = [text for text in opened.unknown() if "workspaces" in text]
+    assert not counted.get(Kind.WORKSPACE)
+    assert len(said) == 1, said
 
 
 def test_a_directory_has_none(typed: Typed, source: TrackingServerProcess, tmp_path: Any) -> None:

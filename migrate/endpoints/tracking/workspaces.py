@@ -6,12 +6,22 @@ unique in one workspace, ids of experiments and runs on the whole server.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from migrate.endpoints.shapes import Object, as_object, flag, member, objects, required_text, text
+from migrate.endpoints.shapes import (
+    Object,
+    as_object,
+    flag,
+    member,
+    objects,
+    present,
+    required_text,
+    text,
+)
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.access import DEFAULT_WORKSPACE
 from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
@@ -20,6 +30,7 @@ from migrate.endpoints.tracking.versions import Release
 from migrate.errors import (
     AlreadyExists,
     EndpointError,
+    Malformed,
     MigrateError,
     NoSuchRoute,
     NotFound,
@@ -60,20 +71,20 @@ class Workspaces:
     def enabled(self) -> bool:
         """Say whether the server has workspaces. Raises ``EndpointError`` where it does not tell.
 
-        Versions without them do not have the route that tells (it came with 3.9).
+        The route that tells came with 3.9; a gateway may keep it to itself.
         """
-        try:
-            info = as_object(self._http.get(_INFO, tries=CONNECT_TRIES), "the answer")
-        except (NotFound, NoSuchRoute):
-            return False
-        if not text(info, "store_type"):
-            where = f"{self._http.base_url}{_INFO}"
-            raise EndpointError(f"{where} does not say whether the server has workspaces")
+        info = as_object(self._http.get(_INFO, tries=CONNECT_TRIES), "the answer")
+        present(info, _ENABLED)
         return flag(info, _ENABLED)
 
     def all(self) -> Sequence[Workspace]:
-        """Return those that this account may see, in the order of their names."""
-        found = objects(self._http.get(_PATH), "workspaces")
+        """Return those that this account may see, in the order of their names.
+
+        Raises ``EndpointError`` where there are none, since each server with workspaces has one.
+        """
+        found = objects(as_object(self._http.get(_PATH), "the answer"), "workspaces")
+        if not found:
+            raise EndpointError(f"{self._http.base_url}{_PATH} lists not even the default one")
         return sorted(map(_workspace, found), key=lambda it: it.name)
 
     def create(self, workspace: Workspace) -> None:
@@ -88,13 +99,19 @@ class Workspaces:
         with suppress(AlreadyExists):
             self._http.post(_PATH, {"name": workspace.name, **body}, idempotent=True)
 
+    def require(self, hint: str) -> None:
+        """Raise ``UsageError`` with this hint where the server tells of no workspaces."""
+        try:
+            enabled = self.enabled()
+        except (NotFound, NoSuchRoute, Refused, Malformed) as problem:
+            told = f"{self._http.base_url} does not say that it has workspaces: {problem.message}"
+            raise UsageError(told, hint) from None
+        if not enabled:
+            raise UsageError(f"{self._http.base_url} has no workspaces", hint)
+
     def check(self, name: str, side: str) -> None:
         """Raise ``UsageError`` where the server has no such workspace."""
-        if not self.enabled():
-            raise UsageError(
-                f"{self._http.base_url} has no workspaces, and {name!r} was asked for",
-                f"leave out --{side}-workspace, or start the server with --enable-workspaces",
-            )
+        self.require(f"leave out --{side}-workspace, or start the server with --enable-workspaces")
         try:
             self._http.get(f"{_PATH}/{quote(name, safe='')}", tries=CONNECT_TRIES)
         except (NotFound, Refused) as problem:
@@ -118,14 +135,23 @@ def count_others(http: HttpSession, release: Release, gaps: Gaps) -> int:
         return sum(it.name != DEFAULT_WORKSPACE for it in workspaces.all())
     except MigrateError as problem:
         if not (isinstance(problem, Refused) and problem.code in NO_SUCH_STORE):
-            gaps.note(f"whether the {gaps.side} has other workspaces is not known: {problem}")
+            whether = f"whether the {gaps.side} has other workspaces is not known"
+            gaps.note(f"{whether}: {problem.message}")
         return 0
+
+
+def is_name(text: str) -> bool:
+    """Say whether a text can be a workspace's name, which goes into a header of every call."""
+    return re.fullmatch(r"[A-Za-z0-9._-]{1,255}", text) is not None
 
 
 def _workspace(item: Object) -> Workspace:
     archive = member(item, "trace_archival_config")
+    name = required_text(item, "name")
+    if not is_name(name):
+        raise Malformed(f"{name!r} is no name of a workspace")
     return Workspace(
-        name=required_text(item, "name"),
+        name=name,
         description=text(item, "description"),
         artifact_root=text(item, "default_artifact_root"),
         archive=text(archive, "location"),
