@@ -12,10 +12,14 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_endpoint
 from migrate.endpoints.protocols import Target
+from migrate.endpoints.tracking.gaps import Gaps
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.searches import search as search_module
 from migrate.endpoints.tracking.stores import experiments as experiments_module
 from migrate.endpoints.tracking.stores import runs as runs_module
 from migrate.endpoints.tracking.stores.runs import RUNS
+from migrate.endpoints.tracking.uncopied import NOT_COUNTED, UncopiedObjects
+from migrate.endpoints.tracking.versions import release_of
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.kinds import Kind, Ref
 from migrate.objects import ACTIVE, DELETED, Experiment, Run
@@ -309,9 +313,11 @@ class TestFindingCopies:
 
 
 class TestWhatIsNotCopied:
-    def test_traces_are_noticed_in_the_experiments_asked_for(
-        self, server: Target, seed: Source, monkeypatch: pytest.MonkeyPatch
+    def test_traces_are_noticed_in_the_experiments_asked_for_where_no_store_reads_them(
+        self, server: Target, proxy: Proxy, seed: Source, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        release = release_of("3.17.2")
+        assert release is not None
         experiment, other = seed.experiment("a"), seed.experiment("b")
         assert server.unsupported([experiment, other]) == {}
         seed.post("logged-models", {"experiment_id": other, "name": "x"})
@@ -327,9 +333,13 @@ class TestWhatIsNotCopied:
             "state": "OK",
         }
         seed.post("../../3.0/mlflow/traces", {"trace": {"trace_info": trace}})
-        assert server.unsupported([experiment, other]) == {Kind.TRACE: -1}
-        assert server.unsupported([experiment]) == {}
-        assert server.unsupported([]) == {}
+        assert server.unsupported([experiment, other]) == {}, "traces are copied"
+        address = Address(uri=proxy.uri, side="source")
+        with closing(HttpSession(address.access, side="source", workers=1)) as http:
+            uncopied = UncopiedObjects(http, release, Gaps("source"))
+            assert uncopied.traces([experiment, other]) == NOT_COUNTED
+            assert uncopied.traces([experiment]) == 0
+            assert uncopied.traces([]) == 0
 
     def test_traces_that_cannot_be_asked_for_are_unknown(
         self, server: Target, proxy: Proxy, seed: Source
