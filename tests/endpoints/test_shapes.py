@@ -222,3 +222,12 @@ class TestText:
     @given(st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=20))
     def test_what_json_writes_is_read(self, value: Any) -> None:
         assert shapes.parse_json(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5, True, False])
+def test_what_is_neither_a_text_nor_a_whole_number_is_no_id(value: object) -> None:
+    for read in (shapes.ident, shapes.stored_id):
+        with pytest.raises(Malformed, match="id"):
+            read({"modelId": value}, "modelId")
+    assert shapes.told_id({"modelId": value}, "modelId") == ""
+    assert shapes.ident({"modelId": 17}, "modelId") == "17"
