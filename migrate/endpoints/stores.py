@@ -7,13 +7,14 @@ containers are those of the endpoint that is asked.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from migrate.kinds import Kind
 from migrate.objects import Loss
+from migrate.origins import MARK, losses_from_tags
 from migrate.traces import EVER, Assessment, PromptLink, Spans, Stretch, Trace
 
 R = TypeVar("R")
@@ -168,6 +169,15 @@ class TraceStore(Store[Trace], Protocol):
     def override(self, trace_id: str, assessment: Assessment) -> None:
         """Add an assessment that overrides another one of the same trace."""
         ...
+
+
+def traces_found(traces: Iterable[Trace], container: str) -> Mapping[str, Sequence[Found[Trace]]]:
+    """Return the copies among these traces that an experiment holds, by their ids."""
+    return {
+        trace.trace_id: [Found(trace, trace.tags.get(MARK, ""), losses_from_tags(trace.tags))]
+        for trace in traces
+        if trace.experiment_id == container
+    }
 
 
 class _HasStores(Protocol):

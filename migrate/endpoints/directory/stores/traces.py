@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 from migrate.endpoints.directory.export import Export
 from migrate.endpoints.directory.stores.trace_folders import TraceFolders
-from migrate.endpoints.stores import Bookkeeping, Found, Identity
+from migrate.endpoints.stores import Bookkeeping, Found, Identity, traces_found
 from migrate.errors import NotFound
 from migrate.kinds import Kind
 from migrate.objects import Loss
-from migrate.origins import MARK, losses_from_tags
 from migrate.traces import (
     EVER,
     SERVER_TAGS,
@@ -87,11 +86,7 @@ class TraceStore:
     ) -> Mapping[str, Sequence[Found[Trace]]]:
         """See ``Store.find``."""
         traces = self.within(container) if keys is None else self.read([*keys])
-        return {
-            trace.trace_id: [Found(trace, trace.tags.get(MARK, ""), losses_from_tags(trace.tags))]
-            for trace in traces
-            if trace.experiment_id == container
-        }
+        return traces_found(traces, container)
 
     def create(self, container: str, wanted: Trace) -> Trace:
         """See ``TraceStore``. Takes assessments that override others as well."""

@@ -8,7 +8,7 @@ from typing import Any
 from migrate.endpoints.shapes import Object, count, ident, integer, member, pairs, required_text
 from migrate.endpoints.tracking.entries import Form, Told
 from migrate.endpoints.tracking.parts import API, OLDER_TRACES, TRACES
-from migrate.endpoints.tracking.stores.traces import PER_PAGE, ServerTraces
+from migrate.endpoints.tracking.stores.traces import ServerTraces, in_order
 from migrate.errors import NotFound
 from migrate.kinds import Kind
 from migrate.traces import EVER, Stretch, Trace
@@ -34,15 +34,7 @@ class TracesBefore3_2(ServerTraces):
 
     def within(self, container: str, stretch: Stretch = EVER) -> Iterator[Trace]:
         """See ``TraceStore.within``."""
-        bounds = ((">=", stretch.first), ("<=", stretch.last))
-        request = {
-            "experiment_ids": [container],
-            "max_results": PER_PAGE,
-            "order_by": ["timestamp_ms ASC", "request_id ASC"],
-            "filter": " AND ".join(
-                f"timestamp_ms {it} {ms}" for it, ms in bounds if ms is not None
-            ),
-        }
+        request = {"experiment_ids": [container], **in_order(stretch)}
         pages = self._http.get_pages(OLDER_TRACES.path, request)
         return self._entries.all(pages, "traces", _TRACE, older_trace_from)
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from migrate.endpoints.shapes import Object, ident, member, objects, required, told_id
-from migrate.endpoints.stores import Bookkeeping, Found, Identity
+from migrate.endpoints.stores import Bookkeeping, Found, Identity, traces_found
 from migrate.endpoints.tracking.entries import Form, Told
 from migrate.endpoints.tracking.parts import API, NEWER_API, TRACES, TRACES_WITH_SPANS
 from migrate.endpoints.tracking.stores.record import RecordStore
@@ -18,7 +18,7 @@ from migrate.endpoints.tracking.traces_wire import trace_from, trace_to
 from migrate.errors import Malformed, NoSuchRoute, NotFound, Refused, ServerFault
 from migrate.kinds import Kind
 from migrate.objects import Loss
-from migrate.origins import MARK, losses_from_tags, losses_to_tags
+from migrate.origins import MARK, losses_to_tags
 from migrate.traces import EVER, SERVER_TAGS, Assessment, PromptLink, Spans, Stretch, Trace
 
 PER_PAGE = 500
@@ -50,16 +50,10 @@ class ServerTraces(RecordStore[Trace]):
 
     def within(self, container: str, stretch: Stretch = EVER) -> Iterator[Trace]:
         """See ``TraceStore.within``."""
-        bounds = ((">=", stretch.first), ("<=", stretch.last))
         place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": container}}
         request = {
             "locations": [place],
-            "max_results": PER_PAGE,
-            # Pages are counted off: traces of one moment need an order as well.
-            "order_by": ["timestamp_ms ASC", "request_id ASC"],
-            "filter": " AND ".join(
-                f"timestamp_ms {it} {ms}" for it, ms in bounds if ms is not None
-            ),
+            **in_order(stretch),
         }
         pages = self._http.pages(TRACES.path, request)
         return self._entries.all(pages, "traces", FORM, trace_from)
@@ -99,11 +93,7 @@ class ServerTraces(RecordStore[Trace]):
     ) -> Mapping[str, Sequence[Found[Trace]]]:
         """See ``Store.find``."""
         traces = self.within(container) if keys is None else self.read([*keys])
-        return {
-            trace.trace_id: [Found(trace, trace.tags.get(MARK, ""), losses_from_tags(trace.tags))]
-            for trace in traces
-            if trace.experiment_id == container
-        }
+        return traces_found(traces, container)
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -173,6 +163,17 @@ class ServerTraces(RecordStore[Trace]):
         """See ``Store.delete``."""
         body = {"experiment_id": copy.experiment_id, "request_ids": [copy.trace_id]}
         self._http.post(f"{NEWER_API}/traces/delete-traces", body, idempotent=True)
+
+
+def in_order(stretch: Stretch) -> dict[str, Any]:
+    """Return what a search for the traces of a stretch is asked with, oldest first."""
+    bounds = ((">=", stretch.first), ("<=", stretch.last))
+    return {
+        "max_results": PER_PAGE,
+        # Pages are counted off: traces of one moment need an order as well.
+        "order_by": ["timestamp_ms ASC", "request_id ASC"],
+        "filter": " AND ".join(f"timestamp_ms {it} {ms}" for it, ms in bounds if ms is not None),
+    }
 
 
 def _message(spans: Iterable[Spans]) -> bytes:
