@@ -224,6 +224,19 @@ def test_what_failed_is_named_for_every_kind_and_below_what_failed(origin: Path)
     assert {(it.ref, it.container) for it in source.unreadable.all()} == set(failed)
 
 
+@pytest.mark.parametrize("asked", [Ref(Kind.RUN, A), Ref(Kind.EXPERIMENT, "9")], ids=str)
+def test_what_failed_is_no_longer_missed_after_an_export_that_was_asked_for_it(
+    origin: Path, asked: Ref
+) -> None:
+    failed = Unreadable(ref=Ref(Kind.RUN, A), container="9", where="a-run", reason="refused")
+    target = writer(origin)
+    target.publish(Ended(failed=(failed,)))
+    target.publish(Ended(selects=lambda ref: ref == asked))
+    source = reader(origin)
+    everything(source)
+    assert source.unreadable.all() == []
+
+
 @pytest.mark.parametrize("kind", [Kind.SCORER, Kind.TRACE, Kind.EVALUATION_DATASET])
 def test_what_an_export_left_behind_is_missed_though_there_may_be_others_of_its_kind(
     tmp_path: Path, kind: Kind

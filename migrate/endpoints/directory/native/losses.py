@@ -176,7 +176,8 @@ def _is_outdated(lacking: Unreadable, ended: Ended) -> bool:
     """Say whether an export was asked for what an earlier one lacked: it tells of it itself."""
     kind = lacking.ref.kind.container
     around = Ref(kind, lacking.container) if kind else lacking.ref
-    return ended.selects(around) and not ended.skips(lacking.ref)
+    is_asked = ended.selects(lacking.ref) or ended.selects(around)
+    return is_asked and not ended.skips(lacking.ref)
 
 
 def _failed_to_json(lacking: Unreadable) -> dict[str, str]:
