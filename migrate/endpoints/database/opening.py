@@ -86,13 +86,15 @@ def _postgres(url: URL, shown: str) -> Engine:
         ) from None
 
 
-def begin(connection: Connection) -> None:
-    """Begin what is read in one state of the database, where that keeps no writer waiting.
+def begin(connection: Connection) -> bool:
+    """Have all be read in one state of the database; return False where that cannot be.
 
-    Postgres does so by itself. SQLite does with a write-ahead log; without one, an open
-    transaction stops every writer, so each read is one of its own.
+    Postgres does so by itself, SQLite in a transaction where it has a write-ahead log. Without
+    one, an open transaction keeps every writer waiting, so each read is one of its own.
     """
-    if connection.dialect.name == "sqlite":
-        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
-        if mode == "wal":
-            connection.exec_driver_sql("BEGIN")
+    if connection.dialect.name != "sqlite":
+        return True
+    if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+        return False
+    connection.exec_driver_sql("BEGIN")
+    return True

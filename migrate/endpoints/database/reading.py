@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Select, column, func, inspect, null, select
 from sqlalchemy import table as sql_table
@@ -17,6 +17,7 @@ from migrate.errors import EndpointError
 from migrate.redaction import shown_address
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
 Condition = ColumnElement[bool]
 #: Ids in one query.
 IDS = 500
@@ -52,6 +53,7 @@ class Database:
         self._columns: dict[str, frozenset[str]] = {}
         self._tables: frozenset[str] = frozenset()
         self.revision = ""
+        self.in_one_state = False
 
     def open(self) -> None:
         """Connect, and look at what there is; may be repeated.
@@ -67,11 +69,13 @@ class Database:
         self._engine = self._engine or engine_of(self._uri)
         connection = self._engine.connect()
         try:
-            begin(connection)
+            self.in_one_state = begin(connection)
             self._tables = frozenset(inspect(connection).get_table_names())
             versions: Sequence[str] = ()
             if VERSION_TABLE in self._tables:
-                names = select(column("version_num")).select_from(sql_table(VERSION_TABLE))
+                names: Select[Any] = select(column("version_num")).select_from(
+                    sql_table(VERSION_TABLE)
+                )
                 versions = connection.execute(names).scalars().all()
             self.revision = require_known(versions, self._tables, self.shown)
             self._columns = {
@@ -92,11 +96,6 @@ class Database:
                     "not end, or it is damaged",
                     "restore it from a backup",
                 )
-
-    @property
-    def dialect(self) -> str:
-        """Return which database it is, in SQLAlchemy's word."""
-        return self._engine.dialect.name if self._engine else ""
 
     def has(self, table: str, name: str = "") -> bool:
         """Say whether there is such a table, with ``name`` such a column of it."""
@@ -123,7 +122,12 @@ class Database:
         return self._read(lambda it: [dict(row) for row in it.execute(statement).mappings()])
 
     def rows_of(
-        self, table: str, columns: Sequence[str], key: str, values: Sequence[object], *where: Condition
+        self,
+        table: str,
+        columns: Sequence[str],
+        key: str,
+        values: Sequence[object],
+        *where: Condition,
     ) -> Iterator[Row]:
         """Yield the rows with one of these values, in as few queries as it takes."""
         for start in range(0, len(values), IDS):
@@ -153,9 +157,9 @@ class Database:
             return
 
         def stream(connection: Connection) -> None:
-            found = connection.execution_options(
-                stream_results=True, max_row_buffer=TAKEN
-            ).execute(statement)
+            found = connection.execution_options(stream_results=True, max_row_buffer=TAKEN).execute(
+                statement
+            )
             for some in found.partitions(TAKEN):
                 use(some)
 
@@ -192,9 +196,10 @@ class Database:
         if known is None:
             return None
         named = (column(it) if it in known else null().label(it) for it in columns)
-        return select(*named).select_from(sql_table(table)).where(*where)
+        statement: Select[Any] = select(*named)
+        return statement.select_from(sql_table(table)).where(*where)
 
-    def _read(self, read: Callable[[Connection], Any]) -> Any:
+    def _read(self, read: Callable[[Connection], T]) -> T:
         with self._lock:
             self.open()
             assert self._connection is not None

@@ -64,23 +64,51 @@ REVISIONS = {
 }
 #: Those before the first of these, by the year 2022: known by name, and not read.
 OLDER = frozenset(
-    """451aebb31d03 90e64c465722 181f10493468 df50e92ffc5e 7ac759974ad8 89d4b8295536 2b4d017a5e9b
-    cfd24bdc0731 0a8213491aaa 728d730b5ebd 27a6a02d2cf1 84291f40a231 a8c4a736bde6 39d1c3be5f05
-    c48cb773bb87 bd07f7e963c5 0c779009ac13 cc1f77228345""".split()
+    [
+        "451aebb31d03",
+        "90e64c465722",
+        "181f10493468",
+        "df50e92ffc5e",
+        "7ac759974ad8",
+        "89d4b8295536",
+        "2b4d017a5e9b",
+        "cfd24bdc0731",
+        "0a8213491aaa",
+        "728d730b5ebd",
+        "27a6a02d2cf1",
+        "84291f40a231",
+        "a8c4a736bde6",
+        "39d1c3be5f05",
+        "c48cb773bb87",
+        "bd07f7e963c5",
+        "0c779009ac13",
+        "cc1f77228345",
+    ]
 )
 _FIRST = next(iter(REVISIONS))
 #: The tables that are read or counted, and the revision that makes them.
 TABLES = {
     **dict.fromkeys(
-        """experiments experiment_tags runs params tags metrics latest_metrics registered_models
-        registered_model_tags model_versions model_version_tags""".split(),
+        [
+            "experiments",
+            "experiment_tags",
+            "runs",
+            "params",
+            "tags",
+            "metrics",
+            "latest_metrics",
+            "registered_models",
+            "registered_model_tags",
+            "model_versions",
+            "model_version_tags",
+        ],
         _FIRST,
     ),
     "registered_model_aliases": "3500859a5d39",
     **dict.fromkeys(("datasets", "inputs", "input_tags"), "7f2a7d5fae7d"),
     **dict.fromkeys(("trace_info", "trace_tags", "trace_request_metadata"), "867495a8f9d4"),
     **dict.fromkeys(
-        "logged_models logged_model_params logged_model_tags logged_model_metrics".split(),
+        ["logged_models", "logged_model_params", "logged_model_tags", "logged_model_metrics"],
         "400f98739977",
     ),
     "assessments": "770bee3ae1dd",
@@ -89,7 +117,7 @@ TABLES = {
     "webhooks": "1a0cddfcaa16",
     **dict.fromkeys(("scorers", "scorer_versions"), "534353b11cbc"),
     **dict.fromkeys(
-        "evaluation_datasets evaluation_dataset_tags evaluation_dataset_records".split(),
+        ["evaluation_datasets", "evaluation_dataset_tags", "evaluation_dataset_records"],
         "71994744cf8e",
     ),
     "jobs": "bf29a5ff90ea",

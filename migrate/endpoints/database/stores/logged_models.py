@@ -64,7 +64,10 @@ class LoggedModelStore:
         params, tags = (
             texts_by(
                 self._database.rows_of(
-                    f"logged_model_{what}s", ("model_id", f"{what}_key", f"{what}_value"), "model_id", ids
+                    f"logged_model_{what}s",
+                    ("model_id", f"{what}_key", f"{what}_value"),
+                    "model_id",
+                    ids,
                 ),
                 "model_id",
                 f"{what}_key",

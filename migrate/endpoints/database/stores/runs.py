@@ -86,22 +86,22 @@ class RunStore:
         ):
             sizes[run_id][key] = size
         found: dict[str, Histories] = {}
+        unread: list[str] = []
         points = 0
         for run_id in ids:
-            if found and points + sum(sizes[run_id].values()) > budget:
+            if found and (unread or points + sum(sizes[run_id].values()) > budget):
                 break
-            history = found[run_id] = Histories()
+            found[run_id] = Histories(unread=unread)
             for key, size in sizes[run_id].items():
                 if points + size > budget:
-                    history.unread.append(key)
+                    unread.append(key)
                 else:
                     points += size
-        self._read_points(found)
+        self._read_points(found, unread)
         return found
 
-    def _read_points(self, found: Mapping[str, Histories]) -> None:
-        """Fill in the points of all keys that are not left ``unread``; only the first has such."""
-        unread = {(run_id, key) for run_id, it in found.items() for key in it.unread}
+    def _read_points(self, found: Mapping[str, Histories], unread: Sequence[str]) -> None:
+        """Fill in the points of all keys but those ``unread``, of which only a single run has."""
         by_key: defaultdict[tuple[str, str], list[Metric]] = defaultdict(list)
 
         def use(rows: Sequence[Any]) -> None:
@@ -110,7 +110,7 @@ class RunStore:
 
         where: list[Condition] = [among("run_uuid", found)]
         if unread:
-            where.append(~among("key", [key for _, key in unread]))
+            where.append(~among("key", unread))
         self._database.take("metrics", _POINT, use, *where)
         for (run_id, _), points in by_key.items():
             found[run_id].points += points
@@ -155,15 +155,22 @@ class RunStore:
         """Yield the runs of some rows, with what other tables say of them."""
         ids = [row["run_uuid"] for row in rows]
         params, tags = (
-            texts_by(self._database.rows_of(it, ("run_uuid", "key", "value"), "run_uuid", ids), "run_uuid")
+            texts_by(
+                self._database.rows_of(it, ("run_uuid", "key", "value"), "run_uuid", ids),
+                "run_uuid",
+            )
             for it in ("params", "tags")
         )
-        latest = grouped(self._database.rows_of("latest_metrics", _POINT, "run_uuid", ids), "run_uuid")
+        latest = grouped(
+            self._database.rows_of("latest_metrics", _POINT, "run_uuid", ids), "run_uuid"
+        )
         inputs = grouped(self._inputs("destination_id", ids, "DATASET"), "destination_id")
         datasets = self._datasets([it["source_id"] for some in inputs.values() for it in some])
         input_ids = [it["input_uuid"] for some in inputs.values() for it in some]
         input_tags = texts_by(
-            self._database.rows_of("input_tags", ("input_uuid", "name", "value"), "input_uuid", input_ids),
+            self._database.rows_of(
+                "input_tags", ("input_uuid", "name", "value"), "input_uuid", input_ids
+            ),
             "input_uuid",
             "name",
         )
@@ -219,7 +226,9 @@ class RunStore:
         rows = self._database.rows_of("datasets", columns, "dataset_uuid", [*dict.fromkeys(ids)])
         return {
             row["dataset_uuid"]: {
-                member: text(row, name) for member, name in _DATASET.items() if row[name] is not None
+                member: text(row, name)
+                for member, name in _DATASET.items()
+                if row[name] is not None
             }
             for row in rows
         }
