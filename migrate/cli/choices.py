@@ -23,11 +23,11 @@ from migrate.graph.selection import (
     parse_tokens,
     selection_from_options,
 )
-from migrate.kinds import Kind
 from migrate.objects import NOTEBOOK_FORMATS
 from migrate.plans import Plan
 from migrate.redaction import shown_address
 from migrate.tasks.batches import MOST_PLACEHOLDERS, Policy
+from migrate.tasks.carriers import CARRIERS
 from migrate.tasks.experiment import TRASH_CHOICES
 
 NAMES = "names of workspaces are made of letters, digits, '-', '_' and '.'"
@@ -272,11 +272,10 @@ def parse_notebook_formats(values: Sequence[str]) -> tuple[str, ...]:
 
 def _check_kinds(selection: Selection) -> None:
     """Raise ``UsageError`` where objects are named of a kind that is left out."""
-    for named, option, kind in (
-        (selection.experiments, "--experiments", Kind.EXPERIMENT),
-        (selection.models, "--models", Kind.REGISTERED_MODEL),
-    ):
-        if named and selection.leaves_out_kind(kind):
+    names = {"--experiments": selection.experiments, "--models": selection.models}
+    for carrier in CARRIERS:
+        option, kind = carrier.chosen_by, carrier.kind
+        if names.get(option) and selection.leaves_out_kind(kind):
             raise UsageError(
                 f"{option} names some, and --kinds or --without leave out all {kind.plural}",
                 "what is copied of others is taken along without being named",

@@ -19,6 +19,7 @@ from migrate.outcomes import LeftOut, LeftOutCode, Loss, TaskStatus
 from migrate.plans import Because, Damage
 from migrate.tasks.batches import Policy
 from migrate.tasks.existing_experiments import ExistingExperiments
+from migrate.tasks.trace import Slice
 from migrate.tasks.wanted import Need
 
 
@@ -137,6 +138,8 @@ class Draft:
     #: What records name, and by what their copies are found, by their refs.
     needs: dict[Ref, tuple[Need, ...]] = field(default_factory=dict)
     keys: dict[Ref, str] = field(default_factory=dict)
+    #: What each task of traces covers.
+    slices: dict[Ref, Slice] = field(default_factory=dict)
     registered: dict[Ref, RegisteredModel] = field(default_factory=dict)
     versions: dict[Ref, ModelVersion] = field(default_factory=dict)
 

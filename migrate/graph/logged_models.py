@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from migrate.graph.draft import Draft, Node
 from migrate.kinds import Kind, logged_model_ref, run_ref
+from migrate.tasks.fingerprint import RunFacts
 from migrate.tasks.logged_model import FLATTENED
 
 RUNS_AT_ONCE = 200
@@ -19,11 +20,7 @@ def discover_links(draft: Draft) -> None:
 
 def read_links(draft: Draft, nodes: Iterable[Node]) -> None:
     """Read the links of the runs among these that are selected, where no listing has told."""
-    ids = [
-        node.ref.id
-        for node in nodes
-        if node.ref.kind is Kind.RUN and node.selected and not node.unreadable
-    ]
+    ids = [node.ref.id for node in nodes if isinstance(node.facts, RunFacts) and node.selected]
     if draft.source_can.lists_links:
         listed = {run_id: draft.nodes[run_ref(run_id)].facts.links for run_id in ids}
         draft.links |= {run_id: links for run_id, links in listed.items() if links.model_ids}

@@ -34,10 +34,10 @@ def discover_registry(draft: Draft) -> None:
     selection = draft.selection
     if not selection.takes_registry:
         return
-    lacking = draft.source_can.without.get(Kind.REGISTERED_MODEL)
+    lacking = [why for kind in MODEL_KINDS if (why := draft.source_can.without.get(kind))]
     if selection.models and lacking:
         raise EndpointError(
-            f"no models can be chosen: {lacking}",
+            f"no models can be chosen: {lacking[0]}",
             "leave out --models to copy what else the source has",
         )
     names = None

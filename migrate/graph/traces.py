@@ -12,7 +12,7 @@ from migrate.objects import readable_time
 from migrate.origins import MARK, losses_from_tags
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because, Damage
-from migrate.tasks.trace import Slice, SliceFacts, content_of, mark, slice_from, slices
+from migrate.tasks.trace import Slice, SliceFacts, content_of, mark, slices
 from migrate.traces import Trace
 
 
@@ -39,7 +39,7 @@ def discover_traces(draft: Draft) -> None:
 
 def _tell_of_links(draft: Draft) -> None:
     """Say what no list tells, where there may be some."""
-    if draft.of_kind(Kind.TRACE) and draft.of_kind(Kind.RUN):
+    if draft.slices and draft.of_kind(Kind.RUN):
         draft.notes.append(
             "links of traces to runs are copied as far as the metadata of the traces names them: "
             "MLflow lists no others"
@@ -62,6 +62,7 @@ def _add(draft: Draft, facts: SliceFacts) -> None:
         because=(Because("in", experiment),),
     )
     draft.add(node)
+    draft.slices[node.ref] = covered
     draft.needs[node.ref] = facts.needs
     if damaged := [draft.damaged[ref] for ref in facts.refs if ref in draft.damaged]:
         # A comparison names traces, and their slice is what mends them.
@@ -81,10 +82,10 @@ def match_traces(draft: Draft) -> None:
     store = traces_of(draft.target)
     if store is None:
         return
-    for node in draft.of_kind(Kind.TRACE):
-        covered = slice_from(node.ref.id)
-        place = draft.nodes[experiment_ref(node.container)].target_id
-        if covered is not None and place:
+    for ref, covered in draft.slices.items():
+        node = draft.nodes[ref]
+        place = draft.nodes[experiment_ref(covered.experiment_id)].target_id
+        if node.selected and place:
             _match(draft, node, store, covered._replace(experiment_id=place))
 
 
@@ -93,11 +94,11 @@ def _content(draft: Draft, node: Node) -> str:
 
     Where something that it names has no copy, they say so, and it is read once more.
     """
-    covered, store = slice_from(node.ref.id), traces_of(draft.source)
+    covered, store = draft.slices[node.ref], traces_of(draft.source)
     named = (need.ref for need in draft.needs[node.ref])
     if draft.target_can.archive or all(map(draft.will_have_copy, named)):
         return node.content
-    if covered is None or store is None:
+    if store is None:
         return ""
     traces = store.within(covered.experiment_id, covered.stretch)
     return content_of((trace.trace_id, mark(trace, draft.will_have_copy)) for trace in traces)

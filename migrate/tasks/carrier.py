@@ -33,6 +33,8 @@ class Carrier(ABC):
     kind: ClassVar[Kind]
     #: The most tasks that go to a worker together.
     together: ClassVar[int] = 25
+    #: The option that names those of its objects which are copied; empty where none does.
+    chosen_by: ClassVar[str] = ""
     #: The option with the rules that give copies other names; empty where names are no key.
     renamed_by: ClassVar[str] = ""
     #: Whether permissions are given on its objects.

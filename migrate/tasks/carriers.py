@@ -45,6 +45,7 @@ class Experiments(Carrier):
 
     kind = Kind.EXPERIMENT
     together = 50
+    chosen_by = "--experiments"
     renamed_by = experiment.RENAMED_BY
     guarded = True
     colours = ("#dbe9fb", "#2f6fbf")
@@ -184,6 +185,7 @@ class RegisteredModels(Carrier):
     """Registered models; their versions are objects of their own."""
 
     kind = Kind.REGISTERED_MODEL
+    chosen_by = "--models"
     renamed_by = registered_model.RENAMED_BY
     guarded = True
     colours = ("#e7defa", "#6b3fc0")
@@ -208,6 +210,8 @@ class Prompts(RegisteredModels):
     """Prompts, which MLflow keeps among registered models."""
 
     kind = Kind.PROMPT
+    #: The option for models names them too, and may name none of them.
+    chosen_by = ""
     colours = ("#fde7cf", "#b35c00")
 
 

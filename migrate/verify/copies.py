@@ -81,6 +81,12 @@ class Copies:
                 self._look_for(kind, [ref.id for ref in unknown if ref.kind is kind])
             return {ref: self._known[ref][0].target_id for ref in wanted if self._known[ref]}
 
+    def names(self, refs: Iterable[Ref]) -> dict[Ref, str]:
+        """Return how copies name whatever has a copy, or whatever it is where ids are kept."""
+        named, can = set(refs), self._ends.target.capabilities()
+        kept = {ref: ref.id for ref in named if can.keeps_id(ref.kind)}
+        return kept | self.ids(named - kept.keys())
+
     def runs(self, run_ids: Iterable[str]) -> dict[str, str]:
         """Return the ids of the copies of runs, by their own."""
         found = self.ids(run_ref(run_id) for run_id in run_ids if run_id)

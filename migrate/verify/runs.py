@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from migrate.kinds import Kind, Ref, logged_model_ref, run_ref
+from migrate.kinds import Ref, logged_model_ref, run_ref
 from migrate.objects import NO_LINKS, ArtifactRoot, ModelLinks, Run, input_name
 from migrate.origins import known_losses, losses_from_tags
 from migrate.outcomes import Loss
@@ -141,10 +141,8 @@ def _compare_links(
     named = {
         model_id for run, _ in matched for model_id in links.get(run.run_id, NO_LINKS).model_ids
     }
-    known = {model_id: model_id for model_id in named}
-    if not ends.target.capabilities().keeps_id(Kind.LOGGED_MODEL):
-        found = copies.ids(logged_model_ref(model_id) for model_id in named)
-        known = {ref.id: copy for ref, copy in found.items()}
+    found = copies.names(logged_model_ref(model_id) for model_id in named)
+    known = {ref.id: copy for ref, copy in found.items()}
     compared: list[tuple[Ref, str, dict[str, _Named], dict[str, _Named]]] = []
     for run, copy in matched:
         ref = run.ref

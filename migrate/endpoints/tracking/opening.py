@@ -21,8 +21,8 @@ from migrate.endpoints.tracking.stores.records import RecordStores
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.registry import Registry
 from migrate.endpoints.tracking.stores.runs import RunStore
+from migrate.endpoints.tracking.stores.workspaces import count_workspaces
 from migrate.endpoints.tracking.uncopied import TRACE, count_on_server
-from migrate.endpoints.tracking.workspaces import count_others
 from migrate.errors import NotFound
 from migrate.kinds import Kind
 
@@ -60,7 +60,7 @@ def open_server(
         untraced = () if records.store(TRACE) else experiment_ids
         counts = count_on_server(http, release, entries.gaps, untraced, whole_server=whole_server)
         if whole_server and not workspace:
-            counts[Kind.WORKSPACE] = count_others(http, release, entries.gaps)
+            counts |= count_workspaces(http, release, entries.gaps)
         return counts
 
     def notebook(path: str, revision: str, export_format: str) -> bytes:

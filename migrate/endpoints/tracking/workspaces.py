@@ -22,23 +22,18 @@ from migrate.endpoints.shapes import (
     required_text,
     text,
 )
-from migrate.endpoints.tracking.gaps import Gaps
-from migrate.endpoints.tracking.http.access import DEFAULT_WORKSPACE
 from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
-from migrate.endpoints.tracking.parts import NEWER_API, NO_SUCH_STORE
-from migrate.endpoints.tracking.versions import Release
+from migrate.endpoints.tracking.parts import NEWER_API
 from migrate.errors import (
     AlreadyExists,
     EndpointError,
     Malformed,
-    MigrateError,
     NoSuchRoute,
     NotFound,
     Refused,
     UsageError,
 )
 
-SINCE = (3, 10)
 _PATH = f"{NEWER_API}/workspaces"
 _INFO = f"{NEWER_API}/server-info"
 _ENABLED = "workspaces_enabled"
@@ -119,25 +114,6 @@ class Workspaces:
                 f"{self._http.base_url} has no workspace {name!r}: {problem.message}",
                 "make it first; migrate run --all-workspaces makes those that the target lacks",
             ) from None
-
-
-def count_others(http: HttpSession, release: Release, gaps: Gaps) -> int:
-    """Count the workspaces beside the default one, which calls that name none do not see.
-
-    What cannot be learned is a gap.
-    """
-    if release.is_before(SINCE):
-        return 0
-    workspaces = Workspaces(http)
-    try:
-        if not workspaces.enabled():
-            return 0
-        return sum(it.name != DEFAULT_WORKSPACE for it in workspaces.all())
-    except MigrateError as problem:
-        if not (isinstance(problem, Refused) and problem.code in NO_SUCH_STORE):
-            whether = f"whether the {gaps.side} has other workspaces is not known"
-            gaps.note(f"{whether}: {problem.message}")
-        return 0
 
 
 def is_name(text: str) -> bool:

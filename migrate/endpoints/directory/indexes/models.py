@@ -16,7 +16,7 @@ from migrate.endpoints.directory.native.kept_permissions import with_permissions
 from migrate.endpoints.directory.native.registry_records import model_to_json, version_to_json
 from migrate.endpoints.directory.places import RegistryPlaces
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.kinds import Kind
+from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind
 from migrate.objects import ModelVersion, RegisteredModel
 
 #: Given a version, its run's members ``_experiment_name`` and ``_run_artifact_uri``.
@@ -73,19 +73,20 @@ class RegistryIndexes:
                 whole.append(name)
             else:
                 elsewhere.append({"name": name, "directory": folder.name})
-        failed = self._failed(Kind.REGISTERED_MODEL)
+        failed = self._failed(MODEL_KINDS, places.models)
         models = _models_to_json(whole, elsewhere, failed)
         models["info"] |= self.requested.of_models(places.models) | {DURATION: self.seconds}
         if os.path.lexists(places.models):
             write_timed_index(places.models / MODELS_FILE, models)
-        counts = _counts_of_prompts(prompt_versions, len(self._failed(Kind.PROMPT_VERSION)))
+        failed_versions = self._failed(VERSION_KINDS, places.prompts)
+        counts = _counts_of_prompts(prompt_versions, len(failed_versions))
         if os.path.lexists(places.prompts):
             write_index(places.prompts / PROMPTS_FILE, {"mlflow": counts})
         return Published(bool(whole or elsewhere), models["info"], counts)
 
     def _list_versions(self, found: ModelContents, folder: Path, run_members: RunMembers) -> None:
         """Write the versions into model.json, which is where other tools look for them."""
-        model, failed = found.model, self._failed(found.model.version_kind, folder)
+        model, failed = found.model, self._failed(VERSION_KINDS, folder)
         listed = [
             {
                 **version_to_json(version, version.aliases),
@@ -105,13 +106,13 @@ class RegistryIndexes:
         value = with_permissions(value, found.permissions)
         write_index(folder / MODEL_FILE, {"info": info, "mlflow": {"registered_model": value}})
 
-    def _failed(self, kind: Kind, below: Path | None = None) -> list[str]:
+    def _failed(self, kinds: Collection[Kind], below: Path) -> list[str]:
         return sorted(
             entry.ref.id
             for entry in self.unreadable.all()
-            if entry.ref.kind is kind
+            if entry.ref.kind in kinds
             and os.path.lexists(entry.where)
-            and (below is None or Path(entry.where).is_relative_to(below))
+            and Path(entry.where).is_relative_to(below)
         )
 
 

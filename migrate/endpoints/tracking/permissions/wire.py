@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from migrate.endpoints.shapes import ident, objects, required_count, required_text
 from migrate.endpoints.tracking.http.access import DEFAULT_WORKSPACE
-from migrate.kinds import Kind, Ref
+from migrate.kinds import Ref
 
 MANAGE = "MANAGE"
 EVERY = "*"
@@ -25,7 +25,6 @@ _EXPERIMENT = "experiment"
 _MODEL = "registered_model"
 _PROMPT = "prompt"
 _WORKSPACE = "workspace"
-_TYPES = {Kind.EXPERIMENT: _EXPERIMENT, Kind.REGISTERED_MODEL: _MODEL, Kind.PROMPT: _PROMPT}
 #: What lies in an object of a type, and can be granted beside it for all objects of that type.
 _INSIDE = {
     _EXPERIMENT: {"run", "logged_model"},
@@ -67,9 +66,10 @@ class UserGrants:
 
 
 def thing_of(ref: Ref, *, roles: bool) -> Thing:
-    """Return what a server calls an experiment, registered model or prompt."""
-    kind = Kind.REGISTERED_MODEL if ref.kind is Kind.PROMPT and not roles else ref.kind
-    return Thing(_TYPES[kind], ref.id)
+    """Return what a server calls an experiment, registered model or prompt: by its kind's noun."""
+    if ref.kind.in_registry and not roles:
+        return Thing(_MODEL, ref.id)
+    return Thing(ref.kind.replace(" ", "_"), ref.id)
 
 
 def word_for(permission: str, *, roles: bool) -> str:

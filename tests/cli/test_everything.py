@@ -1,0 +1,173 @@
+"""One server that holds every kind at once goes to a server, and through a directory to another.
+
+What is compared is read over the raw REST API, by the comparisons of each kind's own tests.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from migrate.demo.server import TrackingServerProcess
+from migrate.tasks.carriers import CARRIERS
+from tests.cli.conftest import Migrate
+from tests.cli.test_gateway import Gateway
+from tests.cli.test_gateway import shown as gateway_shown
+from tests.cli.test_records import NO_WRITES, SEEDED, in_order
+from tests.cli.test_reviews import add, set_status
+from tests.comparison import ORIGIN, differences
+from tests.comparison_models import compare_models
+from tests.conftest import OfAllModels, ProxyFactory
+from tests.seed import Seeded as SeededRuns
+from tests.seed import seed_everything
+from tests.seed_records import Api, Json
+from tests.test_every_model import EveryModel, copies_of_runs, declared_by
+from tests.traces.comparison import comparable, experiment_id, traces
+from tests.traces.seed import SeededTraces, seed_traces
+
+#: What of them every migration loses, and says: (kind, what).
+ALWAYS_LOST = {("webhook", "secret"), ("gateway secret", "value")}
+REVIEWED = ("PENDING", "COMPLETE", "DECLINED")
+
+pytestmark = [pytest.mark.timeout(900), pytest.mark.thorough]
+
+
+@dataclass(frozen=True)
+class Everything:
+    """A source with every kind, each as its own tests have it."""
+
+    uri: str
+    models: EveryModel
+    runs: SeededRuns
+    traces: SeededTraces
+
+    @property
+    def api(self) -> Api:
+        return Api(self.uri)
+
+    def assert_arrived(self, target: str, *reports: Json) -> None:
+        """Compare all of it; only what the reports declare may differ, and all that does."""
+        declared = declared_by(self.models, *map(self._of_models, reports))
+        copies = copies_of_runs(self.uri, target)
+        assert compare_models(self.uri, target, copies, declared=declared) == []
+        lost = self.models.rewritten | self.runs.losses
+        assert differences(self.uri, target, expected_losses=lost) == []
+        copy = Api(target)
+        for seeded in SEEDED:
+            assert in_order(seeded.shown(copy)) == in_order(seeded.shown(self.api)), seeded.kind
+        assert gateway_shown(copy) == gateway_shown(self.api)
+        self._assert_traces(target, copies | model_ids(target) | self._issues(target))
+
+    def _of_models(self, report: Json) -> Json:
+        """What a report says of models, after what it should say of all else."""
+        lost = {(it["kind"], it["what"]) for it in report["losses"]}
+        assert lost >= ALWAYS_LOST
+        known = {run for run, _ in self.runs.losses}
+        of_models = [
+            it
+            for it in report["losses"]
+            if (it["kind"], it["what"]) not in ALWAYS_LOST and it["id"] not in known
+        ]
+        return {**report, "losses": of_models}
+
+    def _issues(self, target: str) -> dict[str, str]:
+        """The ids of the copies of issues, by those of their originals."""
+
+        def named(api: Api) -> dict[tuple[str, str], str]:
+            found = api("POST", "issues/search", {"max_results": 1000})["issues"]
+            return {(it["name"], it["description"]): it["issue_id"] for it in found}
+
+        originals, copies = named(self.api), named(Api(target))
+        return {ident: copies[key] for key, ident in originals.items()}
+
+    def _assert_traces(self, target: str, ids: dict[str, str]) -> None:
+        for name in self.traces.names.values():
+            wanted = traces(self.uri, experiment_id(self.uri, name))
+            found = traces(target, experiment_id(target, name))
+            assert {key: comparable(it, {}) for key, it in found.items()} == {
+                key: comparable(it, ids) for key, it in wanted.items()
+            }
+        used = f"prompt = '{self.traces.prompt}'"
+        main = self.traces.names["main"]
+        [linked] = traces(self.uri, experiment_id(self.uri, main), used)
+        assert list(traces(target, experiment_id(target, main), used)) == [linked]
+
+
+def model_ids(target: str) -> dict[str, str]:
+    """The ids of the copies of logged models, by those of their originals."""
+    found: dict[str, str] = {}
+    places = Api(target)("POST", "experiments/search", {"max_results": 1000}, api="2.0")
+    for place in places["experiments"]:
+        body = {"experiment_ids": [place["experiment_id"]]}
+        for model in Api(target)("POST", "logged-models/search", body, api="2.0").get("models", []):
+            tags = {it["key"]: it["value"] for it in model["info"]["tags"]}
+            found[tags[ORIGIN]] = model["info"]["model_id"]
+    return found
+
+
+def review(uri: str, seeded: SeededTraces) -> None:
+    """Make a queue of some of the traces."""
+    api = Api(uri)
+    api("GET", "label-schemas/list", {"experiment_id": seeded.experiment})
+    body = {"experiment_id": seeded.experiment, "name": "Of traces", "queue_type": "CUSTOM"}
+    queue = api("POST", "review-queues/create", body)["review_queue"]["queue_id"]
+    chosen = sorted(traces(uri, seeded.experiment))[: len(REVIEWED)]
+    add(api, queue, *chosen)
+    for trace, status in zip(chosen, REVIEWED, strict=True):
+        if status != "PENDING":
+            set_status(api, queue, trace, status, "Ada")
+
+
+@pytest.fixture(scope="module")
+def everything(of_all_models: OfAllModels) -> Everything:
+    models = EveryModel(*of_all_models)
+    uri = models.server.uri
+    runs = seed_everything(uri, history_points=0)
+    of_traces = seed_traces(uri, "whole")
+    api = Api(uri)
+    Gateway(uri)
+    for seeded in SEEDED:
+        seeded.seed(api)
+    review(uri, of_traces)
+    return Everything(uri, models, runs, of_traces)
+
+
+def test_everything_goes_from_server_to_server(
+    everything: Everything,
+    fresh_target: TrackingServerProcess,
+    proxy_factory: ProxyFactory,
+    migrate: Migrate,
+) -> None:
+    proxy = proxy_factory(fresh_target.uri)
+    ends = (everything.uri, proxy.uri, "--include-deleted")
+    plan = json.loads(migrate("plan", *ends, "--json", timeout=300).stdout)
+    every = {it.kind.value for it in CARRIERS}
+    assert {it["kind"] for it in plan["tasks"]} - {"deletion"} == every
+    report = json.loads(migrate("run", *ends, "--json", code=3, timeout=600).stdout)
+    assert report["failures"] == []
+    everything.assert_arrived(fresh_target.uri, report)
+    verified = json.loads(migrate("verify", *ends, "--json", code=3, timeout=600).stdout)
+    assert verified["differences"] == []
+
+    proxy.clear()
+    migrate("run", *ends, code=3, timeout=600)
+    assert [it for it in proxy.writes() if not re.search(NO_WRITES, it.path)] == []
+
+
+def test_everything_goes_through_a_directory(
+    everything: Everything, fresh_target: TrackingServerProcess, migrate: Migrate, tmp_path: Path
+) -> None:
+    export = tmp_path / "export"
+    to = ("--output-dir", export, "--export-deleted-runs", "--source", everything.uri, "--json")
+    out = json.loads(migrate("export-all", *to, code=3, timeout=600).stdout)
+    assert out["failures"] == []
+    into = ("--input-dir", export, "--target", fresh_target.uri, "--json")
+    report = json.loads(migrate("import-all", *into, code=3, timeout=600).stdout)
+    assert report["failures"] == []
+    everything.assert_arrived(fresh_target.uri, report)
+    ends = (export, fresh_target.uri, "--include-deleted", "--json")
+    assert json.loads(migrate("verify", *ends, code=3, timeout=600).stdout)["differences"] == []
