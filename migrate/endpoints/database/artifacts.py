@@ -44,6 +44,14 @@ class DatabaseArtifacts:
         """See ``ReadsArtifacts.digests``: a database has none."""
         return {}
 
+    def misses(self, locations: Sequence[str]) -> bool:
+        """Say whether the roots that are named have the folder of none of these, which a server
+        keeps behind its proxy: they may be the wrong ones.
+        """
+        behind = [below for below in map(_below_proxy, locations) if below]
+        folders = [root / below for root in self._roots.folders for below in behind]
+        return bool(folders) and not any(folder.is_dir() for folder in folders)
+
     def close(self) -> None:
         """End what was started to reach clouds."""
         self._repositories.close()

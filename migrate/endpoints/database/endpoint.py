@@ -86,8 +86,15 @@ class DatabaseSource:
         return None
 
     def unknown(self) -> Sequence[str]:
-        """See ``Endpoint.unknown``: what there is, a database tells."""
-        return ()
+        """See ``Endpoint.unknown``: what there is, a database tells; where its files are, not."""
+        table = "experiments"
+        rows = self._database.rows(table, ("artifact_location",), *self._database.here(table))
+        if not self.artifacts.misses([str(row["artifact_location"]) for row in rows]):
+            return ()
+        return (
+            f"whether {self._database.shown} has files is not known: no experiment of it has a "
+            "folder below --source-artifacts (is it the server's --artifacts-destination?)",
+        )
 
     def unsupported(
         self, experiment_ids: Sequence[str], *, whole_server: bool = False

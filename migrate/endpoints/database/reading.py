@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, Select, column, func, inspect, null, select
 from sqlalchemy import table as sql_table
@@ -196,8 +196,8 @@ class Database:
         if known is None:
             return None
         named = (column(it) if it in known else null().label(it) for it in columns)
-        statement: Select[Any] = select(*named)
-        return statement.select_from(sql_table(table)).where(*where)
+        statement: Any = select(*named)
+        return cast("Select[Any]", statement.select_from(sql_table(table)).where(*where))
 
     def _read(self, read: Callable[[Connection], T]) -> T:
         with self._lock:
