@@ -156,11 +156,10 @@ class Database:
         if statement is None:
             return
 
+        streamed = statement.execution_options(stream_results=True, max_row_buffer=TAKEN)
+
         def stream(connection: Connection) -> None:
-            found = connection.execution_options(stream_results=True, max_row_buffer=TAKEN).execute(
-                statement
-            )
-            for some in found.partitions(TAKEN):
+            for some in connection.execute(streamed).partitions(TAKEN):
                 use(some)
 
         self._read(stream)
