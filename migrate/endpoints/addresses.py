@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 from migrate.endpoints.artifacts.locations import roots_of
+from migrate.endpoints.database import DatabaseSource
+from migrate.endpoints.database.opening import is_database
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.http.access import Access, access_for
@@ -89,11 +92,14 @@ def _scheme(uri: str) -> str:
 
 
 def open_endpoint(address: Address) -> Target:
-    """Open a tracking server or an export directory; connects on the first call only.
+    """Open a tracking server, an export directory or a database; connects on the first call only.
 
-    Raises ``UsageError`` for a URI of a kind that is not known.
+    A source is asked for nothing but what is a ``Source``'s. Raises ``UsageError`` for a URI of a
+    kind that is not known.
     """
     scheme = _scheme(address.uri)
+    if is_database(scheme):
+        return cast(Target, _open_database(address))
     if address.workspace and (address.is_directory or scheme not in ("http", "https")):
         raise UsageError(
             f"{address.shown} has no workspaces of MLflow, and {address.workspace!r} was asked for",
@@ -139,7 +145,27 @@ def open_endpoint(address: Address) -> Target:
         )
     raise UsageError(
         f"{address.shown} is not a tracking URI this tool knows",
-        "use http(s)://host:port, databricks, databricks://profile or a directory",
+        "use http(s)://host:port, databricks, databricks://profile or a directory; a source may be "
+        "a database too: sqlite:///FILE",
+    )
+
+
+def _open_database(address: Address) -> DatabaseSource:
+    if address.side != "source":
+        raise UsageError(
+            f"a database is no target yet: {address.shown}",
+            "copy to its tracking server: http(s)://host:port",
+        )
+    if address.registry_uri:
+        raise UsageError(
+            f"--source-registry does not go with a database: {address.shown}",
+            "copy from the database of the registry by itself",
+        )
+    return DatabaseSource(
+        address.uri,
+        side=address.side,
+        workspace=address.workspace,
+        roots=roots_of(address.artifacts),
     )
 
 

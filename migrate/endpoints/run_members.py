@@ -5,6 +5,7 @@ All functions raise ``Malformed``.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from migrate.endpoints.shapes import (
@@ -22,6 +23,15 @@ from migrate.endpoints.shapes import (
 )
 from migrate.errors import Malformed
 from migrate.objects import Metric, ModelLinks, ModelMetric, ModelOutput
+
+#: With a number or an alias it is a version of a registered model, whatever its name.
+_MODEL_SOURCE = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)(?:/|\Z)")
+
+
+def model_named_by(source: str) -> str:
+    """Return the id of the logged model that a version's source names, empty where it is none."""
+    named = _MODEL_SOURCE.match(source)
+    return named[1] if named else ""
 
 
 def links_from(body: Object) -> ModelLinks:

@@ -44,6 +44,9 @@ class Group(Generic[C]):
             copy = there.get(held[0].target_id) if held else None
             was_read = copy is not None
             if result.finds(record.ref, record.name, held, was_read=was_read) and copy is not None:
+                if not self.ends.target.capabilities().archive:
+                    # What others exported has no mark, and what is half-made of ours no listing.
+                    result.check_mark(record.ref, held[0].mark)
                 yield record, copy, held[0]
 
 

@@ -242,7 +242,8 @@ def test_every_change_of_a_logged_model_is_found(copied: Copied) -> None:
         body = {"model_id": failed, "status": "LOGGED_MODEL_READY"}
         writer.send("PATCH", f"logged-models/{failed}", body)
         writer.delete_logged_model(change.model("odd name", "missing"))
-        deleted = change.model("same name 2", "name", "model type", "source run", "param p")
+        changed = ("name", "model type", "source run", "param p", "mark")
+        deleted = change.model("same name 2", *changed)
         writer.delete_logged_model(deleted)
         tags = {ORIGIN: seeded.models["same name 2"]}
         here = _get(writer, "experiments/get-by-name", {"experiment_name": "models"})["experiment"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
+from migrate.origins import MARK
 from tests.conftest import ProxyFactory, StartMigrate
 from tests.faults import Faults, lose_response, on_nth
 from tests.verify.damages import (
@@ -76,6 +77,25 @@ def test_what_was_changed_on_a_server_is_as_it_was_and_then_nothing_is_written(
     proxy.clear()
     assert world.run("--repair").code == 0
     assert proxy.writes() == []
+
+
+def test_a_copy_without_its_mark_is_half_made_and_is_completed(
+    fresh_source: TrackingServerProcess,
+    originals: dict[str, str],
+    fresh_target: TrackingServerProcess,
+    tmp_path: Path,
+) -> None:
+    world = World(fresh_source.uri, fresh_target.uri, tmp_path)
+    assert world.run().code == 0
+    copies = Copies(fresh_target.uri, fresh_target.directory / "artifacts", originals)
+    run, model = copies.ids["whole"], copies.ids["model"]
+    copies.send("POST", "runs/delete-tag", run_id=run, key=MARK)
+    copies.send("DELETE", f"logged-models/{model}/tags/{MARK}")
+    verified = world.verify()
+    assert verified.code == 3
+    assert found_in(verified) == {("run", "mark"), ("logged model", "mark")}
+    assert world.run("--repair").code == 0
+    assert world.verify().code == 0
 
 
 @pytest.mark.thorough

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from migrate.endpoints.run_members import model_metric_from
+from migrate.endpoints.run_members import model_metric_from, model_named_by
 from migrate.endpoints.shapes import (
     Object,
     ident,
@@ -38,8 +38,6 @@ from migrate.objects import (
 )
 
 _STATUS = "LOGGED_MODEL_"
-#: With a number or an alias it is a version of a registered model, whatever its name.
-_MODEL_SOURCE = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)(?:/|\Z)")
 
 
 def logged_model_from(body: Object, lifecycle_stage: str = ACTIVE) -> LoggedModel:
@@ -114,7 +112,6 @@ def model_version_from(body: Object, model: RegisteredModel) -> ModelVersion:
     """
     number = version_number(body)
     source = text(body, "source")
-    named = _MODEL_SOURCE.match(source)
     return ModelVersion(
         name=ident(body, "name"),
         version=number,
@@ -123,7 +120,7 @@ def model_version_from(body: Object, model: RegisteredModel) -> ModelVersion:
         run_id=text(body, "run_id"),
         run_link=text(body, "run_link"),
         # MLflow's own servers do not store the id, they derive it from the source.
-        model_id=text(body, "model_id") or (named[1] if named else ""),
+        model_id=text(body, "model_id") or model_named_by(source),
         description=text(body, "description"),
         tags=pairs(body, "tags"),
         aliases=tuple(sorted(alias for alias, held in model.aliases.items() if held == number)),

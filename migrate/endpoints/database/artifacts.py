@@ -1,0 +1,118 @@
+"""Finds the files that a database names: below roots of this machine, or in the storage of a cloud.
+
+A database says of ``mlflow-artifacts:/x`` only that it is behind its server: where that keeps
+files, the user has to say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from migrate.endpoints.artifacts.disk import DiskFiles
+from migrate.endpoints.artifacts.locations import Location, Roots, Way, disk_path, locate
+from migrate.endpoints.artifacts.repositories import Repositories, place_of
+from migrate.endpoints.artifacts.stores import ArtifactStore, CloudStore
+from migrate.errors import NotPermitted
+from migrate.objects import Artifact, ArtifactRoot
+
+#: Ids that no other object has: of runs, logged models and traces.
+_ID = re.compile(r"[0-9a-f]{32}|m-[0-9a-f]{32}|tr-[0-9a-f]{32}")
+_HINT = "name the folder that has its files with --source-artifacts"
+
+
+class DatabaseArtifacts:
+    """Implements ``ReadsArtifacts``; ``roots`` are those that the user named."""
+
+    def __init__(self, roots: Roots, side: str) -> None:
+        self._roots = roots
+        self._repositories = Repositories(side)
+
+    def list(self, root: ArtifactRoot) -> Sequence[Artifact]:
+        """See ``ReadsArtifacts.list``. Raises ``NotPermitted`` for a place that is not used."""
+        return self._store(root).list_files()
+
+    def open(self, root: ArtifactRoot, artifact: Artifact) -> AbstractContextManager[BinaryIO]:
+        """See ``ReadsArtifacts.open``."""
+        return self._store(root).open(artifact)
+
+    def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
+        """See ``ReadsArtifacts.digests``: a database has none."""
+        return {}
+
+    def misses(self, locations: Sequence[str]) -> bool:
+        """Say whether the roots that are named have the folder of none of these, which a server
+        keeps behind its proxy: they may be the wrong ones.
+        """
+        behind = [below for below in map(_below_proxy, locations) if below]
+        folders = [root / below for root in self._roots.folders for below in behind]
+        return bool(folders) and not any(folder.is_dir() for folder in folders)
+
+    def close(self) -> None:
+        """End what was started to reach clouds."""
+        self._repositories.close()
+
+    def _store(self, root: ArtifactRoot) -> DiskFiles | ArtifactStore:
+        below = _below_proxy(root.uri)
+        if below is not None:
+            return DiskFiles(self._behind_proxy(root, below))
+        location = locate(root.uri, "", self._roots)
+        if location.way is Way.REPOSITORY:
+            return CloudStore(root.uri, "", self._repositories)
+        stated = disk_path(root.uri)
+        if stated is None:
+            raise NotPermitted(f"{place_of(root.uri)} is not read: {location.reason}", _HINT)
+        if location.way is Way.DISK and location.folder.is_dir():
+            return DiskFiles(location)
+        moved = next(self._moved(stated), None)
+        if moved is not None:
+            return DiskFiles(moved)
+        if location.way is Way.DISK:
+            return DiskFiles(location)  # below a root, and not made: it has no files
+        raise NotPermitted(f"{place_of(root.uri)} is not read: {location.reason}", _HINT)
+
+    def _behind_proxy(self, root: ArtifactRoot, below: str) -> Location:
+        """Return where the server of a database keeps what is ``below`` its artifact proxy."""
+        if not self._roots.folders:
+            raise NotPermitted(
+                f"{root.uri} is behind the server of this database, which does not say where",
+                "name the folder that the server has as --artifacts-destination "
+                "(./mlartifacts, where it has none) with --source-artifacts",
+            )
+        found = [self._in(folder / below) for folder in self._roots.folders]
+        return next((it for it in found if it.folder.is_dir()), found[0])
+
+    def _in(self, folder: Path) -> Location:
+        location = locate(str(folder), "", self._roots)
+        if location.way is not Way.DISK:
+            raise NotPermitted(f"{folder} is not read: {location.reason}", _HINT)
+        return location
+
+    def _moved(self, stated: Path) -> Iterator[Location]:
+        """Yield where the folder may be now: the longest end of its path that is below a root.
+
+        An end counts that holds the id of a run, logged model or trace, so that it can be no
+        other's. Where only the folder of the experiment is there, the object has no files.
+        """
+        parts = PurePosixPath(str(stated).replace("\\", "/")).parts
+        places = [place for place, part in enumerate(parts) if _ID.fullmatch(part)]
+        for folder in self._roots.folders if places else ():
+            for start in range(1, places[-1] + 1):
+                moved = folder.joinpath(*parts[start:])
+                around = folder.joinpath(*parts[start : places[-1]])
+                is_around = start < places[-1] and around.is_dir()
+                if ".." not in parts and (moved.is_dir() or is_around):
+                    yield self._in(moved)
+
+
+def _below_proxy(uri: str) -> str | None:
+    """Return the path behind a server's artifact proxy, whichever host it names."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return None
+    return parts.path.strip("/") if parts.scheme == "mlflow-artifacts" else None

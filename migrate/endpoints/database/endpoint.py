@@ -1,0 +1,127 @@
+"""A database as a source: its stores, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
+from migrate.endpoints.database.artifacts import DatabaseArtifacts
+from migrate.endpoints.database.counting import count_unread
+from migrate.endpoints.database.reading import Database, is_
+from migrate.endpoints.database.revisions import REVISIONS
+from migrate.endpoints.database.stores.experiments import ExperimentStore
+from migrate.endpoints.database.stores.logged_models import LoggedModelStore
+from migrate.endpoints.database.stores.registry import ModelVersionStore, RegisteredModelStore
+from migrate.endpoints.database.stores.runs import ModelLinkStore, RunStore
+from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
+from migrate.endpoints.unreadable import UnreadableObjects
+from migrate.errors import NotFound
+from migrate.kinds import REGISTRY_KINDS, Kind, Ref
+from migrate.objects import Permissions
+
+_NONE = "who may do what is in another database, that of MLflow's basic-auth app"
+
+
+class DatabaseSource:
+    """Implements ``Source``: the database of a tracking server, of any revision since MLflow 1.30.
+
+    Nothing is ever written to it. ``roots`` are where the user says that its files are.
+    """
+
+    def __init__(
+        self, uri: str, *, side: str, workspace: str = "", roots: Roots = NO_ROOTS
+    ) -> None:
+        self._database = database = Database(uri, workspace or "default")
+        self.unreadable = UnreadableObjects()
+        self.experiments = ExperimentStore(database, self.unreadable)
+        self.runs = RunStore(database, self.unreadable)
+        self.model_links = ModelLinkStore(self.runs)
+        self.logged_models = LoggedModelStore(database, self.unreadable)
+        self.registered_models = RegisteredModelStore(database, self.unreadable)
+        self.model_versions = ModelVersionStore(
+            database, self.unreadable, self.registered_models, self.runs, self.experiments
+        )
+        self.artifacts = DatabaseArtifacts(roots, side)
+        self.permissions = NoPermissions()
+
+    def capabilities(self) -> Capabilities:
+        """See ``Endpoint.capabilities``; raises the reason when the database cannot be read."""
+        database = self._database
+        database.open()
+        release = REVISIONS[database.revision]
+        readable = {self.experiments.kind, self.runs.kind, *REGISTRY_KINDS}
+        if database.has("logged_models"):
+            readable.add(self.logged_models.kind)
+        return Capabilities(
+            description=f"database {database.shown} (revision {database.revision})",
+            version=release,
+            identity=f"{database.shown}#{self._created()}#{database.workspace}",
+            registry_version=release,
+            readable=frozenset(readable),
+            writable=frozenset(),
+            found_by=ALL_KEPT,
+            bookkeeping=Bookkeeping.TAGS,
+            without_permissions=_NONE,
+            lists_links=True,
+            notes=self._notes(),
+        )
+
+    def _created(self) -> str:
+        """Say when the Default experiment was made, which no other database shares."""
+        rows = self._database.rows("experiments", ("creation_time",), is_("experiment_id", 0))
+        return str(rows[0]["creation_time"]) if rows else ""
+
+    def _notes(self) -> tuple[str, ...]:
+        if self._database.in_one_state:
+            return ()
+        return (
+            f"{self._database.shown} is read as it is at each moment: what is written to it "
+            "meanwhile may be copied or not",
+        )
+
+    def store(self, kind: Kind) -> Store[Any] | None:
+        """See ``Endpoint.store``."""
+        return None
+
+    def unknown(self) -> Sequence[str]:
+        """See ``Endpoint.unknown``: what there is, a database tells; where its files are, not."""
+        table = "experiments"
+        rows = self._database.rows(table, ("artifact_location",), *self._database.here(table))
+        if not self.artifacts.misses([str(row["artifact_location"]) for row in rows]):
+            return ()
+        return (
+            f"whether {self._database.shown} has files is not known: no experiment of it has a "
+            "folder below --source-artifacts (is it the server's --artifacts-destination?)",
+        )
+
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
+        """See ``Source.unsupported``."""
+        return count_unread(self._database, experiment_ids, whole=whole_server)
+
+    def notebook(self, path: str, revision: str, export_format: str) -> bytes:
+        """See ``Source.notebook``."""
+        raise NotFound(f"{self._database.shown} has no notebooks")
+
+    def close(self) -> None:
+        """See ``Endpoint.close``."""
+        self.artifacts.close()
+        self._database.close()
+
+
+class NoPermissions:
+    """Implements ``ReadsPermissions`` where there are none."""
+
+    def read(self, ref: Ref) -> Permissions:
+        """See ``ReadsPermissions.read``."""
+        return Permissions()
+
+    def look_up(self, users: Collection[str]) -> None:
+        """See ``ReadsPermissions.look_up``."""
+
+    def beside(self, ref: Ref) -> Sequence[str]:
+        """See ``ReadsPermissions.beside``."""
+        return ()

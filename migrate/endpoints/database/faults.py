@@ -1,0 +1,111 @@
+"""What database drivers raise, as errors that say what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from migrate.errors import (
+    EndpointError,
+    MigrateError,
+    NotAuthenticated,
+    NotPermitted,
+    Unavailable,
+    UsageError,
+)
+from migrate.redaction import cut
+
+
+class _Fault(NamedTuple):
+    words: re.Pattern[str]
+    error: type[MigrateError]
+    what: str
+    hint: str
+
+
+def _fault(words: str, error: type[MigrateError], what: str, hint: str) -> _Fault:
+    return _Fault(re.compile(words, re.IGNORECASE), error, what, hint)
+
+
+_FAULTS = (
+    _fault(
+        "file is not a database|file is encrypted",
+        UsageError,
+        "is no SQLite database",
+        "name the file that the server has as --backend-store-uri",
+    ),
+    _fault(
+        "malformed|disk I/O error",
+        EndpointError,
+        "is damaged",
+        "restore it from a backup, or try: sqlite3 FILE .recover",
+    ),
+    _fault(
+        "readonly database|read-only database",
+        EndpointError,
+        "was left by a server that was killed: its journal has to be played back, which writes",
+        "start its server once and stop it, or copy the file with its -journal and name the copy",
+    ),
+    _fault(
+        "unable to open",
+        NotPermitted,
+        "cannot be opened",
+        "may this user read the file, and (where it has a -wal file) write into its folder?",
+    ),
+    _fault(
+        "database (table )?is locked|database schema is locked",
+        Unavailable,
+        "is being written to, without an end",
+        "is a long transaction under way?",
+    ),
+    _fault(
+        r"password authentication failed|no password supplied|role \S+ does not exist"
+        "|no pg_hba.conf entry",
+        NotAuthenticated,
+        "does not accept the login",
+        "check user and password in its URI",
+    ),
+    _fault(
+        "permission denied",
+        NotPermitted,
+        "does not let this user read all of it",
+        "it takes SELECT on every table of MLflow: GRANT SELECT ON ALL TABLES IN SCHEMA ...",
+    ),
+    _fault(
+        r"database \S+ does not exist",
+        UsageError,
+        "is not there",
+        "check the name of the database at the end of its URI",
+    ),
+    _fault(
+        "connection refused|could not connect|could not translate host name|timeout expired"
+        "|timed out|closed the connection|connection to server|terminating connection"
+        "|starting up|shutting down|too many (clients|connections)",
+        Unavailable,
+        "cannot be reached",
+        "is it running, and are host and port right?",
+    ),
+)
+
+
+@contextmanager
+def translated(shown: str) -> Iterator[None]:
+    """Turn what a driver raises into an error of ours; ``shown`` names the database."""
+    try:
+        yield
+    except DBAPIError as problem:
+        raise _told(str(problem.orig), shown) from None
+    except SQLAlchemyError as problem:
+        raise _told(str(problem), shown) from None
+
+
+def _told(text: str, shown: str) -> MigrateError:
+    said = cut(" ".join(text.split()), 300)
+    for fault in _FAULTS:
+        if fault.words.search(text):
+            return fault.error(f"{shown} {fault.what}: {said}", fault.hint)
+    return EndpointError(f"{shown} cannot be read: {said}")

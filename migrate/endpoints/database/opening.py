@@ -1,0 +1,100 @@
+"""Opens a database so that nothing is written to it, whatever is asked of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from migrate.errors import UsageError
+from migrate.redaction import keep_secret, shown_address
+
+#: How MLflow's URIs of databases begin, as far as they can be read here.
+SCHEMES = ("sqlite", "postgresql", "postgres")
+#: Those that MLflow takes as well.
+UNREAD = ("mysql", "mariadb", "mssql")
+#: How long a reader waits for a writer of SQLite, in seconds.
+_WAIT = 30
+_POSTGRES_DRIVERS = ("psycopg", "psycopg2")
+
+
+def is_database(scheme: str) -> bool:
+    """Say whether a scheme is that of a database, in whichever form of a driver."""
+    return scheme.partition("+")[0] in (*SCHEMES, *UNREAD)
+
+
+def engine_of(uri: str) -> Engine:
+    """Return what connects to a database for reading. Raises ``UsageError``."""
+    shown = shown_address(uri)
+    if uri.startswith("postgres:"):  # SQLAlchemy has dropped what many still write
+        uri = uri.replace("postgres:", "postgresql:", 1)
+    try:
+        url = make_url(uri)
+        backend = url.get_backend_name()
+    except (ArgumentError, ValueError):
+        raise UsageError(
+            f"{shown} is no URI of a database",
+            "use sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+        ) from None
+    keep_secret(url.password and str(url.password), user=url.username or "")
+    if backend not in SCHEMES:
+        raise UsageError(
+            f"databases of {backend} cannot be read yet: {shown}",
+            "copy from its tracking server: http(s)://host:port",
+        )
+    return _sqlite(url, shown) if backend == "sqlite" else _postgres(url, shown)
+
+
+def _sqlite(url: URL, shown: str) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise UsageError(f"{shown} names no file", "use sqlite:///FILE, or sqlite:////PATH/FILE")
+    path = Path(url.database).expanduser().absolute()
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise UsageError(f"{path} {what}", "name the file of a SQLite database: sqlite:///FILE")
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"file:{quote(str(path))}?mode=ro",
+            uri=True,
+            timeout=_WAIT,
+            isolation_level=None,  # transactions are begun by us
+            check_same_thread=False,
+        )
+
+    return create_engine("sqlite://", creator=connect, poolclass=NullPool)
+
+
+def _postgres(url: URL, shown: str) -> Engine:
+    if url.drivername == "postgresql":
+        # What SQLAlchemy takes it for differs by its version: whichever is installed will do.
+        driver = next(filter(find_spec, _POSTGRES_DRIVERS), _POSTGRES_DRIVERS[-1])
+        url = url.set(drivername=f"postgresql+{driver}")
+    try:
+        return create_engine(
+            url, poolclass=NullPool, isolation_level="REPEATABLE READ"
+        ).execution_options(postgresql_readonly=True)
+    except (ModuleNotFoundError, NoSuchModuleError) as problem:
+        raise UsageError(
+            f"the driver for {shown} is not installed: {problem}",
+            "pip install 'mlflow-migrate[postgres]'",
+        ) from None
+
+
+def begin(connection: Connection) -> bool:
+    """Have all be read in one state of the database; return False where that cannot be.
+
+    Postgres does so by itself, SQLite in a transaction where it has a write-ahead log. Without
+    one, an open transaction keeps every writer waiting, so each read is one of its own.
+    """
+    if connection.dialect.name != "sqlite":
+        return True
+    if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+        return False
+    connection.exec_driver_sql("BEGIN")
+    return True

@@ -1,0 +1,1 @@
+"""What a database has, by kinds: which rows make an object."""

@@ -1,0 +1,54 @@
+"""Makes records of rows, one by one: what is malformed costs itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from migrate.endpoints.database.reading import Row
+from migrate.endpoints.unreadable import UnreadableObjects
+from migrate.errors import Malformed
+from migrate.kinds import Ref
+
+R = TypeVar("R")
+
+
+def readable(
+    rows: Iterable[Row],
+    make: Callable[[Row], R],
+    named: Callable[[Row], tuple[Ref, str]],
+    table: str,
+    unreadable: UnreadableObjects,
+) -> Iterator[R]:
+    """Yield what ``make`` makes of rows; report the others by ref and container (``named``)."""
+    for row in rows:
+        try:
+            yield make(row)
+        except Malformed as problem:
+            ref, container = named(row)
+            unreadable.report(ref, container, f"table {table}", problem)
+
+
+def grouped(rows: Iterable[Row], by: str) -> Mapping[Any, Sequence[Row]]:
+    """Return rows by what a column says; nothing for what is in none."""
+    found: defaultdict[Any, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row[by]].append(row)
+    return found
+
+
+def texts_by(
+    rows: Iterable[Row], by: str, key: str = "key", value: str = "value"
+) -> Mapping[Any, Mapping[str, str]]:
+    """Return keys and their texts, by whose they are; a value of NULL is empty."""
+    found: defaultdict[Any, dict[str, str]] = defaultdict(dict)
+    for row in rows:
+        text = row[value]
+        found[row[by]][str(row[key])] = "" if text is None else str(text)
+    return found
+
+
+def numbers(ids: Iterable[str]) -> Sequence[int]:
+    """Return ids of experiments as a database has them; what is none of these is left out."""
+    return [int(ident) for ident in ids if ident.isascii() and ident.isdigit()]

@@ -1,0 +1,179 @@
+"""The registered models and prompts of a database, and their versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from migrate.endpoints.database.reading import Condition, Database, Row, is_
+from migrate.endpoints.database.stores.entries import grouped, readable, texts_by
+from migrate.endpoints.database.stores.experiments import ExperimentStore
+from migrate.endpoints.database.stores.runs import RunStore
+from migrate.endpoints.run_members import model_named_by
+from migrate.endpoints.shapes import ident, integer, text, version_number
+from migrate.endpoints.unreadable import UnreadableObjects
+from migrate.kinds import Ref, version_ref
+from migrate.objects import (
+    NO_RUN,
+    NO_STAGE,
+    ArtifactRoot,
+    ModelVersion,
+    RegisteredModel,
+    VersionRun,
+    kind_by_tags,
+)
+
+#: The stage of deleted versions: MLflow keeps their rows, so that no number is given again.
+DELETED_STAGE = "Deleted_Internal"
+_MODEL = ("name", "description", "creation_time", "last_updated_time")
+_VERSION = (
+    "name",
+    "version",
+    "creation_time",
+    "last_updated_time",
+    "description",
+    "user_id",
+    "current_stage",
+    "source",
+    "storage_location",
+    "run_id",
+    "run_link",
+    "status",
+    "status_message",
+)
+
+
+class RegisteredModelStore:
+    """Implements ``ReadsRegisteredModels``."""
+
+    def __init__(self, database: Database, unreadable: UnreadableObjects) -> None:
+        self._database = database
+        self._unreadable = unreadable
+
+    def list(self, names: Sequence[str] | None = None) -> Iterator[RegisteredModel]:
+        """See ``ReadsRegisteredModels.list``."""
+        here = self._database.here("registered_models")
+        if names is None:
+            rows = self._database.rows("registered_models", _MODEL, *here, order=("name",))
+        else:
+            rows = [*self._database.rows_of("registered_models", _MODEL, "name", names, *here)]
+        found = [row["name"] for row in rows]
+        tags = texts_by(self._of("registered_model_tags", ("name", "key", "value"), found), "name")
+        aliases = grouped(
+            self._of("registered_model_aliases", ("name", "alias", "version"), found), "name"
+        )
+
+        def model(row: Row) -> RegisteredModel:
+            name = row["name"]
+            return RegisteredModel(
+                name=ident(row, "name"),
+                kind=kind_by_tags(tags[name]),
+                description=text(row, "description"),
+                tags=tags[name],
+                aliases={it["alias"]: version_number(it) for it in aliases[name]},
+                creation_time=integer(row, "creation_time"),
+                last_update_time=integer(row, "last_updated_time"),
+            )
+
+        return readable(
+            rows,
+            model,
+            lambda row: (Ref(kind_by_tags(tags[row["name"]]), str(row["name"])), ""),
+            "registered_models",
+            self._unreadable,
+        )
+
+    def _of(self, table: str, columns: Sequence[str], names: Sequence[str]) -> Iterator[Row]:
+        here = self._database.here(table)
+        return self._database.rows_of(table, columns, "name", names, *here)
+
+
+class ModelVersionStore:
+    """Implements ``ReadsModelVersions``. Deleted versions are gaps."""
+
+    def __init__(
+        self,
+        database: Database,
+        unreadable: UnreadableObjects,
+        models: RegisteredModelStore,
+        runs: RunStore,
+        experiments: ExperimentStore,
+    ) -> None:
+        self._database = database
+        self._unreadable = unreadable
+        self._models = models
+        self._runs = runs
+        self._experiments = experiments
+
+    def list(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
+        """See ``ReadsModelVersions.list``."""
+        return self._of({model.name: model for model in models})
+
+    def read(self, ref: Ref) -> ModelVersion | None:
+        """See ``ReadsModelVersions.read``."""
+        name, _, number = ref.id.rpartition("/")
+        models = {it.name: it for it in self._models.list([name]) if it.version_kind is ref.kind}
+        if not models or not number.isdigit():
+            return None
+        return next(self._of(models, is_("version", int(number))), None)
+
+    def files(self, ref: Ref) -> ArtifactRoot | None:
+        """See ``ReadsModelVersions.files``."""
+        name, _, number = ref.id.rpartition("/")
+        where = (*self._database.here("model_versions"), is_("version", int(number)))
+        for row in self._database.rows("model_versions", _VERSION, is_("name", name), *where):
+            location = text(row, "storage_location") or text(row, "source")
+            return ArtifactRoot(ref, location) if location else None
+        return None
+
+    def run_of(self, version: ModelVersion) -> VersionRun:
+        """See ``ReadsModelVersions.run_of``."""
+        for run in self._runs.read([version.run_id] if version.run_id else []):
+            return VersionRun(run.artifact_uri, self._experiments.name_of(run.experiment_id))
+        return NO_RUN
+
+    def _of(
+        self, models: Mapping[str, RegisteredModel], *where: Condition
+    ) -> Iterator[ModelVersion]:
+        """Yield the versions of these models, each model's together and in order."""
+        names = [*models]
+        here = (*self._database.here("model_versions"), *where)
+        rows = [*self._database.rows_of("model_versions", _VERSION, "name", names, *here)]
+        kept = [row for row in rows if row["current_stage"] != DELETED_STAGE]
+        kept.sort(key=lambda row: (names.index(row["name"]), row["version"]))
+        tags = self._tags([*dict.fromkeys(row["name"] for row in kept)])
+
+        def version(row: Row) -> ModelVersion:
+            model = models[row["name"]]
+            number, source = version_number(row), text(row, "source")
+            return ModelVersion(
+                name=ident(row, "name"),
+                version=number,
+                kind=model.version_kind,
+                source=source,
+                run_id=text(row, "run_id"),
+                run_link=text(row, "run_link"),
+                model_id=model_named_by(source),
+                description=text(row, "description"),
+                tags=tags[row["name"]].get(number, {}),
+                aliases=tuple(sorted(it for it, at in model.aliases.items() if at == number)),
+                stage=text(row, "current_stage") or NO_STAGE,
+                status=text(row, "status") or "READY",
+                status_message=text(row, "status_message"),
+                user_id=text(row, "user_id"),
+                creation_time=integer(row, "creation_time"),
+                last_update_time=integer(row, "last_updated_time"),
+            )
+
+        def named(row: Row) -> tuple[Ref, str]:
+            name = str(row["name"])
+            return version_ref(models[name].version_kind, name, row["version"]), name
+
+        return readable(kept, version, named, "model_versions", self._unreadable)
+
+    def _tags(self, names: Sequence[str]) -> Mapping[str, Mapping[int, Mapping[str, str]]]:
+        """Return the tags of all versions of some models, by name and number."""
+        columns = ("name", "version", "key", "value")
+        here = self._database.here("model_version_tags")
+        rows = self._database.rows_of("model_version_tags", columns, "name", names, *here)
+        by_name = grouped(rows, "name")
+        return {name: texts_by(by_name[name], "version") for name in names}

@@ -1,0 +1,80 @@
+"""A database is copied without its server: into a directory, and from there or directly to one."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.cli.conftest import Migrate
+from tests.conftest import ServerFactory
+from tests.endpoints.databases import manifest, unpacked, unpacked_artifacts
+
+
+def test_a_database_is_copied_into_a_directory(migrate: Migrate, tmp_path: Path) -> None:
+    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    before = hashlib.sha256(source.read_bytes()).hexdigest()
+    ends = (f"sqlite:///{source}", tmp_path / "export", "--source-artifacts", files)
+    told = migrate("run", *ends, "--include-deleted", code=3)
+    assert "2 traces" in told.stdout + told.stderr, "what is not read is told"
+    found = {path.name for path in (tmp_path / "export").rglob("*") if path.is_file()}
+    assert {"a.txt", "b b.txt", "100%.txt", "MLmodel", "m.py"} <= found
+    migrate("verify", *ends, "--include-deleted", code=3)
+    assert hashlib.sha256(source.read_bytes()).hexdigest() == before
+
+
+def test_a_database_is_copied_to_a_server(
+    migrate: Migrate, tmp_path: Path, server_factory: ServerFactory
+) -> None:
+    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    target = server_factory()
+    ends = (f"sqlite:///{source}", target.uri, "--source-artifacts", files)
+    migrate("run", *ends, code=3)
+    again = migrate("run", *ends, "--json", code=3)
+    assert '"create"' not in again.stdout
+    client = MlflowClient(target.uri)
+    noted = manifest("3.17.2")
+    names = {it.name for it in client.search_registered_models()}
+    assert names == {*noted["models"]}
+    versions = client.search_model_versions("name = 'modelA'")
+    assert {str(it.version) for it in versions} == {*noted["models"]["modelA"]["versions"]}
+    alpha = client.get_experiment_by_name("alpha")
+    [run] = client.search_runs([alpha.experiment_id], "run_name = 'full'")
+    assert len(client.get_metric_history(run.info.run_id, "loss")) == 6
+    assert {it.path for it in client.list_artifacts(run.info.run_id)} == {
+        "a.txt",
+        "model",
+        "sub",
+    }
+
+
+def test_without_its_artifacts_a_database_says_what_to_do(migrate: Migrate, tmp_path: Path) -> None:
+    source = unpacked("3.17.2", tmp_path)
+    told = migrate("run", f"sqlite:///{source}", tmp_path / "export", code=3)
+    assert "--source-artifacts" in told.stdout + told.stderr
+
+
+def test_a_root_that_has_nothing_of_a_database_is_doubted(migrate: Migrate, tmp_path: Path) -> None:
+    source, wrong = unpacked("1.30.1", tmp_path), tmp_path / "wrong"
+    wrong.mkdir()
+    ends = (f"sqlite:///{source}", tmp_path / "export", "--source-artifacts", wrong)
+    told = migrate("run", *ends, code=3)
+    assert "has a folder below --source-artifacts" in " ".join((told.stdout + told.stderr).split())
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_that_is_no_database_is_wrong_usage(
+    migrate: Migrate, tmp_path: Path, there: bool
+) -> None:
+    path = tmp_path / "mlflow.db"
+    if there:
+        path.write_text("notes")
+    migrate.fails("plan", f"sqlite:///{path}", tmp_path / "export", code=2, says=str(path))
+    assert not (tmp_path / "export").exists()
+
+
+def test_a_database_is_no_target_yet(migrate: Migrate, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'new.db'}"
+    migrate.fails("run", tmp_path, uri, code=2, says="no target yet")
