@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from migrate.endpoints.addresses import Address, open_endpoint
-from migrate.errors import MigrateError
+from migrate.errors import EndpointError, MigrateError
+from migrate.tasks.histories import with_histories
 from tests.endpoints.databases import opened, unpacked
 
 
@@ -142,6 +143,34 @@ def test_a_server_goes_on_writing_while_its_database_is_read(mode: str, tmp_path
     assert bool(source.capabilities().notes) is (mode == "delete")
     source.close()
     writer.close()
+
+
+@pytest.mark.parametrize("column", ["value", "timestamp", "step"])
+@pytest.mark.parametrize("table", ["metrics", "latest_metrics"])
+def test_a_point_that_is_no_number_costs_its_run(table: str, column: str, tmp_path: Path) -> None:
+    path = unpacked("3.17.2", tmp_path)
+    source = opened(path)
+    [full] = [run for run in source.runs.list(["1"]) if run.name == "full"]
+    source.close()
+    one = f"(SELECT min(rowid) FROM {table} WHERE run_uuid = '{full.run_id}' AND is_nan = 0)"
+    _sql(f"UPDATE {table} SET {column} = 'much' WHERE rowid = {one}")(path)
+    runs = list(source.runs.list(["1"]))
+    histories = [*with_histories(source.runs, runs)]
+    broken = {entry.ref.id: entry.reason for entry in source.unreadable.all()}
+    broken |= {run.run_id: it.message for run, it in histories if isinstance(it, EndpointError)}
+    assert [*broken] == [full.run_id]
+    assert "a point of metric" in broken[full.run_id]
+
+
+def test_a_metric_of_a_logged_model_that_is_no_number_costs_it(tmp_path: Path) -> None:
+    path = unpacked("3.17.2", tmp_path)
+    source = opened(path)
+    [model] = [it for it in source.logged_models.list(["1"]) if it.metrics][:1]
+    source.close()
+    of_it = f"WHERE model_id = '{model.model_id}'"
+    _sql(f"UPDATE logged_model_metrics SET metric_step = 'much' {of_it}")(path)
+    assert model.model_id not in {it.model_id for it in source.logged_models.list(["1"])}
+    assert [entry.ref for entry in source.unreadable.all()] == [model.ref]
 
 
 def test_a_row_that_makes_no_sense_costs_itself(tmp_path: Path) -> None:

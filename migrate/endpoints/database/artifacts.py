@@ -63,17 +63,13 @@ class DatabaseArtifacts:
         location = locate(root.uri, "", self._roots)
         if location.way is Way.REPOSITORY:
             return CloudStore(root.uri, "", self._repositories)
-        stated = disk_path(root.uri)
-        if stated is None:
-            raise NotPermitted(f"{place_of(root.uri)} is not read: {location.reason}", _HINT)
         if location.way is Way.DISK and location.folder.is_dir():
             return DiskFiles(location)
-        moved = next(self._moved(stated), None)
-        if moved is not None:
-            return DiskFiles(moved)
-        if location.way is Way.DISK:
-            return DiskFiles(location)  # below a root, and not made: it has no files
-        raise NotPermitted(f"{place_of(root.uri)} is not read: {location.reason}", _HINT)
+        stated = disk_path(root.uri)
+        moved = next(self._moved(stated), None) if stated is not None else None
+        if moved is None and location.way is not Way.DISK:
+            raise NotPermitted(f"{place_of(root.uri)} is not read: {location.reason}", _HINT)
+        return DiskFiles(moved or location)  # one below a root that is not made has no files
 
     def _behind_proxy(self, root: ArtifactRoot, below: str) -> Location:
         """Return where the server of a database keeps what is ``below`` its artifact proxy."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from migrate.endpoints.database.reading import Database, Row, among
+from migrate.endpoints.database.reading import IDS, Database, Row, among
 from migrate.endpoints.database.stores.entries import numbers
 from migrate.kinds import Kind
 
@@ -36,8 +36,8 @@ def count_unread(
     """Count what is in these experiments, and with ``whole`` what is in none."""
     counts: dict[Kind, int] = {}
     ids = numbers(experiment_ids)
-    for start in range(0, len(ids), 500):
-        within = among("experiment_id", ids[start : start + 500])
+    for start in range(0, len(ids), IDS):
+        within = among("experiment_id", ids[start : start + IDS])
         for kind, table in _WITHIN.items():
             counts[kind] = counts.get(kind, 0) + database.count(table, within)
         # The default one MLflow makes by itself, wherever somebody looks.
@@ -51,11 +51,8 @@ def count_unread(
     return {kind: number for kind, number in counts.items() if number}
 
 
-def _others(database: Database) -> Mapping[str, int]:
+def _others(database: Database) -> set[str]:
     """Return the workspaces with anything in them that are not the one which is read."""
-    found: dict[str, int] = {}
-    for table in ("experiments", "registered_models"):
-        for name, number in database.counts(table, ("workspace",)):
-            if name is not None and name != database.workspace:
-                found[name] = found.get(name, 0) + number
-    return found
+    tables = ("experiments", "registered_models")
+    found = {name for table in tables for name, _ in database.counts(table, ("workspace",))}
+    return found - {None, database.workspace}

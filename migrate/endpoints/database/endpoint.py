@@ -41,7 +41,7 @@ class DatabaseSource:
         self.logged_models = LoggedModelStore(database, self.unreadable)
         self.registered_models = RegisteredModelStore(database, self.unreadable)
         self.model_versions = ModelVersionStore(
-            database, self.unreadable, self.registered_models, self.runs, self.experiments
+            database, self.unreadable, self.registered_models, self.experiments
         )
         self.artifacts = DatabaseArtifacts(roots, side)
         self.permissions = NoPermissions()

@@ -70,7 +70,8 @@ class Database:
         connection = self._engine.connect()
         try:
             self.in_one_state = begin(connection)
-            self._tables = frozenset(inspect(connection).get_table_names())
+            inspector = inspect(connection)
+            self._tables = frozenset(inspector.get_table_names())
             versions: Sequence[str] = ()
             if VERSION_TABLE in self._tables:
                 names: Select[Any] = select(column("version_num")).select_from(
@@ -79,8 +80,8 @@ class Database:
                 versions = connection.execute(names).scalars().all()
             self.revision = require_known(versions, self._tables, self.shown)
             self._columns = {
-                table: frozenset(it["name"] for it in inspect(connection).get_columns(table))
-                for table in self._tables
+                table: frozenset(it["name"] for it in columns)
+                for (_, table), columns in inspector.get_multi_columns().items()
             }
             self._require_columns()
         except BaseException:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
-from migrate.endpoints.database.reading import Database, Row, among, is_
-from migrate.endpoints.database.stores.entries import grouped, numbers, readable, texts_by
+from migrate.endpoints.database.reading import Row, is_
+from migrate.endpoints.database.stores.contained import ContainedStore
+from migrate.endpoints.database.stores.entries import grouped, readable, texts_by
+from migrate.endpoints.run_members import model_metric_from
 from migrate.endpoints.shapes import ident, integer, text, word
-from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Malformed
 from migrate.kinds import Kind, logged_model_ref
 from migrate.objects import ACTIVE, LIFECYCLE_STAGES, MODEL_STATUSES, LoggedModel, ModelMetric
 
-PAGE = 500
 _COLUMNS = (
     "model_id",
     "experiment_id",
@@ -26,38 +27,26 @@ _COLUMNS = (
     "creation_timestamp_ms",
     "last_updated_timestamp_ms",
 )
-_METRIC = (
-    "metric_name",
-    "metric_value",
-    "metric_timestamp_ms",
-    "metric_step",
-    "run_id",
-    "dataset_name",
-    "dataset_digest",
-)
+#: Members of a metric as MLflow's API has it, and their columns.
+_METRIC = {
+    "key": "metric_name",
+    "value": "metric_value",
+    "timestamp": "metric_timestamp_ms",
+    "step": "metric_step",
+    "run_id": "run_id",
+    "dataset_name": "dataset_name",
+    "dataset_digest": "dataset_digest",
+}
 
 
-class LoggedModelStore:
+class LoggedModelStore(ContainedStore[LoggedModel]):
     """Implements ``ReadsLoggedModels``; deleted ones are whole here."""
 
     kind = Kind.LOGGED_MODEL
-
-    def __init__(self, database: Database, unreadable: UnreadableObjects) -> None:
-        self._database = database
-        self._unreadable = unreadable
-
-    def list(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
-        """See ``ReadsContained.list``; in order of their ids."""
-        for experiment_id in experiment_ids:
-            self._unreadable.forget(self.kind, experiment_id)
-            where = among("experiment_id", numbers([experiment_id])), is_("lifecycle_stage", ACTIVE)
-            for page in self._database.pages("logged_models", _COLUMNS, "model_id", PAGE, *where):
-                yield from self._whole(page)
-
-    def read(self, ids: Sequence[str]) -> Sequence[LoggedModel]:
-        """See ``ReadsContained.read``; deleted ones too."""
-        rows = self._database.rows_of("logged_models", _COLUMNS, "model_id", ids)
-        return [*self._whole([*rows])]
+    table = "logged_models"
+    key = "model_id"
+    columns = _COLUMNS
+    listed = (is_("lifecycle_stage", ACTIVE),)
 
     def _whole(self, rows: Sequence[Row]) -> Iterator[LoggedModel]:
         ids = [row["model_id"] for row in rows]
@@ -76,7 +65,9 @@ class LoggedModelStore:
             for what in ("param", "tag")
         )
         metrics = grouped(
-            self._database.rows_of("logged_model_metrics", ("model_id", *_METRIC), "model_id", ids),
+            self._database.rows_of(
+                "logged_model_metrics", ("model_id", *_METRIC.values()), "model_id", ids
+            ),
             "model_id",
         )
 
@@ -117,6 +108,7 @@ def _status(row: Row) -> str:
 
 
 def _metric(row: Row) -> ModelMetric:
-    name, value, timestamp, step, run_id, dataset, digest = (row[it] for it in _METRIC)
-    number = float("nan") if value is None else float(value)
-    return ModelMetric(name, number, timestamp, step, run_id or "", dataset or "", digest or "")
+    body = {member: row[name] for member, name in _METRIC.items()}
+    if body["value"] is None:
+        body["value"] = math.nan
+    return model_metric_from(body)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from migrate.endpoints.database.reading import Condition, Database, Row, is_
 from migrate.endpoints.database.stores.entries import grouped, readable, texts_by
 from migrate.endpoints.database.stores.experiments import ExperimentStore
-from migrate.endpoints.database.stores.runs import RunStore
 from migrate.endpoints.run_members import model_named_by
 from migrate.endpoints.shapes import ident, integer, text, version_number
 from migrate.endpoints.unreadable import UnreadableObjects
@@ -95,13 +94,11 @@ class ModelVersionStore:
         database: Database,
         unreadable: UnreadableObjects,
         models: RegisteredModelStore,
-        runs: RunStore,
         experiments: ExperimentStore,
     ) -> None:
         self._database = database
         self._unreadable = unreadable
         self._models = models
-        self._runs = runs
         self._experiments = experiments
 
     def list(self, models: Sequence[RegisteredModel]) -> Iterator[ModelVersion]:
@@ -119,28 +116,31 @@ class ModelVersionStore:
     def files(self, ref: Ref) -> ArtifactRoot | None:
         """See ``ReadsModelVersions.files``."""
         name, _, number = ref.id.rpartition("/")
-        where = (*self._database.here("model_versions"), is_("version", int(number)))
-        for row in self._database.rows("model_versions", _VERSION, is_("name", name), *where):
+        here = self._database.here("model_versions")
+        where = (is_("name", name), is_("version", int(number)), *here)
+        for row in self._database.rows("model_versions", ("storage_location", "source"), *where):
             location = text(row, "storage_location") or text(row, "source")
             return ArtifactRoot(ref, location) if location else None
         return None
 
     def run_of(self, version: ModelVersion) -> VersionRun:
         """See ``ReadsModelVersions.run_of``."""
-        for run in self._runs.read([version.run_id] if version.run_id else []):
-            return VersionRun(run.artifact_uri, self._experiments.name_of(run.experiment_id))
+        columns = ("artifact_uri", "experiment_id")
+        for run in self._database.rows("runs", columns, is_("run_uuid", version.run_id)):
+            name = self._experiments.name_of(str(run["experiment_id"]))
+            return VersionRun(text(run, "artifact_uri"), name)
         return NO_RUN
 
     def _of(
         self, models: Mapping[str, RegisteredModel], *where: Condition
     ) -> Iterator[ModelVersion]:
         """Yield the versions of these models, each model's together and in order."""
-        names = [*models]
+        place = {name: number for number, name in enumerate(models)}
         here = (*self._database.here("model_versions"), *where)
-        rows = [*self._database.rows_of("model_versions", _VERSION, "name", names, *here)]
+        rows = [*self._database.rows_of("model_versions", _VERSION, "name", [*models], *here)]
         kept = [row for row in rows if row["current_stage"] != DELETED_STAGE]
-        kept.sort(key=lambda row: (names.index(row["name"]), row["version"]))
-        tags = self._tags([*dict.fromkeys(row["name"] for row in kept)])
+        kept.sort(key=lambda row: (place[row["name"]], row["version"]))
+        tags = self._tags([*dict.fromkeys(row["name"] for row in kept)], *where)
 
         def version(row: Row) -> ModelVersion:
             model = models[row["name"]]
@@ -170,10 +170,12 @@ class ModelVersionStore:
 
         return readable(kept, version, named, "model_versions", self._unreadable)
 
-    def _tags(self, names: Sequence[str]) -> Mapping[str, Mapping[int, Mapping[str, str]]]:
-        """Return the tags of all versions of some models, by name and number."""
+    def _tags(
+        self, names: Sequence[str], *where: Condition
+    ) -> Mapping[str, Mapping[int, Mapping[str, str]]]:
+        """Return the tags of these versions of some models, by name and number."""
         columns = ("name", "version", "key", "value")
-        here = self._database.here("model_version_tags")
+        here = (*self._database.here("model_version_tags"), *where)
         rows = self._database.rows_of("model_version_tags", columns, "name", names, *here)
         by_name = grouped(rows, "name")
         return {name: texts_by(by_name[name], "version") for name in names}

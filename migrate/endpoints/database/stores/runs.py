@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import operator
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.answers import Histories
-from migrate.endpoints.database.reading import Condition, Database, Row, among, is_
-from migrate.endpoints.database.stores.entries import grouped, numbers, readable, texts_by
+from migrate.endpoints.database.reading import Condition, Row, among, is_
+from migrate.endpoints.database.stores.contained import ContainedStore
+from migrate.endpoints.database.stores.entries import grouped, readable, texts_by
 from migrate.endpoints.shapes import ident, integer, text, word
-from migrate.endpoints.unreadable import UnreadableObjects
+from migrate.errors import Malformed
 from migrate.kinds import Kind, run_ref
 from migrate.objects import (
     LIFECYCLE_STAGES,
@@ -24,8 +26,6 @@ from migrate.objects import (
     Run,
 )
 
-#: Runs in one page of a listing, which is held with params, tags and latest metrics.
-PAGE = 500
 #: Points in one page of a history.
 POINTS = 10_000
 _COLUMNS = (
@@ -52,26 +52,13 @@ _DATASET = {
 }
 
 
-class RunStore:
+class RunStore(ContainedStore[Run]):
     """Implements ``ReadsRuns``."""
 
     kind = Kind.RUN
-
-    def __init__(self, database: Database, unreadable: UnreadableObjects) -> None:
-        self._database = database
-        self._unreadable = unreadable
-
-    def list(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
-        """See ``ReadsContained.list``; in order of their ids."""
-        for experiment_id in experiment_ids:
-            self._unreadable.forget(self.kind, experiment_id)
-            within = among("experiment_id", numbers([experiment_id]))
-            for page in self._database.pages("runs", _COLUMNS, "run_uuid", PAGE, within):
-                yield from self._whole(page)
-
-    def read(self, ids: Sequence[str]) -> Sequence[Run]:
-        """See ``ReadsContained.read``."""
-        return [*self._whole([*self._database.rows_of("runs", _COLUMNS, "run_uuid", ids)])]
+    table = "runs"
+    key = "run_uuid"
+    columns = _COLUMNS
 
     def read_in(self, experiment_id: str, run_ids: Sequence[str]) -> Sequence[Run]:
         """See ``ReadsRuns.read_in``."""
@@ -152,7 +139,6 @@ class RunStore:
         return self._database.rows_of("inputs", _INPUT, key, ids, is_("source_type", source_type))
 
     def _whole(self, rows: Sequence[Row]) -> Iterator[Run]:
-        """Yield the runs of some rows, with what other tables say of them."""
         ids = [row["run_uuid"] for row in rows]
         params, tags = (
             texts_by(
@@ -241,5 +227,16 @@ class ModelLinkStore:
         self.read = runs.links
 
 
-def _point(key: str, value: float | None, timestamp: int, step: int, is_nan: object) -> Metric:
-    return Metric(key, math.nan if is_nan or value is None else float(value), timestamp or 0, step)
+def _point(key: str, value: Any, timestamp: Any, step: Any, is_nan: object) -> Metric:
+    """Make a point of a row, in which SQLite holds anything. Raises ``Malformed``."""
+    try:
+        return Metric(
+            key,
+            math.nan if is_nan or value is None else float(value),
+            operator.index(timestamp or 0),
+            operator.index(step or 0),
+        )
+    except (TypeError, ValueError):
+        raise Malformed(
+            f"a point of metric {key!r} has a value, time or step that is no number"
+        ) from None
