@@ -99,12 +99,12 @@ def stored_id(body: Object, *names: str, default: str | None = None) -> str:
 
     That may be empty, and have characters that are none: a file system holds it all the same.
     """
-    value = next((body[name] for name in names if body.get(name) is not None), None)
-    if isinstance(value, bool | float):
-        raise _malformed(body, names[0], value, "no id")
-    found = required_text(body, *names, default=default)
+    name = next((name for name in names if body.get(name) is not None), names[0])
+    if isinstance(body.get(name), bool | float):
+        raise _malformed(body, name, body[name], "no id")
+    found = required_text(body, name, default=default)
     if len(found) > LONGEST_ID:
-        raise _malformed(body, names[0], found, f"no id: it has {len(found)} characters")
+        raise _malformed(body, name, found, f"no id: it has {len(found)} characters")
     return found
 
 

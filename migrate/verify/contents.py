@@ -39,13 +39,14 @@ class Group(Generic[C]):
         ids = [held[0].target_id for held in found.values() if held and not held[0].unreadable]
         read = self.carrier.read_in(self.ends.target, self.container, ids)
         there = {copy.ref.id: copy for copy in read}
+        # What others exported has no mark, and what is half-made of ours no listing.
+        is_marked = not self.ends.target.capabilities().archive
         for record in self.records:
             held = found[record.ref]
             copy = there.get(held[0].target_id) if held else None
             was_read = copy is not None
             if result.finds(record.ref, record.name, held, was_read=was_read) and copy is not None:
-                if not self.ends.target.capabilities().archive:
-                    # What others exported has no mark, and what is half-made of ours no listing.
+                if is_marked:
                     result.check_mark(record.ref, held[0].mark)
                 yield record, copy, held[0]
 
