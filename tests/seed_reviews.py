@@ -94,6 +94,24 @@ def make_queue(api: Api, experiment_id: str, name: str, **said: Any) -> str:
     return str(api("POST", "review-queues/create", body)["review_queue"]["queue_id"])
 
 
+def make_traces(api: Api, experiment_id: str, number: int) -> list[str]:
+    ids = [f"tr-{uuid.uuid4().hex}" for _ in range(number)]
+    where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}}
+    for ident in ids:
+        info = {"trace_id": ident, "trace_location": where, "request_time": "2024-01-01T00:00:00Z"}
+        api("POST", "traces", {"trace": {"trace_info": {**info, "state": "OK"}}})
+    return ids
+
+
+def add(api: Api, queue: str, *traces: str) -> None:
+    api("POST", "review-queues/items/add", {"queue_id": queue, "item_ids": list(traces)})
+
+
+def set_status(api: Api, queue: str, trace: str, status: str, by: str = "") -> None:
+    body = {"queue_id": queue, "item_id": trace, "status": status}
+    api("POST", "review-queues/items/set-status", body | ({"completed_by": by} if by else {}))
+
+
 def seed_queues(api: Api) -> None:
     first, second = api.experiment("support"), api.experiment("search")
     for experiment in (first, second):

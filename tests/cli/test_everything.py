@@ -15,16 +15,15 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.tasks.carriers import CARRIERS
 from tests.cli.conftest import Migrate
-from tests.cli.test_gateway import Gateway
-from tests.cli.test_gateway import shown as gateway_shown
-from tests.cli.test_records import NO_WRITES, SEEDED, in_order
-from tests.cli.test_reviews import add, set_status
 from tests.comparison import ORIGIN, differences
 from tests.comparison_models import compare_models
+from tests.comparison_records import NO_WRITES, SEEDED, kinds_that_differ
 from tests.conftest import OfAllModels, ProxyFactory
 from tests.seed import Seeded as SeededRuns
 from tests.seed import seed_everything
+from tests.seed_gateway import Gateway
 from tests.seed_records import Api, Json
+from tests.seed_reviews import add, make_queue, open_questions, set_status
 from tests.test_every_model import EveryModel, copies_of_runs, declared_by
 from tests.traces.comparison import comparable, experiment_id, traces
 from tests.traces.seed import SeededTraces, seed_traces
@@ -56,10 +55,7 @@ class Everything:
         assert compare_models(self.uri, target, copies, declared=declared) == []
         lost = self.models.rewritten | self.runs.losses
         assert differences(self.uri, target, expected_losses=lost) == []
-        copy = Api(target)
-        for seeded in SEEDED:
-            assert in_order(seeded.shown(copy)) == in_order(seeded.shown(self.api)), seeded.kind
-        assert gateway_shown(copy) == gateway_shown(self.api)
+        assert kinds_that_differ(self.uri, target) == []
         self._assert_traces(target, copies | model_ids(target) | self._issues(target))
 
     def _of_models(self, report: Json) -> Json:
@@ -112,9 +108,8 @@ def model_ids(target: str) -> dict[str, str]:
 def review(uri: str, seeded: SeededTraces) -> None:
     """Make a queue of some of the traces."""
     api = Api(uri)
-    api("GET", "label-schemas/list", {"experiment_id": seeded.experiment})
-    body = {"experiment_id": seeded.experiment, "name": "Of traces", "queue_type": "CUSTOM"}
-    queue = api("POST", "review-queues/create", body)["review_queue"]["queue_id"]
+    open_questions(api, seeded.experiment)
+    queue = make_queue(api, seeded.experiment, "Of traces")
     chosen = sorted(traces(uri, seeded.experiment))[: len(REVIEWED)]
     add(api, queue, *chosen)
     for trace, status in zip(chosen, REVIEWED, strict=True):

@@ -12,17 +12,10 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
+from tests.comparison_records import NO_WRITES, SEEDED, in_order
 from tests.conftest import ProxyFactory, ServerFactory
 from tests.faults import Faults, lose_response, on_nth
-from tests.seed_mcp import MCP_SERVERS
-from tests.seed_records import DATASETS, ISSUES, SCORERS, WEBHOOKS, Api, Seeded
-from tests.seed_reviews import LABEL_SCHEMAS, REVIEW_QUEUES
-
-SEEDED = (DATASETS, SCORERS, ISSUES, LABEL_SCHEMAS, REVIEW_QUEUES, MCP_SERVERS, WEBHOOKS)
-#: What a migration says of itself, and a list that MLflow writes to where its default question is
-#: not there yet: it is, for others are not listed.
-NO_WRITES = "set-experiment-tag|label-schemas/list$"
-Shown = list[dict[str, Any]]
+from tests.seed_records import Api, Seeded
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +62,6 @@ def seeded(request: pytest.FixtureRequest) -> Seeded:
     """What goes the same way for all kinds: some of them every day, all in acceptance."""
     found: Seeded = request.param
     return found
-
-
-def in_order(shown: Shown) -> list[str]:
-    return sorted(json.dumps(it, sort_keys=True) for it in shown)
 
 
 def code(source: Api) -> int:

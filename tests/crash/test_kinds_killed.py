@@ -13,17 +13,15 @@ from pathlib import Path
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from tests.cli.test_gateway import Gateway
-from tests.cli.test_gateway import shown as gateway_shown
-from tests.cli.test_records import NO_WRITES, SEEDED, in_order
-from tests.cli.test_reviews import add, make_traces, set_status
+from tests.comparison_records import NO_WRITES, SEEDED, kinds_that_differ
 from tests.conftest import ProxyFactory, StartMigrate
 from tests.crash.migrations import Ended, Migration
 from tests.crash.test_windows import Accident
 from tests.faults import Match, call_after, drop_request, lose_response
 from tests.seed import Source
+from tests.seed_gateway import Gateway
 from tests.seed_records import Api
-from tests.seed_reviews import make_queue
+from tests.seed_reviews import add, make_queue, make_traces, set_status
 from tests.traces.comparison import comparable, experiment_id, traces
 
 #: What makes or changes something, but for what a migration says of itself.
@@ -42,13 +40,7 @@ class KindsMigration(Migration):
 
     def differences(self) -> list[str]:
         source, target = (it.upstream.geturl() for it in (self.source, self.target))
-        found = [
-            seeded.kind
-            for seeded in SEEDED
-            if in_order(seeded.shown(Api(source))) != in_order(seeded.shown(Api(target)))
-        ]
-        if gateway_shown(Api(source)) != gateway_shown(Api(target)):
-            found.append("gateway")
+        found = kinds_that_differ(source, target)
         if reviewed(source) != reviewed(target):
             found.append("trace")
         return found
