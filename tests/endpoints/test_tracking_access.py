@@ -189,7 +189,7 @@ class TestAddresses:
     def test_a_path_is_told_from_a_uri(self, text: str, is_directory: bool) -> None:
         assert Address(uri=text, side="source").is_directory is is_directory
 
-    @pytest.mark.parametrize("uri", ["s3://bucket/x", "ftp://host", "sqlite:///mlflow.db"])
+    @pytest.mark.parametrize("uri", ["s3://bucket/x", "ftp://host", "redis://host/0"])
     def test_a_uri_of_another_kind_is_refused_with_those_that_are_known(self, uri: str) -> None:
         with pytest.raises(UsageError, match="not a tracking URI this tool knows") as caught:
             open_endpoint(Address(uri=uri, side="source"))
