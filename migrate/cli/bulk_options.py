@@ -87,6 +87,12 @@ ImportPermissions = Annotated[
         help="Grant the exported permissions again; nobody's are taken away.",
     ),
 ]
+ExportUsers = Annotated[
+    bool,
+    typer.Option(
+        "--export-users", help="Users and roles of MLflow's basic-auth app, without passwords."
+    ),
+]
 ExportTraces = Annotated[
     str,
     typer.Option(
