@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,8 +17,12 @@ from migrate.endpoints.directory.layout import (
     RUN_FILE,
     VERSION_FILE,
 )
-from migrate.endpoints.disk import reading
-from migrate.errors import DirectoryError
+from migrate.endpoints.file_stores import (
+    file_store_around,
+    folders_in,
+    is_file_store,
+    visible_names,
+)
 
 #: What a directory with such a file is, where it is not an export that can be read.
 _PARTS = {
@@ -41,23 +43,6 @@ _PARTS = {
     ),
 }
 _SQLITE = b"SQLite format 3\0"
-_META = "meta.yaml"
-_TRASH = ".trash"
-#: What a file store calls the directories of experiments, and of runs in them.
-_STORE_ID = re.compile(r"[0-9]{1,20}\Z|[0-9a-f]{32}\Z")
-_STORE_NAME = re.compile(f"{_STORE_ID.pattern}|{MODELS}\\Z|traces\\Z")
-#: Directories that are looked at for what the user may have meant.
-_LOOKED_AT = 200
-
-
-def file_store_around(path: Path) -> Path | None:
-    """Return the MLflow file store that a directory is, or is in; None when it is none.
-
-    It keeps ``meta.yaml`` beside everything: ``<experiment>/meta.yaml``,
-    ``<experiment>/<run>/meta.yaml``, ``models/<name>/meta.yaml``, and deleted ones in ``.trash``.
-    """
-    above = (path.parent.parent, path.parent) if os.path.lexists(path / _META) else ()
-    return next(filter(_is_file_store, (*above, path)), None)
 
 
 def what_it_is(path: Path) -> tuple[str, str]:
@@ -74,16 +59,6 @@ def what_it_is(path: Path) -> tuple[str, str]:
         if name in names:
             return f"{path} {what}", hint
     return f"{path} is no export: there is no {EXPERIMENTS_FILE} in it", _meant(path)
-
-
-def visible_names(directory: Path) -> list[str]:
-    """Return what is in a directory, without temporary and other hidden files."""
-    with reading(directory):
-        return sorted(
-            name
-            for name in os.listdir(directory)
-            if not name.startswith(".") and name != "lost+found"
-        )
 
 
 def _no_directory(path: Path) -> tuple[str, str]:
@@ -116,26 +91,12 @@ def _serve(backend: str, environment: str = "") -> str:
     )
 
 
-def _is_file_store(path: Path) -> bool:
-    """Say whether a directory is a file store, also one in which nothing is left."""
-    with suppress(OSError, DirectoryError):
-        names = visible_names(path)
-        if _is_directory(path / _TRASH) and all(map(_STORE_NAME.match, names)):
-            return True
-        described = [place for place in _places_in(path) if os.path.lexists(place / _META)]
-        if any(_STORE_ID.match(place.name) for place in described):
-            return True
-        registered = _places_in(path / MODELS)
-        return any(os.path.lexists(place / _META) for place in registered)
-    return False
-
-
 def _meant(path: Path) -> str:
     """Return a hint: where below ``path`` there is something that could be copied."""
-    for place in _places_in(path):
+    for place in folders_in(path):
         if any(os.path.lexists(place / name) for name in _SIGNS):
             return f"there is one in {place}: name that"
-        if _is_file_store(place):
+        if is_file_store(place):
             return f"there is an MLflow file store in {place}. {_file_store(place, place)[1]}"
     return "check the path"
 
@@ -148,18 +109,3 @@ _SIGNS = (
     EXPERIMENT_FILE,
     MODEL_FILE,
 )
-
-
-def _places_in(path: Path) -> Iterator[Path]:
-    """Yield directories in a directory, some hundred of them at most, in order of name."""
-    names: list[str] = []
-    with suppress(OSError):
-        names = [name for name in sorted(os.listdir(path)) if not name.startswith(".")]
-    places = (path / name for name in names)
-    found = (place for place in places if _is_directory(place))
-    for _, place in zip(range(_LOOKED_AT), found, strict=False):
-        yield place
-
-
-def _is_directory(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
