@@ -11,7 +11,7 @@ from migrate.endpoints.artifacts.locations import roots_of
 from migrate.endpoints.database import DatabaseSource
 from migrate.endpoints.database.opening import is_database
 from migrate.endpoints.directory import ExportDirectory
-from migrate.endpoints.file_stores import is_file_store
+from migrate.endpoints.file_stores import file_store_around
 from migrate.endpoints.filestore import FileStoreSource
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.http.access import Access, access_for
@@ -108,7 +108,7 @@ def open_endpoint(address: Address) -> Target:
             f"leave out --{address.side}-workspace",
         )
     if address.is_directory:
-        if address.side == "source" and is_file_store(address.path):
+        if address.side == "source" and file_store_around(address.path) == address.path:
             return cast(Target, _open_file_store(address))
         return ExportDirectory(
             address.path,

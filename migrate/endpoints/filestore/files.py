@@ -81,7 +81,7 @@ class StoreFiles:
         try:
             value = _parsed(content.decode())
         except (yaml.YAMLError, ValueError, RecursionError) as problem:
-            reason = " ".join(str(problem).split())[:200]
+            reason = " ".join(str(problem).replace('in "<unicode string>", ', "").split())[:200]
             raise DirectoryError(
                 f"{path} is not valid YAML, it may be cut off: {reason}", _REPAIR
             ) from None

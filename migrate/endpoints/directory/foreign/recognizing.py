@@ -18,6 +18,7 @@ from migrate.endpoints.directory.layout import (
     VERSION_FILE,
 )
 from migrate.endpoints.file_stores import (
+    STORE_ID,
     file_store_around,
     folders_in,
     is_file_store,
@@ -55,6 +56,8 @@ def what_it_is(path: Path) -> tuple[str, str]:
     names = visible_names(path)
     if not names:
         return f"export directory {path} is empty", "check the path"
+    if _has_files_only(path):
+        return _files_only(path)
     for name, (what, hint) in _PARTS.items():
         if name in names:
             return f"{path} {what}", hint
@@ -69,9 +72,8 @@ def _no_directory(path: Path) -> tuple[str, str]:
             with path.open("rb") as file:
                 if file.read(len(_SQLITE)) == _SQLITE:
                     return (
-                        f"{path} is a SQLite database, not an export; databases of MLflow cannot"
-                        " be read directly yet",
-                        _serve(f"sqlite:///{path}"),
+                        f"{path} is a SQLite database, not an export",
+                        f"to copy from it, name it as one: sqlite:///{path}",
                     )
     return f"export directory {path} is not a directory", "check the path"
 
@@ -79,15 +81,24 @@ def _no_directory(path: Path) -> tuple[str, str]:
 def _file_store(path: Path, store: Path) -> tuple[str, str]:
     what = "is an MLflow file store" if store == path else f"is in the MLflow file store {store}"
     return (
-        f"{path} {what}, not an export; file stores cannot be read directly yet, nor written",
-        _serve(str(store), "MLFLOW_ALLOW_FILE_STORE=true "),
+        f"{path} {what}, not an export; file stores are read, and never written",
+        f"to copy from it, name {store} as the source",
     )
 
 
-def _serve(backend: str, environment: str = "") -> str:
+def _has_files_only(path: Path) -> bool:
+    """Say whether a folder has the files of experiments whose records are in a database."""
+    around = (it for it in folders_in(path) if STORE_ID.match(it.name))
+    places = (it for experiment in around for it in folders_in(experiment))
+    return any((it / "artifacts").is_dir() or it.name == MODELS for it in places)
+
+
+def _files_only(path: Path) -> tuple[str, str]:
+    database = path.parent / "mlflow.db"
+    named = str(database) if database.is_file() else "FILE"
     return (
-        f"to copy from it, start {environment}mlflow server --backend-store-uri {backend} --port"
-        " 5555, and name http://127.0.0.1:5555 in its place"
+        f"{path} has files of runs and no records of them: those are in a database",
+        f"name that as the source: sqlite:///{named} --source-artifacts {path}",
     )
 
 
@@ -97,7 +108,10 @@ def _meant(path: Path) -> str:
         if any(os.path.lexists(place / name) for name in _SIGNS):
             return f"there is one in {place}: name that"
         if is_file_store(place):
-            return f"there is an MLflow file store in {place}. {_file_store(place, place)[1]}"
+            return f"there is an MLflow file store in {place}: name that"
+        if _has_files_only(place):
+            what, hint = _files_only(place)
+            return f"{what}. {hint}"
     return "check the path"
 
 
