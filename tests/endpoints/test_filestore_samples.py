@@ -92,7 +92,7 @@ def test_runs_are_those_that_were_made(sample: Sample) -> None:
             for it in run.inputs
         ] == wanted.get("inputs", [])
         folder = _folder(root, run.experiment_id, run.run_id)
-        status = {"RUNNING": 1, "FINISHED": 3, "FAILED": 4}[run.status]
+        status = {"RUNNING": 1, "FINISHED": 3, "FAILED": 4, "KILLED": 5}[run.status]
         assert f"\nstatus: {status}\n" in (folder / "meta.yaml").read_text()
         assert run.params == _texts(folder / "params")
         assert run.tags == _texts(folder / "tags")
