@@ -26,6 +26,8 @@ MODEL_STATUSES = ("PENDING", "READY", "UPLOAD_FAILED")
 NOTEBOOK_FORMATS = ("SOURCE", "HTML", "JUPYTER", "DBC")
 
 NO_STAGE = "None"
+#: Of deleted versions, which stores keep, so that no number is given again. Servers hide them.
+DELETED_STAGE = "Deleted_Internal"
 STAGES = ("Staging", "Production", "Archived", NO_STAGE)
 
 NOTE_TAG = "mlflow.note.content"

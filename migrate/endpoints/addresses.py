@@ -11,6 +11,8 @@ from migrate.endpoints.artifacts.locations import roots_of
 from migrate.endpoints.database import DatabaseSource
 from migrate.endpoints.database.opening import is_database
 from migrate.endpoints.directory import ExportDirectory
+from migrate.endpoints.file_stores import file_store_around
+from migrate.endpoints.filestore import FileStoreSource
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.http.access import Access, access_for
 from migrate.endpoints.tracking.http.session import HttpSession
@@ -95,7 +97,7 @@ def _scheme(uri: str) -> str:
 
 
 def open_endpoint(address: Address) -> Target:
-    """Open a tracking server, an export directory or a database; connects on the first call only.
+    """Open a server, an export directory, a file store or a database; connects when first asked.
 
     A source is asked for nothing but what is a ``Source``'s. Raises ``UsageError`` for a URI of a
     kind that is not known.
@@ -109,6 +111,8 @@ def open_endpoint(address: Address) -> Target:
             f"leave out --{address.side}-workspace",
         )
     if address.is_directory:
+        if address.side == "source" and file_store_around(address.path) == address.path:
+            return cast(Target, _open_file_store(address))
         return ExportDirectory(
             address.path,
             writable=address.side == "target" and not address.read_only,
@@ -163,7 +167,7 @@ def _open_database(address: Address) -> DatabaseSource:
         )
     if address.registry_uri:
         raise UsageError(
-            f"--source-registry does not go with a database: {address.shown}",
+            f"--source-registry-uri does not go with a database: {address.shown}",
             "copy from the database of the registry by itself",
         )
     return DatabaseSource(
@@ -172,6 +176,16 @@ def _open_database(address: Address) -> DatabaseSource:
         workspace=address.workspace,
         roots=roots_of(address.artifacts),
     )
+
+
+def _open_file_store(address: Address) -> FileStoreSource:
+    if address.registry_uri:
+        raise UsageError(
+            f"--source-registry-uri does not go with a file store: {address.shown}",
+            "copy from the registry by itself",
+        )
+    roots = roots_of(address.artifacts)
+    return FileStoreSource(address.path, side=address.side, roots=roots)
 
 
 def open_workspaces(address: Address) -> Workspaces | None:

@@ -141,6 +141,11 @@ class Unreadable:
     reason: str
     hint: str = ""
 
+    @property
+    def message(self) -> str:
+        """What is wrong, and where."""
+        return self.reason if self.where in self.reason else f"{self.where}: {self.reason}"
+
 
 def _none(ref: Ref) -> bool:
     return False

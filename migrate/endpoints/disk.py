@@ -59,21 +59,24 @@ def reading(path: Path) -> Iterator[None]:
         raise DirectoryError(f"{path} cannot be read: {reason}", hint) from error
 
 
-def refuse_links(base: Path, path: Path) -> None:
-    """Raise ``DirectoryError`` when ``path``, below ``base``, is or goes through a link."""
+def refuse_links(base: Path, path: Path, where: str = "an export") -> None:
+    """Raise ``DirectoryError`` when ``path``, below ``base``, is or goes through a link.
+
+    ``where`` says what ``base`` is.
+    """
     step = base
     for part in path.relative_to(base).parts:
         step = step / part
         if step.is_symlink():
             raise DirectoryError(
-                f"{step} is a symbolic link; links in an export are not followed",
+                f"{step} is a symbolic link; links in {where} are not followed",
                 "replace it by what it points to",
             )
 
 
-def open_file(base: Path, path: Path) -> BinaryIO:
-    """Open a regular file below ``base`` for reading. Raises ``DirectoryError``."""
-    refuse_links(base, path)
+def open_file(base: Path, path: Path, where: str = "an export") -> BinaryIO:
+    """Open a regular file below ``base`` for reading. Raises as ``refuse_links``."""
+    refuse_links(base, path, where)
     with reading(path):
         handle = os.open(path, _READ_FLAGS)
         if not stat.S_ISREG(os.fstat(handle).st_mode):

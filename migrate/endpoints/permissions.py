@@ -6,9 +6,10 @@ mlflow-export-import keeps in its exports; MLflow's basic-auth app has none, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from migrate.kinds import Ref
 from migrate.objects import Grant, Permissions
 
 #: Objects of a Databricks workspace: ``api/2.0/permissions/{experiments,registered-models}``.
@@ -175,3 +176,18 @@ def _text(value: object, key: str) -> str:
     if not isinstance(found, str) or not found:
         raise ValueError(f"an entry without {key}: {value!r}")
     return found
+
+
+class NoPermissions:
+    """Implements ``ReadsPermissions`` for what does not know who may do what."""
+
+    def read(self, ref: Ref) -> Permissions:
+        """See ``ReadsPermissions.read``."""
+        return Permissions()
+
+    def look_up(self, users: Collection[str]) -> None:
+        """See ``ReadsPermissions.look_up``."""
+
+    def beside(self, ref: Ref) -> Sequence[str]:
+        """See ``ReadsPermissions.beside``."""
+        return ()

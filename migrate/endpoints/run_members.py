@@ -22,7 +22,7 @@ from migrate.endpoints.shapes import (
     text,
 )
 from migrate.errors import Malformed
-from migrate.objects import Metric, ModelLinks, ModelMetric, ModelOutput
+from migrate.objects import MODEL_STATUSES, Metric, ModelLinks, ModelMetric, ModelOutput
 
 #: With a number or an alias it is a version of a registered model, whatever its name.
 _MODEL_SOURCE = re.compile(r"models:/+(m-[^/@]+)(?!/\d+/?\Z)(?:/|\Z)")
@@ -70,6 +70,14 @@ def point_from(key: str, body: Object) -> Metric:
         )
     except Malformed as problem:
         raise problem.within(f"metric {key!r}") from None
+
+
+def model_status_from(body: Object) -> str:
+    """Return MLflow's word for the status of a logged model, which stores keep as a number."""
+    number = integer(body, "status") or 0
+    if not 0 < number <= len(MODEL_STATUSES):
+        raise Malformed(f"status {number} of a logged model is none of MLflow's")
+    return MODEL_STATUSES[number - 1]
 
 
 def model_metric_from(body: Object) -> ModelMetric:

@@ -109,7 +109,7 @@ def why_missing(source: Source, job: Job) -> EndpointError:
     """Return the error for an object of the plan that the source does not give."""
     found = source.unreadable.of(job.ref)
     if found is not None:
-        return EndpointError(f"{found.where}: {found.reason}", found.hint)
+        return EndpointError(found.message, found.hint)
     return NotFound(
         f"{job.ref.kind} {job.name or job.ref.id!r} is no longer at the source",
         "plan again (migrate plan SOURCE TARGET): what the source lists no more is left out then. "

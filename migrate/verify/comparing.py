@@ -84,7 +84,7 @@ def compare(ends: Ends) -> Comparison:
         ]
     for end in (ends.source, ends.target):
         for found in end.unreadable.all():
-            detail = f"{found.where}: {found.reason}"
+            detail = found.message
             result.differs(
                 found.ref, "unreadable", detail, lasting=end is ends.source, of_copy=False
             )

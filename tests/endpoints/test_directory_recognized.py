@@ -93,9 +93,8 @@ def test_a_file_store_is_said_to_be_one_with_the_way_to_copy_it(
     with pytest.raises(WrongDirectory, match="file store") as caught:
         ExportDirectory(path, writable=False).capabilities()
     assert str(path) in caught.value.message
-    assert "cannot be read directly yet" in caught.value.message
-    assert f"mlflow server --backend-store-uri {store} " in caught.value.hint
-    assert "MLFLOW_ALLOW_FILE_STORE=true" in caught.value.hint
+    assert "never written" in caught.value.message
+    assert caught.value.hint == f"to copy from it, name {store} as the source"
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -108,17 +107,39 @@ def test_nothing_is_written_into_a_file_store(store: Path, form: Callable[[Path]
 
 
 @pytest.mark.parametrize("named", ["mlruns", "./mlruns", "file"])
-def test_a_file_store_given_as_an_end_is_wrong_usage(
+def test_a_file_store_given_as_a_target_is_wrong_usage(
     store: Path, run_migrate: RunMigrate, named: str
 ) -> None:
     path = store.as_uri() if named == "file" else named
-    for ends in ((path, "http://127.0.0.1:9"), (store.parent / "export", path)):
-        with_source = ExportDirectory(store.parent / "export", writable=True)
-        with_source.capabilities()
-        ended = run_migrate("run", *ends)
+    with_source = ExportDirectory(store.parent / "export", writable=True)
+    with_source.capabilities()
+    ended = run_migrate("run", store.parent / "export", path)
+    assert ended.returncode == 2, ended.stderr
+    assert "is an MLflow file store" in ended.stderr
+    assert "Hint: " in ended.stderr
+
+
+def test_a_part_of_a_file_store_given_as_a_source_is_wrong_usage(
+    store: Path, run_migrate: RunMigrate
+) -> None:
+    for part in (one_experiment(store), one_run(store)):
+        ended = run_migrate("run", part, "http://127.0.0.1:9")
         assert ended.returncode == 2, ended.stderr
-        assert "is an MLflow file store" in ended.stderr
-        assert "Hint: " in ended.stderr
+        assert f"is in the MLflow file store {store}" in ended.stderr
+        assert f"name {store} as the source" in ended.stderr
+
+
+def test_files_of_a_database_are_told_from_a_file_store(
+    tmp_path: Path, run_migrate: RunMigrate
+) -> None:
+    (tmp_path / "mlruns/1/0123456789abcdef0123456789abcdef/artifacts").mkdir(parents=True)
+    (tmp_path / "mlflow.db").write_bytes(b"SQLite format 3")
+    for place in (tmp_path / "mlruns", tmp_path):
+        ended = run_migrate("run", place, "http://127.0.0.1:9")
+        assert ended.returncode == 2, ended.stderr
+        assert "files of runs and no records" in ended.stderr
+        named = f"sqlite:///{tmp_path / 'mlflow.db'} --source-artifacts {tmp_path / 'mlruns'}"
+        assert named in " ".join(ended.stderr.split())
 
 
 def test_a_sqlite_database_is_said_to_be_one(tmp_path: Path) -> None:
@@ -128,7 +149,7 @@ def test_a_sqlite_database_is_said_to_be_one(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(WrongDirectory, match="is a SQLite database") as caught:
         ExportDirectory(path, writable=False).capabilities()
-    assert f"--backend-store-uri sqlite:///{path}" in caught.value.hint
+    assert f"sqlite:///{path}" in caught.value.hint
 
 
 def test_a_directory_above_an_export_or_a_file_store_says_where_that_is(

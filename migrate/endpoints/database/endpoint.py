@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
-from migrate.endpoints.database.artifacts import DatabaseArtifacts
+from migrate.endpoints.artifacts.unserved import UnservedArtifacts
 from migrate.endpoints.database.counting import count_unread
 from migrate.endpoints.database.reading import Database, is_
 from migrate.endpoints.database.revisions import REVISIONS
@@ -15,11 +15,11 @@ from migrate.endpoints.database.stores.experiments import ExperimentStore
 from migrate.endpoints.database.stores.logged_models import LoggedModelStore
 from migrate.endpoints.database.stores.registry import ModelVersionStore, RegisteredModelStore
 from migrate.endpoints.database.stores.runs import ModelLinkStore, RunStore
+from migrate.endpoints.permissions import NoPermissions
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import NotFound
-from migrate.kinds import REGISTRY_KINDS, Kind, Ref
-from migrate.objects import Permissions
+from migrate.kinds import REGISTRY_KINDS, Kind
 
 _NONE = "who may do what is in another database, that of MLflow's basic-auth app"
 
@@ -43,7 +43,7 @@ class DatabaseSource:
         self.model_versions = ModelVersionStore(
             database, self.unreadable, self.registered_models, self.experiments
         )
-        self.artifacts = DatabaseArtifacts(roots, side)
+        self.artifacts = UnservedArtifacts(roots, side)
         self.permissions = NoPermissions()
 
     def capabilities(self) -> Capabilities:
@@ -110,18 +110,3 @@ class DatabaseSource:
         """See ``Endpoint.close``."""
         self.artifacts.close()
         self._database.close()
-
-
-class NoPermissions:
-    """Implements ``ReadsPermissions`` where there are none."""
-
-    def read(self, ref: Ref) -> Permissions:
-        """See ``ReadsPermissions.read``."""
-        return Permissions()
-
-    def look_up(self, users: Collection[str]) -> None:
-        """See ``ReadsPermissions.look_up``."""
-
-    def beside(self, ref: Ref) -> Sequence[str]:
-        """See ``ReadsPermissions.beside``."""
-        return ()

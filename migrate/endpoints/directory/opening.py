@@ -11,11 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from migrate.endpoints.directory.foreign.layouts import base_of, holds_runs, registry_of
-from migrate.endpoints.directory.foreign.recognizing import (
-    file_store_around,
-    visible_names,
-    what_it_is,
-)
+from migrate.endpoints.directory.foreign.recognizing import what_it_is
 from migrate.endpoints.directory.indexes.experiments import make_experiments_file
 from migrate.endpoints.directory.indexes.listed import EXPERIMENT_LISTS, names_in
 from migrate.endpoints.directory.layout import (
@@ -32,6 +28,7 @@ from migrate.endpoints.directory.locking import ExportLock
 from migrate.endpoints.directory.native.envelope import require_known_format
 from migrate.endpoints.directory.places import Opened, RegistryPlaces
 from migrate.endpoints.disk import DAMAGED, load_object, refuse_links, writing
+from migrate.endpoints.file_stores import file_store_around, visible_names
 from migrate.errors import DirectoryError, TargetInUse, WrongDirectory
 
 _NOT_SEEN = "and an experiment without one would not be noticed"

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from migrate.endpoints.database.reading import Row, is_
 from migrate.endpoints.database.stores.contained import ContainedStore
 from migrate.endpoints.database.stores.entries import grouped, readable, texts_by
-from migrate.endpoints.run_members import model_metric_from
+from migrate.endpoints.run_members import model_metric_from, model_status_from
 from migrate.endpoints.shapes import ident, integer, text, word
-from migrate.errors import Malformed
 from migrate.kinds import Kind, logged_model_ref
-from migrate.objects import ACTIVE, LIFECYCLE_STAGES, MODEL_STATUSES, LoggedModel, ModelMetric
+from migrate.objects import ACTIVE, LIFECYCLE_STAGES, LoggedModel, ModelMetric
 
 _COLUMNS = (
     "model_id",
@@ -78,7 +77,7 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
                 experiment_id=ident(row, "experiment_id"),
                 name=text(row, "name"),
                 model_type=text(row, "model_type"),
-                status=_status(row),
+                status=model_status_from(row),
                 status_message=text(row, "status_message"),
                 source_run_id=text(row, "source_run_id"),
                 lifecycle_stage=word(row, "lifecycle_stage", LIFECYCLE_STAGES),
@@ -97,14 +96,6 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
             "logged_models",
             self._unreadable,
         )
-
-
-def _status(row: Row) -> str:
-    """Return MLflow's word for the number that a database has: it counts from 1."""
-    number = integer(row, "status") or 0
-    if not 0 < number <= len(MODEL_STATUSES):
-        raise Malformed(f"status {number} of a logged model is none of MLflow's")
-    return MODEL_STATUSES[number - 1]
 
 
 def _metric(row: Row) -> ModelMetric:

@@ -12,6 +12,7 @@ from migrate.endpoints.shapes import ident, integer, text, version_number
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.kinds import Ref, version_ref
 from migrate.objects import (
+    DELETED_STAGE,
     NO_RUN,
     NO_STAGE,
     ArtifactRoot,
@@ -21,8 +22,6 @@ from migrate.objects import (
     kind_by_tags,
 )
 
-#: The stage of deleted versions: MLflow keeps their rows, so that no number is given again.
-DELETED_STAGE = "Deleted_Internal"
 _MODEL = ("name", "description", "creation_time", "last_updated_time")
 _VERSION = (
     "name",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from migrate.endpoints.directory.foreign.recognizing import visible_names, what_it_is
+from migrate.endpoints.directory.foreign.recognizing import what_it_is
 from migrate.endpoints.directory.layout import (
     EXPERIMENT_FILE,
     EXPERIMENTS,
@@ -25,6 +25,7 @@ from migrate.endpoints.directory.layout import (
 )
 from migrate.endpoints.directory.places import RegistryPlaces
 from migrate.endpoints.disk import refuse_links
+from migrate.endpoints.file_stores import visible_names
 from migrate.errors import WrongDirectory
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,8 +17,13 @@ from migrate.endpoints.directory.layout import (
     RUN_FILE,
     VERSION_FILE,
 )
-from migrate.endpoints.disk import reading
-from migrate.errors import DirectoryError
+from migrate.endpoints.file_stores import (
+    STORE_ID,
+    file_store_around,
+    folders_in,
+    is_file_store,
+    visible_names,
+)
 
 #: What a directory with such a file is, where it is not an export that can be read.
 _PARTS = {
@@ -41,23 +44,6 @@ _PARTS = {
     ),
 }
 _SQLITE = b"SQLite format 3\0"
-_META = "meta.yaml"
-_TRASH = ".trash"
-#: What a file store calls the directories of experiments, and of runs in them.
-_STORE_ID = re.compile(r"[0-9]{1,20}\Z|[0-9a-f]{32}\Z")
-_STORE_NAME = re.compile(f"{_STORE_ID.pattern}|{MODELS}\\Z|traces\\Z")
-#: Directories that are looked at for what the user may have meant.
-_LOOKED_AT = 200
-
-
-def file_store_around(path: Path) -> Path | None:
-    """Return the MLflow file store that a directory is, or is in; None when it is none.
-
-    It keeps ``meta.yaml`` beside everything: ``<experiment>/meta.yaml``,
-    ``<experiment>/<run>/meta.yaml``, ``models/<name>/meta.yaml``, and deleted ones in ``.trash``.
-    """
-    above = (path.parent.parent, path.parent) if os.path.lexists(path / _META) else ()
-    return next(filter(_is_file_store, (*above, path)), None)
 
 
 def what_it_is(path: Path) -> tuple[str, str]:
@@ -70,20 +56,12 @@ def what_it_is(path: Path) -> tuple[str, str]:
     names = visible_names(path)
     if not names:
         return f"export directory {path} is empty", "check the path"
+    if _has_files_only(path):
+        return _files_only(path)
     for name, (what, hint) in _PARTS.items():
         if name in names:
             return f"{path} {what}", hint
     return f"{path} is no export: there is no {EXPERIMENTS_FILE} in it", _meant(path)
-
-
-def visible_names(directory: Path) -> list[str]:
-    """Return what is in a directory, without temporary and other hidden files."""
-    with reading(directory):
-        return sorted(
-            name
-            for name in os.listdir(directory)
-            if not name.startswith(".") and name != "lost+found"
-        )
 
 
 def _no_directory(path: Path) -> tuple[str, str]:
@@ -94,9 +72,8 @@ def _no_directory(path: Path) -> tuple[str, str]:
             with path.open("rb") as file:
                 if file.read(len(_SQLITE)) == _SQLITE:
                     return (
-                        f"{path} is a SQLite database, not an export; databases of MLflow cannot"
-                        " be read directly yet",
-                        _serve(f"sqlite:///{path}"),
+                        f"{path} is a SQLite database, not an export",
+                        f"to copy from it, name it as one: sqlite:///{path}",
                     )
     return f"export directory {path} is not a directory", "check the path"
 
@@ -104,39 +81,37 @@ def _no_directory(path: Path) -> tuple[str, str]:
 def _file_store(path: Path, store: Path) -> tuple[str, str]:
     what = "is an MLflow file store" if store == path else f"is in the MLflow file store {store}"
     return (
-        f"{path} {what}, not an export; file stores cannot be read directly yet, nor written",
-        _serve(str(store), "MLFLOW_ALLOW_FILE_STORE=true "),
+        f"{path} {what}, not an export; file stores are read, and never written",
+        f"to copy from it, name {store} as the source",
     )
 
 
-def _serve(backend: str, environment: str = "") -> str:
+def _has_files_only(path: Path) -> bool:
+    """Say whether a folder has the files of experiments whose records are in a database."""
+    around = (it for it in folders_in(path) if STORE_ID.match(it.name))
+    places = (it for experiment in around for it in folders_in(experiment))
+    return any((it / "artifacts").is_dir() or it.name == MODELS for it in places)
+
+
+def _files_only(path: Path) -> tuple[str, str]:
+    database = path.parent / "mlflow.db"
+    named = str(database) if database.is_file() else "FILE"
     return (
-        f"to copy from it, start {environment}mlflow server --backend-store-uri {backend} --port"
-        " 5555, and name http://127.0.0.1:5555 in its place"
+        f"{path} has files of runs and no records of them: those are in a database",
+        f"name that as the source: sqlite:///{named} --source-artifacts {path}",
     )
-
-
-def _is_file_store(path: Path) -> bool:
-    """Say whether a directory is a file store, also one in which nothing is left."""
-    with suppress(OSError, DirectoryError):
-        names = visible_names(path)
-        if _is_directory(path / _TRASH) and all(map(_STORE_NAME.match, names)):
-            return True
-        described = [place for place in _places_in(path) if os.path.lexists(place / _META)]
-        if any(_STORE_ID.match(place.name) for place in described):
-            return True
-        registered = _places_in(path / MODELS)
-        return any(os.path.lexists(place / _META) for place in registered)
-    return False
 
 
 def _meant(path: Path) -> str:
     """Return a hint: where below ``path`` there is something that could be copied."""
-    for place in _places_in(path):
+    for place in folders_in(path):
         if any(os.path.lexists(place / name) for name in _SIGNS):
             return f"there is one in {place}: name that"
-        if _is_file_store(place):
-            return f"there is an MLflow file store in {place}. {_file_store(place, place)[1]}"
+        if is_file_store(place):
+            return f"there is an MLflow file store in {place}: name that"
+        if _has_files_only(place):
+            what, hint = _files_only(place)
+            return f"{what}. {hint}"
     return "check the path"
 
 
@@ -148,18 +123,3 @@ _SIGNS = (
     EXPERIMENT_FILE,
     MODEL_FILE,
 )
-
-
-def _places_in(path: Path) -> Iterator[Path]:
-    """Yield directories in a directory, some hundred of them at most, in order of name."""
-    names: list[str] = []
-    with suppress(OSError):
-        names = [name for name in sorted(os.listdir(path)) if not name.startswith(".")]
-    places = (path / name for name in names)
-    found = (place for place in places if _is_directory(place))
-    for _, place in zip(range(_LOOKED_AT), found, strict=False):
-        yield place
-
-
-def _is_directory(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()

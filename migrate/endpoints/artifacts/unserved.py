@@ -1,7 +1,7 @@
-"""Finds the files that a database names: below roots of this machine, or in the storage of a cloud.
+"""Finds the files that a database or file store names, without its server.
 
-A database says of ``mlflow-artifacts:/x`` only that it is behind its server: where that keeps
-files, the user has to say.
+They are below roots of this machine, or in the storage of a cloud. ``mlflow-artifacts:/x`` says
+only that something is behind a server: where that keeps files, the user has to say.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ _ID = re.compile(r"[0-9a-f]{32}|m-[0-9a-f]{32}|tr-[0-9a-f]{32}")
 _HINT = "name the folder that has its files with --source-artifacts"
 
 
-class DatabaseArtifacts:
-    """Implements ``ReadsArtifacts``; ``roots`` are those that the user named."""
+class UnservedArtifacts:
+    """Implements ``ReadsArtifacts``; ``roots`` are those that the user named.
 
-    def __init__(self, roots: Roots, side: str) -> None:
+    ``own`` are folders of the source itself, which are roots as well, but of no server's proxy.
+    """
+
+    def __init__(self, roots: Roots, side: str, own: Sequence[Path] = ()) -> None:
         self._roots = roots
+        self._all = roots._replace(folders=[*own, *roots.folders])
         self._repositories = Repositories(side)
 
     def list(self, root: ArtifactRoot) -> Sequence[Artifact]:
@@ -41,7 +45,7 @@ class DatabaseArtifacts:
         return self._store(root).open(artifact)
 
     def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
-        """See ``ReadsArtifacts.digests``: a database has none."""
+        """See ``ReadsArtifacts.digests``: there are none."""
         return {}
 
     def misses(self, locations: Sequence[str]) -> bool:
@@ -52,6 +56,10 @@ class DatabaseArtifacts:
         folders = [root / below for root in self._roots.folders for below in behind]
         return bool(folders) and not any(folder.is_dir() for folder in folders)
 
+    def is_elsewhere(self, uri: str) -> bool:
+        """Say whether a location is on a disk, and not where files are read."""
+        return disk_path(uri) is not None and self._locate(uri).way is not Way.DISK
+
     def close(self) -> None:
         """End what was started to reach clouds."""
         self._repositories.close()
@@ -60,14 +68,15 @@ class DatabaseArtifacts:
         below = _below_proxy(root.uri)
         if below is not None:
             return DiskFiles(self._behind_proxy(root, below))
-        location = locate(root.uri, "", self._roots)
+        location = self._locate(root.uri)
         if location.way is Way.REPOSITORY:
             return CloudStore(root.uri, "", self._repositories)
         if location.way is Way.DISK and location.folder.is_dir():
             return DiskFiles(location)
         stated = disk_path(root.uri)
         moved = next(self._moved(stated), None) if stated is not None else None
-        if moved is None and location.way is not Way.DISK:
+        is_there = stated is not None and stated.is_absolute() and stated.is_dir()
+        if location.way is not Way.DISK and (moved is None or (is_there and _is_empty(moved))):
             raise NotPermitted(f"{place_of(root.uri)} is not read: {location.reason}", _HINT)
         return DiskFiles(moved or location)  # one below a root that is not made has no files
 
@@ -75,7 +84,7 @@ class DatabaseArtifacts:
         """Return where the server of a database keeps what is ``below`` its artifact proxy."""
         if not self._roots.folders:
             raise NotPermitted(
-                f"{root.uri} is behind the server of this database, which does not say where",
+                f"{root.uri} is behind the server of this source, which does not say where",
                 "name the folder that the server has as --artifacts-destination "
                 "(./mlartifacts, where it has none) with --source-artifacts",
             )
@@ -83,10 +92,13 @@ class DatabaseArtifacts:
         return next((it for it in found if it.folder.is_dir()), found[0])
 
     def _in(self, folder: Path) -> Location:
-        location = locate(str(folder), "", self._roots)
+        location = self._locate(str(folder))
         if location.way is not Way.DISK:
             raise NotPermitted(f"{folder} is not read: {location.reason}", _HINT)
         return location
+
+    def _locate(self, uri: str) -> Location:
+        return locate(uri, "", self._all)
 
     def _moved(self, stated: Path) -> Iterator[Location]:
         """Yield where the folder may be now: the longest end of its path that is below a root.
@@ -96,13 +108,17 @@ class DatabaseArtifacts:
         """
         parts = PurePosixPath(str(stated).replace("\\", "/")).parts
         places = [place for place, part in enumerate(parts) if _ID.fullmatch(part)]
-        for folder in self._roots.folders if places else ():
+        for folder in self._all.folders if places else ():
             for start in range(1, places[-1] + 1):
                 moved = folder.joinpath(*parts[start:])
                 around = folder.joinpath(*parts[start : places[-1]])
                 is_around = start < places[-1] and around.is_dir()
                 if ".." not in parts and (moved.is_dir() or is_around):
                     yield self._in(moved)
+
+
+def _is_empty(location: Location) -> bool:
+    return not location.folder.is_dir() or not any(location.folder.iterdir())
 
 
 def _below_proxy(uri: str) -> str | None:

@@ -1,0 +1,51 @@
+"""The logged models of a file store (MLflow 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from migrate.endpoints.filestore.files import Losses
+from migrate.endpoints.filestore.metric_files import MetricFile
+from migrate.endpoints.filestore.places import ExperimentFolder
+from migrate.endpoints.filestore.stores.contained import ContainedStore
+from migrate.endpoints.run_members import model_status_from
+from migrate.endpoints.shapes import integer, text, word
+from migrate.kinds import Kind
+from migrate.objects import ACTIVE, LIFECYCLE_STAGES, LoggedModel, ModelMetric
+
+
+class LoggedModelStore(ContainedStore[LoggedModel]):
+    """Implements ``ReadsLoggedModels``; deleted ones are whole here."""
+
+    kind = Kind.LOGGED_MODEL
+    folder = "models"
+
+    def list(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
+        """See ``ReadsLoggedModels``."""
+        return (it for it in super().list(experiment_ids) if it.lifecycle_stage == ACTIVE)
+
+    def _record(self, experiment: ExperimentFolder, path: Path) -> LoggedModel:
+        body = self._described(experiment, path, "model_id")
+        losses: Losses = []
+        return LoggedModel(
+            model_id=path.name,
+            experiment_id=experiment.id,
+            name=text(body, "name"),
+            model_type=text(body, "model_type"),
+            status=model_status_from(body),
+            status_message=text(body, "status_message"),
+            source_run_id=text(body, "source_run_id"),
+            lifecycle_stage=word(body, "lifecycle_stage", LIFECYCLE_STAGES),
+            artifact_uri=text(body, "artifact_location"),
+            creation_time=integer(body, "creation_timestamp"),
+            last_update_time=integer(body, "last_updated_timestamp"),
+            params=self._files.texts(path / "params", "param", losses),
+            tags=self._files.texts(path / "tags", "tag", losses),
+            metrics=tuple(sorted(self._metrics(path, losses))),
+            losses=tuple(losses),
+        )
+
+    def _metrics(self, path: Path, losses: Losses) -> Iterator[ModelMetric]:
+        for key, place in self._files.keys(path / "metrics", "metric", losses):
+            yield from MetricFile(self._files, place, key).model_points(losses)
