@@ -36,8 +36,18 @@ class ContainedStore(ABC, Generic[C]):
             self._unreadable.forget(self.kind, experiment_id)
             experiment = self._places.experiment(experiment_id)
             if experiment is not None:
-                for path in self._places.within(experiment, self.folder):
+                for path in self._paths(experiment):
                     yield from self._readable(experiment, path)
+
+    def _paths(self, experiment: ExperimentFolder) -> Sequence[Path]:
+        """Return the folders of what is in an experiment; report where they cannot be listed."""
+        try:
+            return [*self._places.within(experiment, self.folder)]
+        except EndpointError as problem:
+            ref = Ref(self.kind, f"{experiment.id}/{self.folder}")
+            place = experiment.path / self.folder
+            self._unreadable.report(ref, experiment.id, place, problem)
+            return ()
 
     def read(self, ids: Sequence[str]) -> Sequence[C]:
         """See ``ReadsContained.read``; deleted ones too."""
