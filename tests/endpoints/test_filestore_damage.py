@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from migrate.endpoints.filestore import FileStoreSource
+from migrate.endpoints.stores import traces_of
 from migrate.errors import EndpointError, NotPermitted
 from migrate.kinds import Kind, Ref, experiment_ref, logged_model_ref, run_ref
 from migrate.objects import ArtifactRoot, Run
@@ -25,6 +26,9 @@ RUN = NOTED["runs"]["full"]["id"]
 CHILD = NOTED["runs"]["child"]["id"]
 MODEL = NOTED["logged_models"]["lmA"]["id"]
 RUN_PATH, MODEL_PATH = f"{ALPHA}/{RUN}", f"{ALPHA}/models/{MODEL}"
+TRACE = Ref(Kind.TRACE, "tr-a5810b7b0688c8b6ebaa7953913e59fd")
+TRACE_PATH = f"{ALPHA}/traces/{TRACE.id}"
+ASSESSMENT = f"{TRACE_PATH}/assessments/a-c256b5d899f046e38a2e66eeb557e712.yaml"
 LOSS = f"{RUN_PATH}/metrics/loss"
 
 Damage = Callable[[Path], None]
@@ -159,6 +163,22 @@ COSTS_IT: dict[str, tuple[Damage, Ref, str]] = {
         _VERSION_3,
         "version is 'x'",
     ),
+    "no file of a trace": (at(f"{TRACE_PATH}/trace_info.yaml", _gone), TRACE, "is missing"),
+    "no time of a trace": (
+        at(f"{TRACE_PATH}/trace_info.yaml", instead("request_time: '2026", "request_time: '20x6")),
+        TRACE,
+        "is no time",
+    ),
+    "another trace's": (
+        at(f"{TRACE_PATH}/trace_info.yaml", instead(f"trace_id: {TRACE.id}", "trace_id: tr-1")),
+        TRACE,
+        "tr-1",
+    ),
+    "a trace cut off": (
+        at(f"{TRACE_PATH}/trace_info.yaml", instead("trace_location:", "trace_loc:")),
+        TRACE,
+        "experiment_id is missing",
+    ),
     "another model's": (
         at("models/modelB empty/meta.yaml", instead("name: modelB empty", "name: modelA")),
         Ref(Kind.REGISTERED_MODEL, "modelB empty"),
@@ -237,6 +257,18 @@ COSTS_SOME: dict[str, tuple[Damage, Ref, str, str]] = {
         "metric lm_acc",
         "line 2",
     ),
+    "an assessment cut off": (
+        at(ASSESSMENT, instead("\nfeedback:", "\n?")),
+        TRACE,
+        "assessment a-c256b5d899f046e38a2e66eeb557e712.yaml",
+        "is not valid YAML",
+    ),
+    "an assessment that is a link": (
+        at(ASSESSMENT, link_to("/etc/hostname")),
+        TRACE,
+        "assessment a-c256b5d899f046e38a2e66eeb557e712.yaml",
+        "symbolic link",
+    ),
     "tags of an experiment that are a file": (
         at(f"{ALPHA}/tags", _file),
         experiment_ref(ALPHA),
@@ -285,6 +317,9 @@ def read_all(source: FileStoreSource) -> Read:
     models = list(source.registered_models.list())
     records |= {it.ref: it for it in models}
     records |= {it.ref: it for it in source.model_versions.list(models)}
+    traces = traces_of(source)
+    assert traces is not None
+    records |= {it.ref: it for it in traces.list(ids)}
     return Read(records, {it.ref: it.message for it in source.unreadable.all()})
 
 
@@ -340,7 +375,8 @@ def test_an_experiment_without_its_file_costs_what_is_in_it(root: Path) -> None:
     assert {*read.broken} == {experiment_ref(ALPHA)}
     inside = {it.ref for it in opened(root).runs.list([ALPHA])}
     models = {ref for ref in whole.records if ref.kind is Kind.LOGGED_MODEL}
-    assert whole.differing(read) == {experiment_ref(ALPHA), *inside, *models}
+    traces = {ref for ref in whole.records if ref.kind is Kind.TRACE}
+    assert whole.differing(read) == {experiment_ref(ALPHA), *inside, *models, *traces}
 
 
 def test_an_experiment_of_the_same_id_in_the_trash_is_named(root: Path) -> None:
