@@ -152,6 +152,14 @@ def is_text(text: str) -> bool:
     return True
 
 
+def is_removable(key: str) -> bool:
+    """Say whether a tag can be taken off where MLflow's call for that has its key in the path.
+
+    What is between slashes there is one key, and whoever sends the request resolves dots.
+    """
+    return "/" not in key and key not in ("", ".", "..")
+
+
 def clean_text(text: str) -> str:
     """Return a text with two halves joined to their character, and lone ones as U+FFFD."""
     if is_text(text):

@@ -27,6 +27,9 @@ from migrate.views.errors import print_error
 from migrate.views.logs import guard_output, log_to_stderr
 from migrate.views.words import lines
 
+#: Characters of a path that a message shows; an operating system takes no more than 4,096.
+LONGEST_PATH = 300
+
 EPILOG = (
     "Exit codes: 0 all done; 1 error; 2 usage; 3 finished with failures, losses or objects that "
     "are not copied; 4 stale plan, or state or directory in use; 130 interrupted, state saved."
@@ -78,6 +81,17 @@ def session(debug: bool) -> Iterator[None]:
         raise typer.Exit(problem.exit_code) from None
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    except OSError as problem:
+        if problem.filename is None:  # of what is printed to, or a defect
+            raise
+        if debug:
+            sys.stderr.write(lines(traceback.format_exc()) + "\n")
+        path, reason = str(problem.filename), problem.strerror or str(problem)
+        shown = path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}…"
+        print_error(
+            MigrateError(f"{shown}: {reason}", "check the path, and what this account may do there")
+        )
+        raise typer.Exit(EXIT_ERROR) from None
     finally:
         worker.close_endpoints()
 

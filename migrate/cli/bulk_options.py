@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from migrate.cli.options import traces_option
+
 OutputDirectory = Annotated[
     str, typer.Option("--output-dir", help="Directory to export to: new, empty, or an export.")
 ]
@@ -87,24 +89,8 @@ ImportPermissions = Annotated[
         help="Grant the exported permissions again; nobody's are taken away.",
     ),
 ]
-ExportTraces = Annotated[
-    str,
-    typer.Option(
-        "--export-traces",
-        "--traces",
-        metavar="all|none",
-        help="Traces of the experiments: all, or none; none are missed then.",
-    ),
-]
-ImportTraces = Annotated[
-    str,
-    typer.Option(
-        "--import-traces",
-        "--traces",
-        metavar="all|none",
-        help="Traces of the experiments: all, or none; none are missed then.",
-    ),
-]
+ExportTraces = Annotated[str, traces_option("--export-traces", "--traces")]
+ImportTraces = Annotated[str, traces_option("--import-traces", "--traces")]
 DeleteModel = Annotated[
     bool,
     typer.Option(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from migrate.endpoints.artifacts.locations import check_root
 from migrate.endpoints.tracking.workspaces import is_name
@@ -29,6 +30,7 @@ from migrate.redaction import shown_address
 from migrate.tasks.batches import MOST_PLACEHOLDERS, Policy
 from migrate.tasks.carriers import CARRIERS
 from migrate.tasks.experiment import TRASH_CHOICES
+from state.database import damaged
 
 NAMES = "names of workspaces are made of letters, digits, '-', '_' and '.'"
 
@@ -307,11 +309,26 @@ def _workspace(name: str, option: str) -> str:
 
 
 def choices_of(plan: Plan) -> Choices:
-    """Read the choices a stored plan was made with."""
+    """Read the choices a stored plan was made with.
+
+    Raises ``StateError`` for options that no command stores.
+    """
     options = dict(plan.options)
+    try:
+        choices = _choices_in(options)
+    except (TypeError, ValueError, OverflowError) as problem:
+        raise damaged(f"options of a plan that cannot be read ({str(problem)[:100]})") from None
+    for name, value in choices.as_options().items():
+        if name in options and options[name] != value:
+            raise damaged(f"{str(options[name])[:100]!r} as the option {name} of a plan")
+    return choices
+
+
+def _choices_in(options: Mapping[str, Any]) -> Choices:
+    """Read what ``as_options`` gave; of the rest, some is a ``TypeError`` or ``ValueError``."""
     return Choices(
         selection=selection_from_options(options),
-        if_trashed=str(options.get("if_trashed") or "fail"),
+        if_trashed=_trash_choice(options.get("if_trashed")),
         most_placeholders=_number(options.get("most_placeholders"), MOST_PLACEHOLDERS),
         replaces=str(options.get("delete_model") or ""),
         locations=_pairs(options.get("artifact_location_map")),
@@ -335,16 +352,19 @@ def choices_of(plan: Plan) -> Choices:
     )
 
 
-def _pairs(value: object) -> tuple[tuple[str, str], ...]:
-    assert isinstance(value, list | tuple | None)
+def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple((str(old), str(new)) for old, new in value or ())
 
 
-def _number(value: object, default: int) -> int:
-    assert isinstance(value, int | None)
-    return default if value is None else value
+def _number(value: Any, default: int) -> int:
+    return default if value is None else int(value)
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    assert isinstance(value, list | tuple | None)
+def _trash_choice(value: Any) -> str:
+    if value and value not in TRASH_CHOICES:
+        raise ValueError(f"nothing is done if trashed that is called {value!r}")
+    return str(value or "fail")
+
+
+def _texts(value: Any) -> tuple[str, ...]:
     return tuple(map(str, value or ()))

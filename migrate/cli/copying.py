@@ -25,7 +25,7 @@ from migrate.cli.migrations import (
     stored_ends,
     waiting_plan,
 )
-from migrate.cli.workspaces import asks_for_all, moves_between
+from migrate.cli.workspaces import Done, Move, asks_for_all, go_through, moves_between
 from migrate.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from migrate.graph.why import explain
 from migrate.plans import Plan, Report
@@ -35,7 +35,6 @@ from migrate.views.layout import result_console, say
 from migrate.views.plan import plan_as_json, print_plan
 from migrate.views.report import print_report, report_as_json
 from migrate.views.why import print_why, why_as_json
-from migrate.views.words import printable
 from state.store import StateStore
 
 
@@ -91,27 +90,18 @@ def _plan_each(
     ends: Ends, choices: Choices, pairs: Sequence[str], state: str, *, json: bool
 ) -> None:
     """Plan workspace by workspace; one that the target lacks is named, for there is no target."""
-    found: list[dict[str, object]] = []
-    for move in moves_between(ends, choices, pairs):
-        told: dict[str, object] = {"source": move.source, "target": move.target}
-        if move.exists:
-            chosen = move.chosen(choices)
-            both = ends.chosen(chosen)
+    moves = moves_between(ends, choices, pairs)
+    with StateStore.open(state) as store:
+
+        def planned(move: Move, both: Ends, chosen: Choices) -> Done:
+            if not move.exists:
+                made_then = "migrate run makes it on the target, and plans it then."
+                return Done(lambda: {"plan": None}, lambda: say(result_console(), made_then))
             both.check()
-            with StateStore.open(state) as store:
-                made = plan_anew(both, chosen, store, waits=True)
-            told["plan"] = plan_as_json(made)
-        else:
-            told["plan"] = None
-        found.append(told)
-        if not json:
-            say(result_console(), printable(str(move)), "bold")
-            if move.exists:
-                print_plan(made)
-            else:
-                say(result_console(), "migrate run makes it on the target, and plans it then.")
-    if json:
-        print_json(found)
+            made = plan_anew(both, chosen, store, waits=True)
+            return Done(lambda: {"plan": plan_as_json(made)}, lambda: print_plan(made))
+
+        go_through(moves, ends, choices, planned, json=json)
 
 
 @app.command(epilog=EPILOG)
@@ -215,24 +205,19 @@ def _copy(ends: Ends, choices: Choices, store: StateStore, how: How) -> Report:
 
 def _copy_each(ends: Ends, choices: Choices, pairs: Sequence[str], state: str, how: How) -> int:
     """Copy workspace by workspace, and return the exit code of all together."""
-    found: list[dict[str, object]] = []
-    code = EXIT_OK
     again = f"migrate run {ends.source.shown} {ends.target.shown} --all-workspaces"
     with StateStore.open(state) as store:
-        for move in moves_between(ends, choices, pairs, make=True):
-            chosen = move.chosen(choices)
-            report = _copy(ends.chosen(chosen), chosen, store, how)
-            code = max(code, exit_code(report))
-            if not how.json:
-                say(result_console(), printable(str(move)), "bold")
-                print_report(report, resume=again)
-            told = {"source": move.source, "target": move.target}
-            found.append({**told, "report": report_as_json(report)})
-            if report.interrupted:
-                break
-    if how.json:
-        print_json(found)
-    return code
+
+        def copied(move: Move, both: Ends, chosen: Choices) -> Done:
+            report = _copy(both, chosen, store, how)
+            return Done(
+                lambda: {"report": report_as_json(report)},
+                lambda: print_report(report, resume=again),
+                exit_code(report),
+            )
+
+        moves = moves_between(ends, choices, pairs, make=True)
+        return go_through(moves, ends, choices, copied, json=how.json)
 
 
 def _resume_line(state: str) -> str:

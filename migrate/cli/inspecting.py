@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv as csv_module
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -22,7 +23,7 @@ from migrate.cli.migrations import (
     resume_plan,
     stored_ends,
 )
-from migrate.cli.workspaces import asks_for_all, moves_between
+from migrate.cli.workspaces import Done, Move, asks_for_all, go_through, moves_between
 from migrate.errors import EXIT_INCOMPLETE, EXIT_OK, MigrateError, UsageError
 from migrate.verify import Comparison
 from migrate.views.layout import result_console, say
@@ -107,57 +108,49 @@ def verify(
                 )
             code = _verify_each(ends, choices, workspace_map or (), contents=contents, json=json)
             raise typer.Exit(code)
-        result, found = _compared(ends, choices, contents=contents)
+        result = _compared(ends, choices, contents=contents)
         if json:
-            print_json(differences_as_json(**found))  # type: ignore[arg-type]
+            print_json(differences_as_json(result))
         else:
-            _print_compared(ends, choices, found)
-        raise typer.Exit(EXIT_OK if result.complete else EXIT_INCOMPLETE)
+            _print_compared(ends, choices, result)
+        raise typer.Exit(_exit_code(result))
 
 
-def _compared(
-    ends: Ends, choices: Choices, *, contents: bool
-) -> tuple[Comparison, dict[str, object]]:
-    """Compare two ends; return what came of it, and that as the views take it."""
+def _compared(ends: Ends, choices: Choices, *, contents: bool) -> Comparison:
+    """Compare two ends, neither of which is written to."""
     ends = ends.only_read()
     ends.check()
-    result = compare_ends(ends, choices, contents=contents)
-    names = ("compared", "files", "differences", "declared", "unknown", "unsupported")
-    return result, {name: getattr(result, name) for name in names}
+    return compare_ends(ends, choices, contents=contents)
 
 
-def _print_compared(ends: Ends, choices: Choices, found: Mapping[str, object]) -> None:
+def _print_compared(ends: Ends, choices: Choices, result: Comparison) -> None:
     again = f"migrate run {ends.source.shown} {ends.target.shown} --repair"
     more = " (with the same selection)" if choices.selects else ""
-    print_differences(**found, repair=again + more)  # type: ignore[arg-type]
+    print_differences(result, repair=again + more)
+
+
+def _exit_code(result: Comparison) -> int:
+    return EXIT_OK if result.complete else EXIT_INCOMPLETE
 
 
 def _verify_each(
     ends: Ends, choices: Choices, pairs: Sequence[str], *, contents: bool, json: bool
 ) -> int:
     """Compare workspace by workspace, and return the exit code of all together."""
-    code = EXIT_OK
-    told: list[dict[str, object]] = []
-    for move in moves_between(ends, choices, pairs):
-        names: dict[str, object] = {"source": move.source, "target": move.target}
-        if not json:
-            say(result_console(), printable(str(move)), "bold")
+
+    def verified(move: Move, both: Ends, chosen: Choices) -> Done:
         if not move.exists:
-            code = EXIT_INCOMPLETE
-            told.append({**names, "missing": True})
-            if not json:
-                say(result_console(), "The target does not have it.", "bold red")
-            continue
-        chosen = move.chosen(choices)
-        both = ends.chosen(chosen)
-        result, found = _compared(both, chosen, contents=contents)
-        code = code if result.complete else EXIT_INCOMPLETE
-        told.append({**names, "missing": False, **differences_as_json(**found)})  # type: ignore[arg-type]
-        if not json:
-            _print_compared(both, choices, found)
-    if json:
-        print_json(told)
-    return code
+            lacks = partial(say, result_console(), "The target does not have it.", "bold red")
+            return Done(lambda: {"missing": True}, lacks, EXIT_INCOMPLETE)
+        result = _compared(both, chosen, contents=contents)
+        return Done(
+            lambda: {"missing": False, **differences_as_json(result)},
+            lambda: _print_compared(both, chosen, result),
+            _exit_code(result),
+        )
+
+    moves = moves_between(ends, choices, pairs)
+    return go_through(moves, ends, choices, verified, json=json)
 
 
 @app.command("map", epilog=EPILOG)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,14 +60,18 @@ RunStartTime = Annotated[
 RunsUntil = Annotated[
     str | None, typer.Option(help="Only runs started before this UTC time: YYYY-MM-DD[ HH:MM:SS].")
 ]
-Traces = Annotated[
-    str,
-    typer.Option(
-        "--traces",
+
+
+def traces_option(*names: str) -> Any:
+    """Return the option that says whether traces are copied, under the names of a command."""
+    return typer.Option(
+        *names,
         metavar="all|none",
         help="Traces of the experiments: all, or none; none are missed then.",
-    ),
-]
+    )
+
+
+Traces = Annotated[str, traces_option("--traces")]
 TraceStartTime = Annotated[
     str | None,
     typer.Option(help="Only traces begun at this UTC time or later: YYYY-MM-DD[ HH:MM:SS]."),

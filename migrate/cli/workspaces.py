@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from migrate.cli.app import print_json
 from migrate.cli.choices import NAMES, Choices
 from migrate.cli.migrations import Ends
 from migrate.endpoints.addresses import Address, open_workspaces
 from migrate.endpoints.tracking.workspaces import Workspace, Workspaces, is_name
-from migrate.errors import UsageError
+from migrate.errors import EXIT_INTERRUPTED, EXIT_OK, UsageError
 from migrate.tasks.experiment import map_location
+from migrate.views.layout import result_console, say
+from migrate.views.words import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,45 @@ class Move:
 
     def __str__(self) -> str:
         return f"workspace {self.source} -> {self.target}"
+
+
+class Done(NamedTuple):
+    """What came of a command between two workspaces: as JSON, as text, and its exit code."""
+
+    as_json: Callable[[], Mapping[str, object]]
+    show: Callable[[], object]
+    code: int = EXIT_OK
+
+
+def go_through(
+    moves: Sequence[Move],
+    ends: Ends,
+    choices: Choices,
+    work: Callable[[Move, Ends, Choices], Done],
+    *,
+    json: bool,
+) -> int:
+    """Do the ``work`` of a command for workspace after workspace, and print what came of each.
+
+    Return the exit code of all together. None is begun after an interrupt.
+    """
+    code = EXIT_OK
+    found: list[dict[str, object]] = []
+    for move in moves:
+        if not json:
+            say(result_console(), printable(str(move)), "bold")
+        chosen = move.chosen(choices)
+        done = work(move, ends.chosen(chosen), chosen)
+        code = max(code, done.code)
+        if json:
+            found.append({"source": move.source, "target": move.target, **done.as_json()})
+        else:
+            done.show()
+        if done.code == EXIT_INTERRUPTED:
+            break
+    if json:
+        print_json(found)
+    return code
 
 
 def asks_for_all(all_workspaces: bool, pairs: Sequence[str] | None) -> bool:

@@ -142,21 +142,29 @@ class Selection:
 
 
 def selection_from_options(options: Mapping[str, Any]) -> Selection:
-    """Read back what ``as_options`` gave."""
+    """Read back what ``as_options`` gave. Raises ``TypeError`` and ``ValueError`` for the rest."""
     return Selection(
-        experiments=tuple(options.get("experiments", ())),
-        started_from=options.get("run_start_time"),
-        until=options.get("runs_until"),
+        experiments=_texts(options.get("experiments", ())),
+        started_from=_time(options.get("run_start_time")),
+        until=_time(options.get("runs_until")),
         include_deleted=bool(options.get("include_deleted")),
-        models=tuple(options.get("models", ())),
-        stages=tuple(options.get("stages", ())),
+        models=_texts(options.get("models", ())),
+        stages=_texts(options.get("stages", ())),
         latest_versions=bool(options.get("export_latest_versions")),
         all_runs=bool(options.get("export_all_runs")),
         traces=options.get("traces") != NO_TRACES,
-        traces_from=options.get("trace_start_time"),
-        traces_until=options.get("traces_until"),
+        traces_from=_time(options.get("trace_start_time")),
+        traces_until=_time(options.get("traces_until")),
         without=tuple(map(Kind, options.get("without", ()))),
     )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value))
+
+
+def _time(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def parse_tokens(values: Sequence[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from migrate.objects import (
 )
 from migrate.origins import SOURCE, known_losses
 from migrate.outcomes import Loss
+from migrate.storable import is_removable
 from migrate.tasks.logged_model import wanted_model
 from migrate.tasks.model_files import Rewrites
 from migrate.tasks.model_marks import facts_of, runs_named, true_metrics
@@ -83,8 +84,7 @@ def _compare(
         wanted_tags = wanted.model.tags
         tags = comparable_tags(ref.kind, wanted_tags, wanted_tags, can, ends.policy)
         there = comparable_tags(ref.kind, copy.tags, wanted_tags, can, ends.policy)
-        # MLflow's call that deletes one has its key in the path.
-        stays = [key for key in there.keys() - tags.keys() if "/" in key]
+        stays = [key for key in there.keys() - tags.keys() if not is_removable(key)]
         result.check_items(ref, "tag", tags, there, lasting=stays)
         result.declare(ref, _kept_source_run(model, copy, references))
         old, new = wanted.model.source_run_id, copy.source_run_id

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.cli.choices import Choices, choices_of, parse_notebook_formats
-from migrate.errors import UsageError
+from migrate.errors import StateError, UsageError
 from migrate.graph.renames import Renames
 from migrate.graph.selection import Selection
 from migrate.kinds import Kind
@@ -65,14 +67,22 @@ CHOICES = {
 }
 ANY_CHOICES = st.builds(Choices, **CHOICES)  # type: ignore[arg-type]
 NOTHING_CHOSEN = Choices(selection=Selection())
+#: What JSON may hold.
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner),
+    max_leaves=4,
+)
 
 
 def kept(choices: Choices) -> Choices:
     """What a stored plan says that it was made with."""
+    return choices_of(_plan(json.loads(json.dumps(choices.as_options()))))
+
+
+def _plan(options: dict[str, Any]) -> Plan:
     side = Side(uri="", identity="", description="")
-    options = json.loads(json.dumps(choices.as_options()))
-    plan = Plan(migration_id="", created=0, source=side, target=side, options=options, tasks=())
-    return choices_of(plan)
+    return Plan(migration_id="", created=0, source=side, target=side, options=options, tasks=())
 
 
 def test_every_choice_is_among_those_tried_here() -> None:
@@ -149,3 +159,24 @@ def test_an_unknown_notebook_format_is_told(value: str) -> None:
     with pytest.raises(UsageError, match="is no format of a Databricks notebook") as caught:
         parse_notebook_formats([value])
     assert caught.value.hint == "the formats are SOURCE, HTML, JUPYTER, DBC"
+
+
+#: What no option is.
+NONE_OF_THEM = (2.5, float("inf"), {"a": "bc"}, [5], [["a"]], "soon\n", [None])
+
+
+@pytest.mark.parametrize("value", NONE_OF_THEM, ids=repr)
+@pytest.mark.parametrize(
+    "name",
+    [name for name, value in NOTHING_CHOSEN.as_options().items() if not isinstance(value, str)],
+)
+def test_an_option_of_another_type_is_an_error(name: str, value: object) -> None:
+    with pytest.raises(StateError, match=f"the state database holds .*{name}|cannot be read"):
+        choices_of(_plan({**NOTHING_CHOSEN.as_options(), name: value}))
+
+
+@given(st.sampled_from(sorted(NOTHING_CHOSEN.as_options())), ANYTHING)
+def test_what_a_plan_holds_is_read_as_it_is_or_not_at_all(name: str, value: object) -> None:
+    with suppress(StateError):
+        choices = choices_of(_plan({**NOTHING_CHOSEN.as_options(), name: value}))
+        assert choices.as_options()[name] == value

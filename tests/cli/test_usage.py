@@ -14,6 +14,7 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Migrate, Typed
+from tests.conftest import RunMigrate
 
 #: Ends that nobody listens at: these mistakes are found before anything is asked.
 NOWHERE = ("http://127.0.0.1:9", "http://127.0.0.1:10")
@@ -44,6 +45,30 @@ NOWHERE = ("http://127.0.0.1:9", "http://127.0.0.1:10")
 def test_bad_options(typed: Typed, tmp_path: Path, args: list[str], says: str, hints: str) -> None:
     typed.fails("run", *NOWHERE, *args, code=2, says=says, hints=hints)
     assert list(tmp_path.iterdir()) == []
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["plan", LONG, NOWHERE[1]],
+        ["plan", NOWHERE[0], LONG],
+        ["run", f"sqlite:///{LONG}", "export"],
+        ["plan", *NOWHERE, "--source-artifacts", f"/{LONG}"],
+        ["plan", *NOWHERE, "--state", LONG],
+        ["status", "--state", LONG],
+        ["export-all", "--output-dir", LONG],
+        ["import-all", "--input-dir", LONG],
+    ],
+    ids=lambda args: " ".join(args).replace(LONG, "LONG"),
+)
+def test_paths_that_no_system_takes(run_migrate: RunMigrate, args: list[str]) -> None:
+    result = run_migrate(*args)
+    assert result.returncode in (1, 2)
+    assert "Error: " in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(

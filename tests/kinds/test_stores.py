@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,24 @@ def test_finishing_may_be_repeated_and_takes_off_what_is_not_wanted(subject: Sub
     [found] = subject.found("i1")
     assert subject.same(changed, found.record)
     assert found.mark in ("m2", "")
+
+
+def test_a_tag_is_taken_off_or_named_as_one_that_stays(subject: Subject) -> None:
+    copy = subject.made("i1")
+    if not hasattr(copy, "tags"):
+        pytest.skip("it has no tags")
+    wanted = subject.make("i1", "one")
+    tags = {**wanted.tags, "a/b": "1", "b c": "2"}
+    subject.store.finish(copy, dataclasses.replace(wanted, tags=tags), "m1")
+    there = subject.found("i1")[0].record
+    assert {"a/b", "b c"} <= there.tags.keys()
+    lasting = subject.store.finish(there, wanted, "m2")
+    [found] = subject.found("i1")
+    stay = {f"tag {key}" for key in ("a/b", "b c") if key in found.record.tags}
+    assert {loss.what for loss in lasting} == stay <= {"tag a/b"}
+    if subject.store.bookkeeping is Bookkeeping.TAGS:
+        assert (found.mark, {loss.what for loss in found.losses}) == ("m2", stay)
+    assert {loss.what for loss in subject.store.finish(found.record, wanted, "m2")} == stay
 
 
 def test_deleting_may_be_repeated(subject: Subject) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess, copy_database
+from migrate.origins import WRITING
 from tests.conftest import empty
 from tests.malformed.planted import TAGS_ARE_NONE, Defect, found, planted
-from tests.malformed.replay import changing, recording
+from tests.malformed.replay import Turn, changing, recording
 from tests.malformed.worlds import Case, Ended, check_ended, each, migrate, seeds, write_little
 from tests.mutations import Body, any_body
 
@@ -73,6 +74,19 @@ def test_after_a_wrong_answer_the_next_run_completes_what_is_there(
         assert _rows(fresh_target) == whole, f"{told}\n{again.output}"
 
     each(seeds, case)
+
+
+@pytest.mark.parametrize("wrong", [b'""', b"null", b"[]", b"\xff\xfe"])
+def test_a_wrong_answer_about_the_end_of_the_writing_leaves_nothing_behind(
+    source: Path, fresh_target: TrackingServerProcess, tmp_path: Path, wrong: bytes
+) -> None:
+    turn = Turn("POST /api/2.0/mlflow/experiments/delete-experiment-tag", 0)
+    with changing(turn, lambda _: wrong):
+        assert _copy(source, fresh_target, tmp_path / "state.db").code == 0
+    with closing(sqlite3.connect(fresh_target.directory / "mlflow.db")) as database:
+        keys = {key for (key,) in database.execute("SELECT key FROM experiment_tags")}
+    assert keys
+    assert not [key for key in keys if key.startswith(WRITING)]
 
 
 @pytest.fixture

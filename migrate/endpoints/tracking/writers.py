@@ -54,5 +54,10 @@ class WriterTags:
                 self._experiments.remove_tags(experiment.experiment_id, [tag])
             except NotAuthenticated:
                 raise
-            except EndpointError:  # a server of that age keeps a tag for ever
-                self._experiments.set_tags(experiment.experiment_id, {tag: "ended"})
+            except EndpointError:
+                self._end(experiment.experiment_id, tag)
+
+    def _end(self, experiment_id: str, tag: str) -> None:
+        """Have a tag say that nobody writes any more, where a server of some age keeps it."""
+        if any(tag in it.tags for it in self._experiments.read([experiment_id])):
+            self._experiments.set_tags(experiment_id, {tag: "ended"})

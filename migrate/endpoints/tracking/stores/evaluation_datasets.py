@@ -30,6 +30,7 @@ from migrate.endpoints.tracking.parts import EVALUATION_DATASETS, NEWER_API
 from migrate.endpoints.tracking.refusals import deliver, refusals
 from migrate.endpoints.tracking.request_sizes import BATCH_BYTES
 from migrate.endpoints.tracking.stores.record import RecordStore
+from migrate.endpoints.tracking.tag_removal import remove_tags, tags_that_stay
 from migrate.errors import Malformed, NotFound
 from migrate.kinds import Kind
 from migrate.origins import MARK, ORIGIN, losses_from_tags, losses_to_tags
@@ -115,13 +116,12 @@ class EvaluationDatasetStore(RecordStore[EvaluationDataset]):
         if joins := sorted(set(wanted.experiment_ids) - set(copy.experiment_ids)):
             body = {"dataset_id": copy.dataset_id, "experiment_ids": joins}
             self._http.post(f"{path}/add-experiments", body, idempotent=True)
-        tags = {**wanted.tags, **losses_to_tags(losses)}
-        for key in sorted(copy.tags.keys() - tags.keys() - {MARK}):
-            with suppress(NotFound):
-                self._http.change("DELETE", f"{path}/tags/{quote(key, safe='')}", {})
+        stay = tags_that_stay(copy.tags.keys() - wanted.tags.keys())
+        tags = {**wanted.tags, **losses_to_tags([*losses, *stay])}
+        remove_tags(self._http, path, copy.tags.keys() - tags.keys() - {MARK})
         self._tag(copy, {k: value for k, value in tags.items() if copy.tags.get(k) != value})
         self._tag(copy, {MARK: mark})
-        return ()
+        return stay
 
     def _tag(self, copy: EvaluationDataset, tags: Mapping[str, str]) -> None:
         if tags:

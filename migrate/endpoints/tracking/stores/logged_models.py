@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import ClassVar
-from urllib.parse import quote
 
 from migrate.endpoints.shapes import Object, objects, pairs, required
 from migrate.endpoints.stores import Identity
@@ -28,6 +27,7 @@ from migrate.endpoints.tracking.request_sizes import (
 from migrate.endpoints.tracking.searches.copies import Copies, by_origin, conditions_for, few_of
 from migrate.endpoints.tracking.searches.search import Route, Search, chunks
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
+from migrate.endpoints.tracking.tag_removal import remove_tags, tags_that_stay
 from migrate.endpoints.tracking.versions import Version
 from migrate.endpoints.tracking.wire import copy_from, tags_to, told_in_info
 from migrate.errors import (
@@ -241,11 +241,11 @@ class LoggedModelStore:
                     f"{model.status} and has {shown.status}"
                 )
         refused = self._send_params(copy, model)
-        refused += self._send_tags(copy, model, mark, [*losses, *refused])
-        for key in sorted(copy.tags.keys() - model.tags.keys() - {MARK, MODEL_VERSIONS_TAG}):
-            with suppress(NotFound):
-                self._http.change("DELETE", f"{path}/tags/{quote(key, safe='')}", {})
-        return refused
+        surplus = copy.tags.keys() - model.tags.keys() - {MARK, MODEL_VERSIONS_TAG}
+        remove_tags(self._http, path, surplus)
+        known = {loss.what for loss in losses}
+        refused += tuple(loss for loss in tags_that_stay(surplus) if loss.what not in known)
+        return refused + self._send_tags(copy, model, mark, [*losses, *refused])
 
     def _send_params(self, copy: LoggedModel, model: LoggedModel) -> tuple[Loss, ...]:
         """Write the params that a create could not; return what is refused."""
