@@ -42,6 +42,8 @@ class Kind(Heading):
     LABEL_SCHEMA = "label schema", "experiment"
     REVIEW_QUEUE = "review queue", "experiment"
     WEBHOOK = "webhook"
+    USER = "user"
+    ROLE = "role"
     MCP_SERVER = "MCP server"
     GATEWAY_ENDPOINT = "gateway endpoint"
     GATEWAY_MODEL = "gateway model definition"
@@ -141,6 +143,10 @@ VERSION_KINDS = frozenset(kind for kind in Kind if kind.is_version)
 
 
 REGISTRY_KINDS = frozenset({*MODEL_KINDS, *VERSION_KINDS})
+
+
+#: Those that are copied only where the user asks for them.
+ON_REQUEST = frozenset({Kind.USER, Kind.ROLE})
 
 
 def experiment_ref(experiment_id: str) -> Ref:

@@ -89,6 +89,12 @@ ImportPermissions = Annotated[
         help="Grant the exported permissions again; nobody's are taken away.",
     ),
 ]
+ExportUsers = Annotated[
+    bool,
+    typer.Option(
+        "--export-users", help="Users and roles of MLflow's basic-auth app, without passwords."
+    ),
+]
 ExportTraces = Annotated[str, traces_option("--export-traces", "--traces")]
 ImportTraces = Annotated[str, traces_option("--import-traces", "--traces")]
 DeleteModel = Annotated[

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from migrate.endpoints.artifacts.locations import check_root
+from migrate.endpoints.tracking.passwords import check_password_file
 from migrate.endpoints.tracking.workspaces import is_name
 from migrate.errors import UsageError
 from migrate.graph.left_out_kinds import parse_left_out
@@ -24,6 +25,7 @@ from migrate.graph.selection import (
     parse_tokens,
     selection_from_options,
 )
+from migrate.kinds import ON_REQUEST, Kind
 from migrate.objects import NOTEBOOK_FORMATS
 from migrate.plans import Plan
 from migrate.redaction import shown_address
@@ -53,6 +55,8 @@ class Choices:
     permissions: bool = False
     #: Users whose permissions are asked for, on servers that cannot list their users.
     users: tuple[str, ...] = ()
+    #: The file that keeps the passwords of users made; empty where users are not copied.
+    passwords: str = ""
     version_models: bool = False
     notebook_formats: tuple[str, ...] = ()
     #: Where registered models are, on either side, when not with all the rest.
@@ -83,6 +87,7 @@ class Choices:
             "use_src_user_id": self.source_user,
             "permissions": self.permissions,
             "permission_users": list(self.users),
+            "users": self.passwords,
             "export_version_model": self.version_models,
             "notebook_formats": list(self.notebook_formats),
             # Credentials come from the environment when the plan is carried out later.
@@ -161,6 +166,8 @@ def parse_choices(
     source_user: bool = False,
     permissions: bool = False,
     users: Sequence[str] | None = None,
+    with_users: bool = False,
+    passwords: Path | None = None,
     version_models: bool = False,
     notebook_formats: Sequence[str] | None = None,
     source_registry: str = "",
@@ -200,6 +207,7 @@ def parse_choices(
         traces_from=traces_from,
         traces_until=traces_end,
         without=parse_left_out(kinds or (), without or ()),
+        requested=with_users or passwords is not None,
     )
     _check_kinds(selection)
     _check_models_options(selection)
@@ -219,6 +227,7 @@ def parse_choices(
         source_user=source_user,
         permissions=permissions,
         users=_users(users or (), permissions=permissions),
+        passwords=_password_file(passwords),
         version_models=version_models,
         notebook_formats=parse_notebook_formats(notebook_formats or ()),
         source_registry=source_registry,
@@ -260,6 +269,14 @@ def _users(values: Sequence[str], *, permissions: bool) -> tuple[str, ...]:
     return candidate_names(parse_tokens(values))
 
 
+def _password_file(path: Path | None) -> str:
+    if path is None:
+        return ""
+    path = path.expanduser().absolute()
+    check_password_file(path)
+    return str(path)
+
+
 def parse_notebook_formats(values: Sequence[str]) -> tuple[str, ...]:
     """Return the formats that an option's values name, each once. Raises ``UsageError``."""
     named = {part.strip().upper() for value in values for part in value.split(",") if part.strip()}
@@ -274,6 +291,15 @@ def parse_notebook_formats(values: Sequence[str]) -> tuple[str, ...]:
 
 def _check_kinds(selection: Selection) -> None:
     """Raise ``UsageError`` where objects are named of a kind that is left out."""
+    if all(map(selection.leaves_out_kind, Kind)):
+        raise UsageError(
+            "users and roles are copied on request only, and nothing else is chosen",
+            "add --users FILE (--export-users of the export commands)",
+        )
+    if selection.requested and ON_REQUEST.issubset(selection.without):
+        raise UsageError(
+            "users are asked for, and --kinds or --without leave them out", "leave out one of both"
+        )
     names = {"--experiments": selection.experiments, "--models": selection.models}
     for carrier in CARRIERS:
         option, kind = carrier.chosen_by, carrier.kind
@@ -341,6 +367,7 @@ def _choices_in(options: Mapping[str, Any]) -> Choices:
         source_user=bool(options.get("use_src_user_id")),
         permissions=bool(options.get("permissions")),
         users=_texts(options.get("permission_users")),
+        passwords=str(options.get("users") or ""),
         version_models=bool(options.get("export_version_model")),
         notebook_formats=_texts(options.get("notebook_formats")),
         source_registry=str(options.get("source_registry") or ""),

@@ -33,6 +33,7 @@ class ComparingOptions:
     source_user: options.SourceUser = False
     permissions: options.CopyPermissions = False
     users: options.PermissionUsers = None
+    passwords: options.Users = None
     source_registry: options.SourceRegistry = ""
     target_registry: options.TargetRegistry = ""
     source_artifacts: options.SourceArtifacts = None

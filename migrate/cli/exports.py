@@ -28,6 +28,7 @@ class RunOptions:
     include_deleted: bulk.DeletedRuns = False
     permissions: bulk.ExportPermissions = False
     users: options.PermissionUsers = None
+    with_users: bulk.ExportUsers = False
     notebook_formats: options.NotebookFormats = None
     repair: options.Repair = False
     source_registry: bulk.Registry = ""

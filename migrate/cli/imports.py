@@ -27,6 +27,7 @@ class ImportOptions:
     trace_start_time: options.TraceStartTime = None
     traces_until: options.TracesUntil = None
     permissions: bulk.ImportPermissions = False
+    passwords: options.Users = None
     experiment_renames: bulk.ExperimentRenames = None
     source_tags: options.SourceTags = False
     source_user: options.SourceUser = False

@@ -41,6 +41,8 @@ class Ends:
             dataclasses.replace(
                 end,
                 users=choices.users,
+                roles_too=choices.selection.requested,
+                passwords=choices.passwords,
                 registry_uri=end.registry_uri or registry,
                 artifacts=tuple(dict.fromkeys((*end.artifacts, *roots))),
                 workspace=end.workspace or workspace,

@@ -177,6 +177,15 @@ PermissionUsers = Annotated[
         "cannot list its users (MLflow before 3.10). May be repeated.",
     ),
 ]
+Users = Annotated[
+    Path | None,
+    typer.Option(
+        "--users",
+        metavar="FILE",
+        help="Copy users and roles of MLflow's basic-auth app too. New users get random passwords, "
+        "which are added to FILE (mode 0600); whom the target has already is left alone.",
+    ),
+]
 VersionModels = Annotated[
     bool,
     typer.Option(

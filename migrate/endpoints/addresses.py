@@ -26,14 +26,15 @@ from migrate.redaction import is_bare_login, shown_address
 class Address:
     """One side of a migration as plain values, enough to open it in any process.
 
-    ``uri`` may hold credentials; ``shown`` never does. ``workers`` bounds the requests under
-    way at a time, ``per_second`` those started in a second (None: no bound). A ``read_only``
-    target is only compared with. ``registry_uri`` is where registered models are, when that is
-    not ``uri``. ``users`` are names of users whose permissions are asked for, on servers that
-    cannot list their users. A new export directory that ``holds_models`` has its experiments
-    one level down, beside the registered models. ``artifacts`` are roots of files that the server
-    may send us to: folders of this machine, and URIs (see ``artifacts.locations``). ``workspace``
-    is that of a server with workspaces; empty for what the environment says, or the default one.
+    ``uri`` may hold credentials; ``shown`` never does. ``workers`` bounds the requests under way at
+    a time, ``per_second`` those started in a second (None: no bound). A ``read_only`` target is
+    only compared with. ``registry_uri`` is where registered models are, when that is not ``uri``.
+    ``users`` are names of users whose permissions are asked for, on servers that cannot list their
+    users. With ``roles_too`` roles are copied; ``passwords`` is the file that keeps those of users
+    made on a target. A new export directory that ``holds_models`` has its experiments one level
+    down, beside the registered models. ``artifacts`` are roots of files that the server may send us
+    to: folders of this machine, and URIs (see ``artifacts.locations``). ``workspace`` is that of a
+    server with workspaces; empty for what the environment says, or the default one.
     """
 
     uri: str
@@ -46,6 +47,8 @@ class Address:
     holds_models: bool = False
     artifacts: tuple[str, ...] = ()
     workspace: str = ""
+    roles_too: bool = False
+    passwords: str = ""
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r}, side={self.side!r})"
@@ -135,6 +138,8 @@ def open_endpoint(address: Address) -> Target:
             users=address.users,
             registry=registry,
             roots=roots_of(address.artifacts),
+            roles_too=address.roles_too,
+            passwords=address.passwords,
         )
     if scheme == "databricks" or address.uri == "databricks":
         from migrate.endpoints.tracking.databricks.opening import open_databricks

@@ -47,6 +47,7 @@ class Bookkeeping(Enum):
 class Found(NamedTuple, Generic[R]):
     """A copy that is at an endpoint; ``mark`` is empty where it is half-made or keeps none.
 
+    Where there is no bookkeeping, a mark says no more than that this tool has made it.
     ``unreadable`` says why the copy is there and cannot be read.
     """
 

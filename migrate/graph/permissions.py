@@ -1,4 +1,4 @@
-"""Step that tells beforehand which permissions will not be carried along, and why."""
+"""Steps for permissions: who has them is made first, and what is not carried along is told."""
 
 from __future__ import annotations
 
@@ -27,3 +27,23 @@ def tell_of_permissions(draft: Draft) -> None:
             node.warnings += lacking
             if draft.source_can.permissions:
                 node.warnings += tuple(draft.source.permissions.beside(node.ref))
+
+
+def order_receivers_first(draft: Draft) -> None:
+    """Where permissions are copied, have users made before what these are on.
+
+    All users end before the last of them, and that before the rest: an edge each, not a product.
+    """
+    receivers = [
+        node.ref
+        for kind in (carrier.kind for carrier in CARRIERS if carrier.granted_to)
+        for node in draft.of_kind(kind)
+    ]
+    if not draft.policy.permissions or not receivers:
+        return
+    *others, last = receivers
+    for earlier in others:
+        draft.follow(earlier, last)
+    for kind in (carrier.kind for carrier in CARRIERS if carrier.guarded):
+        for node in draft.of_kind(kind):
+            draft.follow(last, node.ref)

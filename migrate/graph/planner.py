@@ -35,7 +35,7 @@ from migrate.graph.logged_models import (
 )
 from migrate.graph.match import add_deletions, match_experiments
 from migrate.graph.naming import check_names, rename_copies, tell_of_twins
-from migrate.graph.permissions import tell_of_permissions
+from migrate.graph.permissions import order_receivers_first, tell_of_permissions
 from migrate.graph.records import discover_records, link_records, match_records
 from migrate.graph.registry import discover_registry, link_versions, tell_of_lost_aliases
 from migrate.graph.registry_matching import match_registry
@@ -153,6 +153,7 @@ STEPS: tuple[Step, ...] = (
     tell_of_lost_links,
     link_versions,
     link_records,
+    order_receivers_first,
     match_experiments,
     match_contents,
     tell_of_orphans,

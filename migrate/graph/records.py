@@ -9,7 +9,7 @@ from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import Selection
-from migrate.kinds import Action, Kind, Ref
+from migrate.kinds import ON_REQUEST, Action, Kind, Ref
 from migrate.objects import DELETED
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because
@@ -30,6 +30,9 @@ def discover_records(draft: Draft) -> None:
         containers = _containers(draft, carrier)
         store = draft.source.store(carrier.kind) if containers is not None else None
         if store is None:
+            if carrier.kind in ON_REQUEST:
+                has_none = f"{draft.source_can.description} has none that can be read"
+                draft.notes.append(f"no {carrier.kind.plural} are copied: {has_none}")
             continue
         try:
             records = list(store.list(containers or ()))
@@ -73,7 +76,7 @@ def _add(draft: Draft, carrier: RecordCarrier[Any], record: Any, store: Store[An
 def _containers(draft: Draft, carrier: RecordCarrier[Any]) -> Sequence[str] | None:
     """Return the ids of what holds the objects that are selected; None where none can be."""
     if carrier.kind.container is None:
-        return () if draft.selection.whole_server or carrier.belongs_to else None
+        return () if draft.selection.takes_all_of(carrier.kind) or carrier.belongs_to else None
     return [node.ref.id for node in draft.of_kind(carrier.kind.container)] or None
 
 
@@ -87,7 +90,7 @@ def is_meant(
 
     ``selects`` says whether what it belongs to is.
     """
-    if selection.whole_server or carrier.kind.container is not None:
+    if selection.takes_all_of(carrier.kind) or carrier.kind.container is not None:
         return True
     return any(map(selects, carrier.owners(record)))
 
@@ -103,6 +106,8 @@ def _node_of(carrier: RecordCarrier[Any], record: Any) -> Node:
         node.skip(left_out)
     elif carrier.belongs_to is not None and (owners := carrier.owners(record)):
         node.because = tuple(Because("belongs to", owner) for owner in owners)
+    elif carrier.kind in ON_REQUEST:
+        node.because = (Because(f"{carrier.kind.plural} are asked for"),)
     elif carrier.kind.container is None:
         node.because = (Because("the whole server is copied"),)
     else:
@@ -228,7 +233,9 @@ def _match_by_state(
     earlier: dict[str, list[Ref]] = {}
     for node in nodes:
         key = draft.keys[node.ref]
-        if (made := draft.made.get(node.ref)) in there:
+        said = (carrier.ref(it.record).id for it in found.get(key, ()) if it.mark)
+        made = draft.made.get(node.ref) or next(said, None)
+        if made in there:
             node.action, node.target_id, node.mark = Action.ADOPT, made or "", MADE_BEFORE
             node.reason = "copied before: compared"
         elif key in found:

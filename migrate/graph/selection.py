@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from migrate.errors import UsageError
-from migrate.kinds import MODEL_KINDS, Kind
+from migrate.kinds import MODEL_KINDS, ON_REQUEST, Kind
 from migrate.objects import DELETED, STAGES, Experiment, ModelVersion
 from migrate.outcomes import LeftOut, LeftOutCode
 from migrate.traces import Stretch
@@ -31,7 +31,7 @@ class Selection:
     of a model, only those in one of ``stages`` (empty: in any), and with ``latest_versions`` only
     the newest of each stage. ``traces`` of the experiments are taken unless models alone are named,
     those from ``traces_from`` on and before ``traces_until``. Of kinds ``without`` only what is
-    needed by others is taken.
+    needed by others is taken, of those ``ON_REQUEST`` nothing unless they are ``requested``.
     """
 
     experiments: tuple[str, ...] = ()
@@ -46,6 +46,7 @@ class Selection:
     traces_from: int | None = None
     traces_until: int | None = None
     without: tuple[Kind, ...] = ()
+    requested: bool = False
 
     @property
     def whole_server(self) -> bool:
@@ -66,7 +67,12 @@ class Selection:
 
     def leaves_out_kind(self, kind: Kind) -> bool:
         """Say whether the user wants nothing of a kind but what others need."""
-        return kind in self.without or (kind is Kind.TRACE and not self.takes_traces)
+        unwanted = kind is Kind.TRACE and not self.takes_traces
+        return kind in self.without or unwanted or (kind in ON_REQUEST and not self.requested)
+
+    def takes_all_of(self, kind: Kind) -> bool:
+        """Say whether all there is of a kind is meant, whatever experiments are named."""
+        return self.whole_server or kind in ON_REQUEST
 
     @property
     def traces_within(self) -> Stretch:
@@ -138,6 +144,7 @@ class Selection:
             "trace_start_time": self.traces_from,
             "traces_until": self.traces_until,
             "without": [str(kind) for kind in self.without],
+            "requested": self.requested,
         }
 
 
@@ -156,6 +163,7 @@ def selection_from_options(options: Mapping[str, Any]) -> Selection:
         traces_from=_time(options.get("trace_start_time")),
         traces_until=_time(options.get("traces_until")),
         without=tuple(map(Kind, options.get("without", ()))),
+        requested=bool(options.get("requested")),
     )
 
 

@@ -39,6 +39,8 @@ class Carrier(ABC):
     renamed_by: ClassVar[str] = ""
     #: Whether permissions are given on its objects.
     guarded: ClassVar[bool] = False
+    #: Whether permissions are given to its objects.
+    granted_to: ClassVar[bool] = False
     #: Whether to delete the copy is another step, after all that needs it; else it is one with it.
     deleted_last: ClassVar[bool] = False
     #: Fill and outline of its boxes in a picture.
@@ -130,6 +132,8 @@ class RecordCarrier(Carrier, Generic[R]):
     belongs_to: ClassVar[Kind | None] = None
     #: The kind of what is beside its objects, or in nothing, and has to have ended before them.
     after: ClassVar[Kind | None] = None
+    #: Whether what the target has itself, and equal, is taken for the copy; else it is left alone.
+    adopts: ClassVar[bool] = True
 
     @abstractmethod
     def ref(self, record: R) -> Ref:

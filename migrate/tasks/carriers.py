@@ -37,6 +37,7 @@ from migrate.tasks.review_queue import ReviewQueues
 from migrate.tasks.run import copy_runs
 from migrate.tasks.scorer import Scorers
 from migrate.tasks.trace_slice import copy_slices
+from migrate.tasks.user import Roles, Users
 from migrate.tasks.webhook import Webhooks
 
 
@@ -255,6 +256,8 @@ CARRIERS: tuple[Carrier, ...] = (
     GatewayBudgets(),
     GatewayGuardrails(),
     Webhooks(),
+    Users(),
+    Roles(),
 )
 
 

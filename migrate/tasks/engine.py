@@ -166,7 +166,7 @@ class _Attempt:
         self.target_id = carrier.ref(found.record).id
         losses = wanted.losses
         wrote = existing is None or not self._is_complete(found, record, wanted.record, mark)
-        if wrote and not self._is_ours(found, wanted.record):
+        if (wrote or not carrier.adopts) and not self._is_ours(found, wanted.record):
             return self._kept(found, wanted.record), wanted
         if wrote:
             losses += tuple(carrier.fill(record, found.record, self._originals, self._store))
@@ -209,8 +209,10 @@ class _Attempt:
         One that the plan had not seen was made since, by an attempt that ended unclear.
         """
         job = self._job
-        if self._is_new or self._store.bookkeeping is not Bookkeeping.NONE or job.mark:
+        if self._is_new or self._store.bookkeeping is not Bookkeeping.NONE:
             return True
+        if job.mark or found.mark or not self._carrier.adopts:
+            return bool(job.mark or found.mark or job.target_id)
         made_since = job.action is Action.CREATE and _may_be_begun(self._batch, job)
         return made_since or self._carrier.is_part(found.record, wanted)
 
@@ -220,9 +222,9 @@ class _Attempt:
         differing = [what for what, *_ in self._carrier.differences(wanted, found.record)]
         reason = f"the target's own {job.ref.kind} {job.name!r} ({self.target_id}) is kept, which "
         reason += f"differs in {', '.join(dict.fromkeys(differing))}"
-        loss = Loss("copy", reason)
+        losses = (Loss("copy", reason),) if differing else ()
         # Without its id: a later run would take it for a copy of ours.
-        return Outcome(ref=job.ref, status=TaskStatus.DONE, target_id="", losses=(loss,))
+        return Outcome(ref=job.ref, status=TaskStatus.DONE, target_id="", losses=losses)
 
 
 def _looked_at(

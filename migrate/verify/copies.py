@@ -129,7 +129,8 @@ class Copies:
             keys.setdefault(carrier.key(record, target.identity), []).append(carrier.ref(record))
         for container, keys in by_container.items():
             place = self._place_of(carrier.kind.container, container)
-            for key, found in (target.find(place, list(keys)) if place is not None else {}).items():
+            for key, there in (target.find(place, list(keys)) if place is not None else {}).items():
+                found = [it for it in there if it.mark or carrier.adopts]
                 # Originals of one key have a copy each.
                 for copy, ref in zip(found, cycle(keys[key])):
                     target_id = carrier.ref(copy.record).id

@@ -22,9 +22,9 @@ def compare_records(
     """Compare what is in these experiments, and of a whole server what is in none."""
     chosen = {experiment_ref(ident) for ident in experiment_ids}
     for carrier in record_carriers():
-        whole = ends.selection.whole_server
         if ends.selection.leaves_out_kind(carrier.kind):
             continue
+        whole = ends.selection.takes_all_of(carrier.kind)
         if not (whole or carrier.kind.container or carrier.belongs_to):
             continue
         store = ends.source.store(carrier.kind)

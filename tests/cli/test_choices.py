@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.cli.choices import Choices, choices_of, parse_notebook_formats
+from migrate.cli.choices import Choices, choices_of, parse_choices, parse_notebook_formats
 from migrate.errors import StateError, UsageError
 from migrate.graph.renames import Renames
 from migrate.graph.selection import Selection
@@ -40,6 +41,7 @@ SELECTIONS = {
     "traces_from": TIMES,
     "traces_until": TIMES,
     "without": st.sets(st.sampled_from(Kind)).map(lambda found: tuple(sorted(found))),
+    "requested": st.booleans(),
 }
 CHOICES = {
     "selection": st.builds(Selection, **SELECTIONS),  # type: ignore[arg-type]
@@ -54,6 +56,7 @@ CHOICES = {
     "source_user": st.booleans(),
     "permissions": st.booleans(),
     "users": TEXTS,
+    "passwords": PLACE,
     "version_models": st.booleans(),
     "notebook_formats": st.sets(st.sampled_from(NOTEBOOK_FORMATS)).map(
         lambda found: tuple(sorted(found))
@@ -159,6 +162,21 @@ def test_an_unknown_notebook_format_is_told(value: str) -> None:
     with pytest.raises(UsageError, match="is no format of a Databricks notebook") as caught:
         parse_notebook_formats([value])
     assert caught.value.hint == "the formats are SOURCE, HTML, JUPYTER, DBC"
+
+
+def test_users_are_copied_by_their_own_option_alone(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="on request only"):
+        parse_choices(kinds=["users,roles"])
+    with pytest.raises(UsageError, match="users are asked for"):
+        parse_choices(kinds=["runs"], with_users=True)
+    file = tmp_path / "passwords"
+    chosen = parse_choices(kinds=["users"], passwords=file)
+    assert chosen.passwords == str(file)
+    assert chosen.selects
+    assert not file.exists()
+    file.write_text("mine")
+    with pytest.raises(UsageError, match="not of this tool"):
+        parse_choices(passwords=file)
 
 
 #: What no option is.

@@ -6,7 +6,8 @@ import pytest
 
 from migrate.errors import UsageError
 from migrate.graph.left_out_kinds import names_of_kinds, parse_left_out
-from migrate.kinds import Kind
+from migrate.graph.selection import Selection
+from migrate.kinds import ON_REQUEST, Kind
 
 NOTHING: tuple[str, ...] = ()
 
@@ -76,3 +77,12 @@ def test_leaving_out_all_is_an_error() -> None:
         parse_left_out(("runs",), ("experiments",))
     with pytest.raises(UsageError, match="leave nothing to copy"):
         parse_left_out((), names_of_kinds())
+
+
+def test_users_and_roles_are_left_out_unless_they_are_asked_for() -> None:
+    asked = Selection(experiments=("one",), requested=True)
+    for kind in ON_REQUEST:
+        assert Selection().leaves_out_kind(kind)
+        assert not asked.leaves_out_kind(kind)
+        assert asked.takes_all_of(kind)
+        assert Selection(requested=True, without=(kind,)).leaves_out_kind(kind)

@@ -25,6 +25,7 @@ from migrate.records.label_schemas import LabelSchema
 from migrate.records.mcp_servers import MCPServer, MCPServerVersion
 from migrate.records.review_queues import ReviewQueue
 from migrate.records.scorers import Scorer, ScorerVersion
+from migrate.records.users import Role, RolePermission, User
 from migrate.records.webhooks import Webhook, WebhookEvent
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.evaluation_dataset import EvaluationDatasets
@@ -33,6 +34,7 @@ from migrate.tasks.label_schema import LabelSchemas
 from migrate.tasks.mcp_server import MCPServers
 from migrate.tasks.review_queue import ReviewQueues
 from migrate.tasks.scorer import Scorers
+from migrate.tasks.user import Roles, Users
 from migrate.tasks.webhook import Webhooks
 from migrate.traces import Trace
 from tests.graph.memory import MemoryServer
@@ -326,6 +328,24 @@ def without_users(made: ReviewQueue) -> ReviewQueue:
     return dataclasses.replace(made, users=())
 
 
+def user(ident: str, name: str) -> User:
+    return User(username=f"{ident} {name}")
+
+
+def an_administrator(made: User) -> User:
+    return dataclasses.replace(made, is_admin=True)
+
+
+def role(ident: str, name: str) -> Role:
+    permits = (RolePermission("experiment", "*", "READ"),)
+    called = f"{ident} {name}"
+    return Role(name=called, description="All.", permissions=permits, members=("ana", "bob"))
+
+
+def without_description(made: Role) -> Role:
+    return dataclasses.replace(made, description="")
+
+
 def mcp_server(ident: str, name: str) -> MCPServer:
     called = f"com.example/{ident}-{name}"
     told = {"name": called, "version": "1.0.0"}
@@ -406,6 +426,23 @@ SAMPLES = (
         on_servers=Identity.NAMED,
         refuses_twins=False,
         refuses=frozenset(ODD_NAMES) - {"CON", "a.b.c"},
+    ),
+    Sample(
+        carrier=Users(),
+        ident="username",
+        make=user,
+        change=an_administrator,
+        # Its name is its id, of roles too.
+        on_servers=Identity.KEPT,
+        tried_on_servers=False,
+    ),
+    Sample(
+        carrier=Roles(),
+        ident="name",
+        make=role,
+        change=without_description,
+        on_servers=Identity.KEPT,
+        tried_on_servers=False,
     ),
 )
 

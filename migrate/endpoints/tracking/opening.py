@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
 from migrate.endpoints.tracking.abilities import Abilities
@@ -10,6 +11,7 @@ from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.inquiry import Inquiry
+from migrate.endpoints.tracking.passwords import PasswordFile
 from migrate.endpoints.tracking.permissions.servers import ServerPermissions
 from migrate.endpoints.tracking.server import TrackingServer
 from migrate.endpoints.tracking.stores.experiments import ExperimentStore
@@ -35,6 +37,8 @@ def open_server(
     users: Sequence[str] = (),
     registry: HttpSession | None = None,
     roots: Roots = NO_ROOTS,
+    roles_too: bool = False,
+    passwords: str = "",
 ) -> TrackingServer:
     """Open a tracking server; it is connected to at the first call.
 
@@ -42,18 +46,22 @@ def open_server(
     one that every call names (MLflow 3.10 and later), empty for the default; ``users`` are those
     whose permissions are asked for where the server cannot list its users. ``registry`` calls
     the server that keeps registered models, when that is another one; ``roots`` are the places of
-    files that the user named.
+    files that the user named. With ``roles_too`` roles are copied, and ``passwords`` is the file
+    that is to keep those of new users.
     """
     models_http = registry or http
     entries = Entries(http.side)
-    permissions = ServerPermissions(http, models_http, users=users, workspace=workspace)
+    permissions = ServerPermissions(
+        http, models_http, users=users, workspace=workspace, roles_too=roles_too
+    )
     inquiry = Inquiry(http, models_http, permissions, workspace=workspace)
     abilities = Abilities(inquiry.learn, entries.gaps)
     experiments = ExperimentStore(http, entries)
     logged_models = LoggedModelStore(http, entries, experiments)
     calls = Registry(models_http, entries, abilities)
     models = RegisteredModelStore(calls, permissions.forget)
-    records = RecordStores(http, models_http, entries, abilities)
+    kept = PasswordFile(Path(passwords), http.base_url) if passwords else None
+    records = RecordStores(http, models_http, entries, abilities, kept)
 
     def uncopied(experiment_ids: Sequence[str], whole_server: bool) -> Mapping[Kind, int]:
         release = abilities.learned().release

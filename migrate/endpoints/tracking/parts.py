@@ -43,13 +43,15 @@ class Part:
     """A route that decides whether a kind is there.
 
     ``since`` is the first version that surely has it. ``request`` is one that finds little, or on
-    a route that takes anything one that it refuses.
+    a route that takes anything one that it refuses. What is ``added`` to a server is by no version
+    to be expected: a server without the route has none.
     """
 
     since: Version
     method: str
     path: str
     request: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
+    added: bool = False
 
 
 API = "/api/2.0/mlflow"
@@ -100,6 +102,9 @@ GATEWAY_MODELS = Part(
 )
 GATEWAY_SECRETS = Part((3, 8), "GET", f"{GATEWAY}/secrets/get", {"secret_id": "none"})
 GATEWAY_BUDGETS = Part((3, 11), "GET", f"{GATEWAY}/budgets/list")
+# Of MLflow's basic-auth app. No user and no role is called so.
+USERS = Part((2, 5), "GET", f"{API}/users/get", {"username": ""}, added=True)
+ROLES = Part((3, 13), "GET", f"{NEWER_API}/roles/get", {"role_id": 0}, added=True)
 GATEWAY_GUARDRAILS = Part((3, 12), "GET", f"{GATEWAY}/guardrails/list")
 
 #: By these, newest first, a server that does not tell its version shows how old it is at most.
@@ -131,6 +136,8 @@ def ask(http: HttpSession, part: Part, release: Release, *, tries: int = CONNECT
     except NotFound:
         pass  # in MLflow's words, as a refusal
     except NoSuchRoute as problem:
+        if part.added:
+            return Answer(Standing.ABSENT, problem.message)
         why = f"MLflow {release.text} has it" if release.text else "its version is not known"
         reason = f"{problem.message}, and {why}"
     except MigrateError as problem:

@@ -49,6 +49,7 @@ from migrate.records.label_schemas import LabelSchema
 from migrate.records.mcp_servers import MCPServer
 from migrate.records.review_queues import ReviewQueue
 from migrate.records.scorers import Scorer
+from migrate.records.users import Role, User
 from migrate.records.webhooks import Webhook
 
 R = TypeVar("R")
@@ -105,6 +106,8 @@ SIMPLE: tuple[Simple[Any], ...] = (
         )
     ),
     Simple(kind=Kind.MCP_SERVER, record=MCPServer, ident="name", created="creation_timestamp"),
+    Simple(kind=Kind.USER, record=User, ident="username"),
+    Simple(kind=Kind.ROLE, record=Role, ident="name"),
 )
 
 

@@ -21,7 +21,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from migrate.endpoints.shapes import Named, parse_json
-from migrate.endpoints.tracking.http.access import Access
+from migrate.endpoints.tracking.http.access import DEFAULT_WORKSPACE, Access
 from migrate.endpoints.tracking.http.bounds import Watch, bounds_from, paged, read_answer
 from migrate.endpoints.tracking.http.connections import PromptAdapter, RateLimit
 from migrate.endpoints.tracking.http.errors import refuse
@@ -60,6 +60,7 @@ class HttpSession:
         self._side = side
         self._base = access.base_url
         self._username = access.username or ""
+        self._workspace = access.workspace or DEFAULT_WORKSPACE
         self._session = requests.Session()
         adapter = PromptAdapter(workers)
         self._session.mount("http://", adapter)
@@ -83,6 +84,11 @@ class HttpSession:
     def username(self) -> str:
         """Whom the server knows us as; empty where we log in otherwise, or not at all."""
         return self._username
+
+    @property
+    def workspace(self) -> str:
+        """The workspace that all calls are about; that by default where there are none."""
+        return self._workspace
 
     @property
     def base_url(self) -> str:

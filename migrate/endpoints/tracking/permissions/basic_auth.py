@@ -47,7 +47,8 @@ class BasicAuth:
     """Reads and gives users' grants; safe for use by several threads.
 
     ``account`` is whom the server knows us as: an administrator, who needs no grants. ``roles``
-    tells which dialect it speaks. ``users`` are those to ask for where it cannot list them.
+    tells which dialect it speaks. ``users`` are those to ask for where it cannot list them. With
+    ``roles_too`` roles are copied beside grants.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class BasicAuth:
         roles: bool,
         users: Sequence[str] = (),
         workspace: str = "",
+        roles_too: bool = False,
     ) -> None:
         self._http = http
         self._side = side
@@ -66,6 +68,7 @@ class BasicAuth:
         self._roles = roles
         self._names = users
         self._workspace = workspace
+        self._roles_too = roles_too
         self._known: dict[str, UserGrants] = {}
         self._strangers: set[str] = set()
         self._complete = False
@@ -98,7 +101,7 @@ class BasicAuth:
             f"user {name} of --permission-users does not exist on the {self._side}"
             for name in not_found(self._names, users)
         )
-        return strangers + beside_own(self._thing(ref), users)
+        return strangers + beside_own(self._thing(ref), users, roles_too=self._roles_too)
 
     def grant(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
         """See ``WritesPermissions.write``."""
@@ -238,6 +241,7 @@ def open_basic_auth(
     side: str,
     users: Sequence[str],
     workspace: str,
+    roles_too: bool = False,
 ) -> BasicAuth | str:
     """Return the way to a server's grants, or in words why there is none.
 
@@ -251,7 +255,13 @@ def open_basic_auth(
     if side == "source" and not roles and not users and user_names(http) is None:
         return "it cannot list its users: name them with --permission-users"
     return BasicAuth(
-        http, side=side, account=account, roles=roles, users=users, workspace=workspace
+        http,
+        side=side,
+        account=account,
+        roles=roles,
+        users=users,
+        workspace=workspace,
+        roles_too=roles_too,
     )
 
 

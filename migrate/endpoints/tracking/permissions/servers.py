@@ -30,7 +30,8 @@ class ServerPermissions:
     """Permissions as MLflow's basic-auth app keeps them.
 
     Both servers, where registered models are on another one, have their own users. ``users`` are
-    those whose permissions are asked for where a server cannot list its users.
+    those whose permissions are asked for where a server cannot list its users; with ``roles_too``
+    roles are copied beside them.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class ServerPermissions:
         *,
         users: Sequence[str] = (),
         workspace: str = "",
+        roles_too: bool = False,
     ) -> None:
         self._http = http
         self._registry = registry
         self._users = users
         self._workspace = workspace
+        self._roles_too = roles_too
         self._found: _Access | None = None
         self._looking = threading.Lock()
 
@@ -118,8 +121,14 @@ class ServerPermissions:
             return self._found
 
     def _open(self, http: HttpSession, account: Mapping[str, Any]) -> BasicAuth | str:
-        users, workspace = self._users, self._workspace
-        return open_basic_auth(http, account, side=http.side, users=users, workspace=workspace)
+        return open_basic_auth(
+            http,
+            account,
+            side=http.side,
+            users=self._users,
+            workspace=self._workspace,
+            roles_too=self._roles_too,
+        )
 
     def _account(self, http: HttpSession) -> Mapping[str, Any]:
         """Return what a server tells of our account; empty without the app, or a user name."""

@@ -114,10 +114,15 @@ def grants_of_known(user: Mapping[str, Any], workspace: str) -> UserGrants:
     return UserGrants(own)
 
 
-def beside_own(thing: Thing, users: Mapping[str, UserGrants]) -> tuple[str, ...]:
-    """Return in words what gives or takes access to ``thing``, and is no grant of a user on it."""
+def beside_own(
+    thing: Thing, users: Mapping[str, UserGrants], *, roles_too: bool = False
+) -> tuple[str, ...]:
+    """Return in words what gives or takes access to ``thing``, and is no grant of a user on it.
+
+    Not roles where they are copied too.
+    """
     who: dict[OfRole, set[str]] = {}
-    for user, grants in users.items():
+    for user, grants in users.items() if not roles_too else ():
         for given in grants.by_roles:
             if _touches(given.thing, thing):
                 who.setdefault(given, set()).add(user)

@@ -10,6 +10,7 @@ from migrate.endpoints.tracking.abilities import Abilities
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import Standing, ask, on_files
+from migrate.endpoints.tracking.passwords import PasswordFile
 from migrate.endpoints.tracking.stores.evaluation_datasets import EvaluationDatasetStore
 from migrate.endpoints.tracking.stores.gateway import (
     GatewayBudgetStore,
@@ -26,6 +27,7 @@ from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.endpoints.tracking.stores.review_queues import ReviewQueueStore
 from migrate.endpoints.tracking.stores.scorers import ScorerStore
 from migrate.endpoints.tracking.stores.traces import ServerTraces
+from migrate.endpoints.tracking.stores.users import RoleStore, UserStore
 from migrate.endpoints.tracking.stores.webhooks import WebhookStore
 from migrate.kinds import Kind
 
@@ -43,6 +45,8 @@ RECORDS: tuple[type[RecordStore[Any]], ...] = (
     GatewayGuardrailStore,
     ServerTraces,
     WebhookStore,
+    UserStore,
+    RoleStore,
 )
 #: Those of older servers, which are read as sources: a copy there would not be whole.
 READ_ONLY: tuple[type[RecordStore[Any]], ...] = (TracesBefore3_6, TracesBefore3_2)
@@ -51,17 +55,23 @@ READ_ONLY: tuple[type[RecordStore[Any]], ...] = (TracesBefore3_6, TracesBefore3_
 class RecordStores:
     """Opens the store of each kind once, having asked whether the server has it.
 
-    ``registry`` calls the server that keeps registered models, often the same. Several threads may
-    ask.
+    ``registry`` calls the server that keeps registered models, often the same; ``passwords`` keeps
+    those of users made. Several threads may ask.
     """
 
     def __init__(
-        self, http: HttpSession, registry: HttpSession, entries: Entries, abilities: Abilities
+        self,
+        http: HttpSession,
+        registry: HttpSession,
+        entries: Entries,
+        abilities: Abilities,
+        passwords: PasswordFile | None = None,
     ) -> None:
         self._http = http
         self._registry = registry
         self._entries = entries
         self._abilities = abilities
+        self._passwords = passwords
         self._opened: dict[Kind, Store[Any] | None] = {}
         self._keeps_files: bool | None = None
         self._lock = RLock()
@@ -95,6 +105,8 @@ class RecordStores:
                 if self._keeps_files:
                     return None
             if answer.standing is Standing.PRESENT:
+                if issubclass(candidate, UserStore):
+                    return candidate(http, self._entries, self._passwords)
                 return candidate(http, self._entries)
             if answer.standing is Standing.UNKNOWN:
                 break  # older routes, which newer servers have too, tell less
