@@ -93,6 +93,19 @@ def target_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking
 
 
 @pytest.fixture(scope="session")
+def _own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServerProcess]:
+    with _servers(tmp_path_factory) as start:
+        yield start()
+
+
+@pytest.fixture
+def own_source(_own_server: TrackingServerProcess) -> TrackingServerProcess:
+    """An empty server for what one test writes; starting another takes longer than emptying it."""
+    empty(_own_server)
+    return _own_server
+
+
+@pytest.fixture(scope="session")
 def _emptied_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServerProcess]:
     with _servers(tmp_path_factory) as start:
         yield start()

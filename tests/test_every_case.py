@@ -111,6 +111,12 @@ def test_all_but_the_named_losses_goes_through_a_directory(
     run_migrate: RunMigrate,
     tmp_path: Path,
 ) -> None:
+    # More points than a page holds. Only here, as every reader of them needs some seconds;
+    # tests/endpoints has long histories of a server and of a directory.
+    with Source(everything.server.uri) as server:
+        points = ((100 / (1 + n), START + 10 * n, n) for n in range(26_000))
+        history = everything.seeded.runs["long-history"]
+        server.metrics(history, (("loss", *point) for point in points))
     source, directory = everything.server.uri, tmp_path / "export"
     code, report = report_of(run_migrate, "run", source, directory, "--include-deleted")
     assert report["failures"] == []
@@ -137,12 +143,6 @@ def test_all_but_the_named_losses_goes_from_server_to_server(
     proxy_factory: ProxyFactory,
     run_migrate: RunMigrate,
 ) -> None:
-    # More points than a page holds. Only here, as every reader of them needs some seconds;
-    # tests/endpoints/test_directory_memory.py has long histories in a directory.
-    with Source(everything.server.uri) as server:
-        points = ((100 / (1 + n), START + 10 * n, n) for n in range(26_000))
-        history = everything.seeded.runs["long-history"]
-        server.metrics(history, (("loss", *point) for point in points))
     source = proxy_factory(everything.server.uri)
     code, report = report_of(run_migrate, "run", source.uri, fresh_target.uri, "--include-deleted")
     assert report["failures"] == []

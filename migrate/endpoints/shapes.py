@@ -73,6 +73,11 @@ def text(body: Object, name: str, default: str = "") -> str:
     raise _malformed(body, name, value, "no text")
 
 
+def text_or_none(body: Object, name: str) -> str | None:
+    """Return a text, None where there is none: where that is not the same as an empty one."""
+    return None if body.get(name) is None else text(body, name)
+
+
 def required_text(body: Object, *names: str, default: str | None = None) -> str:
     """Return the first of these members that is there, else ``default``; it may be empty."""
     for name in names:

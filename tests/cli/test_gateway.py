@@ -8,7 +8,7 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
-from tests.conftest import ProxyFactory, ServerFactory
+from tests.conftest import ProxyFactory
 from tests.faults import Faults, always, answer_with, lose_response, on_nth
 from tests.seed_gateway import Gateway, shown
 from tests.seed_records import Api
@@ -23,8 +23,8 @@ KINDS = {
 
 
 @pytest.fixture
-def gateway(server_factory: ServerFactory) -> Gateway:
-    return Gateway(server_factory().uri)
+def gateway(own_source: TrackingServerProcess) -> Gateway:
+    return Gateway(own_source.uri)
 
 
 def losses(report: str) -> set[tuple[str, str]]:

@@ -13,7 +13,7 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
 from tests.comparison_records import NO_WRITES, SEEDED, in_order
-from tests.conftest import ProxyFactory, ServerFactory
+from tests.conftest import ProxyFactory
 from tests.faults import Faults, lose_response, on_nth
 from tests.seed_records import Api, Seeded
 
@@ -99,10 +99,9 @@ def test_what_changed_at_the_source_is_carried_over_and_what_the_state_forgot_ad
     typed: Typed,
     tmp_path: Path,
     seeded: Seeded,
-    server_factory: ServerFactory,
+    own_source: TrackingServerProcess,
     fresh_target: TrackingServerProcess,
 ) -> None:
-    own_source = server_factory()
     source, target = Api(own_source.uri), Api(fresh_target.uri)
     seeded.seed(source)
     source.lossy = bool(seeded.losses)

@@ -10,7 +10,7 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
-from tests.conftest import ProxyFactory, ServerFactory
+from tests.conftest import ProxyFactory
 from tests.seed_records import Api
 from tests.seed_reviews import (
     DEFAULT,
@@ -45,8 +45,8 @@ class Reviewed:
 
 
 @pytest.fixture
-def reviewed(server_factory: ServerFactory) -> Reviewed:
-    return Reviewed(server_factory().uri)
+def reviewed(own_source: TrackingServerProcess) -> Reviewed:
+    return Reviewed(own_source.uri)
 
 
 def test_items_arrive_with_what_became_of_them_and_changes_follow(
@@ -127,24 +127,23 @@ def schemas_in(server: TrackingServerProcess) -> int:
 
 
 def test_reading_label_schemas_writes_nothing_and_what_is_not_seen_is_said(
-    typed: Typed, server_factory: ServerFactory, fresh_target: TrackingServerProcess
+    typed: Typed, own_source: TrackingServerProcess, fresh_target: TrackingServerProcess
 ) -> None:
-    server = server_factory()
-    source, target = Api(server.uri), Api(fresh_target.uri)
+    source, target = Api(own_source.uri), Api(fresh_target.uri)
     listed, unlisted = source.experiment("listed"), source.experiment("unlisted")
     open_questions(source, listed)
     make_schema(source, listed, "how good")
     named = make_schema(source, unlisted, "Is it polite?")
     make_schema(source, unlisted, "ideal answer")
     make_queue(source, unlisted, "Weekly", schema_ids=[named])
-    ends = (server.uri, fresh_target.uri)
-    before = schemas_in(server)
+    ends = (own_source.uri, fresh_target.uri)
+    before = schemas_in(own_source)
     plan = json.loads(typed("plan", *ends, "--json").stdout)
     [said] = plan["unknown"]
     assert f"({unlisted}) have label schemas that no review queue names is not known" in said
     typed("run", *ends, code=3)
     typed("verify", *ends, code=3)
-    assert schemas_in(server) == before == 4
+    assert schemas_in(own_source) == before == 4
     there = target.experiment("listed"), target.experiment("unlisted")
     assert schema_named(target, there[0], DEFAULT) is not None
     assert schema_named(target, there[0], "how good") is not None

@@ -87,12 +87,12 @@ def test_asked_for_later_they_complete_the_copies_and_make_no_others(
 def test_the_newest_source_wins_and_nothing_is_nested(
     migrate: Migrate,
     fresh_target: Any,
-    server_factory: Any,
+    own_source: Any,
     source: str,
     name: str,
     args: list[str],
 ) -> None:
-    between = server_factory()
+    between = own_source
     migrate("run", source, between.uri, *args, "--import-source-tags")
     migrate("run", between.uri, fresh_target.uri, *args, "--import-source-tags")
     newest = Held.on(between.uri, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 from migrate.endpoints.filestore import FileStoreSource
+from migrate.endpoints.stores import traces_of
 from migrate.kinds import Kind
 from migrate.objects import ArtifactRoot, LoggedModel, ModelVersion, RegisteredModel, Run
+from migrate.traces import Stretch
 from tests.endpoints.filestores import VERSIONS, listing, manifest, opened, unpacked
 
 Sample = tuple[FileStoreSource, dict[str, Any], Path]
@@ -234,8 +237,36 @@ def test_files_are_found_where_the_store_is_now(
     assert source.unknown() == []
 
 
-def test_what_is_not_read_is_counted(sample: Sample) -> None:
-    source, noted, _ = sample
-    traces = len(noted.get("traces", ()))
-    counted = source.unsupported(_ids(source), whole_server=True)
-    assert counted == ({Kind.TRACE: traces} if traces else {})
+def test_traces_are_those_that_were_made(sample: Sample) -> None:
+    source, noted, root = sample
+    store = traces_of(source)
+    assert store is not None
+    found = {it.trace_id: it for it in store.list(_ids(source))}
+    assert set(found) == set(noted.get("traces", {}))
+    for trace_id, wanted in noted.get("traces", {}).items():
+        trace = found[trace_id]
+        folder = _folder(root, trace.experiment_id, "traces", trace_id)
+        assert (trace.state, trace.losses) == ("OK", ())
+        assert trace.tags == _texts(folder / "tags")
+        assert trace.metadata == _texts(folder / "request_metadata")
+        said = {path.stem for path in (folder / "assessments").glob("*.yaml")}
+        assert {it["assessment_id"] for it in trace.assessments} == said
+        place = ArtifactRoot(trace.ref, trace.tags["mlflow.artifactLocation"])
+        [file] = source.artifacts.list(place)
+        with source.artifacts.open(place, file) as stream:
+            spans = json.loads(stream.read())["spans"]
+        assert [it["name"] for it in spans] == wanted["spans"]
+    in_order = sorted(found.values(), key=lambda it: it.request_time)
+    for number, trace in enumerate(in_order):
+        stretch = Stretch(trace.request_time, None)
+        assert [*store.within(trace.experiment_id, stretch)] == in_order[number:]
+        assert [*store.within(trace.experiment_id, Stretch(None, trace.request_time))] == (
+            in_order[: number + 1]
+        )
+        assert trace.execution_duration is not None
+    assert store.read(["tr-" + "0" * 32, "../models", *found]) == [*found.values()]
+
+
+def test_nothing_is_left_out(sample: Sample) -> None:
+    source, _, _ = sample
+    assert source.unsupported(_ids(source), whole_server=True) == {}

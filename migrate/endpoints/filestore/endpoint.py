@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
@@ -18,6 +18,7 @@ from migrate.endpoints.filestore.stores.experiments import ExperimentStore
 from migrate.endpoints.filestore.stores.logged_models import LoggedModelStore
 from migrate.endpoints.filestore.stores.registry import ModelVersionStore, RegisteredModelStore
 from migrate.endpoints.filestore.stores.runs import ModelLinkStore, RunStore
+from migrate.endpoints.filestore.stores.traces import TraceStore
 from migrate.endpoints.permissions import NoPermissions
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.endpoints.unreadable import UnreadableObjects
@@ -48,6 +49,7 @@ class FileStoreSource:
         self.model_versions = ModelVersionStore(
             files, self.unreadable, self.registered_models, self.runs, self.experiments
         )
+        self._traces = TraceStore(files, places, self.unreadable)
         self.artifacts = UnservedArtifacts(roots, side, own=places.roots)
         self.permissions = NoPermissions()
 
@@ -61,7 +63,13 @@ class FileStoreSource:
             identity=f"{self._root}#{made or ''}",
             registry_version="file store",
             readable=frozenset(
-                {self.experiments.kind, self.runs.kind, self.logged_models.kind, *REGISTRY_KINDS}
+                {
+                    self.experiments.kind,
+                    self.runs.kind,
+                    self.logged_models.kind,
+                    self._traces.kind,
+                    *REGISTRY_KINDS,
+                }
             ),
             writable=frozenset(),
             found_by=ALL_KEPT,
@@ -81,8 +89,8 @@ class FileStoreSource:
         return (f"{self._root} has what is none of MLflow's, and is left alone: {shown}{more}",)
 
     def store(self, kind: Kind) -> Store[Any] | None:
-        """See ``Endpoint.store``."""
-        return None
+        """See ``Endpoint.store``. One that reads only: nothing of it is written."""
+        return cast("Store[Any]", self._traces) if kind is self._traces.kind else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``: what there is, a store tells; where its files are, not always.
@@ -115,9 +123,8 @@ class FileStoreSource:
     def unsupported(
         self, experiment_ids: Sequence[str], *, whole_server: bool = False
     ) -> Mapping[Kind, int]:
-        """See ``Source.unsupported``."""
-        traces = sum(1 for _ in self._places.objects(experiment_ids, "traces"))
-        return {Kind.TRACE: traces} if traces else {}
+        """See ``Source.unsupported``: there are no other kinds in a file store."""
+        return {}
 
     def notebook(self, path: str, revision: str, export_format: str) -> bytes:
         """See ``Source.notebook``."""

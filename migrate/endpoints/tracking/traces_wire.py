@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from migrate.endpoints.proto_times import duration, duration_text, milliseconds, time_text
-from migrate.endpoints.shapes import Object, ident, member, objects, required_text, text
+from migrate.endpoints.shapes import (
+    Object,
+    ident,
+    member,
+    objects,
+    required_text,
+    text,
+    text_or_none,
+)
 from migrate.traces import SERVER_TAGS, Trace
 
 
@@ -18,9 +26,9 @@ def trace_from(body: Object) -> Trace:
         request_time=milliseconds(required_text(body, "request_time")),
         execution_duration=duration(text(body, "execution_duration")),
         state=text(body, "state"),
-        client_request_id=_text_or_none(body, "client_request_id"),
-        request_preview=_text_or_none(body, "request_preview"),
-        response_preview=_text_or_none(body, "response_preview"),
+        client_request_id=text_or_none(body, "client_request_id"),
+        request_preview=text_or_none(body, "request_preview"),
+        response_preview=text_or_none(body, "response_preview"),
         metadata=_texts(body, "trace_metadata"),
         tags=_texts(body, "tags"),
         assessments=tuple(dict(it) for it in objects(body, "assessments")),
@@ -47,10 +55,6 @@ def trace_to(trace: Trace) -> dict[str, Any]:
         if value:
             body[name] = value
     return body
-
-
-def _text_or_none(body: Object, name: str) -> str | None:
-    return text(body, name) if body.get(name) is not None else None
 
 
 def _texts(body: Object, name: str) -> dict[str, str]:

@@ -7,7 +7,16 @@ from typing import Any
 
 from migrate.endpoints.directory.foreign.members import Members, named
 from migrate.endpoints.proto_times import time_text
-from migrate.endpoints.shapes import Object, integer, member, objects, required, stored_id, text
+from migrate.endpoints.shapes import (
+    Object,
+    integer,
+    member,
+    objects,
+    required,
+    stored_id,
+    text,
+    text_or_none,
+)
 from migrate.errors import Malformed
 from migrate.objects import Loss
 from migrate.traces import SERVER_TAGS, SPANS_LOCATION_TAG, Assessment, Trace
@@ -43,9 +52,9 @@ def foreign_trace(
         request_time=request_time,
         execution_duration=_first(info, "execution_duration", "execution_time_ms"),
         state=_UNKNOWN_STATE.get(state, state),
-        client_request_id=_text_or_none(info, "client_request_id"),
-        request_preview=_text_or_none(info, "request_preview"),
-        response_preview=_text_or_none(info, "response_preview"),
+        client_request_id=text_or_none(info, "client_request_id"),
+        request_preview=text_or_none(info, "request_preview"),
+        response_preview=text_or_none(info, "response_preview"),
         metadata=members.pairs(info, metadata, "metadata"),
         tags={key: value for key, value in tags.items() if key not in SERVER_TAGS},
         assessments=tuple(members.each(objects(info, "assessments"), _assessment, _called)),
@@ -60,10 +69,6 @@ def trace_id_in(value: Object, directory: str) -> str:
 
 def _first(info: Object, *names: str) -> int | None:
     return next((it for name in names if (it := integer(info, name)) is not None), None)
-
-
-def _text_or_none(info: Object, name: str) -> str | None:
-    return text(info, name) if info.get(name) is not None else None
 
 
 def _called(entry: Object) -> str:

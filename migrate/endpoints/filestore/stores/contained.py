@@ -24,6 +24,8 @@ class ContainedStore(ABC, Generic[C]):
     kind: ClassVar[Kind]
     #: The folder of an experiment that theirs are in; empty where that is the experiment's own.
     folder: ClassVar[str]
+    #: The file that says what each is.
+    file: ClassVar[str] = META
 
     def __init__(self, files: StoreFiles, places: Places, unreadable: UnreadableObjects) -> None:
         self._files = files
@@ -36,8 +38,18 @@ class ContainedStore(ABC, Generic[C]):
             self._unreadable.forget(self.kind, experiment_id)
             experiment = self._places.experiment(experiment_id)
             if experiment is not None:
-                for path in self._places.within(experiment, self.folder):
+                for path in self._paths(experiment):
                     yield from self._readable(experiment, path)
+
+    def _paths(self, experiment: ExperimentFolder) -> Sequence[Path]:
+        """Return the folders of what is in an experiment; report where they cannot be listed."""
+        try:
+            return [*self._places.within(experiment, self.folder)]
+        except EndpointError as problem:
+            ref = Ref(self.kind, f"{experiment.id}/{self.folder}")
+            place = experiment.path / self.folder
+            self._unreadable.report(ref, experiment.id, place, problem)
+            return ()
 
     def read(self, ids: Sequence[str]) -> Sequence[C]:
         """See ``ReadsContained.read``; deleted ones too."""
@@ -50,20 +62,20 @@ class ContainedStore(ABC, Generic[C]):
             return [self._record(experiment, path)]
         except EndpointError as problem:
             ref = Ref(self.kind, path.name)
-            self._unreadable.report(ref, experiment.id, path / META, problem)
+            self._unreadable.report(ref, experiment.id, path / self.file, problem)
             return []
 
     @abstractmethod
     def _record(self, experiment: ExperimentFolder, path: Path) -> C:
         """Return the object of a folder."""
 
-    def _described(self, experiment: ExperimentFolder, path: Path, *keys: str) -> Object:
-        """Return what the file of an object says; raise where that is another's. ``keys``: its id.
+    def _require_own(
+        self, experiment: ExperimentFolder, path: Path, body: Object, *keys: str
+    ) -> None:
+        """Raise ``Malformed`` where the file of an object is about another. ``keys``: its id.
 
         A folder that was copied by hand says still whose it was.
         """
-        body = self._files.described(path)
         for names, place in ((keys, path), (("experiment_id",), experiment.path)):
             if (told := ident(body, *names)) != place.name:
                 raise Malformed(f"{names[0]} is {told[:60]!r}, in the folder of {place.name!r}")
-        return body

@@ -26,7 +26,8 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
         return (it for it in super().list(experiment_ids) if it.lifecycle_stage == ACTIVE)
 
     def _record(self, experiment: ExperimentFolder, path: Path) -> LoggedModel:
-        body = self._described(experiment, path, "model_id")
+        body = self._files.described(path)
+        self._require_own(experiment, path, body, "model_id")
         losses: Losses = []
         return LoggedModel(
             model_id=path.name,

@@ -85,7 +85,8 @@ class RunStore(ContainedStore[Run]):
         return {run_id: self._links(place[1], []) for run_id, place in found if place}
 
     def _record(self, experiment: ExperimentFolder, path: Path) -> Run:
-        body = self._described(experiment, path, "run_id", "run_uuid")
+        body = self._files.described(path)
+        self._require_own(experiment, path, body, "run_id", "run_uuid")
         losses: Losses = []
         tags = self._files.texts(path / "tags", "tag", losses)
         stage = word(body, "lifecycle_stage", LIFECYCLE_STAGES)
