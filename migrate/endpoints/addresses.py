@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from migrate.endpoints.artifacts.locations import roots_of
 from migrate.endpoints.database import DatabaseSource
@@ -62,6 +62,16 @@ class Address:
         return self.uri != "databricks" and (scheme in ("", "file", "dbfs") or len(scheme) == 1)
 
     @property
+    def is_database(self) -> bool:
+        """True when this is the database of a server."""
+        return is_database(_scheme(self.uri))
+
+    @property
+    def is_file_store(self) -> bool:
+        """True when this is a directory that a server or client has as its file store."""
+        return self.is_directory and file_store_around(self.path) == self.path
+
+    @property
     def shown(self) -> str:
         """The address fit for logs, reports and the state database."""
         if self.is_directory:
@@ -87,7 +97,8 @@ class Address:
         """The directory, absolute; what Databricks calls ``dbfs:/x`` is mounted at ``/dbfs/x``."""
         if _scheme(self.uri) == "dbfs":
             return (Path("/dbfs") / self.uri.partition(":")[2].lstrip("/")).resolve()
-        path = self.uri.removeprefix("file:") if _scheme(self.uri) == "file" else self.uri
+        is_uri = _scheme(self.uri) == "file"
+        path = unquote(self.uri.removeprefix("file:")) if is_uri else self.uri
         return Path(path.removeprefix("//")).expanduser().resolve()
 
 
@@ -103,7 +114,7 @@ def open_endpoint(address: Address) -> Target:
     kind that is not known.
     """
     scheme = _scheme(address.uri)
-    if is_database(scheme):
+    if address.is_database:
         return cast(Target, _open_database(address))
     if address.workspace and (address.is_directory or scheme not in ("http", "https")):
         raise UsageError(
@@ -111,7 +122,7 @@ def open_endpoint(address: Address) -> Target:
             f"leave out --{address.side}-workspace",
         )
     if address.is_directory:
-        if address.side == "source" and file_store_around(address.path) == address.path:
+        if address.side == "source" and address.is_file_store:
             return cast(Target, _open_file_store(address))
         return ExportDirectory(
             address.path,
