@@ -164,6 +164,11 @@ def logged_model_ref(model_id: str) -> Ref:
     return Ref(Kind.LOGGED_MODEL, model_id)
 
 
+def evaluation_dataset_ref(dataset_id: str) -> Ref:
+    """Return the ref of an evaluation dataset."""
+    return Ref(Kind.EVALUATION_DATASET, dataset_id)
+
+
 def parse_ref(text: str) -> Ref:
     """Read back what ``ref.stored`` gave. Raises ``ValueError`` on anything else."""
     word, _, ident = text.partition(":")

@@ -30,7 +30,6 @@ NO_STAGE = "None"
 DELETED_STAGE = "Deleted_Internal"
 STAGES = ("Staging", "Production", "Archived", NO_STAGE)
 
-NOTE_TAG = "mlflow.note.content"
 PARENT_RUN_TAG = "mlflow.parentRunId"
 ROOT_RUN_TAG = "mlflow.rootRunId"
 RUN_NAME_TAG = "mlflow.runName"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import NamedTuple
 
 from migrate.endpoints.stores import Bookkeeping, Identity
@@ -13,16 +12,12 @@ from migrate.kinds import Kind, Ref
 from migrate.objects import Metric
 from migrate.outcomes import Loss
 
-#: What a plan was asked for when there is none.
-NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What an endpoint can take and hold; asked at plan time, never discovered by failing.
 
-    ``identity`` tells this server or directory from another at the same address;
-    ``registry_version`` is that of the server which keeps registered models.
+    ``identity`` tells this server or directory from another at the same address.
     ``found_by`` says by what copies of the kinds are found, and so whether they keep their
     originals' ids; ``bookkeeping`` where origin, mark and losses of a copy are. An ``archive``
     keeps each object as its source has it, under its name, with what no server could store; it
@@ -46,7 +41,6 @@ class Capabilities:
     description: str
     version: str
     identity: str
-    registry_version: str = ""
     readable: frozenset[Kind]
     writable: frozenset[Kind]
     found_by: Mapping[Kind, Identity]

@@ -56,6 +56,8 @@ def link_contents(draft: Draft) -> None:
                 draft.need(ref, node.ref)
                 if carrier.writes_to_named and draft.nodes[ref].deleted:
                     sharing.setdefault(ref, []).append(node.ref)
+            for ref in filter(draft.selects, carrier.comes_after(node.facts)):
+                draft.follow(ref, node.ref)
         for sharers in sharing.values() if not draft.target_can.archive else ():
             for earlier, later in pairwise(sorted(sharers)):
                 draft.follow(earlier, later)

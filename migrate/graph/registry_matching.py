@@ -11,18 +11,15 @@ from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Action, Ref, experiment_re
 from migrate.objects import NO_RUN, ModelVersion, RegisteredModel, VersionRun
 from migrate.outcomes import TaskStatus
 from migrate.tasks.collisions import (
-    is_of_source,
     kept_of_model,
-    taken_aliases,
     without_taken,
 )
-from migrate.tasks.model_version import (
-    key_found,
-    key_of_copy,
-    needs_write,
-    version_origin,
-    wanted_version,
+from migrate.tasks.existing_versions import (
+    ExistingVersions,
+    existing_models,
+    existing_versions,
 )
+from migrate.tasks.model_version import needs_write, wanted_version
 from migrate.tasks.outcomes import copies_beside
 from migrate.tasks.registered_model import (
     changes_of_model,
@@ -36,8 +33,6 @@ from migrate.tasks.version_sources import VersionSource, named_by
 
 #: Numbers passed over for one version, from which on the plan tells what that costs.
 TOLD_GAP = 50
-#: Up to this many names are asked for one by one.
-NAMES_ONE_BY_ONE = 20
 
 
 def match_registry(draft: Draft) -> None:
@@ -45,13 +40,8 @@ def match_registry(draft: Draft) -> None:
     models = [node for kind in MODEL_KINDS for node in draft.of_kind(kind)]
     if not models:
         return
-    names = dict.fromkeys(node.name for node in models)
-    few = len(names) <= NAMES_ONE_BY_ONE
-    found = draft.target.registered_models.list(list(names) if few else None)
-    there = {model.name: model for model in found if model.name in names}
-    versions: dict[str, list[ModelVersion]] = {name: [] for name in there}
-    for version in draft.target.model_versions.list(list(there.values())) if there else ():
-        versions[version.name].append(version)
+    there = existing_models(draft.target, dict.fromkeys(node.name for node in models))
+    existing = existing_versions(draft.target, list(there.values()))
     wanted = _versions_by_model(draft)
     for node in models:
         of_model = wanted.get(node.ref, [])
@@ -59,7 +49,7 @@ def match_registry(draft: Draft) -> None:
         if copy is None:
             _number(draft, of_model, taken=0, exact=True)
         else:
-            _match(draft, node, copy, versions[copy.name], of_model)
+            _match(draft, node, copy, existing[copy.name], of_model)
     _need_earlier_copies(draft)
 
 
@@ -77,13 +67,12 @@ def _match(
     draft: Draft,
     node: Node,
     copy: RegisteredModel,
-    there: Sequence[ModelVersion],
+    existing: ExistingVersions,
     wanted: Sequence[Node],
 ) -> None:
     model = draft.registered[node.ref]
     ours = is_ours(copy, model, draft.target_can)
-    copies = {key_found(version, draft.target_can): version for version in there}
-    spoilt = ours and _is_spoilt(draft, wanted, there, copies)
+    spoilt = ours and _is_spoilt(draft, wanted, existing)
     if draft.policy.replaces and (spoilt or not ours):
         node.reason = "replaces the one on the target, as --delete-model says"
         draft.collisions.append(
@@ -115,48 +104,36 @@ def _match(
             f"{node.ref.kind} {copy.name!r} is on the target already: its versions stay, new ones "
             "are added (--delete-model replaces it)"
         )
-    taken = _taken(draft, node, copy, there)
-    left = [item for item in wanted if not _adopt(draft, item, copies, taken, exact=ours)]
+    taken = existing.taken_aliases(draft.versions_of(node.ref), draft.policy)
+    left = [item for item in wanted if not _adopt(draft, item, existing, taken, exact=ours)]
     for item in left:
         item.losses += without_taken(draft.versions[item.ref], taken)[1]
     if not ours:  # of a copy of ours, those under a number that is not their own are removed
-        _tell_of_doubles(draft, wanted, there)
-    highest = max((version.version for version in there), default=0)
-    _number(draft, left, taken=highest, exact=ours)
-    if any(map(is_placeholder, there)) or _has_strays(draft, wanted, copies, exact=ours):
+        for item in wanted:
+            doubles = [it.ref.id for it in existing.copies_of(draft.versions[item.ref])]
+            item.losses += copies_beside(item.ref.kind, doubles[::-1])
+    _number(draft, left, taken=existing.highest, exact=ours)
+    strays = ours and any(_is_stray(draft, item, existing) for item in wanted)
+    if strays or any(map(is_placeholder, existing.all)):
         for item in filter(lambda item: item.selected, wanted):
             # It looks for what a try that was killed has left.
             item.first_free, item.status = 0, TaskStatus.PENDING
 
 
-def _key_of(draft: Draft, node: Node) -> str:
-    return key_of_copy(draft.versions[node.ref], draft.target_can)
-
-
-def _taken(
-    draft: Draft, node: Node, copy: RegisteredModel, there: Sequence[ModelVersion]
-) -> dict[str, int]:
-    """Return the aliases that versions of another origin have on the target."""
-    if draft.target_can.keeps_id(node.ref.kind):
-        return {}
-    origins = set(map(version_origin, draft.versions_of(node.ref)))
-    ours = {it.version for it in there if is_of_source(it, origins, draft.policy)}
-    return taken_aliases(copy.aliases, ours.__contains__)
-
-
 def _adopt(
     draft: Draft,
     node: Node,
-    copies: Mapping[str, ModelVersion],
+    existing: ExistingVersions,
     taken: Mapping[str, int],
     *,
     exact: bool,
 ) -> bool:
     """Match a version with its copy; False when there is none under the right number."""
     version = draft.versions[node.ref]
-    copy = copies.get(_key_of(draft, node))
-    if copy is None or (exact and copy.version != version.version):
+    copies = existing.copies_of(version)
+    if not copies or (exact and copies[-1].version != version.version):
         return False
+    copy = copies[-1]
     node.target_id, node.number = copy.ref.id, copy.version
     node.first_free = copy.version
     node.action, node.reason = Action.ADOPT, "copied before"
@@ -187,14 +164,6 @@ def _adopt(
     if copy.version != version.version:
         node.warnings += (f"version {version.version} is version {copy.version} on the target",)
     return True
-
-
-def _tell_of_doubles(draft: Draft, wanted: Sequence[Node], there: Sequence[ModelVersion]) -> None:
-    held: dict[str, list[str]] = {}
-    for version in there:
-        held.setdefault(key_found(version, draft.target_can), []).insert(0, version.ref.id)
-    for node in wanted:
-        node.losses += copies_beside(node.ref.kind, held.get(_key_of(draft, node), ()))
 
 
 def _run_of(draft: Draft, version: ModelVersion) -> VersionRun:
@@ -242,29 +211,19 @@ def _too_far(number: int, gap: int) -> str:
     )
 
 
-def _is_spoilt(
-    draft: Draft,
-    wanted: Sequence[Node],
-    there: Sequence[ModelVersion],
-    copies: Mapping[str, ModelVersion],
-) -> bool:
+def _is_spoilt(draft: Draft, wanted: Sequence[Node], existing: ExistingVersions) -> bool:
     """Say whether a copy of ours can no longer get every version under its number."""
     if not any(draft.target_can.counts(node.ref.kind) for node in wanted):
         return False
-    highest = max((version.version for version in there), default=0)
-    missing = [node for node in wanted if _key_of(draft, node) not in copies]
-    return any(draft.versions[node.ref].version <= highest for node in missing)
+    versions = [draft.versions[node.ref] for node in wanted]
+    missing = [version for version in versions if not existing.copies_of(version)]
+    return any(version.version <= existing.highest for version in missing)
 
 
-def _has_strays(
-    draft: Draft, wanted: Sequence[Node], copies: Mapping[str, ModelVersion], *, exact: bool
-) -> bool:
-    """Say whether a copy stands under a number that is not its own, left by a killed try."""
-    return exact and any(
-        copies[key].version != draft.versions[node.ref].version
-        for node in wanted
-        if (key := _key_of(draft, node)) in copies
-    )
+def _is_stray(draft: Draft, node: Node, existing: ExistingVersions) -> bool:
+    """Say whether the copy stands under a number that is not its own, left by a killed try."""
+    version = draft.versions[node.ref]
+    return any(copy.version != version.version for copy in existing.copies_of(version)[-1:])
 
 
 def _need_earlier_copies(draft: Draft) -> None:

@@ -79,6 +79,12 @@ class Job:
         return {ref.id: copy for ref, copy in self.copies.items() if ref.kind is Kind.RUN}
 
     @property
+    def datasets(self) -> Mapping[str, str]:
+        """Ids of the copies of evaluation datasets that the object names, by their own."""
+        found = self.copies.items()
+        return {ref.id: copy for ref, copy in found if ref.kind is Kind.EVALUATION_DATASET}
+
+    @property
     def repairs(self) -> bool:
         """True when the copy was found to differ: its mark says nothing."""
         return self.action is Action.REPAIR

@@ -111,6 +111,10 @@ class ContainedCarrier(Carrier):
     def named(self, facts: Any, links: Links) -> Sequence[Ref]:
         """Return the other objects of its kind or of runs that it names."""
 
+    def comes_after(self, facts: Any) -> Sequence[Ref]:
+        """Return what else it names, and is to have ended before: with a copy, it is rewritten."""
+        return ()
+
     @abstractmethod
     def quick_mark(
         self, facts: Any, links: Links, has_copy: HasCopy, target: Capabilities, policy: Policy

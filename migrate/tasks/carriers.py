@@ -11,7 +11,7 @@ from typing import Any
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.protocols.contained import ReadsContained, WritesContained
-from migrate.kinds import Kind, Ref, run_ref
+from migrate.kinds import Kind, Ref, evaluation_dataset_ref, run_ref
 from migrate.objects import FINAL_RUN_STATUSES, NO_LINKS, LoggedModel, Run
 from migrate.outcomes import Loss, Outcome
 from migrate.tasks import experiment, registered_model
@@ -109,6 +109,10 @@ class Runs(ContainedCarrier):
     def named(self, facts: RunFacts, links: Links) -> Sequence[Ref]:
         """See ``ContainedCarrier.named``."""
         return list(map(run_ref, facts.mentions.values()))
+
+    def comes_after(self, facts: RunFacts) -> Sequence[Ref]:
+        """See ``ContainedCarrier.comes_after``."""
+        return list(map(evaluation_dataset_ref, facts.datasets))
 
     def quick_mark(
         self, facts: RunFacts, links: Links, has_copy: HasCopy, target: Capabilities, policy: Policy

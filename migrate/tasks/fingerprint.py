@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from migrate.kinds import Ref, run_ref
 from migrate.objects import NO_LINKS, Artifact, Metric, ModelLinks, Run
-from migrate.tasks.references import REFERENCE_TAGS
+from migrate.tasks.references import REFERENCE_TAGS, evaluation_dataset
 
 FORMAT = "1"
 _BITS = 0xFFFFFFFFFFFFFFFF
@@ -81,12 +81,13 @@ class RunFacts(NamedTuple):
     """What the planner keeps of a run: a digest of what a search shows, and what it names.
 
     ``mentions`` are source ids of runs by the reference tags that name them, ``links`` the logged
-    models as far as a listing of runs has told.
+    models as far as a listing of runs has told, ``datasets`` the evaluation datasets of its inputs.
     """
 
     content: str
     mentions: Mapping[str, str]
     links: ModelLinks
+    datasets: tuple[str, ...] = ()
 
     def orphans(self, has_copy: Callable[[Ref], bool]) -> list[str]:
         """Return the reference tags whose run has no copy."""
@@ -97,7 +98,8 @@ def run_facts(run: Run) -> RunFacts:
     """Return what the planner keeps of a run."""
     content = content_digest(dataclasses.replace(run, links=NO_LINKS))
     mentions = {tag: run.tags[tag] for tag in REFERENCE_TAGS if tag in run.tags}
-    return RunFacts(content, mentions, run.links if any(run.links) else NO_LINKS)
+    datasets = tuple(filter(None, map(evaluation_dataset, run.inputs)))
+    return RunFacts(content, mentions, run.links if any(run.links) else NO_LINKS, datasets)
 
 
 class Fingerprint:

@@ -25,6 +25,7 @@ from migrate.storable import storable
 from migrate.tasks.attempts import Attempt
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.collisions import is_of_source, taken_aliases, without_taken
+from migrate.tasks.existing_versions import version_origin
 from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import why_missing
 from migrate.tasks.read_back import seen_of_version
@@ -39,21 +40,6 @@ from migrate.tasks.version_sources import (
     copied_prompt_tags,
     copied_source,
 )
-
-
-def version_origin(version: ModelVersion) -> str:
-    """Return what names a source version for ever: name, number and the ms of its creation."""
-    return f"{version.name}/{version.version}@{version.creation_time or 0}"
-
-
-def key_of_copy(version: ModelVersion, target: Capabilities) -> str:
-    """Return by what the copy of a source version is found."""
-    return version.ref.id if target.keeps_id(version.kind) else version_origin(version)
-
-
-def key_found(copy: ModelVersion, target: Capabilities) -> str:
-    """Return the ``key_of_copy`` that a version of the target has; empty for one of nobody."""
-    return copy.ref.id if target.keeps_id(copy.kind) else copy.tags.get(ORIGIN, "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

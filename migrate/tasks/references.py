@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from migrate.endpoints.answers import Capabilities
@@ -59,12 +60,20 @@ class Wanted:
     dropped_keys: frozenset[str] = frozenset()
 
 
+NO_COPIES: Mapping[str, str] = MappingProxyType({})
+
+
 def wanted_copy(
-    run: Run, references: Mapping[str, str], target: Capabilities, policy: Policy
+    run: Run,
+    references: Mapping[str, str],
+    target: Capabilities,
+    policy: Policy,
+    datasets: Mapping[str, str] = NO_COPIES,
 ) -> Wanted:
     """Return what the copy of ``run`` should be on this target.
 
-    ``references`` maps source run ids to the ids of their copies.
+    ``references`` maps source run ids to the ids of their copies, ``datasets`` those of
+    evaluation datasets.
     """
     name = real_name(run.name, run.tags)
     if target.archive:
@@ -91,7 +100,7 @@ def wanted_copy(
             tags[key] = references[old]
     if MODEL_HISTORY_TAG in tags:
         late[MODEL_HISTORY_TAG] = tags.pop(MODEL_HISTORY_TAG)
-    inputs, left_behind = copied_inputs(fitted.inputs)
+    inputs, left_behind = copied_inputs(fitted.inputs, datasets)
     warnings += [
         f"its input is evaluation dataset {ident}, which is not copied: kept as a source tag"
         for ident in left_behind
@@ -114,25 +123,40 @@ def wanted_copy(
 
 
 def copied_inputs(
-    inputs: Sequence[Mapping[str, Any]],
+    inputs: Sequence[Mapping[str, Any]], datasets: Mapping[str, str] = NO_COPIES
 ) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
-    """Return the dataset inputs of a copy, and the evaluation datasets they named at the source.
+    """Return the dataset inputs of a copy, and the evaluation datasets they name without a copy.
 
-    The id of one is good at its own server only: it goes into a tag of the input.
+    The id of one is good at its own server only: it goes into a tag of the input, and that of its
+    copy takes its place. The tag is there in any case: the target keeps one source for all inputs
+    of a name and digest, the first that it was told.
     """
-    found = [(item, _evaluation_dataset(item["dataset"])) for item in inputs]
-    copied = tuple(_without_dataset(item, ident) if ident else item for item, ident in found)
-    return copied, tuple(ident for _, ident in found if ident)
+    found = [(item, evaluation_dataset(item)) for item in inputs]
+    copied = tuple(
+        _with_dataset(item, ident, datasets.get(ident, "")) if ident else item
+        for item, ident in found
+    )
+    return copied, tuple(ident for _, ident in found if ident and ident not in datasets)
 
 
-def _without_dataset(item: Mapping[str, Any], ident: str) -> dict[str, Any]:
-    kept = {"key": SOURCE + "dataset_id", "value": ident}
-    dataset = {**item["dataset"], "source": json.dumps({"dataset_id": ""})}
-    return {"dataset": dataset, "tags": [*item["tags"], kept]}
+def _with_dataset(item: Mapping[str, Any], ident: str, copy: str) -> dict[str, Any]:
+    kept = SOURCE + "dataset_id"
+    dataset = {**item["dataset"], "source": json.dumps({"dataset_id": copy})}
+    tags = list(item["tags"])
+    if kept not in {tag["key"] for tag in tags}:
+        tags.append({"key": kept, "value": ident})
+    return {"dataset": dataset, "tags": tags}
 
 
-def _evaluation_dataset(dataset: Mapping[str, Any]) -> str:
+def without_dataset_copy(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an input of a copy as it was written before its evaluation dataset had a copy."""
+    ident = {tag["key"]: tag.get("value", "") for tag in item["tags"]}.get(SOURCE + "dataset_id")
+    return _with_dataset(item, ident, "") if ident else item
+
+
+def evaluation_dataset(item: Mapping[str, Any]) -> str:
     """Return the id of the evaluation dataset (MLflow 3.4) that a dataset input is, or nothing."""
+    dataset = item["dataset"]
     if dataset.get("source_type") != EVALUATION_DATASET:
         return ""
     try:

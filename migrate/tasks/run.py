@@ -156,6 +156,7 @@ class _Attempt(Attempt):
             self._job.references,
             self._target.capabilities(),
             self._batch.policy,
+            self._job.datasets,
         )
         files = self._files()
         fingerprint = Fingerprint(self._run, wanted.orphans, self._batch.policy.in_mark)

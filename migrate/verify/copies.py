@@ -15,7 +15,7 @@ from migrate.objects import Experiment
 from migrate.tasks.carrier import ContainedCarrier, RecordCarrier
 from migrate.tasks.carriers import carrier_of, contained_carriers
 from migrate.tasks.existing_experiments import ExistingExperiments
-from migrate.tasks.model_version import key_found, key_of_copy
+from migrate.tasks.existing_versions import existing_models, existing_versions
 from migrate.tasks.version_files import artifact_uri
 from migrate.tasks.version_sources import Place
 from migrate.verify.result import Ends
@@ -157,15 +157,15 @@ class Copies:
                 self._known[experiment_ref(ident)].append(found)
 
     def _look_for_versions(self, kind: Kind, ids: Iterable[str]) -> None:
-        can = self._ends.target.capabilities()
+        target = self._ends.target
         for ref in (Ref(kind, ident) for ident in ids):
             version = self._ends.source.model_versions.read(ref)
             if version is None:
                 continue
             name = self._ends.renames.name_for(version.model.kind, version.name)
-            models = list(self._ends.target.registered_models.list([name]))
-            for copy in self._ends.target.model_versions.list(models) if models else ():
-                if key_found(copy, can) == key_of_copy(version, can):
+            models = list(existing_models(target, [name]).values())
+            for existing in existing_versions(target, models).values():
+                for copy in existing.copies_of(version):
                     found = Copy(origin=ref.id, target_id=copy.ref.id, mark="", lifecycle_stage="")
                     self._known[ref].append(found)
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.errors import Refused
-from migrate.graph.registry_matching import NAMES_ONE_BY_ONE
 from migrate.kinds import Ref, experiment_ref, run_ref
 from migrate.objects import NO_RUN, ModelVersion, RegisteredModel
 from migrate.origins import ORIGIN, SOURCE, known_losses
 from migrate.outcomes import Loss
 from migrate.tasks.collisions import (
-    is_of_source,
     kept_of_model,
-    taken_aliases,
     without_taken,
 )
-from migrate.tasks.model_version import (
-    key_found,
-    key_of_copy,
-    version_origin,
-    wanted_version,
+from migrate.tasks.existing_versions import (
+    ExistingVersions,
+    existing_models,
+    existing_versions,
 )
+from migrate.tasks.model_version import wanted_version
 from migrate.tasks.registered_model import (
     changes_of_model,
     experiments_named,
@@ -37,8 +34,6 @@ from migrate.verify.files import compare_version_files
 from migrate.verify.permissions import compare_permissions
 from migrate.verify.result import Comparison, Ends
 
-Versions = dict[Ref, list[ModelVersion]]
-
 
 def compare_registry(
     ends: Ends,
@@ -50,20 +45,19 @@ def compare_registry(
     if not models:
         return
     there = _on_target(ends, models)
-    held = _versions_of(ends, list(there.values()))
-    of_model: Versions = {}
+    existing = existing_versions(ends.target, list(there.values()))
+    of_model: dict[Ref, list[ModelVersion]] = {}
     for version in versions:
         of_model.setdefault(version.model, []).append(version)
     matches = {
-        model.ref: _match(ends, of_model.get(model.ref, []), held.get(there[model.ref].name, []))
-        for model in models
-        if model.ref in there
+        version.ref: _copies_of(version, existing[there[version.model].name])
+        for version in versions
+        if version.model in there
     }
     # A version may be made of one of any other model: all are known before any is compared.
-    for matched in matches.values():
-        for ref, found in matched.items():
-            if found:
-                copies.add_version(ref, found[0].ref.id)
+    for ref, found in matches.items():
+        if found:
+            copies.add_version(ref, found[0].ref.id)
     for model in models:
         result = Comparison()
         result.compared[model.kind] += 1
@@ -77,39 +71,22 @@ def compare_registry(
             )
         else:
             _compare_model(ends, copies, model, copy, result)
-            for version in filter(is_placeholder, held.get(copy.name, [])):
+            for version in filter(is_placeholder, existing[copy.name].all):
                 result.differs(model.ref, f"version {version.version}", "is a placeholder only")
-        taken = _taken(ends, copy, held.get(copy.name, []), wanted) if copy else {}
+        taken = existing[copy.name].taken_aliases(wanted, ends.policy) if copy else {}
         for version in wanted:
-            found = matches.get(model.ref, {}).get(version.ref, [])
+            found = matches.get(version.ref, ())
             ours = copy is not None and is_ours(copy, model, ends.target.capabilities())
             _compare_versions(ends, copies, model, version, found, result, ours=ours, taken=taken)
         yield result
 
 
-def _taken(
-    ends: Ends,
-    copy: RegisteredModel,
-    held: Sequence[ModelVersion],
-    wanted: Sequence[ModelVersion],
-) -> dict[str, int]:
-    """Return the aliases that versions of another origin have on the target."""
-    if ends.target.capabilities().keeps_id(copy.kind):
-        return {}
-    origins = {version_origin(version) for version in wanted}
-    ours = {it.version for it in held if is_of_source(it, origins, ends.policy)}
-    return taken_aliases(copy.aliases, ours.__contains__)
-
-
 def _on_target(ends: Ends, models: Sequence[RegisteredModel]) -> dict[Ref, RegisteredModel]:
     """Return the copy of each: the one of its name, else one made from it and named otherwise."""
-    names = [_name_for(ends, model) for model in models]
-    few = len(names) <= NAMES_ONE_BY_ONE
-    there = list(ends.target.registered_models.list(names if few else None))
-    by_name = {model.name: model for model in there}
-    if few and len(by_name) < len(names):
-        there = list(ends.target.registered_models.list(None))
-    by_origin = {model.tags.get(ORIGIN): model for model in reversed(there)}
+    names = dict.fromkeys(_name_for(ends, model) for model in models)
+    by_name = existing_models(ends.target, names)
+    others = ends.target.registered_models.list() if len(by_name) < len(names) else ()
+    by_origin = {model.tags.get(ORIGIN): model for model in reversed([*others])}
     found = {}
     for model in models:
         copy = by_name.get(_name_for(ends, model)) or by_origin.get(model_origin(model))
@@ -122,24 +99,10 @@ def _name_for(ends: Ends, model: RegisteredModel) -> str:
     return ends.renames.name_for(model.kind, model.name)
 
 
-def _versions_of(ends: Ends, models: Sequence[RegisteredModel]) -> dict[str, list[ModelVersion]]:
-    found: dict[str, list[ModelVersion]] = {}
-    for version in ends.target.model_versions.list(models) if models else ():
-        found.setdefault(version.name, []).append(version)
-    return found
-
-
-def _match(ends: Ends, wanted: Sequence[ModelVersion], there: Sequence[ModelVersion]) -> Versions:
-    """Return all copies of each version, one that has its number first."""
-    can = ends.target.capabilities()
-    by_key: dict[str, list[ModelVersion]] = {}
-    for copy in there:
-        by_key.setdefault(key_found(copy, can), []).append(copy)
-    matched = {}
-    for version in wanted:
-        found = by_key.get(key_of_copy(version, can), [])
-        matched[version.ref] = sorted(found, key=lambda copy: copy.version != version.version)
-    return matched
+def _copies_of(version: ModelVersion, existing: ExistingVersions) -> Sequence[ModelVersion]:
+    """Return all copies of a version, one that has its number first."""
+    found = existing.copies_of(version)
+    return sorted(found, key=lambda copy: copy.version != version.version)
 
 
 def _compare_model(

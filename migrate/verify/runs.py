@@ -6,13 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from migrate.kinds import Ref, logged_model_ref, run_ref
+from migrate.kinds import Ref, evaluation_dataset_ref, logged_model_ref, run_ref
 from migrate.objects import NO_LINKS, ArtifactRoot, ModelLinks, Run, input_name
 from migrate.origins import known_losses, losses_from_tags
 from migrate.outcomes import Loss
 from migrate.tasks.model_files import Rewrites
 from migrate.tasks.notebooks import notebook_files
-from migrate.tasks.references import REFERENCE_TAGS, kept_references, wanted_copy, with_own_id
+from migrate.tasks.references import (
+    REFERENCE_TAGS,
+    evaluation_dataset,
+    kept_references,
+    wanted_copy,
+    with_own_id,
+    without_dataset_copy,
+)
 from migrate.tasks.repairs import comparable_tags
 from migrate.tasks.run import links_of
 from migrate.verify.contents import Group
@@ -34,8 +41,10 @@ def compare_runs(group: Group[Run]) -> Comparison:
     copied_sums = key_sums(ends.target, [copy for _, copy in matched])
     mentioned = {run.tags[tag] for run in runs for tag in REFERENCE_TAGS if tag in run.tags}
     references = copies.runs(mentioned | {run.run_id for run in runs})
+    named = {ident for run in runs for ident in map(evaluation_dataset, run.inputs) if ident}
+    datasets = {ref.id: it for ref, it in copies.ids(map(evaluation_dataset_ref, named)).items()}
     for run, copy in matched:
-        _compare_run(ends, run, copy, references, result)
+        _compare_run(ends, run, copy, references, datasets, result)
         _compare_run_files(ends, copies, run, copy, references, result)
         _compare_metrics(run.ref, sums[run.run_id], copied_sums[copy.run_id], result)
     links = links_of(ends.source, runs)
@@ -46,11 +55,16 @@ def compare_runs(group: Group[Run]) -> Comparison:
 
 
 def _compare_run(
-    ends: Ends, run: Run, copy: Run, references: Mapping[str, str], result: Comparison
+    ends: Ends,
+    run: Run,
+    copy: Run,
+    references: Mapping[str, str],
+    datasets: Mapping[str, str],
+    result: Comparison,
 ) -> None:
     ref = run.ref
     can = ends.target.capabilities()
-    wanted = wanted_copy(run, references, can, ends.policy)
+    wanted = wanted_copy(run, references, can, ends.policy, datasets)
     known = wanted.losses + known_losses(copy) + kept_references(run, copy)
     result.declare(ref, known)
     for field_name in ("name", "user_id", "status", "start_time", "end_time", "lifecycle_stage"):
@@ -67,8 +81,10 @@ def _compare_run(
     result.check_items(ref, "tag", tags, there)
     lost = {loss.what for loss in known}
     mine = [item for item in wanted.run.inputs if input_name(item) not in lost]
-    mine_inputs = sorted(map(_input_key, mine))
     their_inputs = sorted(map(_input_key, copy.inputs))
+    # The copy of an evaluation dataset may have come after that of the run.
+    early = [(_input_key(item), _input_key(without_dataset_copy(item))) for item in mine]
+    mine_inputs = sorted(old if old in their_inputs else new for new, old in early)
     if mine_inputs != their_inputs:
         detail = f"{len(mine)} became {len(copy.inputs)}, or their content differs"
         added = bool(Counter(their_inputs) - Counter(mine_inputs))

@@ -221,6 +221,8 @@ def test_a_copy_that_its_target_cannot_serve_fails_by_name_and_is_not_made_again
     assert len(target.copies()) == 9
 
 
+# Each of its commands repeats for half a minute what the server answers 500 to.
+@pytest.mark.timeout(900)
 @pytest.mark.thorough
 def test_a_copy_that_cannot_be_served_is_named_by_every_command(
     typed: Typed, world: World, target: World

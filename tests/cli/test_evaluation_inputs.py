@@ -15,6 +15,7 @@ from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
 from tests.cli.test_unstorable import found_in
 from tests.seed import Source
+from tests.seed_records import Api
 
 NAME = "evaluated"
 KEPT = "mlflow-migrate.source.dataset_id"
@@ -45,7 +46,7 @@ def input_of_copy(uri: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("through", ["", "a directory"])
-def test_its_id_is_in_a_tag_of_the_copy_which_verify_knows(
+def test_it_names_the_copy_and_its_id_is_in_a_tag_which_verify_knows(
     typed: Typed,
     fresh_source: TrackingServerProcess,
     fresh_target: TrackingServerProcess,
@@ -62,16 +63,39 @@ def test_its_id_is_in_a_tag_of_the_copy_which_verify_knows(
         source = export
     report = json.loads(typed("run", source, fresh_target.uri, "--json").stdout)
     assert (report["failures"], report["losses"]) == ([], [])
-    assert dataset_id in json.dumps(report["warnings"])
+    assert dataset_id not in json.dumps(report["warnings"])
 
     copied = input_of_copy(fresh_target.uri)
-    assert json.loads(copied["dataset"]["source"]) == {"dataset_id": ""}
+    [dataset] = Api(fresh_target.uri)("POST", "datasets/search", {"max_results": 10})["datasets"]
+    assert json.loads(copied["dataset"]["source"]) == {"dataset_id": dataset["dataset_id"]}
     assert {"key": KEPT, "value": dataset_id} in copied["tags"]
     verified = json.loads(typed("verify", source, fresh_target.uri, "--json").stdout)
     assert (verified["equal"], verified["differences"]) == (True, [])
     again = json.loads(typed("run", source, fresh_target.uri, "--json").stdout)
     assert again["totals"]["run"]["wrote"] == 0
     assert input_of_copy(fresh_target.uri) == copied
+
+
+def test_without_a_copy_its_id_is_in_a_tag_of_the_input_for_ever(
+    typed: Typed,
+    fresh_source: TrackingServerProcess,
+    fresh_target: TrackingServerProcess,
+    dataset_id: str,
+) -> None:
+    ends = (fresh_source.uri, fresh_target.uri)
+    chosen = (*ends, "--without", "evaluation-datasets", "--json")
+    report = json.loads(typed("run", *chosen).stdout)
+    assert (report["failures"], report["losses"]) == ([], [])
+    assert dataset_id in json.dumps(report["warnings"])
+    copied = input_of_copy(fresh_target.uri)
+    assert json.loads(copied["dataset"]["source"]) == {"dataset_id": ""}
+    assert {"key": KEPT, "value": dataset_id} in copied["tags"]
+    assert json.loads(typed("verify", *chosen).stdout)["differences"] == []
+
+    # MLflow changes no dataset that is there: it is known, and no difference.
+    typed("run", *ends)
+    assert input_of_copy(fresh_target.uri) == copied
+    assert json.loads(typed("verify", *ends, "--json").stdout)["differences"] == []
 
 
 @pytest.mark.thorough
@@ -87,5 +111,5 @@ def test_a_copy_of_the_copy_names_the_dataset_of_the_first_source(
     typed("run", fresh_target.uri, tmp_path / "again", "--experiments", NAME)
     [file] = (tmp_path / "again").rglob("run.json")
     assert dataset_id in file.read_text()
-    assert json.loads(copied["dataset"]["source"]) == {"dataset_id": ""}
+    assert json.loads(copied["dataset"]["source"])["dataset_id"] in file.read_text()
     typed("verify", fresh_target.uri, tmp_path / "again", "--experiments", NAME)

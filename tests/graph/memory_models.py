@@ -218,7 +218,9 @@ class MemoryModelVersions:
 
     def update(self, copy: ModelVersion, version: ModelVersion) -> Sequence[Loss]:
         key = (copy.name, copy.version)
-        held = self._server.versions_held[key]
+        held = self._server.versions_held.get(key)
+        if held is None:
+            raise NotFound(f"no {copy.ref}")
         model = self._server.registered_held[copy.name]
         aliases = {**model.aliases, **dict.fromkeys(version.aliases, copy.version)}
         self._server.registered_held[copy.name] = dataclasses.replace(model, aliases=aliases)

@@ -1,14 +1,14 @@
 """The kinds whose stores have another form, in the shape that the suite expects.
 
 Their stores say more than a ``Store`` does: a run is filled by a writer, an experiment has no mark,
-a trace is created anew before it is finished again.
-What is here only turns one call into the other. Versions are not here: a server gives each the next
-number, so that none has a key before it is made (``tests/tasks/test_version_numbers.py``).
+a trace is created anew before it is finished again, a server numbers versions itself.
+What is here only turns one call into the other.
 """
 
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.stores import Bookkeeping, Found, Identity, traces_of
+from migrate.errors import AlreadyExists
 from migrate.kinds import Kind, Ref
-from migrate.objects import Experiment, LoggedModel, Loss, RegisteredModel, Run
+from migrate.objects import Experiment, LoggedModel, Loss, ModelVersion, RegisteredModel, Run
 from migrate.origins import ORIGIN, losses_to_tags, without_bookkeeping
 from migrate.traces import Trace
 
@@ -49,6 +50,17 @@ class Meaning:
             old, new = (_comparable(getattr(it, member)) for it in (wanted, copy))
             if old != new:
                 yield member, old, new
+
+
+class OfVersions(Meaning):
+    """Of versions, which have numbers for keys."""
+
+    def ref(self, record: Any) -> Ref:
+        found: Ref = record.ref
+        return found
+
+    def key(self, record: Any, identity: Identity) -> str:
+        return str(record.version)
 
 
 def _comparable(value: Any) -> Any:
@@ -271,3 +283,46 @@ class RegisteredModels(Older):
 
     def delete(self, copy: RegisteredModel) -> None:
         self._store.delete(copy.name)
+
+
+class ModelVersions(Older):
+    """Versions of registered models, each under the number that it is to have."""
+
+    kind = Kind.MODEL_VERSION
+
+    def __init__(self, endpoint: Target) -> None:
+        super().__init__(endpoint)
+        self.bookkeeping = Bookkeeping.NONE
+        self._store = endpoint.model_versions
+
+    def list(self, containers: Sequence[str]) -> Iterator[ModelVersion]:
+        return self._store.list([*self._endpoint.registered_models.list(containers)])
+
+    def read(self, ids: Sequence[str]) -> Sequence[ModelVersion]:
+        refs = [Ref(self.kind, it) for it in ids if re.fullmatch(r".+/\d+", it)]
+        return [version for version in map(self._store.read, refs) if version is not None]
+
+    def find(
+        self, container: str, keys: Collection[str] | None = None
+    ) -> Mapping[str, Sequence[Found[ModelVersion]]]:
+        found = {str(it.version): it for it in self.list([container])}
+        return {key: [Found(it)] for key, it in found.items() if keys is None or key in keys}
+
+    def create(self, container: str, wanted: ModelVersion) -> ModelVersion:
+        """Create one; those that a server gives a lower number fill the gap before it."""
+        wanted = replace(wanted, name=container)
+        while (number := self._store.create(wanted)) != wanted.version:
+            self._store.delete(replace(wanted, version=number))
+            if number > wanted.version:
+                raise AlreadyExists(f"number {wanted.version} is used up")
+        made = self._store.read(wanted.ref)
+        assert made is not None
+        return made
+
+    def finish(
+        self, copy: ModelVersion, wanted: ModelVersion, mark: str, losses: Sequence[Loss] = ()
+    ) -> Sequence[Loss]:
+        return self._store.update(copy, replace(wanted, name=copy.name, version=copy.version))
+
+    def delete(self, copy: ModelVersion) -> None:
+        self._store.delete(copy)

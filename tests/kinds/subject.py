@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,18 @@ from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.stores import Identity, Store
 from migrate.kinds import Kind
-from migrate.objects import Experiment, LoggedModel, RegisteredModel, Run
+from migrate.objects import Experiment, LoggedModel, ModelVersion, RegisteredModel, Run
 from migrate.origins import ORIGIN
 from migrate.records.evaluation_datasets import EvaluationDataset
+from migrate.records.gateway import (
+    GatewayBudget,
+    GatewayEndpoint,
+    GatewayGuardrail,
+    GatewayModel,
+    GatewaySecret,
+    GuardedEndpoint,
+    ModelConfig,
+)
 from migrate.records.issues import Issue
 from migrate.records.label_schemas import LabelSchema
 from migrate.records.mcp_servers import MCPServer, MCPServerVersion
@@ -29,6 +39,13 @@ from migrate.records.users import Role, RolePermission, User
 from migrate.records.webhooks import Webhook, WebhookEvent
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.evaluation_dataset import EvaluationDatasets
+from migrate.tasks.gateway import (
+    GatewayBudgets,
+    GatewayEndpoints,
+    GatewayGuardrails,
+    GatewayModels,
+    GatewaySecrets,
+)
 from migrate.tasks.issue import Issues
 from migrate.tasks.label_schema import LabelSchemas
 from migrate.tasks.mcp_server import MCPServers
@@ -44,11 +61,14 @@ from tests.kinds.older import (
     Experiments,
     LoggedModels,
     Meaning,
+    ModelVersions,
+    OfVersions,
     RegisteredModels,
     Runs,
     Traces,
 )
-from tests.seed_records import HOOK, Api
+from tests.seed_gateway import make as make_of_gateway
+from tests.seed_records import HOOK, Api, register
 
 ODD_NAMES = (
     " ",
@@ -81,8 +101,9 @@ class Subject:
     deletes: bool = True
     #: Whether finishing writes what differs and no more, so that what is gone may not be noticed.
     writes_only_changes: bool = False
-    #: Whether to create what is there is to bring it up to date.
+    #: Whether to create what is there is to bring it up to date, and whether to replace it.
     creates_again: bool = False
+    replaces_twins: bool = False
     #: Names that it does not take.
     refuses: frozenset[str] = frozenset()
 
@@ -112,6 +133,7 @@ class Sample:
     """A kind, and objects of it; ``on_servers`` is by what its copies are found there.
 
     ``older`` gives the store of an endpoint the shape of ``Store`` where it has another one.
+    ``needs`` makes on a server what its objects name there, and says by what members.
     """
 
     carrier: RecordCarrier[Any] | Meaning
@@ -126,6 +148,7 @@ class Sample:
     creates_again: bool = False
     refuses: frozenset[str] = frozenset()
     older: Callable[[Target], Store[Any]] | None = None
+    needs: Callable[[Api], Mapping[str, Any]] | None = None
 
     def store_of(self, endpoint: Target) -> Store[Any]:
         """Return the store of an endpoint."""
@@ -225,6 +248,13 @@ def registered_model(ident: str, name: str) -> RegisteredModel:
     return RegisteredModel(name=name, description="It is rude.", tags={"team": "risk"})
 
 
+def model_version(ident: str, name: str) -> ModelVersion:
+    """The number is the one in ``ident``, or the place of an odd name."""
+    number = ODD_NAMES.index(ident) + 1 if ident in ODD_NAMES else int(ident.strip("i")) + 1
+    tags = {"team": "risk"}
+    return ModelVersion(name="", version=number, source="s3://b/m", description=name, tags=tags)
+
+
 def without_team_tag(made: Any) -> Any:
     tags = {key: text for key, text in made.tags.items() if key != "team"}
     return dataclasses.replace(made, tags=tags)
@@ -237,7 +267,7 @@ def a_trace(ident: str, name: str) -> Trace:
     return Trace(trace_id=trace_id, experiment_id="", request_time=moment, state="OK", tags=tags)
 
 
-def kinder(made: RegisteredModel) -> RegisteredModel:
+def kinder(made: Any) -> Any:
     return dataclasses.replace(made, description="It is kind.", tags={})
 
 
@@ -293,6 +323,20 @@ OLDER = (
         writes_only_changes=True,
         refuses=frozenset({" ", "..", *(name for name in ODD_NAMES if "/" in name)}),
         older=RegisteredModels,
+    ),
+    Sample(
+        carrier=OfVersions(
+            kind=Kind.MODEL_VERSION,
+            ident="version",
+            name="description",
+            members=("version", "source", "description", "tags"),
+        ),
+        ident="version",
+        make=model_version,
+        change=kinder,
+        on_servers=Identity.NUMBERED,
+        writes_only_changes=True,
+        older=ModelVersions,
     ),
 )
 TRACES = Sample(
@@ -358,6 +402,67 @@ def other_server(made: MCPServer) -> MCPServer:
     aliases = {"stable": "1.0.0"}
     versions = (version._replace(status="deprecated"),)
     return dataclasses.replace(made, tags={}, versions=versions, aliases=aliases)
+
+
+def secret(ident: str, name: str) -> GatewaySecret:
+    return GatewaySecret(secret_id=ident, name=name, provider="openai")
+
+
+def at_another_place(made: GatewaySecret) -> GatewaySecret:
+    return dataclasses.replace(made, auth_config={"api_base": "https://93.184.216.34/v2"})
+
+
+def model_definition(ident: str, name: str) -> GatewayModel:
+    return GatewayModel(model_definition_id=ident, name=name, provider="openai", model_name="gpt-5")
+
+
+def newer(made: GatewayModel) -> GatewayModel:
+    return dataclasses.replace(made, model_name="gpt-6")
+
+
+def gateway_endpoint(ident: str, name: str) -> GatewayEndpoint:
+    return GatewayEndpoint(endpoint_id=ident, name=name, tags={"team": "risk"})
+
+
+def budget(ident: str, name: str) -> GatewayBudget:
+    return GatewayBudget(
+        budget_policy_id=ident,
+        budget_amount=1.5,
+        # It has no name: what it is for tells it from others.
+        duration={"unit": "DAYS", "value": 1 + zlib.crc32(name.encode()) % 10_000},
+    )
+
+
+def higher(made: GatewayBudget) -> GatewayBudget:
+    return dataclasses.replace(made, budget_amount=2.5)
+
+
+def guardrail(ident: str, name: str) -> GatewayGuardrail:
+    return GatewayGuardrail(guardrail_id=ident, name=name)
+
+
+def guarding_nothing(made: GatewayGuardrail) -> GatewayGuardrail:
+    return dataclasses.replace(made, endpoints=())
+
+
+def a_secret(api: Api) -> Mapping[str, Any]:
+    said = {"secret_name": "key", "secret_value": {"api_key": "hush"}, "provider": "openai"}
+    return {"secret_id": make_of_gateway(api, "secrets", "secret", **said)}
+
+
+def a_model(api: Api) -> Mapping[str, Any]:
+    said = {"name": "gpt", "provider": "openai", "model_name": "gpt-5", **a_secret(api)}
+    ident = make_of_gateway(api, "model-definitions", "model_definition", **said)
+    return {"model_configs": (ModelConfig(ident),)}
+
+
+def a_guarded_endpoint(api: Api) -> Mapping[str, Any]:
+    [config] = a_model(api)["model_configs"]
+    configs = [{"model_definition_id": config.model_definition_id, "linkage_type": "PRIMARY"}]
+    ident = make_of_gateway(api, "endpoints", "endpoint", name="chat", model_configs=configs)
+    experiment = api.experiment("support")
+    register(api, experiment, "safety", builtin_scorer_class="Safety")
+    return {"endpoints": (GuardedEndpoint(ident, 1),), "scorer": f"{experiment}/safety"}
 
 
 OF_TESTS = Sample(
@@ -428,6 +533,47 @@ SAMPLES = (
         refuses=frozenset(ODD_NAMES) - {"CON", "a.b.c"},
     ),
     Sample(
+        carrier=GatewaySecrets(),
+        ident="secret_id",
+        make=secret,
+        change=at_another_place,
+        on_servers=Identity.NAMED,
+    ),
+    Sample(
+        carrier=GatewayModels(),
+        ident="model_definition_id",
+        make=model_definition,
+        change=newer,
+        on_servers=Identity.NAMED,
+        needs=a_secret,
+    ),
+    Sample(
+        carrier=GatewayEndpoints(),
+        ident="endpoint_id",
+        make=gateway_endpoint,
+        change=without_team_tag,
+        on_servers=Identity.NAMED,
+        refuses=frozenset(ODD_NAMES) - {"CON", "..", "a" * 300, "a.b.c"},
+        needs=a_model,
+    ),
+    Sample(
+        carrier=GatewayBudgets(),
+        ident="budget_policy_id",
+        make=budget,
+        change=higher,
+        on_servers=Identity.NAMED,
+        refuses_twins=False,
+    ),
+    Sample(
+        carrier=GatewayGuardrails(),
+        ident="guardrail_id",
+        make=guardrail,
+        change=guarding_nothing,
+        on_servers=Identity.NAMED,
+        refuses_twins=False,
+        needs=a_guarded_endpoint,
+    ),
+    Sample(
         carrier=Users(),
         ident="username",
         make=user,
@@ -466,7 +612,9 @@ def in_a_directory(sample: Sample) -> Opened:
     """Keep a kind in an export."""
 
     def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
-        return _in_two_experiments(sample, ExportDirectory(folder / "export", writable=True))
+        subject = _in_two(sample, ExportDirectory(folder / "export", writable=True))
+        twins = sample.carrier.kind is Kind.MODEL_VERSION
+        return dataclasses.replace(subject, replaces_twins=twins)
 
     return opened
 
@@ -479,11 +627,14 @@ def on_a_server(sample: Sample) -> Opened:
         endpoint = open_endpoint(Address(uri=uri, side="target", workers=2))
         request.addfinalizer(endpoint.close)
         store = sample.store_of(endpoint)
-        api = Api(uri)
-        held = sample.carrier.kind.container is not None
-        places = (api.experiment("one"), api.experiment("other")) if held else ("", "")
+        needs = sample.needs(Api(uri)) if sample.needs else {}
+
+        def make(ident: str, name: str) -> Any:
+            return dataclasses.replace(sample.make(ident, name), **needs)
+
         return dataclasses.replace(
-            _subject(sample, store, places),
+            _subject(sample, store, _containers(sample, endpoint)),
+            make=make,
             refuses_twins=sample.refuses_twins,
             deletes=sample.deletes,
             writes_only_changes=sample.writes_only_changes,
@@ -497,17 +648,25 @@ def in_memory_server(sample: Sample) -> Opened:
     """Keep a kind in the memory that stands for a server where the planner and tasks are tried."""
 
     def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
-        return _in_two_experiments(sample, MemoryServer())
+        return _in_two(sample, MemoryServer())
 
     return opened
 
 
-def _in_two_experiments(sample: Sample, endpoint: Target) -> Subject:
-    places = ("", "")
-    if sample.carrier.kind.container is not None:
-        one, other = (Experiment(experiment_id=it, name=f"in {it}") for it in "12")
-        places = endpoint.experiments.create(one), endpoint.experiments.create(other)
-    subject = _subject(sample, sample.store_of(endpoint), places)
+def _containers(sample: Sample, endpoint: Target) -> tuple[str, str]:
+    """Make two of what holds the objects of a kind; nothing where nothing does."""
+    if sample.carrier.kind.container is None:
+        return "", ""
+    if sample.carrier.kind.container is Kind.REGISTERED_MODEL:
+        for name in ("one", "other"):
+            endpoint.registered_models.create(RegisteredModel(name=name))
+        return "one", "other"
+    one, other = (Experiment(experiment_id=it, name=f"in {it}") for it in "12")
+    return endpoint.experiments.create(one), endpoint.experiments.create(other)
+
+
+def _in_two(sample: Sample, endpoint: Target) -> Subject:
+    subject = _subject(sample, sample.store_of(endpoint), _containers(sample, endpoint))
     return dataclasses.replace(subject, deletes=sample.deletes or sample.older is None)
 
 

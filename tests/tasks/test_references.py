@@ -256,6 +256,18 @@ class TestEvaluationDatasets:
         assert again.run.inputs == copied.run.inputs
         assert again.warnings == ()
 
+    def test_with_a_copy_of_it_the_input_names_that(self) -> None:
+        named = self.item(json.dumps({"dataset_id": "d-1"}))
+        copied = wanted_copy(run(inputs=(named,)), {}, target(), POLICY, {"d-1": "d-2"})
+        (item,) = copied.run.inputs
+        assert item["dataset"]["source"] == json.dumps({"dataset_id": "d-2"})
+        assert item["tags"] == [*named["tags"], {"key": SOURCE + "dataset_id", "value": "d-1"}]
+        assert copied.warnings == ()
+        # Of a copy of the copy, the tag names the first source's.
+        again = wanted_copy(copied.run, {}, target(), POLICY, {"d-2": "d-3"}).run.inputs[0]
+        assert again["dataset"]["source"] == json.dumps({"dataset_id": "d-3"})
+        assert again["tags"] == item["tags"]
+
     @pytest.mark.parametrize("source", ["", "no JSON", "[]", "{}", '{"dataset_id": null}'])
     def test_what_names_none_stays_as_it_is(self, source: str) -> None:
         assert copied_inputs([self.item(source)]) == ((self.item(source),), ())

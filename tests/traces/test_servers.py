@@ -394,3 +394,23 @@ def test_a_target_that_takes_none_is_said_to_with_their_number(
     assert f"{COUNT + 1} traces" in ended.stdout
     assert copying("verify").returncode == 3
     assert copying.copies() == {}
+
+
+def test_traces_name_a_prompt_by_the_name_that_its_copy_got(
+    copying: Copying, tmp_path: Path
+) -> None:
+    old, _, version = copying.seeded.prompt.rpartition("/")
+    new = f"{old}-{copying.suffix}"
+    renames = tmp_path / "prompts.csv"
+    renames.write_text(f"{old},{new}")
+    chosen = ("--models", old, "--model-rename-file", str(renames))
+    assert copying.report(*chosen)["failures"] == []
+
+    place = experiment_id(copying.target, copying.names[copying.seeded.names["main"]])
+    uses = "prompt = '{}/{}'"
+    [linked] = traces(copying.source, copying.seeded.experiment, uses.format(old, version))
+    found = traces(copying.target, place, uses.format(new, version))
+    assert list(found) == [linked]
+    [named] = json.loads(found[linked]["tags"]["mlflow.linkedPrompts"])
+    assert named == {"name": new, "version": version}
+    assert json.loads(copying("verify", *chosen, "--json").stdout)["differences"] == []

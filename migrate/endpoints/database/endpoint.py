@@ -58,7 +58,6 @@ class DatabaseSource:
             description=f"database {database.shown} (revision {database.revision})",
             version=release,
             identity=f"{database.shown}#{self._created()}#{database.workspace}",
-            registry_version=release,
             readable=frozenset(readable),
             writable=frozenset(),
             found_by=ALL_KEPT,

@@ -61,7 +61,6 @@ class FileStoreSource:
             description=f"file store {self._root}",
             version="file store",
             identity=f"{self._root}#{made or ''}",
-            registry_version="file store",
             readable=frozenset(
                 {
                     self.experiments.kind,

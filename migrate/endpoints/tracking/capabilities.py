@@ -67,7 +67,6 @@ def capabilities_of(
     return Capabilities(
         description=description,
         version=str(release),
-        registry_version=str(registry),
         identity=identity,
         readable=readable,
         writable=taken if release.reaches((2, 3)) else frozenset(),

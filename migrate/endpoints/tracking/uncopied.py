@@ -27,7 +27,6 @@ from migrate.endpoints.tracking.versions import Release
 from migrate.errors import MigrateError, Refused
 from migrate.kinds import Kind
 
-ITEMS_PER_PAGE = 1000
 NOT_COUNTED = -1
 TRACE = ServerTraces.kind
 

@@ -6,7 +6,7 @@ stream (where in run.json each metric key begins). Any other reader can do witho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,10 +71,6 @@ class Sidecar:
             "metrics": [_history_to_json(history) for history in self.histories],
             **losses,
         }
-
-
-#: Given the export and a directory in it, its sidecar; None where it has none.
-ReadSidecar = Callable[[Path, Path], "Sidecar | None"]
 
 
 def read_sidecar(base: Path, place: Path) -> Sidecar | None:

@@ -39,7 +39,6 @@ _NAMES = {
     "group": "group_name",
     "service_principal": "service_principal_name",
 }
-REGISTERED = "/api/2.0/mlflow/databricks/registered-models"
 CATALOG = "/api/2.1/unity-catalog"
 
 
