@@ -110,7 +110,7 @@ class Scheduler:
                     raise self._stuck()
                 self._absorb(self._wait())
         try:
-            worker.endpoint(self._target).publish(self._how_it_ended())
+            worker.target_at(self._target).publish(self._how_it_ended())
         finally:
             self._view.stopped()
         if self._claiming.problem is not None:
@@ -259,7 +259,7 @@ class Scheduler:
 
     def _absorb(self, outcomes: Sequence[Outcome]) -> None:
         """Turn outcomes into transitions, record them in one transaction, then report."""
-        self._view.tick(worker.endpoint(self._target).artifacts.transferred)
+        self._view.tick(worker.target_at(self._target).artifacts.transferred)
         if not outcomes:
             return
         settled: list[Outcome] = []

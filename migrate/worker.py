@@ -10,8 +10,8 @@ import dataclasses
 import threading
 import time
 
-from migrate.endpoints.addresses import Address, open_endpoint
-from migrate.endpoints.protocols import Target
+from migrate.endpoints.addresses import Address, open_source, open_target
+from migrate.endpoints.protocols import Source, Target
 from migrate.errors import EndpointError, MigrateError, Unavailable
 from migrate.kinds import Ref, Step
 from migrate.outcomes import Outcome, TaskStatus
@@ -22,23 +22,33 @@ from migrate.tasks.outcomes import STOPS_ALL, failed
 #: What says nothing about one object: the others of a batch would end likewise.
 OF_ALL = (Unavailable, *STOPS_ALL)
 
-_open: dict[Address, Target] = {}
+_sources: dict[Address, Source] = {}
+_targets: dict[Address, Target] = {}
 _opening = threading.Lock()
 
 
-def endpoint(address: Address) -> Target:
-    """Return this process's endpoint for an address, opened at first use."""
+def source_at(address: Address) -> Source:
+    """Return this process's source at an address, opened at first use."""
     with _opening:
-        if address not in _open:
-            _open[address] = open_endpoint(address)
-        return _open[address]
+        if address not in _sources:
+            _sources[address] = open_source(address)
+        return _sources[address]
+
+
+def target_at(address: Address) -> Target:
+    """Return this process's target at an address, opened at first use."""
+    with _opening:
+        if address not in _targets:
+            _targets[address] = open_target(address)
+        return _targets[address]
 
 
 def close_endpoints() -> None:
     """Close every endpoint this process has opened."""
     with _opening:
-        while _open:
-            _open.popitem()[1].close()
+        for opened in (_sources, _targets):
+            while opened:
+                opened.popitem()[1].close()
 
 
 def execute(batch: Batch) -> list[Outcome]:
@@ -61,7 +71,7 @@ def _carry_out(batch: Batch) -> tuple[list[Outcome], Exception]:
     """Return the outcomes that a batch gave, and what became of the jobs without any."""
     outcomes: list[Outcome] = []
     try:
-        source, target = endpoint(batch.source), endpoint(batch.target)
+        source, target = source_at(batch.source), target_at(batch.target)
         carrier = carrier_of(batch.kind)
         if carrier is None:
             raise EndpointError(f"{batch.kind.plural} are not copied by this version")

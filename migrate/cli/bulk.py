@@ -67,7 +67,7 @@ def transfer(
 
 
 def _print_versions(ends: Ends) -> None:
-    target = worker.endpoint(ends.target)
+    target = worker.target_at(ends.target)
     print_versions(target.model_versions.list(list(target.registered_models.list())))
 
 

@@ -71,8 +71,8 @@ class Ends:
 
     def check(self) -> None:
         """Connect to both. Raises ``UsageError`` when they are the same place."""
-        for end in (self.source, self.target):
-            worker.endpoint(end)
+        worker.source_at(self.source)
+        worker.target_at(self.target)
         same = UsageError(
             f"source and target are the same: {self.source.shown}", "name two different ends"
         )
@@ -85,13 +85,13 @@ class Ends:
 
     def claim(self) -> None:
         """Keep other writers away from the target. Raises ``TargetInUse``."""
-        worker.endpoint(self.target).claim()
+        worker.target_at(self.target).claim()
 
     def identities(self) -> tuple[str, str]:
         """Return what tells these two from others at the same addresses."""
         return (
-            worker.endpoint(self.source).capabilities().identity,
-            worker.endpoint(self.target).capabilities().identity,
+            worker.source_at(self.source).capabilities().identity,
+            worker.target_at(self.target).capabilities().identity,
         )
 
 
@@ -128,11 +128,11 @@ def plan_anew(ends: Ends, choices: Choices, store: StateStore, *, waits: bool = 
     Where there can be no plan, a directory that was to be a new export is not left behind.
     """
     migration_id = store.find_migration(*ends.identities()) or new_migration_id()
-    target = worker.endpoint(ends.target)
+    target = worker.target_at(ends.target)
     try:
         damaged = find_damage(ends, choices) if choices.repair else {}
         plan = make_plan(
-            worker.endpoint(ends.source),
+            worker.source_at(ends.source),
             target,
             source_address=ends.source,
             target_address=ends.target,
@@ -165,8 +165,8 @@ def compare_ends(ends: Ends, choices: Choices, *, contents: bool) -> Comparison:
     """Compare what is selected with its copies; with ``contents`` every file is read."""
     return compare(
         ComparedEnds(
-            source=worker.endpoint(ends.source),
-            target=worker.endpoint(ends.target),
+            source=worker.source_at(ends.source),
+            target=worker.target_at(ends.target),
             selection=choices.selection,
             renames=choices.renames,
             policy=choices.policy(""),
@@ -255,7 +255,7 @@ def carry_out(
         store.reset_for_resume(plan.migration_id)
         reopened = store.load_plan(plan.migration_id)
         assert reopened is not None
-        plan = rematch(reopened, worker.endpoint(ends.target))
+        plan = rematch(reopened, worker.target_at(ends.target))
     else:
         for note in (*plan.notes, *plan.collisions):
             view.message(f"Note: {note}")
@@ -263,7 +263,7 @@ def carry_out(
     plan = dataclasses.replace(plan, options={**plan.options, "use_threads": not serial})
     executor = open_executor("serial" if serial else "threads", ends.source.workers)
     try:
-        with Claiming(plan, worker.endpoint(ends.target), take_over=take_over) as claiming:
+        with Claiming(plan, worker.target_at(ends.target), take_over=take_over) as claiming:
             return Scheduler(
                 plan,
                 store,

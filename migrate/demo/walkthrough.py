@@ -22,7 +22,7 @@ from rich.console import Console
 
 from migrate.demo.samples import write_samples
 from migrate.demo.server import HOST, TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_target
 from migrate.endpoints.protocols import Target
 from migrate.errors import EXIT_ERROR, EXIT_OK, MigrateError, UsageError
 from migrate.views.layout import result_console, say
@@ -213,7 +213,7 @@ class _Walkthrough:
 
     @staticmethod
     def _open(uri: str, opened: ExitStack) -> Target:
-        server = open_endpoint(Address(uri=uri, side="target"))
+        server = open_target(Address(uri=uri, side="target"))
         opened.callback(server.close)
         return server
 

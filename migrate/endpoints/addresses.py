@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from migrate.endpoints.artifacts.locations import roots_of
@@ -13,7 +12,7 @@ from migrate.endpoints.database.opening import is_database
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.file_stores import file_store_around
 from migrate.endpoints.filestore import FileStoreSource
-from migrate.endpoints.protocols import Target
+from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.tracking.http.access import Access, access_for
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.opening import open_server
@@ -107,23 +106,47 @@ def _scheme(uri: str) -> str:
     return urlsplit(uri.partition("//")[0]).scheme
 
 
-def open_endpoint(address: Address) -> Target:
+def open_source(address: Address) -> Source:
     """Open a server, an export directory, a file store or a database; connects when first asked.
 
-    A source is asked for nothing but what is a ``Source``'s. Raises ``UsageError`` for a URI of a
-    kind that is not known.
+    Raises ``UsageError`` for a URI of a kind that is not known.
     """
-    scheme = _scheme(address.uri)
     if address.is_database:
-        return cast(Target, _open_database(address))
+        return _open_database(address)
+    _check_workspace(address)
+    if address.is_file_store:
+        return _open_file_store(address)
+    return _open_either(address)
+
+
+def open_target(address: Address) -> Target:
+    """Open a server or an export directory; connects when first asked.
+
+    Raises ``UsageError`` for a URI of a kind that is not known, or that is only a source.
+    """
+    if address.is_database:
+        raise UsageError(
+            f"a database is no target yet: {address.shown}",
+            "copy to its tracking server: http(s)://host:port",
+        )
+    _check_workspace(address)
+    return _open_either(address)
+
+
+def _check_workspace(address: Address) -> None:
+    """Raise ``UsageError`` where a workspace is asked for of what can have none."""
+    scheme = _scheme(address.uri)
     if address.workspace and (address.is_directory or scheme not in ("http", "https")):
         raise UsageError(
             f"{address.shown} has no workspaces of MLflow, and {address.workspace!r} was asked for",
             f"leave out --{address.side}-workspace",
         )
+
+
+def _open_either(address: Address) -> Target:
+    """Open what can be a source as well as a target."""
+    scheme = _scheme(address.uri)
     if address.is_directory:
-        if address.side == "source" and address.is_file_store:
-            return cast(Target, _open_file_store(address))
         return ExportDirectory(
             address.path,
             writable=address.side == "target" and not address.read_only,
@@ -171,11 +194,6 @@ def open_endpoint(address: Address) -> Target:
 
 
 def _open_database(address: Address) -> DatabaseSource:
-    if address.side != "source":
-        raise UsageError(
-            f"a database is no target yet: {address.shown}",
-            "copy to its tracking server: http(s)://host:port",
-        )
     if address.registry_uri:
         raise UsageError(
             f"--source-registry-uri does not go with a database: {address.shown}",

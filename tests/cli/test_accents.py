@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_target
 from migrate.folding import ANY_FOLDING, NO_FOLDING, Folding
 from tests.cli.conftest import Typed
 from tests.cli.test_spellings import collate, ended, models_on
@@ -62,7 +62,7 @@ def without_accents(
 
 
 def folding_of(address: Address) -> tuple[Folding, Folding]:
-    with closing(open_endpoint(address)) as opened:
+    with closing(open_target(address)) as opened:
         can = opened.capabilities()
         return can.folding, can.registry_folding
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source, open_target
 from migrate.graph.selection import Selection
 from migrate.tasks.batches import Policy
 from migrate.verify import Ends, compare
@@ -172,14 +172,12 @@ class Verified:
 
     def differing(self, **choices: bool) -> set[str]:
         """What differs where the copies were made with these choices."""
-        with contextlib.ExitStack() as opened:
-            source, target = (
-                opened.enter_context(contextlib.closing(open_endpoint(address)))
-                for address in (
-                    Address(uri=self._uris[0], side="source"),
-                    Address(uri=self._uris[1], side="target", read_only=True),
-                )
-            )
+        with (
+            contextlib.closing(open_source(Address(uri=self._uris[0], side="source"))) as source,
+            contextlib.closing(
+                open_target(Address(uri=self._uris[1], side="target", read_only=True))
+            ) as target,
+        ):
             ends = Ends(
                 source=source,
                 target=target,

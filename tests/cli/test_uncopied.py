@@ -13,7 +13,7 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints import protocols
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source
 from migrate.kinds import Kind
 from migrate.tasks.carriers import record_carriers
 from tests.cli.conftest import Typed
@@ -64,7 +64,7 @@ def proxy(filled: Filled, proxy_factory: ProxyFactory) -> Proxy:
 
 @pytest.fixture
 def source(proxy: Proxy) -> Iterator[protocols.Source]:
-    with closing(open_endpoint(Address(uri=proxy.uri, side="source", workers=4))) as opened:
+    with closing(open_source(Address(uri=proxy.uri, side="source", workers=4))) as opened:
         opened.capabilities()
         yield opened
 
@@ -125,7 +125,7 @@ def test_a_server_with_none_of_it_is_complete(
     fresh_target: TrackingServerProcess, proxy_factory: ProxyFactory
 ) -> None:
     proxy = proxy_factory(fresh_target.uri)
-    with closing(open_endpoint(Address(uri=proxy.uri, side="source", workers=4))) as opened:
+    with closing(open_source(Address(uri=proxy.uri, side="source", workers=4))) as opened:
         assert opened.unsupported(["0"], whole_server=True) == {}
         assert opened.unknown() == ()
     assert proxy.writes() == []
@@ -138,7 +138,7 @@ def test_a_server_on_files_says_itself_that_it_keeps_none_of_it(
     on_files = server_factory(
         backend_store_uri=str(tmp_path / "mlruns"), environment={"MLFLOW_ALLOW_FILE_STORE": "true"}
     )
-    with closing(open_endpoint(Address(uri=on_files.uri, side="source", workers=4))) as opened:
+    with closing(open_source(Address(uri=on_files.uri, side="source", workers=4))) as opened:
         assert opened.unsupported(["0"], whole_server=True) == {}
         assert [opened.store(carrier.kind) for carrier in record_carriers()] == [
             None for _ in record_carriers()

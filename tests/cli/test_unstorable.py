@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_target
 from migrate.objects import NO_LINKS, Metric
 from migrate.origins import ORIGIN
 from tests.cli.conftest import Typed
@@ -39,7 +39,7 @@ CREATE_RUN: Match = ("POST", "/runs/create$")
 
 def export(folder: Path, name: str) -> Path:
     """Write an export of one experiment with a sound run and the odd ones."""
-    with closing(open_endpoint(Address(uri=str(folder), side="target"))) as target:
+    with closing(open_target(Address(uri=str(folder), side="target"))) as target:
         target.experiments.create(an_experiment(name=name))
         write_run(target, a_run("f" * 32, name="sound", links=NO_LINKS))
         for run_id, (changes, _) in ODD.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source, open_target
 from migrate.endpoints.directory.layout import LOCK_FILE
 from migrate.graph.selection import Selection
 from migrate.tasks.batches import Policy
@@ -212,14 +212,12 @@ def test_verify_compares_them_where_they_were_asked_for(
 
 def differing(source_uri: str, export: Path, name: str) -> Mapping[str, set[str]]:
     """What ``verify`` finds, by ref."""
-    with contextlib.ExitStack() as opened:
-        source, target = (
-            opened.enter_context(contextlib.closing(open_endpoint(address)))
-            for address in (
-                Address(uri=source_uri, side="source"),
-                Address(uri=str(export), side="target", read_only=True),
-            )
-        )
+    with (
+        contextlib.closing(open_source(Address(uri=source_uri, side="source"))) as source,
+        contextlib.closing(
+            open_target(Address(uri=str(export), side="target", read_only=True))
+        ) as target,
+    ):
         ends = Ends(
             source=source,
             target=target,

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source
 from migrate.kinds import Kind
 from tests.cli.conftest import Migrate, Typed
 from tests.conftest import ProxyFactory, ServerFactory
@@ -212,7 +212,7 @@ def test_what_hides_them_makes_it_not_known_whether_there_are_others(
 ) -> None:
     proxy = proxy_factory(source.uri)
     proxy.faults = Faults(always(("GET", f"/mlflow/{route}$"), fault))
-    with closing(open_endpoint(Address(uri=proxy.uri, side="source"))) as opened:
+    with closing(open_source(Address(uri=proxy.uri, side="source"))) as opened:
         counted = opened.unsupported([], whole_server=True)
         said = [text for text in opened.unknown() if "workspaces" in text]
     assert not counted.get(Kind.WORKSPACE)

@@ -13,7 +13,7 @@ import pytest
 from migrate import claims
 from migrate.claims import Claiming
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_target
 from migrate.errors import TargetInUse
 from migrate.kinds import Action, Kind, Ref
 from migrate.objects import Experiment
@@ -245,7 +245,7 @@ def test_one_whose_place_was_taken_over_creates_nothing_more(
 ) -> None:
     monkeypatch.setattr(claims, "RENEWED_EVERY", 0.01)
     uri = fresh_target.uri
-    target, again = (open_endpoint(Address(uri=uri, side="target")) for _ in range(2))
+    target, again = (open_target(Address(uri=uri, side="target")) for _ in range(2))
     with Claiming(plan_for(uri, "otherone"), target) as claiming:
         target.experiments.create(Experiment(experiment_id="1", name="made"))
         assert said(uri).keys() == {WRITING + "otherone"}

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from migrate.endpoints import protocols
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source
 from migrate.endpoints.tracking.stores.counted import OF_TRACES
 from migrate.kinds import Kind
 from tests.databricks.answers import Asked, Refusal
@@ -20,7 +20,7 @@ from tests.seed import Source
 def source(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[protocols.Source]:
     for name, value in workspace.environment().items():
         monkeypatch.setenv(name, value)
-    with closing(open_endpoint(Address(uri="databricks", side="source", workers=4))) as opened:
+    with closing(open_source(Address(uri="databricks", side="source", workers=4))) as opened:
         opened.capabilities()
         yield opened
 

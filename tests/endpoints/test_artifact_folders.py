@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source
 from migrate.endpoints.artifacts.folders import walk
 from migrate.errors import EndpointError
 from migrate.kinds import Kind, Ref
@@ -120,7 +120,7 @@ def test_links_in_the_storage_of_a_real_server_are_noticed(
     (place / "one").symlink_to(".")
     (place / "two").symlink_to(".")
     (place / "file.txt").write_text("x")
-    server = open_endpoint(Address(uri=source_server.uri, side="source"))
+    server = open_source(Address(uri=source_server.uri, side="source"))
     try:
         root = ArtifactRoot(Ref(Kind.RUN, "0" * 32), "mlflow-artifacts:/linked")
         with pytest.raises(EndpointError, match="it contains itself"):

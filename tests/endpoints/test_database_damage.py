@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source
 from migrate.errors import EndpointError, MigrateError
 from migrate.tasks.histories import with_histories
 from tests.endpoints.databases import opened, unpacked
@@ -193,7 +193,7 @@ def test_a_row_that_makes_no_sense_costs_itself(tmp_path: Path) -> None:
 )
 def test_uris_that_are_not_read_are_refused_without_their_password(uri: str, words: str) -> None:
     with pytest.raises(MigrateError, match=words) as raised:
-        open_endpoint(Address(uri=uri, side="source")).capabilities()
+        open_source(Address(uri=uri, side="source")).capabilities()
     assert raised.value.exit_code == 2
     assert "secret-word" not in f"{raised.value} {raised.value.hint}"
 
@@ -202,5 +202,5 @@ def test_a_postgres_out_of_reach_is_told_without_its_password() -> None:
     pytest.importorskip("psycopg2")
     uri = "postgresql+psycopg2://u:secret-word@127.0.0.1:1/db"
     with pytest.raises(MigrateError, match="cannot be reached") as raised:
-        open_endpoint(Address(uri=uri, side="source")).capabilities()
+        open_source(Address(uri=uri, side="source")).capabilities()
     assert "secret-word" not in f"{raised.value} {raised.value.hint}"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source
 from migrate.endpoints.permissions import permissions_of_users
 from migrate.endpoints.tracking.databricks.notebooks import notebook_in
 from migrate.endpoints.tracking.databricks.permissions import foreign
@@ -68,4 +68,4 @@ def test_a_profile_file_that_cannot_be_read_is_named(
     file.write_text("no section\n")
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(file))
     with pytest.raises(UsageError, match="profiles"):
-        open_endpoint(Address(uri="databricks://one", side="source"))
+        open_source(Address(uri="databricks://one", side="source"))

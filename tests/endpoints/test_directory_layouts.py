@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_target
 from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import DirectoryError
 from migrate.kinds import Kind
@@ -197,7 +197,7 @@ def test_an_address_says_which_layout_a_new_directory_gets(
     tmp_path: Path, holds_models: bool
 ) -> None:
     address = Address(uri=str(tmp_path / "out"), side="target", holds_models=holds_models)
-    open_endpoint(address).capabilities()
+    open_target(address).capabilities()
     assert (tmp_path / "out" / "experiments").exists() == holds_models
 
 

@@ -12,7 +12,7 @@ import requests
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source
 from migrate.endpoints.tracking.http.access import Access, access_for
 from migrate.errors import UsageError
 from migrate.redaction import shown_address
@@ -156,7 +156,7 @@ class TestRedaction:
         assert not MARKS & set(shown_address(uri))
         if begins_a_path:
             with pytest.raises(UsageError) as caught:
-                open_endpoint(Address(uri=uri, side="source"))
+                open_source(Address(uri=uri, side="source"))
             assert not MARKS & set(f"{caught.value.message} {caught.value.hint}")
 
     def test_tokens_are_not_in_a_repr(self) -> None:
@@ -192,5 +192,5 @@ class TestAddresses:
     @pytest.mark.parametrize("uri", ["s3://bucket/x", "ftp://host", "redis://host/0"])
     def test_a_uri_of_another_kind_is_refused_with_those_that_are_known(self, uri: str) -> None:
         with pytest.raises(UsageError, match="not a tracking URI this tool knows") as caught:
-            open_endpoint(Address(uri=uri, side="source"))
+            open_source(Address(uri=uri, side="source"))
         assert "http(s)://host:port" in caught.value.hint

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_target
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.artifact_routes import passes_proxy
 from migrate.endpoints.tracking.http.login_pages import Redirected
@@ -75,7 +75,7 @@ def proxy(target_server: TrackingServerProcess, proxy_factory: ProxyFactory) -> 
 
 @pytest.fixture
 def server(proxy: Proxy) -> Iterator[Target]:
-    with closing(open_endpoint(Address(uri=proxy.uri, side="target"))) as opened:
+    with closing(open_target(Address(uri=proxy.uri, side="target"))) as opened:
         yield opened
 
 
@@ -101,7 +101,7 @@ def root_of(server: Target, run_id: str) -> ArtifactRoot:
 
 def named(proxy: Proxy, side: str, root: Path) -> closing[Target]:
     """The server with a folder of this machine named as a root of its files."""
-    return closing(open_endpoint(Address(uri=proxy.uri, side=side, artifacts=(str(root),))))
+    return closing(open_target(Address(uri=proxy.uri, side=side, artifacts=(str(root),))))
 
 
 def put(server: Target, root: ArtifactRoot, path: str, content: bytes) -> Artifact:
@@ -263,7 +263,7 @@ class TestStreaming:
         self, proxy: Proxy, root: ArtifactRoot, server: Target
     ) -> None:
         artifact = put(server, root, "big", BIG)
-        with closing(open_endpoint(Address(uri=proxy.uri, side="target", workers=1))) as narrow:
+        with closing(open_target(Address(uri=proxy.uri, side="target", workers=1))) as narrow:
             for _ in range(3):
                 with narrow.artifacts.open(root, artifact) as stream:
                     stream.read(10)

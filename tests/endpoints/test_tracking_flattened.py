@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_target
 from migrate.endpoints.protocols import Target
 from migrate.errors import Refused
 from migrate.objects import LoggedModel, ModelLinks
@@ -26,7 +26,7 @@ def server(target_server: TrackingServerProcess, proxy_factory: ProxyFactory) ->
         always(("GET", "/version$"), answer_with("2.14.0", content_type="text/plain")),
         always(("*", "/api/3.0/|/logged-models|/graphql$"), answer(404)),
     )
-    with closing(open_endpoint(Address(uri=proxy.uri, side="target", workers=2))) as opened:
+    with closing(open_target(Address(uri=proxy.uri, side="target", workers=2))) as opened:
         yield opened
 
 

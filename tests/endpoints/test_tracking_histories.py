@@ -11,7 +11,7 @@ from contextlib import closing
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.protocols import Target
 from migrate.errors import Malformed
@@ -103,7 +103,7 @@ def proxy(target_server: TrackingServerProcess, proxy_factory: ProxyFactory) -> 
 
 @pytest.fixture
 def world(proxy: Proxy, seeded: str) -> Iterator[World]:
-    with closing(open_endpoint(Address(uri=proxy.uri, side="source"))) as server:
+    with closing(open_source(Address(uri=proxy.uri, side="source"))) as server:
         yield World(server, proxy, seeded)
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source, open_target
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.http import connections
 from migrate.endpoints.tracking.http import session as http_module
@@ -68,7 +68,7 @@ def open_server(proxy: Proxy) -> Iterator[Open]:
 
     def open_one(**options: object) -> Target:
         fields = {"uri": proxy.uri, "side": "target", "workers": 4, **options}
-        opened.append(open_endpoint(Address(**fields)))  # type: ignore[arg-type]
+        opened.append(open_target(Address(**fields)))  # type: ignore[arg-type]
         return opened[-1]
 
     yield open_one
@@ -344,7 +344,7 @@ class TestErrors:
         with socket.socket() as held:
             held.bind(("127.0.0.1", 0))
             uri = f"http://ada:s3cret@127.0.0.1:{held.getsockname()[1]}"
-            server = open_endpoint(Address(uri=uri, side="source"))
+            server = open_source(Address(uri=uri, side="source"))
             with closing(server), pytest.raises(Unavailable) as caught:
                 server.capabilities()
         assert "cannot reach the source at http://127.0.0.1:" in caught.value.message
@@ -356,7 +356,7 @@ class TestErrors:
         self, target_server: TrackingServerProcess
     ) -> None:
         uri = target_server.uri.replace("http:", "https:")
-        server = open_endpoint(Address(uri=uri, side="source"))
+        server = open_source(Address(uri=uri, side="source"))
         words = "no secure connection to the source"
         with closing(server), pytest.raises(EndpointError, match=words) as caught:
             server.capabilities()

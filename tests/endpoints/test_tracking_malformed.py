@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source
 from migrate.endpoints.shapes import Named
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import read_once
@@ -72,7 +72,7 @@ def test_a_listing_of_logged_models_that_is_none_hides_no_links(
         source.model_inputs(run_id, model)
     proxy = proxy_factory(source_server.uri)
     broken = answer_with(f'{{"models": {models}}}')
-    with closing(open_endpoint(Address(uri=proxy.uri, side="source"))) as server:
+    with closing(open_source(Address(uri=proxy.uri, side="source"))) as server:
         server.capabilities()
         proxy.faults = Faults(always(("POST", "/logged-models/search$"), broken))
         [links] = server.model_links.read([run_id]).values()

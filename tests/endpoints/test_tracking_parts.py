@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source, open_target
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.http.access import Access
 from migrate.endpoints.tracking.http.session import HttpSession
@@ -61,7 +61,7 @@ def open_server(proxy: Proxy) -> Iterator[Open]:
         def open_it(*faults: tuple[tuple[str, str], Fault], side: str = "source") -> Target:
             proxy.faults = Faults(*(always(match, fault) for match, fault in faults))
             address = Address(uri=proxy.uri, side=side, workers=4)
-            return opened.enter_context(closing(open_endpoint(address)))
+            return opened.enter_context(closing(open_target(address)))
 
         yield open_it
 
@@ -236,7 +236,7 @@ def test_traces_are_not_read_by_an_older_route_where_the_newer_one_is_hidden(
     """The older one is there as well, and tells of no assessments."""
     proxy = proxy_factory(source_server.uri)
     proxy.faults = Faults(always(("POST", "/api/3.0/mlflow/traces/search$"), answer(404)))
-    with closing(open_endpoint(Address(uri=proxy.uri, side="source"))) as source:
+    with closing(open_source(Address(uri=proxy.uri, side="source"))) as source:
         source.capabilities()
         assert source.store(Kind.TRACE) is None
         assert any("traces is not known" in said for said in source.unknown())

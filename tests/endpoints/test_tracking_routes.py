@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_target
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.stores import experiments as experiments_module
 from migrate.errors import EndpointError, NoSuchRoute
@@ -53,7 +53,7 @@ def open_side(proxy: Proxy) -> Iterator[Open]:
 
         def open_it(side: str) -> Target:
             address = Address(uri=proxy.uri, side=side, workers=2)
-            server = opened.enter_context(closing(open_endpoint(address)))
+            server = opened.enter_context(closing(open_target(address)))
             server.capabilities()
             return server
 

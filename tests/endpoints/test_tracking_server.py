@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_target
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.gaps import Gaps
 from migrate.endpoints.tracking.http.session import HttpSession
@@ -46,7 +46,7 @@ def two_runs_per_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server(proxy: Proxy) -> Iterator[Target]:
-    with closing(open_endpoint(Address(uri=proxy.uri, side="target", workers=4))) as opened:
+    with closing(open_target(Address(uri=proxy.uri, side="target", workers=4))) as opened:
         yield opened
 
 
@@ -78,7 +78,7 @@ class TestConnecting:
         self, proxy: Proxy, target_server: TrackingServerProcess
     ) -> None:
         uri = proxy.uri.replace("//", "//ada:s3cret@")
-        with closing(open_endpoint(Address(uri=uri, side="target"))) as server:
+        with closing(open_target(Address(uri=uri, side="target"))) as server:
             can = server.capabilities()
             stored = {carrier.kind for carrier in CARRIERS if server.store(carrier.kind)}
             asked = len(proxy.requests)

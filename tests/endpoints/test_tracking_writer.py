@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_target
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.tracking.http import session as http_module
 from migrate.errors import Malformed, NotPermitted, Unavailable
@@ -54,7 +54,7 @@ def proxy(target_server: TrackingServerProcess, proxy_factory: ProxyFactory) -> 
 
 @pytest.fixture
 def server(proxy: Proxy) -> Iterator[Target]:
-    with closing(open_endpoint(Address(uri=proxy.uri, side="target"))) as opened:
+    with closing(open_target(Address(uri=proxy.uri, side="target"))) as opened:
         yield opened
 
 

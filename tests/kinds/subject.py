@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_target
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.stores import Identity, Store
@@ -624,7 +624,7 @@ def on_a_server(sample: Sample) -> Opened:
 
     def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
         uri = request.getfixturevalue("fresh_target").uri
-        endpoint = open_endpoint(Address(uri=uri, side="target", workers=2))
+        endpoint = open_target(Address(uri=uri, side="target", workers=2))
         request.addfinalizer(endpoint.close)
         store = sample.store_of(endpoint)
         needs = sample.needs(Api(uri)) if sample.needs else {}

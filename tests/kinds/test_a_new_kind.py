@@ -68,7 +68,8 @@ class World:
 
     def open(self, address: Address) -> Any:
         known = {"http://source": self.source, "http://target": self.target}
-        return known.get(address.uri) or addresses.open_endpoint(address)
+        opens = addresses.open_source if address.side == "source" else addresses.open_target
+        return known.get(address.uri) or opens(address)
 
     def migrate(self, *args: str, target: str = "http://target") -> Ended:
         state = str(self.folder / "state.db")
@@ -84,7 +85,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     put_into_experiments(monkeypatch)
     world = World(tmp_path)
     monkeypatch.setattr(carriers, "CARRIERS", (*carriers.CARRIERS, Jobs()))
-    monkeypatch.setattr(worker, "open_endpoint", world.open)
+    for name in ("open_source", "open_target"):
+        monkeypatch.setattr(worker, name, world.open)
     simple = Simple(kind=Kind.JOB, record=Job, ident="job_id", container="experiment_id")
     monkeypatch.setattr(endpoint, "SIMPLE", (*SIMPLE, simple))
     return world

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess, copy_database
-from migrate.endpoints.addresses import Address, open_endpoint
+from migrate.endpoints.addresses import Address, open_source, open_target
 from migrate.graph.selection import Selection
 from migrate.kinds import REGISTRY_KINDS, Kind
 from migrate.verify import Comparison, Ends, compare
@@ -48,8 +48,8 @@ class Copied:
         shutil.copytree(self.saved / "artifacts", artifacts)
 
     def compare(self, selection: Selection, *, contents: bool = False) -> Comparison:
-        source = open_endpoint(Address(uri=self.source.uri, side="source"))
-        target = open_endpoint(Address(uri=self.target.uri, side="target", read_only=True))
+        source = open_source(Address(uri=self.source.uri, side="source"))
+        target = open_target(Address(uri=self.target.uri, side="target", read_only=True))
         with contextlib.closing(source), contextlib.closing(target):
             return compare(
                 Ends(source=source, target=target, selection=selection, contents=contents)
