@@ -181,6 +181,21 @@ class _Run:
 _Difference = tuple[str, str]
 
 
+def copies_of_runs(source: str, target: str) -> dict[str, str]:
+    """Id of a run at the source -> id of its copy, as the copies' tags say; each is copied once."""
+    copies: dict[str, str] = {}
+    with Server(target) as server:
+        for run in server.runs(*(e["experiment_id"] for e in server.experiments().values())):
+            for tag in run["data"].get("tags", []):
+                if tag["key"] == ORIGIN:
+                    assert tag["value"] not in copies
+                    copies[tag["value"]] = run["info"]["run_id"]
+    with Server(source) as server:
+        runs = server.runs(*(e["experiment_id"] for e in server.experiments().values()))
+        assert copies.keys() == {run["info"]["run_id"] for run in runs}
+    return copies
+
+
 def differences(
     source: str | Server,
     target: str | Server,

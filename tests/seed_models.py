@@ -55,6 +55,16 @@ class SeededModels(Seeded):
     #: Model URIs that load, with the factor by which each multiplies.
     factors: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def rewritten(self) -> set[tuple[str, str]]:
+        """Run and what: its MLmodel files, of which the copies are not equal: they name copies."""
+        files = {
+            "old-style": ["model/MLmodel"],
+            "old-style-root": ["MLmodel"],
+            "nested models": ["a/MLmodel", "a/b/MLmodel", "of-another-run/MLmodel"],
+        }
+        return {(self.runs[run], f"artifact {path}") for run in files for path in files[run]}
+
 
 class ModelSource(Source):
     """A ``Source`` that makes logged models and what a registry holds as well.

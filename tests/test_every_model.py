@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from tests.comparison import ORIGIN, Server, differences
+from tests.comparison import ORIGIN, copies_of_runs, differences
 from tests.comparison_models import compare_models
 from tests.conftest import OfAllModels, ProxyFactory, RunMigrate
 from tests.mlflow_client import predictions, with_client
@@ -35,20 +35,6 @@ class EveryModel:
         """The version whose logged model is deleted: no server makes one of a deleted model."""
         name, number = self.seeded.versions["deleted model"]
         return f"{name}/{number}"
-
-    @property
-    def rewritten(self) -> Declared:
-        """MLmodel files of runs: not equal, as they name the copies; ``compare_models`` looks."""
-        runs = {
-            "old-style": ["model/MLmodel"],
-            "old-style-root": ["MLmodel"],
-            "nested models": ["a/MLmodel", "a/b/MLmodel", "of-another-run/MLmodel"],
-        }
-        return {
-            (self.seeded.runs[label], f"artifact {path}")
-            for label, paths in runs.items()
-            for path in paths
-        }
 
 
 @pytest.fixture(scope="module")
@@ -76,21 +62,6 @@ def report_of(run_migrate: RunMigrate, *args: str | Path) -> dict[str, Any]:
     return report
 
 
-def copies_of_runs(source: str, target: str) -> dict[str, str]:
-    """Id of a run at the source -> id of its copy, as the copies' tags say; each is copied once."""
-    copies: dict[str, str] = {}
-    with Server(target) as server:
-        for run in server.runs(*(e["experiment_id"] for e in server.experiments().values())):
-            for tag in run["data"].get("tags", []):
-                if tag["key"] == ORIGIN:
-                    assert tag["value"] not in copies
-                    copies[tag["value"]] = run["info"]["run_id"]
-    with Server(source) as server:
-        runs = server.runs(*(e["experiment_id"] for e in server.experiments().values()))
-        assert copies.keys() == {run["info"]["run_id"] for run in runs}
-    return copies
-
-
 def declared_by(every_model: EveryModel, *reports: Mapping[str, Any]) -> Declared:
     """What the reports say is lost, which may be of one version only."""
     lost = {loss["id"] for report in reports for loss in report["losses"]}
@@ -106,7 +77,7 @@ def assert_right(every_model: EveryModel, target: str, declared: Declared) -> di
     source = every_model.server.uri
     copies = copies_of_runs(source, target)
     assert compare_models(source, target, copies, declared=declared) == []
-    assert differences(source, target, expected_losses=every_model.rewritten) == []
+    assert differences(source, target, expected_losses=every_model.seeded.rewritten) == []
     seeded = every_model.seeded
     with ModelSource(target) as reader:
         experiments = [*(e["experiment_id"] for e in _experiments(reader))]

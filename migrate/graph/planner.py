@@ -28,6 +28,7 @@ from migrate.graph.discover import (
 )
 from migrate.graph.draft import Draft, Node
 from migrate.graph.hidden import discover_hidden, tell_of_hidden
+from migrate.graph.itself import refuse_itself
 from migrate.graph.logged_models import (
     check_flattened,
     discover_links,
@@ -155,6 +156,7 @@ STEPS: tuple[Step, ...] = (
     link_records,
     order_receivers_first,
     match_experiments,
+    refuse_itself,
     match_contents,
     tell_of_orphans,
     match_registry,

@@ -22,8 +22,9 @@ _UNEXPECTED = re.compile(r"Traceback|\b\w+(Error|Exception|Warning)\b")
 class Migration:
     """The commands from one source to one target, everything selected, with one state database.
 
-    `environment` is added to that of the command. Each method returns exit code and the result
-    as JSON values, and fails the test when stderr holds a traceback, an error or a warning.
+    `environment` is added to that of the command, `options` to its options. Each method returns
+    exit code and the result as JSON values, and fails the test when stderr holds a traceback, an
+    error or a warning.
     """
 
     run_migrate: RunMigrate
@@ -31,6 +32,7 @@ class Migration:
     target: str
     state: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
     def plan(self) -> tuple[int, dict[str, Any]]:
         """`migrate plan`."""
@@ -50,6 +52,7 @@ class Migration:
             self.source,
             self.target,
             *options,
+            *self.options,
             "--json",
             env=self.environment,
             timeout=300,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Migrate
 from tests.conftest import ServerFactory
 from tests.endpoints.databases import manifest, unpacked, unpacked_artifacts
@@ -78,3 +79,24 @@ def test_a_file_that_is_no_database_is_wrong_usage(
 def test_a_database_is_no_target_yet(migrate: Migrate, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'new.db'}"
     migrate.fails("run", tmp_path, uri, code=2, says="no target yet")
+
+
+@pytest.mark.parametrize("only_default", [False, True])
+def test_a_server_and_its_own_database_are_no_two_ends(
+    migrate: Migrate, own_source: TrackingServerProcess, only_default: bool
+) -> None:
+    client = MlflowClient(own_source.uri)
+    client.create_run("0" if only_default else client.create_experiment("churn"))
+    database = f"sqlite:///{own_source.directory / 'mlflow.db'}"
+    migrate.fails("plan", database, own_source.uri, code=2, says="the same store")
+    assert len(client.search_experiments()) == (1 if only_default else 2)
+
+
+def test_two_servers_that_were_made_in_the_same_moment_are_two(
+    migrate: Migrate, own_source: TrackingServerProcess, fresh_target: TrackingServerProcess
+) -> None:
+    MlflowClient(own_source.uri).create_run("0")
+    database = f"sqlite:///{own_source.directory / 'mlflow.db'}"
+    migrate("run", database, fresh_target.uri, code=3)  # its files are nowhere
+    migrate("run", own_source.uri, fresh_target.uri, "--state", "another.db")
+    assert len(MlflowClient(fresh_target.uri).search_runs(["0"])) == 1

@@ -1,0 +1,99 @@
+"""What a server holds is read from its database, as it is read from the server itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from migrate.demo.server import TrackingServerProcess
+from tests.acceptance.backing import postgres
+from tests.acceptance.commands import Migration, reported_losses
+from tests.comparison import copies_of_runs, differences
+from tests.comparison_models import compare_models
+from tests.conftest import RunMigrate, ServerFactory
+from tests.seed import Seeded, seed_everything
+from tests.seed_models import SeededModels, seed_models
+
+#: May read what a server's account made, and nothing else.
+READER = "reader"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A server with every case, and the URI at which its database is read."""
+
+    server: TrackingServerProcess
+    uri: str
+    seeded: Seeded
+    models: SeededModels
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def kept(request: pytest.FixtureRequest, server_factory: ServerFactory) -> Iterator[Kept]:
+    with ExitStack() as running:
+        if request.param == "sqlite":
+            server = server_factory()
+            uri = f"sqlite:///{server.directory / 'mlflow.db'}"
+        else:
+            owner = running.enter_context(postgres())
+            server = running.enter_context(server_factory(backend_store_uri=owner))
+            uri = _reader_of(owner)
+        seeded = seed_everything(
+            server.uri, history_points=26_000, over_long_tag=request.param == "sqlite"
+        )
+        yield Kept(server, uri, seeded, seed_models(server.uri, prefix="m-"))
+
+
+def _reader_of(owner: str) -> str:
+    """Return the URI of an account that may read the tables there are, and no more."""
+    engine = sqlalchemy.create_engine(owner)
+    with engine.begin() as connection:
+        for statement in (
+            f"CREATE ROLE {READER} LOGIN PASSWORD 'only reads'",
+            f"GRANT USAGE ON SCHEMA public TO {READER}",
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    address = sqlalchemy.make_url(owner).set(username=READER, password="only reads")
+    return address.render_as_string(hide_password=False)
+
+
+def test_everything_that_is_read_arrives_as_from_the_server(
+    kept: Kept,
+    fresh_target: TrackingServerProcess,
+    run_migrate: RunMigrate,
+    tmp_path: Path,
+) -> None:
+    files = ("--source-artifacts", str(kept.server.directory / "artifacts"))
+    migration = Migration(
+        run_migrate=run_migrate,
+        source=kept.uri,
+        target=fresh_target.uri,
+        state=tmp_path / "state.db",
+        options=files,
+    )
+    code, report = migration.run()
+    assert report["failures"] == []
+    hard = "/".join(map(str, kept.models.versions["deleted model"]))
+    losses = {loss for loss in reported_losses(report) if loss[0] != hard}
+    assert losses == kept.seeded.losses
+    assert code == (3 if report["losses"] else 0)
+    assert "only reads" not in (tmp_path / "state.db").read_bytes().decode("latin-1")
+
+    expected = kept.seeded.losses | kept.models.rewritten
+    ends = (kept.server.uri, fresh_target.uri)
+    assert differences(*ends, expected_losses=expected) == []
+    declared = {(hard, what) for what in ("copy", "source", "run_id")}
+    declared |= {(kept.models.runs["nested models"], "artifact of-another-run/MLmodel")}
+    assert compare_models(*ends, copies_of_runs(*ends), declared=declared) == []
+
+    code, verified = migration.verify()
+    assert verified["differences"] == []
+    _, again = migration.run()
+    assert sum(totals["wrote"] for totals in again["totals"].values()) == 0
