@@ -70,8 +70,7 @@ def _match(
     existing: ExistingVersions,
     wanted: Sequence[Node],
 ) -> None:
-    model = draft.registered[node.ref]
-    ours = is_ours(copy, model, draft.target_can)
+    ours = is_ours(copy, draft.registered[node.ref], draft.target_can)
     spoilt = ours and _is_spoilt(draft, wanted, existing)
     if draft.policy.replaces and (spoilt or not ours):
         node.reason = "replaces the one on the target, as --delete-model says"
@@ -80,32 +79,9 @@ def _match(
         )
         _number(draft, wanted, taken=0, exact=True)
         return
-    node.target_id = copy.name
-    node.action, node.reason = Action.ADOPT, "copied before" if ours else "same name on the target"
-    experiments = {
-        ref: draft.nodes[ref].target_id
-        for ident in experiments_named(model)
-        if (ref := experiment_ref(ident)) in draft.nodes and draft.nodes[ref].target_id
-    }
-    as_wanted, node.losses = wanted_registered_model(
-        model, experiments, draft.target_can, draft.policy
-    )
-    as_wanted = dataclasses.replace(as_wanted, name=node.name)
-    if not ours:
-        changed = changes_of_model(copy, as_wanted, model)
-        node.losses += tuple(kept_of_model(copy, changed, model))
-    if is_up_to_date(copy, as_wanted, model):
-        if not draft.policy.permissions:
-            node.status = TaskStatus.DONE
-    else:
-        node.action, node.reason = Action.UPDATE, "changed at the source since"
-    if not ours:
-        draft.collisions.append(
-            f"{node.ref.kind} {copy.name!r} is on the target already: its versions stay, new ones "
-            "are added (--delete-model replaces it)"
-        )
+    _adopt_model(draft, node, copy, ours=ours)
     taken = existing.taken_aliases(draft.versions_of(node.ref), draft.policy)
-    left = [item for item in wanted if not _adopt(draft, item, existing, taken, exact=ours)]
+    left = [item for item in wanted if not _adopt_version(draft, item, existing, taken, exact=ours)]
     for item in left:
         item.losses += without_taken(draft.versions[item.ref], taken)[1]
     if not ours:  # of a copy of ours, those under a number that is not their own are removed
@@ -120,7 +96,35 @@ def _match(
             item.first_free, item.status = 0, TaskStatus.PENDING
 
 
-def _adopt(
+def _adopt_model(draft: Draft, node: Node, copy: RegisteredModel, *, ours: bool) -> None:
+    """Match a registered model with what has its name on the target."""
+    model = draft.registered[node.ref]
+    node.target_id = copy.name
+    node.action, node.reason = Action.ADOPT, "copied before" if ours else "same name on the target"
+    experiments = {
+        ref: draft.nodes[ref].target_id
+        for ident in experiments_named(model)
+        if (ref := experiment_ref(ident)) in draft.nodes and draft.nodes[ref].target_id
+    }
+    as_wanted, node.losses = wanted_registered_model(
+        model, experiments, draft.target_can, draft.policy
+    )
+    as_wanted = dataclasses.replace(as_wanted, name=node.name)
+    if not ours:
+        changed = changes_of_model(copy, as_wanted, model)
+        node.losses += tuple(kept_of_model(copy, changed, model))
+        draft.collisions.append(
+            f"{node.ref.kind} {copy.name!r} is on the target already: its versions stay, new ones "
+            "are added (--delete-model replaces it)"
+        )
+    if is_up_to_date(copy, as_wanted, model):
+        if not draft.policy.permissions:
+            node.status = TaskStatus.DONE
+    else:
+        node.action, node.reason = Action.UPDATE, "changed at the source since"
+
+
+def _adopt_version(
     draft: Draft,
     node: Node,
     existing: ExistingVersions,
