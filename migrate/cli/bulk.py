@@ -14,6 +14,7 @@ from migrate.cli.choices import Choices
 from migrate.cli.copying import exit_code
 from migrate.cli.manner import Manner
 from migrate.cli.migrations import Ends, carry_out, ends_of, plan_anew, progress_view
+from migrate.endpoints.addresses import Address
 from migrate.errors import UsageError
 from migrate.redaction import is_bare_login, shown_address
 from migrate.views.report import print_report, report_as_json
@@ -75,6 +76,13 @@ def _this_command() -> str:
     program, *args = sys.argv
     shown = (shown_address(it) if "://" in it else it for it in args)
     return shlex.join([Path(program).name, *shown])
+
+
+def server_or_store(uri: str, option: str) -> str:
+    """Return the URI of a tracking server, or of what one keeps its records in. Raises likewise."""
+    address = Address(uri=uri, side="source")
+    is_store = uri and (address.is_database or address.is_file_store)
+    return uri if is_store else server(uri, option)
 
 
 def server(uri: str, option: str) -> str:

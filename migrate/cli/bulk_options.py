@@ -15,7 +15,11 @@ OutputDirectory = Annotated[
 InputDirectory = Annotated[str, typer.Option("--input-dir", help="Directory to import from.")]
 ExportSource = Annotated[
     str,
-    typer.Option("--source", envvar="MLFLOW_TRACKING_URI", help="Tracking server to export from."),
+    typer.Option(
+        "--source",
+        envvar="MLFLOW_TRACKING_URI",
+        help="Tracking server, file store or database to export from.",
+    ),
 ]
 ImportTarget = Annotated[
     str,

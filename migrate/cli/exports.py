@@ -8,7 +8,7 @@ from typing import Any
 from migrate.cli import bulk_options as bulk
 from migrate.cli import options
 from migrate.cli.app import session
-from migrate.cli.bulk import directory, server, transfer
+from migrate.cli.bulk import directory, server_or_store, transfer
 from migrate.cli.choices import parse_choices
 from migrate.cli.manner import Manner, command
 from migrate.graph.selection import ALL
@@ -104,4 +104,4 @@ def _export(source: str, output_dir: str, manner: Manner, **chosen: Any) -> None
     with session(manner.debug):
         choices = parse_choices(**chosen)
         target = directory(output_dir, "--output-dir")
-        transfer(server(source, "--source"), target, choices, manner)
+        transfer(server_or_store(source, "--source"), target, choices, manner)

@@ -10,11 +10,13 @@ import typer
 DEFAULT_STATE = Path(".migrate") / "state.db"
 ENDPOINT_FORMS = "a tracking URI (http(s)://host:port, databricks[://profile]) or a directory"
 
-Source = Annotated[str, typer.Argument(help=f"Where to copy from: {ENDPOINT_FORMS}.")]
+_SOURCE_HELP = (
+    f"Where to copy from: {ENDPOINT_FORMS}; or, without a server, a file store (./mlruns) or a "
+    "database (sqlite:///FILE, postgresql://...)."
+)
+Source = Annotated[str, typer.Argument(help=_SOURCE_HELP)]
 Target = Annotated[str, typer.Argument(help=f"Where to copy to: {ENDPOINT_FORMS}.")]
-OptionalSource = Annotated[
-    str | None, typer.Argument(help=f"Where to copy from: {ENDPOINT_FORMS}.")
-]
+OptionalSource = Annotated[str | None, typer.Argument(help=_SOURCE_HELP)]
 OptionalTarget = Annotated[str | None, typer.Argument(help=f"Where to copy to: {ENDPOINT_FORMS}.")]
 Experiments = Annotated[
     list[str] | None,

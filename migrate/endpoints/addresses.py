@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from migrate.endpoints.artifacts.locations import roots_of
 from migrate.endpoints.database import DatabaseSource
@@ -61,6 +61,16 @@ class Address:
         return self.uri != "databricks" and (scheme in ("", "file", "dbfs") or len(scheme) == 1)
 
     @property
+    def is_database(self) -> bool:
+        """True when this is the database of a server."""
+        return is_database(_scheme(self.uri))
+
+    @property
+    def is_file_store(self) -> bool:
+        """True when this is a directory that a server or client has as its file store."""
+        return self.is_directory and file_store_around(self.path) == self.path
+
+    @property
     def shown(self) -> str:
         """The address fit for logs, reports and the state database."""
         if self.is_directory:
@@ -86,7 +96,8 @@ class Address:
         """The directory, absolute; what Databricks calls ``dbfs:/x`` is mounted at ``/dbfs/x``."""
         if _scheme(self.uri) == "dbfs":
             return (Path("/dbfs") / self.uri.partition(":")[2].lstrip("/")).resolve()
-        path = self.uri.removeprefix("file:") if _scheme(self.uri) == "file" else self.uri
+        is_uri = _scheme(self.uri) == "file"
+        path = unquote(self.uri.removeprefix("file:")) if is_uri else self.uri
         return Path(path.removeprefix("//")).expanduser().resolve()
 
 
@@ -100,10 +111,10 @@ def open_source(address: Address) -> Source:
 
     Raises ``UsageError`` for a URI of a kind that is not known.
     """
-    if is_database(_scheme(address.uri)):
+    if address.is_database:
         return _open_database(address)
     _check_workspace(address)
-    if address.is_directory and file_store_around(address.path) == address.path:
+    if address.is_file_store:
         return _open_file_store(address)
     return _open_either(address)
 
@@ -113,7 +124,7 @@ def open_target(address: Address) -> Target:
 
     Raises ``UsageError`` for a URI of a kind that is not known, or that is only a source.
     """
-    if is_database(_scheme(address.uri)):
+    if address.is_database:
         raise UsageError(
             f"a database is no target yet: {address.shown}",
             "copy to its tracking server: http(s)://host:port",

@@ -108,12 +108,17 @@ def tell_of_twins(draft: Draft) -> None:
                     alike.setdefault(folding.of(node.name), []).append(node)
         differing = "case, accents or spaces" if folding.accents else "case or spaces"
         for twins in (nodes for nodes in alike.values() if len(nodes) > 1):
-            names = ", ".join(sorted(repr(node.name) for node in twins))
+            names = sorted({repr(node.name) for node in twins})
             for node in twins:
-                node.warnings += (
-                    f"{names} differ in {differing} only: a target that compares without these "
-                    f"takes one of them. {_rename_hint(node.ref.kind)}",
-                )
+                if len(names) == 1:
+                    ids = ", ".join(sorted(it.ref.id for it in twins))
+                    told = f"{ids} are all called {names[0]}: on a server they become one"
+                else:
+                    told = (
+                        f"{', '.join(names)} differ in {differing} only: a target that compares "
+                        f"without these takes one of them. {_rename_hint(node.ref.kind)}"
+                    )
+                node.warnings += (told,)
 
 
 def _named_apart() -> list[list[Kind]]:

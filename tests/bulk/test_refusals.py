@@ -124,9 +124,7 @@ def test_bad_options_of_imports(typed: Typed, options: str, says: str, hints: st
         ("", "no tracking server is named", "MLFLOW_TRACKING_URI"),
         ("./mlruns", "'./mlruns' is no tracking server", "mlflow server --backend-store-uri"),
         ("file:///mlruns", "'file:///mlruns' is no tracking server", "mlflow server"),
-        ("sqlite:///mlflow.db", "is no tracking server", "mlflow server --backend-store-uri"),
         ("localhost:5000", "is no tracking server", "http://host:port"),
-        ("postgresql://ada:s3cret@h/db", "'postgresql://h/db' is no tracking server", "mlflow"),
     ],
 )
 def test_what_is_no_tracking_server(typed: Typed, uri: str, says: str, hints: str) -> None:
@@ -134,6 +132,26 @@ def test_what_is_no_tracking_server(typed: Typed, uri: str, says: str, hints: st
         refused(typed, f"{command} --output-dir out", says, hints, at=uri)
     for command in IMPORTS:
         refused(typed, f"{command} --input-dir out", says, hints, at=uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "says", "hints"),
+    [
+        ("sqlite:///mlflow.db", "is no tracking server", "mlflow server --backend-store-uri"),
+        ("postgresql://ada:s3cret@h/db", "'postgresql://h/db' is no tracking server", "mlflow"),
+    ],
+)
+def test_databases_are_imported_into_by_their_servers(
+    typed: Typed, uri: str, says: str, hints: str
+) -> None:
+    for command in IMPORTS:
+        refused(typed, f"{command} --input-dir out", says, hints, at=uri)
+
+
+def test_a_database_that_is_not_there_is_not_exported(typed: Typed) -> None:
+    uri = "sqlite:///mlflow.db"
+    for command in EXPORTS:
+        refused(typed, f"{command} --output-dir out", "mlflow.db is not there", "sqlite:", at=uri)
 
 
 @pytest.mark.parametrize("path", ["http://127.0.0.1:5000", "s3://bucket/out", "databricks://x"])

@@ -23,7 +23,8 @@ from tests.faults import Faults, lose_response, on_nth
 def test_a_file_store_is_copied_into_a_directory(
     migrate: Migrate, tmp_path: Path, named: str
 ) -> None:
-    root = unpacked("3.8.1", tmp_path)
+    (tmp_path / "my runs").mkdir()
+    root = unpacked("3.8.1", tmp_path / "my runs")
     before = listing(root)
     ends = (root.as_uri() if named == "uri" else root, tmp_path / "export")
     planned = migrate("plan", *ends, "--include-deleted")
@@ -96,3 +97,25 @@ def _compare(client: MlflowClient, noted: dict[str, Any]) -> None:
     assert {it.name for it in models} == {it for it, told in made if "lifecycle" not in told}
     for trace_id, told in noted["traces"].items():
         assert [it.name for it in client.get_trace(trace_id).data.spans] == told["spans"]
+
+
+def test_two_experiments_of_one_name_are_not_merged_in_silence(
+    migrate: Migrate, tmp_path: Path, fresh_target: TrackingServerProcess
+) -> None:
+    """As where somebody has put two stores together by hand."""
+    root = unpacked("broken", tmp_path)
+    planned = migrate("plan", root, fresh_target.uri)
+    assert f"{'1' * 18}, {'3' * 18} are all called 'good'" in planned.stdout
+    migrate("run", root, fresh_target.uri, code=3)
+    client = MlflowClient(fresh_target.uri)
+    good = client.get_experiment_by_name("good")
+    assert len(client.search_runs([good.experiment_id])) == 13
+
+
+def test_a_file_store_is_exported_by_the_names_of_other_tools(
+    migrate: Migrate, tmp_path: Path
+) -> None:
+    root = unpacked("2.9.2", tmp_path)
+    migrate("export-all", "--output-dir", tmp_path / "all", env={"MLFLOW_TRACKING_URI": str(root)})
+    found = {path.name for path in (tmp_path / "all").rglob("*") if path.is_file()}
+    assert {"experiments.json", "run.json", "model.json", "a.txt"} <= found
