@@ -163,6 +163,13 @@ class TraceStore(Store[Trace], Protocol):
         """
         ...
 
+    def mark(self, container: str, marks: Mapping[str, str], spans: Mapping[str, Spans]) -> None:
+        """Write the marks of traces that lack nothing else, by their ids, as far as one call can.
+
+        ``spans`` are those that each has already. Whoever needs to know reads them back.
+        """
+        ...
+
     def link_prompts(self, trace_id: str, prompts: Sequence[PromptLink]) -> None:
         """Link a trace to versions of prompts, of which some may be linked already."""
         ...

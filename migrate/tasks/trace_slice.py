@@ -44,6 +44,8 @@ from migrate.traces import (
 #: Traces in memory with their spans: so many, or of so many bytes as their metadata tells.
 GROUP = 50
 GROUP_BYTES = 4 << 20
+#: From so many traces on, one call for their marks and a look at them are cheaper than a call each.
+SEVERAL = 4
 #: Assumed of one that does not tell its size.
 USUAL_BYTES = 50_000
 #: What the spans of a trace with attachments name.
@@ -216,7 +218,9 @@ class _Slicing:
         reckoned = [it for it in begun if _has_other_fields(it.wanted, shown[it.trace.trace_id])]
         for it in reckoned:
             self._theirs.create(self._container, dataclasses.replace(it.wanted, assessments=()))
+        redone = {it.trace.trace_id for it in reckoned}
         shown |= self._shown(reckoned)
+        whole: list[_Todo] = []
         for it in begun:
             copy = shown[it.trace.trace_id]
             differing = [what for what, _, _ in differences(it.wanted, copy)]
@@ -227,9 +231,26 @@ class _Slicing:
                 if not what.startswith("tag ")  # those come last
             ]
             self._copy_files(it, copy)
-            self._theirs.finish(copy, it.wanted, it.mark, it.losses)
+            # With a span, what was put right would be reckoned anew once more.
+            if it.mark and it.spans and not (differing or it.losses or copy.trace_id in redone):
+                whole.append(it)
+        shown |= self._marked(whole)
+        for it in begun:
+            self._theirs.finish(shown[it.trace.trace_id], it.wanted, it.mark, it.losses)
             self._losses += it.losses
             self._written += 1
+
+    def _marked(self, whole: Sequence[_Todo]) -> dict[str, Trace]:
+        """Write the marks of traces that lack nothing else in one call; return what is shown."""
+        if len(whole) < SEVERAL or self._can.archive:
+            return {}
+        marks = {it.trace.trace_id: it.mark for it in whole}
+        spans = {it.trace.trace_id: it.spans for it in whole}
+        try:
+            self._theirs.mark(self._container, marks, spans)
+        except (Refused, Malformed):
+            return {}  # each is sent by itself
+        return self._shown(whole)
 
     def _shown(self, todo: Sequence[_Todo]) -> dict[str, Trace]:
         """Return what the target shows of traces. Raises where one is not there."""

@@ -104,6 +104,9 @@ class TraceStore:
                 raise NotFound(f"trace {ident} is not being written in {self._export.path}")
             writer.add_spans(of_trace)
 
+    def mark(self, container: str, marks: Mapping[str, str], spans: Mapping[str, Spans]) -> None:
+        """See ``TraceStore.mark``: here each is written with its trace."""
+
     def link_prompts(self, trace_id: str, prompts: Sequence[PromptLink]) -> None:
         """See ``TraceStore.link_prompts``: a tag says it here."""
 

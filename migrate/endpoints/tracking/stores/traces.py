@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ PER_PAGE = 500
 PER_CALL = 100
 FORM = Form(Kind.TRACE, lambda entry: Told(told_id(entry, "trace_id")))
 _OTLP = "/v1/traces"
+NO_MARKS: Mapping[str, str] = MappingProxyType({})
 #: An id that follows from the spans' own; for any other, spans would make another trace.
 _TAKES_SPANS = re.compile("tr-[0-9a-f]{32}")
 _SPANS = f"{NEWER_API}/traces/batchGet"
@@ -112,7 +114,17 @@ class ServerTraces(RecordStore[Trace]):
             form = "its id is not of the form that servers take spans for (tr- and 32 digits)"
             raise Refused(f"{odd[0]!r}: {form}")
         headers = {"Content-Type": "application/x-protobuf", "x-mlflow-experiment-id": container}
-        self._http.post_message(_OTLP, _message(spans.values()), headers)
+        self._http.post_message(_OTLP, _message(spans), headers)
+
+    def mark(self, container: str, marks: Mapping[str, str], spans: Mapping[str, Spans]) -> None:
+        """See ``TraceStore.mark``.
+
+        What is said of the origin of spans becomes tags of their trace, so one of them, which is
+        there and stays as it is, takes the mark along.
+        """
+        headers = {"Content-Type": "application/x-protobuf", "x-mlflow-experiment-id": container}
+        one_each = {ident: spans[ident][:1] for ident in marks}
+        self._http.post_message(_OTLP, _message(one_each, marks), headers)
 
     def link_prompts(self, trace_id: str, prompts: Sequence[PromptLink]) -> None:
         """See ``TraceStore.link_prompts``."""
@@ -176,7 +188,7 @@ def in_order(stretch: Stretch) -> dict[str, Any]:
     }
 
 
-def _message(spans: Iterable[Spans]) -> bytes:
+def _message(spans: Mapping[str, Spans], marks: Mapping[str, str] = NO_MARKS) -> bytes:
     """Return the request of OpenTelemetry's protocol that holds the spans of several traces.
 
     Raises ``Malformed`` for what is none.
@@ -184,8 +196,13 @@ def _message(spans: Iterable[Spans]) -> bytes:
     from google.protobuf.json_format import ParseDict, ParseError
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    every: list[Any] = [span for of_trace in spans for span in of_trace]
-    scope: Object = {"resourceSpans": [{"scopeSpans": [{"spans": every}]}]}
+    every: list[Any] = []
+    for trace_id, of_trace in spans.items():
+        mark = marks.get(trace_id)
+        said = [{"key": MARK, "value": {"stringValue": mark}}] if mark else []
+        one = {"resource": {"attributes": said}, "scopeSpans": [{"spans": list(of_trace)}]}
+        every.append(one)
+    scope: Object = {"resourceSpans": every}
     try:
         message: bytes = ParseDict(scope, ExportTraceServiceRequest()).SerializeToString()
     except ParseError as problem:
