@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from migrate.endpoints.artifacts.locations import Roots
 from migrate.endpoints.filestore import FileStoreSource
 from migrate.endpoints.stores import traces_of
 from migrate.errors import EndpointError, NotPermitted
 from migrate.kinds import Kind, Ref, experiment_ref, logged_model_ref, run_ref
 from migrate.objects import ArtifactRoot, Run
 from migrate.tasks.histories import with_histories
-from tests.endpoints.filestores import listing, manifest, opened, unpacked
+from tests.endpoints.filestores import OLD_ROOT, listing, manifest, opened, unpacked
 
 NOTED = manifest("3.8.1")
 ALPHA = NOTED["experiments"]["alpha"]["id"]
@@ -224,13 +225,13 @@ COSTS_SOME: dict[str, tuple[Damage, Ref, str, str]] = {
     "params that are a link": (
         at(f"{RUN_PATH}/params", link_to("/etc")),
         run_ref(RUN),
-        "params in params",
+        "folder params",
         "symbolic link",
     ),
     "params that are a file": (
         at(f"{RUN_PATH}/params", _file),
         run_ref(RUN),
-        "params in params",
+        "folder params",
         "cannot be read",
     ),
     "a tag of 17 MB": (
@@ -272,7 +273,7 @@ COSTS_SOME: dict[str, tuple[Damage, Ref, str, str]] = {
     "tags of an experiment that are a file": (
         at(f"{ALPHA}/tags", _file),
         experiment_ref(ALPHA),
-        "tags in tags",
+        "folder tags",
         "cannot be read",
     ),
     "an alias of no version": (
@@ -523,6 +524,38 @@ def test_a_moved_store_without_any_files_is_doubted(root: Path) -> None:
     [told] = source.unknown()
     assert "/data/ml/mlruns" in told
     assert "--source-artifacts" in told
+
+
+def test_files_that_were_never_in_the_store_are_read_below_a_named_folder(root: Path) -> None:
+    """As of a server with a default artifact root, which was moved as well."""
+    elsewhere = root.parent / "files"
+    for path in [*root.rglob("artifacts")]:
+        shutil.move(path, elsewhere / path.relative_to(root))
+        path.mkdir()  # MLflow makes it for every run
+    source = FileStoreSource(root, side="source", roots=Roots([elsewhere]))
+    [run] = source.runs.read([RUN])
+    files = source.artifacts.list(ArtifactRoot(run.ref, run.artifact_uri))
+    assert "a.txt" in {it.path for it in files}
+    assert source.unknown() == ()
+    assert opened(root).unknown(), "without it, that they are nowhere is not believed"
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_files_behind_a_proxy_are_read_below_a_named_folder(root: Path, right: bool) -> None:
+    for path in root.rglob("meta.yaml"):
+        path.write_text(path.read_text().replace(OLD_ROOT, "mlflow-artifacts:"))
+    elsewhere = root.parent / "mlartifacts"
+    elsewhere.mkdir()
+    if right:
+        for experiment in (ALPHA, BETA):
+            shutil.copytree(root / experiment, elsewhere / experiment)
+    source = FileStoreSource(root, side="source", roots=Roots([elsewhere]))
+    [run] = source.runs.read([RUN])
+    files = source.artifacts.list(ArtifactRoot(run.ref, run.artifact_uri))
+    assert bool(files) is right
+    assert bool(source.unknown()) is not right, (
+        "a folder that has nothing of it may be the wrong one"
+    )
 
 
 def test_a_store_that_is_written_to_is_read_again(root: Path) -> None:

@@ -125,7 +125,8 @@ class StoreFiles:
                     listed = sorted(entries, key=lambda it: it.name)
             except DirectoryError as problem:
                 if place != folder or os.path.lexists(place):
-                    losses.append(self.lost(f"{what}s in {place.name}", problem.message))
+                    where = place.relative_to(folder.parent).as_posix()
+                    losses.append(self.lost(f"folder {where}", problem.message))
                 continue
             for entry in listed:
                 path = place / entry.name
