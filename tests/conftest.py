@@ -102,6 +102,7 @@ def _own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingSe
 def own_source(_own_server: TrackingServerProcess) -> TrackingServerProcess:
     """An empty server for what one test writes; starting another takes longer than emptying it."""
     empty(_own_server)
+    _own_server.start()
     return _own_server
 
 

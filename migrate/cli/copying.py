@@ -31,7 +31,6 @@ from migrate.graph.why import explain
 from migrate.plans import Plan, Report
 from migrate.redaction import shown_address
 from migrate.views.graph import check_graph_path, write_graph
-from migrate.views.layout import result_console, say
 from migrate.views.plan import plan_as_json, print_plan
 from migrate.views.report import print_report, report_as_json
 from migrate.views.why import print_why, why_as_json
@@ -89,17 +88,16 @@ def plan(
 def _plan_each(
     ends: Ends, choices: Choices, pairs: Sequence[str], state: str, *, json: bool
 ) -> None:
-    """Plan workspace by workspace; one that the target lacks is named, for there is no target."""
+    """Plan workspace by workspace, those too that the target is still to get."""
     moves = moves_between(ends, choices, pairs)
     with StateStore.open(state) as store:
 
         def planned(move: Move, both: Ends, chosen: Choices) -> Done:
-            if not move.exists:
-                made_then = "migrate run makes it on the target, and plans it then."
-                return Done(lambda: {"plan": None}, lambda: say(result_console(), made_then))
+            both = both if move.exists else both.before_made()
             both.check()
             made = plan_anew(both, chosen, store, waits=True)
-            return Done(lambda: {"plan": plan_as_json(made)}, lambda: print_plan(made))
+            told = {"exists": move.exists, "plan": plan_as_json(made)}
+            return Done(lambda: told, lambda: print_plan(made))
 
         go_through(moves, ends, choices, planned, json=json)
 

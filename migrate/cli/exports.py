@@ -33,6 +33,7 @@ class RunOptions:
     repair: options.Repair = False
     source_registry: bulk.Registry = ""
     source_artifacts: options.SourceArtifacts = None
+    source_workspace: options.SourceWorkspace = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

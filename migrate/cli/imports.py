@@ -23,6 +23,7 @@ class ImportOptions:
     without: options.WithoutKinds = None
     target_registry: bulk.Registry = ""
     target_artifacts: options.TargetArtifacts = None
+    target_workspace: options.TargetWorkspace = ""
     traces: bulk.ImportTraces = ALL
     trace_start_time: options.TraceStartTime = None
     traces_until: options.TracesUntil = None

@@ -65,6 +65,10 @@ class Ends:
         holds_models = choices.selection.takes_registry
         return Ends(source=source, target=dataclasses.replace(target, holds_models=holds_models))
 
+    def before_made(self) -> Ends:
+        """Return the same ends with a target that is a workspace which its server is to get."""
+        return Ends(source=self.source, target=dataclasses.replace(self.target, unmade=True))
+
     def only_read(self) -> Ends:
         """Return the same ends with a target that is not written to, nor made when missing."""
         return dataclasses.replace(self, target=dataclasses.replace(self.target, read_only=True))

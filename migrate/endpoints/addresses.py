@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from migrate.endpoints.artifacts.locations import roots_of
@@ -16,6 +17,7 @@ from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.tracking.http.access import Access, access_for
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.opening import open_server
+from migrate.endpoints.tracking.unmade import UnmadeWorkspace
 from migrate.endpoints.tracking.workspaces import Workspaces
 from migrate.errors import UsageError
 from migrate.redaction import is_bare_login, shown_address
@@ -33,7 +35,8 @@ class Address:
     made on a target. A new export directory that ``holds_models`` has its experiments one level
     down, beside the registered models. ``artifacts`` are roots of files that the server may send us
     to: folders of this machine, and URIs (see ``artifacts.locations``). ``workspace`` is that of a
-    server with workspaces; empty for what the environment says, or the default one.
+    server with workspaces; empty for what the environment says, or the default one. One that is
+    ``unmade`` the target is still to get; a plan finds nothing in it.
     """
 
     uri: str
@@ -48,6 +51,7 @@ class Address:
     workspace: str = ""
     roles_too: bool = False
     passwords: str = ""
+    unmade: bool = False
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r}, side={self.side!r})"
@@ -155,7 +159,7 @@ def _open_either(address: Address) -> Target:
         )
     workers, per_second = address.workers, address.per_second
     if scheme in ("http", "https"):
-        access = address.access
+        access = replace(address.access, workspace=None) if address.unmade else address.access
         http = HttpSession(access, side=address.side, workers=workers, per_second=per_second)
         registry = None
         shown = shown_address(address.registry_uri)
@@ -165,7 +169,7 @@ def _open_either(address: Address) -> Target:
             registry = HttpSession(
                 models, side=address.side, workers=workers, per_second=per_second
             )
-        return open_server(
+        server = open_server(
             http,
             tracking_uri=address.uri,
             workspace=access.workspace or "",
@@ -175,6 +179,9 @@ def _open_either(address: Address) -> Target:
             roles_too=address.roles_too,
             passwords=address.passwords,
         )
+        if address.unmade:
+            return cast(Target, UnmadeWorkspace(server, http.base_url, address.workspace))
+        return server
     if scheme == "databricks" or address.uri == "databricks":
         from migrate.endpoints.tracking.databricks.opening import open_databricks
 

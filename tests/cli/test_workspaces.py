@@ -115,11 +115,16 @@ def test_all_are_copied_mapped_and_unmapped_and_a_second_run_writes_nothing(
     target = server_factory(environment=WITH_WORKSPACES)
     every = (source.uri, target.uri, "--all-workspaces", "--workspace-map", "team-b=moved")
     planned = json.loads(migrate("plan", *every, "--json").stdout)
-    assert [(it["target"], it["plan"] is not None) for it in planned] == [
+    assert [(it["target"], it["exists"]) for it in planned] == [
         ("default", True),
         ("team-a", False),
         ("moved", False),
     ]
+    for it in planned:
+        actions = {task["kind"]: task["action"] for task in it["plan"]["tasks"]}
+        assert actions["run"] == actions["registered model"] == "create"
+    assert "workspace moved is not there: migrate run makes it" in str(planned[2]["plan"]["notes"])
+    assert len(call(target, "GET", "workspaces")["workspaces"]) == 1
     migrate("verify", *every, code=3)
     said = migrate("run", *every).stdout
     assert "workspace team-b -> moved" in said
@@ -224,3 +229,18 @@ def test_a_directory_has_none(typed: Typed, source: TrackingServerProcess, tmp_p
     typed.fails("run", *into, "--target-workspace", "x", code=2, says="has no workspaces")
     typed("run", *into, "--source-workspace", "team-b")
     assert (tmp_path / "export").is_dir()
+
+
+def test_one_goes_through_a_directory_by_the_six_commands(
+    typed: Typed, source: TrackingServerProcess, server_factory: ServerFactory, tmp_path: Any
+) -> None:
+    export = ("--output-dir", tmp_path / "export")
+    typed("export-all", "--source", source.uri, *export, "--source-workspace", "team-b")
+    target = server_factory(environment=WITH_WORKSPACES)
+    into = ("--input-dir", tmp_path / "export", "--target", target.uri)
+    named = ("--target-workspace", "team-x")
+    hint = "make it first"
+    typed.fails("import-all", *into, *named, code=2, says="no workspace 'team-x'", hints=hint)
+    call(target, "POST", "workspaces", {"name": "team-x"})
+    typed("import-all", *into, *named)
+    assert shown(target, "team-x") == expected("team-b")

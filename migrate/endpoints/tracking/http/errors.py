@@ -1,9 +1,9 @@
-"""Which of our errors an answer stands for that is none of success."""
+"""Which of our errors an answer stands for that is none of success; why there is no answer."""
 
 from __future__ import annotations
 
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -116,3 +116,18 @@ def retry_after_of(response: requests.Response) -> float | None:
         return min(float(Retry(0).parse_retry_after(value)), 300.0)
     except Exception:  # urllib3 raises its own InvalidHeader for text that is no date
         return None
+
+
+def reason_of(problem: BaseException) -> str:
+    """Return the innermost reason of a requests/urllib3 error, without addresses of objects."""
+    reason: Any = problem
+    while True:
+        inner = getattr(reason, "reason", None) or (
+            reason.args[0] if reason.args and isinstance(reason.args[0], Exception) else None
+        )
+        if not isinstance(inner, Exception):
+            break
+        reason = inner
+    # urllib3 puts the connection before it: "<... object at 0x...>: ", or "Name(host=..., ...): ".
+    text = re.sub(r"^\w+\(host=[^)]*\): ", "", str(reason).rpartition(">: ")[2])
+    return cut(text or type(reason).__name__, 300)

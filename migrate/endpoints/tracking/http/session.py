@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +23,7 @@ from migrate.endpoints.shapes import Named, parse_json
 from migrate.endpoints.tracking.http.access import DEFAULT_WORKSPACE, Access
 from migrate.endpoints.tracking.http.bounds import Watch, bounds_from, paged, read_answer
 from migrate.endpoints.tracking.http.connections import PromptAdapter, RateLimit
-from migrate.endpoints.tracking.http.errors import refuse
+from migrate.endpoints.tracking.http.errors import reason_of, refuse
 from migrate.endpoints.tracking.http.login_pages import (
     WebPage,
     is_page,
@@ -40,7 +39,6 @@ from migrate.errors import (
     ServerFault,
     Unavailable,
 )
-from migrate.redaction import cut
 from migrate.storable import first_unstorable
 
 log = logging.getLogger(__name__)
@@ -248,7 +246,7 @@ class HttpSession:
                 yield response
             except (requests.RequestException, HTTPError, OSError) as problem:
                 raise Unavailable(
-                    f"{self._where(path)}: the answer broke off: {_why(problem)}"
+                    f"{self._where(path)}: the answer broke off: {reason_of(problem)}"
                 ) from None
 
     def _json(
@@ -325,18 +323,18 @@ class HttpSession:
             )
         except requests.exceptions.SSLError as problem:
             raise EndpointError(
-                f"no secure connection to the {self._side} at {self._base}: {_why(problem)}",
+                f"no secure connection to the {self._side} at {self._base}: {reason_of(problem)}",
                 f"set MIGRATE_{self._side.upper()}_TRACKING_SERVER_CERT_PATH to its certificate",
             ) from None
         except (requests.RequestException, OSError) as problem:
             raise Unavailable(
-                f"cannot reach the {self._side} at {self._base}: {_why(problem)}",
+                f"cannot reach the {self._side} at {self._base}: {reason_of(problem)}",
                 "is the server running, and the URI right?",
             ) from None
         except ValueError as problem:
             # requests reads where a redirect leads, though it is not to follow.
             raise EndpointError(
-                f"the answer of {self._where(path)} makes no sense: {_why(problem)}",
+                f"the answer of {self._where(path)} makes no sense: {reason_of(problem)}",
                 "is there a proxy before the server that answers in its place?",
             ) from None
 
@@ -388,18 +386,3 @@ def read_once() -> Iterator[None]:
             problem.message,
             "is there a proxy before the server that answers in its place?",
         ) from None
-
-
-def _why(problem: BaseException) -> str:
-    """Return the innermost reason of a requests/urllib3 error, without addresses of objects."""
-    reason: Any = problem
-    while True:
-        inner = getattr(reason, "reason", None) or (
-            reason.args[0] if reason.args and isinstance(reason.args[0], Exception) else None
-        )
-        if not isinstance(inner, Exception):
-            break
-        reason = inner
-    # urllib3 puts the connection before it: "<... object at 0x...>: ", or "Name(host=..., ...): ".
-    text = re.sub(r"^\w+\(host=[^)]*\): ", "", str(reason).rpartition(">: ")[2])
-    return cut(text or type(reason).__name__, 300)

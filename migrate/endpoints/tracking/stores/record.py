@@ -31,12 +31,14 @@ K = TypeVar("K", bound=Keyed)
 class RecordStore(Store[R]):
     """The objects of one kind. ``part`` shows whether a server has it.
 
-    ``of_registry`` is true of what belongs to the server that keeps registered models.
+    ``of_registry`` is true of what belongs to the server that keeps registered models, ``shared``
+    of what all workspaces of a server have in common.
     """
 
     kind: ClassVar[Kind]
     part: ClassVar[Part]
     of_registry: ClassVar[bool] = False
+    shared: ClassVar[bool] = False
     identity = Identity.NAMED
     bookkeeping = Bookkeeping.NONE
 

@@ -53,6 +53,7 @@ class UserStore(RecordStore[User]):
 
     kind = Kind.USER
     part = USERS
+    shared = True
     identity = Identity.KEPT
 
     def __init__(
