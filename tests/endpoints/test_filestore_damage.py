@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -526,6 +528,31 @@ def test_a_moved_store_without_any_files_is_doubted(root: Path) -> None:
     assert "--source-artifacts" in told
 
 
+#: What may stand in a file by chance, or by somebody's hand.
+ODDITIES = (b"\0", b"&a *a", b"!!x", b"\n- ", b"{", b"nan", b"1e999", b"9" * 30, b"\xff\xfe", b"[]")
+VALUES = (b"null", b"[]", b"{}", b"1.5", b"-3", b"2024-01-01", b"true", b"9" * 30, b'"\\ud800"')
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_broken_by_chance_ends_no_reading(seed: int, root: Path) -> None:
+    draw = random.Random(seed)
+    files = [it for it in root.rglob("*") if it.is_file() and "artifacts" not in it.parts]
+    for _ in range(15):
+        chosen = {path: path.read_bytes() for path in draw.sample(sorted(files), 6)}
+        for path, content in chosen.items():
+            place = draw.randrange(len(content) + 1)
+            lines = content.split(b"\n")
+            line = draw.randrange(len(lines))
+            key = lines[line].partition(b":")[0]
+            lines[line] = key + b": " + draw.choice(VALUES)
+            cut, odd = content[:place], content[:place] + draw.choice(ODDITIES) + content[place:]
+            path.write_bytes(draw.choice((cut, odd, b"\n".join(lines))))
+        read_all(opened(root))
+        for path, content in chosen.items():
+            path.write_bytes(content)
+    assert read_all(opened(root)).broken == {}
+
+
 def test_files_that_were_never_in_the_store_are_read_below_a_named_folder(root: Path) -> None:
     """As of a server with a default artifact root, which was moved as well."""
     elsewhere = root.parent / "files"
@@ -560,8 +587,6 @@ def test_files_behind_a_proxy_are_read_below_a_named_folder(root: Path, right: b
 
 def test_a_store_that_is_written_to_is_read_again(root: Path) -> None:
     """MLflow empties a file before it writes it anew."""
-    import threading
-
     meta = root / META
     content = meta.read_text()
     meta.write_text("")
