@@ -422,6 +422,19 @@ def test_what_else_is_beside_experiments_is_named_in_the_plan(root: Path) -> Non
     assert "'notes.txt', 'old\\nstuff'" in note
 
 
+@pytest.mark.parametrize("name", ["back\\slash", "per%20cent", "größe", ".hidden", "-"])
+def test_a_registered_model_of_an_odd_name_has_its_versions(name: str, root: Path) -> None:
+    (root / "models/modelA").rename(root / "models" / name)
+    for path in (root / "models" / name).rglob("meta.yaml"):
+        path.write_text(path.read_text().replace("name: modelA", f"name: '{name}'"))
+    source = opened(root)
+    models = [*source.registered_models.list([name])]
+    assert [it.name for it in models] == [name]
+    numbers = [it.version for it in source.model_versions.list(models)]
+    assert numbers == [1, 3, 4, 6]
+    assert not source.unreadable.all()
+
+
 def _moved_away(path: Path, elsewhere: Path) -> None:
     """Put a link in the place of a folder, to where it is then."""
     shutil.move(path, elsewhere)
