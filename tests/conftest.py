@@ -63,7 +63,11 @@ def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerFactory
     with contextlib.ExitStack() as running:
 
         def start(**options: Any) -> TrackingServerProcess:
-            kind = TrackingServerProcess if options.keys() - {"directory"} else AppServer
+            kind = (
+                AppServer
+                if options.keys() <= {"directory", "environment"}
+                else TrackingServerProcess
+            )
             options.setdefault("directory", tmp_path_factory.mktemp("server"))
             options.setdefault("empty_databases", EMPTY_DATABASES)
             return running.enter_context(kind(**options))

@@ -10,8 +10,9 @@ class AppServer(TrackingServerProcess):
 
     The command imports all of MLflow, tells the web server by variables what it was asked for, and
     then waits for its end. Here the variables are set without it; their names are those of
-    ``mlflow/server/constants.py`` of MLflow 3.17. Takes ``directory`` and ``empty_databases``.
-    Where these have no database to copy yet, the command makes one: it alone does so at its start.
+    ``mlflow/server/constants.py`` of MLflow 3.17. Takes ``directory``, ``environment``
+    and ``empty_databases``. Where these have no database to copy yet, the command makes one: it
+    alone does so at its start.
     """
 
     def _command(self) -> list[str]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from migrate.endpoints.artifacts.locations import Roots
 from migrate.endpoints.filestore import FileStoreSource
 from migrate.endpoints.stores import traces_of
 from migrate.errors import EndpointError, NotPermitted
 from migrate.kinds import Kind, Ref, experiment_ref, logged_model_ref, run_ref
 from migrate.objects import ArtifactRoot, Run
 from migrate.tasks.histories import with_histories
-from tests.endpoints.filestores import listing, manifest, opened, unpacked
+from tests.endpoints.filestores import OLD_ROOT, listing, manifest, opened, unpacked
 
 NOTED = manifest("3.8.1")
 ALPHA = NOTED["experiments"]["alpha"]["id"]
@@ -224,13 +227,13 @@ COSTS_SOME: dict[str, tuple[Damage, Ref, str, str]] = {
     "params that are a link": (
         at(f"{RUN_PATH}/params", link_to("/etc")),
         run_ref(RUN),
-        "params in params",
+        "folder params",
         "symbolic link",
     ),
     "params that are a file": (
         at(f"{RUN_PATH}/params", _file),
         run_ref(RUN),
-        "params in params",
+        "folder params",
         "cannot be read",
     ),
     "a tag of 17 MB": (
@@ -272,7 +275,7 @@ COSTS_SOME: dict[str, tuple[Damage, Ref, str, str]] = {
     "tags of an experiment that are a file": (
         at(f"{ALPHA}/tags", _file),
         experiment_ref(ALPHA),
-        "tags in tags",
+        "folder tags",
         "cannot be read",
     ),
     "an alias of no version": (
@@ -419,6 +422,19 @@ def test_what_else_is_beside_experiments_is_named_in_the_plan(root: Path) -> Non
     assert "'notes.txt', 'old\\nstuff'" in note
 
 
+@pytest.mark.parametrize("name", ["back\\slash", "per%20cent", "größe", ".hidden", "-"])
+def test_a_registered_model_of_an_odd_name_has_its_versions(name: str, root: Path) -> None:
+    (root / "models/modelA").rename(root / "models" / name)
+    for path in (root / "models" / name).rglob("meta.yaml"):
+        path.write_text(path.read_text().replace("name: modelA", f"name: '{name}'"))
+    source = opened(root)
+    models = [*source.registered_models.list([name])]
+    assert [it.name for it in models] == [name]
+    numbers = [it.version for it in source.model_versions.list(models)]
+    assert numbers == [1, 3, 4, 6]
+    assert not source.unreadable.all()
+
+
 def _moved_away(path: Path, elsewhere: Path) -> None:
     """Put a link in the place of a folder, to where it is then."""
     shutil.move(path, elsewhere)
@@ -525,10 +541,65 @@ def test_a_moved_store_without_any_files_is_doubted(root: Path) -> None:
     assert "--source-artifacts" in told
 
 
+#: What may stand in a file by chance, or by somebody's hand.
+ODDITIES = (b"\0", b"&a *a", b"!!x", b"\n- ", b"{", b"nan", b"1e999", b"9" * 30, b"\xff\xfe", b"[]")
+VALUES = (b"null", b"[]", b"{}", b"1.5", b"-3", b"2024-01-01", b"true", b"9" * 30, b'"\\ud800"')
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_broken_by_chance_ends_no_reading(seed: int, root: Path) -> None:
+    draw = random.Random(seed)
+    files = [it for it in root.rglob("*") if it.is_file() and "artifacts" not in it.parts]
+    for _ in range(15):
+        chosen = {path: path.read_bytes() for path in draw.sample(sorted(files), 6)}
+        for path, content in chosen.items():
+            place = draw.randrange(len(content) + 1)
+            lines = content.split(b"\n")
+            line = draw.randrange(len(lines))
+            key = lines[line].partition(b":")[0]
+            lines[line] = key + b": " + draw.choice(VALUES)
+            cut, odd = content[:place], content[:place] + draw.choice(ODDITIES) + content[place:]
+            path.write_bytes(draw.choice((cut, odd, b"\n".join(lines))))
+        read_all(opened(root))
+        for path, content in chosen.items():
+            path.write_bytes(content)
+    assert read_all(opened(root)).broken == {}
+
+
+def test_files_that_were_never_in_the_store_are_read_below_a_named_folder(root: Path) -> None:
+    """As of a server with a default artifact root, which was moved as well."""
+    elsewhere = root.parent / "files"
+    for path in [*root.rglob("artifacts")]:
+        shutil.move(path, elsewhere / path.relative_to(root))
+        path.mkdir()  # MLflow makes it for every run
+    source = FileStoreSource(root, side="source", roots=Roots([elsewhere]))
+    [run] = source.runs.read([RUN])
+    files = source.artifacts.list(ArtifactRoot(run.ref, run.artifact_uri))
+    assert "a.txt" in {it.path for it in files}
+    assert source.unknown() == ()
+    assert opened(root).unknown(), "without it, that they are nowhere is not believed"
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_files_behind_a_proxy_are_read_below_a_named_folder(root: Path, right: bool) -> None:
+    for path in root.rglob("meta.yaml"):
+        path.write_text(path.read_text().replace(OLD_ROOT, "mlflow-artifacts:"))
+    elsewhere = root.parent / "mlartifacts"
+    elsewhere.mkdir()
+    if right:
+        for experiment in (ALPHA, BETA):
+            shutil.copytree(root / experiment, elsewhere / experiment)
+    source = FileStoreSource(root, side="source", roots=Roots([elsewhere]))
+    [run] = source.runs.read([RUN])
+    files = source.artifacts.list(ArtifactRoot(run.ref, run.artifact_uri))
+    assert bool(files) is right
+    assert bool(source.unknown()) is not right, (
+        "a folder that has nothing of it may be the wrong one"
+    )
+
+
 def test_a_store_that_is_written_to_is_read_again(root: Path) -> None:
     """MLflow empties a file before it writes it anew."""
-    import threading
-
     meta = root / META
     content = meta.read_text()
     meta.write_text("")

@@ -48,13 +48,20 @@ class UnservedArtifacts:
         """See ``ReadsArtifacts.digests``: there are none."""
         return {}
 
-    def misses(self, locations: Sequence[str]) -> bool:
-        """Say whether the roots that are named have the folder of none of these, which a server
-        keeps behind its proxy: they may be the wrong ones.
+    def doubts(self, locations: Sequence[str], shown: str) -> Sequence[str]:
+        """Return a sentence for the user where the roots that are named may be the wrong ones.
+
+        They have the folder of none of these ``locations`` of experiments of the source, which is
+        ``shown`` so, that are behind a server's proxy.
         """
         behind = [below for below in map(_below_proxy, locations) if below]
         folders = [root / below for root in self._roots.folders for below in behind]
-        return bool(folders) and not any(folder.is_dir() for folder in folders)
+        if not folders or any(folder.is_dir() for folder in folders):
+            return ()
+        return (
+            f"whether {shown} has files is not known: no experiment of it has a folder below "
+            "--source-artifacts (is it the server's --artifacts-destination?)",
+        )
 
     def is_elsewhere(self, uri: str) -> bool:
         """Say whether a location is on a disk, and not where files are read."""
@@ -74,14 +81,16 @@ class UnservedArtifacts:
         if location.way is Way.DISK and location.folder.is_dir():
             return DiskFiles(location)
         stated = disk_path(root.uri)
-        moved = next(self._moved(stated), None) if stated is not None else None
+        places = [*self._moved(stated)] if stated is not None else []
+        # An empty one may be what a store has for each run, wherever that has its files.
+        moved = next((it for it in places if not _is_empty(it)), places[0] if places else None)
         is_there = stated is not None and stated.is_absolute() and stated.is_dir()
         if location.way is not Way.DISK and (moved is None or (is_there and _is_empty(moved))):
             raise NotPermitted(f"{place_of(root.uri)} is not read: {location.reason}", _HINT)
         return DiskFiles(moved or location)  # one below a root that is not made has no files
 
     def _behind_proxy(self, root: ArtifactRoot, below: str) -> Location:
-        """Return where the server of a database keeps what is ``below`` its artifact proxy."""
+        """Return where the server of the source keeps what is ``below`` its artifact proxy."""
         if not self._roots.folders:
             raise NotPermitted(
                 f"{root.uri} is behind the server of this source, which does not say where",

@@ -88,12 +88,8 @@ class DatabaseSource:
         """See ``Endpoint.unknown``: what there is, a database tells; where its files are, not."""
         table = "experiments"
         rows = self._database.rows(table, ("artifact_location",), *self._database.here(table))
-        if not self.artifacts.misses([str(row["artifact_location"]) for row in rows]):
-            return ()
-        return (
-            f"whether {self._database.shown} has files is not known: no experiment of it has a "
-            "folder below --source-artifacts (is it the server's --artifacts-destination?)",
-        )
+        locations = [str(row["artifact_location"]) for row in rows]
+        return self.artifacts.doubts(locations, self._database.shown)
 
     def unsupported(
         self, experiment_ids: Sequence[str], *, whole_server: bool = False

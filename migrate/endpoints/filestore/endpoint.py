@@ -96,10 +96,12 @@ class FileStoreSource:
 
         A store that was moved has its files with it, or they were never in it.
         """
+        experiments = [*self.experiments.list()]
         if self._roots.folders:
-            return ()
+            locations = [it.artifact_location for it in experiments]
+            return self.artifacts.doubts(locations, str(self._root))
         elsewhere: defaultdict[str, list[str]] = defaultdict(list)
-        for experiment in self.experiments.list():
+        for experiment in experiments:
             if self.artifacts.is_elsewhere(location := experiment.artifact_location):
                 place = PurePosixPath(location.replace("\\", "/")).parent
                 elsewhere[str(place)].append(experiment.experiment_id)

@@ -50,7 +50,8 @@ def is_foreign(name: str) -> bool:
 
 def is_name(text: str) -> bool:
     """Say whether an id can be the name of one file or folder, which no path leads out of."""
-    return text not in ("", ".", "..") and not {"/", "\\", "\0"} & {*text} and len(text) < 256
+    parts = {"/", "\0", os.sep, os.altsep} & {*text}
+    return text not in ("", ".", "..") and not parts and len(text) < 256
 
 
 class StoreFiles:
@@ -125,7 +126,8 @@ class StoreFiles:
                     listed = sorted(entries, key=lambda it: it.name)
             except DirectoryError as problem:
                 if place != folder or os.path.lexists(place):
-                    losses.append(self.lost(f"{what}s in {place.name}", problem.message))
+                    where = place.relative_to(folder.parent).as_posix()
+                    losses.append(self.lost(f"folder {where}", problem.message))
                 continue
             for entry in listed:
                 path = place / entry.name

@@ -28,7 +28,7 @@ class ExperimentFolder(NamedTuple):
 
 
 class Places:
-    """The folders of a store; what they hold is looked at by nobody here."""
+    """The folders of a store. What they hold is not looked at, only where each was seen last."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -54,10 +54,11 @@ class Places:
         return None
 
     def within(self, experiment: ExperimentFolder, folder: str) -> Iterator[Path]:
-        """Yield the folders of what is in an experiment: below a folder of it, or of its runs."""
+        """Yield the folders of what is in a folder of an experiment; of its runs, without one."""
         for path in subdirectories(experiment.path / folder):
             is_run = path.name not in RESERVED and _is_object(path)
             if (folder or is_run) and not is_foreign(path.name):
+                self._found[path.name] = experiment.path
                 yield path
 
     def objects(self, experiment_ids: Sequence[str], *folders: str) -> Iterator[Path]:
