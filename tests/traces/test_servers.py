@@ -215,7 +215,8 @@ WINDOWS: dict[str, tuple[Match, int]] = {
     "the spans": (("POST", "/v1/traces$"), 1),
     "an assessment that overrides": (("POST", "/assessments$"), 1),
     "the second that overrides": (("POST", "/assessments$"), 2),
-    "a mark": (("PATCH", "/tags$"), 3),
+    "the marks of many": (("POST", "/v1/traces$"), 2),
+    "a mark": (("PATCH", "/tags$"), 1),
 }
 
 
