@@ -127,6 +127,7 @@ def assert_verified(run_migrate: RunMigrate, source: str | Path, target: str | P
     assert done.returncode == 0
 
 
+@pytest.mark.thorough
 def test_every_model_goes_from_server_to_server(
     every_model: EveryModel,
     target: TrackingServerProcess,

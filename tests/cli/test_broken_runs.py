@@ -109,7 +109,7 @@ def ends(world: World, target: World) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("column", "bad"),
     [
-        ("start_time", [2]),
+        pytest.param("start_time", [2], marks=pytest.mark.thorough),
         pytest.param("status", [0], marks=pytest.mark.thorough),
         pytest.param("user_id", [1, 5], marks=pytest.mark.thorough),
     ],

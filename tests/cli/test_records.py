@@ -34,6 +34,12 @@ def filled(fresh_source: TrackingServerProcess) -> Callable[[Seeded], Api]:
     return fill
 
 
+@pytest.fixture
+def every_kind(filled: Callable[[Seeded], Api]) -> Api:
+    """The source with the objects of all kinds."""
+    return [filled(it) for it in SEEDED][-1]
+
+
 #: The kinds of which all is tried every day: one that is plain, and one with contents.
 DAILY = ("issue", "evaluation dataset")
 
@@ -50,13 +56,6 @@ def _each(kinds: Collection[str]) -> list[Any]:
     ]
 
 
-@pytest.fixture(params=_each([it.kind for it in SEEDED]))
-def every_kind(request: pytest.FixtureRequest) -> Seeded:
-    """What each kind is tried with every day."""
-    found: Seeded = request.param
-    return found
-
-
 @pytest.fixture(params=_each(DAILY))
 def seeded(request: pytest.FixtureRequest) -> Seeded:
     """What goes the same way for all kinds: some of them every day, all in acceptance."""
@@ -71,28 +70,33 @@ def code(source: Api) -> int:
 
 def test_each_arrives_whole_and_a_second_run_writes_nothing(
     typed: Typed,
-    filled: Callable[[Seeded], Api],
-    every_kind: Seeded,
+    every_kind: Api,
     fresh_source: TrackingServerProcess,
     fresh_target: TrackingServerProcess,
     proxy_factory: ProxyFactory,
 ) -> None:
-    source, target = filled(every_kind), Api(fresh_target.uri)
+    source, target = every_kind, Api(fresh_target.uri)
+    counts = {it.kind: it.count for it in SEEDED}
     proxy = proxy_factory(fresh_target.uri)
     ends = (fresh_source.uri, proxy.uri)
     plan = json.loads(typed("plan", *ends, "--json").stdout)
-    assert sum(it["kind"] == every_kind.kind for it in plan["tasks"]) == every_kind.count
-    assert every_kind.kind not in plan["unsupported"]
+    assert {kind: _of_kind(plan["tasks"], kind) for kind in counts} == counts
+    assert counts.keys().isdisjoint(plan["unsupported"])
     typed("run", *ends, code=code(source))
-    assert in_order(every_kind.shown(target)) == in_order(every_kind.shown(source))
-    verified = typed("verify", *ends, "--json").stdout
-    assert json.loads(verified)["compared"][every_kind.kind] == every_kind.count
-    pairs = typed("map").stdout.splitlines()
-    assert sum(line.startswith(f"{every_kind.kind} ") for line in pairs) == every_kind.count
+    for seeded in SEEDED:
+        assert in_order(seeded.shown(target)) == in_order(seeded.shown(source)), seeded.kind
+    compared = json.loads(typed("verify", *ends, "--json").stdout)["compared"]
+    assert {kind: compared[kind] for kind in counts} == counts
+    pairs = json.loads(typed("map", "--json").stdout)
+    assert {kind: _of_kind(pairs, kind) for kind in counts} == counts
 
     proxy.clear()
     typed("run", *ends, code=code(source))
     assert [it for it in proxy.writes() if not re.search(NO_WRITES, it.path)] == []
+
+
+def _of_kind(entries: list[dict[str, Any]], kind: str) -> int:
+    return sum(it["kind"] == kind for it in entries)
 
 
 def test_what_changed_at_the_source_is_carried_over_and_what_the_state_forgot_adopted(
@@ -133,22 +137,22 @@ def test_a_create_whose_answer_is_lost_makes_no_second_copy(
     assert in_order(seeded.shown(target)) == in_order(seeded.shown(source))
 
 
-def test_it_goes_through_a_directory(
+def test_all_go_through_a_directory(
     typed: Typed,
     tmp_path: Path,
-    filled: Callable[[Seeded], Api],
-    seeded: Seeded,
+    every_kind: Api,
     fresh_source: TrackingServerProcess,
     fresh_target: TrackingServerProcess,
 ) -> None:
-    source, target = filled(seeded), Api(fresh_target.uri)
+    source, target = every_kind, Api(fresh_target.uri)
     export = str(tmp_path / "export")
     named = {"MLFLOW_TRACKING_URI": fresh_source.uri}
     typed("export-all", "--output-dir", export, env=named, code=code(source))
     typed("verify", fresh_source.uri, export)
     typed("run", fresh_source.uri, export, code=code(source))
     typed("run", export, fresh_target.uri, code=code(source))
-    assert in_order(seeded.shown(target)) == in_order(seeded.shown(source))
+    for seeded in SEEDED:
+        assert in_order(seeded.shown(target)) == in_order(seeded.shown(source)), seeded.kind
     typed("verify", export, fresh_target.uri)
 
 

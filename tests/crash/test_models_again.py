@@ -105,6 +105,7 @@ def copied_numbers(migration: RegistryMigration) -> dict[int, int]:
     return dict(sorted(found.items()))
 
 
+@pytest.mark.thorough
 def test_nothing_is_written_again_and_then_exactly_what_is_new(
     migration: RegistryMigration, work: ModelSource
 ) -> None:

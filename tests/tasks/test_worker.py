@@ -33,8 +33,8 @@ TARGET = Address(uri="http://target", side="target")
 @pytest.fixture
 def copier(monkeypatch: pytest.MonkeyPatch) -> dict[Kind, Any]:
     """Endpoints in memory, and what carries the runs of a batch to replace."""
-    for address in (SOURCE, TARGET):
-        monkeypatch.setitem(worker._open, address, MemoryServer())
+    monkeypatch.setitem(worker._sources, SOURCE, MemoryServer())
+    monkeypatch.setitem(worker._targets, TARGET, MemoryServer())
     copiers: dict[Kind, Any] = {}
     monkeypatch.setattr(Runs, "carry", lambda _, *given: copiers[Kind.RUN](*given))
     return copiers

@@ -19,7 +19,8 @@ from migrate.endpoints.addresses import Address, open_source, open_target
 from migrate.graph.selection import Selection
 from migrate.kinds import REGISTRY_KINDS, Kind
 from migrate.verify import Comparison, Ends, compare
-from tests.comparison import ORIGIN
+from tests.comparison import ORIGIN, copies_of_runs, differences
+from tests.comparison_models import compare_models
 from tests.conftest import ROOT, OfAllModels, ServerFactory
 from tests.seed_models import ModelSource, SeededModels
 
@@ -112,6 +113,16 @@ def test_a_whole_copy_shows_no_difference(copied: Copied) -> None:
         if label in ("s3 of nowhere", "run of nowhere", "deleted model")
     }
     assert gone <= {ident for ident, _ in declared} <= gone | of_nowhere
+
+
+def test_what_a_copy_holds_is_what_the_source_holds(copied: Copied) -> None:
+    """By a comparison that shares no code with the copying, nor with ``verify``."""
+    source, target, seeded = copied.source.uri, copied.target.uri, copied.seeded
+    assert differences(source, target, expected_losses=seeded.rewritten) == []
+    hard = "/".join(map(str, seeded.versions["deleted model"]))
+    declared = {(hard, what) for what in ("copy", "source", "run_id")}
+    declared |= {(seeded.runs["nested models"], "artifact of-another-run/MLmodel")}
+    assert compare_models(source, target, copies_of_runs(source, target), declared=declared) == []
 
 
 @pytest.mark.thorough
