@@ -25,6 +25,8 @@ class Folding(NamedTuple):
         """
         if not any(self):
             return name
+        # Twice: one sign below letters is a letter in the other case, and accents hide some case.
+        name = name.casefold() if self.case else name
         if self.accents:
             apart = unicodedata.normalize("NFKD", name)
             name = "".join(it for it in apart if not unicodedata.combining(it))
@@ -65,7 +67,8 @@ def spelled_otherwise(name: str) -> Mapping[str, str]:
     first = next((at for at, it in enumerate(name) if it.isascii() and it.isalpha()), None)
     others = {"blanks": f"{name} "}
     if first is not None:
-        others["case"] = name.swapcase()
+        # Of plain letters only: databases differ about the case of some others, as of a dotless i.
+        others["case"] = "".join(it.swapcase() if it.isascii() else it for it in name)
         accented = f"{name[: first + 1]}\N{COMBINING ACUTE ACCENT}{name[first + 1 :]}"
         others["accents"] = unicodedata.normalize("NFC", accented)
     return others

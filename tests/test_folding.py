@@ -35,6 +35,7 @@ ACCENTS = Folding(accents=True)
         (ACCENTS, ("Muller", "M\u00fcller", "muller"), {"M\u00fcller": "Muller"}),
         (ACCENTS, ("\u212bngstr\u00f6m", "Angstrom"), {"\u212bngstr\u00f6m": "Angstrom"}),
         (ANY_FOLDING, ("muller", "M\u00dcLLER "), {"muller": "M\u00dcLLER "}),
+        (ANY_FOLDING, ("A\u0345", "a\u0399"), {"a\u0399": "A\u0345"}),
         (NO_FOLDING, ("a", "A", "a ", "\u00e4", "a\u0308"), {}),
     ],
 )
