@@ -137,6 +137,7 @@ def test_all_but_the_named_losses_goes_through_a_directory(
     assert declared <= everything.losses | everything.kept
 
 
+@pytest.mark.thorough
 def test_all_but_the_named_losses_goes_from_server_to_server(
     everything: Everything,
     fresh_target: TrackingServerProcess,
@@ -161,6 +162,7 @@ def test_all_but_the_named_losses_goes_from_server_to_server(
     assert source.writes() == []
 
 
+@pytest.mark.thorough
 def test_deleted_objects_are_counted_and_left_out_unless_asked_for(
     everything: Everything, fresh_target: TrackingServerProcess, run_migrate: RunMigrate
 ) -> None:

@@ -26,6 +26,7 @@ def test_a_database_is_copied_into_a_directory(migrate: Migrate, tmp_path: Path)
     assert hashlib.sha256(source.read_bytes()).hexdigest() == before
 
 
+@pytest.mark.thorough
 def test_a_database_is_copied_to_a_server(
     migrate: Migrate, tmp_path: Path, server_factory: ServerFactory
 ) -> None:

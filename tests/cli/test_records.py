@@ -40,8 +40,8 @@ def every_kind(filled: Callable[[Seeded], Api]) -> Api:
     return [filled(it) for it in SEEDED][-1]
 
 
-#: The kinds of which all is tried every day: one that is plain, and one with contents.
-DAILY = ("issue", "evaluation dataset")
+#: The kinds of which all is tried every day: one with contents.
+DAILY = ("evaluation dataset",)
 
 
 def _each(kinds: Collection[str]) -> list[Any]:

@@ -79,6 +79,7 @@ def test_nothing_at_all_is_written_when_nothing_has_changed(
     assert written_runs(database) == written_experiments(database) == set()
 
 
+@pytest.mark.thorough
 def test_exactly_what_is_new_or_changed_is_written(
     work: Source, migration: Migration, database: Path
 ) -> None:

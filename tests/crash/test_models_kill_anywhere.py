@@ -31,6 +31,7 @@ def work(fresh_source: TrackingServerProcess) -> Iterator[ModelSource]:
         yield source
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kills", KILLS)
 def test_a_registry_killed_at_random_moments_has_every_version_once_and_in_order(
     work: ModelSource, registry_migration_of: RegistryMigrationOf, kills: int

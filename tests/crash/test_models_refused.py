@@ -53,6 +53,7 @@ def check_all_but(migration: RegistryMigration, *missing: int, last: int = LAST)
     assert migration.differences(declared) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "number",
     [
