@@ -5,11 +5,13 @@ The fields are those that servers 1.30 to 3.17 send; what an older one lacks is 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable
 from typing import Any
 
-from migrate.endpoints.run_members import model_metric_from, model_named_by
+from migrate.endpoints.registry_members import model_version_of, registered_model_of
+from migrate.endpoints.run_members import model_metric_from
 from migrate.endpoints.shapes import (
     Object,
     ident,
@@ -28,13 +30,11 @@ from migrate.endpoints.tracking.wire import metric_to, tags_to, with_value
 from migrate.kinds import Kind
 from migrate.objects import (
     ACTIVE,
-    NO_STAGE,
     LoggedModel,
     Metric,
     ModelMetric,
     ModelVersion,
     RegisteredModel,
-    kind_by_tags,
 )
 
 _STATUS = "LOGGED_MODEL_"
@@ -90,19 +90,12 @@ def registered_model_from(body: Object) -> RegisteredModel:
 
     Raises ``Malformed``.
     """
-    tags = pairs(body, "tags")
-    return RegisteredModel(
-        name=ident(body, "name"),
-        kind=kind_by_tags(tags),
-        description=text(body, "description"),
-        tags=tags,
-        aliases={
-            required_text(item, "alias"): version_number(item) for item in objects(body, "aliases")
-        },
-        creation_time=integer(body, "creation_timestamp"),
-        last_update_time=integer(body, "last_updated_timestamp"),
-        latest_versions=tuple(map(version_number, objects(body, "latest_versions"))),
-    )
+    aliases = {
+        required_text(item, "alias"): version_number(item) for item in objects(body, "aliases")
+    }
+    latest = tuple(map(version_number, objects(body, "latest_versions")))
+    model = registered_model_of(body, pairs(body, "tags"), aliases)
+    return dataclasses.replace(model, latest_versions=latest)
 
 
 def model_version_from(body: Object, model: RegisteredModel) -> ModelVersion:
@@ -110,27 +103,7 @@ def model_version_from(body: Object, model: RegisteredModel) -> ModelVersion:
 
     Raises ``Malformed``.
     """
-    number = version_number(body)
-    source = text(body, "source")
-    return ModelVersion(
-        name=ident(body, "name"),
-        version=number,
-        kind=model.version_kind,
-        source=source,
-        run_id=text(body, "run_id"),
-        run_link=text(body, "run_link"),
-        # MLflow's own servers do not store the id, they derive it from the source.
-        model_id=text(body, "model_id") or model_named_by(source),
-        description=text(body, "description"),
-        tags=pairs(body, "tags"),
-        aliases=tuple(sorted(alias for alias, held in model.aliases.items() if held == number)),
-        stage=text(body, "current_stage") or NO_STAGE,
-        status=text(body, "status") or "READY",
-        status_message=text(body, "status_message"),
-        user_id=text(body, "user_id"),
-        creation_time=integer(body, "creation_timestamp"),
-        last_update_time=integer(body, "last_updated_timestamp"),
-    )
+    return model_version_of(body, model, pairs(body, "tags"))
 
 
 def model_version_to(version: ModelVersion) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from migrate.endpoints.database.reading import Row, is_
 from migrate.endpoints.database.stores.contained import ContainedStore
 from migrate.endpoints.database.stores.entries import grouped, readable, texts_by
-from migrate.endpoints.run_members import model_metric_from, model_status_from
-from migrate.endpoints.shapes import ident, integer, text, word
+from migrate.endpoints.registry_members import stored_logged_model_of
+from migrate.endpoints.run_members import model_metric_from
 from migrate.kinds import Kind, logged_model_ref
-from migrate.objects import ACTIVE, LIFECYCLE_STAGES, LoggedModel, ModelMetric
+from migrate.objects import ACTIVE, LoggedModel, ModelMetric
 
+_TIMES = ("creation_timestamp_ms", "last_updated_timestamp_ms")
 _COLUMNS = (
     "model_id",
     "experiment_id",
@@ -23,8 +24,7 @@ _COLUMNS = (
     "source_run_id",
     "lifecycle_stage",
     "artifact_location",
-    "creation_timestamp_ms",
-    "last_updated_timestamp_ms",
+    *_TIMES,
 )
 #: Members of a metric as MLflow's API has it, and their columns.
 _METRIC = {
@@ -71,23 +71,9 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
         )
 
         def model(row: Row) -> LoggedModel:
-            model_id = row["model_id"]
-            return LoggedModel(
-                model_id=ident(row, "model_id"),
-                experiment_id=ident(row, "experiment_id"),
-                name=text(row, "name"),
-                model_type=text(row, "model_type"),
-                status=model_status_from(row),
-                status_message=text(row, "status_message"),
-                source_run_id=text(row, "source_run_id"),
-                lifecycle_stage=word(row, "lifecycle_stage", LIFECYCLE_STAGES),
-                artifact_uri=text(row, "artifact_location"),
-                creation_time=integer(row, "creation_timestamp_ms"),
-                last_update_time=integer(row, "last_updated_timestamp_ms"),
-                params=params[model_id],
-                tags=tags[model_id],
-                metrics=tuple(sorted(map(_metric, metrics[model_id]))),
-            )
+            ident = row["model_id"]
+            points = map(_metric, metrics[ident])
+            return stored_logged_model_of(row, params[ident], tags[ident], points, times=_TIMES)
 
         return readable(
             rows,

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from migrate.endpoints.database.reading import Condition, Database, Row, is_
 from migrate.endpoints.database.stores.entries import grouped, readable, texts_by
 from migrate.endpoints.database.stores.experiments import ExperimentStore
-from migrate.endpoints.run_members import model_named_by
-from migrate.endpoints.shapes import ident, integer, text, version_number
+from migrate.endpoints.registry_members import model_version_of, registered_model_of
+from migrate.endpoints.shapes import text, version_number
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.kinds import Ref, version_ref
 from migrate.objects import (
     DELETED_STAGE,
     NO_RUN,
-    NO_STAGE,
     ArtifactRoot,
     ModelVersion,
     RegisteredModel,
@@ -22,12 +21,12 @@ from migrate.objects import (
     kind_by_tags,
 )
 
-_MODEL = ("name", "description", "creation_time", "last_updated_time")
+_TIMES = ("creation_time", "last_updated_time")
+_MODEL = ("name", "description", *_TIMES)
 _VERSION = (
     "name",
     "version",
-    "creation_time",
-    "last_updated_time",
+    *_TIMES,
     "description",
     "user_id",
     "current_stage",
@@ -61,16 +60,8 @@ class RegisteredModelStore:
         )
 
         def model(row: Row) -> RegisteredModel:
-            name = row["name"]
-            return RegisteredModel(
-                name=ident(row, "name"),
-                kind=kind_by_tags(tags[name]),
-                description=text(row, "description"),
-                tags=tags[name],
-                aliases={it["alias"]: version_number(it) for it in aliases[name]},
-                creation_time=integer(row, "creation_time"),
-                last_update_time=integer(row, "last_updated_time"),
-            )
+            numbers = {it["alias"]: version_number(it) for it in aliases[row["name"]]}
+            return registered_model_of(row, tags[row["name"]], numbers, times=_TIMES)
 
         return readable(
             rows,
@@ -142,26 +133,8 @@ class ModelVersionStore:
         tags = self._tags([*dict.fromkeys(row["name"] for row in kept)], *where)
 
         def version(row: Row) -> ModelVersion:
-            model = models[row["name"]]
-            number, source = version_number(row), text(row, "source")
-            return ModelVersion(
-                name=ident(row, "name"),
-                version=number,
-                kind=model.version_kind,
-                source=source,
-                run_id=text(row, "run_id"),
-                run_link=text(row, "run_link"),
-                model_id=model_named_by(source),
-                description=text(row, "description"),
-                tags=tags[row["name"]].get(number, {}),
-                aliases=tuple(sorted(it for it, at in model.aliases.items() if at == number)),
-                stage=text(row, "current_stage") or NO_STAGE,
-                status=text(row, "status") or "READY",
-                status_message=text(row, "status_message"),
-                user_id=text(row, "user_id"),
-                creation_time=integer(row, "creation_time"),
-                last_update_time=integer(row, "last_updated_time"),
-            )
+            held = tags[row["name"]].get(version_number(row), {})
+            return model_version_of(row, models[row["name"]], held, times=_TIMES)
 
         def named(row: Row) -> tuple[Ref, str]:
             name = str(row["name"])

@@ -9,10 +9,9 @@ from migrate.endpoints.filestore.files import Losses
 from migrate.endpoints.filestore.metric_files import MetricFile
 from migrate.endpoints.filestore.places import ExperimentFolder
 from migrate.endpoints.filestore.stores.contained import ContainedStore
-from migrate.endpoints.run_members import model_status_from
-from migrate.endpoints.shapes import integer, text, word
+from migrate.endpoints.registry_members import stored_logged_model_of
 from migrate.kinds import Kind
-from migrate.objects import ACTIVE, LIFECYCLE_STAGES, LoggedModel, ModelMetric
+from migrate.objects import ACTIVE, LoggedModel, ModelMetric
 
 
 class LoggedModelStore(ContainedStore[LoggedModel]):
@@ -29,22 +28,12 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
         body = self._files.described(path)
         self._require_own(experiment, path, body, "model_id")
         losses: Losses = []
-        return LoggedModel(
-            model_id=path.name,
-            experiment_id=experiment.id,
-            name=text(body, "name"),
-            model_type=text(body, "model_type"),
-            status=model_status_from(body),
-            status_message=text(body, "status_message"),
-            source_run_id=text(body, "source_run_id"),
-            lifecycle_stage=word(body, "lifecycle_stage", LIFECYCLE_STAGES),
-            artifact_uri=text(body, "artifact_location"),
-            creation_time=integer(body, "creation_timestamp"),
-            last_update_time=integer(body, "last_updated_timestamp"),
+        return stored_logged_model_of(
+            body,
             params=self._files.texts(path / "params", "param", losses),
             tags=self._files.texts(path / "tags", "tag", losses),
-            metrics=tuple(sorted(self._metrics(path, losses))),
-            losses=tuple(losses),
+            metrics=[*self._metrics(path, losses)],
+            losses=losses,
         )
 
     def _metrics(self, path: Path, losses: Losses) -> Iterator[ModelMetric]:

@@ -11,15 +11,14 @@ from migrate.endpoints.file_stores import META, MODELS
 from migrate.endpoints.filestore.files import Losses, StoreFiles, is_foreign, is_name
 from migrate.endpoints.filestore.stores.experiments import ExperimentStore
 from migrate.endpoints.filestore.stores.runs import RunStore
-from migrate.endpoints.run_members import model_named_by
-from migrate.endpoints.shapes import ident, integer, text, version_number
+from migrate.endpoints.registry_members import model_version_of, registered_model_of
+from migrate.endpoints.shapes import ident, text, version_number
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import EndpointError, Malformed
 from migrate.kinds import Kind, Ref, version_ref
 from migrate.objects import (
     DELETED_STAGE,
     NO_RUN,
-    NO_STAGE,
     ArtifactRoot,
     ModelVersion,
     RegisteredModel,
@@ -50,7 +49,7 @@ class RegisteredModelStore:
                 losses: Losses = []
                 tags = self._files.texts(folder / "tags", "tag", losses)
                 kind = kind_by_tags(tags)
-                model = self._model(folder, kind, tags, losses)
+                model = self._model(folder, tags, losses)
             except EndpointError as problem:
                 self._unreadable.report(Ref(kind, folder.name), "", folder / META, problem)
             else:
@@ -61,27 +60,17 @@ class RegisteredModelStore:
         folder = self._root / name
         return folder if is_name(name) and folder.is_dir() else None
 
-    def _model(
-        self, folder: Path, kind: Kind, tags: Mapping[str, str], losses: Losses
-    ) -> RegisteredModel:
+    def _model(self, folder: Path, tags: Mapping[str, str], losses: Losses) -> RegisteredModel:
         body = self._files.described(folder)
         if (told := ident(body, "name")) != folder.name:
             raise Malformed(f"name is {told[:60]!r}, in the folder of {folder.name!r}")
         aliases = self._files.texts(folder / "aliases", "alias", losses)
-        return RegisteredModel(
-            name=folder.name,
-            kind=kind,
-            description=text(body, "description"),
-            tags=tags,
-            aliases={
-                alias: int(number)
-                for alias, number in aliases.items()
-                if self._is_version(folder, alias, number, losses)
-            },
-            creation_time=integer(body, "creation_timestamp"),
-            last_update_time=integer(body, "last_updated_timestamp"),
-            losses=tuple(losses),
-        )
+        there = {
+            alias: int(number)
+            for alias, number in aliases.items()
+            if self._is_version(folder, alias, number, losses)
+        }
+        return registered_model_of(body, tags, there, losses=losses)
 
     def _is_version(self, folder: Path, alias: str, number: str, losses: Losses) -> bool:
         """Say whether an alias names a version that is there; where not, it is a loss."""
@@ -162,23 +151,5 @@ class ModelVersionStore:
         if told != (model.name, number):
             raise Malformed(f"it says that it is version {told[1]} of {told[0][:60]!r}")
         losses: Losses = []
-        source = text(body, "source")
-        return ModelVersion(
-            name=model.name,
-            version=number,
-            kind=model.version_kind,
-            source=source,
-            run_id=text(body, "run_id"),
-            run_link=text(body, "run_link"),
-            model_id=text(body, "model_id") or model_named_by(source),
-            description=text(body, "description"),
-            tags=self._files.texts(folder / "tags", "tag", losses),
-            aliases=tuple(sorted(it for it, at in model.aliases.items() if at == number)),
-            stage=text(body, "current_stage") or NO_STAGE,
-            status=text(body, "status") or "READY",
-            status_message=text(body, "status_message"),
-            user_id=text(body, "user_id"),
-            creation_time=integer(body, "creation_timestamp"),
-            last_update_time=integer(body, "last_updated_timestamp"),
-            losses=tuple(losses),
-        )
+        tags = self._files.texts(folder / "tags", "tag", losses)
+        return model_version_of(body, model, tags, losses=losses)
