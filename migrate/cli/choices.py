@@ -24,6 +24,7 @@ from migrate.graph.selection import (
     parse_time,
     parse_tokens,
     selection_from_options,
+    texts_in,
 )
 from migrate.kinds import ON_REQUEST, Kind
 from migrate.objects import NOTEBOOK_FORMATS
@@ -366,14 +367,14 @@ def _choices_in(options: Mapping[str, Any]) -> Choices:
         source_tags=bool(options.get("import_source_tags")),
         source_user=bool(options.get("use_src_user_id")),
         permissions=bool(options.get("permissions")),
-        users=_texts(options.get("permission_users")),
+        users=texts_in(options.get("permission_users")),
         passwords=str(options.get("users") or ""),
         version_models=bool(options.get("export_version_model")),
-        notebook_formats=_texts(options.get("notebook_formats")),
+        notebook_formats=texts_in(options.get("notebook_formats")),
         source_registry=str(options.get("source_registry") or ""),
         target_registry=str(options.get("target_registry") or ""),
-        source_artifacts=_texts(options.get("source_artifacts")),
-        target_artifacts=_texts(options.get("target_artifacts")),
+        source_artifacts=texts_in(options.get("source_artifacts")),
+        target_artifacts=texts_in(options.get("target_artifacts")),
         source_workspace=str(options.get("source_workspace") or ""),
         target_workspace=str(options.get("target_workspace") or ""),
     )
@@ -391,7 +392,3 @@ def _trash_choice(value: Any) -> str:
     if value and value not in TRASH_CHOICES:
         raise ValueError(f"nothing is done if trashed that is called {value!r}")
     return str(value or "fail")
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(map(str, value or ()))

@@ -151,12 +151,12 @@ class Selection:
 def selection_from_options(options: Mapping[str, Any]) -> Selection:
     """Read back what ``as_options`` gave. Raises ``TypeError`` and ``ValueError`` for the rest."""
     return Selection(
-        experiments=_texts(options.get("experiments", ())),
+        experiments=texts_in(options.get("experiments", ())),
         started_from=_time(options.get("run_start_time")),
         until=_time(options.get("runs_until")),
         include_deleted=bool(options.get("include_deleted")),
-        models=_texts(options.get("models", ())),
-        stages=_texts(options.get("stages", ())),
+        models=texts_in(options.get("models", ())),
+        stages=texts_in(options.get("stages", ())),
         latest_versions=bool(options.get("export_latest_versions")),
         all_runs=bool(options.get("export_all_runs")),
         traces=options.get("traces") != NO_TRACES,
@@ -167,8 +167,9 @@ def selection_from_options(options: Mapping[str, Any]) -> Selection:
     )
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(map(str, value))
+def texts_in(value: Any) -> tuple[str, ...]:
+    """Return the texts that an option is kept as. Raises ``TypeError`` for a number."""
+    return tuple(map(str, value or ()))
 
 
 def _time(value: Any) -> int | None:

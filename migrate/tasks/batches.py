@@ -76,13 +76,15 @@ class Job:
     @property
     def references(self) -> Mapping[str, str]:
         """Ids of the copies of runs that the object needs, by their own."""
-        return {ref.id: copy for ref, copy in self.copies.items() if ref.kind is Kind.RUN}
+        return self._copies_of(Kind.RUN)
 
     @property
     def datasets(self) -> Mapping[str, str]:
         """Ids of the copies of evaluation datasets that the object names, by their own."""
-        found = self.copies.items()
-        return {ref.id: copy for ref, copy in found if ref.kind is Kind.EVALUATION_DATASET}
+        return self._copies_of(Kind.EVALUATION_DATASET)
+
+    def _copies_of(self, kind: Kind) -> Mapping[str, str]:
+        return {ref.id: copy for ref, copy in self.copies.items() if ref.kind is kind}
 
     @property
     def repairs(self) -> bool:
