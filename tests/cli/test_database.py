@@ -12,6 +12,7 @@ from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Migrate
 from tests.conftest import ServerFactory
 from tests.endpoints.databases import manifest, unpacked, unpacked_artifacts
+from tests.endpoints.noted import assert_shown
 
 
 def test_a_database_is_copied_into_a_directory(migrate: Migrate, tmp_path: Path) -> None:
@@ -36,20 +37,7 @@ def test_a_database_is_copied_to_a_server(
     migrate("run", *ends, code=3)
     again = migrate("run", *ends, "--json", code=3)
     assert '"create"' not in again.stdout
-    client = MlflowClient(target.uri)
-    noted = manifest("3.17.2")
-    names = {it.name for it in client.search_registered_models()}
-    assert names == {*noted["models"]}
-    versions = client.search_model_versions("name = 'modelA'")
-    assert {str(it.version) for it in versions} == {*noted["models"]["modelA"]["versions"]}
-    alpha = client.get_experiment_by_name("alpha")
-    [run] = client.search_runs([alpha.experiment_id], "run_name = 'full'")
-    assert len(client.get_metric_history(run.info.run_id, "loss")) == 6
-    assert {it.path for it in client.list_artifacts(run.info.run_id)} == {
-        "a.txt",
-        "model",
-        "sub",
-    }
+    assert_shown(MlflowClient(target.uri), manifest("3.17.2"))
 
 
 def test_without_its_artifacts_a_database_says_what_to_do(migrate: Migrate, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from migrate.endpoints.database import DatabaseSource
 from migrate.kinds import Kind
 from migrate.objects import LoggedModel, ModelVersion, RegisteredModel, Run
 from tests.endpoints.databases import VERSIONS, manifest, opened, unpacked
+from tests.endpoints.noted import assert_experiments, assert_runs, points_of
 
 Sample = tuple[DatabaseSource, dict[str, Any]]
 
@@ -45,16 +46,7 @@ def _models(source: DatabaseSource) -> dict[str, RegisteredModel]:
 
 def test_experiments_are_those_that_were_made(sample: Sample) -> None:
     source, noted = sample
-    found = {
-        it.name: {
-            "id": it.experiment_id,
-            "location": it.artifact_location,
-            "lifecycle": it.lifecycle_stage,
-        }
-        for it in source.experiments.list()
-    }
-    assert found.pop("Default")["id"] == "0"
-    assert found == noted["experiments"]
+    assert_experiments(source.experiments.list(), noted)
     assert sum(len(it.tags) for it in source.experiments.list()) == _rows(noted, "experiment_tags")
 
 
@@ -66,19 +58,7 @@ def test_runs_are_those_that_were_made(sample: Sample) -> None:
     source, noted = sample
     runs = _runs(source)
     assert len(runs) == _rows(noted, "runs")
-    gone = {it["id"] for it in noted["experiments"].values() if it["lifecycle"] == "deleted"}
-    for name, wanted in noted["runs"].items():
-        run = runs[wanted["id"]]
-        assert run.name == name
-        assert run.experiment_id == wanted["experiment"]
-        assert run.artifact_uri == wanted["artifact_uri"]
-        assert (run.start_time, run.user_id) == (wanted["start"], wanted["user"])
-        stage = "deleted" if run.experiment_id in gone else wanted.get("lifecycle", "active")
-        assert run.lifecycle_stage == stage
-        assert [
-            [it["dataset"]["name"], it["dataset"]["digest"], it["tags"][0]["value"]]
-            for it in run.inputs
-        ] == wanted.get("inputs", [])
+    assert_runs(runs, noted)
     for what, table in (
         ("params", "params"),
         ("tags", "tags"),
@@ -105,15 +85,8 @@ def test_metric_histories_are_whole(sample: Sample, budget: int) -> None:
     for key in history.unread:
         points += [it for page in source.runs.metric_history(run.run_id, key) for it in page]
     assert Counter((key, _stored(value), at, step) for key, value, at, step in points) == Counter(
-        (key, _stored(float(value)), at, step)
-        for key, value, at, step in [*wanted["metrics"], *_of_models(noted, wanted["id"])]
+        (key, _stored(float(value)), at, step) for key, value, at, step in points_of(noted, wanted)
     )
-
-
-def _of_models(noted: dict[str, Any], run_id: str) -> list[list[Any]]:
-    """Return the points of logged models that a run logged: servers keep them with it as well."""
-    models = noted["logged_models"].values()
-    return [it["metric"][:4] for it in models if "metric" in it and it["run"] == run_id]
 
 
 def test_histories_of_many_runs_are_read_by_a_budget(sample: Sample) -> None:

@@ -17,6 +17,7 @@ from migrate.kinds import Kind
 from migrate.objects import ArtifactRoot, LoggedModel, ModelVersion, RegisteredModel, Run
 from migrate.traces import Stretch
 from tests.endpoints.filestores import VERSIONS, listing, manifest, opened, unpacked
+from tests.endpoints.noted import assert_experiments, assert_runs, points_of
 
 Sample = tuple[FileStoreSource, dict[str, Any], Path]
 
@@ -59,18 +60,9 @@ def _folder(root: Path, *names: str) -> Path:
 
 def test_experiments_are_those_that_were_made(sample: Sample) -> None:
     source, noted, root = sample
-    listed = {it.name: it for it in source.experiments.list()}
-    found = {
-        name: {
-            "id": it.experiment_id,
-            "location": it.artifact_location,
-            "lifecycle": it.lifecycle_stage,
-        }
-        for name, it in listed.items()
-    }
-    assert found.pop("Default")["id"] == "0"
-    assert found == noted["experiments"]
-    for it in listed.values():
+    listed = [*source.experiments.list()]
+    assert_experiments(listed, noted)
+    for it in listed:
         assert it.tags == _texts(_folder(root, it.experiment_id) / "tags")
         assert it.creation_time
         assert it.last_update_time
@@ -80,20 +72,8 @@ def test_experiments_are_those_that_were_made(sample: Sample) -> None:
 def test_runs_are_those_that_were_made(sample: Sample) -> None:
     source, noted, root = sample
     runs = _runs(source)
-    assert set(runs) == {it["id"] for it in noted["runs"].values()}
-    gone = {it["id"] for it in noted["experiments"].values() if it["lifecycle"] == "deleted"}
-    for name, wanted in noted["runs"].items():
-        run = runs[wanted["id"]]
-        assert run.name == name
-        assert run.experiment_id == wanted["experiment"]
-        assert run.artifact_uri == wanted["artifact_uri"]
-        assert (run.start_time, run.user_id) == (wanted["start"], wanted["user"])
-        stage = "deleted" if run.experiment_id in gone else wanted.get("lifecycle", "active")
-        assert run.lifecycle_stage == stage
-        assert [
-            [it["dataset"]["name"], it["dataset"]["digest"], it["tags"][0]["value"]]
-            for it in run.inputs
-        ] == wanted.get("inputs", [])
+    assert_runs(runs, noted)
+    for run in runs.values():
         folder = _folder(root, run.experiment_id, run.run_id)
         status = {"RUNNING": 1, "FINISHED": 3, "FAILED": 4, "KILLED": 5}[run.status]
         assert f"\nstatus: {status}\n" in (folder / "meta.yaml").read_text()
@@ -117,19 +97,12 @@ def test_metric_histories_are_whole(sample: Sample, budget: int) -> None:
     for key in history.unread:
         points += [it for page in source.runs.metric_history(run.run_id, key) for it in page]
     assert Counter((key, repr(value), at, step) for key, value, at, step in points) == Counter(
-        (key, repr(float(value)), at, step)
-        for key, value, at, step in [*wanted["metrics"], *_of_models(noted, wanted["id"])]
+        (key, repr(float(value)), at, step) for key, value, at, step in points_of(noted, wanted)
     )
     for it in run.latest_metrics:
         steps = [point.step for point in points if point.key == it.key]
         assert it in points or math.isnan(it.value)
         assert it.step == max(steps)
-
-
-def _of_models(noted: dict[str, Any], run_id: str) -> list[list[Any]]:
-    """Return the points of logged models that a run logged: they are kept with it as well."""
-    models = noted.get("logged_models", {}).values()
-    return [it["metric"][:4] for it in models if "metric" in it and it["run"] == run_id]
 
 
 def test_histories_of_many_runs_are_read_by_a_budget(sample: Sample) -> None:
