@@ -6,7 +6,7 @@ import io
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,10 @@ from typer.main import get_command
 from migrate import scheduler
 from migrate.cli import app
 from migrate.endpoints.directory import ExportDirectory
+from migrate.objects import Metric
 from tests.crash.model_samples import IS_PROMPT, add_logged_model
 from tests.endpoints.exports import (
+    POINTS,
     a_logged_model,
     a_prompt,
     a_prompt_version,
@@ -70,12 +72,15 @@ def each(seeds: range, case: Case) -> None:
                 raise
 
 
-def write_little(path: Path) -> None:
-    """An export of two runs, two logged models, a registered model of two versions, a prompt."""
+def write_little(path: Path, points: Sequence[Metric] = POINTS) -> None:
+    """An export of two runs, two logged models, a registered model of two versions, a prompt.
+
+    ``points`` are those of each run, in the order of their lines.
+    """
     target = ExportDirectory(path, writable=True)
     target.experiments.create(an_experiment())
     for run_id in ("a" * 32, "b" * 32):
-        write_run(target, a_run(run_id), files={"plots/a.txt": b"abc"})
+        write_run(target, a_run(run_id), points=points, files={"plots/a.txt": b"abc"})
     for model_id in ("m-1", "m-2"):
         write_logged_model(target, a_logged_model(model_id), files={"MLmodel": b"flavors: {}\n"})
     held = a_registered_model(aliases={"best": 2})
