@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.folding import twins, why_left_out
-from migrate.kinds import Ref, run_ref, version_ref
+from migrate.kinds import Kind, Ref, run_ref, version_ref
 from migrate.objects import NO_RUN, NO_STAGE, ModelVersion, VersionRun
 from migrate.origins import (
     MIGRATION,
@@ -94,7 +94,8 @@ def wanted_version(
         "source": version.source if version.source != found.source else "",
         "status": version.status if version.status != "READY" else "",
     }
-    if version.run_id and found.run_id in ("", version.run_id):
+    has_its_run = target.keeps_id(Kind.RUN) and run_ref(version.run_id) in copies
+    if version.run_id and not has_its_run and found.run_id in ("", version.run_id):
         unsettable["run_id"] = version.run_id
         warnings.append(
             f"its run {version.run_id} is not among the runs copied: kept as a source tag"

@@ -84,7 +84,8 @@ def wanted_copy(
     tags.pop(RUN_NAME_TAG, None)  # the server derives it from the name
     late: dict[str, str] = {}
     warnings: list[str] = []
-    orphans = orphan_tags(run, references)
+    ids_are_kept = target.keeps_id(run.ref.kind)
+    orphans = () if ids_are_kept else orphan_tags(run, references)
     for key in REFERENCE_TAGS:
         if key not in tags:
             continue
@@ -97,7 +98,7 @@ def wanted_copy(
                 f"{key} names run {old}, which is not among the runs copied: kept as a source tag"
             )
         else:
-            tags[key] = references[old]
+            tags[key] = old if ids_are_kept else references[old]
     if MODEL_HISTORY_TAG in tags:
         late[MODEL_HISTORY_TAG] = tags.pop(MODEL_HISTORY_TAG)
     inputs, left_behind = copied_inputs(fitted.inputs, datasets)
