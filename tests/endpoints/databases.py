@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
 import tarfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from migrate.endpoints.database import DatabaseSource
+from migrate.endpoints.database import DatabaseSource, DatabaseTarget
 
 DATA = Path(__file__).parents[1] / "data/databases"
 VERSIONS = ("1.30.1", "2.9.2", "2.22.5", "3.1.4", "3.8.1", "3.17.2")
@@ -37,3 +39,15 @@ def unpacked_artifacts(folder: Path) -> Path:
 def opened(path: Path) -> DatabaseSource:
     """Return a database as a source."""
     return DatabaseSource(f"sqlite:///{path}", side="source")
+
+
+def target_at(path: Path, **options: Any) -> DatabaseTarget:
+    """Return a database as a target, with its files beside it; it is made if it is missing."""
+    root = str(path.parent / "artifacts")
+    return DatabaseTarget(f"sqlite:///{path}", **{"root": root, **options})
+
+
+def rows(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """Return what a SQLite database answers."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return connection.execute(statement, values).fetchall()

@@ -75,7 +75,7 @@ def file_of(url: URL, shown: str) -> Path:
 def _sqlite(path: Path, mode: str) -> Engine:
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(
-            f"file:{quote(str(path))}?mode={mode}",
+            f"file://{quote(str(path))}?mode={mode}",
             uri=True,
             timeout=_WAIT,
             isolation_level=None,  # transactions are begun by us

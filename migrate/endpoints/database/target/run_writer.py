@@ -110,12 +110,14 @@ class _Points:
     """The points of one run, in memory or a file; the latest of each metric is known."""
 
     def __init__(self) -> None:
-        self._file = SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115
+        self._file: SpooledTemporaryFile[bytes] | None = None
         self._keys: dict[str, int] = {}
         self._latest: dict[str, Metric] = {}
 
     def add(self, points: Iterable[Metric]) -> None:
         for point in points:
+            if self._file is None:
+                self._file = SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115
             number = self._keys.setdefault(point.key, len(self._keys))
             self._file.write(_POINT.pack(number, point.value, point.timestamp, point.step))
             known = self._latest.get(point.key)
@@ -123,6 +125,8 @@ class _Points:
                 self._latest[point.key] = point
 
     def rows(self, run_id: str) -> Iterator[Row]:
+        if self._file is None:
+            return
         keys = list(self._keys)
         self._file.seek(0)
         while content := self._file.read(_POINT.size * _POINTS_READ):
@@ -140,7 +144,8 @@ class _Points:
                 yield _point_row(run_id, point)
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _place(point: Metric) -> tuple[int, int, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,10 +30,11 @@ def new_number() -> int:
 
 def require_head(revision: str, shown: str) -> None:
     """Raise ``UsageError`` for a revision that the installed MLflow would not write to."""
-    from mlflow import __version__
-    from mlflow.store.db.utils import _get_latest_schema_revision
+    with _quiet():
+        from mlflow import __version__
+        from mlflow.store.db.utils import _get_latest_schema_revision
 
-    head = _get_latest_schema_revision()
+        head = _get_latest_schema_revision()
     if revision == head:
         return
     order = [*REVISIONS, head]
@@ -92,12 +94,15 @@ def is_empty(tables: frozenset[str]) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
+    """Keep to itself what MLflow, Alembic and SQLAlchemy say meanwhile."""
     loggers = [logging.getLogger(name) for name in _TALKERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

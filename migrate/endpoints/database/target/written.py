@@ -31,6 +31,7 @@ from migrate.errors import AlreadyExists, NotPermitted, Refused, StorageFull
 from migrate.redaction import cut
 
 T = TypeVar("T")
+_TWICE = re.compile("unique|duplicate", re.IGNORECASE)
 _FULL = re.compile("disk is full|No space left|disk full", re.IGNORECASE)
 _READ_ONLY = re.compile("readonly|read-only|permission denied", re.IGNORECASE)
 _RIGHTS = "may this user write to the file and into its folder, or to the tables of MLflow?"
@@ -165,7 +166,7 @@ class WrittenDatabase(Database):
             else:
                 with engine_of(self._uri, writes=True).begin() as connection:
                     drop_tables(connection)
-            self._is_made = False
+            self._engine, self._is_made = None, False
 
     def close(self) -> None:
         """See ``Database.close``."""
@@ -224,9 +225,9 @@ def _written(shown: str) -> Iterator[None]:
         yield
     except DBAPIError as problem:
         said = cut(" ".join(str(problem.orig).split()), 300)
-        if isinstance(problem, IntegrityError):
+        if isinstance(problem, IntegrityError) and _TWICE.search(said):
             raise AlreadyExists(f"{shown} has it already: {said}") from None
-        if isinstance(problem, DataError):
+        if isinstance(problem, IntegrityError | DataError):
             raise Refused(f"{shown} does not take it: {said}") from None
         if _FULL.search(said):
             raise StorageFull(f"no space is left for {shown}: {said}") from None
