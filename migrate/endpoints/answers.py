@@ -33,6 +33,7 @@ class Capabilities:
     is what its database leaves out of account in names, as far as that could be asked;
     ``registry_folding`` that of the server which keeps registered models. Lengths are in
     characters, None where there is no limit.
+    ``experiment_ids`` are those that a copy may have in common with its original, where it is free.
     ``lists_links``: runs say in every listing which logged models they name.
     ``without`` says why kinds are neither readable nor writable that one would expect.
     ``notes`` are facts about this endpoint that the user should read in the plan.
@@ -67,6 +68,7 @@ class Capabilities:
     refused_in_model_tags: str = ""
     without_permissions: str = ""
     flattens_models: bool = False
+    experiment_ids: range = range(0)
     lists_links: bool = False
     folding: Folding = NO_FOLDING
     registry_folding: Folding = NO_FOLDING

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.store.db.utils import _get_latest_schema_revision
 
 from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.database.target.schema import make_file
 from tests.cli.conftest import Migrate, Seeded, Typed
 from tests.comparison import differences
 from tests.conftest import ServerFactory
@@ -118,7 +119,7 @@ def test_it_arrives_the_same_by_way_of_an_export(typed: Typed, ends: Ends) -> No
 
 def test_what_is_there_already_stays_and_takes_no_ids_away(typed: Typed, ends: Ends) -> None:
     source, new, words = ends
-    typed("plan", *words)
+    make_file(new)
     with closing(sqlite3.connect(new)) as connection, connection:
         connection.execute(
             "INSERT INTO experiments (experiment_id, name, lifecycle_stage, artifact_location, "
@@ -132,7 +133,7 @@ def test_what_is_there_already_stays_and_takes_no_ids_away(typed: Typed, ends: E
     typed("run", *words, code=3)
     ids = dict(rows(new, "SELECT name, experiment_id FROM experiments"))
     assert (ids["their own"], ids["Default"]) == (1, 0)
-    assert ids["alpha"] not in (0, 1)
+    assert (ids["alpha"], ids["beta/with slash"], ids["gone"]) == (4, 2, 3)
     alpha = {name for (name,) in rows(source, "SELECT name FROM runs WHERE experiment_id = 1")}
     copied = rows(new, "SELECT name, artifact_uri FROM runs WHERE experiment_id = ?", ids["alpha"])
     assert {name for name, _ in copied} == alpha
@@ -151,7 +152,7 @@ def test_what_is_there_already_stays_and_takes_no_ids_away(typed: Typed, ends: E
 
 def test_a_run_id_that_something_else_has_is_named_and_left_alone(typed: Typed, ends: Ends) -> None:
     source, new, words = ends
-    typed("plan", *words)
+    make_file(new)
     [(run_id,)] = rows(source, "SELECT run_uuid FROM runs WHERE name = 'full'")
     with closing(sqlite3.connect(new)) as connection, connection:
         connection.execute(

@@ -81,6 +81,7 @@ class DatabaseTarget:
             writable=frozenset() if self._reads_only else kinds,
             found_by=_FOUND_BY,
             bookkeeping=Bookkeeping.TAGS,
+            experiment_ids=self.experiments.ids,
             param_length=database.length("params", "value"),
             run_tag_length=database.length("tags", "value"),
             metric_key_length=database.length("metrics", "key"),

@@ -13,8 +13,8 @@ from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Experiment, Loss
 
-#: Postgres and MySQL keep no larger number of an experiment.
-LARGEST_ID = 2**31 - 1
+#: SQLite keeps larger numbers of experiments than Postgres and MySQL do.
+_IDS = {True: range(2**63), False: range(2**31)}
 #: What gives Postgres the number that comes after the largest one.
 _COUNT_ON = (
     "SELECT setval(pg_get_serial_sequence('experiments', 'experiment_id'), "
@@ -31,6 +31,11 @@ class WrittenExperimentStore(ExperimentStore):
         super().__init__(database, unreadable)
         self._written = database
         self._files = files
+
+    @property
+    def ids(self) -> range:
+        """Ids that an experiment can have here."""
+        return _IDS[self._written.is_sqlite]
 
     def create(self, experiment: Experiment) -> str:
         """See ``WritesExperiments.create``; a deleted one is created active."""
@@ -112,9 +117,8 @@ class WrittenExperimentStore(ExperimentStore):
         """Return the id an experiment had, or the next that is free."""
         rows = transaction.rows("experiments", ("experiment_id",))
         taken = {row["experiment_id"] for row in rows}
-        largest = 2**63 - 1 if self._written.is_sqlite else LARGEST_ID
         for number in numbers([wanted]):
-            if number <= largest and number not in taken:
+            if number in self.ids and number not in taken:
                 return number
         return max(taken, default=0) + 1
 
