@@ -1,4 +1,4 @@
-"""Step that gives experiments their ids, where the target lets them keep those of their originals."""
+"""Step that gives experiments their ids, where they may keep those of their originals."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ def number_experiments(draft: Draft) -> None:
             continue
         node.number, following = following, following + 1
         why = "is taken on the target" if own in taken else "is none that the target can hold"
-        draft.collisions.append(
-            f"experiment {node.name!r} gets id {node.number}: {node.ref.id} {why}"
-        )
+        told = f"experiment {node.name!r} gets id {node.number}: {node.ref.id} {why}"
+        draft.collisions.append(told)
 
 
 def _numbers(ids: Iterable[str], allowed: range) -> list[int]:

@@ -303,8 +303,10 @@ class _Attempt(Attempt):
         """Create the copy under its number; see ``NumberedVersions.make``."""
         if self._counts:
             return self._numbered.make(wanted)
-        self._target.model_versions.create(wanted)
-        return dataclasses.replace(wanted, aliases=())
+        if not self._target.capabilities().keeps_id(wanted.kind):
+            wanted = dataclasses.replace(wanted, version=self._job.number)
+        number = self._target.model_versions.create(wanted)
+        return dataclasses.replace(wanted, version=number, aliases=())
 
     def _remove_placeholders(self, copy: ModelVersion) -> bool:
         return self._counts and self._numbered.remove_placeholders(copy.version)

@@ -374,6 +374,7 @@ def test_a_number_that_another_version_has_is_named_and_left_alone(
     target.model_versions.create(ours)
     before = path.read_bytes()
     assert target.model_versions.create(ours) == 2, "a try whose end nobody saw"
+    assert target.model_versions.create(replace(ours, version=0)) == 2
     with pytest.raises(AlreadyExists, match="number 2 of 'fraud'"):
         target.model_versions.create(replace(ours, tags={ORIGIN: "fraud/2@9"}))
     assert path.read_bytes() == before

@@ -13,7 +13,7 @@ from migrate.endpoints.database.target.written import Transaction, WrittenDataba
 from migrate.endpoints.run_members import model_named_by
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, NotFound, Refused
-from migrate.objects import MODEL_VERSIONS_TAG, Loss, ModelVersion, RegisteredModel
+from migrate.objects import DELETED_STAGE, MODEL_VERSIONS_TAG, Loss, ModelVersion, RegisteredModel
 from migrate.origins import ORIGIN
 
 _TAG = ("workspace", "key", "name")
@@ -86,8 +86,8 @@ class WrittenVersionStore(ModelVersionStore):
     def create(self, version: ModelVersion) -> int:
         """See ``WritesModelVersions.create``; the number is that of ``version``, or the next (0).
 
-        A copy of the same original that is there is no error. Raises ``AlreadyExists`` where
-        another version has the number.
+        A copy of the same original that is there already is the one that is meant. Raises
+        ``AlreadyExists`` where another version has the number.
         """
         _require_fitting(self._written, "model_versions", version.name, version.description)
         name = {"name": version.name, "workspace": self._written.workspace}
@@ -95,12 +95,19 @@ class WrittenVersionStore(ModelVersionStore):
         with self._written.transaction() as transaction:
             if not transaction.rows("registered_models", ("name",), *mine):
                 raise NotFound(f"{version.name!r} is not in {self._written.shown}")
-            there = transaction.rows("model_versions", ("version",), *mine)
-            taken = {row["version"] for row in there}
+            there = transaction.rows("model_versions", ("version", "current_stage"), *mine)
+            taken = {row["version"]: row["current_stage"] for row in there}
+            for same in self._copies(transaction, version):
+                if version.version in (0, same) and taken[same] != DELETED_STAGE:
+                    return same
             number = version.version or max(taken, default=0) + 1
             if number in taken:
-                self._require_same(transaction, version, number)
-                return number
+                raise AlreadyExists(
+                    f"number {number} of {version.name!r} is that of another version, or of one "
+                    f"that was deleted, in {self._written.shown}: it stays as it is",
+                    "make the registered model anew with every number: migrate run ... "
+                    "--delete-model",
+                )
             place = self._place(transaction, version.source)
             transaction.insert("model_versions", {**name, **_row(version, number, place)})
             tags = _pairs({**name, "version": number}, version.tags)
@@ -141,16 +148,15 @@ class WrittenVersionStore(ModelVersionStore):
             for table in ("model_version_tags", "registered_model_aliases", "model_versions"):
                 transaction.delete(table, *mine, *self._written.here(table))
 
-    def _require_same(self, transaction: Transaction, version: ModelVersion, number: int) -> None:
-        where = (is_("name", version.name), is_("version", number), is_("key", ORIGIN))
+    def _copies(self, transaction: Transaction, version: ModelVersion) -> Sequence[int]:
+        """Return the numbers of the versions that have the origin of this one."""
+        if ORIGIN not in version.tags:
+            return ()
+        where = {"name": version.name, "key": ORIGIN, "value": version.tags[ORIGIN]}
+        conditions = [is_(name, value) for name, value in where.items()]
         here = self._written.here("model_version_tags")
-        found = transaction.rows("model_version_tags", ("value",), *where, *here)
-        if [row["value"] for row in found] != [version.tags.get(ORIGIN)]:
-            raise AlreadyExists(
-                f"number {number} of {version.name!r} is that of another version, or of one that "
-                f"was deleted, in {self._written.shown}: it stays as it is",
-                "make the registered model anew with every number: migrate run ... --delete-model",
-            )
+        found = transaction.rows("model_version_tags", ("version",), *conditions, *here)
+        return sorted(row["version"] for row in found)
 
     def _place(self, transaction: Transaction, source: str) -> str:
         """Return where the files are that a source names, which MLflow keeps beside it."""
