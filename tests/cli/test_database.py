@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ def test_a_database_is_copied_into_a_directory(migrate: Migrate, tmp_path: Path)
     before = hashlib.sha256(source.read_bytes()).hexdigest()
     ends = (f"sqlite:///{source}", tmp_path / "export", "--source-artifacts", files)
     told = migrate("run", *ends, "--include-deleted", code=3)
-    assert "2 traces" in told.stdout + told.stderr, "what is not read is told"
+    assert "1 evaluation dataset" in told.stdout + told.stderr, "what is not read is told"
+    spans = (tmp_path / "export").rglob("spans.json")
+    assert sorted(len(json.loads(it.read_text())["spans"]) for it in spans) == [1, 2]
     found = {path.name for path in (tmp_path / "export").rglob("*") if path.is_file()}
     assert {"a.txt", "b b.txt", "100%.txt", "MLmodel", "m.py"} <= found
     migrate("verify", *ends, "--include-deleted", code=3)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.addresses import Address, open_source
 from migrate.endpoints.database import DatabaseSource
+from migrate.endpoints.protocols import Source
+from migrate.endpoints.record_json import record_to_json
 
 DATA = Path(__file__).parents[1] / "data/databases"
 VERSIONS = ("1.30.1", "2.9.2", "2.22.5", "3.1.4", "3.8.1", "3.17.2")
@@ -32,6 +38,25 @@ def unpacked_artifacts(folder: Path) -> Path:
     with tarfile.open(DATA / "sqlite-3.17.2.artifacts.tar.gz") as archive:
         archive.extractall(folder, filter="data")
     return folder / "artifacts"
+
+
+@contextmanager
+def both(server: TrackingServerProcess) -> Iterator[tuple[Source, Source]]:
+    """Open a server as a source, and its own database."""
+    uris = (server.uri, f"sqlite:///{server.directory / 'mlflow.db'}")
+    ends = [open_source(Address(uri=uri, side="source")) for uri in uris]
+    for end in ends:
+        end.capabilities()
+    try:
+        yield ends[0], ends[1]
+    finally:
+        for end in ends:
+            end.close()
+
+
+def as_written(record: Any) -> str:
+    """A record as the text that is compared: a number is not a float of the same value."""
+    return json.dumps(record_to_json(record), sort_keys=True)
 
 
 def opened(path: Path) -> DatabaseSource:

@@ -10,7 +10,6 @@ from migrate.kinds import Kind
 
 #: What experiments hold, by its table.
 _WITHIN = {
-    Kind.TRACE: "trace_info",
     Kind.SCORER: "scorers",
     Kind.ISSUE: "issues",
     Kind.REVIEW_QUEUE: "review_queues",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
@@ -15,6 +15,7 @@ from migrate.endpoints.database.stores.experiments import ExperimentStore
 from migrate.endpoints.database.stores.logged_models import LoggedModelStore
 from migrate.endpoints.database.stores.registry import ModelVersionStore, RegisteredModelStore
 from migrate.endpoints.database.stores.runs import ModelLinkStore, RunStore
+from migrate.endpoints.database.stores.traces import TraceStore
 from migrate.endpoints.permissions import NoPermissions
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.endpoints.unreadable import UnreadableObjects
@@ -44,6 +45,7 @@ class DatabaseSource:
             database, self.unreadable, self.registered_models, self.experiments
         )
         self.artifacts = UnservedArtifacts(roots, side)
+        self._traces = TraceStore(database, self.unreadable, self.artifacts)
         self.permissions = NoPermissions()
 
     def capabilities(self) -> Capabilities:
@@ -54,6 +56,8 @@ class DatabaseSource:
         readable = {self.experiments.kind, self.runs.kind, *REGISTRY_KINDS}
         if database.has("logged_models"):
             readable.add(self.logged_models.kind)
+        if database.has(self._traces.table):
+            readable.add(self._traces.kind)
         return Capabilities(
             description=f"database {database.shown} (revision {database.revision})",
             version=release,
@@ -81,7 +85,9 @@ class DatabaseSource:
         )
 
     def store(self, kind: Kind) -> Store[Any] | None:
-        """See ``Endpoint.store``."""
+        """See ``Endpoint.store``. One that reads only: nothing of it is written."""
+        if kind is self._traces.kind and self._database.has(self._traces.table):
+            return cast("Store[Any]", self._traces)
         return None
 
     def unknown(self) -> Sequence[str]:
