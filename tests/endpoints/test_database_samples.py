@@ -186,8 +186,26 @@ def test_traces_are_those_that_were_made(sample: Sample) -> None:
         assert store.read(["none", trace.trace_id]) == [trace]
 
 
-def test_what_is_not_read_is_counted(sample: Sample) -> None:
+def test_evaluation_datasets_are_those_that_were_made(sample: Sample) -> None:
     source, noted = sample
-    counted = source.unsupported(_ids(source), whole_server=True)
-    wanted = {Kind.EVALUATION_DATASET: len(noted.get("eval_datasets", ()))}
-    assert counted == {kind: number for kind, number in wanted.items() if number}
+    datasets: Any = source.store(Kind.EVALUATION_DATASET)
+    wanted = noted.get("eval_datasets", {})
+    if datasets is None:
+        assert not wanted
+        return
+    found = {it.name: it for it in datasets.list(())}
+    assert {name: it.dataset_id for name, it in found.items()} == {
+        name: it["id"] for name, it in wanted.items()
+    }
+    for name, dataset in found.items():
+        assert dataset.experiment_ids == ("1",)
+        records = [it for page in datasets.contents(dataset) for it in page]
+        assert len({it.key for it in records}) == wanted[name]["records"]
+        assert datasets.read([dataset.dataset_id, "none"]) == [dataset]
+    tags = sum(len(it.tags) for it in found.values())
+    assert tags == _rows(noted, "evaluation_dataset_tags")
+
+
+def test_nothing_is_left_out(sample: Sample) -> None:
+    source, _ = sample
+    assert source.unsupported(_ids(source), whole_server=True) == {}

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from migrate.endpoints.database.json_columns import json_of
 from migrate.endpoints.database.reading import Row
 from migrate.endpoints.proto_times import time_text
 from migrate.endpoints.shapes import (
     Object,
     as_object,
     ident,
-    parse_json,
     required_count,
     required_text,
     text,
@@ -118,17 +118,3 @@ def _as_numbers(value: Any) -> Any:
     if type(value) is int and abs(value) < 2**1000 and float(value) == value:
         return float(value)
     return value
-
-
-def json_of(row: Row, name: str) -> Any:
-    """Return what a column of JSON says; None where it is empty.
-
-    A driver may have read it already, which is never a text then.
-    """
-    value = row[name]
-    if not isinstance(value, str):
-        return value
-    try:
-        return parse_json(value)
-    except ValueError as problem:
-        raise Malformed(f"{name} is no JSON: {problem}") from problem
