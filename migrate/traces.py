@@ -14,8 +14,10 @@ from migrate.objects import Loss
 SPANS_LOCATION_TAG = "mlflow.trace.spansLocation"
 #: Where the files of a trace are. The server gives it out.
 ARTIFACT_LOCATION_TAG = "mlflow.artifactLocation"
+#: Where the server has put the spans of a trace that it has archived.
+ARCHIVE_LOCATION_TAG = "mlflow.trace.archiveLocation"
 #: Tags that the server writes itself, of which it takes none.
-SERVER_TAGS = frozenset({SPANS_LOCATION_TAG, ARTIFACT_LOCATION_TAG})
+SERVER_TAGS = frozenset({SPANS_LOCATION_TAG, ARTIFACT_LOCATION_TAG, ARCHIVE_LOCATION_TAG})
 SOURCE_RUN = "mlflow.sourceRun"
 MODEL_ID = "mlflow.modelId"
 ASSESSMENT_RUN = "mlflow.assessment.sourceRunId"
@@ -25,6 +27,8 @@ SIZE_BYTES = "mlflow.trace.sizeBytes"
 #: The file of a trace that has its spans, where the server does not keep these itself.
 SPANS_FILE = "traces.json"
 IN_PROGRESS = "IN_PROGRESS"
+#: States in the words of MLflow 2, where MLflow 3 has others.
+OLDER_STATES: Mapping[str, str] = {"TRACE_STATUS_UNSPECIFIED": "STATE_UNSPECIFIED"}
 
 #: An assessment as MLflow's REST API has it, and the spans of one trace likewise.
 Assessment = Mapping[str, Any]

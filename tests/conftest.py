@@ -1,6 +1,7 @@
 """Fixtures: real tracking servers, the proxy in front of them, and ``migrate`` as a command.
 
-A server takes five seconds to start, so choose the cheapest one that a test can live with:
+Choose the cheapest server that a test can live with. The first of a worker takes five seconds to
+start, the others one, and ten those with options, which start by MLflow's own command:
 
 - ``source_server``, ``target_server``: one each for all tests of a worker, which add to it under
   their ``unique_name`` and delete nothing of others;
@@ -29,6 +30,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from migrate.demo.server import TrackingServerProcess, copy_database, mlflow_version
+from tests.memory import MEMORY
 from tests.processes import ROOT, MigrateProcess
 from tests.proxy import Proxy
 from tests.seed_models import SeededModels, seed_models
@@ -36,6 +38,10 @@ from tests.servers import AppServer
 
 for _name in [name for name in os.environ if name.startswith(("MLFLOW_", "MIGRATE_"))]:
     del os.environ[_name]
+
+if MEMORY:
+    # The root of all ``tmp_path``; what a test that passed wrote is removed, see pyproject.toml.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
 
 # Random examples may take as long as a busy machine needs.
 settings.register_profile("patient", deadline=None)

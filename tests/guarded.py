@@ -74,7 +74,7 @@ class Guarded:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, user: str = ADMIN
     ) -> requests.Response:
         sent: dict[str, Any] = {"params": body} if method == "GET" else {"json": body or {}}
-        api = "3.0" if path.startswith(("users/permissions", "roles")) else "2.0"
+        api = "3.0" if path.startswith(("users/permissions", "roles", "workspaces")) else "2.0"
         address = f"{self.server.uri}/api/{api}/mlflow/{path}"
         login = (user, password_of(user))
         return requests.request(method, address, auth=login, timeout=60, **sent)
@@ -152,21 +152,24 @@ class Guarded:
 
 
 def start_guarded(
-    server_factory: ServerFactory, *, default: str = "NO_PERMISSIONS", **options: Any
+    server_factory: ServerFactory,
+    *,
+    default: str = "NO_PERMISSIONS",
+    environment: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> TrackingServerProcess:
     """A running server with the basic-auth app; ``options`` are those of the factory."""
     folder = options.pop("directory")
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "auth.ini"
     config.write_text(CONFIG.format(folder=folder, default=default, password=ADMIN_PASSWORD))
-    environment = {
+    variables = {
         "MLFLOW_AUTH_CONFIG_PATH": str(config),
         "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN_PASSWORD,
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "only for this test",
+        **(environment or {}),
     }
-    return server_factory(
-        directory=folder, app_name="basic-auth", environment=environment, **options
-    )
+    return server_factory(directory=folder, app_name="basic-auth", environment=variables, **options)
 
 
 def start_both(start: Any, *names: Any) -> list[TrackingServerProcess]:

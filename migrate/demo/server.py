@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from filelock import FileLock
 
@@ -38,6 +38,15 @@ QUOTED_LINES = 25
 # gone, however it went. PR_SET_PDEATHSIG would follow the starting thread instead of the
 # process, and reach the first process of the server only.
 _GUARDED = 'exec 3<&0 </dev/null; (read -r _ <&3; kill -s KILL 0) & exec "$@" 3<&-'
+
+
+class ServerProcess(Protocol):
+    """The first process of a server, the leader of its group. So are processes of the system's."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self) -> int: ...
 
 
 class ServerDidNotStart(MigrateError):
@@ -93,7 +102,7 @@ class TrackingServerProcess:
         self._app_name = app_name
         self._environment = dict(environment or {})
         self._empty_databases = empty_databases
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ServerProcess | None = None
         self._log_start = 0
         self._port_holder: socket.socket | None = None
 
@@ -127,7 +136,7 @@ class TrackingServerProcess:
         self._hold_port()
         try:
             with self._prepared_database():
-                self._launch()
+                self._process = self._launched()
                 self._wait_until_healthy()
         except BaseException:
             self.kill()
@@ -144,8 +153,9 @@ class TrackingServerProcess:
         if self._process is None:
             return
         self._signal(signal.SIGKILL)
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        if isinstance(self._process, subprocess.Popen):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
         self._process.wait()
         self._process = None
         self._wait_while(self._accepts, STOP_TIMEOUT)
@@ -155,10 +165,10 @@ class TrackingServerProcess:
         self._end_politely()
         self.start()
 
-    def _launch(self) -> None:
+    def _launched(self) -> ServerProcess:
         with self.log.open("ab") as log:
             self._log_start = log.tell()
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 ["/bin/sh", "-c", _GUARDED, "sh", *self._command()],
                 cwd=self.directory,
                 env=self._clean_environment(),

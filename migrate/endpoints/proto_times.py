@@ -25,7 +25,8 @@ def time_text(moment: int) -> str:
         told = _EPOCH + timedelta(milliseconds=moment)
     except OverflowError:
         raise Malformed(f"{moment} is no time") from None
-    return told.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment % 1000:03d}Z"
+    fraction = f".{moment % 1000:03d}" if moment % 1000 else ""
+    return told.strftime("%Y-%m-%dT%H:%M:%S") + f"{fraction}Z"
 
 
 def duration(value: str) -> int | None:

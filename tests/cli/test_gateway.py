@@ -9,6 +9,7 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory
+from tests.endpoints.databases import assert_the_same
 from tests.faults import Faults, always, answer_with, lose_response, on_nth
 from tests.seed_gateway import Gateway, shown
 from tests.seed_records import Api
@@ -34,6 +35,7 @@ def losses(report: str) -> set[tuple[str, str]]:
 def test_it_arrives_but_for_the_values_of_secrets_and_changes_follow(
     typed: Typed,
     gateway: Gateway,
+    own_source: TrackingServerProcess,
     fresh_target: TrackingServerProcess,
     proxy_factory: ProxyFactory,
 ) -> None:
@@ -48,6 +50,7 @@ def test_it_arrives_but_for_the_values_of_secrets_and_changes_follow(
     kinds = [it["kind"] for it in plan["tasks"]]
     assert {kind: kinds.count(kind) for kind in KINDS} == KINDS
     assert plan["unsupported"] == {}
+    assert_the_same(own_source, KINDS)
     report = typed("run", *ends, "--json", code=3).stdout
     assert losses(report) == {("gateway secret", "value")}
     assert shown(target) == shown(source)

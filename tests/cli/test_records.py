@@ -14,6 +14,7 @@ from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
 from tests.comparison_records import NO_WRITES, SEEDED, in_order
 from tests.conftest import ProxyFactory
+from tests.endpoints.databases import assert_the_same
 from tests.faults import Faults, lose_response, on_nth
 from tests.seed_records import Api, Seeded
 
@@ -97,6 +98,12 @@ def test_each_arrives_whole_and_a_second_run_writes_nothing(
 
 def _of_kind(entries: list[dict[str, Any]], kind: str) -> int:
     return sum(it["kind"] == kind for it in entries)
+
+
+def test_a_database_gives_each_as_its_server_does(
+    every_kind: Api, fresh_source: TrackingServerProcess
+) -> None:
+    assert_the_same(fresh_source, [it.kind for it in SEEDED])
 
 
 def test_what_changed_at_the_source_is_carried_over_and_what_the_state_forgot_adopted(

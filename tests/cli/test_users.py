@@ -15,6 +15,7 @@ import requests
 
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Migrate, everything_in
+from tests.cli.test_workspaces import WITH_WORKSPACES
 from tests.conftest import ProxyFactory, ServerFactory, StartMigrate
 from tests.faults import Faults, drop_request, lose_response, on_nth
 from tests.guarded import Guarded, Thing, start_guarded
@@ -25,7 +26,7 @@ ODD = 'odd "name",\n\u2603'
 EVERYONE = {"admin", "ana", "bob", "carol", ODD}
 
 
-def roles(server: Guarded) -> dict[str, dict[str, Any]]:
+def roles(server: Guarded, workspace: str = "default") -> dict[str, dict[str, Any]]:
     """What each role permits, and whom, but for those that hold the grants of one user."""
     found = {
         it["name"]: {
@@ -36,12 +37,12 @@ def roles(server: Guarded) -> dict[str, dict[str, Any]]:
             },
             "members": set(),
         }
-        for it in server.call("GET", "roles/list")["roles"]
+        for it in server.call("GET", "roles/list", {"workspace": workspace})["roles"]
         if not it["name"].startswith("__user_")
     }
     for user in server.call("GET", "users/list")["users"]:
         for role in user["roles"]:
-            if role["name"] in found:
+            if role["workspace"] == workspace and role["name"] in found:
                 found[role["name"]]["members"].add(user["username"])
     return found
 
@@ -53,9 +54,13 @@ def admins(server: Guarded) -> dict[str, bool]:
 
 
 def add_role(
-    server: Guarded, name: str, members: tuple[str, ...], *grants: tuple[Thing, str]
+    server: Guarded,
+    name: str,
+    members: tuple[str, ...],
+    *grants: tuple[Thing, str],
+    workspace: str = "default",
 ) -> None:
-    body = {"name": name, "workspace": "default", "description": f"The {name}."}
+    body = {"name": name, "workspace": workspace, "description": f"The {name}."}
     ident = server.call("POST", "roles/create", body)["role"]["id"]
     for (resource_type, pattern), permission in grants:
         row = {"resource_type": resource_type, "resource_pattern": pattern}
@@ -90,8 +95,8 @@ class Starts:
     factory: ServerFactory
     folder: Path
 
-    def __call__(self, name: str) -> Guarded:
-        return Guarded(start_guarded(self.factory, directory=self.folder / name))
+    def __call__(self, name: str, **options: Any) -> Guarded:
+        return Guarded(start_guarded(self.factory, directory=self.folder / name, **options))
 
 
 @pytest.fixture(scope="module")
@@ -290,3 +295,27 @@ def test_what_a_server_cannot_give_or_take_is_said(
     assert any("users is not known" in it for it in report["unknown"])
     source.call("DELETE", "users/delete", {"username": "dora"})
     assert not file.exists()
+
+
+@pytest.mark.thorough
+def test_the_roles_of_every_workspace_arrive_in_it_and_each_user_once(
+    starts: Starts, migrate: Migrate, file: Path
+) -> None:
+    source, target = (starts(name, environment=WITH_WORKSPACES) for name in ("teams", "of teams"))
+    source.add_users("ana", "bob")
+    every = (("experiment", "*"), "READ")
+    add_role(source, "analysts", ("ana",), every)
+    for team in ("red", "blue"):
+        source.call("POST", "workspaces", {"name": team})
+    add_role(source, "analysts", ("bob",), every, workspace="red")
+    add_role(source, "analysts", ("ana", "bob"), every, workspace="blue")
+
+    ends = (source.as_admin, target.as_admin, "--all-workspaces", "--users", file)
+    for _ in range(2):
+        migrate("run", *ends)
+        assert admins(target) == admins(source)
+        assert set(passwords(file)) == {"ana", "bob"}
+        for workspace in ("default", "red", "blue"):
+            assert roles(source, workspace)["analysts"]["members"]
+            assert roles(target, workspace) == roles(source, workspace)
+    migrate("verify", *ends)

@@ -6,11 +6,17 @@ import gzip
 import json
 import sqlite3
 import tarfile
-from contextlib import closing
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.addresses import Address, open_source
 from migrate.endpoints.database import DatabaseSource, DatabaseTarget
+from migrate.endpoints.protocols import Source
+from migrate.endpoints.record_json import record_to_json
+from migrate.kinds import Kind
 
 DATA = Path(__file__).parents[1] / "data/databases"
 VERSIONS = ("1.30.1", "2.9.2", "2.22.5", "3.1.4", "3.8.1", "3.17.2")
@@ -34,6 +40,47 @@ def unpacked_artifacts(folder: Path) -> Path:
     with tarfile.open(DATA / "sqlite-3.17.2.artifacts.tar.gz") as archive:
         archive.extractall(folder, filter="data")
     return folder / "artifacts"
+
+
+@contextmanager
+def both(server: TrackingServerProcess) -> Iterator[tuple[Source, Source]]:
+    """Open a server as a source, and its own database."""
+    uris = (server.uri, f"sqlite:///{server.directory / 'mlflow.db'}")
+    ends = [open_source(Address(uri=uri, side="source")) for uri in uris]
+    for end in ends:
+        end.capabilities()
+    try:
+        yield ends[0], ends[1]
+    finally:
+        for end in ends:
+            end.close()
+
+
+def as_written(record: Any) -> str:
+    """A record as the text that is compared: a number is not a float of the same value."""
+    return json.dumps(record_to_json(record), sort_keys=True)
+
+
+def assert_the_same(server: TrackingServerProcess, kinds: Collection[str]) -> None:
+    """Compare the records of these kinds as a server gives them and as its database does."""
+    with both(server) as (served, kept):
+        experiments = [it.experiment_id for it in served.experiments.list()]
+        for kind in map(Kind, kinds):
+            shown, read = served.store(kind), kept.store(kind)
+            assert shown is not None, kind
+            assert read is not None, kind
+            wanted, found = ([*it.list(experiments)] for it in (shown, read))
+            assert wanted, kind
+            assert [*map(as_written, found)] == [*map(as_written, wanted)]
+            if kind is Kind.EVALUATION_DATASET:
+                for dataset in found:
+                    assert _contents(read, dataset) == _contents(shown, dataset)
+            assert kept.unsupported(experiments).get(kind, 0) == 0
+        assert kept.unreadable.all() == []
+
+
+def _contents(store: Any, holder: Any) -> list[str]:
+    return sorted(as_written(it) for page in store.contents(holder) for it in page)
 
 
 def opened(path: Path) -> DatabaseSource:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from migrate.endpoints.database import DatabaseSource
+from migrate.endpoints.stores import traces_of
 from migrate.kinds import Kind
 from migrate.objects import LoggedModel, ModelVersion, RegisteredModel, Run
+from migrate.traces import Stretch
 from tests.endpoints.databases import VERSIONS, manifest, opened, unpacked
 from tests.endpoints.noted import assert_experiments, assert_runs, points_of
 
@@ -155,11 +157,55 @@ def test_prompts_are_those_that_were_made(sample: Sample) -> None:
         assert prompts[name].aliases == wanted.get("aliases", {})
 
 
-def test_what_is_not_read_is_counted(sample: Sample) -> None:
+def test_traces_are_those_that_were_made(sample: Sample) -> None:
     source, noted = sample
-    counted = source.unsupported(_ids(source), whole_server=True)
-    wanted = {
-        Kind.TRACE: len(noted["traces"]),
-        Kind.EVALUATION_DATASET: len(noted.get("eval_datasets", ())),
+    store = traces_of(source)
+    if store is None:
+        assert "trace_info" not in noted["row_counts"]
+        return
+    found = {it.trace_id: it for it in store.list(_ids(source))}
+    assert set(found) == set(noted["traces"])
+    kept = [trace_id for trace_id, it in found.items() if it.has_stored_spans]
+    assert bool(kept) is (_rows(noted, "spans") > 0)
+    for trace_id, spans in store.spans(kept).items():
+        assert [it["name"] for it in spans] == noted["traces"][trace_id]["spans"]
+    for name, table in (
+        ("metadata", "trace_request_metadata"),
+        ("assessments", "assessments"),
+    ):
+        assert sum(len(getattr(it, name)) for it in found.values()) == _rows(noted, table)
+    assert {it.tags["mlflow.traceName"] for it in found.values()} == {"op", "root"}
+    in_order = sorted(found.values(), key=lambda it: it.request_time)
+    for number, trace in enumerate(in_order):
+        assert (trace.state, trace.losses) == ("OK", ())
+        stretch = Stretch(trace.request_time, None)
+        assert [*store.within(trace.experiment_id, stretch)] == in_order[number:]
+        assert [*store.within(trace.experiment_id, Stretch(None, trace.request_time))] == (
+            in_order[: number + 1]
+        )
+        assert store.read(["none", trace.trace_id]) == [trace]
+
+
+def test_evaluation_datasets_are_those_that_were_made(sample: Sample) -> None:
+    source, noted = sample
+    datasets: Any = source.store(Kind.EVALUATION_DATASET)
+    wanted = noted.get("eval_datasets", {})
+    if datasets is None:
+        assert not wanted
+        return
+    found = {it.name: it for it in datasets.list(())}
+    assert {name: it.dataset_id for name, it in found.items()} == {
+        name: it["id"] for name, it in wanted.items()
     }
-    assert counted == {kind: number for kind, number in wanted.items() if number}
+    for name, dataset in found.items():
+        assert dataset.experiment_ids == ("1",)
+        records = [it for page in datasets.contents(dataset) for it in page]
+        assert len({it.key for it in records}) == wanted[name]["records"]
+        assert datasets.read([dataset.dataset_id, "none"]) == [dataset]
+    tags = sum(len(it.tags) for it in found.values())
+    assert tags == _rows(noted, "evaluation_dataset_tags")
+
+
+def test_nothing_is_left_out(sample: Sample) -> None:
+    source, _ = sample
+    assert source.unsupported(_ids(source), whole_server=True) == {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +34,7 @@ from tests.endpoints.exports import (
     write_registry,
     write_run,
 )
+from tests.memory import MEMORY
 from tests.seed import START
 from tests.seed_models import ModelSource
 
@@ -42,8 +42,6 @@ from tests.seed_models import ModelSource
 OF_DEFECTS = ("Traceback", "defect of mlflow-migrate", "unexpected ")
 #: Made once: to put it together takes as long as a migration.
 COMMAND = get_command(app)
-#: Where writing costs nothing; a folder of the system's choice where there is no such place.
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 AT_ONCE = 250
 #: A migration of which one thing, chosen at random, is malformed; in a folder of its own.
 Case = Callable[[Random, Path], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import signal
@@ -14,7 +15,10 @@ import pytest
 import requests
 
 from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.stores import traces_of
+from migrate.traces import Trace
 from tests.conftest import ProxyFactory, RunMigrate, StartMigrate
+from tests.endpoints.databases import as_written, both
 from tests.faults import (
     Fault,
     Faults,
@@ -125,6 +129,26 @@ def issues(uri: str, experiment: str) -> list[str]:
     url = f"{uri}/api/3.0/mlflow/issues/search"
     answer = requests.post(url, json={"experiment_id": experiment, "max_results": 10}, timeout=60)
     return [issue["issue_id"] for issue in answer.json()["issues"]]
+
+
+def test_a_database_gives_them_as_its_server_does(
+    seeded: SeededTraces, source_server: TrackingServerProcess
+) -> None:
+    with both(source_server) as ends:
+        stores = [traces_of(it) for it in ends]
+        found = [[*it.list([seeded.experiment, seeded.deleted])] for it in stores if it]
+        shown, read = ([as_written(in_order(it)) for it in them] for them in found)
+        assert shown == read
+        assert len(read) == COUNT + 1
+        ids = [it.trace_id for it in found[1] if it.has_stored_spans]
+        served, kept = (it.spans(ids) for it in stores if it)
+        assert {key: served[key] for key in ids} == kept
+
+
+def in_order(trace: Trace) -> Trace:
+    """A trace with its assessments in the order of their ids: a server has none."""
+    said = sorted(trace.assessments, key=lambda it: str(it["assessment_id"]))
+    return dataclasses.replace(trace, assessments=tuple(said))
 
 
 def test_everything_of_them_arrives(copying: Copying) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts
-from migrate.endpoints.database.counting import count_unread
+from migrate.endpoints.database.counting import count_uncopied
 from migrate.endpoints.database.reading import Database, is_
 from migrate.endpoints.database.revisions import REVISIONS
 from migrate.endpoints.database.stores.experiments import ExperimentStore
 from migrate.endpoints.database.stores.logged_models import LoggedModelStore
+from migrate.endpoints.database.stores.record import RecordStore
+from migrate.endpoints.database.stores.records import RECORDS
 from migrate.endpoints.database.stores.registry import ModelVersionStore, RegisteredModelStore
 from migrate.endpoints.database.stores.runs import ModelLinkStore, RunStore
+from migrate.endpoints.database.stores.traces import TraceStore
 from migrate.endpoints.permissions import NoPermissions
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.endpoints.unreadable import UnreadableObjects
@@ -44,6 +47,10 @@ class DatabaseSource:
             database, self.unreadable, self.registered_models, self.experiments
         )
         self.artifacts = UnservedArtifacts(roots, side)
+        traces = TraceStore(database, self.unreadable, self.artifacts)
+        records = [record(database, self.unreadable) for record in RECORDS]
+        found: list[TraceStore | RecordStore[Any]] = [traces, *records]
+        self._stores = {it.kind: it for it in found}
         self.permissions = NoPermissions()
 
     def capabilities(self) -> Capabilities:
@@ -52,7 +59,8 @@ class DatabaseSource:
         database.open()
         release = REVISIONS[database.revision]
         readable = {self.experiments.kind, self.runs.kind, *REGISTRY_KINDS}
-        if database.has("logged_models"):
+        readable |= {kind for kind, it in self._stores.items() if database.has(it.table)}
+        if database.has(self.logged_models.table):
             readable.add(self.logged_models.kind)
         return Capabilities(
             description=f"database {database.shown} (revision {database.revision})",
@@ -81,8 +89,9 @@ class DatabaseSource:
         )
 
     def store(self, kind: Kind) -> Store[Any] | None:
-        """See ``Endpoint.store``."""
-        return None
+        """See ``Endpoint.store``. One that reads only: nothing of it is written."""
+        store = self._stores.get(kind)
+        return cast("Store[Any]", store) if store and self._database.has(store.table) else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``: what there is, a database tells; where its files are, not."""
@@ -95,7 +104,7 @@ class DatabaseSource:
         self, experiment_ids: Sequence[str], *, whole_server: bool = False
     ) -> Mapping[Kind, int]:
         """See ``Source.unsupported``."""
-        return count_unread(self._database, experiment_ids, whole=whole_server)
+        return count_uncopied(self._database) if whole_server else {}
 
     def notebook(self, path: str, revision: str, export_format: str) -> bytes:
         """See ``Source.notebook``."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from threading import RLock
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, Select, column, func, inspect, null, select
+from sqlalchemy import Connection, Engine, Select, column, func, inspect, null, select, tuple_
 from sqlalchemy import table as sql_table
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -33,6 +33,16 @@ def among(name: str, values: Collection[object]) -> Condition:
 def is_(name: str, value: object) -> Condition:
     """Return the condition that a column has this value."""
     return column(name) == value
+
+
+def between(name: str, first: object | None, last: object | None) -> Sequence[Condition]:
+    """Return the conditions that a column is from ``first`` to ``last``; None is no bound."""
+    bounds = []
+    if first is not None:
+        bounds.append(column(name) >= first)
+    if last is not None:
+        bounds.append(column(name) <= last)
+    return bounds
 
 
 class Database:
@@ -143,15 +153,15 @@ class Database:
             yield from self.rows(table, columns, among(key, values[start : start + IDS]), *where)
 
     def pages(
-        self, table: str, columns: Sequence[str], key: str, size: int, *where: Condition
+        self, table: str, columns: Sequence[str], key: Sequence[str], size: int, *where: Condition
     ) -> Iterator[Sequence[Row]]:
-        """Yield rows in order of a unique column, in pages of which each is a query of its own."""
+        """Yield rows in order of columns that are a key together, each page a query of its own."""
         after: tuple[Condition, ...] = ()
-        while page := self.rows(table, columns, *where, *after, order=(key,), limit=size):
+        while page := self.rows(table, columns, *where, *after, order=key, limit=size):
             yield page
             if len(page) < size:
                 return
-            after = (column(key) > page[-1][key],)
+            after = (tuple_(*map(column, key)) > tuple_(*(page[-1][it] for it in key)),)
 
     def take(
         self,

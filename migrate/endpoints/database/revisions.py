@@ -114,21 +114,43 @@ TABLES = {
     "assessments": "770bee3ae1dd",
     "spans": "a1b2c3d4e5f6",
     "entity_associations": "de4033877273",
-    "webhooks": "1a0cddfcaa16",
+    **dict.fromkeys(("webhooks", "webhook_events"), "1a0cddfcaa16"),
     **dict.fromkeys(("scorers", "scorer_versions"), "534353b11cbc"),
     **dict.fromkeys(
         ["evaluation_datasets", "evaluation_dataset_tags", "evaluation_dataset_records"],
         "71994744cf8e",
     ),
     "jobs": "bf29a5ff90ea",
-    **dict.fromkeys(("secrets", "endpoints", "model_definitions"), "1bd49d398cd23"),
+    **dict.fromkeys(
+        ["secrets", "endpoints", "endpoint_model_mappings", "endpoint_tags", "model_definitions"],
+        "1bd49d398cd23",
+    ),
+    "online_scoring_configs": "2c33131f4dae",
     "workspaces": "1b5f0d9ad7c1",
     "budget_policies": "e1f2a3b4c5d6",
     "issues": "76601a5f987d",
-    "guardrails": "ae8bbe7743c9",
+    **dict.fromkeys(("guardrails", "guardrail_configs"), "ae8bbe7743c9"),
     "label_schemas": "89d3d66ed43f",
-    "review_queues": "b7e4c1a90f23",
-    "mcp_servers": "a8b9c0d1e2f3",
+    **dict.fromkeys(
+        [
+            "review_queues",
+            "review_queue_items",
+            "review_queue_label_schemas",
+            "review_queue_users",
+        ],
+        "b7e4c1a90f23",
+    ),
+    **dict.fromkeys(
+        [
+            "mcp_servers",
+            "mcp_access_endpoints",
+            "mcp_server_aliases",
+            "mcp_server_tags",
+            "mcp_server_version_tags",
+            "mcp_server_versions",
+        ],
+        "a8b9c0d1e2f3",
+    ),
 }
 #: What no store can do without.
 ESSENTIAL = {

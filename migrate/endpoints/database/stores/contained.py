@@ -36,7 +36,7 @@ class ContainedStore(ABC, Generic[C]):
         for experiment_id in experiment_ids:
             self._unreadable.forget(self.kind, experiment_id)
             where = (among("experiment_id", numbers([experiment_id])), *self.listed)
-            for page in self._database.pages(self.table, self.columns, self.key, PAGE, *where):
+            for page in self._database.pages(self.table, self.columns, (self.key,), PAGE, *where):
                 yield from self._whole(page)
 
     def read(self, ids: Sequence[str]) -> Sequence[C]:

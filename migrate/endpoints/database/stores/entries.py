@@ -44,9 +44,17 @@ def texts_by(
     """Return keys and their texts, by whose they are; a value of NULL is empty."""
     found: defaultdict[Any, dict[str, str]] = defaultdict(dict)
     for row in rows:
-        text = row[value]
-        found[row[by]][str(row[key])] = "" if text is None else str(text)
+        found[row[by]][str(row[key])] = _text(row[value])
     return found
+
+
+def pairs(rows: Iterable[Row], key: str = "key", value: str = "value") -> dict[str, str]:
+    """Return keys and their texts; a value of NULL is empty."""
+    return {str(row[key]): _text(row[value]) for row in rows}
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def numbers(ids: Iterable[str]) -> Sequence[int]:

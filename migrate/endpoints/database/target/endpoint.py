@@ -7,7 +7,7 @@ from typing import Any
 
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
 from migrate.endpoints.artifacts.locations import roots_of
-from migrate.endpoints.database.counting import count_unread
+from migrate.endpoints.database.counting import count_uncopied
 from migrate.endpoints.database.reading import is_
 from migrate.endpoints.database.revisions import REVISIONS
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
@@ -102,7 +102,7 @@ class DatabaseTarget:
         self, experiment_ids: Sequence[str], *, whole_server: bool = False
     ) -> Mapping[Kind, int]:
         """See ``Source.unsupported``."""
-        return count_unread(self._database, experiment_ids, whole=whole_server)
+        return count_uncopied(self._database) if whole_server else {}
 
     def notebook(self, path: str, revision: str, export_format: str) -> bytes:
         """See ``Source.notebook``."""

@@ -23,11 +23,17 @@ from migrate.endpoints.stores import Bookkeeping, Found, Identity, traces_found
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError
 from migrate.kinds import Kind
-from migrate.traces import EVER, SPANS_LOCATION_TAG, Assessment, Spans, Stretch, Trace
+from migrate.traces import (
+    EVER,
+    OLDER_STATES,
+    SPANS_LOCATION_TAG,
+    Assessment,
+    Spans,
+    Stretch,
+    Trace,
+)
 
 _OLDER_DURATION = "execution_time_ms"
-#: Of MLflow 2, where MLflow 3 has another word.
-_STATES = {"TRACE_STATUS_UNSPECIFIED": "STATE_UNSPECIFIED"}
 
 
 class TraceStore(ContainedStore[Trace]):
@@ -90,7 +96,7 @@ class TraceStore(ContainedStore[Trace]):
             experiment_id=experiment.id,
             request_time=_request_time(body),
             execution_duration=integer(body, duration),
-            state=_STATES.get(state, state),
+            state=OLDER_STATES.get(state, state),
             client_request_id=text_or_none(body, "client_request_id"),
             request_preview=text_or_none(body, "request_preview"),
             response_preview=text_or_none(body, "response_preview"),

@@ -11,10 +11,7 @@ from migrate.endpoints.tracking.parts import API, OLDER_TRACES, TRACES
 from migrate.endpoints.tracking.stores.traces import ServerTraces, in_order
 from migrate.errors import NotFound
 from migrate.kinds import Kind
-from migrate.traces import EVER, Stretch, Trace
-
-#: Of MLflow 2, where MLflow 3 has another word.
-_STATES = {"TRACE_STATUS_UNSPECIFIED": "STATE_UNSPECIFIED"}
+from migrate.traces import EVER, OLDER_STATES, Stretch, Trace
 
 
 class TracesBefore3_6(ServerTraces):
@@ -67,7 +64,7 @@ def older_trace_from(body: Object) -> Trace:
         experiment_id=ident(body, "experiment_id"),
         request_time=count(body, "timestamp_ms"),
         execution_duration=integer(body, "execution_time_ms"),
-        state=_STATES.get(state, state),
+        state=OLDER_STATES.get(state, state),
         metadata=pairs(body, "request_metadata"),
         tags=pairs(body, "tags"),
     )
