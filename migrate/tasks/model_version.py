@@ -29,7 +29,8 @@ from migrate.tasks.existing_versions import version_origin
 from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import why_missing
 from migrate.tasks.read_back import seen_of_version
-from migrate.tasks.references import fit_registry_tags
+from migrate.tasks.references import fit_registry_tags, with_fitting_description
+from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import makes_anew, surplus_tags
 from migrate.tasks.source_tags import version_tags
 from migrate.tasks.version_files import artifact_uri, copy_version_files
@@ -74,7 +75,8 @@ def wanted_version(
     version, unstorable = storable(version)
     renamed, orphans = copied_prompt_tags(version_tags(version, policy, run), copies)
     tags, losses = fit_registry_tags(keep_earlier(renamed), target)
-    losses = unstorable + losses
+    version, lost = with_fitting_description(version, target)
+    losses = unstorable + losses + lost
     taken = twins(aliases, target.registry_folding)
     losses += tuple(
         Loss(f"alias {alias}", why_left_out(taken[alias]))
@@ -303,10 +305,11 @@ class _Attempt(Attempt):
         """Create the copy under its number; see ``NumberedVersions.make``."""
         if self._counts:
             return self._numbered.make(wanted)
-        if not self._target.capabilities().keeps_id(wanted.kind):
+        can = self._target.capabilities()
+        if not can.keeps_id(wanted.kind):
             wanted = dataclasses.replace(wanted, version=self._job.number)
-        number = self._target.model_versions.create(wanted)
-        return dataclasses.replace(wanted, version=number, aliases=())
+        number, made = create_tagged(self._target.model_versions.create, wanted, can)
+        return dataclasses.replace(made, version=number, aliases=())
 
     def _remove_placeholders(self, copy: ModelVersion) -> bool:
         return self._counts and self._numbered.remove_placeholders(copy.version)

@@ -82,10 +82,13 @@ class DatabaseTarget:
             found_by=_FOUND_BY,
             bookkeeping=Bookkeeping.TAGS,
             experiment_ids=self.experiments.ids,
+            run_name_length=database.length("runs", "name"),
             param_length=database.length("params", "value"),
             run_tag_length=database.length("tags", "value"),
             metric_key_length=database.length("metrics", "key"),
             model_tag_length=database.length("registered_model_tags", "value"),
+            description_length=database.length("registered_models", "description"),
+            holds_nul=database.is_sqlite,
             without_permissions=_NO_PERMISSIONS,
             lists_links=True,
         )

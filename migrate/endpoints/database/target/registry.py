@@ -38,7 +38,9 @@ class WrittenModelStore(RegisteredModelStore):
 
     def create(self, model: RegisteredModel) -> None:
         """See ``WritesRegisteredModels.create``."""
-        _require_fitting(self._written, "registered_models", model.name, model.description)
+        length = self._written.length("registered_models", "name")
+        if length is not None and len(model.name) > length:
+            raise Refused(f"its name has {len(model.name)} characters, the database holds {length}")
         name = {"name": model.name, "workspace": self._written.workspace}
         with self._written.transaction() as transaction:
             times = {
@@ -51,7 +53,6 @@ class WrittenModelStore(RegisteredModelStore):
 
     def update(self, copy: RegisteredModel, model: RegisteredModel) -> Sequence[Loss]:
         """See ``WritesRegisteredModels.update``."""
-        _require_fitting(self._written, "registered_models", copy.name, model.description)
         name = {"name": copy.name, "workspace": self._written.workspace}
         mine = [is_(key, value) for key, value in name.items()]
         with self._written.transaction() as transaction:
@@ -89,7 +90,6 @@ class WrittenVersionStore(ModelVersionStore):
         A copy of the same original that is there already is the one that is meant. Raises
         ``AlreadyExists`` where another version has the number.
         """
-        _require_fitting(self._written, "model_versions", version.name, version.description)
         name = {"name": version.name, "workspace": self._written.workspace}
         mine = [is_(key, value) for key, value in name.items()]
         with self._written.transaction() as transaction:
@@ -118,7 +118,6 @@ class WrittenVersionStore(ModelVersionStore):
 
     def update(self, copy: ModelVersion, version: ModelVersion) -> Sequence[Loss]:
         """See ``WritesModelVersions.update``."""
-        _require_fitting(self._written, "model_versions", copy.name, version.description)
         name = {"name": copy.name, "workspace": self._written.workspace}
         of_model = [is_(key, value) for key, value in name.items()]
         mine = [*of_model, is_("version", copy.version)]
@@ -206,11 +205,3 @@ def _tell_model(transaction: Transaction, model_id: str, name: str, number: int)
         versions.append({"name": name, "version": number})
         row = {**tag, "tag_value": json.dumps(versions)}
         transaction.put("logged_model_tags", ("model_id", "tag_key"), [row])
-
-
-def _require_fitting(database: WrittenDatabase, table: str, name: str, description: str) -> None:
-    """Raise ``Refused`` for a name or description that is too long for the database."""
-    for what, value in (("name", name), ("description", description)):
-        length = database.length(table, what)
-        if length is not None and len(value) > length:
-            raise Refused(f"its {what} has {len(value)} characters, the database holds {length}")

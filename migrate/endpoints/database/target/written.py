@@ -235,3 +235,5 @@ def _written(shown: str) -> Iterator[None]:
             raise NotPermitted(f"{shown} cannot be written to: {said}", _RIGHTS) from None
         with translated(shown):
             raise
+    except ValueError as problem:  # psycopg2's own, of a text that Postgres cannot hold
+        raise Refused(f"{shown} does not take it: {problem}") from None
