@@ -60,6 +60,8 @@ class Trace:
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     assessments: tuple[Assessment, ...] = ()
+    #: Runs that it is linked to beside the one that its metadata names; no server tells of these.
+    linked_runs: tuple[str, ...] = ()
     #: What its endpoint lacks of it already.
     losses: tuple[Loss, ...] = ()
 

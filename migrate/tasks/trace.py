@@ -121,6 +121,8 @@ def needs_of(trace: Trace) -> Iterator[Need]:
     for key, kind in _NAMED.items():
         if trace.metadata.get(key):
             yield Need(Ref(kind, trace.metadata[key]), "traced", soft=True, along=False)
+    for run_id in trace.linked_runs:
+        yield Need(run_ref(run_id), "linked to", soft=True, along=False)
     for prompt in trace.linked_prompts:
         yield Need(_prompt_ref(prompt), "uses", soft=True, along=False)
     for assessment in trace.assessments:
@@ -147,6 +149,8 @@ def mark(trace: Trace, has_copy: Callable[[Ref], bool]) -> str:
     """Return the mark of a complete copy: of what a search shows, and of what has no copy."""
     content = dataclasses.asdict(trace)
     content["assessments"] = _by_id(trace)
+    if not trace.linked_runs:  # as for the many whose endpoints tell of none
+        del content["linked_runs"]
     # Whatever has no copy is kept otherwise, so it decides what the copy is.
     missing = [need._replace(soft=False) for need in needs_of(trace)]
     return mark_of(digest_of(content), missing, has_copy)
@@ -184,6 +188,12 @@ def wanted_trace(
             f"trace {trace.trace_id} is of {kind} {named}, which is not among what is copied: "
             "kept as a source tag"
         )
+    linked = {run_id: copies.get(run_ref(run_id)) for run_id in trace.linked_runs}
+    warnings += [
+        f"trace {trace.trace_id} is linked to run {run_id}, which is not among what is copied"
+        for run_id, copy in linked.items()
+        if copy is None
+    ]
     prompts, unknown = _prompts(trace.linked_prompts, copies)
     if prompts != trace.linked_prompts:
         tags[LINKED_PROMPTS_TAG] = prompts_tag(prompts)
@@ -207,6 +217,7 @@ def wanted_trace(
         metadata=metadata,
         tags=tags,
         assessments=tuple(assessments),
+        linked_runs=tuple(copy for copy in linked.values() if copy is not None),
         losses=(),
     )
     return Wanted(record, losses, tuple(warnings))
@@ -253,7 +264,7 @@ def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:
     What was added to the copy beside, such as an assessment given at the target, is none.
     """
     for field in dataclasses.fields(wanted):
-        if field.name in ("metadata", "tags", "assessments", "losses"):
+        if field.name in ("metadata", "tags", "assessments", "linked_runs", "losses"):
             continue
         old, new = getattr(wanted, field.name), getattr(copy, field.name)
         if (old or None) != (new or None):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tests.cli.conftest import Migrate
 from tests.conftest import ServerFactory
 from tests.endpoints.databases import manifest, unpacked, unpacked_artifacts
 from tests.endpoints.noted import assert_shown
+from tests.traces.comparison import traces
 
 
 def test_a_database_is_copied_into_a_directory(migrate: Migrate, tmp_path: Path) -> None:
@@ -34,12 +37,23 @@ def test_a_database_is_copied_to_a_server(
     migrate: Migrate, tmp_path: Path, server_factory: ServerFactory
 ) -> None:
     source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    with closing(sqlite3.connect(source)) as database, database:
+        [linked] = database.execute("SELECT trace_id FROM spans WHERE name = 'root'").fetchone()
+        database.execute(
+            "INSERT INTO entity_associations SELECT 'a', 'trace', ?, 'run', run_uuid, 1 "
+            "FROM runs WHERE name = 'full'",
+            (linked,),
+        )
     target = server_factory()
     ends = (f"sqlite:///{source}", target.uri, "--source-artifacts", files)
     migrate("run", *ends)
     again = migrate("run", *ends, "--json")
     assert '"create"' not in again.stdout
-    assert_shown(MlflowClient(target.uri), manifest("3.17.2"))
+    client = MlflowClient(target.uri)
+    assert_shown(client, manifest("3.17.2"))
+    alpha = client.get_experiment_by_name("alpha").experiment_id
+    [full] = client.search_runs([alpha], "run_name = 'full'")
+    assert [*traces(target.uri, alpha, f"run_id = '{full.info.run_id}'")] == [linked]
 
 
 def test_without_its_artifacts_a_database_says_what_to_do(migrate: Migrate, tmp_path: Path) -> None:

@@ -243,3 +243,11 @@ def test_ids_are_read_as_each_release_wrote_them(ids: dict[str, str]) -> None:
 def test_a_name_out_of_a_column_wins(tmp_path: Path) -> None:
     row = f"INSERT INTO trace_tags (request_id, key, value) SELECT {ROOT}, 'mlflow.traceName', 'x'"
     assert _traces(opened(_changed(tmp_path, row))).keys() == {"op", "root"}
+
+
+def test_links_to_runs_are_those_that_metadata_does_not_name(tmp_path: Path) -> None:
+    insert = "INSERT INTO entity_associations VALUES "
+    told = f"('1', 'trace', {ROOT}, 'run', 'named', 1), ('2', 'trace', {ROOT}, 'run', 'other', 1)"
+    named = f"INSERT INTO trace_request_metadata SELECT 'mlflow.sourceRun', 'named', {ROOT}"
+    traces = _traces(opened(_changed(tmp_path, insert + told, named)))
+    assert {name: it.linked_runs for name, it in traces.items()} == {"root": ("other",), "op": ()}

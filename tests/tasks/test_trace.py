@@ -176,3 +176,17 @@ TRACES = st.builds(
 @given(TRACES)
 def test_a_trace_is_written_as_it_is_read(one: Trace) -> None:
     assert trace_from(trace_to(one)) == one
+
+
+def test_links_to_runs_name_the_copies_and_those_without_one_are_told() -> None:
+    linked = trace("tr-1", linked_runs=("r1", "r2"))
+    needs = [(need.ref, need.soft) for need in needs_of(linked)]
+    assert needs == [(RUN, True), (Ref(Kind.RUN, "r2"), True)]
+    record, _, warnings = wanted_trace(linked, "7", {RUN: "copy"}, SERVER)
+    assert record.linked_runs == ("copy",)
+    assert "linked to run r2" in "".join(warnings)
+    archive = MemoryServer(**ARCHIVE).capabilities()
+    assert wanted_trace(linked, "7", {}, archive).record.linked_runs == linked.linked_runs
+    assert not list(differences(record, dataclasses.replace(record, linked_runs=())))
+    marks = {mark(it, lambda _: True) for it in (linked, trace("tr-1"))}
+    assert len(marks) == 2, "a link more makes another copy"

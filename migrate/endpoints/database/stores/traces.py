@@ -9,7 +9,7 @@ from migrate.endpoints.artifacts.unserved import UnservedArtifacts
 from migrate.endpoints.database.archive import archived_spans
 from migrate.endpoints.database.assessments import COLUMNS as ASSESSMENT
 from migrate.endpoints.database.assessments import assessment_from
-from migrate.endpoints.database.reading import Database, Row, among, between
+from migrate.endpoints.database.reading import Database, Row, among, between, is_
 from migrate.endpoints.database.spans import span_from
 from migrate.endpoints.database.stores.contained import PAGE, ContainedStore
 from migrate.endpoints.database.stores.entries import grouped, numbers, readable, texts_by
@@ -33,6 +33,7 @@ from migrate.traces import (
     ARCHIVE_LOCATION_TAG,
     EVER,
     OLDER_STATES,
+    SOURCE_RUN,
     SPANS_LOCATION_TAG,
     Assessment,
     Spans,
@@ -84,6 +85,7 @@ class TraceStore(ContainedStore[Trace]):
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
+    tells_links = True
 
     def __init__(
         self, database: Database, unreadable: UnreadableObjects, artifacts: UnservedArtifacts
@@ -132,12 +134,19 @@ class TraceStore(ContainedStore[Trace]):
         columns = ("request_id", "key", "value")
         return texts_by(self._database.rows_of(table, columns, "request_id", ids), "request_id")
 
+    def _linked_runs(self, ids: Sequence[str]) -> Mapping[str, Sequence[Row]]:
+        ends = (is_("source_type", "trace"), is_("destination_type", "run"))
+        columns = ("source_id", "destination_id")
+        rows = self._database.rows_of("entity_associations", columns, "source_id", ids, *ends)
+        return grouped(rows, "source_id")
+
     def _whole(self, rows: Sequence[Row]) -> Iterator[Trace]:
         ids = [row["request_id"] for row in rows]
         tags, metadata = (self._texts(it, ids) for it in ("trace_tags", "trace_request_metadata"))
         said = grouped(
             self._database.rows_of("assessments", ASSESSMENT, "trace_id", ids), "trace_id"
         )
+        linked = self._linked_runs(ids)
         counts = self._database.counts("spans", ("trace_id",), among("trace_id", ids))
         kept = {row[0]: int(row[1]) for row in counts}
 
@@ -162,6 +171,7 @@ class TraceStore(ContainedStore[Trace]):
                 metadata=known,
                 tags=of_it,
                 assessments=assessments,
+                linked_runs=_beside(known, linked[trace_id]),
                 losses=tuple(losses),
             )
 
@@ -192,6 +202,12 @@ def _promoted(row: Row) -> dict[str, str]:
             if told := {name: read(row, name) for name in names if row[name] is not None}:
                 found[key] = json.dumps(told)
     return found
+
+
+def _beside(metadata: Mapping[str, str], linked: Sequence[Row]) -> tuple[str, ...]:
+    """Return the runs that a trace is linked to, and its metadata does not name."""
+    runs = {str(row["destination_id"]) for row in linked}
+    return tuple(sorted(runs - {metadata.get(SOURCE_RUN)}))
 
 
 def _assessments(rows: Sequence[Row], losses: list[Loss]) -> tuple[Assessment, ...]:

@@ -49,6 +49,7 @@ class TraceStore(ContainedStore[Trace]):
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
+    tells_links = True
 
     def __init__(self, files: StoreFiles, places: Places, unreadable: UnreadableObjects) -> None:
         super().__init__(files, places, unreadable)
