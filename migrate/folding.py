@@ -42,7 +42,7 @@ ANY_FOLDING = Folding(case=True, accents=True, blanks=True)
 
 def may_be_one(name: str, other: str) -> bool:
     """Say whether any database may take two names for one."""
-    return ANY_FOLDING.of(name) == ANY_FOLDING.of(other)
+    return name == other or ANY_FOLDING.of(name) == ANY_FOLDING.of(other)
 
 
 def twins(names: Iterable[str], folding: Folding) -> dict[str, str]:

@@ -34,6 +34,10 @@ def model_named_by(source: str) -> str:
     return named[1] if named else ""
 
 
+#: The types of value, time and step of most points, which need no second look.
+_PLAIN = (float, int, int)
+
+
 def links_from(body: Object) -> ModelLinks:
     """Read which logged models a run names; a search shows no inputs, servers before 3.6 none."""
     inputs = objects(member(body, "inputs"), "model_inputs")
@@ -61,6 +65,9 @@ def point_from(key: str, body: Object) -> Metric:
 
     Its time and step are as large as they are told: what is copied of them is for the tasks to say.
     """
+    told = body.get("value"), body.get("timestamp"), body.get("step")
+    if (type(told[0]), type(told[1]), type(told[2])) == _PLAIN:
+        return Metric(key, *told)  # type: ignore[arg-type]
     try:
         return Metric(
             key,

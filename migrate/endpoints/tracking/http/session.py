@@ -7,7 +7,6 @@ Reads and writes that may be repeated (``idempotent``) are tried again here afte
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import threading
@@ -39,7 +38,7 @@ from migrate.errors import (
     ServerFault,
     Unavailable,
 )
-from migrate.storable import first_unstorable
+from migrate.storable import Unstorable, storable_json
 
 log = logging.getLogger(__name__)
 
@@ -147,14 +146,14 @@ class HttpSession:
         Its parser stops at the first value that it does not take, and the server carries out what
         was read until then: bare NaN tokens, integers beyond 64 bits, halves of characters.
         """
-        place = first_unstorable(body)
-        if place is None:
-            return json.dumps(body).encode()
-        raise Refused(
-            f"not sent to {self._where(path)}: {place.lstrip('.')} holds half a character, or "
-            "a number that is beyond 64 bits or none: no MLflow server stores it",
-            "change it at the source, or leave the object out",
-        )
+        try:
+            return storable_json(body)
+        except Unstorable as problem:
+            raise Refused(
+                f"not sent to {self._where(path)}: {problem.place} holds half a character, or "
+                "a number that is beyond 64 bits or none: no MLflow server stores it",
+                "change it at the source, or leave the object out",
+            ) from None
 
     def ask(self, method: str, path: str, request: Mapping[str, Any], *, tries: int = TRIES) -> Any:
         """GET, or POST what may be repeated, and return the JSON answer."""
