@@ -32,6 +32,21 @@ def test_a_database_is_copied_into_a_directory(migrate: Migrate, tmp_path: Path)
     assert hashlib.sha256(source.read_bytes()).hexdigest() == before
 
 
+def test_what_is_broken_in_a_database_is_told_and_costs_itself(
+    migrate: Migrate, tmp_path: Path
+) -> None:
+    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    with closing(sqlite3.connect(source)) as database, database:
+        database.execute("UPDATE spans SET content = '{' WHERE name = 'inner'")
+        database.execute("UPDATE trace_info SET status = x'ff' WHERE trace_name = 'op'")
+        database.execute("UPDATE evaluation_dataset_records SET source = '[' WHERE rowid = 1")
+    ends = (f"sqlite:///{source}", tmp_path / "export", "--source-artifacts", files, "--json")
+    report = json.loads(migrate("run", *ends, code=3).stdout)
+    assert [it["what"].split()[0] for it in report["losses"]] == ["spans"]
+    assert {it["kind"] for it in report["failures"]} == {"trace", "evaluation dataset"}
+    assert report["totals"]["run"]["done"] == 5
+
+
 @pytest.mark.thorough
 def test_a_database_is_copied_to_a_server(
     migrate: Migrate, tmp_path: Path, server_factory: ServerFactory
