@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts
 from migrate.endpoints.database.archive import archived_spans
@@ -24,7 +24,7 @@ from migrate.endpoints.shapes import (
     text_or_none,
     told_id,
 )
-from migrate.endpoints.stores import Bookkeeping, Found, Identity, traces_found
+from migrate.endpoints.stores import Bookkeeping, Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Malformed
 from migrate.kinds import Kind, Ref
@@ -105,13 +105,6 @@ class TraceStore(ContainedStore[Trace]):
         in_order = (_TIME, self.key)
         for page in self._database.pages(self.table, self.columns, in_order, PAGE, *where):
             yield from self._whole(page)
-
-    def find(
-        self, container: str, keys: Collection[str] | None = None
-    ) -> Mapping[str, Sequence[Found[Trace]]]:
-        """See ``Store.find``."""
-        traces = self.within(container) if keys is None else self.read([*keys])
-        return traces_found(traces, container)
 
     def spans(self, ids: Sequence[str]) -> Mapping[str, Spans]:
         """See ``TraceStore.spans``. Raises ``Malformed``, and ``DirectoryError`` of an archive."""
