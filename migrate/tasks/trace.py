@@ -22,6 +22,7 @@ from migrate.traces import (
     PromptLink,
     Stretch,
     Trace,
+    prompts_named,
     prompts_tag,
 )
 
@@ -29,6 +30,8 @@ from migrate.traces import (
 TRACES_A_SLICE = 200
 #: What metadata names, by key.
 _NAMED = {SOURCE_RUN: Kind.RUN, MODEL_ID: Kind.LOGGED_MODEL}
+#: What few endpoints tell of a trace.
+_LINKS = ("linked_runs", "more_prompts")
 
 
 class Slice(NamedTuple):
@@ -149,8 +152,9 @@ def mark(trace: Trace, has_copy: Callable[[Ref], bool]) -> str:
     """Return the mark of a complete copy: of what a search shows, and of what has no copy."""
     content = dataclasses.asdict(trace)
     content["assessments"] = _by_id(trace)
-    if not trace.linked_runs:  # as for the many whose endpoints tell of none
-        del content["linked_runs"]
+    for name in _LINKS:
+        if not content[name]:  # as for the many whose endpoints tell of none
+            del content[name]
     # Whatever has no copy is kept otherwise, so it decides what the copy is.
     missing = [need._replace(soft=False) for need in needs_of(trace)]
     return mark_of(digest_of(content), missing, has_copy)
@@ -195,8 +199,10 @@ def wanted_trace(
         if copy is None
     ]
     prompts, unknown = _prompts(trace.linked_prompts, copies)
-    if prompts != trace.linked_prompts:
-        tags[LINKED_PROMPTS_TAG] = prompts_tag(prompts)
+    tagged = prompts_named(trace.tags)
+    in_tag = prompts[: len(tagged)]
+    if in_tag != tagged:
+        tags[LINKED_PROMPTS_TAG] = prompts_tag(in_tag)
     warnings += [
         f"trace {trace.trace_id} uses version {it.version} of prompt {it.name}, which is not among "
         "what is copied: it keeps that name"
@@ -218,6 +224,7 @@ def wanted_trace(
         tags=tags,
         assessments=tuple(assessments),
         linked_runs=tuple(copy for copy in linked.values() if copy is not None),
+        more_prompts=prompts[len(in_tag) :],
         losses=(),
     )
     return Wanted(record, losses, tuple(warnings))
@@ -264,7 +271,7 @@ def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:
     What was added to the copy beside, such as an assessment given at the target, is none.
     """
     for field in dataclasses.fields(wanted):
-        if field.name in ("metadata", "tags", "assessments", "linked_runs", "losses"):
+        if field.name in ("metadata", "tags", "assessments", "losses", *_LINKS):
             continue
         old, new = getattr(wanted, field.name), getattr(copy, field.name)
         if (old or None) != (new or None):

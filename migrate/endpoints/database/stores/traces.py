@@ -36,9 +36,11 @@ from migrate.traces import (
     SOURCE_RUN,
     SPANS_LOCATION_TAG,
     Assessment,
+    PromptLink,
     Spans,
     Stretch,
     Trace,
+    prompts_named,
 )
 
 _NAME_TAG = "mlflow.traceName"
@@ -58,6 +60,8 @@ _COSTS = {"mlflow.trace.cost": ("input_cost", "output_cost", "total_cost")}
 _SIZES = "mlflow.trace.sizeStats"
 _KEPT, _ARCHIVED = "TRACKING_STORE", "ARCHIVE_REPO"
 _TIME = "timestamp_ms"
+#: Words for what a trace is linked to.
+_RUN, _PROMPT = "run", "prompt_version"
 
 
 class TraceStore(ContainedStore[Trace]):
@@ -127,9 +131,9 @@ class TraceStore(ContainedStore[Trace]):
         columns = ("request_id", "key", "value")
         return texts_by(self._database.rows_of(table, columns, "request_id", ids), "request_id")
 
-    def _linked_runs(self, ids: Sequence[str]) -> Mapping[str, Sequence[Row]]:
-        ends = (is_("source_type", "trace"), is_("destination_type", "run"))
-        columns = ("source_id", "destination_id")
+    def _links(self, ids: Sequence[str]) -> Mapping[str, Sequence[Row]]:
+        ends = (is_("source_type", "trace"), among("destination_type", (_RUN, _PROMPT)))
+        columns = ("source_id", "destination_type", "destination_id")
         rows = self._database.rows_of("entity_associations", columns, "source_id", ids, *ends)
         return grouped(rows, "source_id")
 
@@ -139,7 +143,7 @@ class TraceStore(ContainedStore[Trace]):
         said = grouped(
             self._database.rows_of("assessments", ASSESSMENT, "trace_id", ids), "trace_id"
         )
-        linked = self._linked_runs(ids)
+        links = self._links(ids)
         counts = self._database.counts("spans", ("trace_id",), among("trace_id", ids))
         kept = {row[0]: int(row[1]) for row in counts}
 
@@ -164,7 +168,8 @@ class TraceStore(ContainedStore[Trace]):
                 metadata=known,
                 tags=of_it,
                 assessments=assessments,
-                linked_runs=_beside(known, linked[trace_id]),
+                linked_runs=_linked_runs(links[trace_id], known),
+                more_prompts=_more_prompts(links[trace_id], of_it),
                 losses=tuple(losses),
             )
 
@@ -197,10 +202,20 @@ def _promoted(row: Row) -> dict[str, str]:
     return found
 
 
-def _beside(metadata: Mapping[str, str], linked: Sequence[Row]) -> tuple[str, ...]:
-    """Return the runs that a trace is linked to, and its metadata does not name."""
-    runs = {str(row["destination_id"]) for row in linked}
-    return tuple(sorted(runs - {metadata.get(SOURCE_RUN)}))
+def _linked_runs(links: Sequence[Row], metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the runs that a trace is linked to, but for the one that its metadata names."""
+    return tuple(sorted(_ends(links, _RUN) - {metadata.get(SOURCE_RUN, "")}))
+
+
+def _more_prompts(links: Sequence[Row], tags: Mapping[str, str]) -> tuple[PromptLink, ...]:
+    """Return the versions of prompts that a trace is linked to, but for those of its tag."""
+    ends = (it.rpartition("/") for it in _ends(links, _PROMPT))
+    found = {PromptLink(name, version) for name, _, version in ends}
+    return tuple(sorted(found.difference(prompts_named(tags))))
+
+
+def _ends(links: Sequence[Row], kind: str) -> set[str]:
+    return {str(row["destination_id"]) for row in links if row["destination_type"] == kind}
 
 
 def _assessments(rows: Sequence[Row], losses: list[Loss]) -> tuple[Assessment, ...]:
