@@ -30,6 +30,8 @@ from migrate.traces import (
 TRACES_A_SLICE = 200
 #: What metadata names, by key.
 _NAMED = {SOURCE_RUN: Kind.RUN, MODEL_ID: Kind.LOGGED_MODEL}
+#: Characters of a value that servers show. They keep more, and cut it when they are asked.
+_SHOWN = {"tag": 4096, "metadata": 250}
 #: What few endpoints tell of a trace.
 _LINKS = ("linked_runs", "more_prompts")
 
@@ -265,6 +267,11 @@ def _assessment(
     return rewritten, missing
 
 
+def _shown(word: str, value: Any) -> Any:
+    """Return what a server shows of a tag or of metadata that it has as it is."""
+    return value[: _SHOWN[word]] if word in _SHOWN else value
+
+
 def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:
     """Yield what a copy has otherwise than it should: its name, as wanted, as it is.
 
@@ -282,8 +289,9 @@ def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:
         ("assessment", _by_id(wanted), _by_id(copy)),
     ):
         for key, value in theirs.items():
-            if ours.get(key) != value:
-                yield f"{word} {key}", value, ours.get(key)
+            found = ours.get(key)
+            if found != value and not (found and found == _shown(word, value)):
+                yield f"{word} {key}", value, found
     for key in sorted(copy.tags.keys() - wanted.tags.keys() - SERVER_TAGS):
         if key != MARK and not key.startswith(LOSSES):
             yield f"tag {key}", None, copy.tags[key]

@@ -59,6 +59,8 @@ def test_a_database_is_copied_to_a_server(
             "FROM runs WHERE name = 'full'",
             (linked,),
         )
+        long = ("long", "x" * 300, linked)
+        database.execute("INSERT INTO trace_request_metadata VALUES (?, ?, ?)", long)
     target = server_factory()
     ends = (f"sqlite:///{source}", target.uri, "--source-artifacts", files)
     migrate("run", *ends)
@@ -69,6 +71,10 @@ def test_a_database_is_copied_to_a_server(
     alpha = client.get_experiment_by_name("alpha").experiment_id
     [full] = client.search_runs([alpha], "run_name = 'full'")
     assert [*traces(target.uri, alpha, f"run_id = '{full.info.run_id}'")] == [linked]
+    migrate("verify", *ends)
+    with closing(sqlite3.connect(target.directory / "mlflow.db")) as database:
+        kept = database.execute("SELECT * FROM trace_request_metadata WHERE key = 'long'")
+        assert kept.fetchall() == [long], "what a server shows of it is cut"
 
 
 def test_without_its_artifacts_a_database_says_what_to_do(migrate: Migrate, tmp_path: Path) -> None:

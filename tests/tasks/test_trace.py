@@ -198,3 +198,11 @@ def test_links_to_runs_name_the_copies_and_those_without_one_are_told() -> None:
     assert record.more_prompts == (PromptLink("new", "3"),)
     marks = {mark(it, lambda _: True) for it in (linked, trace("tr-1"))}
     assert len(marks) == 2, "a link more makes another copy"
+
+
+def test_what_servers_cut_when_they_are_asked_is_no_difference() -> None:
+    wanted = trace("tr-1", metadata={"long": "x" * 300}, tags={"long": "y" * 5000})
+    shown = trace("tr-1", metadata={"long": "x" * 250}, tags={"long": "y" * 4096})
+    assert list(differences(wanted, shown)) == []
+    shorter = trace("tr-1", metadata={"long": "x" * 249}, tags={"long": "y" * 4095})
+    assert [it[0] for it in differences(wanted, shorter)] == ["tag long", "metadata long"]
