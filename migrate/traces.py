@@ -60,6 +60,10 @@ class Trace:
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     assessments: tuple[Assessment, ...] = ()
+    #: Runs and versions of prompts that it is linked to, beside those that its metadata and its tag
+    #: name; no server tells of these.
+    linked_runs: tuple[str, ...] = ()
+    more_prompts: tuple[PromptLink, ...] = ()
     #: What its endpoint lacks of it already.
     losses: tuple[Loss, ...] = ()
 
@@ -75,12 +79,17 @@ class Trace:
 
     @property
     def linked_prompts(self) -> tuple[PromptLink, ...]:
-        """The versions of prompts that its tag names, as far as that is readable."""
-        try:
-            found = json.loads(self.tags.get(LINKED_PROMPTS_TAG) or "[]")
-            return tuple(PromptLink(str(it["name"]), str(it["version"])) for it in found)
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return ()
+        """All versions of prompts that it is known to be linked to, those of its tag first."""
+        return (*prompts_named(self.tags), *self.more_prompts)
+
+
+def prompts_named(tags: Mapping[str, str]) -> tuple[PromptLink, ...]:
+    """Return the versions of prompts that a tag of a trace names, as far as that is readable."""
+    try:
+        found = json.loads(tags.get(LINKED_PROMPTS_TAG) or "[]")
+        return tuple(PromptLink(str(it["name"]), str(it["version"])) for it in found)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ()
 
 
 def prompts_tag(prompts: Iterable[PromptLink]) -> str:

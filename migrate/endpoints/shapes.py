@@ -22,6 +22,8 @@ Object = Mapping[str, Any]
 
 #: Characters; MLflow's ids are 32 long, and names in ids of versions at most 256.
 LONGEST_ID = 1000
+#: Ids that MLflow makes of numbers.
+_NUMBERS = frozenset({"experiment_id", "experimentId"})
 _INT64 = 2**63
 _INT32 = 2**31
 _INTEGER = re.compile(r"[+-]?\d{1,40}", re.ASCII)
@@ -103,10 +105,12 @@ def stored_id(body: Object, *names: str, default: str | None = None) -> str:
     """Return the first of these members that is there, else ``default``, as an id in a file.
 
     That may be empty, and have characters that are none: a file system holds it all the same.
+    Those of experiments alone may be numbers, for that is what they are.
     """
     name = next((name for name in names if body.get(name) is not None), names[0])
-    if isinstance(body.get(name), bool | float):
-        raise _malformed(body, name, body[name], "no id")
+    value = body.get(name)
+    if isinstance(value, int | float) and not (name in _NUMBERS and type(value) is int):
+        raise _malformed(body, name, value, "no id")
     found = required_text(body, name, default=default)
     if len(found) > LONGEST_ID:
         raise _malformed(body, name, found, f"no id: it has {len(found)} characters")

@@ -148,6 +148,11 @@ class TraceStore(Store[Trace], Protocol):
         """True where the endpoint may keep spans that it does not give."""
         ...
 
+    @property
+    def tells_links(self) -> bool:
+        """True where the endpoint tells of all runs that a trace is linked to."""
+        ...
+
     def within(self, container: str, stretch: Stretch = EVER) -> Iterator[Trace]:
         """Yield the traces of an experiment that began in a stretch of time, oldest first."""
         ...
@@ -172,6 +177,10 @@ class TraceStore(Store[Trace], Protocol):
 
     def link_prompts(self, trace_id: str, prompts: Sequence[PromptLink]) -> None:
         """Link a trace to versions of prompts, of which some may be linked already."""
+        ...
+
+    def link_to_run(self, run_id: str, trace_ids: Sequence[str]) -> None:
+        """Link traces to a run that their metadata does not name; some may be already."""
         ...
 
     def override(self, trace_id: str, assessment: Assessment) -> None:

@@ -39,7 +39,9 @@ def discover_traces(draft: Draft) -> None:
 
 def _tell_of_links(draft: Draft) -> None:
     """Say what no list tells, where there may be some."""
-    if draft.slices and draft.of_kind(Kind.RUN):
+    store = traces_of(draft.source)
+    tells = store is not None and store.tells_links
+    if draft.slices and draft.of_kind(Kind.RUN) and not tells:
         draft.notes.append(
             "links of traces to runs are copied as far as the metadata of the traces names them: "
             "MLflow lists no others"

@@ -22,6 +22,7 @@ from migrate.traces import (
     PromptLink,
     Stretch,
     Trace,
+    prompts_named,
     prompts_tag,
 )
 
@@ -29,6 +30,10 @@ from migrate.traces import (
 TRACES_A_SLICE = 200
 #: What metadata names, by key.
 _NAMED = {SOURCE_RUN: Kind.RUN, MODEL_ID: Kind.LOGGED_MODEL}
+#: Characters of a value that servers show. They keep more, and cut it when they are asked.
+_SHOWN = {"tag": 4096, "metadata": 250}
+#: What few endpoints tell of a trace.
+_LINKS = ("linked_runs", "more_prompts")
 
 
 class Slice(NamedTuple):
@@ -121,6 +126,8 @@ def needs_of(trace: Trace) -> Iterator[Need]:
     for key, kind in _NAMED.items():
         if trace.metadata.get(key):
             yield Need(Ref(kind, trace.metadata[key]), "traced", soft=True, along=False)
+    for run_id in trace.linked_runs:
+        yield Need(run_ref(run_id), "linked to", soft=True, along=False)
     for prompt in trace.linked_prompts:
         yield Need(_prompt_ref(prompt), "uses", soft=True, along=False)
     for assessment in trace.assessments:
@@ -147,6 +154,9 @@ def mark(trace: Trace, has_copy: Callable[[Ref], bool]) -> str:
     """Return the mark of a complete copy: of what a search shows, and of what has no copy."""
     content = dataclasses.asdict(trace)
     content["assessments"] = _by_id(trace)
+    for name in _LINKS:
+        if not content[name]:  # as for the many whose endpoints tell of none
+            del content[name]
     # Whatever has no copy is kept otherwise, so it decides what the copy is.
     missing = [need._replace(soft=False) for need in needs_of(trace)]
     return mark_of(digest_of(content), missing, has_copy)
@@ -184,9 +194,17 @@ def wanted_trace(
             f"trace {trace.trace_id} is of {kind} {named}, which is not among what is copied: "
             "kept as a source tag"
         )
+    linked = {run_id: copies.get(run_ref(run_id)) for run_id in trace.linked_runs}
+    warnings += [
+        f"trace {trace.trace_id} is linked to run {run_id}, which is not among what is copied"
+        for run_id, copy in linked.items()
+        if copy is None
+    ]
     prompts, unknown = _prompts(trace.linked_prompts, copies)
-    if prompts != trace.linked_prompts:
-        tags[LINKED_PROMPTS_TAG] = prompts_tag(prompts)
+    tagged = prompts_named(trace.tags)
+    in_tag = prompts[: len(tagged)]
+    if in_tag != tagged:
+        tags[LINKED_PROMPTS_TAG] = prompts_tag(in_tag)
     warnings += [
         f"trace {trace.trace_id} uses version {it.version} of prompt {it.name}, which is not among "
         "what is copied: it keeps that name"
@@ -207,6 +225,8 @@ def wanted_trace(
         metadata=metadata,
         tags=tags,
         assessments=tuple(assessments),
+        linked_runs=tuple(copy for copy in linked.values() if copy is not None),
+        more_prompts=prompts[len(in_tag) :],
         losses=(),
     )
     return Wanted(record, losses, tuple(warnings))
@@ -247,13 +267,18 @@ def _assessment(
     return rewritten, missing
 
 
+def _shown(word: str, value: Any) -> Any:
+    """Return what a server shows of a tag or of metadata that it has as it is."""
+    return value[: _SHOWN[word]] if word in _SHOWN else value
+
+
 def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:
     """Yield what a copy has otherwise than it should: its name, as wanted, as it is.
 
     What was added to the copy beside, such as an assessment given at the target, is none.
     """
     for field in dataclasses.fields(wanted):
-        if field.name in ("metadata", "tags", "assessments", "losses"):
+        if field.name in ("metadata", "tags", "assessments", "losses", *_LINKS):
             continue
         old, new = getattr(wanted, field.name), getattr(copy, field.name)
         if (old or None) != (new or None):
@@ -264,8 +289,9 @@ def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:
         ("assessment", _by_id(wanted), _by_id(copy)),
     ):
         for key, value in theirs.items():
-            if ours.get(key) != value:
-                yield f"{word} {key}", value, ours.get(key)
+            found = ours.get(key)
+            if found != value and not (found and found == _shown(word, value)):
+                yield f"{word} {key}", value, found
     for key in sorted(copy.tags.keys() - wanted.tags.keys() - SERVER_TAGS):
         if key != MARK and not key.startswith(LOSSES):
             yield f"tag {key}", None, copy.tags[key]

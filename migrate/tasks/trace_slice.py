@@ -141,6 +141,7 @@ class _Slicing:
                 if assessment.get("overrides"):
                     self._theirs.override(it.trace.trace_id, assessment)
             self._link_prompts(it)
+        self._link_runs(begun)
         self._finish(begun)
 
     def _todo(self, trace: Trace, copy: Trace | None) -> _Todo | None:
@@ -210,6 +211,20 @@ class _Slicing:
         except (NoSuchRoute, NotFound, Refused) as problem:
             reason = f"they are in a tag only: {problem.message}"
             it.losses.append(Loss(f"links of trace {it.trace.trace_id} to prompts", reason))
+
+    def _link_runs(self, begun: Sequence[_Todo]) -> None:
+        """Link all to the runs that their metadata does not name, those of a run in one call."""
+        linked: dict[str, list[_Todo]] = {}
+        for it in begun:
+            for run_id in it.wanted.linked_runs:
+                linked.setdefault(run_id, []).append(it)
+        for run_id, todo in linked.items():
+            try:
+                self._theirs.link_to_run(run_id, [it.trace.trace_id for it in todo])
+            except (NoSuchRoute, NotFound, Refused) as problem:
+                for it in todo:
+                    what = f"link of trace {it.trace.trace_id} to run {run_id}"
+                    it.losses.append(Loss(what, problem.message))
 
     def _finish(self, begun: Sequence[_Todo]) -> None:
         """Put right what the spans have changed, send files, and write the marks."""

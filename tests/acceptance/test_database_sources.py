@@ -13,11 +13,17 @@ import sqlalchemy
 from migrate.demo.server import TrackingServerProcess
 from tests.acceptance.backing import postgres
 from tests.acceptance.commands import Migration, reported_losses
+from tests.cli.test_everything import ALWAYS_LOST, review
 from tests.comparison import copies_of_runs, differences
 from tests.comparison_models import compare_models
+from tests.comparison_records import SEEDED, kinds_that_differ
 from tests.conftest import RunMigrate, ServerFactory
 from tests.seed import Seeded, seed_everything
+from tests.seed_gateway import Gateway
 from tests.seed_models import SeededModels, seed_models
+from tests.seed_records import Api
+from tests.traces.comparison import assert_arrived
+from tests.traces.seed import SeededTraces, seed_traces
 
 #: May read what a server's account made, and nothing else.
 READER = "reader"
@@ -31,6 +37,7 @@ class Kept:
     uri: str
     seeded: Seeded
     models: SeededModels
+    traces: SeededTraces
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
@@ -46,7 +53,17 @@ def kept(request: pytest.FixtureRequest, server_factory: ServerFactory) -> Itera
         seeded = seed_everything(
             server.uri, history_points=26_000, over_long_tag=request.param == "sqlite"
         )
-        yield Kept(server, uri, seeded, seed_models(server.uri, prefix="m-"))
+        models = seed_models(server.uri, prefix="m-")
+        yield Kept(server, uri, seeded, models, _seed_other_kinds(server.uri))
+
+
+def _seed_other_kinds(server: str) -> SeededTraces:
+    of_traces = seed_traces(server, "traces")
+    Gateway(server)
+    for it in SEEDED:
+        it.seed(Api(server))
+    review(server, of_traces)
+    return of_traces
 
 
 def _reader_of(owner: str) -> str:
@@ -81,8 +98,10 @@ def test_everything_that_is_read_arrives_as_from_the_server(
     code, report = migration.run()
     assert report["failures"] == []
     hard = "/".join(map(str, kept.models.versions["deleted model"]))
-    losses = {loss for loss in reported_losses(report) if loss[0] != hard}
+    always = {it["id"] for it in report["losses"] if (it["kind"], it["what"]) in ALWAYS_LOST}
+    losses = {loss for loss in reported_losses(report) if loss[0] not in {hard, *always}}
     assert losses == kept.seeded.losses
+    assert report["unsupported"] == {}
     assert code == (3 if report["losses"] else 0)
     assert "only reads" not in (tmp_path / "state.db").read_bytes().decode("latin-1")
 
@@ -91,7 +110,10 @@ def test_everything_that_is_read_arrives_as_from_the_server(
     assert differences(*ends, expected_losses=expected) == []
     declared = {(hard, what) for what in ("copy", "source", "run_id")}
     declared |= {(kept.models.runs["nested models"], "artifact of-another-run/MLmodel")}
-    assert compare_models(*ends, copies_of_runs(*ends), declared=declared) == []
+    copies = copies_of_runs(*ends)
+    assert compare_models(*ends, copies, declared=declared) == []
+    assert kinds_that_differ(*ends) == []
+    assert_arrived(*ends, kept.traces, copies)
 
     code, verified = migration.verify()
     assert verified["differences"] == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tests.cli.conftest import Migrate
 from tests.conftest import ServerFactory
 from tests.endpoints.databases import manifest, unpacked, unpacked_artifacts
 from tests.endpoints.noted import assert_shown
+from tests.traces.comparison import traces
 
 
 def test_a_database_is_copied_into_a_directory(migrate: Migrate, tmp_path: Path) -> None:
@@ -29,17 +32,49 @@ def test_a_database_is_copied_into_a_directory(migrate: Migrate, tmp_path: Path)
     assert hashlib.sha256(source.read_bytes()).hexdigest() == before
 
 
+def test_what_is_broken_in_a_database_is_told_and_costs_itself(
+    migrate: Migrate, tmp_path: Path
+) -> None:
+    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    with closing(sqlite3.connect(source)) as database, database:
+        database.execute("UPDATE spans SET content = '{' WHERE name = 'inner'")
+        database.execute("UPDATE trace_info SET status = x'ff' WHERE trace_name = 'op'")
+        database.execute("UPDATE evaluation_dataset_records SET source = '[' WHERE rowid = 1")
+    ends = (f"sqlite:///{source}", tmp_path / "export", "--source-artifacts", files, "--json")
+    report = json.loads(migrate("run", *ends, code=3).stdout)
+    assert [it["what"].split()[0] for it in report["losses"]] == ["spans"]
+    assert {it["kind"] for it in report["failures"]} == {"trace", "evaluation dataset"}
+    assert report["totals"]["run"]["done"] == 5
+
+
 @pytest.mark.thorough
 def test_a_database_is_copied_to_a_server(
     migrate: Migrate, tmp_path: Path, server_factory: ServerFactory
 ) -> None:
     source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    with closing(sqlite3.connect(source)) as database, database:
+        [linked] = database.execute("SELECT trace_id FROM spans WHERE name = 'root'").fetchone()
+        database.execute(
+            "INSERT INTO entity_associations SELECT 'a', 'trace', ?, 'run', run_uuid, 1 "
+            "FROM runs WHERE name = 'full'",
+            (linked,),
+        )
+        long = ("long", "x" * 300, linked)
+        database.execute("INSERT INTO trace_request_metadata VALUES (?, ?, ?)", long)
     target = server_factory()
     ends = (f"sqlite:///{source}", target.uri, "--source-artifacts", files)
     migrate("run", *ends)
     again = migrate("run", *ends, "--json")
     assert '"create"' not in again.stdout
-    assert_shown(MlflowClient(target.uri), manifest("3.17.2"))
+    client = MlflowClient(target.uri)
+    assert_shown(client, manifest("3.17.2"))
+    alpha = client.get_experiment_by_name("alpha").experiment_id
+    [full] = client.search_runs([alpha], "run_name = 'full'")
+    assert [*traces(target.uri, alpha, f"run_id = '{full.info.run_id}'")] == [linked]
+    migrate("verify", *ends)
+    with closing(sqlite3.connect(target.directory / "mlflow.db")) as database:
+        kept = database.execute("SELECT * FROM trace_request_metadata WHERE key = 'long'")
+        assert kept.fetchall() == [long], "what a server shows of it is cut"
 
 
 def test_without_its_artifacts_a_database_says_what_to_do(migrate: Migrate, tmp_path: Path) -> None:

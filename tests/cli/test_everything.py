@@ -16,7 +16,7 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.kinds import ON_REQUEST
 from migrate.tasks.carriers import CARRIERS
 from tests.cli.conftest import Migrate
-from tests.comparison import ORIGIN, differences
+from tests.comparison import differences
 from tests.comparison_models import compare_models
 from tests.comparison_records import NO_WRITES, SEEDED, kinds_that_differ
 from tests.conftest import OfAllModels, ProxyFactory
@@ -26,7 +26,7 @@ from tests.seed_gateway import Gateway
 from tests.seed_records import Api, Json
 from tests.seed_reviews import add, make_queue, open_questions, set_status
 from tests.test_every_model import EveryModel, copies_of_runs, declared_by
-from tests.traces.comparison import comparable, experiment_id, traces
+from tests.traces.comparison import assert_arrived, traces
 from tests.traces.seed import SeededTraces, seed_traces
 
 #: What of them every migration loses, and says: (kind, what).
@@ -57,7 +57,7 @@ class Everything:
         lost = self.models.rewritten | self.runs.losses
         assert differences(self.uri, target, expected_losses=lost) == []
         assert kinds_that_differ(self.uri, target) == []
-        self._assert_traces(target, copies | model_ids(target) | self._issues(target))
+        assert_arrived(self.uri, target, self.traces, copies)
 
     def _of_models(self, report: Json) -> Json:
         """What a report says of models, after what it should say of all else."""
@@ -70,40 +70,6 @@ class Everything:
             if (it["kind"], it["what"]) not in ALWAYS_LOST and it["id"] not in known
         ]
         return {**report, "losses": of_models}
-
-    def _issues(self, target: str) -> dict[str, str]:
-        """The ids of the copies of issues, by those of their originals."""
-
-        def named(api: Api) -> dict[tuple[str, str], str]:
-            found = api("POST", "issues/search", {"max_results": 1000})["issues"]
-            return {(it["name"], it["description"]): it["issue_id"] for it in found}
-
-        originals, copies = named(self.api), named(Api(target))
-        return {ident: copies[key] for key, ident in originals.items()}
-
-    def _assert_traces(self, target: str, ids: dict[str, str]) -> None:
-        for name in self.traces.names.values():
-            wanted = traces(self.uri, experiment_id(self.uri, name))
-            found = traces(target, experiment_id(target, name))
-            assert {key: comparable(it, {}) for key, it in found.items()} == {
-                key: comparable(it, ids) for key, it in wanted.items()
-            }
-        used = f"prompt = '{self.traces.prompt}'"
-        main = self.traces.names["main"]
-        [linked] = traces(self.uri, experiment_id(self.uri, main), used)
-        assert list(traces(target, experiment_id(target, main), used)) == [linked]
-
-
-def model_ids(target: str) -> dict[str, str]:
-    """The ids of the copies of logged models, by those of their originals."""
-    found: dict[str, str] = {}
-    places = Api(target)("POST", "experiments/search", {"max_results": 1000}, api="2.0")
-    for place in places["experiments"]:
-        body = {"experiment_ids": [place["experiment_id"]]}
-        for model in Api(target)("POST", "logged-models/search", body, api="2.0").get("models", []):
-            tags = {it["key"]: it["value"] for it in model["info"]["tags"]}
-            found[tags[ORIGIN]] = model["info"]["model_id"]
-    return found
 
 
 def review(uri: str, seeded: SeededTraces) -> None:

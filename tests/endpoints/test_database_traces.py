@@ -17,7 +17,7 @@ from migrate.endpoints.database.spans import span_from
 from migrate.endpoints.stores import TraceStore, traces_of
 from migrate.errors import DirectoryError, Malformed
 from migrate.kinds import Kind
-from migrate.traces import Trace
+from migrate.traces import PromptLink, Trace
 from tests.endpoints.databases import opened, unpacked
 
 #: The trace of the samples that has two spans, and assessments.
@@ -243,3 +243,26 @@ def test_ids_are_read_as_each_release_wrote_them(ids: dict[str, str]) -> None:
 def test_a_name_out_of_a_column_wins(tmp_path: Path) -> None:
     row = f"INSERT INTO trace_tags (request_id, key, value) SELECT {ROOT}, 'mlflow.traceName', 'x'"
     assert _traces(opened(_changed(tmp_path, row))).keys() == {"op", "root"}
+
+
+def test_links_are_those_that_neither_metadata_nor_tags_name(tmp_path: Path) -> None:
+    insert = "INSERT INTO entity_associations VALUES "
+    ends = [("run", "named"), ("run", "other"), ("prompt_version", "ask/1")]
+    ends += [("prompt_version", "a/sk/2"), ("prompt_version", "odd"), ("model", "m")]
+    links = (f"('{to}', 'trace', {ROOT}, '{kind}', '{to}', 1)" for kind, to in ends)
+    traces = _traces(
+        opened(
+            _changed(
+                tmp_path,
+                insert + ", ".join(links),
+                f"INSERT INTO trace_request_metadata SELECT 'mlflow.sourceRun', 'named', {ROOT}",
+                "INSERT INTO trace_tags SELECT 'mlflow.linkedPrompts', "
+                f"""'[{{"name": "ask", "version": "1"}}]', {ROOT}""",
+            )
+        )
+    )
+    root = traces["root"]
+    assert root.linked_runs == ("other",)
+    assert root.more_prompts == (PromptLink("", "odd"), PromptLink("a/sk", "2"))
+    assert root.linked_prompts == (PromptLink("ask", "1"), *root.more_prompts)
+    assert (traces["op"].linked_runs, traces["op"].more_prompts) == ((), ())

@@ -224,10 +224,11 @@ class TestText:
         assert shapes.parse_json(json.dumps(value)) == value
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5, True, False])
-def test_what_is_neither_a_text_nor_a_whole_number_is_no_id(value: object) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5, True, False, -(2**63) - 1, 17])
+def test_what_is_no_text_is_no_id_but_the_number_of_an_experiment(value: object) -> None:
     for read in (shapes.ident, shapes.stored_id):
-        with pytest.raises(Malformed, match="id"):
-            read({"modelId": value}, "modelId")
+        for name in ("modelId", "run_id"):
+            with pytest.raises(Malformed, match="id"):
+                read({name: value}, name)
     assert shapes.told_id({"modelId": value}, "modelId") == ""
-    assert shapes.ident({"modelId": 17}, "modelId") == "17"
+    assert shapes.ident({"experiment_id": 17}, "experiment_id") == "17"

@@ -176,3 +176,33 @@ TRACES = st.builds(
 @given(TRACES)
 def test_a_trace_is_written_as_it_is_read(one: Trace) -> None:
     assert trace_from(trace_to(one)) == one
+
+
+NAMED_PROMPTS = {LINKED_PROMPTS_TAG: prompts_tag([PromptLink("ask", "1")])}
+
+
+def test_links_to_runs_name_the_copies_and_those_without_one_are_told() -> None:
+    linked = trace("tr-1", linked_runs=("r1", "r2"))
+    needs = [(need.ref, need.soft) for need in needs_of(linked)]
+    assert needs == [(RUN, True), (Ref(Kind.RUN, "r2"), True)]
+    record, _, warnings = wanted_trace(linked, "7", {RUN: "copy"}, SERVER)
+    assert record.linked_runs == ("copy",)
+    assert "linked to run r2" in "".join(warnings)
+    archive = MemoryServer(**ARCHIVE).capabilities()
+    assert wanted_trace(linked, "7", {}, archive).record.linked_runs == linked.linked_runs
+    assert not list(differences(record, dataclasses.replace(record, linked_runs=())))
+    used = trace("tr-1", tags=NAMED_PROMPTS, more_prompts=(PromptLink("ask", "3"),))
+    copies = {Ref(Kind.PROMPT_VERSION, f"ask/{it}"): f"new/{it}" for it in (1, 3)}
+    record = wanted_trace(used, "7", copies, SERVER).record
+    assert record.linked_prompts == (PromptLink("new", "1"), PromptLink("new", "3"))
+    assert record.more_prompts == (PromptLink("new", "3"),)
+    marks = {mark(it, lambda _: True) for it in (linked, trace("tr-1"))}
+    assert len(marks) == 2, "a link more makes another copy"
+
+
+def test_what_servers_cut_when_they_are_asked_is_no_difference() -> None:
+    wanted = trace("tr-1", metadata={"long": "x" * 300}, tags={"long": "y" * 5000})
+    shown = trace("tr-1", metadata={"long": "x" * 250}, tags={"long": "y" * 4096})
+    assert list(differences(wanted, shown)) == []
+    shorter = trace("tr-1", metadata={"long": "x" * 249}, tags={"long": "y" * 4095})
+    assert [it[0] for it in differences(wanted, shorter)] == ["tag long", "metadata long"]

@@ -7,6 +7,10 @@ from typing import Any
 
 import requests
 
+from tests.comparison import ORIGIN
+from tests.seed_records import Api
+from tests.traces.seed import SeededTraces
+
 #: Given out by each server, or said of the copy.
 OWN_TAGS = ("mlflow.artifactLocation", "mlflow-migrate.copied")
 
@@ -72,3 +76,42 @@ def comparable(trace: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, An
     tags = {key: value for key, value in trace["tags"].items() if key not in OWN_TAGS}
     changed = {"trace_metadata": metadata, "tags": tags, "assessments": assessments}
     return {**trace, **changed, "trace_location": None}
+
+
+def assert_arrived(
+    source: str, target: str, seeded: SeededTraces, copies: Mapping[str, str]
+) -> None:
+    """Compare what was seeded with its copies; ``copies`` are the ids of those of runs."""
+    ids = {**copies, **_model_ids(target), **_issue_ids(source, target)}
+    for name in seeded.names.values():
+        wanted = traces(source, experiment_id(source, name))
+        found = traces(target, experiment_id(target, name))
+        assert {key: comparable(it, {}) for key, it in found.items()} == {
+            key: comparable(it, ids) for key, it in wanted.items()
+        }
+    used, main = f"prompt = '{seeded.prompt}'", seeded.names["main"]
+    [linked] = traces(source, experiment_id(source, main), used)
+    assert list(traces(target, experiment_id(target, main), used)) == [linked]
+
+
+def _model_ids(target: str) -> dict[str, str]:
+    """The ids of the copies of logged models, by those of their originals."""
+    found: dict[str, str] = {}
+    places = Api(target)("POST", "experiments/search", {"max_results": 1000}, api="2.0")
+    for place in places["experiments"]:
+        body = {"experiment_ids": [place["experiment_id"]]}
+        for model in Api(target)("POST", "logged-models/search", body, api="2.0").get("models", []):
+            tags = {it["key"]: it["value"] for it in model["info"]["tags"]}
+            found[tags[ORIGIN]] = model["info"]["model_id"]
+    return found
+
+
+def _issue_ids(source: str, target: str) -> dict[str, str]:
+    """The ids of the copies of issues, by those of their originals."""
+
+    def named(api: Api) -> dict[tuple[str, str], str]:
+        found = api("POST", "issues/search", {"max_results": 1000})["issues"]
+        return {(it["name"], it["description"]): it["issue_id"] for it in found}
+
+    originals, copies = named(Api(source)), named(Api(target))
+    return {ident: copies[key] for key, ident in originals.items()}

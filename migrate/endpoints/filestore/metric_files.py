@@ -41,19 +41,27 @@ class MetricFile:
         return None
 
     def points(self) -> Iterator[Metric]:
-        """Yield each point once. Those that are not in the order of steps take memory.
+        """Yield each point once. Raises ``DirectoryError``.
 
-        Raises ``DirectoryError``.
+        A file in the order of steps is read once, any other takes memory.
         """
-        if self._ascends():
-            yield from self._lines(self._point)
-            return
-        seen: set[tuple[object, ...]] = set()
+        given, last = 0, None
         for point in self._lines(self._point):
+            place = (point.step, point.timestamp)
+            if last is not None and place <= last:
+                break
+            yield point
+            given, last = given + 1, place
+        else:
+            return
+        # What follows may have been there before.
+        seen: set[tuple[object, ...]] = set()
+        for number, point in enumerate(self._lines(self._point)):
             identity = identity_of(point)
             if identity not in seen:
                 seen.add(identity)
-                yield point
+                if number >= given:
+                    yield point
 
     def model_points(self, losses: Losses) -> Iterable[ModelMetric]:
         """Return each point of a logged model's metric once."""
@@ -75,16 +83,6 @@ class MetricFile:
             lines = f"{len(self._broken)} of the lines of {self._path}"
             reason = f"{lines}, line {self._broken[0]} the first, are no points, or cut off"
             losses.append(self._files.lost(what, reason))
-
-    def _ascends(self) -> bool:
-        """Say whether each point comes after the one before it, so that none is there twice."""
-        places = ((it.step, it.timestamp) for it in self._lines(self._point))
-        last = next(places, None)
-        for place in places:
-            if last is not None and place <= last:
-                return False
-            last = place
-        return True
 
     def _lines(self, read: Callable[[_Words], P]) -> Iterator[P]:
         """Yield what ``read`` makes of the words of each line."""

@@ -15,7 +15,7 @@ from migrate.kinds import Kind
 from migrate.records.evaluation_datasets import DatasetRecord, EvaluationDataset
 
 #: Records in one page.
-RECORDS = 500
+RECORDS = 100
 _JSON = ("inputs", "outputs", "expectations", "tags", "source")
 _ID = "dataset_record_id"
 #: Around what is no object, and what is one too.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts
 from migrate.endpoints.database.archive import archived_spans
 from migrate.endpoints.database.assessments import COLUMNS as ASSESSMENT
 from migrate.endpoints.database.assessments import assessment_from
-from migrate.endpoints.database.reading import Database, Row, among, between
+from migrate.endpoints.database.reading import Database, Row, among, between, is_
 from migrate.endpoints.database.spans import span_from
 from migrate.endpoints.database.stores.contained import PAGE, ContainedStore
 from migrate.endpoints.database.stores.entries import grouped, numbers, readable, texts_by
@@ -24,7 +24,7 @@ from migrate.endpoints.shapes import (
     text_or_none,
     told_id,
 )
-from migrate.endpoints.stores import Bookkeeping, Found, Identity, traces_found
+from migrate.endpoints.stores import Bookkeeping, Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Malformed
 from migrate.kinds import Kind, Ref
@@ -33,11 +33,14 @@ from migrate.traces import (
     ARCHIVE_LOCATION_TAG,
     EVER,
     OLDER_STATES,
+    SOURCE_RUN,
     SPANS_LOCATION_TAG,
     Assessment,
+    PromptLink,
     Spans,
     Stretch,
     Trace,
+    prompts_named,
 )
 
 _NAME_TAG = "mlflow.traceName"
@@ -57,6 +60,8 @@ _COSTS = {"mlflow.trace.cost": ("input_cost", "output_cost", "total_cost")}
 _SIZES = "mlflow.trace.sizeStats"
 _KEPT, _ARCHIVED = "TRACKING_STORE", "ARCHIVE_REPO"
 _TIME = "timestamp_ms"
+#: Words for what a trace is linked to.
+_RUN, _PROMPT = "run", "prompt_version"
 
 
 class TraceStore(ContainedStore[Trace]):
@@ -84,6 +89,7 @@ class TraceStore(ContainedStore[Trace]):
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
+    tells_links = True
 
     def __init__(
         self, database: Database, unreadable: UnreadableObjects, artifacts: UnservedArtifacts
@@ -103,13 +109,6 @@ class TraceStore(ContainedStore[Trace]):
         in_order = (_TIME, self.key)
         for page in self._database.pages(self.table, self.columns, in_order, PAGE, *where):
             yield from self._whole(page)
-
-    def find(
-        self, container: str, keys: Collection[str] | None = None
-    ) -> Mapping[str, Sequence[Found[Trace]]]:
-        """See ``Store.find``."""
-        traces = self.within(container) if keys is None else self.read([*keys])
-        return traces_found(traces, container)
 
     def spans(self, ids: Sequence[str]) -> Mapping[str, Spans]:
         """See ``TraceStore.spans``. Raises ``Malformed``, and ``DirectoryError`` of an archive."""
@@ -132,12 +131,19 @@ class TraceStore(ContainedStore[Trace]):
         columns = ("request_id", "key", "value")
         return texts_by(self._database.rows_of(table, columns, "request_id", ids), "request_id")
 
+    def _links(self, ids: Sequence[str]) -> Mapping[str, Sequence[Row]]:
+        ends = (is_("source_type", "trace"), among("destination_type", (_RUN, _PROMPT)))
+        columns = ("source_id", "destination_type", "destination_id")
+        rows = self._database.rows_of("entity_associations", columns, "source_id", ids, *ends)
+        return grouped(rows, "source_id")
+
     def _whole(self, rows: Sequence[Row]) -> Iterator[Trace]:
         ids = [row["request_id"] for row in rows]
         tags, metadata = (self._texts(it, ids) for it in ("trace_tags", "trace_request_metadata"))
         said = grouped(
             self._database.rows_of("assessments", ASSESSMENT, "trace_id", ids), "trace_id"
         )
+        links = self._links(ids)
         counts = self._database.counts("spans", ("trace_id",), among("trace_id", ids))
         kept = {row[0]: int(row[1]) for row in counts}
 
@@ -162,6 +168,8 @@ class TraceStore(ContainedStore[Trace]):
                 metadata=known,
                 tags=of_it,
                 assessments=assessments,
+                linked_runs=_linked_runs(links[trace_id], known),
+                more_prompts=_more_prompts(links[trace_id], of_it),
                 losses=tuple(losses),
             )
 
@@ -192,6 +200,22 @@ def _promoted(row: Row) -> dict[str, str]:
             if told := {name: read(row, name) for name in names if row[name] is not None}:
                 found[key] = json.dumps(told)
     return found
+
+
+def _linked_runs(links: Sequence[Row], metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the runs that a trace is linked to, but for the one that its metadata names."""
+    return tuple(sorted(_ends(links, _RUN) - {metadata.get(SOURCE_RUN, "")}))
+
+
+def _more_prompts(links: Sequence[Row], tags: Mapping[str, str]) -> tuple[PromptLink, ...]:
+    """Return the versions of prompts that a trace is linked to, but for those of its tag."""
+    ends = (it.rpartition("/") for it in _ends(links, _PROMPT))
+    found = {PromptLink(name, version) for name, _, version in ends}
+    return tuple(sorted(found.difference(prompts_named(tags))))
+
+
+def _ends(links: Sequence[Row], kind: str) -> set[str]:
+    return {str(row["destination_id"]) for row in links if row["destination_type"] == kind}
 
 
 def _assessments(rows: Sequence[Row], losses: list[Loss]) -> tuple[Assessment, ...]:

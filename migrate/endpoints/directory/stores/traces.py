@@ -46,6 +46,7 @@ class TraceStore:
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
+    tells_links = False
 
     def __init__(self, export: Export, folders: TraceFolders) -> None:
         self._export = export
@@ -109,6 +110,9 @@ class TraceStore:
 
     def link_prompts(self, trace_id: str, prompts: Sequence[PromptLink]) -> None:
         """See ``TraceStore.link_prompts``: a tag says it here."""
+
+    def link_to_run(self, run_id: str, trace_ids: Sequence[str]) -> None:
+        """See ``TraceStore.link_to_run``: the record of each says it here."""
 
     def override(self, trace_id: str, assessment: Assessment) -> None:
         """See ``TraceStore.override``: it is there since the trace was created."""

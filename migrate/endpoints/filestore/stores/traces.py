@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from migrate.endpoints.filestore.files import Losses, StoreFiles
@@ -19,7 +19,7 @@ from migrate.endpoints.shapes import (
     text,
     text_or_none,
 )
-from migrate.endpoints.stores import Bookkeeping, Found, Identity, traces_found
+from migrate.endpoints.stores import Bookkeeping, Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import DirectoryError
 from migrate.kinds import Kind
@@ -49,6 +49,7 @@ class TraceStore(ContainedStore[Trace]):
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
+    tells_links = True
 
     def __init__(self, files: StoreFiles, places: Places, unreadable: UnreadableObjects) -> None:
         super().__init__(files, places, unreadable)
@@ -73,13 +74,6 @@ class TraceStore(ContainedStore[Trace]):
     def spans(self, ids: Sequence[str]) -> Mapping[str, Spans]:
         """See ``TraceStore.spans``: all are in files."""
         return {}
-
-    def find(
-        self, container: str, keys: Collection[str] | None = None
-    ) -> Mapping[str, Sequence[Found[Trace]]]:
-        """See ``Store.find``."""
-        traces = self.within(container) if keys is None else self.read([*keys])
-        return traces_found(traces, container)
 
     def _record(self, experiment: ExperimentFolder, path: Path) -> Trace:
         body = self._files.described(path, self.file)

@@ -42,6 +42,7 @@ class ServerTraces(RecordStore[Trace]):
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
+    tells_links = False
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -131,6 +132,12 @@ class ServerTraces(RecordStore[Trace]):
         versions = [{"name": it.name, "version": it.version} for it in prompts]
         body = {"trace_id": trace_id, "prompt_versions": versions}
         self._http.post(f"{API}/traces/link-prompts", body, idempotent=True)
+
+    def link_to_run(self, run_id: str, trace_ids: Sequence[str]) -> None:
+        """See ``TraceStore.link_to_run``."""
+        for some in _chunks(trace_ids):
+            body = {"trace_ids": [*some], "run_id": run_id}
+            self._http.post(f"{API}/traces/link-to-run", body, idempotent=True)
 
     def override(self, trace_id: str, assessment: Assessment) -> None:
         """See ``TraceStore.override``."""
