@@ -18,6 +18,7 @@ from migrate.endpoints.database.target.logged_models import (
 )
 from migrate.endpoints.database.target.registry import WrittenModelStore, WrittenVersionStore
 from migrate.endpoints.database.target.runs import WrittenRunStore
+from migrate.endpoints.database.target.traces import WrittenTraceStore
 from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.one_writer import OneWriter
 from migrate.endpoints.permissions import UngrantedPermissions
@@ -63,6 +64,7 @@ class DatabaseTarget:
         self.model_versions = WrittenVersionStore(
             database, self.unreadable, self.registered_models, self.experiments
         )
+        self._traces = WrittenTraceStore(database, self.unreadable, files, self.experiments)
         self.permissions = UngrantedPermissions(_NO_PERMISSIONS)
 
     def capabilities(self) -> Capabilities:
@@ -94,8 +96,9 @@ class DatabaseTarget:
         )
 
     def store(self, kind: Kind) -> Store[Any] | None:
-        """See ``Endpoint.store``: records are not written yet."""
-        return None
+        """See ``Endpoint.store``; only traces are written, in the form of MLflow 3.17."""
+        takes = kind is self._traces.kind and self._database.has("trace_info", "trace_name")
+        return self._traces if takes else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""
