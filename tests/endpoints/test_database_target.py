@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 
 from migrate.endpoints.database import DatabaseTarget
-from migrate.endpoints.database.target.schema import make_file
 from migrate.errors import AlreadyExists, NotFound, Refused, UsageError
 from migrate.kinds import run_ref
 from migrate.objects import (
@@ -46,17 +44,9 @@ NAN = float("nan")
 INFINITE = float("inf")
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as a target makes it; tests use copies, which takes no second each."""
-    path = tmp_path_factory.mktemp("made") / "empty.db"
-    make_file(path)
-    return path
-
-
 @pytest.fixture
-def path(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(made, tmp_path / "new.db"))
+def path(new_database: Path) -> Path:
+    return new_database
 
 
 @pytest.fixture

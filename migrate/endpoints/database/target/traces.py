@@ -23,7 +23,7 @@ from migrate.endpoints.database.target.trace_rows import (
 from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
 from migrate.endpoints.stores import Found, traces_found
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.errors import Refused
+from migrate.errors import Malformed, Refused
 from migrate.objects import Loss
 from migrate.origins import MARK, losses_to_tags
 from migrate.traces import (
@@ -102,8 +102,11 @@ class WrittenTraceStore(TraceStore):
         else:
             place = self._place(container, wanted.trace_id)
             said = [it for it in wanted.assessments if not it.get("overrides")]
-            for assessment in said:
-                assessment_row(assessment, replace(wanted, experiment_id=container))
+            try:  # so that it costs this trace alone
+                for assessment in said:
+                    assessment_row(assessment, replace(wanted, experiment_id=container))
+            except Malformed as problem:
+                raise Refused(problem.message) from None
             tags = {**wanted.tags, ARTIFACT_LOCATION_TAG: place}
             made = replace(wanted, tags=tags, assessments=tuple(said))
         made = replace(made, experiment_id=container)
