@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import tarfile
@@ -16,6 +17,7 @@ from migrate.endpoints.database import DatabaseSource
 from migrate.endpoints.protocols import Source
 from migrate.endpoints.record_json import record_to_json
 from migrate.kinds import Kind
+from migrate.traces import Trace
 
 DATA = Path(__file__).parents[1] / "data/databases"
 VERSIONS = ("1.30.1", "2.9.2", "2.22.5", "3.1.4", "3.8.1", "3.17.2")
@@ -58,6 +60,12 @@ def both(server: TrackingServerProcess) -> Iterator[tuple[Source, Source]]:
 def as_written(record: Any) -> str:
     """A record as the text that is compared: a number is not a float of the same value."""
     return json.dumps(record_to_json(record), sort_keys=True)
+
+
+def in_order(trace: Trace) -> Trace:
+    """A trace with its assessments in the order of their ids: a server has none."""
+    said = sorted(trace.assessments, key=lambda it: str(it["assessment_id"]))
+    return dataclasses.replace(trace, assessments=tuple(said))
 
 
 def assert_the_same(server: TrackingServerProcess, kinds: Collection[str]) -> None:
