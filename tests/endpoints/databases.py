@@ -78,7 +78,7 @@ def assert_the_same(server: TrackingServerProcess, kinds: Collection[str]) -> No
             assert read is not None, kind
             wanted, found = ([*it.list(experiments)] for it in (shown, read))
             assert wanted, kind
-            assert [*map(as_written, found)] == [*map(as_written, wanted)]
+            assert sorted(map(as_written, found)) == sorted(map(as_written, wanted))
             if kind is Kind.EVALUATION_DATASET:
                 for dataset in found:
                     assert _contents(read, dataset) == _contents(shown, dataset)
