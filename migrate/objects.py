@@ -159,7 +159,7 @@ class Run:
 
     ``inputs`` are MLflow's dataset inputs as JSON: ``{"dataset": {...}, "tags": [{key, value}]}``.
     ``links`` are the logged models that it names: a search shows outputs only, ``model_links``
-    of an endpoint all of them.
+    of an endpoint all of them. When it was deleted no server tells, only what one keeps.
     """
 
     run_id: str
@@ -176,6 +176,7 @@ class Run:
     latest_metrics: tuple[Metric, ...] = ()
     inputs: tuple[Mapping[str, Any], ...] = ()
     links: ModelLinks = NO_LINKS
+    deleted_time: int | None = None
     losses: tuple[Loss, ...] = ()
 
     @property

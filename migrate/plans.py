@@ -54,8 +54,9 @@ class PlannedTask:
     done first, ``after`` what must have ended, done or refused for good. ``losses`` are those
     known before anything is copied. ``because`` says why the object is in the plan. A version is
     to get ``number`` on the target (0: any), where ``first_free`` is the first number not taken
-    before it (0: not known). What comes by the million is planned in slices: one task stands for
-    ``count`` objects, whose copies keep their ids.
+    before it (0: not known), and so is an experiment where it may keep its own. What comes by
+    the million is planned in slices: one task stands for ``count`` objects, whose copies keep their
+    ids.
     """
 
     ref: Ref

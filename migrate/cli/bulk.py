@@ -85,6 +85,12 @@ def server_or_store(uri: str, option: str) -> str:
     return uri if is_store else server(uri, option)
 
 
+def server_or_database(uri: str, option: str) -> str:
+    """Return the URI of a tracking server, or of a database. Raises likewise."""
+    is_database = bool(uri) and Address(uri=uri, side="target").is_database
+    return uri if is_database else server(uri, option)
+
+
 def server(uri: str, option: str) -> str:
     """Return the URI of a tracking server. Raises ``UsageError`` for anything else."""
     if not uri:

@@ -23,7 +23,11 @@ ExportSource = Annotated[
 ]
 ImportTarget = Annotated[
     str,
-    typer.Option("--target", envvar="MLFLOW_TRACKING_URI", help="Tracking server to import into."),
+    typer.Option(
+        "--target",
+        envvar="MLFLOW_TRACKING_URI",
+        help="Tracking server to import into, or a database with --target-artifacts.",
+    ),
 ]
 Registry = Annotated[
     str,

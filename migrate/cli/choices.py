@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from migrate.endpoints.artifacts.locations import check_root
+from migrate.endpoints.artifacts.locations import absolute_root, check_root
 from migrate.endpoints.tracking.passwords import check_password_file
 from migrate.endpoints.tracking.workspaces import is_name
 from migrate.errors import UsageError
@@ -233,8 +233,10 @@ def parse_choices(
         notebook_formats=parse_notebook_formats(notebook_formats or ()),
         source_registry=source_registry,
         target_registry=target_registry,
-        source_artifacts=_roots(source_artifacts, "--source-artifacts"),
-        target_artifacts=_roots(target_artifacts, "--target-artifacts"),
+        source_artifacts=tuple(
+            check_root(it, "--source-artifacts") for it in source_artifacts or ()
+        ),
+        target_artifacts=tuple(map(absolute_root, target_artifacts or ())),
         source_workspace=_workspace(source_workspace, "--source-workspace"),
         target_workspace=_workspace(target_workspace, "--target-workspace"),
     )
@@ -255,10 +257,6 @@ def _times(noun: str, **options: str | None) -> list[int | None]:
 
 def _rules(path: Path | None, option: str) -> tuple[Rule, ...]:
     return read_rules(path, option) if path is not None else ()
-
-
-def _roots(places: Sequence[str] | None, option: str) -> tuple[str, ...]:
-    return tuple(check_root(place, option) for place in places or ())
 
 
 def _users(values: Sequence[str], *, permissions: bool) -> tuple[str, ...]:

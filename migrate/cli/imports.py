@@ -8,7 +8,7 @@ from typing import Any
 from migrate.cli import bulk_options as bulk
 from migrate.cli import options
 from migrate.cli.app import session
-from migrate.cli.bulk import directory, server, transfer
+from migrate.cli.bulk import directory, server_or_database, transfer
 from migrate.cli.choices import parse_choices
 from migrate.cli.manner import Manner, command
 from migrate.graph.selection import ALL
@@ -96,5 +96,5 @@ def _import(
         # What was exported as deleted was asked for then.
         choices = parse_choices(include_deleted=True, **given, **chosen)
         source = directory(input_dir, "--input-dir")
-        target = server(target, "--target")
+        target = server_or_database(target, "--target")
         transfer(source, target, choices, manner, take_over=take_over, verbose=verbose)

@@ -12,6 +12,7 @@ from migrate import worker
 from migrate.claims import Claiming
 from migrate.cli.choices import Choices, choices_of
 from migrate.endpoints.addresses import Address
+from migrate.endpoints.artifacts.locations import check_new_root, check_root
 from migrate.errors import MigrateError, StalePlan, UsageError
 from migrate.executors import open_executor
 from migrate.graph.planner import make_plan, new_migration_id
@@ -113,11 +114,14 @@ def _place(address: Address) -> tuple[str, ...]:
 def ends_of(
     source: str, target: str, choices: Choices, *, workers: int, per_second: float | None
 ) -> Ends:
-    """Return the ends that the arguments of a command name."""
+    """Return the ends that the arguments of a command name. Raises ``UsageError``."""
     ends = Ends(
         source=Address(uri=source, side="source", workers=workers, per_second=per_second),
         target=Address(uri=target, side="target", workers=workers, per_second=per_second),
     )
+    check = check_new_root if ends.target.is_database else check_root
+    for place in choices.target_artifacts:
+        check(place, "--target-artifacts")
     return ends.chosen(choices)
 
 

@@ -15,9 +15,13 @@ _SOURCE_HELP = (
     "database (sqlite:///FILE, postgresql://...)."
 )
 Source = Annotated[str, typer.Argument(help=_SOURCE_HELP)]
-Target = Annotated[str, typer.Argument(help=f"Where to copy to: {ENDPOINT_FORMS}.")]
+_TARGET_HELP = (
+    f"Where to copy to: {ENDPOINT_FORMS}; or, with --target-artifacts, a database "
+    "(sqlite:///FILE, postgresql://...), which may be new."
+)
+Target = Annotated[str, typer.Argument(help=_TARGET_HELP)]
 OptionalSource = Annotated[str | None, typer.Argument(help=_SOURCE_HELP)]
-OptionalTarget = Annotated[str | None, typer.Argument(help=f"Where to copy to: {ENDPOINT_FORMS}.")]
+OptionalTarget = Annotated[str | None, typer.Argument(help=_TARGET_HELP)]
 Experiments = Annotated[
     list[str] | None,
     typer.Option(
@@ -235,7 +239,8 @@ TargetArtifacts = Annotated[
         "--target-artifacts",
         metavar="ROOT",
         help="Write files that the target keeps below this folder to this machine's disk, which "
-        "is the target's too. Also a URI such as hdfs://namenode/mlflow. May be repeated.",
+        "is the target's too. Also a URI such as hdfs://namenode/mlflow. May be repeated. For a "
+        "database: the one place below which all files go, a folder or s3://bucket/path.",
     ),
 ]
 SourceWorkspace = Annotated[

@@ -8,7 +8,7 @@ from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from migrate.endpoints.artifacts.locations import roots_of
-from migrate.endpoints.database import DatabaseSource
+from migrate.endpoints.database import DatabaseSource, DatabaseTarget
 from migrate.endpoints.database.opening import is_database
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.file_stores import file_store_around
@@ -124,15 +124,12 @@ def open_source(address: Address) -> Source:
 
 
 def open_target(address: Address) -> Target:
-    """Open a server or an export directory; connects when first asked.
+    """Open a server, an export directory or a database; connects when first asked.
 
     Raises ``UsageError`` for a URI of a kind that is not known, or that is only a source.
     """
     if address.is_database:
-        raise UsageError(
-            f"a database is no target yet: {address.shown}",
-            "copy to its tracking server: http(s)://host:port",
-        )
+        return _open_written_database(address)
     _check_workspace(address)
     return _open_either(address)
 
@@ -211,6 +208,23 @@ def _open_database(address: Address) -> DatabaseSource:
         side=address.side,
         workspace=address.workspace,
         roots=roots_of(address.artifacts),
+    )
+
+
+def _open_written_database(address: Address) -> DatabaseTarget:
+    if address.registry_uri:
+        raise UsageError(
+            f"--target-registry-uri does not go with a database: {address.shown}",
+            "copy to the database of the registry by itself",
+        )
+    if len(address.artifacts) != 1:
+        raise UsageError(
+            f"where the files of {address.shown} go is to be said, by one place",
+            "name it with --target-artifacts: a folder, or a place such as s3://bucket/path",
+        )
+    [root] = address.artifacts
+    return DatabaseTarget(
+        address.uri, root=root, workspace=address.workspace, reads_only=address.read_only
     )
 
 

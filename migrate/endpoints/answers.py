@@ -32,7 +32,8 @@ class Capabilities:
     ``flattens_models``: logged models become files of the run that made them. ``folding``
     is what its database leaves out of account in names, as far as that could be asked;
     ``registry_folding`` that of the server which keeps registered models. Lengths are in
-    characters, None where there is no limit.
+    characters, None where there is no limit. ``holds_nul``: texts may have the character 0.
+    ``experiment_ids`` are those that a copy may have in common with its original, where it is free.
     ``lists_links``: runs say in every listing which logged models they name.
     ``without`` says why kinds are neither readable nor writable that one would expect.
     ``notes`` are facts about this endpoint that the user should read in the plan.
@@ -49,12 +50,15 @@ class Capabilities:
     archive: bool = False
     dataset_inputs: bool = True
     dataset_schema_length: int | None = None
+    run_name_length: int | None = None
     param_length: int | None = None
     run_tag_length: int | None = None
     experiment_tag_length: int | None = None
     metric_key_length: int | None = None
     colon_in_keys: bool = True
     model_tag_length: int | None = None
+    description_length: int | None = None
+    holds_nul: bool = True
     request_bytes: int | None = None
     stages: bool = True
     permissions: bool = False
@@ -67,6 +71,7 @@ class Capabilities:
     refused_in_model_tags: str = ""
     without_permissions: str = ""
     flattens_models: bool = False
+    experiment_ids: range = range(0)
     lists_links: bool = False
     folding: Folding = NO_FOLDING
     registry_folding: Folding = NO_FOLDING

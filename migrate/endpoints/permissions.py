@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from migrate.endpoints.answers import PermissionsWritten
 from migrate.kinds import Ref
-from migrate.objects import Grant, Permissions
+from migrate.objects import Grant, Loss, Permissions
 
 #: Objects of a Databricks workspace: ``api/2.0/permissions/{experiments,registered-models}``.
 DATABRICKS = "databricks"
@@ -191,3 +192,16 @@ class NoPermissions:
     def beside(self, ref: Ref) -> Sequence[str]:
         """See ``ReadsPermissions.beside``."""
         return ()
+
+
+class UngrantedPermissions(NoPermissions):
+    """Implements ``WritesPermissions`` for what cannot grant any; ``reason`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = f"not granted: {reason}"
+
+    def write(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
+        """See ``WritesPermissions.write``."""
+        granted = (grant for grant in permissions.grants if not grant.inherited)
+        losses = (Loss(in_words(grant), self._reason) for grant in granted)
+        return PermissionsWritten(losses=tuple(losses))

@@ -51,7 +51,8 @@ class Node:
     copy_deleted: bool = False
     #: Why it is in the plan.
     because: tuple[Because, ...] = ()
-    #: The number a version is to get on the target, and the first one free before it.
+    #: The number that an experiment or version is to get on the target, and the first one free
+    #: before it.
     number: int = 0
     first_free: int = 0
     #: How many objects it stands for.

@@ -5,7 +5,10 @@ from __future__ import annotations
 from migrate.errors import UsageError
 from migrate.graph.draft import Draft
 from migrate.kinds import Ref
+from migrate.objects import Experiment
+from migrate.origins import MIGRATION
 from migrate.tasks.carriers import contained_carriers
+from migrate.tasks.existing_experiments import is_ours
 
 #: The id of the Default experiment; images of servers may share the moment it was made.
 _DEFAULT = "0"
@@ -26,6 +29,8 @@ def refuse_itself(draft: Draft) -> None:
             continue
         if there.creation_time != experiment.creation_time:
             continue
+        if is_ours(there, experiment) and not _is_same_copy(there, experiment):
+            continue  # A copy that keeps both.
         if experiment.experiment_id != _DEFAULT or _is_read_there(draft, node.ref):
             raise UsageError(
                 f"{draft.target_can.description} holds what {draft.source_can.description} does: "
@@ -33,6 +38,11 @@ def refuse_itself(draft: Draft) -> None:
                 "same store, or a copy of its database",
                 "name two different ends; an empty target gets everything",
             )
+
+
+def _is_same_copy(there: Experiment, experiment: Experiment) -> bool:
+    """Say whether both are one copy that was made of something else."""
+    return there.tags.get(MIGRATION) == experiment.tags.get(MIGRATION)
 
 
 def _is_read_there(draft: Draft, container: Ref) -> bool:

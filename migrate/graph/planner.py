@@ -27,6 +27,7 @@ from migrate.graph.discover import (
     discover_unreadable,
 )
 from migrate.graph.draft import Draft, Node
+from migrate.graph.experiment_ids import number_experiments
 from migrate.graph.hidden import discover_hidden, tell_of_hidden
 from migrate.graph.itself import refuse_itself
 from migrate.graph.logged_models import (
@@ -97,7 +98,7 @@ def check_capabilities(draft: Draft) -> None:
     if not draft.target_can.writable:
         raise UsageError(
             f"{draft.target_can.description} cannot be a target",
-            "targets are MLflow 2.3 or newer, and export directories",
+            "targets are MLflow 2.3 or newer, databases and export directories",
         )
     for node in draft.nodes.values():
         kind = node.ref.kind
@@ -156,6 +157,7 @@ STEPS: tuple[Step, ...] = (
     link_records,
     order_receivers_first,
     match_experiments,
+    number_experiments,
     refuse_itself,
     match_contents,
     tell_of_orphans,

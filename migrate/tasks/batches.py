@@ -59,7 +59,8 @@ class Job:
     ``attempt`` counts from 1; from the second on an unknown copy is looked for.
     ``copies`` has the ids of the copies of what the object needs. A version is to get ``number`` on
     the target (0: any), where ``first_free`` is the first number not taken before it (0: not
-    known). ``losses`` are those that the plan knows.
+    known), and so is an experiment where it may keep its own (0: that). ``losses`` are those that
+    the plan knows.
     """
 
     ref: Ref

@@ -187,7 +187,9 @@ def _copy(
     if copy is None and (job.target_id or job.attempt > 1):
         copy = find_existing(named, target)
     wrote = False
-    sent = dataclasses.replace(wanted, name=job.name)
+    # Where it may keep its id, the plan says which it is to have.
+    ident = str(job.number) if job.number else wanted.experiment_id
+    sent = dataclasses.replace(wanted, name=job.name, experiment_id=ident)
     if copy is None:
 
         def create() -> Experiment:

@@ -317,14 +317,16 @@ class _Attempt(Attempt):
         files: Sequence[Artifact],
         model: LoggedModel,
     ) -> ModelFiles:
-        if self._target.capabilities().keeps_id(root.owner.kind):
+        can = self._target.capabilities()
+        if can.archive:
             return ModelFiles()
         ids = {**self._job.references, self._job.ref.id: copy_root.owner.id}
         place = copy_root.uri
-        if self._target.capabilities().flattens_models:
+        if can.flattens_models:
             # Such servers name a model's place by its path below the run's artifacts.
             place = copy_root.owner.id.split("/", 2)[2]
-        rewrites = Rewrites(ids=ids, roots=((root.uri, place),))
+        ids_are_kept = can.keeps_id(root.owner.kind)
+        rewrites = Rewrites(ids=ids, roots=((root.uri, place),), ids_are_kept=ids_are_kept)
         return read_model_files(self._source, root, files, rewrites)
 
     def _open_deleted_runs(self, opened: ExitStack) -> None:

@@ -32,10 +32,14 @@ _NAMED = re.compile(rb"^(?:run_id|model_id): *['\"]?([0-9a-zA-Z-]{3,})", re.M)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewrites:
-    """What to replace: ``ids`` of runs and logged models, ``roots`` of artifact URIs."""
+    """What to replace: ``ids`` of runs and logged models, ``roots`` of artifact URIs.
+
+    Where ``ids_are_kept``, whatever a file names is named so by the copies too.
+    """
 
     ids: Mapping[str, str] = field(default_factory=dict)
     roots: tuple[tuple[str, str], ...] = ()
+    ids_are_kept: bool = False
 
     def of_path(self, uri: str) -> str:
         """Return an artifact URI below the copy's root in place of the original's."""
@@ -93,6 +97,8 @@ def read_model_files(
 
 def foreign_ids(content: bytes, rewrites: Rewrites) -> list[str]:
     """Return the ids of runs and logged models that a model file names and ``rewrites`` lack."""
+    if rewrites.ids_are_kept:
+        return []
     found = {match[1].decode() for match in _NAMED.finditer(content)}
     return sorted(found - rewrites.ids.keys() - {"null"})
 

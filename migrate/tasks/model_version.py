@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.folding import twins, why_left_out
-from migrate.kinds import Ref, run_ref, version_ref
+from migrate.kinds import Kind, Ref, run_ref, version_ref
 from migrate.objects import NO_RUN, NO_STAGE, ModelVersion, VersionRun
 from migrate.origins import (
     MIGRATION,
@@ -29,7 +29,8 @@ from migrate.tasks.existing_versions import version_origin
 from migrate.tasks.files import NOTHING_SENT, Sent
 from migrate.tasks.outcomes import why_missing
 from migrate.tasks.read_back import seen_of_version
-from migrate.tasks.references import fit_registry_tags
+from migrate.tasks.references import fit_registry_tags, with_fitting_description
+from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import makes_anew, surplus_tags
 from migrate.tasks.source_tags import version_tags
 from migrate.tasks.version_files import artifact_uri, copy_version_files
@@ -74,7 +75,8 @@ def wanted_version(
     version, unstorable = storable(version)
     renamed, orphans = copied_prompt_tags(version_tags(version, policy, run), copies)
     tags, losses = fit_registry_tags(keep_earlier(renamed), target)
-    losses = unstorable + losses
+    version, lost = with_fitting_description(version, target)
+    losses = unstorable + losses + lost
     taken = twins(aliases, target.registry_folding)
     losses += tuple(
         Loss(f"alias {alias}", why_left_out(taken[alias]))
@@ -94,7 +96,8 @@ def wanted_version(
         "source": version.source if version.source != found.source else "",
         "status": version.status if version.status != "READY" else "",
     }
-    if version.run_id and found.run_id in ("", version.run_id):
+    has_its_run = target.keeps_id(Kind.RUN) and run_ref(version.run_id) in copies
+    if version.run_id and not has_its_run and found.run_id in ("", version.run_id):
         unsettable["run_id"] = version.run_id
         warnings.append(
             f"its run {version.run_id} is not among the runs copied: kept as a source tag"
@@ -302,8 +305,11 @@ class _Attempt(Attempt):
         """Create the copy under its number; see ``NumberedVersions.make``."""
         if self._counts:
             return self._numbered.make(wanted)
-        self._target.model_versions.create(wanted)
-        return dataclasses.replace(wanted, aliases=())
+        can = self._target.capabilities()
+        if not can.keeps_id(wanted.kind):
+            wanted = dataclasses.replace(wanted, version=self._job.number)
+        number, made = create_tagged(self._target.model_versions.create, wanted, can)
+        return dataclasses.replace(made, version=number, aliases=())
 
     def _remove_placeholders(self, copy: ModelVersion) -> bool:
         return self._counts and self._numbered.remove_placeholders(copy.version)

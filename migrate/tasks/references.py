@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from migrate.endpoints.answers import Capabilities
 from migrate.folding import twins, why_left_out
@@ -17,6 +17,8 @@ from migrate.objects import (
     ROOT_RUN_TAG,
     RUN_NAME_TAG,
     Metric,
+    ModelVersion,
+    RegisteredModel,
     Run,
     input_name,
 )
@@ -40,6 +42,8 @@ from migrate.tasks.source_tags import run_tags
 NO_NAME = "has no name, and MLflow would make one up: the copy is called by the id of its original"
 #: What MLflow calls the source of a dataset input that is one of its evaluation datasets.
 EVALUATION_DATASET = "mlflow_evaluation_dataset"
+Described = TypeVar("Described", RegisteredModel, ModelVersion)
+NUL = "\0"
 REFERENCE_TAGS = (PARENT_RUN_TAG, ROOT_RUN_TAG)
 
 
@@ -84,7 +88,8 @@ def wanted_copy(
     tags.pop(RUN_NAME_TAG, None)  # the server derives it from the name
     late: dict[str, str] = {}
     warnings: list[str] = []
-    orphans = orphan_tags(run, references)
+    ids_are_kept = target.keeps_id(run.ref.kind)
+    orphans = () if ids_are_kept else orphan_tags(run, references)
     for key in REFERENCE_TAGS:
         if key not in tags:
             continue
@@ -97,7 +102,7 @@ def wanted_copy(
                 f"{key} names run {old}, which is not among the runs copied: kept as a source tag"
             )
         else:
-            tags[key] = references[old]
+            tags[key] = old if ids_are_kept else references[old]
     if MODEL_HISTORY_TAG in tags:
         late[MODEL_HISTORY_TAG] = tags.pop(MODEL_HISTORY_TAG)
     inputs, left_behind = copied_inputs(fitted.inputs, datasets)
@@ -207,7 +212,8 @@ def fit(
     lacking = known_losses(run)
     run, unstorable = storable(run)
     losses = [*lacking, *unstorable]
-    params = _cut(run.params, "param", target.param_length, losses)
+    name = fitting("name", run.name, target.run_name_length, target, losses)
+    params = _cut(run.params, "param", target.param_length, target, losses)
     params = _without_refused(params, "param", target, losses)
     tags, of_tags = fit_tags(run_tags(run, policy), target.run_tag_length, target)
     losses += of_tags
@@ -219,7 +225,7 @@ def fit(
         inputs = ()
         losses.append(Loss(f"{len(run.inputs)} dataset inputs", "the target has no such thing"))
     fitted = dataclasses.replace(
-        run, params=params, tags=tags, inputs=_fit_inputs(inputs, target, losses)
+        run, name=name, params=params, tags=tags, inputs=_fit_inputs(inputs, target, losses)
     )
     return fitted, tuple(losses), frozenset(dropped)
 
@@ -247,7 +253,7 @@ def fit_tags(
 ) -> tuple[dict[str, str], tuple[Loss, ...]]:
     """Return tags as the target can hold them, with values of at most ``limit`` characters."""
     losses: list[Loss] = []
-    kept = _without_refused(_cut(tags, "tag", limit, losses), "tag", target, losses)
+    kept = _without_refused(_cut(tags, "tag", limit, target, losses), "tag", target, losses)
     return kept, tuple(losses)
 
 
@@ -268,6 +274,16 @@ def fit_registry_tags(
     return kept, losses
 
 
+def with_fitting_description(
+    record: Described, target: Capabilities
+) -> tuple[Described, tuple[Loss, ...]]:
+    """Return a registered model or version with a description that the target can hold."""
+    losses: list[Loss] = []
+    limit = target.description_length
+    fitted = fitting("description", record.description, limit, target, losses)
+    return dataclasses.replace(record, description=fitted), tuple(losses)
+
+
 def _bare(key: str) -> str:
     """Return what counts of a key: prefixes and dots of our own are spelled as a target wants."""
     for prefix in (PREFIX, source_tags.PREFIX):
@@ -277,16 +293,29 @@ def _bare(key: str) -> str:
 
 
 def _cut(
-    values: Mapping[str, str], word: str, limit: int | None, losses: list[Loss]
+    values: Mapping[str, str],
+    word: str,
+    limit: int | None,
+    target: Capabilities,
+    losses: list[Loss],
 ) -> dict[str, str]:
-    cut = dict(values)
-    for key, value in values.items():
-        if limit is not None and len(value) > limit:
-            cut[key] = value[:limit]
-            losses.append(
-                Loss(f"{word} {key[:60]}", f"{len(value)} characters, the target holds {limit}")
-            )
-    return cut
+    return {
+        key: fitting(f"{word} {key[:60]}", value, limit, target, losses)
+        for key, value in values.items()
+    }
+
+
+def fitting(
+    what: str, text: str, limit: int | None, target: Capabilities, losses: list[Loss]
+) -> str:
+    """Return a text as the target can hold it; what that costs is added to ``losses``."""
+    if not target.holds_nul and NUL in text:
+        text = text.replace(NUL, "\ufffd")
+        losses.append(Loss(what, "holds the character 0, which the target does not: replaced"))
+    if limit is not None and len(text) > limit:
+        losses.append(Loss(what, f"{len(text)} characters, the target holds {limit}"))
+        text = text[:limit]
+    return text
 
 
 def _without_refused(
@@ -310,6 +339,8 @@ def _why_refused(key: str, target: Capabilities) -> str:
         return "its key is empty, which no server stores"
     if not is_text(key):
         return f"its key {HALF_CHARACTER}"
+    if not target.holds_nul and NUL in key:
+        return "its key holds the character 0, which the target does not"
     limit = target.metric_key_length
     if limit is not None and len(key) > limit:
         return f"its key has {len(key)} characters, the target holds {limit}"

@@ -30,7 +30,7 @@ from migrate.tasks.collisions import kept_of_model
 from migrate.tasks.outcomes import failed, why_missing, with_permissions
 from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.read_back import seen_of_registered_model
-from migrate.tasks.references import fit_registry_tags
+from migrate.tasks.references import fit_registry_tags, with_fitting_description
 from migrate.tasks.refused import create_tagged
 from migrate.tasks.repairs import surplus_tags
 from migrate.tasks.source_tags import model_tags
@@ -75,6 +75,8 @@ def wanted_registered_model(
     model, unstorable = storable(model)
     tags = keep_earlier(model_tags(model, policy))
     tags, losses = fit_registry_tags(tags, target)
+    model, lost = with_fitting_description(model, target)
+    losses += lost
     if named := experiments_named(model):
         known = [copies.get(experiment_ref(ident)) for ident in named]
         tags[PROMPT_EXPERIMENTS_TAG] = "".join(f",{ident}" for ident in known if ident) + ","
@@ -106,7 +108,7 @@ def changes_of_model(
     missing = {k: v for k, v in carried_tags(wanted.tags).items() if k not in copy.tags}
     description = copy.description
     if ORIGIN not in copy.tags:
-        description = description or model.description
+        description = description or wanted.description
     return dataclasses.replace(copy, description=description, tags={**copy.tags, **missing})
 
 

@@ -313,10 +313,14 @@ class _Attempt(Attempt):
 
     def _model_files(self, files: Sequence[Artifact], copy_root: ArtifactRoot) -> ModelFiles:
         """Return the run's model files with the ids of its copy."""
-        if self._target.capabilities().keeps_id(self._run.ref.kind):
+        can = self._target.capabilities()
+        if can.archive:
             return ModelFiles()
-        ids = {**self._job.references, self._run.run_id: copy_root.owner.id}
-        rewrites = Rewrites(ids=ids, roots=((self._root.uri, copy_root.uri),))
+        rewrites = Rewrites(
+            ids={**self._job.references, self._run.run_id: copy_root.owner.id},
+            roots=((self._root.uri, copy_root.uri),),
+            ids_are_kept=can.keeps_id(self._run.ref.kind),
+        )
         return read_model_files(self._source, self._root, files, rewrites)
 
     def _open(self, copy: Run | None, wanted: Wanted) -> RunWriter:

@@ -33,7 +33,7 @@ def compare_files(
     """
     originals = ends.source.artifacts.list(root)
     rewritten = {}
-    if not ends.target.capabilities().keeps_id(ref.kind):
+    if not ends.target.capabilities().archive:
         rewritten = dict(read_model_files(ends.source, root, originals, rewrites).contents)
     besides_originals = set(may_have) - {file.path for file in originals}
     there = [

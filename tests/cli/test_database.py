@@ -102,11 +102,6 @@ def test_a_file_that_is_no_database_is_wrong_usage(
     assert not (tmp_path / "export").exists()
 
 
-def test_a_database_is_no_target_yet(migrate: Migrate, tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'new.db'}"
-    migrate.fails("run", tmp_path, uri, code=2, says="no target yet")
-
-
 @pytest.mark.parametrize("only_default", [False, True])
 def test_a_server_and_its_own_database_are_no_two_ends(
     migrate: Migrate, own_source: TrackingServerProcess, only_default: bool

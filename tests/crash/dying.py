@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 from sqlalchemy import Engine, event
 
 from migrate.cli import main
+from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.directory.indexes import publishing
 from migrate.endpoints.directory.native.replacing import PartialCopy
@@ -48,6 +50,24 @@ def _on_nth_call(owner: object, method: str, nth: int, act: Callable[[], Any]) -
     setattr(owner, method, counted)
 
 
+def die_at_a_transaction(nth: int, *, committed: bool) -> None:
+    """Dies at the nth transaction on a target: all is executed, and committed or not."""
+    calls = count(1)
+    original = WrittenDatabase.transaction
+
+    @contextmanager
+    def counted(self: WrittenDatabase) -> Iterator[Transaction]:
+        dies = next(calls) == nth
+        with original(self) as transaction:
+            yield transaction
+            if dies and not committed:
+                die()
+        if dies:
+            die()
+
+    WrittenDatabase.transaction = counted  # type: ignore[method-assign]
+
+
 MOMENTS: dict[str, Callable[[int], None]] = {
     "before-plan-is-saved": lambda nth: die_before(StateStore, "save_plan", nth),
     "saving-plan": lambda nth: die_inside_commit(StateStore, "save_plan", nth),
@@ -57,6 +77,8 @@ MOMENTS: dict[str, Callable[[int], None]] = {
     "before-publish": lambda nth: die_before(TrackingServer, "publish", nth),
     "before-clearing-up": lambda nth: die_before(PartialCopy, "clear", nth),
     "before-index": lambda nth: die_before(ExportDirectory, "publish", nth),
+    "writing-rows": lambda nth: die_at_a_transaction(nth, committed=False),
+    "rows-written": lambda nth: die_at_a_transaction(nth, committed=True),
     "before-last-index": lambda nth: die_before(publishing, "write_experiments_file", nth),
 }
 

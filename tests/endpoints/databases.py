@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import sqlite3
 import tarfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_source
-from migrate.endpoints.database import DatabaseSource
+from migrate.endpoints.database import DatabaseSource, DatabaseTarget
 from migrate.endpoints.protocols import Source
 from migrate.endpoints.record_json import record_to_json
 from migrate.kinds import Kind
@@ -93,3 +94,15 @@ def _contents(store: Any, holder: Any) -> list[str]:
 def opened(path: Path) -> DatabaseSource:
     """Return a database as a source."""
     return DatabaseSource(f"sqlite:///{path}", side="source")
+
+
+def target_at(path: Path, **options: Any) -> DatabaseTarget:
+    """Return a database as a target, with its files beside it; it is made if it is missing."""
+    root = str(path.parent / "artifacts")
+    return DatabaseTarget(f"sqlite:///{path}", **{"root": root, **options})
+
+
+def rows(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """Return what a SQLite database answers."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return connection.execute(statement, values).fetchall()

@@ -22,7 +22,7 @@ from migrate.endpoints.answers import (
     Histories,
     PermissionsWritten,
 )
-from migrate.endpoints.directory.one_writer import OneWriter
+from migrate.endpoints.one_writer import OneWriter
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.endpoints.tracking.capabilities import FOUND_BY
 from migrate.endpoints.unreadable import UnreadableObjects

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.stores import Identity
 from migrate.endpoints.tracking.capabilities import FOUND_BY
+from migrate.kinds import Kind
 from migrate.objects import (
     MODEL_HISTORY_TAG,
     PARENT_RUN_TAG,
@@ -106,6 +108,13 @@ class TestReferences:
     def test_the_name_is_left_to_the_server_and_the_id_of_the_source_is_kept(self) -> None:
         assert wanted({RUN_NAME_TAG: "n"}).run.tags == BOOKKEEPING
 
+    def test_a_parent_is_named_as_it_was_where_runs_keep_their_ids(self) -> None:
+        kept = target(found_by={Kind.RUN: Identity.KEPT})
+        tags = {PARENT_RUN_TAG: NEW, ROOT_RUN_TAG: OLD}
+        found = wanted_copy(run(tags=tags), {}, kept, POLICY)
+        assert {**found.run.tags, **found.late_tags}.items() >= tags.items()
+        assert (found.orphans, found.warnings) == ((), ())
+
     def test_a_copy_of_a_copy_keeps_the_first_origin_beside_its_own(self) -> None:
         copy = wanted({ORIGIN: "first", MIGRATION: "m0", MARK: "1a.b", SOURCE + "parentRunId": "p"})
         assert copy.run.tags == {
@@ -184,6 +193,19 @@ class TestLimits:
             Loss("param long", "6 characters, the target holds 5"),
             Loss("tag t", "9 characters, the target holds 8"),
         )
+
+    def test_a_name_that_is_too_long_is_cut(self) -> None:
+        cut, losses, _ = fit(run(name="a" * 9), target(run_name_length=8), POLICY)
+        assert cut.name == "a" * 8
+        assert losses == (Loss("name", "9 characters, the target holds 8"),)
+
+    def test_the_character_0_is_replaced_and_told_where_the_target_does_not_hold_it(self) -> None:
+        original = run(name="a\0", params={"p": "\0", "q\0": "v"}, tags={"t": "a\0b", "u": "v"})
+        assert fit(original, target(), POLICY)[1] == ()
+        cut, losses, _ = fit(original, target(holds_nul=False), POLICY)
+        assert (cut.name, cut.params) == ("a\ufffd", {"p": "\ufffd"})
+        assert cut.tags == {"t": "a\ufffdb", "u": "v"}
+        assert [loss.what for loss in losses] == ["name", "param p", "param q\0", "tag t"]
 
     def test_keys_the_target_refuses_are_left_out_with_a_loss(self) -> None:
         long_key = "k" * 7

@@ -169,12 +169,12 @@ def require_storage(url: str, base_url: str, what: str) -> None:
 
 def check_root(place: str, option: str) -> str:
     """Return a root as it is kept: a path absolute, a URI as it is. Raises ``UsageError``."""
+    place = absolute_root(place)
     folder = disk_path(place)
     if folder is not None:
-        folder = folder.expanduser().absolute()
         if not folder.is_dir():
             raise UsageError(f"{option}: there is no folder {folder}", "name one that is there")
-        return str(folder)
+        return place
     scheme = urlsplit(place.partition("//")[0]).scheme
     if scheme in NEVER or scheme in CLOUDS or scheme == "dbfs":
         raise UsageError(
@@ -182,6 +182,30 @@ def check_root(place: str, option: str) -> str:
             "name a folder of this machine, or a URI such as hdfs://namenode/mlflow",
         )
     return place
+
+
+def check_new_root(place: str, option: str) -> str:
+    """Return a root below which all files are to be written; a folder need not be there yet.
+
+    Raises ``UsageError``.
+    """
+    place = absolute_root(place)
+    scheme = urlsplit(place.partition("//")[0]).scheme
+    folder = disk_path(place)
+    if folder is None and (scheme in NEVER or scheme == "dbfs"):
+        raise UsageError(
+            f"{option}: files cannot be written at {scheme}:",
+            "name a folder of this machine, or a place such as s3://bucket/path",
+        )
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise UsageError(f"{option}: {folder} is no folder", "name a folder, which may be new")
+    return place
+
+
+def absolute_root(place: str) -> str:
+    """Return a root as it is kept: a path absolute, a URI as it is."""
+    folder = disk_path(place)
+    return place if folder is None else str(folder.expanduser().absolute())
 
 
 def _on_disk(folder: Path, roots: Sequence[Path]) -> Location:

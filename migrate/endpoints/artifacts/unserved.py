@@ -54,7 +54,7 @@ class UnservedArtifacts:
         They have the folder of none of these ``locations`` of experiments of the source, which is
         ``shown`` so, that are behind a server's proxy.
         """
-        behind = [below for below in map(_below_proxy, locations) if below]
+        behind = [below for below in map(below_proxy, locations) if below]
         folders = [root / below for root in self._roots.folders for below in behind]
         if not folders or any(folder.is_dir() for folder in folders):
             return ()
@@ -72,7 +72,7 @@ class UnservedArtifacts:
         self._repositories.close()
 
     def _store(self, root: ArtifactRoot) -> DiskFiles | ArtifactStore:
-        below = _below_proxy(root.uri)
+        below = below_proxy(root.uri)
         if below is not None:
             return DiskFiles(self._behind_proxy(root, below))
         location = self._locate(root.uri)
@@ -130,7 +130,7 @@ def _is_empty(location: Location) -> bool:
     return not location.folder.is_dir() or not any(location.folder.iterdir())
 
 
-def _below_proxy(uri: str) -> str | None:
+def below_proxy(uri: str) -> str | None:
     """Return the path behind a server's artifact proxy, whichever host it names."""
     try:
         parts = urlsplit(uri)

@@ -1,4 +1,4 @@
-"""Opens a database so that nothing is written to it, whatever is asked of it."""
+"""Opens a database; a source so that nothing is written to it, whatever is asked of it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,23 @@ def is_database(scheme: str) -> bool:
     return scheme.partition("+")[0] in (*SCHEMES, *UNREAD)
 
 
-def engine_of(uri: str) -> Engine:
-    """Return what connects to a database for reading. Raises ``UsageError``."""
+def engine_of(uri: str, *, writes: bool = False) -> Engine:
+    """Return what connects to a database, only to read unless it ``writes``.
+
+    Raises ``UsageError``.
+    """
+    url, shown = url_of(uri), shown_address(uri)
+    if url.get_backend_name() != "sqlite":
+        return _postgres(url, shown, writes=writes)
+    path = file_of(url, shown)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise UsageError(f"{path} {what}", "name the file of a SQLite database: sqlite:///FILE")
+    return _sqlite(path, "rw" if writes else "ro")
+
+
+def url_of(uri: str) -> URL:
+    """Read the URI of a database. Raises ``UsageError`` for one that cannot be opened here."""
     shown = shown_address(uri)
     if uri.startswith("postgres:"):  # SQLAlchemy has dropped what many still write
         uri = uri.replace("postgres:", "postgresql:", 1)
@@ -47,20 +62,20 @@ def engine_of(uri: str) -> Engine:
             f"databases of {backend} cannot be read yet: {shown}",
             "copy from its tracking server: http(s)://host:port",
         )
-    return _sqlite(url, shown) if backend == "sqlite" else _postgres(url, shown)
+    return url
 
 
-def _sqlite(url: URL, shown: str) -> Engine:
+def file_of(url: URL, shown: str) -> Path:
+    """Return the file of a SQLite database. Raises ``UsageError``."""
     if not url.database or url.database == ":memory:":
         raise UsageError(f"{shown} names no file", "use sqlite:///FILE, or sqlite:////PATH/FILE")
-    path = Path(url.database).expanduser().absolute()
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is not there"
-        raise UsageError(f"{path} {what}", "name the file of a SQLite database: sqlite:///FILE")
+    return Path(url.database).expanduser().absolute()
 
+
+def _sqlite(path: Path, mode: str) -> Engine:
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(
-            f"file:{quote(str(path))}?mode=ro",
+            f"file://{quote(str(path))}?mode={mode}",
             uri=True,
             timeout=_WAIT,
             isolation_level=None,  # transactions are begun by us
@@ -70,12 +85,14 @@ def _sqlite(url: URL, shown: str) -> Engine:
     return create_engine("sqlite://", creator=connect, poolclass=NullPool)
 
 
-def _postgres(url: URL, shown: str) -> Engine:
+def _postgres(url: URL, shown: str, *, writes: bool) -> Engine:
     if url.drivername == "postgresql":
         # What SQLAlchemy takes it for differs by its version: whichever is installed will do.
         driver = next(filter(find_spec, _POSTGRES_DRIVERS), _POSTGRES_DRIVERS[-1])
         url = url.set(drivername=f"postgresql+{driver}")
     try:
+        if writes:
+            return create_engine(url, poolclass=NullPool)
         return create_engine(
             url, poolclass=NullPool, isolation_level="REPEATABLE READ"
         ).execution_options(postgresql_readonly=True)

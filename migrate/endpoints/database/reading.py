@@ -60,7 +60,8 @@ class Database:
         self._lock = RLock()
         self._engine: Engine | None = None
         self._connection: Connection | None = None
-        self._columns: dict[str, frozenset[str]] = {}
+        #: The columns of each table, with how many characters each holds; None: no bound.
+        self._columns: dict[str, dict[str, int | None]] = {}
         self._tables: frozenset[str] = frozenset()
         self.revision = ""
         self.in_one_state = False
@@ -76,10 +77,10 @@ class Database:
                 self._connect()
 
     def _connect(self) -> None:
-        self._engine = self._engine or engine_of(self._uri)
+        self._engine = self._engine or self._new_engine()
         connection = self._engine.connect()
         try:
-            self.in_one_state = begin(connection)
+            self.in_one_state = self._begin(connection)
             inspector = inspect(connection)
             self._tables = frozenset(inspector.get_table_names())
             versions: Sequence[str] = ()
@@ -90,7 +91,7 @@ class Database:
                 versions = connection.execute(names).scalars().all()
             self.revision = require_known(versions, self._tables, self.shown)
             self._columns = {
-                table: frozenset(it["name"] for it in columns)
+                table: {it["name"]: getattr(it["type"], "length", None) for it in columns}
                 for (_, table), columns in inspector.get_multi_columns().items()
             }
             self._require_columns()
@@ -98,6 +99,13 @@ class Database:
             connection.close()
             raise
         self._connection = connection
+
+    def _new_engine(self) -> Engine:
+        return engine_of(self._uri)
+
+    def _begin(self, connection: Connection) -> bool:
+        """Begin to read; return whether all is read in one state."""
+        return begin(connection)
 
     def _require_columns(self) -> None:
         for table, names in ESSENTIAL.items():

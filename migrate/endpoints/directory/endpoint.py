@@ -18,7 +18,6 @@ from migrate.endpoints.directory.layout import LOGGED_MODELS, RUNS, TRACES
 from migrate.endpoints.directory.locking import ExportLock
 from migrate.endpoints.directory.native.losses import keep_shortfall
 from migrate.endpoints.directory.native.replacing import settle
-from migrate.endpoints.directory.one_writer import OneWriter
 from migrate.endpoints.directory.stores.evaluation_datasets import EvaluationDatasetStore
 from migrate.endpoints.directory.stores.experiments import ExperimentStore
 from migrate.endpoints.directory.stores.logged_models import LoggedModelStore
@@ -37,6 +36,7 @@ from migrate.endpoints.directory.stores.simple import SIMPLE, SimpleStore
 from migrate.endpoints.directory.stores.trace_folders import TraceFolders
 from migrate.endpoints.directory.stores.traces import TraceStore
 from migrate.endpoints.directory.stores.uncopied import count_datasets
+from migrate.endpoints.one_writer import OneWriter
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.errors import DirectoryError, NotFound
 from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref

@@ -71,7 +71,8 @@ class WritesModelVersions(ReadsModelVersions, Protocol):
     def create(self, version: ModelVersion) -> int:
         """Create one with source, run, description and tags; return the number it got.
 
-        A server gives the next free number, whatever ``version.version`` is. Sent once. Raises
+        A server gives the next free number, whatever ``version.version`` is, and a database where
+        that is 0. Sent once. Raises
         ``AnswerLost``, and ``Refused`` where the target's rules forbid this source.
         """
         ...

@@ -37,6 +37,7 @@ _COLUMNS = (
     "start_time",
     "end_time",
     "lifecycle_stage",
+    "deleted_time",
     "artifact_uri",
 )
 _POINT = ("run_uuid", "key", "value", "timestamp", "step", "is_nan")
@@ -192,6 +193,7 @@ class RunStore(ContainedStore[Run]):
                     for it in known
                 ),
                 links=links[run_id],
+                deleted_time=integer(row, "deleted_time"),
                 losses=tuple(
                     Loss(f"dataset input {it}", "the source's database has no such dataset")
                     for it in lost

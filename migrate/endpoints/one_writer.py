@@ -1,4 +1,4 @@
-"""What migrations say of one another in a directory: nothing, since only one of them can write."""
+"""What migrations say of one another where no two can make a copy each: nothing."""
 
 from __future__ import annotations
 

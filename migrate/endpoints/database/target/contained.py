@@ -1,0 +1,64 @@
+"""Finds the copies of what experiments hold by the origin among their tags."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from sqlalchemy import column
+
+from migrate.endpoints.answers import Copy
+from migrate.endpoints.database.reading import IDS, Database, among
+from migrate.endpoints.database.stores.entries import numbers
+from migrate.origins import LOSSES, MARK, ORIGIN, losses_from_tags
+
+
+class Tagged(NamedTuple):
+    """The tables of a kind, and what their columns are called."""
+
+    table: str
+    key: str
+    tags: str
+    tag: str = "key"
+    value: str = "value"
+
+
+RUNS = Tagged("runs", "run_uuid", "tags")
+LOGGED_MODELS = Tagged("logged_models", "model_id", "logged_model_tags", "tag_key", "tag_value")
+
+
+def copies_by_origin(
+    database: Database, kind: Tagged, experiment_id: str, origins: Collection[str] | None
+) -> Mapping[str, list[Copy]]:
+    """Return the copies in an experiment; see ``WritesContained.find``."""
+    where = among("experiment_id", numbers([experiment_id]))
+    rows = database.rows(kind.table, (kind.key, "lifecycle_stage"), where)
+    stages = {row[kind.key]: str(row["lifecycle_stage"]) for row in rows}
+    tags = _bookkeeping(database, kind, list(stages))
+    found: defaultdict[str, list[Copy]] = defaultdict(list)
+    for ident, mine in tags.items():
+        origin = mine.get(ORIGIN, "")
+        if origin and (origins is None or origin in origins):
+            found[origin].append(
+                Copy(
+                    origin=origin,
+                    target_id=ident,
+                    mark=mine.get(MARK, ""),
+                    lifecycle_stage=stages[ident],
+                    losses=losses_from_tags(mine),
+                )
+            )
+    return {origin: sorted(same, key=lambda it: it.rank) for origin, same in found.items()}
+
+
+def _bookkeeping(database: Database, kind: Tagged, ids: list[str]) -> Mapping[str, dict[str, str]]:
+    """Return the tags by which copies are told, by the ids of what has them."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    columns = (kind.key, kind.tag, kind.value)
+    ours = among(kind.tag, (ORIGIN, MARK)) | column(kind.tag).startswith(LOSSES)
+    for start in range(0, len(ids), IDS):
+        chosen = among(kind.key, ids[start : start + IDS])
+        for row in database.rows(kind.tags, columns, chosen, ours):
+            found[row[kind.key]][row[kind.tag]] = row[kind.value] or ""
+    return found

@@ -1,0 +1,133 @@
+"""A database as a target: its stores, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
+from migrate.endpoints.artifacts.locations import roots_of
+from migrate.endpoints.database.counting import count_uncopied
+from migrate.endpoints.database.reading import is_
+from migrate.endpoints.database.revisions import REVISIONS
+from migrate.endpoints.database.target.experiments import WrittenExperimentStore
+from migrate.endpoints.database.target.files import PlacedFiles
+from migrate.endpoints.database.target.logged_models import (
+    WrittenLoggedModelStore,
+    WrittenModelLinkStore,
+)
+from migrate.endpoints.database.target.registry import WrittenModelStore, WrittenVersionStore
+from migrate.endpoints.database.target.runs import WrittenRunStore
+from migrate.endpoints.database.target.written import WrittenDatabase
+from migrate.endpoints.one_writer import OneWriter
+from migrate.endpoints.permissions import UngrantedPermissions
+from migrate.endpoints.stores import Bookkeeping, Identity, Store
+from migrate.endpoints.unreadable import UnreadableObjects
+from migrate.errors import NotFound
+from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
+from migrate.objects import Loss
+
+_NO_PERMISSIONS = "who may do what is in another database, that of MLflow's basic-auth app"
+_FOUND_BY = {
+    Kind.EXPERIMENT: Identity.NAMED,
+    Kind.RUN: Identity.KEPT,
+    Kind.LOGGED_MODEL: Identity.KEPT,
+    **dict.fromkeys(MODEL_KINDS, Identity.NAMED),
+    **dict.fromkeys(VERSION_KINDS, Identity.TAGGED),
+}
+
+
+class DatabaseTarget:
+    """Implements ``Target``: a database of the head revision of the installed MLflow.
+
+    Every object appears in one transaction, with its mark; what is not finished is nowhere in it.
+    Two migrations cannot make a copy each, since copies keep the ids of their originals. ``root``
+    is where files go. With ``reads_only`` it is only compared with.
+    """
+
+    def __init__(
+        self, uri: str, *, root: str, workspace: str = "", reads_only: bool = False
+    ) -> None:
+        self._database = database = WrittenDatabase(
+            uri, workspace or "default", reads_only=reads_only
+        )
+        self._reads_only = reads_only
+        self.unreadable = UnreadableObjects()
+        self.writers = OneWriter()
+        self.artifacts = files = PlacedFiles(root, roots_of([root]))
+        self.experiments = WrittenExperimentStore(database, self.unreadable, files)
+        self.runs = WrittenRunStore(database, self.unreadable, self.experiments)
+        self.logged_models = WrittenLoggedModelStore(database, self.unreadable, self.experiments)
+        self.model_links = WrittenModelLinkStore(self.runs, self.logged_models)
+        self.registered_models = WrittenModelStore(database, self.unreadable)
+        self.model_versions = WrittenVersionStore(
+            database, self.unreadable, self.registered_models, self.experiments
+        )
+        self.permissions = UngrantedPermissions(_NO_PERMISSIONS)
+
+    def capabilities(self) -> Capabilities:
+        """See ``Endpoint.capabilities``; makes the database where it is missing or empty."""
+        database = self._database
+        database.open()
+        default = database.rows("experiments", ("artifact_location",), is_("experiment_id", 0))
+        for row in default:
+            self.artifacts.serve(str(row["artifact_location"]))
+        kinds = frozenset(_FOUND_BY)
+        return Capabilities(
+            description=f"database {database.shown} (revision {database.revision})",
+            version=REVISIONS[database.revision],
+            identity=f"{database.shown}#{database.identity()}#{database.workspace}",
+            readable=kinds,
+            writable=frozenset() if self._reads_only else kinds,
+            found_by=_FOUND_BY,
+            bookkeeping=Bookkeeping.TAGS,
+            experiment_ids=self.experiments.ids,
+            run_name_length=database.length("runs", "name"),
+            param_length=database.length("params", "value"),
+            run_tag_length=database.length("tags", "value"),
+            metric_key_length=database.length("metrics", "key"),
+            model_tag_length=database.length("registered_model_tags", "value"),
+            description_length=database.length("registered_models", "description"),
+            holds_nul=database.is_sqlite,
+            without_permissions=_NO_PERMISSIONS,
+            lists_links=True,
+        )
+
+    def store(self, kind: Kind) -> Store[Any] | None:
+        """See ``Endpoint.store``: records are not written yet."""
+        return None
+
+    def unknown(self) -> Sequence[str]:
+        """See ``Endpoint.unknown``."""
+        return ()
+
+    def unsupported(
+        self, experiment_ids: Sequence[str], *, whole_server: bool = False
+    ) -> Mapping[Kind, int]:
+        """See ``Source.unsupported``."""
+        return count_uncopied(self._database) if whole_server else {}
+
+    def notebook(self, path: str, revision: str, export_format: str) -> bytes:
+        """See ``Source.notebook``."""
+        raise NotFound(f"{self._database.shown} has no notebooks")
+
+    def before_creating(self, call: Callable[[], None] | None) -> None:
+        """See ``Target.before_creating``: what two create at a time only one of them has made."""
+
+    def keep_losses(self, copy: Ref, losses: Sequence[Loss]) -> None:
+        """See ``Target.keep_losses``: tags of the copy say it."""
+
+    def publish(self, ended: Ended = NOT_TOLD) -> None:
+        """A database needs no indexes from us."""
+
+    def claim(self) -> None:
+        """See ``Target.claim``: a database takes several writers at a time."""
+
+    def withdraw(self) -> None:
+        """See ``Target.withdraw``."""
+        self._database.withdraw()
+
+    def close(self) -> None:
+        """See ``Endpoint.close``."""
+        self.artifacts.close()
+        self._database.close()

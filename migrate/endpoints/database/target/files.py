@@ -1,0 +1,67 @@
+"""Where the files of what is written to a database go: below one root that the user named."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from migrate.endpoints.artifacts.disk import DiskFiles
+from migrate.endpoints.artifacts.locations import Roots, Way
+from migrate.endpoints.artifacts.repositories import place_of
+from migrate.endpoints.artifacts.stores import ArtifactStore, CloudStore
+from migrate.endpoints.artifacts.unserved import UnservedArtifacts, below_proxy
+from migrate.errors import NotPermitted
+from migrate.objects import Artifact, ArtifactRoot
+
+#: Why a location is not written to, and what to do.
+_HINT = "name the folder that has it as the only --target-artifacts"
+
+
+class PlacedFiles(UnservedArtifacts):
+    """Implements ``WritesArtifacts``. ``root`` is a folder of this machine, or a URI of a cloud.
+
+    ``mlflow-artifacts:/x`` is ``x`` below it: it is what the target's server has as its artifacts
+    destination, where that serves files.
+    """
+
+    def __init__(self, root: str, roots: Roots) -> None:
+        super().__init__(roots, "target")
+        self._root = root.rstrip("/")
+        self._is_served = False
+        self._transferred = 0
+
+    @property
+    def transferred(self) -> int:
+        """See ``WritesArtifacts.transferred``."""
+        return self._transferred
+
+    def put(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
+        """See ``WritesArtifacts.put``."""
+        self._store(root).put(artifact, stream)
+        self._transferred += artifact.size
+
+    def serve(self, location: str) -> None:
+        """Have new experiments be where the server keeps its own, of which ``location`` is one."""
+        self._is_served = below_proxy(location) is not None
+
+    def for_experiment(self, number: int) -> str:
+        """Return the location of a new experiment."""
+        return f"mlflow-artifacts:/{number}" if self._is_served else f"{self._root}/{number}"
+
+    def below(self, location: str, number: int, *path: str) -> str:
+        """Return a location in an experiment: below its own where that is reached from here."""
+        return "/".join((location if self._reaches(location) else f"{self._root}/{number}", *path))
+
+    def _reaches(self, location: str) -> bool:
+        if below_proxy(location) is not None:
+            return True
+        return bool(location) and self._locate(location).way in (Way.DISK, Way.REPOSITORY)
+
+    def _store(self, root: ArtifactRoot) -> DiskFiles | ArtifactStore:
+        below = below_proxy(root.uri)
+        uri = root.uri if below is None else f"{self._root}/{below}"
+        location = self._locate(uri)
+        if location.way is Way.REPOSITORY:
+            return CloudStore(uri, "", self._repositories)
+        if location.way is not Way.DISK:
+            raise NotPermitted(f"{place_of(root.uri)} is not written to: {location.reason}", _HINT)
+        return DiskFiles(location)

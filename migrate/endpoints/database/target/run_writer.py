@@ -1,0 +1,204 @@
+"""Puts one run together, and writes it in one transaction with its mark."""
+
+from __future__ import annotations
+
+import math
+import struct
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+from migrate.endpoints.database.reading import Row, among, is_
+from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.kinds import run_ref
+from migrate.objects import RUN_NAME_TAG, ArtifactRoot, Loss, Metric, Run, as_stored
+from migrate.origins import MARK
+
+_HELD_BYTES = 4 << 20  # of the points of one run, before they go to a file
+_POINT = struct.Struct("<Idqq")
+_POINTS_READ = 4096
+#: Rows that say of a run what its record does not: MLflow's own servers write the same.
+UNTOLD = {
+    "source_type": "UNKNOWN",
+    "source_name": "",
+    "entry_point_name": "",
+    "source_version": "",
+}
+_LATEST = ("key", "value", "timestamp", "step", "is_nan")
+
+
+class DatabaseRunWriter:
+    """A ``RunWriter``. Until ``finish`` has returned, a reader sees the earlier copy or none."""
+
+    def __init__(
+        self,
+        database: WrittenDatabase,
+        run: Run,
+        *,
+        is_new: bool,
+        write: Callable[[Transaction, Run, Run], None],
+    ) -> None:
+        self._database = database
+        self._run = run
+        self._is_new = is_new
+        self._write = write
+        self._params: dict[str, str] = {}
+        self._tags = dict(run.tags)
+        self._removed: set[str] = set()
+        self._inputs: list[Mapping[str, Any]] = []
+        self._points = _Points()
+
+    @property
+    def run_id(self) -> str:
+        """Id of the copy: that of the original."""
+        return self._run.run_id
+
+    @property
+    def root(self) -> ArtifactRoot:
+        """Where the copy's files go."""
+        return ArtifactRoot(run_ref(self.run_id), self._run.artifact_uri)
+
+    def write_tags(self, tags: Mapping[str, str]) -> None:
+        """See ``RunWriter.write_tags``."""
+        self._tags.update(tags)
+
+    def remove_tags(self, keys: Sequence[str]) -> None:
+        """See ``RunWriter.remove_tags``."""
+        self._removed.update(keys)
+
+    def write_params(self, params: Mapping[str, str]) -> None:
+        """See ``RunWriter.write_params``."""
+        self._params.update(params)
+
+    def write_metrics(self, points: Iterable[Metric]) -> None:
+        """See ``RunWriter.write_metrics``."""
+        self._points.add(map(as_stored, points))
+
+    def write_inputs(self, inputs: Sequence[Mapping[str, Any]]) -> None:
+        """See ``RunWriter.write_inputs``."""
+        self._inputs += inputs
+
+    def finish(self, run: Run, mark: str, losses: Sequence[Loss] = ()) -> Sequence[Loss]:
+        """See ``RunWriter.finish``: all that was given is written now, and is there at once."""
+        tags = {**self._tags, RUN_NAME_TAG: run.name, MARK: mark}
+        mine = is_("run_uuid", self.run_id)
+        with self._database.transaction() as transaction:
+            self._write(transaction, self._run, run)
+            if self._removed:
+                transaction.delete("tags", mine, among("key", self._removed))
+            transaction.put("params", ("key", "run_uuid"), self._rows(self._params))
+            transaction.put("tags", ("key", "run_uuid"), self._rows(tags))
+            transaction.insert_missing("metrics", self._points.rows(self.run_id))
+            known = () if self._is_new else transaction.rows("latest_metrics", _LATEST, mine)
+            latest = self._points.latest(self.run_id, known)
+            transaction.put("latest_metrics", ("key", "run_uuid"), latest)
+            _write_inputs(transaction, self._run, self._inputs)
+        self.abandon()
+        return ()
+
+    def abandon(self) -> None:
+        """See ``RunWriter.abandon``: of a new run nothing is there."""
+        self._points.close()
+
+    def _rows(self, texts: Mapping[str, str]) -> Iterator[Row]:
+        for key, value in texts.items():
+            yield {"key": key, "value": value, "run_uuid": self.run_id}
+
+
+class _Points:
+    """The points of one run, in memory or a file; the latest of each metric is known."""
+
+    def __init__(self) -> None:
+        self._file: SpooledTemporaryFile[bytes] | None = None
+        self._keys: dict[str, int] = {}
+        self._latest: dict[str, Metric] = {}
+
+    def add(self, points: Iterable[Metric]) -> None:
+        for point in points:
+            if self._file is None:
+                self._file = SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115
+            number = self._keys.setdefault(point.key, len(self._keys))
+            self._file.write(_POINT.pack(number, point.value, point.timestamp, point.step))
+            known = self._latest.get(point.key)
+            if known is None or _place(point) > _place(known):
+                self._latest[point.key] = point
+
+    def rows(self, run_id: str) -> Iterator[Row]:
+        if self._file is None:
+            return
+        keys = list(self._keys)
+        self._file.seek(0)
+        while content := self._file.read(_POINT.size * _POINTS_READ):
+            for number, value, timestamp, step in _POINT.iter_unpack(content):
+                yield _point_row(run_id, Metric(keys[number], value, timestamp, step))
+
+    def latest(self, run_id: str, known: Iterable[Row]) -> Iterator[Row]:
+        """Yield the latest point of each metric, unless one that is ``known`` comes after it."""
+        there = {
+            row["key"]: (row["step"], row["timestamp"], 0.0 if row["is_nan"] else row["value"])
+            for row in known
+        }
+        for key, point in self._latest.items():
+            if key not in there or _place(point) >= there[key]:
+                yield _point_row(run_id, point)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _place(point: Metric) -> tuple[int, int, float]:
+    """Return what MLflow orders points by; to it, one that is no number is zero."""
+    return point.step, point.timestamp, 0.0 if math.isnan(point.value) else point.value
+
+
+def _point_row(run_id: str, point: Metric) -> Row:
+    is_nan = math.isnan(point.value)
+    return {
+        "run_uuid": run_id,
+        "key": point.key,
+        "value": 0.0 if is_nan else point.value,
+        "timestamp": point.timestamp,
+        "step": point.step,
+        "is_nan": is_nan,
+    }
+
+
+def _write_inputs(transaction: Transaction, run: Run, inputs: Sequence[Mapping[str, Any]]) -> None:
+    """Write the dataset inputs of a run; an experiment has each dataset once."""
+    for item in inputs:
+        dataset = item["dataset"]
+        row = {
+            "dataset_uuid": uuid.uuid4().hex,
+            "experiment_id": int(run.experiment_id),
+            "name": dataset.get("name", ""),
+            "digest": dataset.get("digest", ""),
+            "dataset_source_type": dataset.get("source_type", ""),
+            "dataset_source": dataset.get("source", ""),
+            "dataset_schema": dataset.get("schema"),
+            "dataset_profile": dataset.get("profile"),
+        }
+        transaction.insert_missing("datasets", [row])
+        same = [is_(name, row[name]) for name in ("experiment_id", "name", "digest")]
+        [known] = transaction.rows("datasets", ("dataset_uuid",), *same)
+        link = {
+            "source_type": "DATASET",
+            "source_id": known["dataset_uuid"],
+            "destination_type": "RUN",
+            "destination_id": run.run_id,
+        }
+        new = {"input_uuid": uuid.uuid4().hex, **link, "step": 0}
+        transaction.insert_missing("inputs", [new])
+        [there] = transaction.rows(
+            "inputs", ("input_uuid",), *(is_(name, text) for name, text in link.items())
+        )
+        tags = (
+            {
+                "input_uuid": there["input_uuid"],
+                "name": tag["key"],
+                "value": tag.get("value", ""),
+            }
+            for tag in item.get("tags", ())
+        )
+        transaction.put("input_tags", ("input_uuid", "name"), tags)

@@ -1,0 +1,108 @@
+"""The schema of a database that is written to: made by the MLflow that is installed, and its own.
+
+MLflow is imported here, and only when a target is opened: that takes a second or two.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine
+from sqlalchemy.pool import NullPool
+
+from migrate.endpoints.database.revisions import REVISIONS, VERSION_TABLE
+from migrate.errors import DirectoryError, UsageError
+
+#: What MLflow and Alembic say of every step, which is for who upgrades a database.
+_TALKERS = ("mlflow.store.db.utils", "alembic")
+
+
+def new_number() -> int:
+    """Return a number for the header of a file of SQLite that no other has (``user_version``)."""
+    return secrets.randbelow(2**31 - 1) + 1
+
+
+def require_head(revision: str, shown: str) -> None:
+    """Raise ``UsageError`` for a revision that the installed MLflow would not write to."""
+    with _quiet():
+        from mlflow import __version__
+        from mlflow.store.db.utils import _get_latest_schema_revision
+
+        head = _get_latest_schema_revision()
+    if revision == head:
+        return
+    order = [*REVISIONS, head]
+    if head not in REVISIONS or order.index(revision) < order.index(head):
+        raise UsageError(
+            f"{shown} is of revision {revision} (MLflow {REVISIONS[revision]}), and MLflow "
+            f"{__version__}, which is installed here, writes {head}: it is not upgraded unasked",
+            f"stop its server, make a backup, and upgrade it: mlflow db upgrade {shown}",
+        )
+    raise UsageError(
+        f"{shown} is of revision {revision}, newer than MLflow {__version__} knows, which is "
+        "installed here",
+        f"install MLflow {REVISIONS[revision]} or newer beside this tool",
+    )
+
+
+def make_file(path: Path) -> None:
+    """Make a SQLite database with MLflow's tables, whole or not at all.
+
+    A number of its own in its header tells it from any other at this place. Raises
+    ``DirectoryError`` where no file can be made.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch(0o600)
+        engine = create_engine(URL.create("sqlite", database=str(partial)), poolclass=NullPool)
+        make_tables(engine)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"PRAGMA user_version = {new_number()}")
+        os.replace(partial, path)
+    except OSError as problem:
+        raise DirectoryError(f"{path} cannot be made: {problem}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def make_tables(engine: Engine) -> None:
+    """Make MLflow's tables in an empty database."""
+    with _quiet():
+        from mlflow.store.db.utils import _initialize_tables
+
+        _initialize_tables(engine)
+
+
+def drop_tables(connection: Connection) -> None:
+    """Take the tables out of a database again."""
+    found = MetaData()
+    found.reflect(connection)
+    found.drop_all(connection)
+
+
+def is_empty(tables: frozenset[str]) -> bool:
+    """Say whether a database has no tables but those that Alembic leaves behind."""
+    return tables <= {VERSION_TABLE}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what MLflow, Alembic and SQLAlchemy say meanwhile."""
+    loggers = [logging.getLogger(name) for name in _TALKERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,257 @@
+"""Everything is copied into a database, without a server: ids, times and numbers are kept."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.store.db.utils import _get_latest_schema_revision
+
+from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.database.target.schema import make_file
+from tests.cli.conftest import Migrate, Seeded, Typed
+from tests.comparison import differences
+from tests.conftest import ServerFactory
+from tests.endpoints.databases import manifest, rows, unpacked, unpacked_artifacts
+
+#: Columns that hold where files are.
+PLACES = {"artifact_location", "artifact_uri", "source", "storage_location"}
+#: Tables of what is copied into a database, without the columns that name rows only.
+TABLES = {
+    "experiments": (),
+    "experiment_tags": (),
+    "runs": (),
+    "params": (),
+    "tags": (),
+    "metrics": (),
+    "latest_metrics": (),
+    "datasets": ("dataset_uuid",),
+    "logged_models": (),
+    "logged_model_params": (),
+    "logged_model_tags": (),
+    "logged_model_metrics": (),
+    "registered_models": (),
+    "registered_model_tags": (),
+    "registered_model_aliases": (),
+    "model_versions": (),
+    "model_version_tags": (),
+}
+Ends = tuple[Path, Path, tuple[str, ...]]
+
+
+@pytest.fixture
+def ends(tmp_path: Path) -> Ends:
+    """A database with its files, a new one, and the options that name where files are."""
+    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    new = tmp_path / "new.db"
+    places = ("--source-artifacts", str(files), "--target-artifacts", str(tmp_path / "copied"))
+    return source, new, (f"sqlite:///{source}", f"sqlite:///{new}", *places, "--include-deleted")
+
+
+def content(path: Path, table: str, is_read: Callable[[dict[str, Any]], bool]) -> Counter[str]:
+    """Return the rows of a table but for places, and for tags of this tool."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        found = [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+    left_out = {*TABLES[table], *PLACES}
+    return Counter(
+        repr({key: value for key, value in row.items() if key not in left_out})
+        for row in found
+        if is_read(row)
+        and not str(row.get("key") or row.get("tag_key")).startswith("mlflow-migrate.")
+    )
+
+
+def assert_same_rows(source: Path, new: Path) -> None:
+    """Compare all that is copied; deleted logged models and versions are not read."""
+    hidden = "SELECT model_id FROM logged_models WHERE lifecycle_stage = 'deleted'"
+    models = {model_id for (model_id,) in rows(source, hidden)}
+    gone = "SELECT name, version FROM model_versions WHERE current_stage = 'Deleted_Internal'"
+    versions = set(rows(source, gone))
+
+    def is_read(row: dict[str, Any]) -> bool:
+        return row.get("model_id") not in models and (row.get("name"), row.get("version")) not in (
+            versions
+        )
+
+    for table in TABLES:
+        assert content(new, table, is_read) == content(source, table, is_read), table
+
+
+def test_a_database_is_copied_into_another_row_by_row(typed: Typed, ends: Ends) -> None:
+    source, new, words = ends
+    told = typed("run", *words, code=3)
+    assert "2 traces" in told.stdout, "what it has no place for is told"
+    assert_same_rows(source, new)
+    [(place,)] = rows(new, "SELECT artifact_uri FROM runs WHERE name = 'in beta'")
+    assert place.startswith(str(new.parent / "copied/2/"))
+    assert (Path(place) / "deep/empty.txt").read_bytes() == b""
+    [(model,)] = rows(new, "SELECT artifact_location FROM logged_models WHERE name = 'codemodel'")
+    assert f"artifact_path: {model}\n" in (Path(model) / "MLmodel").read_text()
+    typed("verify", *words, "--contents", code=3)
+
+    before = new.read_bytes()
+    again = typed("run", *words, "--state", str(new.parent / "another.db"), code=3)
+    assert "Wrote nothing" in again.stdout
+    assert new.read_bytes() == before
+
+
+def test_it_arrives_the_same_by_way_of_an_export(typed: Typed, ends: Ends) -> None:
+    source, new, (uri, target, _, files, *places) = ends
+    export = str(new.parent / "export")
+    typed("run", uri, export, "--source-artifacts", files, "--include-deleted", code=3)
+    typed("run", export, target, *places, code=3)
+    deleted = "UPDATE runs SET deleted_time = NULL"  # which no export tells
+    for path in (source, new):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(deleted)
+    assert_same_rows(source, new)
+    before = new.read_bytes()
+    assert "Wrote nothing" in typed("run", export, target, *places, code=3).stdout
+    assert new.read_bytes() == before
+
+
+def test_what_is_there_already_stays_and_takes_no_ids_away(typed: Typed, ends: Ends) -> None:
+    source, new, words = ends
+    make_file(new)
+    with closing(sqlite3.connect(new)) as connection, connection:
+        connection.execute(
+            "INSERT INTO experiments (experiment_id, name, lifecycle_stage, artifact_location, "
+            "creation_time) VALUES (1, 'their own', 'active', '/elsewhere', 5)"
+        )
+        connection.execute("INSERT INTO registered_models (name) VALUES ('modelA')")
+        connection.execute(
+            "INSERT INTO model_versions (name, version, current_stage, status, source) "
+            "VALUES ('modelA', 1, 'None', 'READY', 's3://theirs')"
+        )
+    typed("run", *words, code=3)
+    ids = dict(rows(new, "SELECT name, experiment_id FROM experiments"))
+    assert (ids["their own"], ids["Default"]) == (1, 0)
+    assert (ids["alpha"], ids["beta/with slash"], ids["gone"]) == (4, 2, 3)
+    alpha = {name for (name,) in rows(source, "SELECT name FROM runs WHERE experiment_id = 1")}
+    copied = rows(new, "SELECT name, artifact_uri FROM runs WHERE experiment_id = ?", ids["alpha"])
+    assert {name for name, _ in copied} == alpha
+    assert all(f"/copied/{ids['alpha']}/" in place for _, place in copied)
+    versions = rows(new, "SELECT version, source FROM model_versions WHERE name = 'modelA'")
+    assert (1, "s3://theirs") in versions
+    assert len(versions) == 1 + 4
+    [(named,)] = rows(
+        new, "SELECT value FROM registered_model_tags WHERE key = '_mlflow_experiment_ids'"
+    )
+    assert named == f",{ids['alpha']},"
+    before = new.read_bytes()
+    assert "Wrote nothing" in typed("run", *words, code=3).stdout
+    assert new.read_bytes() == before
+
+
+def test_a_run_id_that_something_else_has_is_named_and_left_alone(typed: Typed, ends: Ends) -> None:
+    source, new, words = ends
+    make_file(new)
+    [(run_id,)] = rows(source, "SELECT run_uuid FROM runs WHERE name = 'full'")
+    with closing(sqlite3.connect(new)) as connection, connection:
+        connection.execute(
+            "INSERT INTO experiments (experiment_id, name, lifecycle_stage) "
+            "VALUES (9, 'theirs', 'active')"
+        )
+        connection.execute(
+            "INSERT INTO runs (run_uuid, name, status, lifecycle_stage, experiment_id, "
+            "source_type) VALUES (?, 'theirs', 'FINISHED', 'active', 9, 'UNKNOWN')",
+            [run_id],
+        )
+    told = typed("run", *words, code=3)
+    assert f"run {run_id} is in experiment 9" in told.stdout + told.stderr
+    assert rows(new, "SELECT name, experiment_id FROM runs WHERE run_uuid = ?", run_id) == [
+        ("theirs", 9)
+    ]
+    assert rows(new, "SELECT count(*) FROM params WHERE run_uuid = ?", run_id) == [(0,)]
+
+
+def test_the_same_store_under_another_name_is_refused(typed: Typed, ends: Ends) -> None:
+    _, new, (uri, target, *places) = ends
+    typed("run", uri, target, *places, code=3)
+    linked = new.parent / "linked.db"
+    linked.symlink_to(new)
+    before = new.read_bytes()
+    for same in (f"sqlite:///{linked}", f"sqlite:////{new}"):
+        typed.fails("run", target, same, *places, code=2, says="same")
+    assert new.read_bytes() == before
+
+
+def test_without_a_place_for_files_a_database_is_refused(typed: Typed, tmp_path: Path) -> None:
+    source = unpacked("1.30.1", tmp_path)
+    words = ("run", f"sqlite:///{source}", f"sqlite:///{tmp_path / 'new.db'}")
+    typed.fails(*words, code=2, says="one place", hints="--target-artifacts")
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_an_older_database_is_not_upgraded_unasked(typed: Typed, tmp_path: Path) -> None:
+    older = unpacked("2.22.5", tmp_path)
+    before = older.read_bytes()
+    target = f"sqlite:///{older}"
+    export = tmp_path / "export"
+    typed("run", target, export, code=3)
+    words = ("run", export, target, "--target-artifacts", tmp_path / "files")
+    typed.fails(*words, code=2, says="not upgraded unasked", hints="mlflow db upgrade sqlite:")
+    assert older.read_bytes() == before
+
+
+def test_a_server_on_the_target_shows_what_the_source_does_and_counts_on(
+    migrate: Migrate,
+    source_server: TrackingServerProcess,
+    seeded: Seeded,
+    tmp_path: Path,
+    server_factory: ServerFactory,
+) -> None:
+    new = f"sqlite:///{tmp_path / 'new.db'}"
+    client = MlflowClient(source_server.uri)
+    client.create_registered_model(seeded.name)
+    [parent] = client.search_runs([seeded.experiment], "run_name = 'parent'")
+    for _ in range(2):
+        client.create_model_version(seeded.name, parent.info.artifact_uri, parent.info.run_id)
+    client.delete_model_version(seeded.name, "1")
+    chosen = ("--experiments", seeded.name, "--models", seeded.name)
+    places = ("--target-artifacts", str(tmp_path / "files"))
+    migrate("run", source_server.uri, new, *chosen, *places)
+    with server_factory(backend_store_uri=new, artifacts_destination=str(tmp_path)) as target:
+        assert not differences(source_server.uri, target.uri, experiments=[seeded.name])
+        there = MlflowClient(target.uri)
+        experiment = there.get_experiment_by_name(seeded.name)
+        original = client.get_experiment(seeded.experiment)
+        assert experiment.experiment_id == seeded.experiment
+        assert experiment.creation_time == original.creation_time
+        shown = there.get_run(seeded.child)
+        assert shown.info.experiment_id == seeded.experiment
+        assert shown.data.tags["mlflow.parentRunId"] == seeded.parent
+        [version] = there.search_model_versions(f"name = '{seeded.name}'")
+        [before] = client.search_model_versions(f"name = '{seeded.name}'")
+        assert (version.version, version.run_id) == (before.version, seeded.parent)
+        assert version.creation_timestamp == before.creation_timestamp
+
+        run = there.create_run(experiment.experiment_id)
+        there.log_metric(run.info.run_id, "loss", 1.0)
+        following = there.create_model_version(seeded.name, "s3://b/x", run.info.run_id)
+        assert following.version == str(int(before.version) + 1)
+        assert int(there.create_experiment("new")) > int(experiment.experiment_id)
+
+
+def test_the_revision_that_is_made_is_that_of_the_installed_mlflow(
+    typed: Typed, tmp_path: Path
+) -> None:
+    source = unpacked("1.30.1", tmp_path)
+    new = tmp_path / "new.db"
+    words = (f"sqlite:///{source}", f"sqlite:///{new}", "--target-artifacts", str(tmp_path / "f"))
+    typed("run", *words, code=3)
+    assert rows(new, "SELECT version_num FROM alembic_version") == [
+        (_get_latest_schema_revision(),)
+    ]
+    noted = manifest("1.30.1")["runs"]["full"]
+    columns = "experiment_id, start_time, user_id"
+    assert rows(new, f"SELECT {columns} FROM runs WHERE run_uuid = ?", noted["id"]) == [
+        (int(noted["experiment"]), noted["start"], noted["user"])
+    ]
