@@ -187,7 +187,7 @@ def _case(recorded: Recorded) -> Case:
     return case
 
 
-@seeds(10, 10_000)
+@seeds(10, 4_000)
 def test_one_wrong_answer_costs_what_it_tells_of(recorded: Recorded, seeds: range) -> None:
     each(seeds, _case(recorded))
 

@@ -65,7 +65,7 @@ def test_a_version_of_a_prompt_of_another_type_is_not_taken_for_one_that_is_not_
     assert "model_version" in ended.output
 
 
-@seeds(12, 10_000)
+@seeds(12, 4_000)
 def test_one_malformed_file_costs_what_it_tells_of(export: Path, seeds: range) -> None:
     each(seeds, _case(export))
 

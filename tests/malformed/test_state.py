@@ -109,7 +109,7 @@ def _case(begun: Path) -> Case:
     return case
 
 
-@seeds(8, 5_000)
+@seeds(8, 2_000)
 def test_anything_in_a_state_database_is_an_error_or_does_no_harm(
     begun: Path, seeds: range
 ) -> None:

@@ -25,6 +25,7 @@ UNTOLD = {
     "entry_point_name": "",
     "source_version": "",
 }
+_POINT_COLUMNS = ("run_uuid", "key", "value", "timestamp", "step", "is_nan")
 _LATEST = ("key", "value", "timestamp", "step", "is_nan")
 
 
@@ -89,7 +90,7 @@ class DatabaseRunWriter:
                 transaction.delete("tags", mine, among("key", self._removed))
             transaction.put("params", ("key", "run_uuid"), self._rows(self._params))
             transaction.put("tags", ("key", "run_uuid"), self._rows(tags))
-            transaction.insert_missing("metrics", self._points.rows(self.run_id))
+            transaction.insert_many("metrics", _POINT_COLUMNS, self._points.rows(self.run_id))
             known = () if self._is_new else transaction.rows("latest_metrics", _LATEST, mine)
             latest = self._points.latest(self.run_id, known)
             transaction.put("latest_metrics", ("key", "run_uuid"), latest)
@@ -124,14 +125,15 @@ class _Points:
             if known is None or _place(point) > _place(known):
                 self._latest[point.key] = point
 
-    def rows(self, run_id: str) -> Iterator[Row]:
+    def rows(self, run_id: str) -> Iterator[tuple[Any, ...]]:
         if self._file is None:
             return
         keys = list(self._keys)
         self._file.seek(0)
         while content := self._file.read(_POINT.size * _POINTS_READ):
             for number, value, timestamp, step in _POINT.iter_unpack(content):
-                yield _point_row(run_id, Metric(keys[number], value, timestamp, step))
+                is_nan = math.isnan(value)
+                yield run_id, keys[number], 0.0 if is_nan else value, timestamp, step, is_nan
 
     def latest(self, run_id: str, known: Iterable[Row]) -> Iterator[Row]:
         """Yield the latest point of each metric, unless one that is ``known`` comes after it."""
@@ -141,7 +143,9 @@ class _Points:
         }
         for key, point in self._latest.items():
             if key not in there or _place(point) >= there[key]:
-                yield _point_row(run_id, point)
+                is_nan = math.isnan(point.value)
+                stored = (0.0 if is_nan else point.value, point.timestamp, point.step, is_nan)
+                yield dict(zip(_POINT_COLUMNS, (run_id, key, *stored), strict=True))
 
     def close(self) -> None:
         if self._file is not None:
@@ -151,18 +155,6 @@ class _Points:
 def _place(point: Metric) -> tuple[int, int, float]:
     """Return what MLflow orders points by; to it, one that is no number is zero."""
     return point.step, point.timestamp, 0.0 if math.isnan(point.value) else point.value
-
-
-def _point_row(run_id: str, point: Metric) -> Row:
-    is_nan = math.isnan(point.value)
-    return {
-        "run_uuid": run_id,
-        "key": point.key,
-        "value": 0.0 if is_nan else point.value,
-        "timestamp": point.timestamp,
-        "step": point.step,
-        "is_nan": is_nan,
-    }
 
 
 def _write_inputs(transaction: Transaction, run: Run, inputs: Sequence[Mapping[str, Any]]) -> None:

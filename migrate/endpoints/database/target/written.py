@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from threading import RLock
@@ -19,6 +19,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from migrate.endpoints.database.faults import translated
 from migrate.endpoints.database.opening import engine_of, file_of, url_of
 from migrate.endpoints.database.reading import Condition, Database, Row
+from migrate.endpoints.database.target.copying import copy_missing
 from migrate.endpoints.database.target.schema import (
     drop_tables,
     is_empty,
@@ -42,32 +43,50 @@ ROWS = 5000
 class Transaction:
     """What is written together: all of it is there afterwards, or nothing."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, columns: Mapping[str, Collection[str]]) -> None:
         self._connection = connection
+        self._columns = columns
         is_sqlite = connection.dialect.name == "sqlite"
         self._insert: Any = sqlite_insert if is_sqlite else postgres_insert
 
-    def insert(self, table: str, *rows: Row) -> None:
-        """Insert rows with the same columns. Raises ``AlreadyExists`` where one is there."""
-        if rows:
-            statement = plain_insert(_table(table, rows[0]))
-            self._connection.execute(statement, list(map(dict, rows)))
+    def insert(self, table: str, row: Row) -> None:
+        """Insert a row. Raises ``AlreadyExists`` where it is there."""
+        for [known] in self._some(table, [row]):
+            self._connection.execute(plain_insert(_table(table, known)), known)
 
     def insert_missing(self, table: str, rows: Iterable[Row]) -> None:
         """Insert those rows that are not there yet; as many as there are, some at a time."""
-        rest = iter(rows)
-        while some := list(map(dict, islice(rest, ROWS))):
+        for some in self._some(table, rows):
             statement: Any = self._insert(_table(table, some[0])).on_conflict_do_nothing()
             self._connection.execute(statement, some)
 
+    def insert_many(
+        self, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
+    ) -> None:
+        """Do the same with very many, past all that is not the driver's."""
+        if self._connection.dialect.name != "sqlite":
+            copy_missing(self._connection, table, columns, rows)
+            return
+        statement = sqlite_insert(_table(table, columns)).on_conflict_do_nothing()
+        compiled = str(statement.compile(dialect=self._connection.dialect))
+        rest = iter(rows)
+        while some := list(islice(rest, ROWS)):
+            self._connection.exec_driver_sql(compiled, some)
+
     def put(self, table: str, key: Sequence[str], rows: Iterable[Row]) -> None:
         """Insert rows, each in place of one that has the same ``key``."""
-        rest = iter(rows)
-        while some := list(map(dict, islice(rest, ROWS))):
+        key = [name for name in key if name in self._columns[table]]
+        for some in self._some(table, rows):
             statement: Any = self._insert(_table(table, some[0]))
             new = {name: statement.excluded[name] for name in some[0] if name not in key}
-            statement = statement.on_conflict_do_update(index_elements=list(key), set_=new)
+            statement = statement.on_conflict_do_update(index_elements=key, set_=new)
             self._connection.execute(statement, some)
+
+    def _some(self, table: str, rows: Iterable[Row]) -> Iterator[list[dict[str, Any]]]:
+        """Yield rows, as many as go in one call, without columns that came with later MLflows."""
+        known, rest = self._columns[table], iter(rows)
+        while some := list(islice(rest, ROWS)):
+            yield [{name: it[name] for name in it if name in known} for it in some]
 
     def update(self, table: str, values: Mapping[str, Any], *where: Condition) -> None:
         """Change columns of the rows that are meant."""
@@ -119,7 +138,7 @@ class WrittenDatabase(Database):
                 if self.is_sqlite:
                     connection.exec_driver_sql("PRAGMA foreign_keys = ON")
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield Transaction(connection)
+                yield Transaction(connection, self._columns)
                 connection.commit()
                 self._has_written = True
             except BaseException:
