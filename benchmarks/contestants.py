@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import peer
 from benchmarks.process import Done, run
-from benchmarks.stage import Contents, Stage
+from benchmarks.stage import Contents, Stage, contents_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,29 @@ def ours(stage: Stage, workers: int) -> Iterator[Measurement]:
             yield _measured(stage, step, command)
 
 
+def databases(stage: Stage, workers: int) -> Iterator[Measurement]:
+    """Copy with `migrate run` out of the source's database: to the server, then to a database."""
+    with tempfile.TemporaryDirectory(dir=stage.directory) as name:
+        directory = Path(name)
+        stage.empty_target()
+        command = from_database_command(stage, None, directory / "1.db", workers)
+        yield _measured(stage, "database to server", command)
+        copy = directory / "copy"
+        command = from_database_command(stage, copy, directory / "2.db", workers)
+        yield _timed(stage, "database to database", command, into=copy)[0]
+
+
+def from_database_command(stage: Stage, into: Path | None, state: Path, workers: int) -> list[str]:
+    """Copy everything from the source's database: into a new one in a folder, or to the target."""
+    source, target = f"sqlite:///{stage.source.directory / 'mlflow.db'}", stage.target_uri
+    files = ["--source-artifacts", str(stage.source.directory / "artifacts")]
+    if into is not None:
+        into.mkdir()
+        target = f"sqlite:///{into / 'mlflow.db'}"
+        files += ["--target-artifacts", str(into / "artifacts")]
+    return [*migrate_command(source, target, state, workers), *files]
+
+
 def migrate_command(source: str, target: str, state: Path, workers: int) -> list[str]:
     """Copy everything from `source` to `target`, with nothing remembered of earlier copies."""
     options = ["--state", str(state), "--workers", f"{workers}"]
@@ -83,7 +106,12 @@ def the_peer(stage: Stage, workers: int) -> Iterator[Measurement]:
         yield _measured(stage, "peer import", import_, stage.target_uri)
 
 
-CONTESTANTS: dict[str, Contestant] = {"floor": floor, "ours": ours, "peer": the_peer}
+CONTESTANTS: dict[str, Contestant] = {
+    "floor": floor,
+    "ours": ours,
+    "databases": databases,
+    "peer": the_peer,
+}
 
 
 def _measured(
@@ -93,15 +121,21 @@ def _measured(
 
 
 def _timed(
-    stage: Stage, step: str, command: list[str], tracking_uri: str | None = None
+    stage: Stage,
+    step: str,
+    command: list[str],
+    tracking_uri: str | None = None,
+    into: Path | None = None,
 ) -> tuple[Measurement, Done]:
+    """Measure a command; ``into`` is the directory of what it fills, where that is no server's."""
     load = os.getloadavg()[0]
     source_before, target_before = stage.requests()
     done = run(command, tracking_uri)
     source_after, target_after = stage.requests()
     copied, problem = None, done.failure
     if not step.endswith("export"):
-        copied, problem = stage.copied(), problem or stage.difference()
+        copied = contents_of(into or stage.target.directory)
+        problem = problem or stage.difference(copied)
     measurement = Measurement(
         step=step,
         seconds=done.seconds,

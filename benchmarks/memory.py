@@ -1,7 +1,8 @@
 """`python -m benchmarks.memory`: what a copy takes at its peak, whatever it copies.
 
 Three sources: one small run, one artifact of 2 GB, one run of a million metric points. Each is
-copied by `migrate run` server to server, to an export directory, and from it. A peak that grows
+copied by `migrate run` server to server, to an export directory, from it, and from the source's
+database into another. A peak that grows
 with the source would show as a difference to the small run.
 """
 
@@ -21,9 +22,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.contestants import migrate_command
-from benchmarks.process import run
-from benchmarks.stage import Stage, open_stage
+from benchmarks.contestants import from_database_command, migrate_command
+from benchmarks.process import Done, run
+from benchmarks.stage import Stage, contents_of, open_stage
 from benchmarks.wire import Wire
 from benchmarks.workload import START_MS
 
@@ -122,10 +123,18 @@ def _measure(stage: Stage, case: str, workers: int) -> Iterator[Peak]:
         for route, (source, target) in routes.items():
             stage.empty_target()
             done = run(migrate_command(source, target, Path(name) / f"{route}.db", workers))
-            problem = done.failure
-            if target == stage.target.uri:
-                problem = problem or stage.difference()
-            yield Peak(case, route, done.peak_bytes, done.seconds, problem)
+            filled = stage.target.directory if target == stage.target.uri else None
+            yield _peak(stage, case, route, done, filled)
+        copy = Path(name) / "copy"
+        done = run(from_database_command(stage, copy, Path(name) / "databases.db", workers))
+        yield _peak(stage, case, "between databases", done, copy)
+
+
+def _peak(stage: Stage, case: str, route: str, done: Done, filled: Path | None) -> Peak:
+    problem = done.failure
+    if filled is not None:
+        problem = problem or stage.difference(contents_of(filled))
+    return Peak(case, route, done.peak_bytes, done.seconds, problem)
 
 
 def _mb(number: int) -> str:

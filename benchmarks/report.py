@@ -20,8 +20,11 @@ RATIOS = (
     ("ours / floor", ("ours run",), ("floor total",)),
     ("our export / floor reading", ("ours export",), ("floor reading",)),
     ("our import / floor writing", ("ours import",), ("floor writing",)),
+    ("database to server / floor writing", ("database to server",), ("floor writing",)),
+    ("database to database / floor", ("database to database",), ("floor total",)),
     ("peer / ours", ("peer export", "peer import"), ("ours run",)),
     ("peer / floor", ("peer export", "peer import"), ("floor total",)),
+    ("peer / database to database", ("peer export", "peer import"), ("database to database",)),
     ("peer export / our export", ("peer export",), ("ours export",)),
     ("peer import / our import", ("peer import",), ("ours import",)),
 )

@@ -60,13 +60,9 @@ class Stage:
         """Return how many requests source and target have answered, by their access logs."""
         return _answered(self.source), _answered(self.target)
 
-    def copied(self) -> Contents:
-        """Return what the target holds."""
-        return _contents(self.target)
-
-    def difference(self) -> str | None:
-        """Return what the target holds if it is not as much as the source."""
-        wanted, copied = _contents(self.source), _contents(self.target)
+    def difference(self, copied: Contents) -> str | None:
+        """Return what was copied if it is not as much as the source holds."""
+        wanted = contents_of(self.source.directory)
         return None if copied == wanted else f"copied {copied} of {wanted}"
 
 
@@ -82,14 +78,14 @@ def _answered(server: TrackingServerProcess) -> int:
     return server.log.read_bytes().count(b' HTTP/1.1" ')
 
 
-def _contents(server: TrackingServerProcess) -> Contents:
-    """Count what `server` holds, without asking it."""
-    with contextlib.closing(sqlite3.connect(server.directory / "mlflow.db")) as database:
+def contents_of(directory: Path) -> Contents:
+    """Count what a server holds that has `mlflow.db` and `artifacts/` there, without asking it."""
+    with contextlib.closing(sqlite3.connect(directory / "mlflow.db")) as database:
         runs, points, params = (
             database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
             for table in ("runs", "metrics", "params")
         )
-    artifacts = os.walk(server.directory / "artifacts")
+    artifacts = os.walk(directory / "artifacts")
     return Contents(runs, points, params, sum(len(files) for _, _, files in artifacts))
 
 

@@ -90,6 +90,16 @@ def required_text(body: Object, *names: str, default: str | None = None) -> str:
     return default
 
 
+def json_text(body: Object, name: str) -> str:
+    """Return a text that is there and is JSON, as it is."""
+    found = required_text(body, name)
+    try:
+        parse_json(found)
+    except ValueError as problem:
+        raise _malformed(body, name, found, f"no JSON: {problem}") from None
+    return found
+
+
 def ident(body: Object, *names: str) -> str:
     """Return the first of these members that is there and not empty: an id, or such a name."""
     name = next((name for name in names if body.get(name)), names[0])

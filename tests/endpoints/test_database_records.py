@@ -150,6 +150,7 @@ BROKEN: list[tuple[Kind, str, Any, str]] = [
     (Kind.LABEL_SCHEMA, "is_default", "perhaps", "is_default"),
     (Kind.REVIEW_QUEUE, "review_queue_items.completed_time_ms", "late", "completed_time_ms"),
     (Kind.SCORER, "scorer_versions.scorer_version", "first", "scorer_version"),
+    (Kind.SCORER, "scorer_versions.serialized_scorer", "{", "serialized_scorer is '{', no JSON"),
     (Kind.WEBHOOK, "creation_timestamp", "then", "creation_timestamp"),
     (Kind.MCP_SERVER, "mcp_server_versions.server_json", "{", "server_json is no JSON"),
     (Kind.MCP_SERVER, "icons", '"none"', "icons"),

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.utils.proto_json_utils import message_to_json
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from migrate.endpoints.artifacts.locations import Roots
 from migrate.endpoints.database import DatabaseSource
 from migrate.endpoints.database.spans import span_from
 from migrate.endpoints.stores import TraceStore, traces_of
+from migrate.endpoints.tracking.traces_wire import trace_from
 from migrate.errors import DirectoryError, Malformed
 from migrate.kinds import Kind
 from migrate.traces import PromptLink, Trace
-from tests.endpoints.databases import opened, unpacked
+from tests.endpoints.databases import as_written, in_order, opened, unpacked
 
 #: The trace of the samples that has two spans, and assessments.
 ROOT = "(SELECT trace_id FROM spans WHERE name = 'root')"
@@ -43,6 +46,29 @@ def _store(source: DatabaseSource) -> TraceStore:
 def _traces(source: DatabaseSource) -> dict[str, Trace]:
     """The traces that can be read, by their names."""
     return {it.tags["mlflow.traceName"]: it for it in _store(source).list(["1"])}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("version", ["2.22.5", "3.8.1"])
+def test_an_older_database_gives_what_mlflow_shows_of_it_upgraded(
+    version: str, tmp_path: Path
+) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    path = unpacked(version, tmp_path)
+    source = opened(path)
+    read = {it.trace_id: it for it in _store(source).list(["1"])}
+    stored = [trace_id for trace_id, it in read.items() if it.has_stored_spans]
+    spans = _store(source).spans(stored)
+    upgraded = shutil.copy(path, tmp_path / "upgraded.db")
+    mlflow_store = SqlAlchemyStore(f"sqlite:///{upgraded}", str(tmp_path / "files"))
+    for trace_id, trace in read.items():
+        told = json.loads(message_to_json(mlflow_store.get_trace_info(trace_id).to_proto()))
+        assert as_written(in_order(trace)) == as_written(in_order(trace_from(told)))
+    for told in mlflow_store.batch_get_traces(stored):
+        body = json.loads(message_to_json(told.to_proto()))
+        assert spans.pop(told.info.trace_id) == body["spans"]
+    assert not spans
 
 
 @pytest.mark.parametrize(

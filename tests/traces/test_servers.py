@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import random
 import signal
@@ -16,9 +15,8 @@ import requests
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.stores import traces_of
-from migrate.traces import Trace
 from tests.conftest import ProxyFactory, RunMigrate, StartMigrate
-from tests.endpoints.databases import as_written, both
+from tests.endpoints.databases import as_written, both, in_order
 from tests.faults import (
     Fault,
     Faults,
@@ -143,12 +141,6 @@ def test_a_database_gives_them_as_its_server_does(
         ids = [it.trace_id for it in found[1] if it.has_stored_spans]
         served, kept = (it.spans(ids) for it in stores if it)
         assert {key: served[key] for key in ids} == kept
-
-
-def in_order(trace: Trace) -> Trace:
-    """A trace with its assessments in the order of their ids: a server has none."""
-    said = sorted(trace.assessments, key=lambda it: str(it["assessment_id"]))
-    return dataclasses.replace(trace, assessments=tuple(said))
 
 
 def test_everything_of_them_arrives(copying: Copying) -> None:

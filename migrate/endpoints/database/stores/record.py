@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from migrate.endpoints.database.json_columns import json_of
-from migrate.endpoints.database.reading import Condition, Database, Row, among
+from migrate.endpoints.database.reading import IDS, Condition, Database, Row, among
 from migrate.endpoints.database.stores.entries import grouped, numbers, readable
 from migrate.endpoints.record_json import record_from_json
 from migrate.endpoints.shapes import Object, ident, text
@@ -59,9 +59,12 @@ class RecordStore(Generic[R]):
         if not self.contained:
             self._unreadable.forget(self.kind)
             yield from self._where()
-        for container in containers if self.contained else ():
+            return
+        for container in containers:
             self._unreadable.forget(self.kind, container)
-            yield from self._where(among(_EXPERIMENT, numbers([container])))
+        ids = numbers(containers)
+        for start in range(0, len(ids), IDS):
+            yield from self._where(among(_EXPERIMENT, ids[start : start + IDS]))
 
     def read(self, ids: Sequence[str]) -> Sequence[R]:
         """See ``Store.read``."""
@@ -69,6 +72,7 @@ class RecordStore(Generic[R]):
 
     def _where(self, *where: Condition) -> Iterator[R]:
         here = () if self.contained else self._database.here(self.table)
+        held = (_EXPERIMENT,) if self.contained else ()
         fields = dataclasses.fields(self.record)
         members = {it.name: self.columns.get(it.name, it.name) for it in fields}
         rows = self._database.rows(
@@ -77,17 +81,17 @@ class RecordStore(Generic[R]):
             *where,
             *self.listed,
             *here,
-            order=(self.made, self.key),
+            order=(*held, self.made, self.key),
         )
-        more = self._more(rows) if rows else None
+        more = self._more(rows)
 
         def made_of(row: Row) -> R:
             ident(row, self.key)
             told = {name: row[column] for name, column in members.items()}
             told |= {name: json_of(row, members[name]) for name in self.json}
-            told |= {name: truth(told[name]) for name in self.flags}
+            told |= {name: _truth(told[name]) for name in self.flags}
             told |= {name: text(told, name).upper() for name in self.words}
-            found = {**told, **(more(row) if more else {})}
+            found = {**told, **more(row)}
             known = {name: value for name, value in found.items() if value is not None}
             made: R = record_from_json(self.record, known)
             return made
@@ -116,6 +120,6 @@ class RecordStore(Generic[R]):
         return grouped(found, key)
 
 
-def truth(value: Any) -> Any:
+def _truth(value: Any) -> Any:
     """Return a truth value of SQL, which SQLite has as a number; anything else as it is."""
     return bool(value) if value in (0, 1) else value

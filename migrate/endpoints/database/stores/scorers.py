@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from migrate.endpoints.database.reading import Row, among, is_
 from migrate.endpoints.database.stores.entries import numbers
 from migrate.endpoints.database.stores.record import More, RecordStore
-from migrate.endpoints.shapes import required_text, version_number
+from migrate.endpoints.shapes import json_text, version_number
 from migrate.kinds import Kind
 from migrate.records.scorers import OnlineConfig, Scorer, ScorerVersion, scorer_id
 
@@ -52,8 +52,8 @@ class ScorerStore(RecordStore[Scorer]):
 
 
 def _version(row: Row) -> Row:
-    text = required_text(row, "serialized_scorer")
-    told = ScorerVersion(version_number(row, _NUMBER), text, row["creation_time"])
+    serialized = json_text(row, "serialized_scorer")
+    told = ScorerVersion(version_number(row, _NUMBER), serialized, row["creation_time"])
     return {name: value for name, value in told._asdict().items() if value is not None}
 
 

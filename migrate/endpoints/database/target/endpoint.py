@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
@@ -69,6 +70,10 @@ class DatabaseTarget:
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``; makes the database where it is missing or empty."""
+        return self._capabilities
+
+    @cached_property
+    def _capabilities(self) -> Capabilities:
         database = self._database
         database.open()
         default = database.rows("experiments", ("artifact_location",), is_("experiment_id", 0))

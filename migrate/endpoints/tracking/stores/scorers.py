@@ -12,9 +12,9 @@ from migrate.endpoints.shapes import (
     Object,
     ident,
     integer,
+    json_text,
     number,
     objects,
-    required_text,
     told_id,
     version_number,
 )
@@ -190,6 +190,6 @@ def _name_from(body: Object) -> tuple[str, str]:
 def _version_from(body: Object) -> ScorerVersion:
     return ScorerVersion(
         version_number(body, "scorer_version"),
-        required_text(body, "serialized_scorer"),
+        json_text(body, "serialized_scorer"),
         integer(body, "creation_time"),
     )
