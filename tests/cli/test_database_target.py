@@ -124,6 +124,17 @@ def test_it_arrives_the_same_by_way_of_an_export(typed: Typed, ends: Ends) -> No
     assert new.read_bytes() == before
 
 
+def test_an_export_is_imported_into_a_database_by_the_commands_of_other_tools(
+    typed: Typed, ends: Ends
+) -> None:
+    source, new, (uri, target, _, files, *places, _) = ends
+    export = str(new.parent / "export")
+    typed("export-all", "--output-dir", export, "--source", uri, "--source-artifacts", files)
+    typed("import-all", "--input-dir", export, "--target", target, *places, code=3)
+    exported = "SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' ORDER BY 1"
+    assert rows(new, exported) == rows(source, exported)
+
+
 def test_what_is_there_already_stays_and_takes_no_ids_away(typed: Typed, ends: Ends) -> None:
     source, new, words = ends
     make_file(new)

@@ -120,6 +120,18 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_workspace_that_is_not_there_is_refused(path: Path) -> None:
+    with pytest.raises(UsageError, match="no workspace 'team-a'"):
+        target_at(path, workspace="team-a").capabilities()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO workspaces (name) VALUES ('team-a')")
+    with closing(target_at(path, workspace="team-a")) as target:
+        target.capabilities()
+        target.experiments.create(an_experiment())
+        assert len(list(target.experiments.list())) == 1
+    assert rows(path, "SELECT workspace FROM experiments") == [("team-a",)]
+
+
 def test_one_that_is_only_compared_with_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not there"):
         target_at(tmp_path / "new.db", reads_only=True).capabilities()

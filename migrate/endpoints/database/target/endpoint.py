@@ -20,7 +20,7 @@ from migrate.endpoints.database.target.logged_models import (
 from migrate.endpoints.database.target.registry import WrittenModelStore, WrittenVersionStore
 from migrate.endpoints.database.target.runs import WrittenRunStore
 from migrate.endpoints.database.target.traces import WrittenTraceStore
-from migrate.endpoints.database.target.written import WrittenDatabase
+from migrate.endpoints.database.target.written import DEFAULT_WORKSPACE, WrittenDatabase
 from migrate.endpoints.one_writer import OneWriter
 from migrate.endpoints.permissions import UngrantedPermissions
 from migrate.endpoints.stores import Bookkeeping, Identity, Store
@@ -51,7 +51,7 @@ class DatabaseTarget:
         self, uri: str, *, root: str, workspace: str = "", reads_only: bool = False
     ) -> None:
         self._database = database = WrittenDatabase(
-            uri, workspace or "default", reads_only=reads_only
+            uri, workspace or DEFAULT_WORKSPACE, reads_only=reads_only
         )
         self._reads_only = reads_only
         self.unreadable = UnreadableObjects()
