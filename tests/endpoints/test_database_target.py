@@ -123,6 +123,9 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_workspace_that_is_not_there_is_refused(path: Path) -> None:
     with pytest.raises(UsageError, match="no workspace 'team-a'"):
         target_at(path, workspace="team-a").capabilities()
+    with pytest.raises(UsageError, match="no workspace 'team-a'"):
+        target_at(path.with_name("missing.db"), workspace="team-a").capabilities()
+    assert not path.with_name("missing.db").exists()
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("INSERT INTO workspaces (name) VALUES ('team-a')")
     with closing(target_at(path, workspace="team-a")) as target:

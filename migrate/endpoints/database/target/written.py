@@ -227,6 +227,7 @@ class WrittenDatabase(Database):
             require_head(self.revision, self.shown)
             self._require_workspace()
         except BaseException:
+            self.withdraw()
             self.close()
             raise
 
