@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.store.db.utils import _get_latest_schema_revision
 
 from migrate.endpoints.database import DatabaseTarget
 from migrate.errors import AlreadyExists, NotFound, Refused, UsageError
@@ -108,6 +111,13 @@ def test_an_older_revision_is_refused_with_the_command_that_upgrades_it(tmp_path
         target_at(path).capabilities()
     assert "mlflow db upgrade sqlite:///" in refused.value.hint
     assert path.read_bytes() == before
+
+
+def test_the_head_is_that_of_the_installed_mlflow_and_read_without_importing_it() -> None:
+    said = "from migrate.endpoints.database.target.schema import installed_head as head; import sys"
+    said += "; print(head(), 'mlflow' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == [_get_latest_schema_revision(), "False"]
 
 
 def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
