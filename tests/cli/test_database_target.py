@@ -257,6 +257,13 @@ def test_a_server_on_the_target_shows_what_the_source_does_and_counts_on(
         assert following.version == str(int(before.version) + 1)
         assert int(there.create_experiment("new")) > int(experiment.experiment_id)
 
+        more = client.create_run(seeded.experiment, run_name="made meanwhile")
+        client.log_metric(more.info.run_id, "loss", 0.5)
+        migrate("run", source_server.uri, new, *chosen, *places)
+        arrived = there.get_run(more.info.run_id)
+        assert (arrived.info.run_name, arrived.data.metrics) == ("made meanwhile", {"loss": 0.5})
+        assert there.get_run(run.info.run_id).data.metrics == {"loss": 1.0}
+
 
 def test_the_revision_that_is_made_is_that_of_the_installed_mlflow(
     typed: Typed, tmp_path: Path

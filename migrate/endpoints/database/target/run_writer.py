@@ -25,7 +25,8 @@ UNTOLD = {
     "entry_point_name": "",
     "source_version": "",
 }
-_POINT_COLUMNS = ("run_uuid", "key", "value", "timestamp", "step", "is_nan")
+_POINT_COLUMNS = ("run_uuid", "key", "value", "is_nan", "timestamp", "step")
+_Place = tuple[int, int, float]
 _LATEST = ("key", "value", "timestamp", "step", "is_nan")
 
 
@@ -113,17 +114,21 @@ class _Points:
     def __init__(self) -> None:
         self._file: SpooledTemporaryFile[bytes] | None = None
         self._keys: dict[str, int] = {}
-        self._latest: dict[str, Metric] = {}
+        #: Of each metric, by what MLflow orders its points.
+        self._latest: dict[str, tuple[_Place, Metric]] = {}
 
     def add(self, points: Iterable[Metric]) -> None:
+        packed = []
         for point in points:
-            if self._file is None:
-                self._file = SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115
-            number = self._keys.setdefault(point.key, len(self._keys))
-            self._file.write(_POINT.pack(number, point.value, point.timestamp, point.step))
-            known = self._latest.get(point.key)
-            if known is None or _place(point) > _place(known):
-                self._latest[point.key] = point
+            key, value, timestamp, step = point
+            number = self._keys.setdefault(key, len(self._keys))
+            packed.append(_POINT.pack(number, value, timestamp, step))
+            place = step, timestamp, 0.0 if math.isnan(value) else value
+            if key not in self._latest or place > self._latest[key][0]:
+                self._latest[key] = place, point
+        if packed:
+            self._file = self._file or SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115
+            self._file.write(b"".join(packed))
 
     def rows(self, run_id: str) -> Iterator[tuple[Any, ...]]:
         if self._file is None:
@@ -132,8 +137,7 @@ class _Points:
         self._file.seek(0)
         while content := self._file.read(_POINT.size * _POINTS_READ):
             for number, value, timestamp, step in _POINT.iter_unpack(content):
-                is_nan = math.isnan(value)
-                yield run_id, keys[number], 0.0 if is_nan else value, timestamp, step, is_nan
+                yield run_id, keys[number], *_stored(value), timestamp, step
 
     def latest(self, run_id: str, known: Iterable[Row]) -> Iterator[Row]:
         """Yield the latest point of each metric, unless one that is ``known`` comes after it."""
@@ -141,20 +145,20 @@ class _Points:
             row["key"]: (row["step"], row["timestamp"], 0.0 if row["is_nan"] else row["value"])
             for row in known
         }
-        for key, point in self._latest.items():
-            if key not in there or _place(point) >= there[key]:
-                is_nan = math.isnan(point.value)
-                stored = (0.0 if is_nan else point.value, point.timestamp, point.step, is_nan)
-                yield dict(zip(_POINT_COLUMNS, (run_id, key, *stored), strict=True))
+        for key, (place, point) in self._latest.items():
+            if key not in there or place >= there[key]:
+                row = (run_id, key, *_stored(point.value), point.timestamp, point.step)
+                yield dict(zip(_POINT_COLUMNS, row, strict=True))
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
 
 
-def _place(point: Metric) -> tuple[int, int, float]:
-    """Return what MLflow orders points by; to it, one that is no number is zero."""
-    return point.step, point.timestamp, 0.0 if math.isnan(point.value) else point.value
+def _stored(value: float) -> tuple[float, bool]:
+    """Return a value as MLflow's SQL stores keep it, and whether it is no number."""
+    is_nan = math.isnan(value)
+    return 0.0 if is_nan else value, is_nan
 
 
 def _write_inputs(transaction: Transaction, run: Run, inputs: Sequence[Mapping[str, Any]]) -> None:
