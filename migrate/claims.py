@@ -236,14 +236,17 @@ class Claiming:
                 log.debug("the claim on the target was not renewed: %s", problem)
 
     def _take_back(self) -> None:
-        """Take the claim back, unless it is another's by now."""
-        try:
-            said = self._target.writers.read().get(self._claim.migration, "")
-            there = Claim.read(self._claim.migration, said)
-            if there is not None and there.is_of_same_process(self._claim):
-                self._target.writers.remove(self._claim.migration)
-        except MigrateError as problem:
-            log.debug("the claim on the target stays until it is forgotten: %s", problem)
+        """Take the claim back, unless it is another's by now; one wrong answer is no reason."""
+        for _ in range(2):
+            try:
+                said = self._target.writers.read().get(self._claim.migration, "")
+                there = Claim.read(self._claim.migration, said)
+                if there is not None and there.is_of_same_process(self._claim):
+                    self._target.writers.remove(self._claim.migration)
+            except MigrateError as problem:
+                log.debug("the claim on the target was not taken back: %s", problem)
+            else:
+                return
 
 
 def _in_use(other: Claim, plan: Plan) -> TargetInUse:

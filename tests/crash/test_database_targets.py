@@ -21,6 +21,7 @@ _COMPLETE = {
         "tag_key",
         ("logged_model_params", "logged_model_metrics"),
     ),
+    "trace_info": ("request_id", "trace_tags", "key", ()),
 }
 
 
@@ -36,6 +37,12 @@ def assert_nothing_by_half(source: Path, new: Path) -> int:
             originals = {it: count for it, count in rows(source, counted) if it in there}
             assert dict(rows(new, counted)) == originals, other
         found += len(there)
+    counted = "SELECT trace_id, count(*) FROM {} GROUP BY trace_id"
+    traces = {ident for (ident,) in rows(new, "SELECT request_id FROM trace_info")}
+    for table in ("spans", "assessments"):
+        originals = dict(rows(source, counted.format(table)))
+        kept = {ident: count for ident, count in originals.items() if ident in traces}
+        assert dict(rows(new, counted.format(table))) == kept, table
     origins = "WHERE key = 'mlflow-migrate.origin'"
     versions = "SELECT name, version FROM model_versions"
     assert rows(new, versions + " ORDER BY 1, 2") == rows(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 
 from migrate.endpoints.database import DatabaseTarget
-from migrate.endpoints.database.target.schema import make_file
 from migrate.errors import AlreadyExists, NotFound, Refused, UsageError
 from migrate.kinds import run_ref
 from migrate.objects import (
@@ -46,17 +44,9 @@ NAN = float("nan")
 INFINITE = float("inf")
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as a target makes it; tests use copies, which takes no second each."""
-    path = tmp_path_factory.mktemp("made") / "empty.db"
-    make_file(path)
-    return path
-
-
 @pytest.fixture
-def path(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(made, tmp_path / "new.db"))
+def path(new_database: Path) -> Path:
+    return new_database
 
 
 @pytest.fixture
@@ -128,6 +118,21 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no database of an MLflow"):
         target_at(path).capabilities()
     assert path.read_bytes() == before
+
+
+def test_a_workspace_that_is_not_there_is_refused(path: Path) -> None:
+    with pytest.raises(UsageError, match="no workspace 'team-a'"):
+        target_at(path, workspace="team-a").capabilities()
+    with pytest.raises(UsageError, match="no workspace 'team-a'"):
+        target_at(path.with_name("missing.db"), workspace="team-a").capabilities()
+    assert not path.with_name("missing.db").exists()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO workspaces (name) VALUES ('team-a')")
+    with closing(target_at(path, workspace="team-a")) as target:
+        target.capabilities()
+        target.experiments.create(an_experiment())
+        assert len(list(target.experiments.list())) == 1
+    assert rows(path, "SELECT workspace FROM experiments") == [("team-a",)]
 
 
 def test_one_that_is_only_compared_with_is_not_made(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -76,12 +77,32 @@ def test_after_a_wrong_answer_the_next_run_completes_what_is_there(
     each(seeds, case)
 
 
-@pytest.mark.parametrize("wrong", [b'""', b"null", b"[]", b"\xff\xfe"])
+@pytest.fixture(scope="module")
+def turns(
+    source: Path,
+    _emptied_server: TrackingServerProcess,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Mapping[str, Sequence[Turn]]:
+    """What a migration asks a target, by its routes."""
+    empty(_emptied_server)
+    with recording() as answers:
+        state = tmp_path_factory.mktemp("turns") / "state.db"
+        assert _copy(source, _emptied_server, state).code == 0
+    return answers.turns()
+
+
+@pytest.mark.parametrize("wrong", [b'""', b"null", b'["text"]', b"\xff\xfe"])
+@pytest.mark.parametrize("call", ["delete-experiment-tag", "search"])
 def test_a_wrong_answer_about_the_end_of_the_writing_leaves_nothing_behind(
-    source: Path, fresh_target: TrackingServerProcess, tmp_path: Path, wrong: bytes
+    source: Path,
+    turns: Mapping[str, Sequence[Turn]],
+    fresh_target: TrackingServerProcess,
+    tmp_path: Path,
+    call: str,
+    wrong: bytes,
 ) -> None:
-    turn = Turn("POST /api/2.0/mlflow/experiments/delete-experiment-tag", 0)
-    with changing(turn, lambda _: wrong):
+    *_, last = turns[f"POST /api/2.0/mlflow/experiments/{call}"]
+    with changing(last, lambda _: wrong):
         assert _copy(source, fresh_target, tmp_path / "state.db").code == 0
     with closing(sqlite3.connect(fresh_target.directory / "mlflow.db")) as database:
         keys = {key for (key,) in database.execute("SELECT key FROM experiment_tags")}

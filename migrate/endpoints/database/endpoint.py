@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 from migrate.endpoints.answers import Capabilities
@@ -55,6 +56,10 @@ class DatabaseSource:
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``; raises the reason when the database cannot be read."""
+        return self._capabilities
+
+    @cached_property
+    def _capabilities(self) -> Capabilities:
         database = self._database
         database.open()
         release = REVISIONS[database.revision]

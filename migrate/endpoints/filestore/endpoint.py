@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -55,6 +56,10 @@ class FileStoreSource:
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``. Raises ``DirectoryError`` when it cannot be listed."""
+        return self._capabilities
+
+    @cached_property
+    def _capabilities(self) -> Capabilities:
         default = self.experiments.read([_DEFAULT])
         made = default[0].creation_time if default else None
         return Capabilities(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
@@ -18,7 +19,8 @@ from migrate.endpoints.database.target.logged_models import (
 )
 from migrate.endpoints.database.target.registry import WrittenModelStore, WrittenVersionStore
 from migrate.endpoints.database.target.runs import WrittenRunStore
-from migrate.endpoints.database.target.written import WrittenDatabase
+from migrate.endpoints.database.target.traces import WrittenTraceStore
+from migrate.endpoints.database.target.written import DEFAULT_WORKSPACE, WrittenDatabase
 from migrate.endpoints.one_writer import OneWriter
 from migrate.endpoints.permissions import UngrantedPermissions
 from migrate.endpoints.stores import Bookkeeping, Identity, Store
@@ -49,7 +51,7 @@ class DatabaseTarget:
         self, uri: str, *, root: str, workspace: str = "", reads_only: bool = False
     ) -> None:
         self._database = database = WrittenDatabase(
-            uri, workspace or "default", reads_only=reads_only
+            uri, workspace or DEFAULT_WORKSPACE, reads_only=reads_only
         )
         self._reads_only = reads_only
         self.unreadable = UnreadableObjects()
@@ -63,10 +65,15 @@ class DatabaseTarget:
         self.model_versions = WrittenVersionStore(
             database, self.unreadable, self.registered_models, self.experiments
         )
+        self._traces = WrittenTraceStore(database, self.unreadable, files, self.experiments)
         self.permissions = UngrantedPermissions(_NO_PERMISSIONS)
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``; makes the database where it is missing or empty."""
+        return self._capabilities
+
+    @cached_property
+    def _capabilities(self) -> Capabilities:
         database = self._database
         database.open()
         default = database.rows("experiments", ("artifact_location",), is_("experiment_id", 0))
@@ -94,8 +101,9 @@ class DatabaseTarget:
         )
 
     def store(self, kind: Kind) -> Store[Any] | None:
-        """See ``Endpoint.store``: records are not written yet."""
-        return None
+        """See ``Endpoint.store``; only traces are written, in the form of MLflow 3.17."""
+        takes = kind is self._traces.kind and self._database.has("trace_info", "trace_name")
+        return self._traces if takes else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""

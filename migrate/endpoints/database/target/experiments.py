@@ -66,8 +66,10 @@ class WrittenExperimentStore(ExperimentStore):
 
     def place_in(self, experiment_id: str, *path: str) -> str:
         """Return where the files of what is in an experiment go. Raises ``NotFound``."""
-        for experiment in self.read([experiment_id]):
-            return self._files.below(experiment.artifact_location, int(experiment_id), *path)
+        for number in numbers([experiment_id]):
+            mine = (is_("experiment_id", number), *self._written.here("experiments"))
+            for row in self._written.rows("experiments", ("artifact_location",), *mine):
+                return self._files.below(str(row["artifact_location"] or ""), number, *path)
         raise NotFound(f"experiment {experiment_id} is not in {self._written.shown}")
 
     def set_tags(self, experiment_id: str, tags: Mapping[str, str]) -> Sequence[Loss]:

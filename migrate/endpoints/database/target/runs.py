@@ -80,10 +80,9 @@ class WrittenRunStore(RunStore):
         return nullcontext()
 
     def _require_free(self, run_id: str) -> None:
-        if there := self.read([run_id]):
-            [run] = there
+        for row in self._database.rows("runs", ("experiment_id",), is_("run_uuid", run_id)):
             raise AlreadyExists(
-                f"run {run_id} is in experiment {run.experiment_id} of {self._written.shown} "
+                f"run {run_id} is in experiment {row['experiment_id']} of {self._written.shown} "
                 "already, and is no copy that this migration can complete: it stays as it is",
                 "is the target a copy of the source's database? Compare them: migrate verify",
             )

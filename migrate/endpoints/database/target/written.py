@@ -28,7 +28,7 @@ from migrate.endpoints.database.target.schema import (
     new_number,
     require_head,
 )
-from migrate.errors import AlreadyExists, NotPermitted, Refused, StorageFull
+from migrate.errors import AlreadyExists, NotPermitted, Refused, StorageFull, UsageError
 from migrate.redaction import cut
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ _TWICE = re.compile("unique|duplicate", re.IGNORECASE)
 _FULL = re.compile("disk is full|No space left|disk full", re.IGNORECASE)
 _READ_ONLY = re.compile("readonly|read-only|permission denied", re.IGNORECASE)
 _RIGHTS = "may this user write to the file and into its folder, or to the tables of MLflow?"
+DEFAULT_WORKSPACE = "default"
 #: Rows that go to the database in one call.
 ROWS = 5000
 
@@ -114,7 +115,7 @@ class WrittenDatabase(Database):
     is never written to.
     """
 
-    def __init__(self, uri: str, workspace: str = "default", *, reads_only: bool = False) -> None:
+    def __init__(self, uri: str, workspace: str, *, reads_only: bool = False) -> None:
         super().__init__(uri, workspace)
         self._reads_only = reads_only
         self._writing = RLock()
@@ -220,8 +221,23 @@ class WrittenDatabase(Database):
 
     def _connect(self) -> None:
         super()._connect()
-        if not self._reads_only:
+        if self._reads_only:
+            return
+        try:
             require_head(self.revision, self.shown)
+            self._require_workspace()
+        except BaseException:
+            self.withdraw()
+            self.close()
+            raise
+
+    def _require_workspace(self) -> None:
+        names = self.rows("workspaces", ("name",), column("name") == self.workspace)
+        if self.workspace != DEFAULT_WORKSPACE and not names:
+            raise UsageError(
+                f"{self.shown} has no workspace {self.workspace!r}",
+                "make it by its server, or leave out --target-workspace",
+            )
 
     def _read(self, read: Callable[[Connection], T]) -> T:
         def once(connection: Connection) -> T:

@@ -100,6 +100,7 @@ class RunStore(ContainedStore[Run]):
             end_time=integer(body, "end_time"),
             # Before 2.0 the runs of an experiment stayed as they were when that was deleted.
             lifecycle_stage=DELETED if experiment.in_trash else stage,
+            deleted_time=integer(body, "deleted_time"),
             artifact_uri=text(body, "artifact_uri"),
             params=self._files.texts(path / "params", "param", losses),
             tags=tags,
