@@ -120,10 +120,12 @@ def test_an_assessment_that_makes_no_sense_is_a_loss(
         "{}",
         '{"trace_id": 1, "span_id": 2, "attributes": {}, "status": {}}',
         '{"trace_id": "TChHDEeZ15iA6dziA+dTqw==", "span_id": "5dry"}',
+        b"\xff",
     ],
 )
-def test_a_span_that_makes_no_sense_is_told(content: str, tmp_path: Path) -> None:
-    change = f"UPDATE spans SET content = '{content}' WHERE name = 'inner'"
+def test_a_span_that_makes_no_sense_is_told(content: str | bytes, tmp_path: Path) -> None:
+    value = f"x'{content.hex()}'" if isinstance(content, bytes) else f"'{content}'"
+    change = f"UPDATE spans SET content = {value} WHERE name = 'inner'"
     source = opened(_changed(tmp_path, change))
     traces = _traces(source)
     with pytest.raises(Malformed):

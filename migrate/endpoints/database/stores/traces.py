@@ -124,7 +124,9 @@ class TraceStore(ContainedStore[Trace]):
         columns = ("trace_id", "content", "parent_span_id", "start_time_unix_nano", "span_id")
         rows = grouped(self._database.rows_of("spans", columns, "trace_id", kept), "trace_id")
         for trace_id in kept:
-            found[trace_id] = [span_from(row["content"]) for row in _root_first(rows[trace_id])]
+            found[trace_id] = [
+                span_from(text(row, "content")) for row in _root_first(rows[trace_id])
+            ]
         return found
 
     def _texts(self, table: str, ids: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
