@@ -17,7 +17,8 @@ import pytest
 from mlflow.store.db.utils import _get_latest_schema_revision
 
 from migrate.endpoints.database import DatabaseTarget
-from migrate.errors import AlreadyExists, NotFound, Refused, UsageError
+from migrate.endpoints.database.target.written import WrittenDatabase
+from migrate.errors import AlreadyExists, NotFound, Refused, StorageFull, UsageError
 from migrate.kinds import run_ref
 from migrate.objects import (
     DELETED,
@@ -418,3 +419,22 @@ def test_what_a_server_writes_is_seen_at_once_and_it_is_never_kept_waiting(
             assert [it.name for it in target.experiments.list()] == [name]
         target.experiments.set_tags("7", {"team": "red"})
         server.execute("UPDATE experiments SET name = 'last'")
+
+
+def test_a_full_disk_is_said_so_and_leaves_nothing_by_half(
+    target: DatabaseTarget, path: Path
+) -> None:
+    database = WrittenDatabase(f"sqlite:///{path}", "default")
+
+    def fill() -> None:
+        long = ({"experiment_id": 7, "key": f"k{n}", "value": "v" * 8000} for n in range(9))
+        with database.transaction() as transaction:
+            transaction.insert_missing("experiment_tags", long)
+
+    with closing(database):
+        with database.transaction() as transaction:  # as small as the disk could be
+            transaction.run(f"PRAGMA max_page_count = {path.stat().st_size // 4096 + 1}")
+        with pytest.raises(StorageFull, match="no space is left"):
+            fill()
+    assert rows(path, "SELECT count(*) FROM experiment_tags WHERE key LIKE 'k%'") == [(0,)]
+    write(target, a_copy())
