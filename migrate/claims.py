@@ -236,17 +236,20 @@ class Claiming:
                 log.debug("the claim on the target was not renewed: %s", problem)
 
     def _take_back(self) -> None:
-        """Take the claim back, unless it is another's by now; one wrong answer is no reason."""
+        """Take the claim back, unless it is another's by now.
+
+        It was made, so the first answer that lacks it, or is none, is not believed.
+        """
+        migration = self._claim.migration
         for _ in range(2):
             try:
-                said = self._target.writers.read().get(self._claim.migration, "")
-                there = Claim.read(self._claim.migration, said)
-                if there is not None and there.is_of_same_process(self._claim):
-                    self._target.writers.remove(self._claim.migration)
+                there = Claim.read(migration, self._target.writers.read().get(migration, ""))
+                if there is not None and not there.is_of_same_process(self._claim):
+                    return
+                if there is not None and self._target.writers.remove(migration):
+                    return
             except MigrateError as problem:
                 log.debug("the claim on the target was not taken back: %s", problem)
-            else:
-                return
 
 
 def _in_use(other: Claim, plan: Plan) -> TargetInUse:

@@ -16,5 +16,6 @@ class OneWriter:
         """See ``SaysWhoWrites.write``."""
         return False
 
-    def remove(self, migration_id: str) -> None:
+    def remove(self, migration_id: str) -> bool:
         """See ``SaysWhoWrites.remove``."""
+        return False

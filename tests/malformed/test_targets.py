@@ -91,18 +91,28 @@ def turns(
     return answers.turns()
 
 
-@pytest.mark.parametrize("wrong", [b'""', b"null", b'["text"]', b"\xff\xfe"])
-@pytest.mark.parametrize("call", ["delete-experiment-tag", "search"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b'["text"]',
+        b"{}",
+        *(pytest.param(it, marks=pytest.mark.thorough) for it in (b'""', b"null", b"\xff\xfe")),
+    ],
+)
+@pytest.mark.parametrize(
+    ("call", "later"), [("delete-experiment-tag", 0), ("search", 0), ("search", 1)]
+)
 def test_a_wrong_answer_about_the_end_of_the_writing_leaves_nothing_behind(
     source: Path,
     turns: Mapping[str, Sequence[Turn]],
     fresh_target: TrackingServerProcess,
     tmp_path: Path,
     call: str,
+    later: int,
     wrong: bytes,
 ) -> None:
     *_, last = turns[f"POST /api/2.0/mlflow/experiments/{call}"]
-    with changing(last, lambda _: wrong):
+    with changing(Turn(last.route, last.number + later), lambda _: wrong):
         assert _copy(source, fresh_target, tmp_path / "state.db").code == 0
     with closing(sqlite3.connect(fresh_target.directory / "mlflow.db")) as database:
         keys = {key for (key,) in database.execute("SELECT key FROM experiment_tags")}

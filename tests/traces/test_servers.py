@@ -331,9 +331,10 @@ def test_ten_new_ones_and_five_with_new_assessments_are_written(copying: Copying
         assert changed == {*asked}
         assert copying.report()["totals"]["trace"]["wrote"] == 0
     finally:
-        body = {"experiment_id": experiment, "request_ids": made}
-        url = f"{copying.source}/api/3.0/mlflow/traces/delete-traces"
-        requests.post(url, json=body, timeout=60)
+        copied = experiment_id(copying.target, copying.names[copying.seeded.names["main"]])
+        for uri, ident in ((copying.source, experiment), (copying.target, copied)):
+            body = {"experiment_id": ident, "request_ids": made}
+            requests.post(f"{uri}/api/3.0/mlflow/traces/delete-traces", json=body, timeout=60)
 
 
 def test_what_the_target_refuses_is_a_loss_by_name(

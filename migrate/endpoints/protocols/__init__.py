@@ -50,8 +50,8 @@ class SaysWhoWrites(Protocol):
         """
         ...
 
-    def remove(self, migration_id: str) -> None:
-        """Forget what a migration says; no error when that is nothing."""
+    def remove(self, migration_id: str) -> bool:
+        """Forget what a migration says. Return False where it seems to say nothing."""
         ...
 
 

@@ -44,18 +44,21 @@ class WriterTags:
                 return True
         return False
 
-    def remove(self, migration_id: str) -> None:
+    def remove(self, migration_id: str) -> bool:
         """See ``SaysWhoWrites.remove``."""
         tag = WRITING + migration_id
+        found = False
         for experiment in self._experiments.list():
             if not experiment.tags.get(tag):
                 continue
+            found = True
             try:
                 self._experiments.remove_tags(experiment.experiment_id, [tag])
             except NotAuthenticated:
                 raise
             except EndpointError:
                 self._end(experiment.experiment_id, tag)
+        return found
 
     def _end(self, experiment_id: str, tag: str) -> None:
         """Have a tag say that nobody writes any more, where a server of some age keeps it."""
