@@ -54,7 +54,10 @@ def plan(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Read both ends, show what would be done, and store it for migrate run. Writes nothing."""
+    """Read both ends, show what would be done, and store it for migrate run. Copies nothing.
+
+    A directory or database that is the target is made where there is none yet.
+    """
     with session(debug):
         choices = chosen.choices()
         if graph is not None:
