@@ -30,6 +30,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from migrate.demo.server import TrackingServerProcess, copy_database, mlflow_version
+from migrate.endpoints.database.target.schema import make_file
 from tests.memory import MEMORY
 from tests.processes import ROOT, MigrateProcess
 from tests.proxy import Proxy
@@ -138,6 +139,20 @@ def fresh_source(
     copy_database(empty_database_of(source_server), database)
     yield source_server
     copy_database(away, database)
+
+
+@pytest.fixture(scope="session")
+def made_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as a target makes it; tests use copies, which takes no second each."""
+    path = tmp_path_factory.mktemp("made") / "empty.db"
+    make_file(path)
+    return path
+
+
+@pytest.fixture
+def new_database(made_database: Path, tmp_path: Path) -> Path:
+    """A database without an experiment, of the test's own."""
+    return Path(shutil.copy(made_database, tmp_path / "new.db"))
 
 
 #: A server, and what was written to it.

@@ -175,14 +175,19 @@ class Runs(Older):
     def create(self, container: str, wanted: Run) -> Run:
         writer = self._store.create(container, wanted)
         writer.abandon()
-        [made] = self._store.read_in(container, [writer.run_id])
-        return made
+        made = self._store.read_in(container, [writer.run_id])
+        # In a database nothing of it is there before all is.
+        return made[0] if made else replace(wanted, run_id=writer.run_id, experiment_id=container)
 
     def finish(
         self, copy: Run, wanted: Run, mark: str, losses: Sequence[Loss] = ()
     ) -> Sequence[Loss]:
         tags = self.with_losses(wanted.tags, losses)
-        writer = self._store.adopt(copy.experiment_id, copy, replace(wanted, tags=tags))
+        told = replace(wanted, tags=tags)
+        if self._store.read_in(copy.experiment_id, [copy.run_id]):
+            writer = self._store.adopt(copy.experiment_id, copy, told)
+        else:
+            writer = self._store.create(copy.experiment_id, told)
         writer.write_tags(tags)
         writer.remove_tags(surplus(copy.tags, tags))
         writer.write_params(wanted.params)

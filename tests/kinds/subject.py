@@ -54,6 +54,7 @@ from migrate.tasks.scorer import Scorers
 from migrate.tasks.user import Roles, Users
 from migrate.tasks.webhook import Webhooks
 from migrate.traces import Trace
+from tests.endpoints.databases import target_at
 from tests.graph.memory import MemoryServer
 from tests.kinds.job import Job, Jobs
 from tests.kinds.memory import MemoryStore
@@ -104,6 +105,8 @@ class Subject:
     #: Whether to create what is there is to bring it up to date, and whether to replace it.
     creates_again: bool = False
     replaces_twins: bool = False
+    #: Whether nothing of an object is there before it is finished.
+    appears_whole: bool = False
     #: Names that it does not take.
     refuses: frozenset[str] = frozenset()
 
@@ -619,6 +622,18 @@ def in_a_directory(sample: Sample) -> Opened:
     return opened
 
 
+def in_a_database(sample: Sample) -> Opened:
+    """Keep a kind in a database of MLflow without a server."""
+
+    def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
+        endpoint = target_at(request.getfixturevalue("new_database"))
+        request.addfinalizer(endpoint.close)
+        whole = sample.carrier.kind in (Kind.RUN, Kind.LOGGED_MODEL, Kind.TRACE)
+        return dataclasses.replace(_in_two(sample, endpoint), appears_whole=whole)
+
+    return opened
+
+
 def on_a_server(sample: Sample) -> Opened:
     """Keep a kind on a real server with nothing else on it."""
 
@@ -701,9 +716,11 @@ for sample in OLDER:
     SUBJECTS |= {
         f"{kind}, memory": in_memory_server(sample),
         f"{kind}, directory": in_a_directory(sample),
+        f"{kind}, database": in_a_database(sample),
         f"{kind}, server": on_a_server(sample),
     }
 SUBJECTS |= {
     "trace, directory": in_a_directory(TRACES),
+    "trace, database": in_a_database(TRACES),
     "trace, server": on_a_server(TRACES),
 }

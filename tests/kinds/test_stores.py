@@ -36,9 +36,12 @@ def test_there_is_nothing_in_what_holds_nothing(subject: Subject) -> None:
 def test_what_was_created_is_half_made_until_it_is_finished(subject: Subject) -> None:
     wanted = subject.make("i1", "one")
     copy = subject.store.create(subject.container, wanted)
-    [found] = subject.found("i1")
-    assert subject.carrier.ref(found.record) == subject.carrier.ref(copy)
-    assert found.mark == ""
+    if subject.appears_whole:
+        assert subject.found("i1") == ()
+    else:
+        [found] = subject.found("i1")
+        assert subject.carrier.ref(found.record) == subject.carrier.ref(copy)
+        assert found.mark == ""
     subject.store.finish(copy, wanted, "m1", (Loss("secret", "never told"),))
     [found] = subject.found("i1")
     assert subject.same(wanted, found.record)
