@@ -22,8 +22,8 @@ Object = Mapping[str, Any]
 
 #: Characters; MLflow's ids are 32 long, and names in ids of versions at most 256.
 LONGEST_ID = 1000
-#: Ids that MLflow makes of numbers.
-_NUMBERS = frozenset({"experiment_id", "experimentId"})
+#: Ids that MLflow makes of numbers: of experiments, and of users.
+_NUMBERS = frozenset({"experiment_id", "experimentId", "id"})
 _INT64 = 2**63
 _INT32 = 2**31
 _INTEGER = re.compile(r"[+-]?\d{1,40}", re.ASCII)
@@ -115,7 +115,7 @@ def stored_id(body: Object, *names: str, default: str | None = None) -> str:
     """Return the first of these members that is there, else ``default``, as an id in a file.
 
     That may be empty, and have characters that are none: a file system holds it all the same.
-    Those of experiments alone may be numbers, for that is what they are.
+    Those alone may be numbers that are some.
     """
     name = next((name for name in names if body.get(name) is not None), names[0])
     value = body.get(name)

@@ -135,17 +135,18 @@ def test_what_is_no_tracking_server(typed: Typed, uri: str, says: str, hints: st
 
 
 @pytest.mark.parametrize(
-    ("uri", "says", "hints"),
+    ("uri", "shown"),
     [
-        ("sqlite:///mlflow.db", "is no tracking server", "mlflow server --backend-store-uri"),
-        ("postgresql://ada:s3cret@h/db", "'postgresql://h/db' is no tracking server", "mlflow"),
+        ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
+        ("postgresql://ada:s3cret@h/db", "postgresql://h/db"),
     ],
 )
-def test_databases_are_imported_into_by_their_servers(
-    typed: Typed, uri: str, says: str, hints: str
+def test_a_database_is_imported_into_with_a_place_for_files(
+    typed: Typed, uri: str, shown: str
 ) -> None:
     for command in IMPORTS:
-        refused(typed, f"{command} --input-dir out", says, hints, at=uri)
+        says = f"where the files of {shown} go is to be said"
+        refused(typed, f"{command} --input-dir out", says, "--target-artifacts", at=uri)
 
 
 def test_a_database_that_is_not_there_is_not_exported(typed: Typed) -> None:

@@ -231,4 +231,5 @@ def test_what_is_no_text_is_no_id_but_the_number_of_an_experiment(value: object)
             with pytest.raises(Malformed, match="id"):
                 read({name: value}, name)
     assert shapes.told_id({"modelId": value}, "modelId") == ""
-    assert shapes.ident({"experiment_id": 17}, "experiment_id") == "17"
+    for name in ("experiment_id", "id"):
+        assert shapes.ident({name: 17}, name) == "17"
