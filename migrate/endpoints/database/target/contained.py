@@ -9,8 +9,10 @@ from typing import NamedTuple
 from sqlalchemy import column
 
 from migrate.endpoints.answers import Copy
-from migrate.endpoints.database.reading import IDS, Database, among
+from migrate.endpoints.database.reading import IDS, Database, among, is_
 from migrate.endpoints.database.stores.entries import numbers
+from migrate.errors import AlreadyExists
+from migrate.kinds import Ref
 from migrate.origins import LOSSES, MARK, ORIGIN, losses_from_tags
 
 
@@ -50,6 +52,16 @@ def copies_by_origin(
                 )
             )
     return {origin: sorted(same, key=lambda it: it.rank) for origin, same in found.items()}
+
+
+def require_free(database: Database, kind: Tagged, ref: Ref) -> None:
+    """Raise ``AlreadyExists`` for an id that something has."""
+    for row in database.rows(kind.table, ("experiment_id",), is_(kind.key, ref.id)):
+        raise AlreadyExists(
+            f"{ref.kind} {ref.id} is in experiment {row['experiment_id']} of {database.shown} "
+            "already, and is no copy that this migration can complete: it stays as it is",
+            "is the target a copy of the source's database? Compare them: migrate verify",
+        )
 
 
 def _bookkeeping(database: Database, kind: Tagged, ids: list[str]) -> Mapping[str, dict[str, str]]:

@@ -14,11 +14,15 @@ from migrate.endpoints.answers import Copy
 from migrate.endpoints.database.reading import Row, among, is_
 from migrate.endpoints.database.stores.logged_models import LoggedModelStore
 from migrate.endpoints.database.stores.runs import RunStore
-from migrate.endpoints.database.target.contained import LOGGED_MODELS, copies_by_origin
+from migrate.endpoints.database.target.contained import (
+    LOGGED_MODELS,
+    copies_by_origin,
+    require_free,
+)
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
 from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.errors import AlreadyExists, Refused
+from migrate.errors import Refused
 from migrate.objects import (
     DELETED,
     MODEL_STATUSES,
@@ -71,11 +75,7 @@ class WrittenLoggedModelStore(LoggedModelStore):
         """
         if not _ID.fullmatch(model.model_id):
             raise Refused(f"{model.model_id!r} is no id of a logged model: m- and 32 digits are")
-        if self.read([model.model_id]):
-            raise AlreadyExists(
-                f"logged model {model.model_id} is in {self._written.shown} already, and is no "
-                "copy that this migration can complete: it stays as it is"
-            )
+        require_free(self._database, LOGGED_MODELS, model.ref)
         path = ("models", model.model_id, "artifacts")
         place = self._experiments.place_in(experiment_id, *path)
         made = replace(model, experiment_id=experiment_id, artifact_uri=place, metrics=())

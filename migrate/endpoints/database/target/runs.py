@@ -12,12 +12,12 @@ from dataclasses import replace
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.database.reading import among, is_
 from migrate.endpoints.database.stores.runs import RunStore
-from migrate.endpoints.database.target.contained import RUNS, copies_by_origin
+from migrate.endpoints.database.target.contained import RUNS, copies_by_origin, require_free
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
 from migrate.endpoints.database.target.run_writer import UNTOLD, DatabaseRunWriter
 from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.errors import AlreadyExists, Refused
+from migrate.errors import Refused
 from migrate.objects import ACTIVE, DELETED, Run
 
 #: As MLflow makes them. An id is part of a path.
@@ -50,7 +50,7 @@ class WrittenRunStore(RunStore):
         """
         if not _ID.fullmatch(run.run_id):
             raise Refused(f"{run.run_id!r} is no id of a run: 32 hexadecimal digits are")
-        self._require_free(run.run_id)
+        require_free(self._database, RUNS, run.ref)
         place = self._experiments.place_in(experiment_id, run.run_id, "artifacts")
         made = replace(run, experiment_id=experiment_id, artifact_uri=place)
         return DatabaseRunWriter(self._written, made, write=self._insert, is_new=True)
@@ -78,14 +78,6 @@ class WrittenRunStore(RunStore):
     def restored(self, run_id: str) -> AbstractContextManager[None]:
         """See ``WritesRuns.restored``; here a deleted run can be written to."""
         return nullcontext()
-
-    def _require_free(self, run_id: str) -> None:
-        for row in self._database.rows("runs", ("experiment_id",), is_("run_uuid", run_id)):
-            raise AlreadyExists(
-                f"run {run_id} is in experiment {row['experiment_id']} of {self._written.shown} "
-                "already, and is no copy that this migration can complete: it stays as it is",
-                "is the target a copy of the source's database? Compare them: migrate verify",
-            )
 
     def _insert(self, transaction: Transaction, made: Run, run: Run) -> None:
         row = {
