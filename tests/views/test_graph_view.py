@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from migrate.errors import UsageError
@@ -212,6 +212,7 @@ def test_a_flowchart_says_counts_and_what_is_soft() -> None:
 
 
 @given(st.text(min_size=1), st.floats(20, 300))
+@example(":II0000", 42.0)
 def test_text_is_cut_to_its_width(text: str, width: float) -> None:
     assert width_of(fitted(text, width, 12), 12) <= max(width, width_of("…", 12))
 

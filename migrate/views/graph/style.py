@@ -53,25 +53,26 @@ def fitted(text: str, width: float, size: float) -> str:
     text = printable(text)
     if width_of(text, size) <= width:
         return text
-    room = (width - width_of("…", size)) / size
+    used = _advance("…")
     for end, char in enumerate(text):
-        room -= _advance(char)
-        if room < 0:
+        used += _advance(char)
+        if size * used / 100 > width:
             return text[:end].rstrip() + "…"
     return text
 
 
 def width_of(text: str, size: float) -> float:
     """Estimate how wide text is, in pixels, in the widest sans-serif fonts at a font size."""
-    return size * sum(map(_advance, text))
+    return size * sum(map(_advance, text)) / 100
 
 
-def _advance(char: str) -> float:
+def _advance(char: str) -> int:
+    """Estimate in hundredths of the font size: whole numbers, whose sum is exact in any order."""
     if char in _NARROW:
-        return 0.4
+        return 40
     if unicodedata.east_asian_width(char) in "WF":
-        return 1.05
-    return 1.02 if char in _BROAD else 0.76 if char.isupper() else 0.64
+        return 105
+    return 102 if char in _BROAD else 76 if char.isupper() else 64
 
 
 def caption(box: Box) -> str:
