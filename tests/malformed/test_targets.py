@@ -46,7 +46,7 @@ def _rows(target: TrackingServerProcess) -> Rows:
     return rows
 
 
-@seeds(2, 750)
+@seeds(2, 250)
 def test_after_a_wrong_answer_the_next_run_completes_what_is_there(
     source: Path, fresh_target: TrackingServerProcess, tmp_path: Path, seeds: range
 ) -> None:
@@ -150,7 +150,7 @@ def again(source: Path, fresh_target: TrackingServerProcess, tmp_path: Path) -> 
     return case
 
 
-@seeds(2, 250)
+@seeds(2, 100)
 def test_a_wrong_answer_about_copies_makes_no_second_one(again: Case, seeds: range) -> None:
     each(seeds, again)
 
