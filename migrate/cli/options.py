@@ -12,12 +12,12 @@ ENDPOINT_FORMS = "a tracking URI (http(s)://host:port, databricks[://profile]) o
 
 _SOURCE_HELP = (
     f"Where to copy from: {ENDPOINT_FORMS}; or, without a server, a file store (./mlruns) or a "
-    "database (sqlite:///FILE, postgresql://...)."
+    "database (sqlite:///FILE, postgresql://..., mysql://...)."
 )
 Source = Annotated[str, typer.Argument(help=_SOURCE_HELP)]
 _TARGET_HELP = (
     f"Where to copy to: {ENDPOINT_FORMS}; or, with --target-artifacts, a database "
-    "(sqlite:///FILE, postgresql://...), which may be new."
+    "(sqlite:///FILE, postgresql://..., mysql://...), which may be new."
 )
 Target = Annotated[str, typer.Argument(help=_TARGET_HELP)]
 OptionalSource = Annotated[str | None, typer.Argument(help=_SOURCE_HELP)]

@@ -1,1 +1,1 @@
-"""The `migrate` command between real servers of other MLflow versions, on Postgres and on S3."""
+"""The `migrate` command between real servers of other MLflow versions, on Postgres, MariaDB and S3."""

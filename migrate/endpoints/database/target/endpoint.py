@@ -94,7 +94,9 @@ class DatabaseTarget:
             metric_key_length=database.length("metrics", "key"),
             model_tag_length=database.length("registered_model_tags", "value"),
             description_length=database.length("registered_models", "description"),
-            holds_nul=database.is_sqlite,
+            holds_nul=database.backend != "postgresql",
+            folding=database.folding("tags", "key"),
+            registry_folding=database.folding("registered_model_tags", "key"),
             without_permissions=_NO_PERMISSIONS,
             lists_links=True,
         )

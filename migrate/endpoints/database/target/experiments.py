@@ -8,7 +8,8 @@ from migrate.endpoints.database.reading import among, is_
 from migrate.endpoints.database.stores.entries import numbers
 from migrate.endpoints.database.stores.experiments import ExperimentStore
 from migrate.endpoints.database.target.files import PlacedFiles
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.stores import Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, NotFound, Refused
@@ -63,7 +64,7 @@ class WrittenExperimentStore(ExperimentStore):
                 },
             )
             _put_tags(transaction, number, experiment.tags)
-            if not self._written.is_sqlite:
+            if self._written.backend == "postgresql":  # the others count on by themselves
                 transaction.run(_COUNT_ON)
         return str(number)
 

@@ -20,7 +20,8 @@ from migrate.endpoints.database.target.contained import (
     require_free,
 )
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.stores import Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Refused

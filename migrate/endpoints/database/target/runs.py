@@ -15,7 +15,8 @@ from migrate.endpoints.database.stores.runs import RunStore
 from migrate.endpoints.database.target.contained import RUNS, copies_by_origin, require_free
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
 from migrate.endpoints.database.target.run_writer import UNTOLD, DatabaseRunWriter
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.stores import Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Refused

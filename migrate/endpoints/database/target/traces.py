@@ -20,7 +20,8 @@ from migrate.endpoints.database.target.trace_rows import (
     tag_rows,
     trace_rows,
 )
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.stores import Found, traces_found
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Malformed, Refused
