@@ -28,6 +28,8 @@ import sqlalchemy
 
 REGION = "us-east-1"
 START_SECONDS = 60
+#: How a database of MariaDB is made that compares texts by their characters.
+BY_CHARACTERS = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 #: An account of MariaDB that may do everything.
 USER, PASSWORD = "migrator", "writes-all"
 

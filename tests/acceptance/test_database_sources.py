@@ -11,9 +11,8 @@ import pytest
 import sqlalchemy
 
 from migrate.demo.server import TrackingServerProcess
-from tests.acceptance.backing import MariaDB, postgres
+from tests.acceptance.backing import BY_CHARACTERS, MariaDB, postgres
 from tests.acceptance.commands import Migration, reported_losses
-from tests.acceptance.test_database_targets import BY_CHARACTERS
 from tests.cli.test_everything import ALWAYS_LOST, review
 from tests.comparison import copies_of_runs, differences
 from tests.comparison_models import compare_models

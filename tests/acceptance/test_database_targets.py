@@ -13,14 +13,12 @@ import pytest
 import sqlalchemy
 from mlflow import MlflowClient
 
-from tests.acceptance.backing import MariaDB, postgres
+from tests.acceptance.backing import BY_CHARACTERS, MariaDB, postgres
 from tests.acceptance.commands import Losses, Migration, planned_losses, reported_losses
 from tests.cli.test_database_target import TABLES, assert_same_rows
 from tests.conftest import RunMigrate, ServerFactory
 from tests.endpoints.databases import rows, unpacked, unpacked_artifacts
 
-#: Texts that are compared by their characters, as MLflow's own tests have them.
-BY_CHARACTERS = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 ENDS = ("postgres", "mariadb", "mariadb without case")
 
 
