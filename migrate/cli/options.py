@@ -243,6 +243,15 @@ TargetArtifacts = Annotated[
         "database: the one place below which all files go, a folder or s3://bucket/path.",
     ),
 ]
+Artifacts = Annotated[
+    str,
+    typer.Option(
+        "--artifacts",
+        metavar="copy|keep",
+        help="Into a database: keep leaves all files where the source has them, and copies point "
+        "at these places; copy, the default, copies them.",
+    ),
+]
 SourceWorkspace = Annotated[
     str,
     typer.Option(

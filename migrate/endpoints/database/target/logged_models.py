@@ -81,7 +81,7 @@ class WrittenLoggedModelStore(LoggedModelStore):
             raise Refused(f"{model.model_id!r} is no id of a logged model: m- and 32 digits are")
         require_free(self._database, LOGGED_MODELS, model.ref)
         path = ("models", model.model_id, "artifacts")
-        place = self._experiments.place_in(experiment_id, *path)
+        place = self._experiments.place_in(experiment_id, model.artifact_uri, *path)
         made = replace(model, experiment_id=experiment_id, artifact_uri=place, metrics=())
         with self._lock:
             self._begun[model.model_id] = _Begun(made)
