@@ -14,9 +14,12 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from migrate.endpoints.database.reading import Condition, Row
 from migrate.endpoints.database.target.copying import copy_missing
+from migrate.errors import EndpointError
 
 #: Rows that go to the database in one call.
 ROWS = 5000
+#: Columns that came after MLflow 3.1.
+_LATER = frozenset({"workspace"})
 
 
 class Transaction:
@@ -73,9 +76,18 @@ class Transaction:
         return (sqlite_insert if is_sqlite else postgres_insert)(table_of(table, columns))
 
     def _some(self, table: str, rows: Iterable[Row]) -> Iterator[list[dict[str, Any]]]:
-        """Yield rows, as many as go in one call, without columns that came with later MLflows."""
+        """Yield rows, as many as go in one call, without columns that came with later MLflows.
+
+        Raises ``EndpointError`` where a column is missing that all of them have.
+        """
         known, rest = self._columns[table], iter(rows)
         while some := list(islice(rest, ROWS)):
+            if missing := some[0].keys() - known - _LATER:
+                raise EndpointError(
+                    f"the database lacks {min(missing)} in its table {table}: an upgrade of it did "
+                    "not end, or it is damaged",
+                    "restore it from a backup",
+                )
             yield [{name: it[name] for name in it if name in known} for it in some]
 
     def update(self, table: str, values: Mapping[str, Any], *where: Condition) -> None:
