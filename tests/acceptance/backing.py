@@ -138,7 +138,7 @@ def full(disk: Path, left: int) -> Iterator[None]:
 
 
 @contextmanager
-def mariadb(below: Path = Path("/tmp")) -> Iterator[MariaDB]:
+def mariadb() -> Iterator[MariaDB]:
     """Run a MariaDB that compares texts without case and accents, as it does by itself.
 
     The test that asks for it is skipped where MariaDB is not installed.
@@ -146,7 +146,7 @@ def mariadb(below: Path = Path("/tmp")) -> Iterator[MariaDB]:
     server, made_by = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
     if server is None or made_by is None:
         pytest.skip("MariaDB is not installed: apt-get install mariadb-server-core")
-    folder = Path(tempfile.mkdtemp(prefix="mariadb-", dir=below))  # for a socket's path is short
+    folder = Path(tempfile.mkdtemp(prefix="mariadb-", dir="/tmp"))  # for a socket's path is short
     data, log = folder / "data", folder / "log"
     user = ["--user=root"] if os.getuid() == 0 else []
     common = ["--no-defaults", *user, f"--datadir={data}"]

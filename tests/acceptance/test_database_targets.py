@@ -209,7 +209,7 @@ def test_keys_that_only_a_collation_takes_for_one_fail_by_name(
     failed = {entry["id"]: entry["error"] for entry in report["failures"]}
     assert (code, [*failed]) == (3, [full])
     assert "takes for one" in failed[full]
-    lost = {loss["what"]: loss["why"] for loss in report["losses"]}
+    lost = {loss["what"]: loss["reason"] for loss in report["losses"]}
     assert "takes for one" in lost[f"trace {trace}"]
     assert f"tag team of trace {other}" in lost
     there = Empty(uri, mariadb_server.written)
