@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy
 
 from migrate.demo.server import TrackingServerProcess
+from migrate.endpoints.database import DatabaseSource
+from migrate.endpoints.database.opening import begin, engine_of
 from tests.acceptance.backing import BY_CHARACTERS, MariaDB, postgres
 from tests.acceptance.commands import Migration, reported_losses
 from tests.cli.test_everything import ALWAYS_LOST, review
@@ -18,6 +20,7 @@ from tests.comparison import copies_of_runs, differences
 from tests.comparison_models import compare_models
 from tests.comparison_records import SEEDED, kinds_that_differ
 from tests.conftest import RunMigrate, ServerFactory
+from tests.endpoints.databases import unpacked, unpacked_artifacts
 from tests.seed import Seeded, seed_everything
 from tests.seed_gateway import Gateway
 from tests.seed_models import SeededModels, seed_models
@@ -131,3 +134,86 @@ def test_everything_that_is_read_arrives_as_from_the_server(
     assert verified["differences"] == []
     _, again = migration.run()
     assert sum(totals["wrote"] for totals in again["totals"].values()) == 0
+
+
+@pytest.fixture(params=["postgres", "mariadb without case"])
+def owner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database with every case in it, that was no server's."""
+    with ExitStack() as running:
+        if request.param == "postgres":
+            uri = running.enter_context(postgres())
+        else:
+            backing: MariaDB = request.getfixturevalue("mariadb_server")
+            uri = backing.database()
+        yield uri
+
+
+def _filled(uri: str, folder: Path, run_migrate: RunMigrate) -> None:
+    source, files = unpacked("3.17.2", folder), unpacked_artifacts(folder)
+    places = ("--source-artifacts", files, "--target-artifacts", folder / "placed")
+    run_migrate("run", f"sqlite:///{source}", uri, *places, "--include-deleted")
+
+
+def test_a_server_goes_on_writing_while_its_database_is_read_in_one_state(
+    owner: str, tmp_path: Path, run_migrate: RunMigrate
+) -> None:
+    _filled(owner, tmp_path, run_migrate)
+    engine = sqlalchemy.create_engine(owner, poolclass=sqlalchemy.NullPool)
+    with closing(DatabaseSource(owner, side="source")) as source, engine.connect() as server:
+        runs = source.runs.list(["1"])
+        next(runs)
+        server.exec_driver_sql("UPDATE experiments SET name = concat(name, '!')")
+        server.commit()
+        assert not [it.name for it in source.experiments.list() if it.name.endswith("!")]
+        assert source.capabilities().notes == ()
+        assert list(runs)
+    with closing(DatabaseSource(owner, side="source")) as source:
+        assert all(it.name.endswith("!") for it in source.experiments.list())
+
+
+def test_nothing_can_be_written_to_a_source(
+    owner: str, tmp_path: Path, run_migrate: RunMigrate
+) -> None:
+    _filled(owner, tmp_path, run_migrate)
+    with engine_of(owner).connect() as connection:
+        begin(connection)
+        with pytest.raises(sqlalchemy.exc.DBAPIError, match=r"(?i)read.only"):
+            connection.exec_driver_sql("UPDATE experiments SET name = 'x'")
+
+
+def test_what_differs_in_case_only_is_read_as_it_is_spelled(
+    mariadb_server: MariaDB, tmp_path: Path, run_migrate: RunMigrate
+) -> None:
+    """MariaDB keeps both, where something else than the name tells rows from each other."""
+    uri = mariadb_server.database()
+    _filled(uri, tmp_path, run_migrate)
+    name = uri.rpartition("/")[2]
+    [(full,)] = mariadb_server.run(f"SELECT run_uuid FROM {name}.runs WHERE name = 'full'")
+    point = "0.5, 1700000000000, {}, 0"
+    for key, step in (("Spelled", 1), ("spelled", 2), ("spelled", 3)):
+        mariadb_server.run(
+            f"INSERT INTO {name}.metrics (`key`, run_uuid, value, timestamp, step, is_nan) "
+            f"VALUES ('{key}', '{full}', {point.format(step)})"
+        )
+    # As MLflow does where a client names a registered model in another case.
+    mariadb_server.run(
+        f"INSERT INTO {name}.model_versions (name, version, current_stage, status, source, "
+        "creation_time, last_updated_time, workspace) "
+        "VALUES ('MODELA', 77, 'None', 'READY', 's3://b/x', 1, 1, 'default')"
+    )
+    with closing(DatabaseSource(uri, side="source")) as source:
+        [run] = source.runs.read([full])
+        for budget in (0, 10**6):
+            points = source.runs.histories([run], budget)[full]
+            steps = {
+                key: sorted(it.step for it in points.points if it.key == key)
+                for key in ("Spelled", "spelled")
+            }
+            for key in set(points.unread) & steps.keys():
+                pages = source.runs.metric_history(full, key)
+                steps[key] = sorted(it.step for page in pages for it in page)
+            assert steps == {"Spelled": [1], "spelled": [2, 3]}
+        models = list(source.registered_models.list())
+        versions = {(it.name, it.version) for it in source.model_versions.list(models)}
+        assert ("modelA", 77) in versions
+        assert source.unreadable.all() == []
