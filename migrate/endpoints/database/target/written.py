@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from threading import RLock
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, column, delete, inspect, select, text, update
+from sqlalchemy import JSON, Connection, Engine, column, delete, inspect, select, text, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy import table as sql_table
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
@@ -18,7 +18,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from migrate.endpoints.database.faults import translated
 from migrate.endpoints.database.opening import engine_of, file_of, url_of
-from migrate.endpoints.database.reading import Condition, Database, Row
+from migrate.endpoints.database.reading import Column, Condition, Database, Row
 from migrate.endpoints.database.target.copying import copy_missing
 from migrate.endpoints.database.target.schema import (
     drop_tables,
@@ -44,7 +44,7 @@ ROWS = 5000
 class Transaction:
     """What is written together: all of it is there afterwards, or nothing."""
 
-    def __init__(self, connection: Connection, columns: Mapping[str, Collection[str]]) -> None:
+    def __init__(self, connection: Connection, columns: Mapping[str, Mapping[str, Column]]) -> None:
         self._connection = connection
         self._columns = columns
         is_sqlite = connection.dialect.name == "sqlite"
@@ -53,12 +53,12 @@ class Transaction:
     def insert(self, table: str, row: Row) -> None:
         """Insert a row. Raises ``AlreadyExists`` where it is there."""
         for [known] in self._some(table, [row]):
-            self._connection.execute(plain_insert(_table(table, known)), known)
+            self._connection.execute(plain_insert(self._table(table, known)), known)
 
     def insert_missing(self, table: str, rows: Iterable[Row]) -> None:
         """Insert those rows that are not there yet; as many as there are, some at a time."""
         for some in self._some(table, rows):
-            statement: Any = self._insert(_table(table, some[0])).on_conflict_do_nothing()
+            statement: Any = self._insert(self._table(table, some[0])).on_conflict_do_nothing()
             self._connection.execute(statement, some)
 
     def insert_many(
@@ -68,7 +68,7 @@ class Transaction:
         if self._connection.dialect.name != "sqlite":
             copy_missing(self._connection, table, columns, rows)
             return
-        statement = sqlite_insert(_table(table, columns)).on_conflict_do_nothing()
+        statement = sqlite_insert(self._table(table, columns)).on_conflict_do_nothing()
         compiled = str(statement.compile(dialect=self._connection.dialect))
         rest = iter(rows)
         while some := list(islice(rest, ROWS)):
@@ -78,7 +78,7 @@ class Transaction:
         """Insert rows, each in place of one that has the same ``key``."""
         key = [name for name in key if name in self._columns[table]]
         for some in self._some(table, rows):
-            statement: Any = self._insert(_table(table, some[0]))
+            statement: Any = self._insert(self._table(table, some[0]))
             new = {name: statement.excluded[name] for name in some[0] if name not in key}
             statement = statement.on_conflict_do_update(index_elements=key, set_=new)
             self._connection.execute(statement, some)
@@ -91,7 +91,7 @@ class Transaction:
 
     def update(self, table: str, values: Mapping[str, Any], *where: Condition) -> None:
         """Change columns of the rows that are meant."""
-        self._connection.execute(update(_table(table, values)).where(*where).values(**values))
+        self._connection.execute(update(self._table(table, values)).where(*where).values(**values))
 
     def delete(self, table: str, *where: Condition) -> None:
         """Delete the rows that are meant."""
@@ -105,6 +105,13 @@ class Transaction:
     def run(self, statement: str) -> None:
         """Run a statement of SQL."""
         self._connection.execute(text(statement))
+
+    def _table(self, table: str, names: Iterable[str]) -> Any:
+        """Name a table with columns that are written; those of JSON take objects, as MLflow's."""
+        known = self._columns[table]
+        return sql_table(
+            table, *(column(it, JSON()) if known[it].is_json else column(it) for it in names)
+        )
 
 
 class WrittenDatabase(Database):
@@ -155,7 +162,17 @@ class WrittenDatabase(Database):
     def length(self, table: str, name: str) -> int | None:
         """Return how many characters a column holds; None: no bound."""
         self.open()
-        return None if self.is_sqlite else self._columns[table][name]
+        return None if self.is_sqlite else self._columns[table][name].length
+
+    def nullable(self, table: str, name: str) -> bool:
+        """Say whether a column may say nothing."""
+        self.open()
+        return self._columns[table][name].nullable
+
+    def keeps_json(self, table: str, name: str) -> bool:
+        """Say whether a column is of JSON, and not of a text that may be such."""
+        self.open()
+        return self._columns[table][name].is_json
 
     def identity(self) -> str:
         """Return what tells this database from another that may come to be at its address.
@@ -247,10 +264,6 @@ class WrittenDatabase(Database):
                 connection.rollback()  # what is read next is as it is then
 
         return super()._read(read if self._reads_only else once)
-
-
-def _table(name: str, columns: Iterable[str]) -> Any:
-    return sql_table(name, *map(column, columns))
 
 
 @contextmanager
