@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts
-from migrate.endpoints.database.archive import archived_spans
 from migrate.endpoints.database.assessments import COLUMNS as ASSESSMENT
 from migrate.endpoints.database.assessments import assessment_from
 from migrate.endpoints.database.reading import Database, Row, among, between, is_
 from migrate.endpoints.database.spans import span_from
+from migrate.endpoints.database.stores.archive import archived_spans
 from migrate.endpoints.database.stores.contained import PAGE, ContainedStore
 from migrate.endpoints.database.stores.entries import grouped, numbers, readable, texts_by
 from migrate.endpoints.shapes import (

@@ -8,9 +8,9 @@ from typing import Any
 
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
 from migrate.endpoints.artifacts.locations import roots_of
-from migrate.endpoints.database.counting import count_uncopied
 from migrate.endpoints.database.reading import is_
 from migrate.endpoints.database.revisions import REVISIONS
+from migrate.endpoints.database.stores.counted import count_uncopied
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
 from migrate.endpoints.database.target.files import PlacedFiles
 from migrate.endpoints.database.target.logged_models import (
@@ -30,12 +30,11 @@ from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
 from migrate.objects import Loss
 
 _NO_PERMISSIONS = "who may do what is in another database, that of MLflow's basic-auth app"
-_FOUND_BY = {
-    Kind.EXPERIMENT: Identity.NAMED,
-    Kind.RUN: Identity.KEPT,
-    Kind.LOGGED_MODEL: Identity.KEPT,
-    **dict.fromkeys(MODEL_KINDS, Identity.NAMED),
-    **dict.fromkeys(VERSION_KINDS, Identity.TAGGED),
+_FOUND_BY: Mapping[Kind, Identity] = {
+    **{it.kind: it.identity for it in (WrittenExperimentStore, WrittenRunStore)},
+    WrittenLoggedModelStore.kind: WrittenLoggedModelStore.identity,
+    **dict.fromkeys(MODEL_KINDS, WrittenModelStore.identity),
+    **dict.fromkeys(VERSION_KINDS, WrittenVersionStore.identity),
 }
 
 

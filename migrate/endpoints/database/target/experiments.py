@@ -9,6 +9,7 @@ from migrate.endpoints.database.stores.entries import numbers
 from migrate.endpoints.database.stores.experiments import ExperimentStore
 from migrate.endpoints.database.target.files import PlacedFiles
 from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.stores import Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import ACTIVE, DELETED, Experiment, Loss
@@ -24,6 +25,8 @@ _COUNT_ON = (
 
 class WrittenExperimentStore(ExperimentStore):
     """Implements ``WritesExperiments``; an experiment keeps its id where that is free."""
+
+    identity = Identity.NAMED
 
     def __init__(
         self, database: WrittenDatabase, unreadable: UnreadableObjects, files: PlacedFiles

@@ -21,6 +21,7 @@ from migrate.endpoints.database.target.contained import (
 )
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
 from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.stores import Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Refused
 from migrate.objects import (
@@ -49,6 +50,8 @@ class _Begun:
 
 class WrittenLoggedModelStore(LoggedModelStore):
     """Implements ``WritesLoggedModels``; a model keeps its id, and is there whole or not at all."""
+
+    identity = Identity.KEPT
 
     def __init__(
         self,

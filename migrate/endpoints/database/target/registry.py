@@ -11,6 +11,7 @@ from migrate.endpoints.database.stores.experiments import ExperimentStore
 from migrate.endpoints.database.stores.registry import ModelVersionStore, RegisteredModelStore
 from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
 from migrate.endpoints.run_members import model_named_by
+from migrate.endpoints.stores import Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.objects import DELETED_STAGE, MODEL_VERSIONS_TAG, Loss, ModelVersion, RegisteredModel
@@ -31,6 +32,8 @@ _TABLES = (
 
 class WrittenModelStore(RegisteredModelStore):
     """Implements ``WritesRegisteredModels``."""
+
+    identity = Identity.NAMED
 
     def __init__(self, database: WrittenDatabase, unreadable: UnreadableObjects) -> None:
         super().__init__(database, unreadable)
@@ -73,6 +76,8 @@ class WrittenModelStore(RegisteredModelStore):
 
 class WrittenVersionStore(ModelVersionStore):
     """Implements ``WritesModelVersions``; a version keeps its number."""
+
+    identity = Identity.TAGGED
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from migrate.endpoints.database.target.contained import RUNS, copies_by_origin, 
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
 from migrate.endpoints.database.target.run_writer import UNTOLD, DatabaseRunWriter
 from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.stores import Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Refused
 from migrate.objects import ACTIVE, DELETED, Run
@@ -26,6 +27,8 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 class WrittenRunStore(RunStore):
     """Implements ``WritesRuns``; a run keeps its id, and is there whole or not at all."""
+
+    identity = Identity.KEPT
 
     def __init__(
         self,
