@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+#: What the values of a copied secret are until the user sets them.
+PLACEHOLDER = "to-be-set-after-migration"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySecret:

@@ -43,7 +43,7 @@ class _OfGateway(RecordCarrier[R]):
 
     def wanted(self, record: R, place: Place) -> Wanted[R]:
         """See ``RecordCarrier.wanted``: what it names are the copies, where ids are given out."""
-        if place.store.identity is Identity.KEPT:
+        if place.target.archive:
             return Wanted(record, self.lost(record))
         lost = tuple(
             Loss(need.why, f"{need.ref} is not copied")

@@ -23,7 +23,7 @@ _ORDER = (
     "version_prerelease_sort_key",
     "created_at",
 )
-_ACTIVE, _DELETED = "active", "deleted"
+_ACTIVE, DELETED = "active", "deleted"
 
 
 class MCPServerStore(RecordStore[MCPServer]):
@@ -48,7 +48,7 @@ class MCPServerStore(RecordStore[MCPServer]):
 
         def more(row: Row) -> Object:
             name = row[self.key]
-            kept = [it for it in versions[name] if it["status"] != _DELETED]
+            kept = [it for it in versions[name] if it["status"] != DELETED]
             said = grouped(of_versions[name], "version")
             found: dict[str, Any] = {
                 "tags": pairs(tags[name]),

@@ -17,6 +17,8 @@ from migrate.endpoints.database.target.logged_models import (
     WrittenLoggedModelStore,
     WrittenModelLinkStore,
 )
+from migrate.endpoints.database.target.record import WrittenRecordStore
+from migrate.endpoints.database.target.records import RECORDS
 from migrate.endpoints.database.target.registry import WrittenModelStore, WrittenVersionStore
 from migrate.endpoints.database.target.runs import WrittenRunStore
 from migrate.endpoints.database.target.traces import WrittenTraceStore
@@ -64,7 +66,10 @@ class DatabaseTarget:
         self.model_versions = WrittenVersionStore(
             database, self.unreadable, self.registered_models, self.experiments
         )
-        self._traces = WrittenTraceStore(database, self.unreadable, files, self.experiments)
+        traces = WrittenTraceStore(database, self.unreadable, files, self.experiments)
+        records = [record(database, self.unreadable) for record in RECORDS]
+        found: list[WrittenTraceStore | WrittenRecordStore[Any]] = [traces, *records]
+        self._stores = {it.kind: it for it in found}
         self.permissions = UngrantedPermissions(_NO_PERMISSIONS)
 
     def capabilities(self) -> Capabilities:
@@ -100,9 +105,9 @@ class DatabaseTarget:
         )
 
     def store(self, kind: Kind) -> Store[Any] | None:
-        """See ``Endpoint.store``; only traces are written, in the form of MLflow 3.17."""
-        takes = kind is self._traces.kind and self._database.has("trace_info", "trace_name")
-        return self._traces if takes else None
+        """See ``Endpoint.store``; traces are written in the form of MLflow 3.17."""
+        store = self._stores.get(kind)
+        return store if store is not None and self._database.has(store.table, store.since) else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""

@@ -52,8 +52,12 @@ class Transaction:
 
     def insert(self, table: str, row: Row) -> None:
         """Insert a row. Raises ``AlreadyExists`` where it is there."""
-        for [known] in self._some(table, [row]):
-            self._connection.execute(plain_insert(self._table(table, known)), known)
+        self.insert_all(table, [row])
+
+    def insert_all(self, table: str, rows: Iterable[Row]) -> None:
+        """Insert rows, some at a time. Raises ``AlreadyExists`` where one is there."""
+        for some in self._some(table, rows):
+            self._connection.execute(plain_insert(self._table(table, some[0])), some)
 
     def insert_missing(self, table: str, rows: Iterable[Row]) -> None:
         """Insert those rows that are not there yet; as many as there are, some at a time."""

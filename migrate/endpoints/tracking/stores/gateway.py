@@ -41,6 +41,7 @@ from migrate.errors import NotFound, Refused
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
 from migrate.records.gateway import (
+    PLACEHOLDER,
     GatewayBudget,
     GatewayEndpoint,
     GatewayGuardrail,
@@ -49,9 +50,6 @@ from migrate.records.gateway import (
     GuardedEndpoint,
     ModelConfig,
 )
-
-#: What a copy of a secret is called with until the user sets its value.
-PLACEHOLDER = "to-be-set-after-migration"
 
 
 class _GatewayStore(RecordStore[R]):
