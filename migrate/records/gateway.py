@@ -21,6 +21,9 @@ class GatewaySecret:
     auth_config: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     created_at: int | None = None
+    created_by: str = ""
+    last_updated_at: int | None = None
+    last_updated_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,9 @@ class GatewayModel:
     model_name: str = ""
     secret_id: str = ""
     created_at: int | None = None
+    created_by: str = ""
+    last_updated_at: int | None = None
+    last_updated_by: str = ""
 
 
 class ModelConfig(NamedTuple):
@@ -57,6 +63,9 @@ class GatewayEndpoint:
     usage_tracking: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     created_at: int | None = None
+    created_by: str = ""
+    last_updated_at: int | None = None
+    last_updated_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +80,9 @@ class GatewayBudget:
     budget_action: str = "ALERT"
     target_value: str = ""
     created_at: int | None = None
+    created_by: str = ""
+    last_updated_at: int | None = None
+    last_updated_by: str = ""
 
     @property
     def name(self) -> str:
@@ -100,3 +112,6 @@ class GatewayGuardrail:
     action_endpoint_id: str = ""
     endpoints: tuple[GuardedEndpoint, ...] = ()
     created_at: int | None = None
+    created_by: str = ""
+    last_updated_at: int | None = None
+    last_updated_by: str = ""

@@ -15,6 +15,9 @@ from migrate.records.mcp_servers import AccessEndpoint, MCPServer
 
 _VERSION = ("version", "status", "source", "server_json", "tools", "connect_options")
 _JSON = ("server_json", "tools", "connect_options")
+#: What the columns are called that say when one was made and changed.
+_MADE = {"creation_timestamp": "created_at", "last_updated_timestamp": "last_updated_at"}
+_BY = ("created_by", "last_updated_by")
 #: What says which version is newer, of those in the same state.
 _ORDER = (
     "version_major",
@@ -34,7 +37,7 @@ class MCPServerStore(RecordStore[MCPServer]):
     table = "mcp_servers"
     key = "name"
     made = "created_at"
-    columns = {"creation_timestamp": "created_at"}  # noqa: RUF012
+    columns = _MADE
     json = ("icons",)
 
     def _more(self, rows: Sequence[Row]) -> More:
@@ -43,7 +46,9 @@ class MCPServerStore(RecordStore[MCPServer]):
         addresses = self._below(
             rows, "mcp_access_endpoints", AccessEndpoint._fields, key="server_name"
         )
-        versions = self._below(rows, "mcp_server_versions", (*_VERSION, *_ORDER))
+        versions = self._below(
+            rows, "mcp_server_versions", (*_VERSION, *_ORDER, *_BY, "last_updated_at")
+        )
         of_versions = self._below(rows, "mcp_server_version_tags", ("version", "key", "value"))
 
         def more(row: Row) -> Object:
@@ -69,7 +74,9 @@ class MCPServerStore(RecordStore[MCPServer]):
 
 
 def _version(row: Row, tags: Mapping[str, str]) -> dict[str, Any]:
-    told = {name: row[name] for name in _VERSION} | {name: json_of(row, name) for name in _JSON}
+    told = {name: row[name] for name in (*_VERSION, *_BY)}
+    told |= {name: json_of(row, name) for name in _JSON}
+    told |= {name: row[column] for name, column in _MADE.items()}
     return {**_given(told), "tags": tags}
 
 

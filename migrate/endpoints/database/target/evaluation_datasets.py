@@ -73,6 +73,7 @@ class WrittenDatasetStore(WrittenRecordStore[EvaluationDataset], EvaluationDatas
             ident="association_id",
             prefix="a-",
             times=("created_time",),
+            once=("created_time",),
             listed=_BOUND,
             stays=True,
         ),

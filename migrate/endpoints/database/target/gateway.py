@@ -35,6 +35,7 @@ from migrate.records.gateway import (
 )
 
 _MADE = ("created_at", "last_updated_at")
+_ONCE = ("created_at", "created_by")
 _MODELS, _TAGS, _GUARDED = "endpoint_model_mappings", "endpoint_tags", "guardrail_configs"
 _FALLBACK = "FALLBACK"
 
@@ -100,6 +101,7 @@ class WrittenEndpointStore(WrittenRecordStore[GatewayEndpoint], GatewayEndpointS
             ident="mapping_id",
             prefix="m-",
             times=("created_at",),
+            once=_ONCE,
         ),
         Below(_TAGS, "endpoint_id", ("key",)),
     )
@@ -122,9 +124,9 @@ class WrittenEndpointStore(WrittenRecordStore[GatewayEndpoint], GatewayEndpointS
     def _rows_below(
         self, transaction: Transaction, record: GatewayEndpoint, row: Row
     ) -> Mapping[str, Iterable[Row]]:
+        made = {"created_at": record.created_at, "created_by": record.created_by or None}
         models = [
-            {**it._asdict(), "weight": _as_kept(it.weight), "created_at": record.created_at}
-            for it in record.model_configs
+            {**it._asdict(), "weight": _as_kept(it.weight), **made} for it in record.model_configs
         ]
         tags = [{"key": key, "value": value} for key, value in record.tags.items()]
         return {_MODELS: models, _TAGS: tags}
@@ -144,7 +146,7 @@ class WrittenGuardrailStore(WrittenRecordStore[GatewayGuardrail], GatewayGuardra
     """Guardrails, with the endpoints that they guard."""
 
     times = _MADE
-    below = (Below(_GUARDED, "guardrail_id", ("endpoint_id",), times=("created_at",)),)
+    below = (Below(_GUARDED, "guardrail_id", ("endpoint_id",), times=("created_at",), once=_ONCE),)
 
     def _given(self, transaction: Transaction, record: GatewayGuardrail) -> Row:
         place, _, name = record.scorer.partition("/")
@@ -157,7 +159,7 @@ class WrittenGuardrailStore(WrittenRecordStore[GatewayGuardrail], GatewayGuardra
     def _rows_below(
         self, transaction: Transaction, record: GatewayGuardrail, row: Row
     ) -> Mapping[str, Iterable[Row]]:
-        made = {"created_at": record.created_at}
+        made = {"created_at": record.created_at, "created_by": record.created_by or None}
         return {_GUARDED: [{**it._asdict(), **made} for it in record.endpoints]}
 
 

@@ -19,6 +19,7 @@ from migrate.records.mcp_servers import MCPServer, MCPServerVersion
 _TAGS, _ALIASES, _ADDRESSES = "mcp_server_tags", "mcp_server_aliases", "mcp_access_endpoints"
 _VERSIONS, _VERSION_TAGS = "mcp_server_versions", "mcp_server_version_tags"
 _MADE = ("created_at", "last_updated_at")
+_ONCE = (*_MADE, "created_by", "last_updated_by")
 _ADDRESS = ("url", "transport_type", "server_version", "server_alias")
 
 
@@ -37,7 +38,9 @@ class WrittenMCPServerStore(WrittenRecordStore[MCPServer], MCPServerStore):
         ),
         Below(_VERSION_TAGS, "name", ("version", "key")),
         Below(_ALIASES, "name", ("alias",)),
-        Below(_ADDRESSES, "server_name", _ADDRESS, ident="id", prefix="ae-", times=_MADE),
+        Below(
+            _ADDRESSES, "server_name", _ADDRESS, ident="id", prefix="ae-", times=_MADE, once=_ONCE
+        ),
     )
 
     def _fitting(
@@ -72,7 +75,9 @@ class WrittenMCPServerStore(WrittenRecordStore[MCPServer], MCPServerStore):
                     "transport_type": it.transport_type,
                     "server_version": it.server_version or None,
                     "server_alias": it.server_alias or None,
-                    **dict.fromkeys(_MADE),
+                    **dict.fromkeys(_MADE, record.creation_timestamp),
+                    "created_by": record.created_by or None,
+                    "last_updated_by": record.created_by or None,
                 }
                 for it in record.access_endpoints
             ],
@@ -103,5 +108,8 @@ def _version_row(version: MCPServerVersion) -> Row:
         "source": version.source,
         "tools": list(version.tools) or None,
         "connect_options": version.connect_options or None,
-        **dict.fromkeys(_MADE),
+        "created_at": version.creation_timestamp,
+        "last_updated_at": version.last_updated_timestamp,
+        "created_by": version.created_by or None,
+        "last_updated_by": version.last_updated_by or None,
     }

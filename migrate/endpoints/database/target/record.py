@@ -31,8 +31,9 @@ class Below(NamedTuple):
     """Rows of another table that belong to an object, which the column ``holder`` names.
 
     Those of one object are told apart by ``key``. A row that is made gets an ``ident`` of its own,
-    which begins with ``prefix``, and is made now where ``times`` are not known. Of those that are
-    not ``listed``, nothing is known or changed. With ``stays``, none is taken off.
+    which begins with ``prefix``, and is made now where ``times`` are not known; what it says
+    ``once`` is not changed later. Of those that are not ``listed``, nothing is known or changed.
+    With ``stays``, none is taken off.
     """
 
     table: str
@@ -41,6 +42,7 @@ class Below(NamedTuple):
     ident: str = ""
     prefix: str = ""
     times: Sequence[str] = ()
+    once: Sequence[str] = ()
     listed: Sequence[Condition] = ()
     stays: bool = False
 
@@ -236,7 +238,8 @@ class WrittenRecordStore(RecordStore[R]):
             changed = {
                 name: new[name]
                 for name in names
-                if not (name in below.times and new[name] is None)
+                if name not in below.once
+                and not (name in below.times and new[name] is None)
                 and new[name] != self._read_from(below.table, name, old[name])
             }
             if changed:

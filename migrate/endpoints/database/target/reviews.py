@@ -92,7 +92,7 @@ class WrittenReviewQueueStore(WrittenRecordStore[ReviewQueue], ReviewQueueStore)
                     "completed_by": it.completed_by or None,
                     "completed_time_ms": it.completed_time_ms,
                     "creation_time_ms": it.creation_time_ms,
-                    "last_update_time_ms": it.completed_time_ms or it.creation_time_ms,
+                    "last_update_time_ms": it.last_update_time_ms,
                 }
                 for it in record.items
             ],

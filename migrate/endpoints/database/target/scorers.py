@@ -35,6 +35,7 @@ class WrittenScorerStore(WrittenRecordStore[Scorer], ScorerStore):
             "resource_id",
             ("endpoint_id",),
             times=_MADE,
+            once=_MADE,
             listed=(is_("resource_type", "scorer"),),
         ),
     )
