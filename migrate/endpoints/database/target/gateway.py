@@ -19,7 +19,8 @@ from migrate.endpoints.database.stores.gateway import (
     GatewayModelStore,
     GatewaySecretStore,
 )
-from migrate.endpoints.database.target.record import Below, WrittenRecordStore
+from migrate.endpoints.database.target.below import Below
+from migrate.endpoints.database.target.record import WrittenRecordStore
 from migrate.endpoints.database.target.written import Transaction
 from migrate.endpoints.stores import Identity
 from migrate.errors import Refused

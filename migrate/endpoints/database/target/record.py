@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
-import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from migrate.endpoints.database.reading import Condition, Database, Row, is_
+from migrate.endpoints.database.reading import Database, Row, is_
 from migrate.endpoints.database.reading import among as one_of
 from migrate.endpoints.database.stores.entries import numbers
 from migrate.endpoints.database.stores.record import RecordStore
+from migrate.endpoints.database.target.below import Below, fill_times
 from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
 from migrate.endpoints.stores import Found
 from migrate.endpoints.unreadable import UnreadableObjects
@@ -25,26 +24,6 @@ from migrate.objects import Loss
 
 R = TypeVar("R")
 _EXPERIMENT = "experiment_id"
-
-
-class Below(NamedTuple):
-    """Rows of another table that belong to an object, which the column ``holder`` names.
-
-    Those of one object are told apart by ``key``. A row that is made gets an ``ident`` of its own,
-    which begins with ``prefix``, and is made now where ``times`` are not known; what it says
-    ``once`` is not changed later. Of those that are not ``listed``, nothing is known or changed.
-    With ``stays``, none is taken off.
-    """
-
-    table: str
-    holder: str
-    key: Sequence[str]
-    ident: str = ""
-    prefix: str = ""
-    times: Sequence[str] = ()
-    once: Sequence[str] = ()
-    listed: Sequence[Condition] = ()
-    stays: bool = False
 
 
 class WrittenRecordStore(RecordStore[R]):
@@ -121,8 +100,7 @@ class WrittenRecordStore(RecordStore[R]):
             ident = self._row_id(transaction, copy)
             mine = (is_(self.key, ident), *self._written.here(self.table))
             for below in reversed(self.below):
-                here = (*self._written.here(below.table), *below.listed)
-                transaction.delete(below.table, is_(below.holder, ident), *here)
+                transaction.delete(below.table, *below.mine(self._written, ident))
             transaction.delete(self.table, *mine)
 
     def _ident(self, record: R) -> str:
@@ -164,12 +142,10 @@ class WrittenRecordStore(RecordStore[R]):
             for name in (it.name for it in dataclasses.fields(self.record))
             if self._written.has(self.table, column := self.columns.get(name, name))
         }
-        row |= {"workspace": self._written.workspace} if self._is_of_workspace(self.table) else {}
+        if self._written.has(self.table, "workspace"):
+            row["workspace"] = self._written.workspace
         row |= {**self._given(transaction, record), self.key: self._row_id(transaction, record)}
         return row
-
-    def _is_of_workspace(self, table: str) -> bool:
-        return self._written.has(table, "workspace")
 
     def _as_kept(self, name: str, column: str, value: Any) -> Any:
         if name in self.json:
@@ -214,68 +190,4 @@ class WrittenRecordStore(RecordStore[R]):
     def _write_below(self, transaction: Transaction, record: R, row: Row) -> None:
         rows = self._rows_below(transaction, record, row)
         for below in self.below:
-            self._write_rows(transaction, below, row[self.key], [*rows[below.table]])
-
-    def _write_rows(
-        self, transaction: Transaction, below: Below, holder: str, rows: Sequence[Row]
-    ) -> None:
-        """Bring the rows of an object in a table to what they should be, each by its key."""
-        mine = (is_(below.holder, holder), *self._written.here(below.table), *below.listed)
-        names = [*rows[0]] if rows else [*below.key]
-        asked = [*names, *([below.ident] if below.ident else [])]
-        there = _by_key(transaction.rows(below.table, asked, *mine), below)
-        wanted = _by_key(rows, below)
-
-        def is_it(key: tuple[Any, ...], old: Row) -> Sequence[Condition]:
-            if below.ident:
-                return (*mine, is_(below.ident, old[below.ident]))
-            return (*mine, *map(is_, below.key, key))
-
-        for key in () if below.stays else there.keys() - wanted.keys():
-            transaction.delete(below.table, *is_it(key, there[key]))
-        for key in wanted.keys() & there.keys():
-            old, new = there[key], wanted[key]
-            changed = {
-                name: new[name]
-                for name in names
-                if name not in below.once
-                and not (name in below.times and new[name] is None)
-                and new[name] != self._read_from(below.table, name, old[name])
-            }
-            if changed:
-                transaction.update(below.table, changed, *is_it(key, old))
-        missing = [self._new_row(below, holder, it) for k, it in wanted.items() if k not in there]
-        transaction.insert_all(below.table, missing)
-
-    def _read_from(self, table: str, name: str, value: Any) -> Any:
-        """Return what a column says, read where it is JSON that a driver gives as a text."""
-        is_text = isinstance(value, str) and self._written.keeps_json(table, name)
-        return json.loads(value) if is_text else value
-
-    def _new_row(self, below: Below, holder: str, row: Row) -> Row:
-        made = {below.holder: holder, **row}
-        made |= {below.ident: below.prefix + uuid.uuid4().hex} if below.ident else {}
-        if self._is_of_workspace(below.table):
-            made["workspace"] = self._written.workspace
-        fill_times(made, below.times)
-        return made
-
-
-def fill_times(row: dict[str, Any], times: Sequence[str]) -> None:
-    """Say of what is not known when it was made that it is now, and not changed since."""
-    known = int(time.time() * 1000)
-    for name in times:
-        if row.get(name) is None:
-            row[name] = known
-        known = row[name]
-
-
-def _by_key(rows: Iterable[Row], below: Below) -> dict[tuple[Any, ...], Row]:
-    """Return rows by their keys; of those that are alike each has a key of its own."""
-    found: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        key: tuple[Any, ...] = tuple(row[name] for name in below.key)
-        while key in found:
-            key = (*key, None)
-        found[key] = row
-    return found
+            below.write(self._written, transaction, row[self.key], [*rows[below.table]])

@@ -10,7 +10,8 @@ from migrate.endpoints.database.reading import Row, is_
 from migrate.endpoints.database.stores.entries import numbers
 from migrate.endpoints.database.stores.label_schemas import LabelSchemaStore
 from migrate.endpoints.database.stores.review_queues import ReviewQueueStore
-from migrate.endpoints.database.target.record import Below, WrittenRecordStore
+from migrate.endpoints.database.target.below import Below
+from migrate.endpoints.database.target.record import WrittenRecordStore
 from migrate.endpoints.database.target.written import Transaction
 from migrate.endpoints.stores import Identity
 from migrate.errors import Refused

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from migrate.endpoints.database.reading import Row
 from migrate.endpoints.database.stores.webhooks import WebhookStore
-from migrate.endpoints.database.target.record import Below, WrittenRecordStore
+from migrate.endpoints.database.target.below import Below
+from migrate.endpoints.database.target.record import WrittenRecordStore
 from migrate.endpoints.database.target.written import Transaction
 from migrate.records.webhooks import Webhook
 
