@@ -30,7 +30,9 @@ from filelock import FileLock
 from hypothesis import settings
 
 from migrate.demo.server import TrackingServerProcess, copy_database, mlflow_version
+from migrate.endpoints.database import DatabaseTarget
 from migrate.endpoints.database.target.schema import make_file
+from tests.endpoints.databases import target_at
 from tests.memory import MEMORY
 from tests.processes import ROOT, MigrateProcess
 from tests.proxy import Proxy
@@ -153,6 +155,13 @@ def made_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def new_database(made_database: Path, tmp_path: Path) -> Path:
     """A database without an experiment, of the test's own."""
     return Path(shutil.copy(made_database, tmp_path / "new.db"))
+
+
+@pytest.fixture
+def database_target(new_database: Path) -> Iterator[DatabaseTarget]:
+    """A new database as a target, with its files beside it."""
+    with contextlib.closing(target_at(new_database)) as target:
+        yield target
 
 
 #: A server, and what was written to it.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from migrate.endpoints.artifacts.locations import absolute_root, check_root
 from migrate.endpoints.tracking.passwords import check_password_file
@@ -23,18 +22,16 @@ from migrate.graph.selection import (
     parse_stages,
     parse_time,
     parse_tokens,
-    selection_from_options,
-    texts_in,
 )
 from migrate.kinds import ON_REQUEST, Kind
 from migrate.objects import NOTEBOOK_FORMATS
-from migrate.plans import Plan
 from migrate.redaction import shown_address
 from migrate.tasks.batches import MOST_PLACEHOLDERS, Policy
 from migrate.tasks.carriers import CARRIERS
 from migrate.tasks.experiment import TRASH_CHOICES
-from state.database import damaged
 
+#: What becomes of files: they are copied, or copies point at where they are.
+COPY, KEEP = "copy", "keep"
 NAMES = "names of workspaces are made of letters, digits, '-', '_' and '.'"
 
 
@@ -66,6 +63,8 @@ class Choices:
     #: Roots of files that a side may send us to: folders of this machine, and URIs.
     source_artifacts: tuple[str, ...] = ()
     target_artifacts: tuple[str, ...] = ()
+    #: Files stay where they are, and copies point at them.
+    keeps_files: bool = False
     #: Of servers with workspaces; empty: what the environment says, or the default one.
     source_workspace: str = ""
     target_workspace: str = ""
@@ -96,6 +95,7 @@ class Choices:
             "target_registry": shown_address(self.target_registry),
             "source_artifacts": list(self.source_artifacts),
             "target_artifacts": list(self.target_artifacts),
+            "artifacts": KEEP if self.keeps_files else "",
             "source_workspace": self.source_workspace,
             "target_workspace": self.target_workspace,
         }
@@ -175,6 +175,7 @@ def parse_choices(
     target_registry: str = "",
     source_artifacts: Sequence[str] | None = None,
     target_artifacts: Sequence[str] | None = None,
+    artifacts: str = COPY,
     source_workspace: str = "",
     target_workspace: str = "",
 ) -> Choices:
@@ -195,6 +196,14 @@ def parse_choices(
     )
     if traces not in (ALL, NO_TRACES):
         raise UsageError(f"--traces {traces!r} is not a choice", f"use {ALL} or {NO_TRACES}")
+    if artifacts not in (COPY, KEEP):
+        raise UsageError(f"--artifacts {artifacts!r} is not a choice", f"use {COPY} or {KEEP}")
+    if artifacts == KEEP and (target_artifacts or locations):
+        raise UsageError(
+            "with --artifacts keep files and locations stay as they are: neither "
+            "--target-artifacts nor --artifact-location-map goes with it",
+            "leave these out, or --artifacts keep",
+        )
     selection = Selection(
         experiments=parse_tokens(experiments or ()),
         started_from=start,
@@ -237,6 +246,7 @@ def parse_choices(
             check_root(it, "--source-artifacts") for it in source_artifacts or ()
         ),
         target_artifacts=tuple(map(absolute_root, target_artifacts or ())),
+        keeps_files=artifacts == KEEP,
         source_workspace=_workspace(source_workspace, "--source-workspace"),
         target_workspace=_workspace(target_workspace, "--target-workspace"),
     )
@@ -331,62 +341,3 @@ def _workspace(name: str, option: str) -> str:
     if name and not is_name(name):
         raise UsageError(f"{option} {name!r} is no name of a workspace", NAMES)
     return name
-
-
-def choices_of(plan: Plan) -> Choices:
-    """Read the choices a stored plan was made with.
-
-    Raises ``StateError`` for options that no command stores.
-    """
-    options = dict(plan.options)
-    try:
-        choices = _choices_in(options)
-    except (TypeError, ValueError, OverflowError) as problem:
-        raise damaged(f"options of a plan that cannot be read ({str(problem)[:100]})") from None
-    for name, value in choices.as_options().items():
-        if name in options and options[name] != value:
-            raise damaged(f"{str(options[name])[:100]!r} as the option {name} of a plan")
-    return choices
-
-
-def _choices_in(options: Mapping[str, Any]) -> Choices:
-    """Read what ``as_options`` gave; of the rest, some is a ``TypeError`` or ``ValueError``."""
-    return Choices(
-        selection=selection_from_options(options),
-        if_trashed=_trash_choice(options.get("if_trashed")),
-        most_placeholders=_number(options.get("most_placeholders"), MOST_PLACEHOLDERS),
-        replaces=str(options.get("delete_model") or ""),
-        locations=_pairs(options.get("artifact_location_map")),
-        quick=bool(options.get("quick")),
-        repair=bool(options.get("repair")),
-        renames=Renames(
-            _pairs(options.get("experiment_renames")), _pairs(options.get("model_renames"))
-        ),
-        source_tags=bool(options.get("import_source_tags")),
-        source_user=bool(options.get("use_src_user_id")),
-        permissions=bool(options.get("permissions")),
-        users=texts_in(options.get("permission_users")),
-        passwords=str(options.get("users") or ""),
-        version_models=bool(options.get("export_version_model")),
-        notebook_formats=texts_in(options.get("notebook_formats")),
-        source_registry=str(options.get("source_registry") or ""),
-        target_registry=str(options.get("target_registry") or ""),
-        source_artifacts=texts_in(options.get("source_artifacts")),
-        target_artifacts=texts_in(options.get("target_artifacts")),
-        source_workspace=str(options.get("source_workspace") or ""),
-        target_workspace=str(options.get("target_workspace") or ""),
-    )
-
-
-def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((str(old), str(new)) for old, new in value or ())
-
-
-def _number(value: Any, default: int) -> int:
-    return default if value is None else int(value)
-
-
-def _trash_choice(value: Any) -> str:
-    if value and value not in TRASH_CHOICES:
-        raise ValueError(f"nothing is done if trashed that is called {value!r}")
-    return str(value or "fail")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from migrate.cli import options
-from migrate.cli.choices import Choices, parse_choices
+from migrate.cli.choices import COPY, Choices, parse_choices
 from migrate.graph.selection import ALL
 from migrate.tasks.batches import MOST_PLACEHOLDERS
 
@@ -38,6 +38,7 @@ class ComparingOptions:
     target_registry: options.TargetRegistry = ""
     source_artifacts: options.SourceArtifacts = None
     target_artifacts: options.TargetArtifacts = None
+    artifacts: options.Artifacts = COPY
     source_workspace: options.SourceWorkspace = ""
     target_workspace: options.TargetWorkspace = ""
 

@@ -11,7 +11,7 @@ import typer
 
 from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
-from migrate.cli.choices import Choices, choices_of
+from migrate.cli.choices import Choices
 from migrate.cli.chosen import CopyingOptions
 from migrate.cli.groups import expanded
 from migrate.cli.migrations import (
@@ -25,6 +25,7 @@ from migrate.cli.migrations import (
     stored_ends,
     waiting_plan,
 )
+from migrate.cli.stored_choices import choices_of
 from migrate.cli.workspaces import Done, Move, asks_for_all, go_through, moves_between
 from migrate.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from migrate.graph.why import explain

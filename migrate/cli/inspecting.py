@@ -13,7 +13,7 @@ from rich.console import Console
 
 from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
-from migrate.cli.choices import Choices, choices_of
+from migrate.cli.choices import Choices
 from migrate.cli.chosen import ComparingOptions
 from migrate.cli.groups import expanded
 from migrate.cli.migrations import (
@@ -23,6 +23,7 @@ from migrate.cli.migrations import (
     resume_plan,
     stored_ends,
 )
+from migrate.cli.stored_choices import choices_of
 from migrate.cli.workspaces import Done, Move, asks_for_all, go_through, moves_between
 from migrate.errors import EXIT_INCOMPLETE, EXIT_OK, MigrateError, UsageError
 from migrate.verify import Comparison

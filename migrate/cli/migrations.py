@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from migrate import worker
 from migrate.claims import Claiming
-from migrate.cli.choices import Choices, choices_of
+from migrate.cli.choices import Choices
+from migrate.cli.stored_choices import choices_of
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.artifacts.locations import check_new_root, check_root
 from migrate.errors import MigrateError, StalePlan, UsageError
@@ -63,8 +64,18 @@ class Ends:
                 ),
             )
         )
-        holds_models = choices.selection.takes_registry
-        return Ends(source=source, target=dataclasses.replace(target, holds_models=holds_models))
+        target = dataclasses.replace(target, holds_models=choices.selection.takes_registry)
+        if choices.keeps_files:
+            own = (str(source.path),) if source.is_file_store else ()
+            roots = (*own, *source.artifacts)
+            target = dataclasses.replace(target, keeps_files=True, artifacts=roots)
+        return Ends(source=source, target=target)
+
+    @property
+    def can_share_files(self) -> bool:
+        """True where copies can point at the files of their originals."""
+        is_export = self.source.is_directory and not self.source.is_file_store
+        return self.target.is_database and not is_export
 
     def before_made(self) -> Ends:
         """Return the same ends with a target that is a workspace which its server is to get."""
@@ -119,6 +130,12 @@ def ends_of(
         source=Address(uri=source, side="source", workers=workers, per_second=per_second),
         target=Address(uri=target, side="target", workers=workers, per_second=per_second),
     )
+    if choices.keeps_files and not ends.can_share_files:
+        raise UsageError(
+            "--artifacts keep goes from a server, database or file store into a database: a "
+            "server and a directory have places of their own for files",
+            "leave it out",
+        )
     check = check_new_root if ends.target.is_database else check_root
     for place in choices.target_artifacts:
         check(place, "--target-artifacts")

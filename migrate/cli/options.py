@@ -12,12 +12,12 @@ ENDPOINT_FORMS = "a tracking URI (http(s)://host:port, databricks[://profile]) o
 
 _SOURCE_HELP = (
     f"Where to copy from: {ENDPOINT_FORMS}; or, without a server, a file store (./mlruns) or a "
-    "database (sqlite:///FILE, postgresql://...)."
+    "database (sqlite:///FILE, postgresql://..., mysql://...)."
 )
 Source = Annotated[str, typer.Argument(help=_SOURCE_HELP)]
 _TARGET_HELP = (
     f"Where to copy to: {ENDPOINT_FORMS}; or, with --target-artifacts, a database "
-    "(sqlite:///FILE, postgresql://...), which may be new."
+    "(sqlite:///FILE, postgresql://..., mysql://...), which may be new."
 )
 Target = Annotated[str, typer.Argument(help=_TARGET_HELP)]
 OptionalSource = Annotated[str | None, typer.Argument(help=_SOURCE_HELP)]
@@ -241,6 +241,15 @@ TargetArtifacts = Annotated[
         help="Write files that the target keeps below this folder to this machine's disk, which "
         "is the target's too. Also a URI such as hdfs://namenode/mlflow. May be repeated. For a "
         "database: the one place below which all files go, a folder or s3://bucket/path.",
+    ),
+]
+Artifacts = Annotated[
+    str,
+    typer.Option(
+        "--artifacts",
+        metavar="copy|keep",
+        help="Into a database: keep leaves all files where the source has them, and copies point "
+        "at these places; copy, the default, copies them.",
     ),
 ]
 SourceWorkspace = Annotated[

@@ -36,7 +36,8 @@ class Address:
     down, beside the registered models. ``artifacts`` are roots of files that the server may send us
     to: folders of this machine, and URIs (see ``artifacts.locations``). ``workspace`` is that of a
     server with workspaces; empty for what the environment says, or the default one. One that is
-    ``unmade`` the target is still to get; a plan finds nothing in it.
+    ``unmade`` the target is still to get; a plan finds nothing in it. A target that ``keeps_files``
+    is a database whose copies point at the files of the source; ``artifacts`` are the source's.
     """
 
     uri: str
@@ -52,6 +53,7 @@ class Address:
     roles_too: bool = False
     passwords: str = ""
     unmade: bool = False
+    keeps_files: bool = False
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r}, side={self.side!r})"
@@ -217,10 +219,20 @@ def _open_written_database(address: Address) -> DatabaseTarget:
             f"--target-registry-uri does not go with a database: {address.shown}",
             "copy to the database of the registry by itself",
         )
+    if address.keeps_files:
+        return DatabaseTarget(
+            address.uri,
+            root="",
+            workspace=address.workspace,
+            reads_only=address.read_only,
+            keeps_files=True,
+            roots=roots_of(address.artifacts),
+        )
     if len(address.artifacts) != 1:
         raise UsageError(
             f"where the files of {address.shown} go is to be said, by one place",
-            "name it with --target-artifacts: a folder, or a place such as s3://bucket/path",
+            "name it with --target-artifacts: a folder, or a place such as s3://bucket/path; or "
+            "leave them where they are: --artifacts keep",
         )
     [root] = address.artifacts
     return DatabaseTarget(

@@ -34,6 +34,7 @@ class Capabilities:
     ``registry_folding`` that of the server which keeps registered models. Lengths are in
     characters, None where there is no limit. ``holds_nul``: texts may have the character 0.
     ``experiment_ids`` are those that a copy may have in common with its original, where it is free.
+    ``keeps_files``: copies have no files of their own, and point at those of their originals.
     ``lists_links``: runs say in every listing which logged models they name.
     ``without`` says why kinds are neither readable nor writable that one would expect.
     ``notes`` are facts about this endpoint that the user should read in the plan.
@@ -72,6 +73,7 @@ class Capabilities:
     without_permissions: str = ""
     flattens_models: bool = False
     experiment_ids: range = range(0)
+    keeps_files: bool = False
     lists_links: bool = False
     folding: Folding = NO_FOLDING
     registry_folding: Folding = NO_FOLDING

@@ -11,7 +11,7 @@ from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import NoSuchRoute, Refused
 from migrate.kinds import Action, experiment_ref
-from migrate.objects import ACTIVE, DELETED, Experiment
+from migrate.objects import ACTIVE, DELETED, ArtifactRoot, Experiment
 from migrate.origins import (
     MIGRATION,
     ORIGIN,
@@ -37,6 +37,7 @@ from migrate.tasks.existing_experiments import (
     find_existing,
     is_ours,
 )
+from migrate.tasks.files import root_for
 from migrate.tasks.outcomes import (
     failed,
     why_missing,
@@ -64,7 +65,8 @@ def wanted_experiment(
         return experiment, lacking
     origin = experiment_origin(experiment)
     experiment, unstorable = storable(experiment)
-    location = map_location(experiment.artifact_location, policy.locations)
+    stated = experiment.artifact_location
+    location = stated if target.keeps_files else map_location(stated, policy.locations)
     tags = set_aside(keep_earlier(experiment_tags(experiment, policy)), target.reserved_tags)
     tags, losses = fit_tags(tags, target.experiment_tag_length, target)
     tags |= losses_to_tags(lacking)
@@ -118,6 +120,9 @@ def copy_experiments(batch: Batch, source: Source, target: Target) -> Iterator[O
             experiment = at_source.get(job.ref.id)
             if experiment is None:
                 raise why_missing(source, job)
+            root = ArtifactRoot(job.ref, experiment.artifact_location)
+            place = root_for(source, target, root).uri
+            experiment = dataclasses.replace(experiment, artifact_location=place)
             outcome, ours, sent = _copy(batch, job, experiment, target, copies, started)
             copy = experiment_ref(outcome.target_id)
             carried = carry_permissions(batch.policy, job.ref, copy, source, target, ours=ours)

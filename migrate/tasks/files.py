@@ -44,6 +44,16 @@ class Sent(NamedTuple):
 NOTHING_SENT = Sent(0, 0, ())
 
 
+def root_for(source: Source, target: Target, root: ArtifactRoot) -> ArtifactRoot:
+    """Return where files are that a copy may be made to point at.
+
+    Others find those of a source that was moved by where it is now.
+    """
+    if not target.capabilities().keeps_files:
+        return root
+    return root._replace(uri=source.artifacts.location(root))
+
+
 def copy_files(
     source: ReadsArtifacts,
     source_root: ArtifactRoot,
@@ -64,9 +74,12 @@ def copy_files(
     again where they differ.
 
     A file the source cannot deliver, or whose name the target refuses, is a loss by name.
-    ``fresh`` says that the target holds none yet. Raises ``Unavailable`` when a copy has
+    ``fresh`` says that the target holds none yet. To a target that keeps no files of its own,
+    those stay which are where the copy says. Raises ``Unavailable`` when a copy has
     another size than its original, and whatever error stops the endpoint as a whole.
     """
+    if target.capabilities().keeps_files and source_root.uri == target_root.uri:
+        return NOTHING_SENT
     there = {} if fresh or not files else dict(target.artifacts.list(target_root))
 
     def is_to_be_sent(file: Artifact) -> bool:

@@ -41,7 +41,7 @@ from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.storable import clean_text, lost_points, storable, storable_points
 from migrate.tasks.attempts import Attempt
 from migrate.tasks.batches import Batch, Job
-from migrate.tasks.files import Sent, can_deliver_now, copy_files
+from migrate.tasks.files import Sent, can_deliver_now, copy_files, root_for
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
 from migrate.tasks.model_marks import Links, facts_of, model_mark, quick_model_mark, true_metrics
 from migrate.tasks.outcomes import why_missing
@@ -182,7 +182,9 @@ class _Attempt(Attempt):
         references = self._job.references
         run_ids = sorted(self._job.references)
         links = links_to(model.model_id, self._source.model_links.read(run_ids))
-        root = ArtifactRoot(self._job.ref, model.artifact_uri)
+        stated = ArtifactRoot(self._job.ref, model.artifact_uri)
+        root = root_for(self._source, self._target, stated)
+        model = dataclasses.replace(model, artifact_uri=root.uri)
         files = self._source.artifacts.list(root)
         # Of what a search shows, as the plan has it.
         mark = model_mark(quick_model_mark(facts_of(model), links, references), files)

@@ -21,7 +21,7 @@ from migrate.storable import lost_points, storable_points
 from migrate.tasks.attempts import Attempt
 from migrate.tasks.batches import PATIENT_ATTEMPTS, Batch, Job
 from migrate.tasks.existing_runs import Existing, existing_copies, read_runs
-from migrate.tasks.files import Sent, can_deliver_now, copy_files
+from migrate.tasks.files import Sent, can_deliver_now, copy_files, root_for
 from migrate.tasks.fingerprint import Fingerprint
 from migrate.tasks.histories import History, with_histories
 from migrate.tasks.model_files import ModelFiles, Rewrites, read_model_files
@@ -139,10 +139,10 @@ class _Attempt(Attempt):
         target: Target,
     ) -> None:
         super().__init__(batch, job, source, target)
-        self._run = run
         self._existing = existing
         self._history = history
-        self._root = ArtifactRoot(run.ref, run.artifact_uri)
+        self._root = root_for(source, target, ArtifactRoot(run.ref, run.artifact_uri))
+        self._run = dataclasses.replace(run, artifact_uri=self._root.uri)
         self._anew = makes_anew(job, batch.policy, target.capabilities())
         self._unlisted: tuple[Loss, ...] = ()
         self._warnings: tuple[str, ...] = ()

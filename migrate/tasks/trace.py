@@ -13,6 +13,7 @@ from migrate.origins import LOSSES, MARK, SOURCE, keep_earlier, losses_from_tags
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Need, Wanted, mark_of
 from migrate.traces import (
+    ARTIFACT_LOCATION_TAG,
     ASSESSMENT_RUN,
     LINKED_PROMPTS_TAG,
     MODEL_ID,
@@ -176,7 +177,8 @@ def wanted_trace(
     """
     warnings: list[str] = []
     losses = (*trace.losses, *losses_from_tags(trace.tags))
-    tags = {key: value for key, value in trace.tags.items() if key not in SERVER_TAGS}
+    place = {ARTIFACT_LOCATION_TAG} if target.keeps_files else set()
+    tags = {key: text for key, text in trace.tags.items() if key not in SERVER_TAGS - place}
     if target.archive:
         tags = {key: tags[key] for key in tags if key != MARK and not key.startswith(LOSSES)}
         record = dataclasses.replace(trace, experiment_id=container, tags=tags, losses=())
@@ -283,8 +285,9 @@ def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:
         old, new = getattr(wanted, field.name), getattr(copy, field.name)
         if (old or None) != (new or None):
             yield field.name, old, new
+    tags = {key: text for key, text in wanted.tags.items() if key not in SERVER_TAGS}
     for word, theirs, ours in (
-        ("tag", wanted.tags, copy.tags),
+        ("tag", tags, copy.tags),
         ("metadata", wanted.metadata, copy.metadata),
         ("assessment", _by_id(wanted), _by_id(copy)),
     ):

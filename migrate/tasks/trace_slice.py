@@ -29,7 +29,7 @@ from migrate.objects import ArtifactRoot
 from migrate.origins import MARK, losses_from_tags
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
-from migrate.tasks.files import copy_files
+from migrate.tasks.files import copy_files, root_for
 from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.trace import Slice, anything, differences, mark, slice_from, wanted_trace
 from migrate.traces import (
@@ -151,9 +151,12 @@ class _Slicing:
             where = f"experiment {copy.experiment_id} of the target has one of this id already"
             self._losses.append(Loss(f"trace {trace.trace_id}", where))
             return None
+        due = mark(trace, self._has_copy)
+        if ARTIFACT_LOCATION_TAG in trace.tags:
+            place = root_for(self._source, self._target, files_of(trace)).uri
+            trace = dataclasses.replace(trace, tags={**trace.tags, ARTIFACT_LOCATION_TAG: place})
         wanted = wanted_trace(trace, self._container, job.copies, self._can)
         self._warnings += wanted.warnings
-        due = mark(trace, self._has_copy)
         if copy is not None and copy.tags.get(MARK) == due and not job.repairs:
             self._losses += losses_from_tags(copy.tags)
             return None

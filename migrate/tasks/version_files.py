@@ -188,3 +188,7 @@ class _Renamed:
         """See ``ReadsArtifacts.digests``."""
         told = self._source.digests(root)
         return {path: told[it.path] for path, it in self._held.items() if it.path in told}
+
+    def location(self, root: ArtifactRoot) -> str:
+        """See ``ReadsArtifacts.location``."""
+        return self._source.location(root)

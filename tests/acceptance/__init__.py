@@ -1,1 +1,1 @@
-"""The `migrate` command between real servers of other MLflow versions, on Postgres and on S3."""
+"""`migrate` between real servers of other MLflow versions, on other databases and on S3."""

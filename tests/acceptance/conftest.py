@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from tests.acceptance.backing import S3, postgres, s3_service
+from tests.acceptance.backing import S3, MariaDB, mariadb, postgres, s3_service
 from tests.acceptance.environments import NEWEST, REQUIREMENTS, python_of
 from tests.acceptance.sources import OldSources
 from tests.conftest import ServerFactory
@@ -53,6 +53,13 @@ def postgres_target(server_factory: ServerFactory) -> Iterator[TrackingServerPro
         postgres() as uri,
         server_factory(python=python_of(NEWEST), backend_store_uri=uri) as server,
     ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDB]:
+    """A running MariaDB without databases."""
+    with mariadb() as server:
         yield server
 
 

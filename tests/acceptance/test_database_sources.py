@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 
 from migrate.demo.server import TrackingServerProcess
-from tests.acceptance.backing import postgres
+from tests.acceptance.backing import BY_CHARACTERS, MariaDB, postgres
 from tests.acceptance.commands import Migration, reported_losses
 from tests.cli.test_everything import ALWAYS_LOST, review
 from tests.comparison import copies_of_runs, differences
@@ -40,16 +40,21 @@ class Kept:
     traces: SeededTraces
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", "postgres", "mariadb"])
 def kept(request: pytest.FixtureRequest, server_factory: ServerFactory) -> Iterator[Kept]:
     with ExitStack() as running:
         if request.param == "sqlite":
             server = server_factory()
             uri = f"sqlite:///{server.directory / 'mlflow.db'}"
-        else:
+        elif request.param == "postgres":
             owner = running.enter_context(postgres())
             server = running.enter_context(server_factory(backend_store_uri=owner))
             uri = _reader_of(owner)
+        else:
+            backing: MariaDB = request.getfixturevalue("mariadb_server")
+            owner = backing.database(BY_CHARACTERS)
+            server = running.enter_context(server_factory(backend_store_uri=owner))
+            uri = _mariadb_reader_of(owner, backing)
         seeded = seed_everything(
             server.uri, history_points=26_000, over_long_tag=request.param == "sqlite"
         )
@@ -79,6 +84,13 @@ def _reader_of(owner: str) -> str:
     engine.dispose()
     address = sqlalchemy.make_url(owner).set(username=READER, password="only reads")
     return address.render_as_string(hide_password=False)
+
+
+def _mariadb_reader_of(owner: str, backing: MariaDB) -> str:
+    address = sqlalchemy.make_url(owner)
+    backing.run(f"CREATE USER {READER}@'%%' IDENTIFIED BY 'only reads'")
+    backing.run(f"GRANT SELECT ON {address.database}.* TO {READER}@'%%'")
+    return address.set(username=READER, password="only reads").render_as_string(hide_password=False)
 
 
 def test_everything_that_is_read_arrives_as_from_the_server(

@@ -1,26 +1,55 @@
-"""Everything is copied into Postgres, and from there back into a file, where it is as it was."""
+"""Everything is copied into Postgres and MariaDB, and from there back into a file, as it was."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy
+from mlflow import MlflowClient
 
-from tests.acceptance.backing import postgres
-from tests.acceptance.commands import Migration, reported_losses
+from tests.acceptance.backing import BY_CHARACTERS, MariaDB, postgres
+from tests.acceptance.commands import Losses, Migration, planned_losses, reported_losses
 from tests.cli.test_database_target import TABLES, assert_same_rows
-from tests.conftest import RunMigrate
+from tests.conftest import RunMigrate, ServerFactory
 from tests.endpoints.databases import rows, unpacked, unpacked_artifacts
 
+ENDS = ("postgres", "mariadb", "mariadb without case")
 
-@pytest.fixture
-def empty() -> Iterator[str]:
-    with postgres() as uri:
-        yield uri
+
+@dataclass(frozen=True)
+class Empty:
+    """A database without tables; ``written`` changes with every write to it."""
+
+    uri: str
+    written: Callable[[], Any]
+    #: Whether it takes two keys for one which differ in case only.
+    folds: bool = False
+
+    def answer(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return what it answers to a statement."""
+        engine = sqlalchemy.create_engine(self.uri, poolclass=sqlalchemy.NullPool)
+        with engine.begin() as connection:
+            answer = connection.exec_driver_sql(statement)
+            return [tuple(row) for row in answer] if answer.returns_rows else []
+
+
+@pytest.fixture(params=ENDS)
+def empty(request: pytest.FixtureRequest) -> Iterator[Empty]:
+    with ExitStack() as running:
+        if request.param == "postgres":
+            uri = running.enter_context(postgres())
+            yield Empty(uri, lambda: versions_of_rows(uri))
+        else:
+            server: MariaDB = request.getfixturevalue("mariadb_server")
+            folds = request.param == "mariadb without case"
+            uri = server.database("" if folds else BY_CHARACTERS)
+            yield Empty(uri, server.written, folds)
 
 
 def versions_of_rows(uri: str) -> list[tuple[object, ...]]:
@@ -34,72 +63,144 @@ def versions_of_rows(uri: str) -> list[tuple[object, ...]]:
         ]
 
 
+@dataclass(frozen=True)
+class Ends:
+    """A file of SQLite with every case, its files, and where those of its copy go."""
+
+    source: Path
+    files: Path
+    placed: Path
+
+    def migration(self, run_migrate: RunMigrate, target: str) -> Migration:
+        """Copy it into a database."""
+        return Migration(
+            run_migrate=run_migrate,
+            source=f"sqlite:///{self.source}",
+            target=target,
+            state=self.placed.with_name("state.db"),
+            options=(
+                *("--source-artifacts", str(self.files)),
+                *("--target-artifacts", str(self.placed)),
+            ),
+        )
+
+    def run_named(self, name: str) -> str:
+        """Return the id of a run."""
+        [(run_id,)] = rows(self.source, "SELECT run_uuid FROM runs WHERE name = ?", name)
+        return str(run_id)
+
+
+@pytest.fixture
+def ends(tmp_path: Path) -> Ends:
+    return Ends(unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path), tmp_path / "placed")
+
+
 def test_it_arrives_whole_once_and_comes_back_as_it_was(
-    empty: str, run_migrate: RunMigrate, tmp_path: Path
+    empty: Empty, ends: Ends, run_migrate: RunMigrate, tmp_path: Path
 ) -> None:
-    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
-    placed, back = tmp_path / "placed", tmp_path / "back.db"
-    there = Migration(
-        run_migrate=run_migrate,
-        source=f"sqlite:///{source}",
-        target=empty,
-        state=tmp_path / "there.db",
-        options=("--source-artifacts", str(files), "--target-artifacts", str(placed)),
-    )
+    lost: Losses = {(ends.run_named("full"), "tag case")} if empty.folds else set()
+    original = ends.source.read_bytes()
+    there = ends.migration(run_migrate, empty.uri)
+    _, plan = there.plan()
+    assert planned_losses(plan) == lost
     _, report = there.run()
     assert report["failures"] == []
+    assert reported_losses(report) == lost
     _, verified = there.verify()
     assert verified["differences"] == []
-    before = versions_of_rows(empty)
-    assert len(before) > len(TABLES)
+    before = empty.written()
+    assert before
     _, again = there.run()
     assert sum(totals["wrote"] for totals in again["totals"].values()) == 0
-    assert versions_of_rows(empty) == before
+    assert empty.written() == before
+    assert ends.source.read_bytes() == original
 
-    engine = sqlalchemy.create_engine(empty)
-    with engine.begin() as connection:
-        following = "SELECT nextval('experiments_experiment_id_seq')"
-        assert connection.exec_driver_sql(following).scalar() == 4
-
+    back = tmp_path / "back.db"
     returned = Migration(
         run_migrate=run_migrate,
-        source=empty,
+        source=empty.uri,
         target=f"sqlite:///{back}",
         state=tmp_path / "back-state.db",
-        options=("--source-artifacts", str(placed), "--target-artifacts", str(tmp_path / "back")),
+        options=(
+            *("--source-artifacts", str(ends.placed)),
+            *("--target-artifacts", str(tmp_path / "back")),
+        ),
     )
     _, report = returned.run()
     assert report["failures"] == []
-    assert_same_rows(source, back)
+    assert empty.written() == before, "a source is never written to"
+    if empty.folds:
+        with closing(sqlite3.connect(ends.source)) as connection, connection:
+            connection.execute("DELETE FROM tags WHERE key = 'case'")
+    assert_same_rows(ends.source, back)
 
 
-def test_what_postgres_cannot_hold_is_told_before_and_costs_itself(
-    empty: str, run_migrate: RunMigrate, tmp_path: Path
+def test_a_server_on_it_counts_on(
+    empty: Empty, ends: Ends, run_migrate: RunMigrate, server_factory: ServerFactory
 ) -> None:
-    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
-    [(full,)] = rows(source, "SELECT run_uuid FROM runs WHERE name = 'full'")
-    with closing(sqlite3.connect(source)) as connection, connection:
+    ends.migration(run_migrate, empty.uri).run()
+    options = {"backend_store_uri": empty.uri, "artifacts_destination": str(ends.placed)}
+    with server_factory(**options) as server:
+        client = MlflowClient(server.uri)
+        [run] = client.search_runs(["1"], "run_name = 'full'")
+        assert run.info.run_id == ends.run_named("full")
+        ids = [int(client.create_experiment(name)) for name in ("next", "after it")]
+        assert ids == [4, 5]
+        made = client.create_run("1")
+        client.log_metric(made.info.run_id, "loss", 0.5)
+        version = client.create_model_version("modelA", "s3://b/x", made.info.run_id)
+        [(last,)] = rows(
+            ends.source,
+            "SELECT max(version) FROM model_versions WHERE name = 'modelA' "
+            "AND current_stage != 'Deleted_Internal'",
+        )
+        assert int(version.version) == last + 1
+
+
+def test_what_it_cannot_hold_is_told_before_and_costs_itself(
+    empty: Empty, ends: Ends, run_migrate: RunMigrate
+) -> None:
+    full = ends.run_named("full")
+    with closing(sqlite3.connect(ends.source)) as connection, connection:
         connection.execute("UPDATE runs SET name = ? WHERE run_uuid = ?", ["n" * 300, full])
         connection.execute("INSERT INTO tags VALUES ('nul', ?, ?)", ["a\0b", full])
         connection.execute("INSERT INTO tags VALUES ('long', ?, ?)", ["t" * 8001, full])
         connection.execute("INSERT INTO params VALUES (?, 'v', ?)", ["k" * 251, full])
+        connection.execute("INSERT INTO params VALUES ('sÄmE', 'v', ?)", [full])
+        connection.execute("INSERT INTO params VALUES ('same', 'v', ?)", [full])
         connection.execute(
             "UPDATE model_versions SET description = ? WHERE name = 'modelA' AND version = 1",
             ["d" * 5001],
         )
-    migration = Migration(
-        run_migrate=run_migrate,
-        source=f"sqlite:///{source}",
-        target=empty,
-        state=tmp_path / "state.db",
-        options=("--source-artifacts", str(files), "--target-artifacts", str(tmp_path / "placed")),
-    )
-    of_run = {(full, what) for what in ("name", "tag nul", "tag long", f"param {'k' * 60}")}
+    migration = ends.migration(run_migrate, empty.uri)
+    of_run = {(full, what) for what in ("name", "tag long", f"param {'k' * 60}")}
+    if empty.folds:
+        of_run |= {(full, "tag case"), (full, "param sÄmE")}
+    if empty.uri.startswith("postgres"):
+        of_run |= {(full, "tag nul")}
+    lost = {*of_run, ("modelA/1", "description")}
     _, plan = migration.plan()
-    planned = {(task["id"], loss["what"]) for task in plan["tasks"] for loss in task["losses"]}
-    assert planned >= of_run
+    assert planned_losses(plan) >= of_run
     code, report = migration.run()
     assert (code, report["failures"]) == (3, [])
-    assert reported_losses(report) >= of_run | {("modelA/1", "description")}
+    assert reported_losses(report) == lost
     _, again = migration.run()
     assert sum(totals["wrote"] for totals in again["totals"].values()) == 0
+
+
+def test_keys_that_only_a_collation_takes_for_one_fail_by_name(
+    mariadb_server: MariaDB, ends: Ends, run_migrate: RunMigrate
+) -> None:
+    """Two of the characters that general_ci knows nothing of are one to it, whatever they are."""
+    uri = mariadb_server.database()
+    full = ends.run_named("full")
+    with closing(sqlite3.connect(ends.source)) as connection, connection:
+        for key in ("\N{CAT FACE}", "\N{DOG FACE}"):
+            connection.execute("INSERT INTO tags VALUES (?, 'v', ?)", [key, full])
+    code, report = ends.migration(run_migrate, uri).run()
+    failed = {entry["id"]: entry["error"] for entry in report["failures"]}
+    assert (code, [*failed]) == (3, [full])
+    assert "takes for one" in failed[full]
+    there = Empty(uri, mariadb_server.written)
+    assert there.answer(f"SELECT count(*) FROM runs WHERE run_uuid = '{full}'") == [(0,)]
+    assert there.answer(f"SELECT count(*) FROM tags WHERE run_uuid = '{full}'") == [(0,)]

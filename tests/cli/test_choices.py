@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrate.cli.choices import Choices, choices_of, parse_choices, parse_notebook_formats
+from migrate.cli.choices import Choices, parse_choices, parse_notebook_formats
+from migrate.cli.stored_choices import choices_of
 from migrate.errors import StateError, UsageError
 from migrate.graph.renames import Renames
 from migrate.graph.selection import Selection
@@ -65,6 +66,7 @@ CHOICES = {
     "target_registry": PLACE,
     "source_artifacts": TEXTS,
     "target_artifacts": TEXTS,
+    "keeps_files": st.booleans(),
     "source_workspace": PLACE,
     "target_workspace": PLACE,
 }

@@ -54,7 +54,7 @@ class Everything:
         declared = declared_by(self.models, *map(self._of_models, reports))
         copies = copies_of_runs(self.uri, target)
         assert compare_models(self.uri, target, copies, declared=declared) == []
-        lost = self.models.rewritten | self.runs.losses
+        lost = self.models.seeded.rewritten | self.runs.losses
         assert differences(self.uri, target, expected_losses=lost) == []
         assert kinds_that_differ(self.uri, target) == []
         assert_arrived(self.uri, target, self.traces, copies)

@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from migrate.cli import main
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.directory.indexes import publishing
 from migrate.endpoints.directory.native.replacing import PartialCopy

@@ -1,17 +1,27 @@
-"""A migration into a database that is killed, again and again, at transactions of every kind."""
+"""A migration into a database that is killed again and again, and other faults there."""
 
 from __future__ import annotations
 
+import random
 import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from threading import Timer
+from typing import Any
 
 import pytest
 
+from migrate.endpoints.database.target.schema import make_file
 from tests.cli.test_database_target import assert_same_rows
 from tests.conftest import StartMigrate
 from tests.endpoints.databases import rows, unpacked, unpacked_artifacts
 
 PATIENCE = 150
+#: Answers a statement of SQL with rows.
+Answer = Callable[[str], list[tuple[Any, ...]]]
 #: What every object has that is there; its rows are the others.
 _COMPLETE = {
     "runs": ("run_uuid", "tags", "key", ("params", "metrics", "latest_metrics")),
@@ -25,30 +35,93 @@ _COMPLETE = {
 }
 
 
-def assert_nothing_by_half(source: Path, new: Path) -> int:
+def assert_nothing_by_half(source: Path, new: Answer) -> int:
     """Check that what is there of the source is whole, and marked so; return how much it is."""
     found = 0
     for table, (key, tags, name, others) in _COMPLETE.items():
-        there = {ident for (ident,) in rows(new, f"SELECT {key} FROM {table}")}
-        marked = f"SELECT {key} FROM {tags} WHERE {name} = 'mlflow-migrate.copied'"
-        assert {ident for (ident,) in rows(new, marked)} == there
+        there = {ident for (ident,) in new(f"SELECT {key} FROM {table}")}
+        marked = f"SELECT {key} FROM {tags} WHERE {tags}.{name} = 'mlflow-migrate.copied'"
+        assert {ident for (ident,) in new(marked)} == there
         for other in others:
             counted = f"SELECT {key}, count(*) FROM {other} GROUP BY {key}"
             originals = {it: count for it, count in rows(source, counted) if it in there}
-            assert dict(rows(new, counted)) == originals, other
+            assert dict(new(counted)) == originals, other
         found += len(there)
     counted = "SELECT trace_id, count(*) FROM {} GROUP BY trace_id"
-    traces = {ident for (ident,) in rows(new, "SELECT request_id FROM trace_info")}
+    traces = {ident for (ident,) in new("SELECT request_id FROM trace_info")}
     for table in ("spans", "assessments"):
         originals = dict(rows(source, counted.format(table)))
         kept = {ident: count for ident, count in originals.items() if ident in traces}
-        assert dict(rows(new, counted.format(table))) == kept, table
-    origins = "WHERE key = 'mlflow-migrate.origin'"
+        assert dict(new(counted.format(table))) == kept, table
+    origins = "FROM model_version_tags t WHERE t.key = 'mlflow-migrate.origin'"
     versions = "SELECT name, version FROM model_versions"
-    assert rows(new, versions + " ORDER BY 1, 2") == rows(
-        new, f"SELECT name, version FROM model_version_tags {origins} ORDER BY 1, 2"
-    )
+    assert sorted(new(versions)) == sorted(new(f"SELECT name, version {origins}"))
     return found
+
+
+def of_file(path: Path) -> Answer:
+    """Ask a SQLite database that may not be there yet."""
+    return lambda statement: rows(path, statement)
+
+
+def add_runs(path: Path, number: int) -> None:
+    """Put so many runs without files into a database, each like the run that has everything."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        [(full,)] = connection.execute("SELECT run_uuid FROM runs WHERE name = 'full'").fetchall()
+        for table in ("runs", "params", "tags", "metrics", "latest_metrics"):
+            columns = [it[1] for it in connection.execute(f"PRAGMA table_info({table})")]
+            taken = {
+                **{name: f'"{name}"' for name in columns},
+                "run_uuid": ":new",
+                **(
+                    {"artifact_uri": "'mlflow-artifacts:/1/none/' || :new"}
+                    if table == "runs"
+                    else {}
+                ),
+            }
+            copied = f"INSERT INTO {table} SELECT {', '.join(taken[it] for it in columns)} "
+            copied += f"FROM {table} WHERE run_uuid = :full"
+            for run in range(number):
+                connection.execute(copied, {"new": f"{run:032x}", "full": full})
+
+
+def die_until_done(
+    start_migrate: StartMigrate, words: tuple[object, ...], folder: Path, moment: str, check: Answer
+) -> int:
+    """Migrate, dying at every sixth transaction, until all is there; return how often it died."""
+    source = Path(str(words[1]).removeprefix("sqlite:///"))
+    there = deaths = 0
+    while True:
+        # Every other time nothing is known of what was done before.
+        state = ("--state", folder / f"state-{deaths // 2}.db")
+        dying = start_migrate(moment, "6", *words, *state, entry="tests.crash.dying:main_and_die")
+        ended = dying.ended(PATIENCE)
+        before, there = there, assert_nothing_by_half(source, check)
+        assert there >= before
+        if ended.returncode != -signal.SIGKILL:
+            break
+        deaths += 1
+    assert ended.returncode == 3, ended
+    return deaths
+
+
+def kill_at_random(
+    start_migrate: StartMigrate, words: tuple[object, ...], folder: Path, times: int
+) -> int:
+    """Migrate, killed so often at random moments, then to the end; return how often it was hit."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    hits = 0
+    for _ in range(times):
+        process = start_migrate(*words, "--state", folder / "state.db")
+        timer = Timer(moments.uniform(0.3, 3), process.send_signal, [signal.SIGKILL])
+        timer.start()
+        hits += process.ended(PATIENCE).returncode == -signal.SIGKILL
+        timer.cancel()
+    ended = start_migrate(*words, "--state", folder / "state.db").ended(PATIENCE)
+    assert ended.returncode == 3, ended
+    return hits
 
 
 @pytest.mark.parametrize(
@@ -61,17 +134,43 @@ def test_no_object_is_ever_there_by_half_and_each_comes_once(
     new = tmp_path / "new.db"
     places = ("--source-artifacts", files, "--target-artifacts", tmp_path / "copied")
     words = ("run", f"sqlite:///{source}", f"sqlite:///{new}", *places, "--include-deleted")
-    there = deaths = 0
-    while True:
-        # Every other time nothing is known of what was done before.
-        state = ("--state", tmp_path / f"state-{deaths // 2}.db")
-        dying = start_migrate(moment, "6", *words, *state, entry="tests.crash.dying:main_and_die")
-        ended = dying.ended(PATIENCE)
-        before, there = there, assert_nothing_by_half(source, new)
-        assert there >= before
-        if ended.returncode != -signal.SIGKILL:
-            break
-        deaths += 1
+    assert die_until_done(start_migrate, words, tmp_path, moment, of_file(new)) > 3
+    assert_same_rows(source, new)
+
+
+@pytest.mark.thorough
+def test_killed_at_random_moments_each_comes_once(
+    start_migrate: StartMigrate, tmp_path: Path
+) -> None:
+    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    add_runs(source, 400)
+    new = tmp_path / "new.db"
+    places = ("--source-artifacts", files, "--target-artifacts", tmp_path / "copied")
+    words = ("run", f"sqlite:///{source}", f"sqlite:///{new}", *places, "--include-deleted")
+    before = source.read_bytes()
+    assert kill_at_random(start_migrate, words, tmp_path, 20) > 3
+    assert_nothing_by_half(source, of_file(new))
+    assert_same_rows(source, new)
+    assert source.read_bytes() == before
+
+
+@pytest.mark.thorough
+def test_a_lock_that_is_held_for_a_minute_is_waited_for(
+    start_migrate: StartMigrate, tmp_path: Path
+) -> None:
+    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    new = tmp_path / "new.db"
+    make_file(new)
+    places = ("--source-artifacts", files, "--target-artifacts", tmp_path / "copied")
+    words = ("run", f"sqlite:///{source}", f"sqlite:///{new}", *places, "--include-deleted")
+    with closing(sqlite3.connect(new, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        process = start_migrate(*words, "--state", tmp_path / "state.db")
+        while time.monotonic() - began < 60:
+            assert process.poll() is None
+            time.sleep(0.5)
+        other.execute("ROLLBACK")
+    ended = process.ended(PATIENCE)
     assert ended.returncode == 3, ended
-    assert deaths > 3
     assert_same_rows(source, new)

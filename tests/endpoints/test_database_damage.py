@@ -186,7 +186,8 @@ def test_a_row_that_makes_no_sense_costs_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("mysql+pymysql://u:secret-word@h/db", "databases of mysql cannot be read yet"),
+        ("mssql+pyodbc://u:secret-word@h/db", "databases of mssql are neither read nor written"),
+        ("mysql+pymysql://u:secret-word@h", "names no database"),
         ("sqlite:///:memory:", "names no file"),
         ("postgresql+nosuch://u:secret-word@h/db", "driver"),
     ],

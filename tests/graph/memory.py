@@ -321,6 +321,9 @@ class MemoryArtifacts:
     def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
         return {}
 
+    def location(self, root: ArtifactRoot) -> str:
+        return root.uri
+
     @contextmanager
     def open(self, root: ArtifactRoot, artifact: Artifact) -> Iterator[BinaryIO]:
         held = self._server.files.get(root.owner.id, {})

@@ -54,7 +54,6 @@ from migrate.tasks.scorer import Scorers
 from migrate.tasks.user import Roles, Users
 from migrate.tasks.webhook import Webhooks
 from migrate.traces import Trace
-from tests.endpoints.databases import target_at
 from tests.graph.memory import MemoryServer
 from tests.kinds.job import Job, Jobs
 from tests.kinds.memory import MemoryStore
@@ -639,8 +638,7 @@ def in_a_database(sample: Sample) -> Opened:
     """Keep a kind in a database of MLflow without a server."""
 
     def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
-        endpoint = target_at(request.getfixturevalue("new_database"))
-        request.addfinalizer(endpoint.close)
+        endpoint: Target = request.getfixturevalue("database_target")
         whole = (Kind.RUN, Kind.LOGGED_MODEL, Kind.TRACE, Kind.EVALUATION_DATASET)
         needs = sample.needs_stored(endpoint) if sample.needs_stored else {}
 

@@ -48,6 +48,20 @@ class UnservedArtifacts:
         """See ``ReadsArtifacts.digests``: there are none."""
         return {}
 
+    def location(self, root: ArtifactRoot) -> str:
+        """See ``ReadsArtifacts.location``."""
+        stated = disk_path(root.uri)
+        if stated is None or (stated.is_absolute() and stated.is_dir()):
+            return root.uri
+        moved = _first_with_files([*self._moved(stated)])
+        if moved is None and not any(map(_ID.fullmatch, stated.parts)):
+            # That of an experiment, which has no id that no other store has: by its last part.
+            folders = [folder / stated.name for folder in self._all.folders]
+            moved = next((self._in(it) for it in folders if stated.name and it.is_dir()), None)
+        if moved is None:
+            return root.uri
+        return moved.folder.as_uri() if root.uri.startswith("file:") else str(moved.folder)
+
     def doubts(self, locations: Sequence[str], shown: str) -> Sequence[str]:
         """Return a sentence for the user where the roots that are named may be the wrong ones.
 
@@ -81,9 +95,7 @@ class UnservedArtifacts:
         if location.way is Way.DISK and location.folder.is_dir():
             return DiskFiles(location)
         stated = disk_path(root.uri)
-        places = [*self._moved(stated)] if stated is not None else []
-        # An empty one may be what a store has for each run, wherever that has its files.
-        moved = next((it for it in places if not _is_empty(it)), places[0] if places else None)
+        moved = _first_with_files([*self._moved(stated)] if stated is not None else [])
         is_there = stated is not None and stated.is_absolute() and stated.is_dir()
         if location.way is not Way.DISK and (moved is None or (is_there and _is_empty(moved))):
             raise NotPermitted(f"{place_of(root.uri)} is not read: {location.reason}", _HINT)
@@ -124,6 +136,14 @@ class UnservedArtifacts:
                 is_around = start < places[-1] and around.is_dir()
                 if ".." not in parts and (moved.is_dir() or is_around):
                     yield self._in(moved)
+
+
+def _first_with_files(places: Sequence[Location]) -> Location | None:
+    """Return the first place with files, else the first.
+
+    An empty one may be what a store has for each run, wherever that has its files.
+    """
+    return next((it for it in places if not _is_empty(it)), places[0] if places else None)
 
 
 def _is_empty(location: Location) -> bool:

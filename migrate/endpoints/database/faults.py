@@ -39,10 +39,10 @@ _FAULTS = (
         "name the file that the server has as --backend-store-uri",
     ),
     _fault(
-        "malformed|disk I/O error",
+        "malformed|disk I/O error|marked as crashed|is corrupt",
         EndpointError,
         "is damaged",
-        "restore it from a backup, or try: sqlite3 FILE .recover",
+        "restore it from a backup; for a file of SQLite, try: sqlite3 FILE .recover",
     ),
     _fault(
         "readonly database|read-only database",
@@ -57,26 +57,28 @@ _FAULTS = (
         "may this user read the file, and (where it has a -wal file) write into its folder?",
     ),
     _fault(
-        "database (table )?is locked|database schema is locked",
+        "database (table )?is locked|database schema is locked|lock wait timeout|deadlock"
+        "|lock timeout|could not serialize|record has changed since",
         Unavailable,
         "is being written to, without an end",
         "is a long transaction under way?",
     ),
     _fault(
         r"password authentication failed|no password supplied|role \S+ does not exist"
-        "|no pg_hba.conf entry",
+        r"|no pg_hba.conf entry|Access denied for user \S+ \(using|^\(1698,"
+        "|is not allowed to connect",
         NotAuthenticated,
         "does not accept the login",
         "check user and password in its URI",
     ),
     _fault(
-        "permission denied",
+        "permission denied|command denied to user|Access denied for user|Access denied; you need",
         NotPermitted,
         "does not let this user read all of it",
         "it takes SELECT on every table of MLflow: GRANT SELECT ON ALL TABLES IN SCHEMA ...",
     ),
     _fault(
-        r"database \S+ does not exist",
+        r"database \S+ does not exist|Unknown database",
         UsageError,
         "is not there",
         "check the name of the database at the end of its URI",
@@ -84,7 +86,9 @@ _FAULTS = (
     _fault(
         "connection refused|could not connect|could not translate host name|timeout expired"
         "|timed out|closed the connection|connection to server|terminating connection"
-        "|starting up|shutting down|too many (clients|connections)",
+        "|starting up|shutting down|too many (clients|connections)|can't connect to|gone away"
+        "|lost connection|unknown mysql server host|shutdown in progress|connection was killed"
+        "|query execution was interrupted|connection reset|broken pipe|is blocked because of",
         Unavailable,
         "cannot be reached",
         "is it running, and are host and port right?",
@@ -101,6 +105,10 @@ def translated(shown: str) -> Iterator[None]:
         raise _told(str(problem.orig), shown) from None
     except SQLAlchemyError as problem:
         raise _told(str(problem), shown) from None
+    except RuntimeError as problem:
+        if type(problem) is not RuntimeError:
+            raise
+        raise _told(str(problem), shown) from None  # pymysql's own, of what a server asks for
 
 
 def _told(text: str, shown: str) -> MigrateError:

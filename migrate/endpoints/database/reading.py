@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from threading import RLock
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -22,9 +23,11 @@ from sqlalchemy import table as sql_table
 from sqlalchemy.sql.elements import ColumnElement
 
 from migrate.endpoints.database.faults import translated
-from migrate.endpoints.database.opening import begin, engine_of
+from migrate.endpoints.database.mysql import exact, folding_of
+from migrate.endpoints.database.opening import begin, engine_of, url_of
 from migrate.endpoints.database.revisions import ESSENTIAL, VERSION_TABLE, require_known
 from migrate.errors import EndpointError
+from migrate.folding import NO_FOLDING, Folding
 from migrate.redaction import shown_address
 
 Row = Mapping[str, Any]
@@ -187,7 +190,12 @@ class Database:
             yield page
             if len(page) < size:
                 return
-            after = (tuple_(*map(column, key)) > tuple_(*(page[-1][it] for it in key)),)
+            last = page[-1]
+            # The first of them once more: by that alone MySQL begins where the page before ended.
+            after = (
+                column(key[0]) >= last[key[0]],
+                tuple_(*map(column, key)) > tuple_(*(last[it] for it in key)),
+            )
 
     def take(
         self,
@@ -223,7 +231,31 @@ class Database:
         if statement is None:
             return ()
         counted = statement.add_columns(func.count()).group_by(*map(column, by))
+        if self.is_mysql:  # which counts texts together that differ in case only
+            known = [name for name in by if self.has(table, name)]
+            told = (func.min(column(it)) if it in known else null() for it in by)
+            counted = statement.with_only_columns(*told, func.count()).group_by(*map(exact, known))
         return self._read(lambda it: [tuple(row) for row in it.execute(counted)])
+
+    @cached_property
+    def backend(self) -> str:
+        """What SQLAlchemy calls this kind of database: ``sqlite``, ``postgresql`` or ``mysql``."""
+        return url_of(self._uri).get_backend_name()
+
+    @property
+    def is_mysql(self) -> bool:
+        """Whether this is a database of MySQL or MariaDB, which may compare texts without case."""
+        return self.backend == "mysql"
+
+    def folding(self, table: str, name: str) -> Folding:
+        """Return what the database leaves out of account when it compares this column."""
+        if not self.is_mysql:
+            return NO_FOLDING
+        return self._read(lambda it: folding_of(it, table, name))
+
+    def other_than(self, name: str, values: Collection[str]) -> Condition:
+        """Return the condition that a column has none of these texts, spelled as they are."""
+        return (exact(name) if self.is_mysql else column(name)).not_in(list(values))
 
     def close(self) -> None:
         """Let go of the connection, and so of the state of the database that was read."""

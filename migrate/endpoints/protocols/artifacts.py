@@ -27,6 +27,10 @@ class ReadsArtifacts(Protocol):
         """Return the SHA-256 of files by path, as far as they are known without reading them."""
         ...
 
+    def location(self, root: ArtifactRoot) -> str:
+        """Return the URI by which others find the files: the root's own, unless they were moved."""
+        ...
+
 
 class WritesArtifacts(ReadsArtifacts, Protocol):
     """Writes files."""

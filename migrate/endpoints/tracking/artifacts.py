@@ -80,6 +80,10 @@ class ArtifactStores:
         """See ``ReadsArtifacts.digests``: no server of MLflow tells any."""
         return {}
 
+    def location(self, root: ArtifactRoot) -> str:
+        """See ``ReadsArtifacts.location``: what a server says is what it uses itself."""
+        return root.uri
+
     def put(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """Write a file and count its bytes as they pass."""
         self.store(root).put(artifact, counted(stream, self._count))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from migrate.endpoints.database.reading import Row
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Malformed
+from migrate.folding import ANY_FOLDING
 from migrate.kinds import Ref
 
 R = TypeVar("R")
@@ -28,6 +29,21 @@ def readable(
         except Malformed as problem:
             ref, container = named(row)
             unreadable.report(ref, container, f"table {table}", problem)
+
+
+def spelled_as(rows: Iterable[Row], by: str, asked: Iterable[str]) -> Iterator[Row]:
+    """Yield rows with a column as it was asked for: a database may take two spellings for one.
+
+    Raises ``Malformed`` for what is none of these.
+    """
+    names = {name: name for name in asked}
+    alike = {ANY_FOLDING.of(name): name for name in names}
+    for row in rows:
+        told = str(row[by])
+        name = names.get(told) or alike.get(ANY_FOLDING.of(told))
+        if name is None:
+            raise Malformed(f"{told[:60]!r} is none of the names that were asked for")
+        yield row if name == told else {**row, by: name}
 
 
 def grouped(rows: Iterable[Row], by: str) -> Mapping[Any, Sequence[Row]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.endpoints.database.reading import Condition, Database, Row, is_
-from migrate.endpoints.database.stores.entries import grouped, readable, texts_by
+from migrate.endpoints.database.stores.entries import grouped, readable, spelled_as, texts_by
 from migrate.endpoints.database.stores.experiments import ExperimentStore
 from migrate.endpoints.registry_members import model_version_of, registered_model_of
 from migrate.endpoints.shapes import text, version_number
@@ -73,7 +73,8 @@ class RegisteredModelStore:
 
     def _of(self, table: str, columns: Sequence[str], names: Sequence[str]) -> Iterator[Row]:
         here = self._database.here(table)
-        return self._database.rows_of(table, columns, "name", names, *here)
+        rows = self._database.rows_of(table, columns, "name", names, *here)
+        return spelled_as(rows, "name", names)
 
 
 class ModelVersionStore:
@@ -127,7 +128,8 @@ class ModelVersionStore:
         """Yield the versions of these models, each model's together and in order."""
         place = {name: number for number, name in enumerate(models)}
         here = (*self._database.here("model_versions"), *where)
-        rows = [*self._database.rows_of("model_versions", _VERSION, "name", [*models], *here)]
+        found = self._database.rows_of("model_versions", _VERSION, "name", [*models], *here)
+        rows = spelled_as(found, "name", models)
         kept = [row for row in rows if row["current_stage"] != DELETED_STAGE]
         kept.sort(key=lambda row: (place[row["name"]], row["version"]))
         tags = self._tags([*dict.fromkeys(row["name"] for row in kept)], *where)
@@ -149,5 +151,5 @@ class ModelVersionStore:
         columns = ("name", "version", "key", "value")
         here = (*self._database.here("model_version_tags"), *where)
         rows = self._database.rows_of("model_version_tags", columns, "name", names, *here)
-        by_name = grouped(rows, "name")
+        by_name = grouped(spelled_as(rows, "name", names), "name")
         return {name: texts_by(by_name[name], "version") for name in names}

@@ -98,7 +98,7 @@ class RunStore(ContainedStore[Run]):
 
         where: list[Condition] = [among("run_uuid", found)]
         if unread:
-            where.append(~among("key", unread))
+            where.append(self._database.other_than("key", unread))
         self._database.take("metrics", _POINT, use, *where)
         for (run_id, _), points in by_key.items():
             found[run_id].points += points
@@ -111,7 +111,9 @@ class RunStore(ContainedStore[Run]):
         values, timestamps, steps = array("d"), array("q"), array("q")
 
         def use(rows: Sequence[Any]) -> None:
-            for _, _, value, timestamp, step, is_nan in rows:
+            for _, told, value, timestamp, step, is_nan in rows:
+                if told != key:  # another one, in a database that compares without case
+                    continue
                 point = _point(key, value, timestamp, step, is_nan)
                 values.append(point.value)
                 timestamps.append(point.timestamp)

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from migrate.endpoints.database.reading import Condition, Row, is_
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 
 _WORKSPACE = "workspace"
 
@@ -76,8 +77,8 @@ class Below(NamedTuple):
         changed = {}
         for name, value in new.items():
             said = old[name]
-            if isinstance(said, str) and database.keeps_json(self.table, name):
-                said = json.loads(said)  # as some drivers give it
+            if isinstance(said, str) and not isinstance(value, str):
+                said = _parsed(said)  # JSON, as some drivers give it
             unknown = name in self.times and value is None
             if said != value and name not in self.once and not unknown:
                 changed[name] = value
@@ -89,6 +90,13 @@ class Below(NamedTuple):
         made |= {_WORKSPACE: database.workspace} if database.has(self.table, _WORKSPACE) else {}
         fill_times(made, self.times)
         return made
+
+
+def _parsed(told: str) -> Any:
+    try:
+        return json.loads(told)
+    except ValueError:
+        return told
 
 
 def fill_times(row: dict[str, Any], times: Sequence[str]) -> None:

@@ -7,12 +7,12 @@ from functools import cached_property
 from typing import Any
 
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
-from migrate.endpoints.artifacts.locations import roots_of
+from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots, roots_of
 from migrate.endpoints.database.reading import is_
 from migrate.endpoints.database.revisions import REVISIONS
 from migrate.endpoints.database.stores.counted import count_uncopied
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
-from migrate.endpoints.database.target.files import PlacedFiles
+from migrate.endpoints.database.target.files import KeptFiles, PlacedFiles
 from migrate.endpoints.database.target.logged_models import (
     WrittenLoggedModelStore,
     WrittenModelLinkStore,
@@ -45,11 +45,19 @@ class DatabaseTarget:
 
     Every object appears in one transaction, with its mark; what is not finished is nowhere in it.
     Two migrations cannot make a copy each, since copies keep the ids of their originals. ``root``
-    is where files go. With ``reads_only`` it is only compared with.
+    is where files go; with ``keeps_files`` they stay where the source has them, whose ``roots``
+    are used to read them. With ``reads_only`` it is only compared with.
     """
 
     def __init__(
-        self, uri: str, *, root: str, workspace: str = "", reads_only: bool = False
+        self,
+        uri: str,
+        *,
+        root: str,
+        workspace: str = "",
+        reads_only: bool = False,
+        keeps_files: bool = False,
+        roots: Roots = NO_ROOTS,
     ) -> None:
         self._database = database = WrittenDatabase(
             uri, workspace or DEFAULT_WORKSPACE, reads_only=reads_only
@@ -57,7 +65,9 @@ class DatabaseTarget:
         self._reads_only = reads_only
         self.unreadable = UnreadableObjects()
         self.writers = OneWriter()
-        self.artifacts = files = PlacedFiles(root, roots_of([root]))
+        files = KeptFiles(roots) if keeps_files else PlacedFiles(root, roots_of([root]))
+        self.artifacts: PlacedFiles | KeptFiles = files
+        self._keeps_files = keeps_files
         self.experiments = WrittenExperimentStore(database, self.unreadable, files)
         self.runs = WrittenRunStore(database, self.unreadable, self.experiments)
         self.logged_models = WrittenLoggedModelStore(database, self.unreadable, self.experiments)
@@ -99,8 +109,11 @@ class DatabaseTarget:
             metric_key_length=database.length("metrics", "key"),
             model_tag_length=database.length("registered_model_tags", "value"),
             description_length=database.length("registered_models", "description"),
-            holds_nul=database.is_sqlite,
+            holds_nul=database.backend != "postgresql",
+            folding=database.folding("tags", "key"),
+            registry_folding=database.folding("registered_model_tags", "key"),
             without_permissions=_NO_PERMISSIONS,
+            keeps_files=self._keeps_files,
             lists_links=True,
         )
 

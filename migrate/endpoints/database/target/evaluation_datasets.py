@@ -15,7 +15,7 @@ from migrate.endpoints.database.reading import IDS, Database, Row, among, is_
 from migrate.endpoints.database.stores.evaluation_datasets import WRAPPED, EvaluationDatasetStore
 from migrate.endpoints.database.target.below import Below, fill_times
 from migrate.endpoints.database.target.record import WrittenRecordStore
-from migrate.endpoints.database.target.written import Transaction
+from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.dataset_records import record_as_kept, record_from
 from migrate.endpoints.stores import Bookkeeping, Found
 from migrate.endpoints.unreadable import UnreadableObjects

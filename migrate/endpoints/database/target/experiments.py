@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from migrate.endpoints.database.reading import among, is_
 from migrate.endpoints.database.stores.entries import numbers
 from migrate.endpoints.database.stores.experiments import ExperimentStore
-from migrate.endpoints.database.target.files import PlacedFiles
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.files import KeptFiles, PlacedFiles
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.stores import Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, NotFound, Refused
@@ -29,7 +30,10 @@ class WrittenExperimentStore(ExperimentStore):
     identity = Identity.NAMED
 
     def __init__(
-        self, database: WrittenDatabase, unreadable: UnreadableObjects, files: PlacedFiles
+        self,
+        database: WrittenDatabase,
+        unreadable: UnreadableObjects,
+        files: PlacedFiles | KeptFiles,
     ) -> None:
         super().__init__(database, unreadable)
         self._written = database
@@ -49,7 +53,7 @@ class WrittenExperimentStore(ExperimentStore):
                     f"an experiment of the name {experiment.name!r} is in {self._written.shown}"
                 )
             number = self._number(transaction, experiment.experiment_id)
-            location = experiment.artifact_location or self._files.for_experiment(number)
+            location = self._files.for_experiment(experiment.artifact_location, number)
             transaction.insert(
                 "experiments",
                 {
@@ -63,16 +67,17 @@ class WrittenExperimentStore(ExperimentStore):
                 },
             )
             _put_tags(transaction, number, experiment.tags)
-            if not self._written.is_sqlite:
+            if self._written.backend == "postgresql":  # the others count on by themselves
                 transaction.run(_COUNT_ON)
         return str(number)
 
-    def place_in(self, experiment_id: str, *path: str) -> str:
-        """Return where the files of what is in an experiment go. Raises ``NotFound``."""
+    def place_in(self, experiment_id: str, stated: str, *path: str) -> str:
+        """Return where the files of what is in an experiment are to be; ``stated`` is where those
+        of the original are. Raises ``NotFound``."""
         for number in numbers([experiment_id]):
             mine = (is_("experiment_id", number), *self._written.here("experiments"))
             for row in self._written.rows("experiments", ("artifact_location",), *mine):
-                return self._files.below(str(row["artifact_location"] or ""), number, *path)
+                return self._files.place(stated, str(row["artifact_location"] or ""), number, *path)
         raise NotFound(f"experiment {experiment_id} is not in {self._written.shown}")
 
     def set_tags(self, experiment_id: str, tags: Mapping[str, str]) -> Sequence[Loss]:

@@ -9,7 +9,7 @@ from migrate.endpoints.artifacts.locations import Roots, Way
 from migrate.endpoints.artifacts.repositories import place_of
 from migrate.endpoints.artifacts.stores import ArtifactStore, CloudStore
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts, below_proxy
-from migrate.errors import NotPermitted
+from migrate.errors import NotPermitted, Refused
 from migrate.objects import Artifact, ArtifactRoot
 
 #: Why a location is not written to, and what to do.
@@ -43,12 +43,17 @@ class PlacedFiles(UnservedArtifacts):
         """Have new experiments be where the server keeps its own, of which ``location`` is one."""
         self._is_served = below_proxy(location) is not None
 
-    def for_experiment(self, number: int) -> str:
-        """Return the location of a new experiment."""
-        return f"mlflow-artifacts:/{number}" if self._is_served else f"{self._root}/{number}"
+    def for_experiment(self, stated: str, number: int) -> str:
+        """Return the location of a new experiment: the one that is ``stated``, if any is."""
+        made = f"mlflow-artifacts:/{number}" if self._is_served else f"{self._root}/{number}"
+        return stated or made
 
-    def below(self, location: str, number: int, *path: str) -> str:
-        """Return a location in an experiment: below its own where that is reached from here."""
+    def place(self, stated: str, location: str, number: int, *path: str) -> str:
+        """Return where the files of what is in an experiment go.
+
+        That is below the experiment's own ``location`` where this is reached from here, wherever
+        the original, by what is ``stated`` of it, has them.
+        """
         return "/".join((location if self._reaches(location) else f"{self._root}/{number}", *path))
 
     def _reaches(self, location: str) -> bool:
@@ -65,3 +70,50 @@ class PlacedFiles(UnservedArtifacts):
         if location.way is not Way.DISK:
             raise NotPermitted(f"{place_of(root.uri)} is not written to: {location.reason}", _HINT)
         return DiskFiles(location)
+
+
+class KeptFiles(UnservedArtifacts):
+    """Implements ``WritesArtifacts`` where copies point at the files of their originals.
+
+    ``roots`` are those that the user named for the source.
+    """
+
+    transferred = 0
+
+    def __init__(self, roots: Roots) -> None:
+        super().__init__(roots, "target")
+
+    def put(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
+        """Raise ``NotPermitted``: the copy has a place of its own, so it was made otherwise."""
+        raise NotPermitted(
+            f"{artifact.path!r} belongs to {place_of(root.uri)}, where the original has no files; "
+            "with --artifacts keep none are written",
+            "copy what was copied before without --artifacts keep, and name --target-artifacts",
+        )
+
+    def serve(self, location: str) -> None:
+        """Take no notice of where the server keeps files: new ones are none of ours."""
+
+    def for_experiment(self, stated: str, number: int) -> str:
+        """Return the location of the original. Raises ``Refused`` as ``place`` does."""
+        return self._checked(stated)
+
+    def place(self, stated: str, location: str, number: int, *path: str) -> str:
+        """Return where the original has its files.
+
+        A server on this database will deliver what is there, so that a location counts only if
+        this tool would read there itself. Raises ``Refused`` for others.
+        """
+        return self._checked(stated)
+
+    def _checked(self, stated: str) -> str:
+        if not stated:
+            raise Refused("it says not where its files are, so they cannot stay there")
+        location = self._locate(stated)
+        if location.way is Way.SERVER:
+            raise Refused(
+                f"its files cannot stay at {place_of(stated)}: {location.reason}",
+                "name the folder that has them with --source-artifacts, or leave out "
+                "--artifacts keep",
+            )
+        return stated

@@ -21,7 +21,7 @@ from migrate.endpoints.database.stores.gateway import (
 )
 from migrate.endpoints.database.target.below import Below
 from migrate.endpoints.database.target.record import WrittenRecordStore
-from migrate.endpoints.database.target.written import Transaction
+from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.stores import Identity
 from migrate.errors import Refused
 from migrate.objects import Loss

@@ -20,7 +20,8 @@ from migrate.endpoints.database.target.contained import (
     require_free,
 )
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.stores import Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Refused
@@ -80,7 +81,7 @@ class WrittenLoggedModelStore(LoggedModelStore):
             raise Refused(f"{model.model_id!r} is no id of a logged model: m- and 32 digits are")
         require_free(self._database, LOGGED_MODELS, model.ref)
         path = ("models", model.model_id, "artifacts")
-        place = self._experiments.place_in(experiment_id, *path)
+        place = self._experiments.place_in(experiment_id, model.artifact_uri, *path)
         made = replace(model, experiment_id=experiment_id, artifact_uri=place, metrics=())
         with self._lock:
             self._begun[model.model_id] = _Begun(made)

@@ -12,7 +12,7 @@ from migrate.endpoints.database.reading import Row, is_
 from migrate.endpoints.database.stores.mcp_servers import DELETED, MCPServerStore
 from migrate.endpoints.database.target.below import Below
 from migrate.endpoints.database.target.record import WrittenRecordStore
-from migrate.endpoints.database.target.written import Transaction
+from migrate.endpoints.database.target.transaction import Transaction
 from migrate.errors import Refused
 from migrate.objects import Loss
 from migrate.records.mcp_servers import MCPServer, MCPServerVersion

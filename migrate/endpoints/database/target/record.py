@@ -7,7 +7,6 @@ columns is not said again.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -16,7 +15,8 @@ from migrate.endpoints.database.reading import among as one_of
 from migrate.endpoints.database.stores.entries import numbers
 from migrate.endpoints.database.stores.record import RecordStore
 from migrate.endpoints.database.target.below import Below, fill_times
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.stores import Found
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists, NotFound, Refused
@@ -149,9 +149,7 @@ class WrittenRecordStore(RecordStore[R]):
 
     def _as_kept(self, name: str, column: str, value: Any) -> Any:
         if name in self.json:
-            value = value or None
-            as_object = value is None or self._written.keeps_json(self.table, column)
-            return value if as_object else json.dumps(value)
+            return value or None
         if name in self.flags:
             return bool(value)
         if name in self.words:

@@ -9,7 +9,8 @@ from typing import Any
 from migrate.endpoints.database.reading import among, is_
 from migrate.endpoints.database.stores.experiments import ExperimentStore
 from migrate.endpoints.database.stores.registry import ModelVersionStore, RegisteredModelStore
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.run_members import model_named_by
 from migrate.endpoints.stores import Identity
 from migrate.endpoints.unreadable import UnreadableObjects

@@ -12,7 +12,7 @@ from migrate.endpoints.database.stores.label_schemas import LabelSchemaStore
 from migrate.endpoints.database.stores.review_queues import ReviewQueueStore
 from migrate.endpoints.database.target.below import Below
 from migrate.endpoints.database.target.record import WrittenRecordStore
-from migrate.endpoints.database.target.written import Transaction
+from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.stores import Identity
 from migrate.errors import Refused
 from migrate.objects import Loss

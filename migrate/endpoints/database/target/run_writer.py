@@ -10,7 +10,8 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from migrate.endpoints.database.reading import Row, among, is_
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.kinds import run_ref
 from migrate.objects import RUN_NAME_TAG, ArtifactRoot, Loss, Metric, Run, as_stored
 from migrate.origins import MARK

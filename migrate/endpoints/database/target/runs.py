@@ -15,7 +15,8 @@ from migrate.endpoints.database.stores.runs import RunStore
 from migrate.endpoints.database.target.contained import RUNS, copies_by_origin, require_free
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
 from migrate.endpoints.database.target.run_writer import UNTOLD, DatabaseRunWriter
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.stores import Identity
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Refused
@@ -54,7 +55,7 @@ class WrittenRunStore(RunStore):
         if not _ID.fullmatch(run.run_id):
             raise Refused(f"{run.run_id!r} is no id of a run: 32 hexadecimal digits are")
         require_free(self._database, RUNS, run.ref)
-        place = self._experiments.place_in(experiment_id, run.run_id, "artifacts")
+        place = self._experiments.place_in(experiment_id, run.artifact_uri, run.run_id, "artifacts")
         made = replace(run, experiment_id=experiment_id, artifact_uri=place)
         return DatabaseRunWriter(self._written, made, write=self._insert, is_new=True)
 

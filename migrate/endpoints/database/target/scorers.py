@@ -12,7 +12,7 @@ from migrate.endpoints.database.stores.judges import endpoint_of, with_endpoint
 from migrate.endpoints.database.stores.scorers import ScorerStore
 from migrate.endpoints.database.target.below import Below
 from migrate.endpoints.database.target.record import WrittenRecordStore
-from migrate.endpoints.database.target.written import Transaction
+from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.stores import Identity
 from migrate.errors import Refused
 from migrate.records.scorers import Scorer, scorer_id

@@ -20,7 +20,8 @@ from migrate.endpoints.database.target.trace_rows import (
     tag_rows,
     trace_rows,
 )
-from migrate.endpoints.database.target.written import Transaction, WrittenDatabase
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.stores import Found, traces_found
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Malformed, Refused
@@ -103,7 +104,7 @@ class WrittenTraceStore(TraceStore):
         if begun is not None and not wanted.assessments:  # once more, without what was said
             made = replace(wanted, tags=begun.trace.tags, assessments=begun.trace.assessments)
         else:
-            place = self._place(container, wanted.trace_id)
+            place = self._place(container, wanted)
             said = [it for it in wanted.assessments if not it.get("overrides")]
             try:  # so that it costs this trace alone
                 for assessment in said:
@@ -190,12 +191,14 @@ class WrittenTraceStore(TraceStore):
             for table, key in _TABLES.items():
                 transaction.delete(table, is_(key, copy.trace_id))
 
-    def _place(self, container: str, trace_id: str) -> str:
+    def _place(self, container: str, trace: Trace) -> str:
         """Return where the files of a trace are, or go."""
-        where = (is_("request_id", trace_id), is_("key", ARTIFACT_LOCATION_TAG))
+        where = (is_("request_id", trace.trace_id), is_("key", ARTIFACT_LOCATION_TAG))
         for row in self._database.rows("trace_tags", ("value",), *where):
             return str(row["value"])
-        return self._experiments.place_in(container, "traces", trace_id, "artifacts")
+        stated = trace.tags.get(ARTIFACT_LOCATION_TAG, "")
+        path = ("traces", trace.trace_id, "artifacts")
+        return self._experiments.place_in(container, stated, *path)
 
 
 def _write(transaction: Transaction, begun: _Begun, tags: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from migrate.endpoints.database.reading import Row
 from migrate.endpoints.database.stores.webhooks import WebhookStore
 from migrate.endpoints.database.target.below import Below
 from migrate.endpoints.database.target.record import WrittenRecordStore
-from migrate.endpoints.database.target.written import Transaction
+from migrate.endpoints.database.target.transaction import Transaction
 from migrate.records.webhooks import Webhook
 
 _EVENTS = "webhook_events"

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from threading import RLock
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, Connection, Engine, column, delete, inspect, select, text, update
-from sqlalchemy import insert as plain_insert
-from sqlalchemy import table as sql_table
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, Engine, column, inspect, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from migrate.endpoints.database.faults import translated
 from migrate.endpoints.database.opening import engine_of, file_of, url_of
-from migrate.endpoints.database.reading import Column, Condition, Database, Row
-from migrate.endpoints.database.target.copying import copy_missing
+from migrate.endpoints.database.reading import Database
+from migrate.endpoints.database.target.mysql import MySQLTransaction
 from migrate.endpoints.database.target.schema import (
     drop_tables,
     is_empty,
@@ -28,94 +23,27 @@ from migrate.endpoints.database.target.schema import (
     new_number,
     require_head,
 )
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.failures import says_full
 from migrate.errors import AlreadyExists, NotPermitted, Refused, StorageFull, UsageError
 from migrate.redaction import cut
 
 T = TypeVar("T")
 _TWICE = re.compile("unique|duplicate", re.IGNORECASE)
-_FULL = re.compile("disk is full|No space left|disk full", re.IGNORECASE)
-_READ_ONLY = re.compile("readonly|read-only|permission denied", re.IGNORECASE)
+_READ_ONLY = re.compile(
+    r"readonly|read-only|read only|permission denied|command denied|for user \S+ to database", re.I
+)
+#: Of MySQL and MariaDB: what it cannot hold, by the numbers of their errors.
+_NOT_TAKEN = re.compile(r"^\((1153|1301|3819|4025),")
 _RIGHTS = "may this user write to the file and into its folder, or to the tables of MLflow?"
+#: What a server tells of its tables that is another for others: a number, or when one was made
+#: that no upgrade of MLflow makes anew.
+_MADE = {
+    "postgresql": "SELECT 'experiments'::regclass::oid::bigint",
+    "mysql": "SELECT unix_timestamp(create_time) FROM information_schema.tables "
+    "WHERE table_schema = database() AND table_name = 'alembic_version'",
+}
 DEFAULT_WORKSPACE = "default"
-#: Rows that go to the database in one call.
-ROWS = 5000
-
-
-class Transaction:
-    """What is written together: all of it is there afterwards, or nothing."""
-
-    def __init__(self, connection: Connection, columns: Mapping[str, Mapping[str, Column]]) -> None:
-        self._connection = connection
-        self._columns = columns
-        is_sqlite = connection.dialect.name == "sqlite"
-        self._insert: Any = sqlite_insert if is_sqlite else postgres_insert
-
-    def insert(self, table: str, row: Row) -> None:
-        """Insert a row. Raises ``AlreadyExists`` where it is there."""
-        self.insert_all(table, [row])
-
-    def insert_all(self, table: str, rows: Iterable[Row]) -> None:
-        """Insert rows, some at a time. Raises ``AlreadyExists`` where one is there."""
-        for some in self._some(table, rows):
-            self._connection.execute(plain_insert(self._table(table, some[0])), some)
-
-    def insert_missing(self, table: str, rows: Iterable[Row]) -> None:
-        """Insert those rows that are not there yet; as many as there are, some at a time."""
-        for some in self._some(table, rows):
-            statement: Any = self._insert(self._table(table, some[0])).on_conflict_do_nothing()
-            self._connection.execute(statement, some)
-
-    def insert_many(
-        self, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
-    ) -> None:
-        """Do the same with very many, past all that is not the driver's."""
-        if self._connection.dialect.name != "sqlite":
-            copy_missing(self._connection, table, columns, rows)
-            return
-        statement = sqlite_insert(self._table(table, columns)).on_conflict_do_nothing()
-        compiled = str(statement.compile(dialect=self._connection.dialect))
-        rest = iter(rows)
-        while some := list(islice(rest, ROWS)):
-            self._connection.exec_driver_sql(compiled, some)
-
-    def put(self, table: str, key: Sequence[str], rows: Iterable[Row]) -> None:
-        """Insert rows, each in place of one that has the same ``key``."""
-        key = [name for name in key if name in self._columns[table]]
-        for some in self._some(table, rows):
-            statement: Any = self._insert(self._table(table, some[0]))
-            new = {name: statement.excluded[name] for name in some[0] if name not in key}
-            statement = statement.on_conflict_do_update(index_elements=key, set_=new)
-            self._connection.execute(statement, some)
-
-    def _some(self, table: str, rows: Iterable[Row]) -> Iterator[list[dict[str, Any]]]:
-        """Yield rows, as many as go in one call, without columns that came with later MLflows."""
-        known, rest = self._columns[table], iter(rows)
-        while some := list(islice(rest, ROWS)):
-            yield [{name: it[name] for name in it if name in known} for it in some]
-
-    def update(self, table: str, values: Mapping[str, Any], *where: Condition) -> None:
-        """Change columns of the rows that are meant."""
-        self._connection.execute(update(self._table(table, values)).where(*where).values(**values))
-
-    def delete(self, table: str, *where: Condition) -> None:
-        """Delete the rows that are meant."""
-        self._connection.execute(delete(sql_table(table)).where(*where))
-
-    def rows(self, table: str, columns: Sequence[str], *where: Condition) -> Sequence[Row]:
-        """Return rows as they are in this transaction."""
-        statement: Any = select(*map(column, columns)).select_from(sql_table(table)).where(*where)
-        return [dict(row) for row in self._connection.execute(statement).mappings()]
-
-    def run(self, statement: str) -> None:
-        """Run a statement of SQL."""
-        self._connection.execute(text(statement))
-
-    def _table(self, table: str, names: Iterable[str]) -> Any:
-        """Name a table with columns that are written; those of JSON take objects, as MLflow's."""
-        known = self._columns[table]
-        return sql_table(
-            table, *(column(it, JSON()) if known[it].is_json else column(it) for it in names)
-        )
 
 
 class WrittenDatabase(Database):
@@ -133,6 +61,7 @@ class WrittenDatabase(Database):
         self._writer: Connection | None = None
         self._is_made = False
         self._has_written = False
+        self._unique: dict[str, bool] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -150,7 +79,7 @@ class WrittenDatabase(Database):
                 if self.is_sqlite:
                     connection.exec_driver_sql("PRAGMA foreign_keys = ON")
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield Transaction(connection, self._columns)
+                yield self._begun(connection)
                 connection.commit()
                 self._has_written = True
             except BaseException:
@@ -158,10 +87,15 @@ class WrittenDatabase(Database):
                 connection.close()  # which takes back what was begun
                 raise
 
+    def _begun(self, connection: Connection) -> Transaction:
+        if self.is_mysql:
+            return MySQLTransaction(connection, self._columns, self._unique)
+        return Transaction(connection, self._columns)
+
     @property
     def is_sqlite(self) -> bool:
         """Whether this is a file of SQLite, which bounds neither texts nor numbers."""
-        return url_of(self._uri).get_backend_name() == "sqlite"
+        return self.backend == "sqlite"
 
     def length(self, table: str, name: str) -> int | None:
         """Return how many characters a column holds; None: no bound."""
@@ -173,18 +107,13 @@ class WrittenDatabase(Database):
         self.open()
         return self._columns[table][name].nullable
 
-    def keeps_json(self, table: str, name: str) -> bool:
-        """Say whether a column is of JSON, and not of a text that may be such."""
-        self.open()
-        return self._columns[table][name].is_json
-
     def identity(self) -> str:
         """Return what tells this database from another that may come to be at its address.
 
         One that says nothing of the kind gets a number in its header.
         """
         if not self.is_sqlite:
-            return str(self._value("SELECT 'experiments'::regclass::oid::bigint"))
+            return str(self._value(_MADE[self.backend]))
         number = self._value("PRAGMA user_version")
         if number:
             return str(number)
@@ -279,9 +208,9 @@ def _written(shown: str) -> Iterator[None]:
         said = cut(" ".join(str(problem.orig).split()), 300)
         if isinstance(problem, IntegrityError) and _TWICE.search(said):
             raise AlreadyExists(f"{shown} has it already: {said}") from None
-        if isinstance(problem, IntegrityError | DataError):
+        if isinstance(problem, IntegrityError | DataError) or _NOT_TAKEN.search(said):
             raise Refused(f"{shown} does not take it: {said}") from None
-        if _FULL.search(said):
+        if says_full(said):
             raise StorageFull(f"no space is left for {shown}: {said}") from None
         if _READ_ONLY.search(said):
             raise NotPermitted(f"{shown} cannot be written to: {said}", _RIGHTS) from None

@@ -87,6 +87,10 @@ class ExportArtifacts:
         """See ``ReadsArtifacts.digests``."""
         return self._of(root).digests(root.owner)
 
+    def location(self, root: ArtifactRoot) -> str:
+        """See ``ReadsArtifacts.location``: that of the original."""
+        return root.uri
+
     def put(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``WritesArtifacts.put``; of a run, only while it is being written.
 
