@@ -66,7 +66,7 @@ class MCPServerStore(RecordStore[MCPServer]):
             }
             # Where it says nothing itself, its newest version speaks for it.
             if row["description"] is None and kept:
-                newest = as_object(json_of(max(kept, key=_age), "server_json"), "server_json")
+                newest = as_object(json_of(max(kept, key=age), "server_json"), "server_json")
                 found["description"] = newest.get("description")
             return found
 
@@ -80,7 +80,8 @@ def _version(row: Row, tags: Mapping[str, str]) -> dict[str, Any]:
     return {**_given(told), "tags": tags}
 
 
-def _age(row: Row) -> tuple[Any, ...]:
+def age(row: Row) -> tuple[Any, ...]:
+    """Return what orders the versions of a server: the newest is the one that speaks for it."""
     *numbers, key, made = _ORDER
     told = (*(integer(row, it) or 0 for it in numbers), text(row, key), integer(row, made) or 0)
     return (row["status"] == _ACTIVE, *told, text(row, "version"))

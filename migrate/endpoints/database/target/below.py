@@ -19,9 +19,9 @@ class Below(NamedTuple):
     """Rows of another table that belong to an object, which the column ``holder`` names.
 
     Those of one object are told apart by ``key``. A row that is made gets an ``ident`` of its own,
-    which begins with ``prefix``, and is made now where ``times`` are not known; what it says
-    ``once`` is not changed later. Of those that are not ``listed``, nothing is known or changed.
-    With ``stays``, none is taken off.
+    which begins with ``prefix``, and is made now where ``times`` have to be known and are not;
+    what it says ``once`` is not changed later. Of those that are not ``listed``, nothing is known
+    or changed. With ``stays``, none is taken off.
     """
 
     table: str
@@ -88,7 +88,7 @@ class Below(NamedTuple):
         made = {self.holder: holder, **row}
         made |= {self.ident: self.prefix + uuid.uuid4().hex} if self.ident else {}
         made |= {_WORKSPACE: database.workspace} if database.has(self.table, _WORKSPACE) else {}
-        fill_times(made, self.times)
+        fill_times(database, self.table, made, self.times)
         return made
 
 
@@ -99,10 +99,15 @@ def _parsed(told: str) -> Any:
         return told
 
 
-def fill_times(row: dict[str, Any], times: Sequence[str]) -> None:
-    """Say of what is not known when it was made that it is now, and not changed since."""
+def fill_times(
+    database: WrittenDatabase, table: str, row: dict[str, Any], times: Sequence[str]
+) -> None:
+    """Say of what is not known when it was made that it is now, where something has to be said.
+
+    ``times`` are columns, each of which says the same as the one before where it is not known.
+    """
     known = int(time.time() * 1000)
     for name in times:
-        if row.get(name) is None:
+        if row.get(name) is None and not database.nullable(table, name):
             row[name] = known
-        known = row[name]
+        known = row[name] or known

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from tempfile import SpooledTemporaryFile
 from threading import Lock
-from typing import Any
 
 from migrate.endpoints.database.reading import IDS, Database, Row, among, is_
 from migrate.endpoints.database.stores.evaluation_datasets import WRAPPED, EvaluationDatasetStore
-from migrate.endpoints.database.target.below import Below, fill_times
+from migrate.endpoints.database.target.below import Below
 from migrate.endpoints.database.target.record import WrittenRecordStore
 from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.dataset_records import record_as_kept, record_from
@@ -153,7 +152,6 @@ class WrittenDatasetStore(WrittenRecordStore[EvaluationDataset], EvaluationDatas
         mine = is_(self.key, ident)
         with self._written.transaction() as transaction:
             row = self._row(transaction, wanted)
-            fill_times(row, self.times)
             if begun.made is None:
                 transaction.update(self.table, row, mine)
             else:
@@ -182,7 +180,7 @@ def _record_row(record: DatasetRecord, dataset_id: str) -> Row:
     """Return the row of a record, as MLflow writes it."""
     source = record.source or {}
     data = source.get("source_data") or {}
-    row: dict[str, Any] = {
+    return {
         _ID: record.dataset_record_id or f"dr-{uuid.uuid4().hex}",
         "dataset_id": dataset_id,
         "inputs": record.inputs,
@@ -197,5 +195,3 @@ def _record_row(record: DatasetRecord, dataset_id: str) -> Row:
         "input_hash": record.key,
         **{name: getattr(record, name) for name in _TIMES},
     }
-    fill_times(row, _TIMES)
-    return row

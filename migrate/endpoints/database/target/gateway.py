@@ -22,6 +22,7 @@ from migrate.endpoints.database.stores.gateway import (
 from migrate.endpoints.database.target.below import Below
 from migrate.endpoints.database.target.record import WrittenRecordStore
 from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.importing import IMPORTING
 from migrate.endpoints.stores import Identity
 from migrate.errors import Refused
 from migrate.objects import Loss
@@ -54,7 +55,8 @@ class WrittenSecretStore(WrittenRecordStore[GatewaySecret], GatewaySecretStore):
     own = ("keys",)
 
     def _made_with(self, record: GatewaySecret) -> Row:
-        from mlflow.utils.crypto import _encrypt_secret, _mask_secret_value
+        with IMPORTING:
+            from mlflow.utils.crypto import _encrypt_secret, _mask_secret_value
 
         values = dict.fromkeys(record.keys or ("api_key",), PLACEHOLDER)
         key = self._passphrase
@@ -69,7 +71,8 @@ class WrittenSecretStore(WrittenRecordStore[GatewaySecret], GatewaySecretStore):
     @cached_property
     def _passphrase(self) -> Any:
         """What encrypts the keys of secrets, which takes a while to make."""
-        from mlflow.utils import crypto
+        with IMPORTING:
+            from mlflow.utils import crypto
 
         logger = logging.getLogger(crypto.__name__)
         level = logger.level

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import column
 
 from migrate.endpoints.database.reading import Row, is_
-from migrate.endpoints.database.stores.mcp_servers import DELETED, MCPServerStore
+from migrate.endpoints.database.stores.mcp_servers import DELETED, MCPServerStore, age
 from migrate.endpoints.database.target.below import Below
 from migrate.endpoints.database.target.record import WrittenRecordStore
 from migrate.endpoints.database.target.transaction import Transaction
+from migrate.endpoints.importing import IMPORTING
 from migrate.errors import Refused
 from migrate.objects import Loss
 from migrate.records.mcp_servers import MCPServer, MCPServerVersion
@@ -58,6 +59,12 @@ class WrittenMCPServerStore(WrittenRecordStore[MCPServer], MCPServerStore):
     def _require_free(self, transaction: Transaction, row: Row) -> None:
         """A name is an id here, and of each workspace: the table itself refuses another."""
 
+    def _given(self, transaction: Transaction, record: MCPServer) -> Row:
+        # What its newest version says for it, it need not say itself.
+        newest = max(map(_version_row, record.versions), key=age, default=None)
+        said = newest["server_json"].get("description") if newest else None
+        return {"description": None if record.description == said else record.description}
+
     def _rows_below(
         self, transaction: Transaction, record: MCPServer, row: Row
     ) -> Mapping[str, Iterable[Row]]:
@@ -91,8 +98,9 @@ def _pairs(tags: Mapping[str, str]) -> list[dict[str, Any]]:
 
 def _version_row(version: MCPServerVersion) -> Row:
     """Return the row of a version, which MLflow orders by columns of its own making."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.utils.semver_utils import encode_prerelease_sort_key, parse_semver
+    with IMPORTING:
+        from mlflow.exceptions import MlflowException
+        from mlflow.utils.semver_utils import encode_prerelease_sort_key, parse_semver
 
     try:
         parsed = parse_semver(version.version)

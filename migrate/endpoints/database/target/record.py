@@ -68,7 +68,7 @@ class WrittenRecordStore(RecordStore[R]):
         wanted = self._placed(container, wanted)
         with self._written.transaction() as transaction:
             row = {**self._row(transaction, wanted), **self._made_with(wanted)}
-            fill_times(row, self.times)
+            fill_times(self._written, self.table, row, self.times)
             self._require_free(transaction, row)
             transaction.insert(self.table, row)
             self._write_below(transaction, wanted, row)
