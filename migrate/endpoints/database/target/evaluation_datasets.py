@@ -100,8 +100,13 @@ class WrittenDatasetStore(WrittenRecordStore[EvaluationDataset], EvaluationDatas
     def create(self, container: str, wanted: EvaluationDataset) -> EvaluationDataset:
         """See ``Store.create``; nothing is there before ``finish``.
 
-        Raises ``Refused`` for an id that something else has.
+        Raises ``Refused`` for an id that something else has, and a name that is too long.
         """
+        length = self._written.length(self.table, "name")
+        if length is not None and len(wanted.name) > length:
+            raise Refused(
+                f"its name has {len(wanted.name)} characters, the database holds {length}"
+            )
         if self._database.rows(self.table, (self.key,), is_(self.key, wanted.dataset_id)):
             is_ours = self.find(container, [wanted.tags.get(ORIGIN, "")])
             raise (AlreadyExists if is_ours else Refused)(self._taken(wanted.dataset_id))
