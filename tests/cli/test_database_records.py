@@ -73,8 +73,17 @@ def test_each_arrives_whole_with_ids_and_times_and_what_changes_follows(
     assert new.read_bytes() == before
     assert "no difference" in typed("verify", *words).stdout
 
-    files = {"artifacts_destination": str(tmp_path / "files")}
-    with server_factory(backend_store_uri=f"sqlite:///{new}", **files) as target:
+    second = tmp_path / "second.db"
+    files = str(tmp_path / "files")
+    places = ("--source-artifacts", files, "--target-artifacts", str(tmp_path / "other"))
+    ends = (f"sqlite:///{new}", f"sqlite:///{second}", *places, "--state", "second-state.db")
+    typed("run", *ends, code=3)
+    assert_same_rows(kept(every_record), second)
+    assert new.read_bytes() == before
+
+    with server_factory(
+        backend_store_uri=f"sqlite:///{new}", artifacts_destination=files
+    ) as target:
         assert kinds_that_differ(every_record.uri, target.uri) == []
         for seeded in SEEDED:
             seeded.change(Api(every_record.uri))
