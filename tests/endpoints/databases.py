@@ -37,9 +37,9 @@ def manifest(version: str) -> dict[str, Any]:
     return found
 
 
-def unpacked_artifacts(folder: Path) -> Path:
-    """Return what was behind the proxy of the server of 3.17.2."""
-    with tarfile.open(DATA / "sqlite-3.17.2.artifacts.tar.gz") as archive:
+def unpacked_artifacts(folder: Path, version: str = "3.17.2") -> Path:
+    """Return what was behind the proxy of the server of a version."""
+    with tarfile.open(DATA / f"sqlite-{version}.artifacts.tar.gz") as archive:
         archive.extractall(folder, filter="data")
     return folder / "artifacts"
 

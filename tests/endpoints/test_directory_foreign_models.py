@@ -12,7 +12,7 @@ import pytest
 from migrate.endpoints.directory import ExportDirectory
 from migrate.errors import DirectoryError
 from migrate.kinds import Kind, Ref
-from migrate.objects import DELETED, LoggedModel, ModelMetric, ModelVersion
+from migrate.objects import ACTIVE, DELETED, LoggedModel, ModelMetric, ModelVersion
 from tests.endpoints.exports import (
     envelope,
     files_below,
@@ -240,12 +240,13 @@ def test_a_logged_model_whose_directory_has_another_name(tmp_path: Path) -> None
     assert files_below(reader(tmp_path), model_root("m-1")) == {"MLmodel": b"x"}
 
 
-def test_a_deleted_logged_model_is_read_by_its_id_only(tmp_path: Path) -> None:
+def test_a_deleted_logged_model_is_listed_as_deleted(tmp_path: Path) -> None:
     folder = write_logged_models(tmp_path, None)
     content = foreign_logged_model("m-1", lifecycle_stage=DELETED)
     write_json(folder / "m-1" / "logged_model.json", envelope(content))
     source = reader(tmp_path)
-    assert [it.model_id for it in source.logged_models.list(["5"])] == ["m-2"]
+    stages = {it.model_id: it.lifecycle_stage for it in source.logged_models.list(["5"])}
+    assert stages == {"m-1": DELETED, "m-2": ACTIVE}
     assert [it.lifecycle_stage for it in source.logged_models.read(["m-1"])] == [DELETED]
 
 

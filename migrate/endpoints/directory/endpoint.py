@@ -232,7 +232,7 @@ class ExportDirectory:
         contents = Contents()
         for run in self.runs.list([experiment_id]):
             contents.add_run(run)
-        for model in self.logged_models.with_deleted([experiment_id]):
+        for model in self.logged_models.list([experiment_id]):
             contents.add_logged_model(model)
         for trace in self._traces.within(experiment_id):
             contents.add_trace(trace, has_dump=self._trace_folders.has_dump(trace))

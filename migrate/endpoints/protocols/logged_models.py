@@ -12,7 +12,8 @@ from migrate.objects import LoggedModel, Loss, ModelLinks, ModelMetric
 class ReadsLoggedModels(ReadsContained[LoggedModel], Protocol):
     """Reads logged models with all their metrics. Without such a kind: finds none.
 
-    ``list`` leaves out deleted ones, ``read`` has them where the endpoint still shows them.
+    A server's ``list`` leaves out deleted ones, ``read`` has them where the endpoint still shows
+    them.
     """
 
 

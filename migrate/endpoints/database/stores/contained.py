@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Generic, TypeVar
 
-from migrate.endpoints.database.reading import Condition, Database, Row, among
+from migrate.endpoints.database.reading import Database, Row, among
 from migrate.endpoints.database.stores.entries import numbers
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.kinds import Kind
@@ -24,8 +24,6 @@ class ContainedStore(ABC, Generic[C]):
     #: The column of its ids.
     key: ClassVar[str]
     columns: ClassVar[Sequence[str]]
-    #: Which of them a listing has.
-    listed: ClassVar[Sequence[Condition]] = ()
 
     def __init__(self, database: Database, unreadable: UnreadableObjects) -> None:
         self._database = database
@@ -35,8 +33,8 @@ class ContainedStore(ABC, Generic[C]):
         """See ``ReadsContained.list``; in order of their ids."""
         for experiment_id in experiment_ids:
             self._unreadable.forget(self.kind, experiment_id)
-            where = (among("experiment_id", numbers([experiment_id])), *self.listed)
-            for page in self._database.pages(self.table, self.columns, (self.key,), PAGE, *where):
+            where = among("experiment_id", numbers([experiment_id]))
+            for page in self._database.pages(self.table, self.columns, (self.key,), PAGE, where):
                 yield from self._whole(page)
 
     def read(self, ids: Sequence[str]) -> Sequence[C]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from migrate.endpoints.database.reading import Row, is_
+from migrate.endpoints.database.reading import Row
 from migrate.endpoints.database.stores.contained import ContainedStore
 from migrate.endpoints.database.stores.entries import grouped, readable, texts_by
 from migrate.endpoints.registry_members import stored_logged_model_of
 from migrate.endpoints.run_members import model_metric_from
 from migrate.kinds import Kind, logged_model_ref
-from migrate.objects import ACTIVE, LoggedModel, ModelMetric
+from migrate.objects import LoggedModel, ModelMetric
 
 _TIMES = ("creation_timestamp_ms", "last_updated_timestamp_ms")
 _COLUMNS = (
@@ -39,13 +39,12 @@ _METRIC = {
 
 
 class LoggedModelStore(ContainedStore[LoggedModel]):
-    """Implements ``ReadsLoggedModels``; deleted ones are whole here."""
+    """Implements ``ReadsLoggedModels``; deleted ones are whole here, and listed."""
 
     kind = Kind.LOGGED_MODEL
     table = "logged_models"
     key = "model_id"
     columns = _COLUMNS
-    listed = (is_("lifecycle_stage", ACTIVE),)
 
     def _whole(self, rows: Sequence[Row]) -> Iterator[LoggedModel]:
         ids = [row["model_id"] for row in rows]

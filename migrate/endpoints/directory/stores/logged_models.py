@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from migrate.endpoints.directory.unreadable import require_own
 from migrate.endpoints.disk import DAMAGED
 from migrate.errors import DirectoryError, Malformed, NotFound
 from migrate.kinds import Kind
-from migrate.objects import DELETED, LoggedModel, Loss, ModelMetric
+from migrate.objects import LoggedModel, Loss, ModelMetric
 
 
 class LoggedModelStore(ContainedStore[LoggedModel]):
@@ -69,15 +69,6 @@ class LoggedModelStore(ContainedStore[LoggedModel]):
     def stage_of(self, record: LoggedModel) -> str:
         """Return its lifecycle stage."""
         return record.lifecycle_stage
-
-    def list(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
-        """See ``ReadsLoggedModels``."""
-        found = self.with_deleted(experiment_ids)
-        return (model for model in found if model.lifecycle_stage != DELETED)
-
-    def with_deleted(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
-        """Yield deleted ones too."""
-        return super().list(experiment_ids)
 
     def read(self, idents: Sequence[str]) -> Sequence[LoggedModel]:
         """See ``ReadsContained.read``; for who writes, half-made ones too."""

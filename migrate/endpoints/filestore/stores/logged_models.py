@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from migrate.endpoints.filestore.files import Losses
@@ -11,18 +11,14 @@ from migrate.endpoints.filestore.places import ExperimentFolder
 from migrate.endpoints.filestore.stores.contained import ContainedStore
 from migrate.endpoints.registry_members import stored_logged_model_of
 from migrate.kinds import Kind
-from migrate.objects import ACTIVE, LoggedModel, ModelMetric
+from migrate.objects import LoggedModel, ModelMetric
 
 
 class LoggedModelStore(ContainedStore[LoggedModel]):
-    """Implements ``ReadsLoggedModels``; deleted ones are whole here."""
+    """Implements ``ReadsLoggedModels``; deleted ones are whole here, and listed."""
 
     kind = Kind.LOGGED_MODEL
     folder = "models"
-
-    def list(self, experiment_ids: Sequence[str]) -> Iterator[LoggedModel]:
-        """See ``ReadsLoggedModels``."""
-        return (it for it in super().list(experiment_ids) if it.lifecycle_stage == ACTIVE)
 
     def _record(self, experiment: ExperimentFolder, path: Path) -> LoggedModel:
         body = self._files.described(path)
