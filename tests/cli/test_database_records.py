@@ -60,8 +60,9 @@ def test_each_arrives_whole_with_ids_and_times_and_what_changes_follows(
     tmp_path: Path,
     server_factory: ServerFactory,
 ) -> None:
-    new = tmp_path / "new.db"
-    words = (every_record.uri, f"sqlite:///{new}", "--target-artifacts", str(tmp_path / "files"))
+    new, files = tmp_path / "new.db", str(tmp_path / "files")
+    Path(files).mkdir()
+    words = (every_record.uri, f"sqlite:///{new}", "--target-artifacts", files)
     report = json.loads(typed("run", *words, "--json", code=3).stdout)
     assert report["failures"] == []
     assert {(it["kind"], it["what"]) for it in report["losses"]} == ALWAYS_LOST
@@ -74,7 +75,6 @@ def test_each_arrives_whole_with_ids_and_times_and_what_changes_follows(
     assert "no difference" in typed("verify", *words).stdout
 
     second = tmp_path / "second.db"
-    files = str(tmp_path / "files")
     places = ("--source-artifacts", files, "--target-artifacts", str(tmp_path / "other"))
     ends = (f"sqlite:///{new}", f"sqlite:///{second}", *places, "--state", "second-state.db")
     typed("run", *ends, code=3)
