@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from migrate.endpoints.answers import Capabilities
+from migrate.folding import twins, why_left_out
 from migrate.kinds import Kind, Ref, run_ref
 from migrate.origins import LOSSES, MARK, SOURCE, keep_earlier, losses_from_tags
+from migrate.outcomes import Loss
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Need, Wanted, mark_of
 from migrate.traces import (
@@ -183,8 +185,12 @@ def wanted_trace(
         tags = {key: tags[key] for key in tags if key != MARK and not key.startswith(LOSSES)}
         record = dataclasses.replace(trace, experiment_id=container, tags=tags, losses=())
         return Wanted(record, losses)
-    tags = keep_earlier(tags)
-    metadata = dict(trace.metadata)
+    tags, metadata = keep_earlier(tags), dict(trace.metadata)
+    for word, texts in (("tag", tags), ("metadata", metadata)):
+        for key, first in twins(texts, target.folding).items():
+            del texts[key]
+            told = f"{word} {key[:60]} of trace {trace.trace_id}"
+            losses += (Loss(told, why_left_out(first)),)
     for key, kind in _NAMED.items():
         if not (named := metadata.pop(key, "")):
             continue

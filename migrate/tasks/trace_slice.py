@@ -254,7 +254,11 @@ class _Slicing:
                 whole.append(it)
         shown |= self._marked(whole)
         for it in begun:
-            self._theirs.finish(shown[it.trace.trace_id], it.wanted, it.mark, it.losses)
+            try:
+                self._theirs.finish(shown[it.trace.trace_id], it.wanted, it.mark, it.losses)
+            except Refused as problem:  # a database takes nothing before
+                self._losses.append(Loss(f"trace {it.trace.trace_id}", problem.message))
+                continue
             self._losses += it.losses
             self._written += 1
 

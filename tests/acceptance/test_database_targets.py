@@ -243,13 +243,25 @@ def test_keys_that_only_a_collation_takes_for_one_fail_by_name(
     """Two of the characters that general_ci knows nothing of are one to it, whatever they are."""
     uri = mariadb_server.database()
     full = ends.run_named("full")
+    [(trace,), (other,)] = rows(ends.source, "SELECT request_id FROM trace_info ORDER BY 1")
     with closing(sqlite3.connect(ends.source)) as connection, connection:
         for key in ("\N{CAT FACE}", "\N{DOG FACE}"):
             connection.execute("INSERT INTO tags VALUES (?, 'v', ?)", [key, full])
+            connection.execute(
+                "INSERT INTO trace_tags (key, value, request_id) VALUES (?, 'v', ?)", [key, trace]
+            )
+        for key in ("Team", "team"):
+            connection.execute(
+                "INSERT INTO trace_tags (key, value, request_id) VALUES (?, 'v', ?)", [key, other]
+            )
     code, report = ends.migration(run_migrate, uri).run()
     failed = {entry["id"]: entry["error"] for entry in report["failures"]}
     assert (code, [*failed]) == (3, [full])
     assert "takes for one" in failed[full]
+    lost = {loss["what"]: loss["reason"] for loss in report["losses"]}
+    assert "takes for one" in lost[f"trace {trace}"]
+    assert f"tag team of trace {other}" in lost
     there = Empty(uri, mariadb_server.written)
+    assert there.answer("SELECT request_id FROM trace_info") == [(other,)]
     assert there.answer(f"SELECT count(*) FROM runs WHERE run_uuid = '{full}'") == [(0,)]
     assert there.answer(f"SELECT count(*) FROM tags WHERE run_uuid = '{full}'") == [(0,)]

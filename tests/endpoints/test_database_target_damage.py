@@ -51,6 +51,16 @@ def test_what_is_damaged_where_only_a_transaction_looks_costs_that(tmp_path: Pat
         assert "new" not in {it.name for it in target.experiments.list()}
 
 
+def test_a_column_that_is_missing_is_named_by_what_would_be_in_it(tmp_path: Path) -> None:
+    path = unpacked("3.17.2", tmp_path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ALTER TABLE experiments DROP COLUMN last_update_time")
+    with closing(target_at(path)) as target:
+        with pytest.raises(MigrateError, match="lacks last_update_time in its table experiments"):
+            target.experiments.create(an_experiment("77", name="new"))
+        assert "new" not in {it.name for it in target.experiments.list()}
+
+
 @pytest.fixture
 def as_nobody() -> Iterator[Path]:
     """A folder of an account that is not ours, which is what this process is meanwhile."""

@@ -150,7 +150,7 @@ def test_odd_names_and_ids_come_back_as_they_are(subject: Subject) -> None:
         wanted = subject.make(name, name)
         if name in subject.refuses:
             with pytest.raises(Refused):
-                subject.store.create(subject.container, wanted)
+                subject.store.finish(subject.store.create(subject.container, wanted), wanted, "m")
             continue
         subject.store.finish(subject.store.create(subject.container, wanted), wanted, "m")
         [found] = subject.found(name, name)

@@ -38,9 +38,11 @@ class ContainedStore(ABC, Generic[C]):
                 yield from self._whole(page)
 
     def read(self, ids: Sequence[str]) -> Sequence[C]:
-        """See ``ReadsContained.read``; deleted ones too."""
-        rows = self._database.rows_of(self.table, self.columns, self.key, ids)
-        return [*self._whole([*rows])]
+        """See ``ReadsContained.read``; deleted ones too, in the order of ``ids``."""
+        place = {ident: number for number, ident in enumerate(ids)}
+        rows = [*self._database.rows_of(self.table, self.columns, self.key, ids)]
+        rows.sort(key=lambda row: place.get(row[self.key], len(place)))
+        return [*self._whole(rows)]
 
     @abstractmethod
     def _whole(self, rows: Sequence[Row]) -> Iterator[C]:

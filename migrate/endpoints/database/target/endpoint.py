@@ -32,6 +32,8 @@ from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
 from migrate.objects import Loss
 
 _NO_PERMISSIONS = "who may do what is in another database, that of MLflow's basic-auth app"
+#: A table and a column of it that MLflow has since 3.17.
+_OF_3_17 = ("trace_info", "trace_name")
 _FOUND_BY: Mapping[Kind, Identity] = {
     **{it.kind: it.identity for it in (WrittenExperimentStore, WrittenRunStore)},
     WrittenLoggedModelStore.kind: WrittenLoggedModelStore.identity,
@@ -118,9 +120,8 @@ class DatabaseTarget:
         )
 
     def store(self, kind: Kind) -> Store[Any] | None:
-        """See ``Endpoint.store``; traces are written in the form of MLflow 3.17."""
-        store = self._stores.get(kind)
-        return store if store is not None and self._database.has(store.table, store.since) else None
+        """See ``Endpoint.store``; what these have is written in the form of MLflow 3.17."""
+        return self._stores.get(kind) if self._database.has(*_OF_3_17) else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""

@@ -76,7 +76,8 @@ class MySQLTransaction(Transaction):
         among = tuple_(*map(column, key)).in_(wanted)
         counted = select(func.count()).select_from(sql_table(table)).where(among)
         if self._connection.execute(counted).scalar_one() < len(set(wanted)):
-            named = ", ".join(sorted({repr(str(it)[:60]) for one in wanted for it in one})[:5])
+            odd = {str(it)[:60] for one in wanted for it in one if not is_plain(it)}
+            named = ", ".join(map(repr, sorted(odd)[:5])) or "texts that differ in case or blanks"
             raise Refused(
                 f"{table} has keys that the collation of this database takes for one: {named}"
             )

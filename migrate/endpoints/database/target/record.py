@@ -33,8 +33,6 @@ class WrittenRecordStore(RecordStore[R]):
     """
 
     below: ClassVar[Sequence[Below]] = ()
-    #: The column of its table without which none are written; none is needed.
-    since: ClassVar[str] = ""
     #: The column and the member by which a copy is found, where that is its name.
     named: ClassVar[tuple[str, str] | None] = None
     #: Columns that say when it was made and changed, which may be unknown.

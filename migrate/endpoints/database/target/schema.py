@@ -16,7 +16,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, MetaData, create_engine
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, select
 from sqlalchemy.pool import NullPool
 
 from migrate.endpoints.database.revisions import REVISIONS, VERSION_TABLE
@@ -25,6 +25,8 @@ from migrate.errors import DirectoryError, UsageError
 #: Which revision a migration makes, and which it follows.
 _REVISION = re.compile(r"^revision\b[^=\n]*=\s*[\"'](\w+)[\"']", re.M)
 _FOLLOWED = re.compile(r"^down_revision\b[^=\n]*=\s*[\"'](\w+)[\"']", re.M)
+#: Tables in which MLflow's migrations write rows.
+_FILLED = {VERSION_TABLE, "workspaces"}
 #: What MLflow and Alembic say of every step, which is for who upgrades a database.
 _TALKERS = ("mlflow.store.db.utils", "alembic")
 
@@ -109,6 +111,16 @@ def drop_tables(connection: Connection) -> None:
     found = MetaData()
     found.reflect(connection)
     found.drop_all(connection)
+
+
+def holds_nothing(connection: Connection) -> bool:
+    """Say whether a database has tables of MLflow, or of Alembic, and nothing that was written."""
+    found = MetaData()
+    found.reflect(connection)
+    if not {VERSION_TABLE, "experiments"} & found.tables.keys():
+        return False
+    said = [table for name, table in found.tables.items() if name not in _FILLED]
+    return not any(connection.execute(select(table).limit(1)).first() for table in said)
 
 
 def is_empty(tables: frozenset[str]) -> bool:

@@ -66,9 +66,6 @@ class WrittenTraceStore(TraceStore):
     What is begun is held in memory, and shown by ``read`` as if it were there.
     """
 
-    #: The column of its table without which none are written.
-    since = "trace_name"
-
     def __init__(
         self,
         database: WrittenDatabase,

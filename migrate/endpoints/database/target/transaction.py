@@ -15,9 +15,12 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from migrate.endpoints.database.reading import Column, Condition, Row
 from migrate.endpoints.database.target.copying import copy_missing
+from migrate.errors import EndpointError
 
 #: Rows that go to the database in one call.
 ROWS = 5000
+#: Columns that came after MLflow 3.1.
+_LATER = frozenset({"workspace"})
 
 
 class Transaction:
@@ -78,9 +81,18 @@ class Transaction:
         return (sqlite_insert if is_sqlite else postgres_insert)(self._table(table, columns))
 
     def _some(self, table: str, rows: Iterable[Row]) -> Iterator[list[dict[str, Any]]]:
-        """Yield rows, as many as go in one call, without columns that came with later MLflows."""
+        """Yield rows, as many as go in one call, without columns that came with later MLflows.
+
+        Raises ``EndpointError`` where a column is missing that all of them have.
+        """
         known, rest = self._columns[table], iter(rows)
         while some := list(islice(rest, ROWS)):
+            if missing := some[0].keys() - known.keys() - _LATER:
+                raise EndpointError(
+                    f"the database lacks {min(missing)} in its table {table}: an upgrade of it did "
+                    "not end, or it is damaged",
+                    "restore it from a backup",
+                )
             yield [
                 {name: self._kept(table, name, it[name]) for name in it if name in known}
                 for it in some

@@ -17,6 +17,7 @@ from migrate.endpoints.database.reading import Database
 from migrate.endpoints.database.target.mysql import MySQLTransaction
 from migrate.endpoints.database.target.schema import (
     drop_tables,
+    holds_nothing,
     is_empty,
     make_file,
     make_tables,
@@ -25,7 +26,14 @@ from migrate.endpoints.database.target.schema import (
 )
 from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.failures import says_full
-from migrate.errors import AlreadyExists, NotPermitted, Refused, StorageFull, UsageError
+from migrate.errors import (
+    AlreadyExists,
+    EndpointError,
+    NotPermitted,
+    Refused,
+    StorageFull,
+    UsageError,
+)
 from migrate.redaction import cut
 
 T = TypeVar("T")
@@ -43,6 +51,10 @@ _MADE = {
     "mysql": "SELECT unix_timestamp(create_time) FROM information_schema.tables "
     "WHERE table_schema = database() AND table_name = 'alembic_version'",
 }
+_MAKE_ANEW = (
+    "it has tables and no rows, as where a copy was stopped while these were made: if nobody needs "
+    "it, drop the database, create it again and run this again"
+)
 DEFAULT_WORKSPACE = "default"
 
 
@@ -170,16 +182,29 @@ class WrittenDatabase(Database):
         return super()._begin(connection) if self._reads_only else False
 
     def _connect(self) -> None:
-        super()._connect()
         if self._reads_only:
+            super()._connect()
             return
         try:
+            super()._connect()
             require_head(self.revision, self.shown)
             self._require_workspace()
-        except BaseException:
+        except BaseException as problem:
             self.withdraw()
             self.close()
+            if isinstance(problem, UsageError | EndpointError) and self._is_half_made():
+                raise EndpointError(problem.message, _MAKE_ANEW) from None
             raise
+
+    def _is_half_made(self) -> bool:
+        """Say whether a server's database has tables of MLflow, and no row in any of them.
+
+        There each table is made by itself: what stops this leaves some.
+        """
+        if self.is_sqlite or self._engine is None:
+            return False
+        with self._engine.connect() as connection:
+            return holds_nothing(connection)
 
     def _require_workspace(self) -> None:
         names = self.rows("workspaces", ("name",), column("name") == self.workspace)

@@ -1,0 +1,279 @@
+"""Databases of servers as targets, and what goes wrong there: each object still comes once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from migrate.endpoints.database import DatabaseTarget
+from migrate.errors import (
+    EndpointError,
+    MigrateError,
+    NotAuthenticated,
+    Unavailable,
+    UsageError,
+)
+from tests.acceptance.backing import (
+    BY_CHARACTERS,
+    MariaDB,
+    full,
+    postgres,
+    postgres_cluster,
+    small_disk,
+)
+from tests.acceptance.test_database_targets import Empty, Ends, versions_of_rows
+from tests.cli.test_database_target import assert_same_rows
+from tests.conftest import RunMigrate, StartMigrate
+from tests.crash.test_database_targets import (
+    PATIENCE,
+    add_runs,
+    assert_nothing_by_half,
+    die_until_done,
+    kill_at_random,
+)
+from tests.endpoints.databases import rows, unpacked, unpacked_artifacts
+from tests.endpoints.exports import an_experiment
+
+#: So that a migration takes some seconds.
+MANY = 300
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def empty(request: pytest.FixtureRequest) -> Iterator[Empty]:
+    """A database whose rows were written when ``written`` has changed."""
+    with ExitStack() as running:
+        if request.param == "postgres":
+            uri = running.enter_context(postgres())
+            yield Empty(uri, lambda: versions_of_rows(uri))
+        else:
+            server: MariaDB = request.getfixturevalue("mariadb_server")
+            yield Empty(server.database(BY_CHARACTERS), server.written)
+
+
+@pytest.fixture
+def ends(tmp_path: Path) -> Ends:
+    return Ends(unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path), tmp_path / "placed")
+
+
+def words(ends: Ends, target: str) -> tuple[object, ...]:
+    places = ("--source-artifacts", ends.files, "--target-artifacts", ends.placed)
+    return ("run", f"sqlite:///{ends.source}", target, *places, "--include-deleted")
+
+
+def assert_once(ends: Ends, target: str, run_migrate: RunMigrate) -> None:
+    """Check that all is there as it was, by copying it back into a file."""
+    back = ends.placed.with_name("back.db")
+    places = ("--source-artifacts", ends.placed, "--target-artifacts", ends.placed / "../back")
+    done = run_migrate("run", target, f"sqlite:///{back}", *places, "--include-deleted")
+    assert "Failed" not in done.stdout, done.stdout
+    assert_same_rows(ends.source, back)
+
+
+@pytest.mark.parametrize("moment", ["writing-rows", "rows-written"])
+def test_no_object_is_ever_there_by_half(
+    moment: str,
+    empty: Empty,
+    ends: Ends,
+    start_migrate: StartMigrate,
+    run_migrate: RunMigrate,
+    tmp_path: Path,
+) -> None:
+    died = die_until_done(start_migrate, words(ends, empty.uri), tmp_path, moment, empty.answer)
+    assert died > 3
+    assert_once(ends, empty.uri, run_migrate)
+
+
+def test_killed_at_random_moments_each_comes_once(
+    empty: Empty, ends: Ends, start_migrate: StartMigrate, run_migrate: RunMigrate, tmp_path: Path
+) -> None:
+    add_runs(ends.source, MANY)
+    assert kill_at_random(start_migrate, words(ends, empty.uri), tmp_path, 20) > 3
+    assert_nothing_by_half(ends.source, empty.answer)
+    assert_once(ends, empty.uri, run_migrate)
+    before = empty.written()
+    run_migrate(*words(ends, empty.uri), "--state", tmp_path / "state.db")
+    assert empty.written() == before
+
+
+def test_a_server_that_is_restarted_twice_is_waited_for(
+    ends: Ends, start_migrate: StartMigrate, run_migrate: RunMigrate, tmp_path: Path
+) -> None:
+    add_runs(ends.source, MANY)
+    with postgres_cluster() as cluster:
+        empty = Empty(cluster.uri, lambda: None)
+        process = start_migrate(*words(ends, cluster.uri), "--state", tmp_path / "state.db")
+        for part in (MANY // 10, MANY // 2):
+            _wait_for_runs(empty, part)
+            assert process.poll() is None
+            cluster.restart()
+        ended = process.ended(PATIENCE)
+        assert ended.returncode == 3, ended
+        assert "Failed" not in ended.stdout
+        assert_nothing_by_half(ends.source, empty.answer)
+        assert_once(ends, cluster.uri, run_migrate)
+
+
+def _wait_for_runs(empty: Empty, number: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            if empty.answer("SELECT count(*) FROM runs")[0][0] >= number:
+                return
+        except sqlalchemy.exc.DBAPIError:
+            pass  # it has no tables yet
+        time.sleep(0.02)
+    raise AssertionError("no runs arrive")
+
+
+def test_a_lock_that_is_held_for_a_minute_is_waited_for(
+    empty: Empty, ends: Ends, start_migrate: StartMigrate, run_migrate: RunMigrate, tmp_path: Path
+) -> None:
+    """On MariaDB a wait ends after fifty seconds, and is tried again."""
+    with closing(DatabaseTarget(empty.uri, root=str(ends.placed))) as target:
+        target.capabilities()
+    engine = sqlalchemy.create_engine(empty.uri, poolclass=sqlalchemy.NullPool)
+    began = time.monotonic()
+    with engine.connect() as other:
+        # A run that is not there yet, and is not committed.
+        other.exec_driver_sql(
+            "INSERT INTO experiments (experiment_id, name, lifecycle_stage, workspace) "
+            "VALUES (1, 'alpha', 'active', 'default')"
+        )
+        process = start_migrate(*words(ends, empty.uri), "--state", tmp_path / "state.db")
+        while time.monotonic() - began < 60:
+            assert process.poll() is None
+            time.sleep(0.5)
+        other.rollback()
+    ended = process.ended(PATIENCE)
+    assert ended.returncode == 3, ended
+    assert "Failed" not in ended.stdout, ended.stdout
+    assert_once(ends, empty.uri, run_migrate)
+
+
+def test_what_was_stopped_while_its_tables_were_made_says_how_to_go_on(
+    mariadb_server: MariaDB,
+    ends: Ends,
+    start_migrate: StartMigrate,
+    run_migrate: RunMigrate,
+    tmp_path: Path,
+) -> None:
+    uri = mariadb_server.database(BY_CHARACTERS)
+    name = uri.rpartition("/")[2]
+    counted = f"SELECT count(*) FROM information_schema.tables WHERE table_schema = '{name}'"
+    process = start_migrate(*words(ends, uri), "--state", tmp_path / "state.db")
+    while mariadb_server.run(counted)[0][0] < 15:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.ended(PATIENCE)
+    told = run_migrate(*words(ends, uri), "--state", tmp_path / "state.db")
+    assert told.returncode == 1
+    assert "create it again" in " ".join(told.stderr.split())
+    mariadb_server.run(f"DROP DATABASE {name}")
+    mariadb_server.run(f"CREATE DATABASE {name} {BY_CHARACTERS}")
+    run_migrate(*words(ends, uri), "--state", tmp_path / "state.db")
+    assert_once(ends, uri, run_migrate)
+
+
+def test_a_login_a_name_or_a_right_that_is_wrong_is_named(mariadb_server: MariaDB) -> None:
+    uri = sqlalchemy.make_url(mariadb_server.database(BY_CHARACTERS))
+    for wrong, error, says in (
+        (uri.set(password="not this"), NotAuthenticated, "does not accept the login"),
+        (uri.set(username="nobody"), NotAuthenticated, "does not accept the login"),
+        (uri.set(database="nowhere"), UsageError, "is not there"),
+        (uri.set(port=1), Unavailable, "cannot be reached"),
+    ):
+        address = wrong.render_as_string(hide_password=False)
+        with pytest.raises(error, match=says) as raised:
+            DatabaseTarget(address, root="/nowhere").capabilities()
+        assert raised.value.hint
+        assert "not this" not in f"{raised.value} {raised.value.hint}"
+
+
+def test_one_table_that_may_not_be_written_to_costs_what_has_rows_there(
+    empty: Empty, ends: Ends, run_migrate: RunMigrate
+) -> None:
+    with closing(DatabaseTarget(empty.uri, root=str(ends.placed))) as target:
+        target.capabilities()
+    uri = sqlalchemy.make_url(empty.uri)
+    is_postgres = uri.get_backend_name() == "postgresql"
+    if is_postgres:
+        granted = ["CREATE ROLE poor LOGIN PASSWORD 'word'", "GRANT USAGE ON SCHEMA public TO poor"]
+        granted += [
+            f"GRANT {it} ON ALL {on} IN SCHEMA public TO poor"
+            for it, on in (("SELECT, INSERT, UPDATE, DELETE", "TABLES"), ("ALL", "SEQUENCES"))
+        ]
+        granted += ["REVOKE INSERT ON params FROM poor"]
+    else:
+        granted = [
+            "CREATE USER poor@'%%' IDENTIFIED BY 'word'",
+            f"GRANT SELECT ON {uri.database}.* TO poor@'%%'",
+        ]
+        granted += [
+            f"GRANT INSERT, UPDATE, DELETE ON {uri.database}.{table} TO poor@'%%'"
+            for table in sqlalchemy.inspect(sqlalchemy.create_engine(uri)).get_table_names()
+            if table != "params"
+        ]
+    for statement in granted:
+        empty.answer(statement)
+    poor = uri.set(username="poor", password="word").render_as_string(hide_password=False)
+    done = run_migrate(*words(ends, poor), "--state", ends.placed.with_name("state.db"))
+    assert done.returncode == 3
+    assert "cannot be written to" in done.stdout
+    with_params = {it for (it,) in rows(ends.source, "SELECT DISTINCT run_uuid FROM params")}
+    there = {it for (it,) in empty.answer("SELECT run_uuid FROM runs")}
+    assert there
+    assert not there & with_params
+    # With the right, the same command goes on.
+    run_migrate(*words(ends, empty.uri), "--state", ends.placed.with_name("other.db"))
+    assert_once(ends, empty.uri, run_migrate)
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "says"),
+    [
+        ("UPDATE alembic_version SET version_num = '97727af70f4d'", UsageError, "not upgraded"),
+        ("UPDATE alembic_version SET version_num = 'fedcba987654'", UsageError, "does not know"),
+        ("DELETE FROM alembic_version", EndpointError, "says of no revision"),
+        ("DROP TABLE alembic_version", EndpointError, "says of no revision"),
+        ("DROP TABLE experiment_tags", EndpointError, "lacks experiment_tags"),
+    ],
+)
+def test_revision_and_tables_are_looked_at_before_anything_is_written(
+    empty: Empty, damage: str, error: type[MigrateError], says: str
+) -> None:
+    with closing(DatabaseTarget(empty.uri, root="/nowhere")) as target:
+        target.experiments.create(an_experiment())
+    empty.answer(damage)
+    tables = sqlalchemy.inspect(sqlalchemy.create_engine(empty.uri)).get_table_names()
+    with pytest.raises(error, match=says) as raised:
+        DatabaseTarget(empty.uri, root="/nowhere").capabilities()
+    assert raised.value.hint
+    assert "drop the database" not in raised.value.hint, "there are rows in it"
+    after = sqlalchemy.inspect(sqlalchemy.create_engine(empty.uri)).get_table_names()
+    assert sorted(after) == sorted(tables)
+    assert empty.answer("SELECT count(*) FROM experiments") == [(1,)]
+
+
+def test_a_disk_that_is_full_is_named_and_what_was_begun_comes_later(
+    ends: Ends, run_migrate: RunMigrate
+) -> None:
+    """A MariaDB ends by itself where its disk is full, so that it is one that cannot be reached."""
+    add_runs(ends.source, MANY)
+    state = ("--state", ends.placed.with_name("state.db"))
+    with small_disk(250) as disk, postgres_cluster(disk) as cluster:
+        with closing(DatabaseTarget(cluster.uri, root=str(ends.placed))) as target:
+            target.capabilities()
+        with full(disk, 200_000):
+            told = run_migrate(*words(ends, cluster.uri), *state)
+            assert told.returncode == 1, told
+            assert "no space is left" in told.stderr, told.stderr
+            assert_nothing_by_half(ends.source, Empty(cluster.uri, lambda: None).answer)
+        run_migrate(*words(ends, cluster.uri), *state)
+        assert_once(ends, cluster.uri, run_migrate)
