@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from migrate.endpoints.shapes import Object, member, required, text
+from migrate.endpoints.shapes import Object, integer, member, required, text
 from migrate.records.evaluation_datasets import DatasetRecord
 
 
@@ -17,6 +17,10 @@ def record_from(body: Object) -> DatasetRecord:
         tags=member(body, "tags"),
         source=_optional(body, "source"),
         dataset_record_id=text(body, "dataset_record_id"),
+        created_time=integer(body, "created_time"),
+        last_update_time=integer(body, "last_update_time"),
+        created_by=text(body, "created_by"),
+        last_updated_by=text(body, "last_updated_by"),
     )
 
 
@@ -31,3 +35,10 @@ def record_to(record: DatasetRecord) -> dict[str, Any]:
         if (value := getattr(record, name)) is not None:
             body[name] = value
     return {**body, "tags": record.tags}
+
+
+def record_as_kept(record: DatasetRecord) -> dict[str, Any]:
+    """Return a record with its id, times and users, as files keep it."""
+    names = ("dataset_record_id", "created_time", "last_update_time", "created_by")
+    said = {name: getattr(record, name) for name in (*names, "last_updated_by")}
+    return {**{name: value for name, value in said.items() if value}, **record_to(record)}

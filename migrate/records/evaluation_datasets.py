@@ -22,6 +22,10 @@ class DatasetRecord(NamedTuple):
     tags: Mapping[str, Any] = {}
     source: Mapping[str, Any] | None = None
     dataset_record_id: str = ""
+    created_time: int | None = None
+    last_update_time: int | None = None
+    created_by: str = ""
+    last_updated_by: str = ""
 
     @property
     def key(self) -> str:

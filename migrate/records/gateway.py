@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+#: What the values of a copied secret are until the user sets them.
+PLACEHOLDER = "to-be-set-after-migration"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySecret:
@@ -18,6 +21,9 @@ class GatewaySecret:
     auth_config: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     created_at: int | None = None
+    created_by: str = ""
+    last_updated_at: int | None = None
+    last_updated_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +36,9 @@ class GatewayModel:
     model_name: str = ""
     secret_id: str = ""
     created_at: int | None = None
+    created_by: str = ""
+    last_updated_at: int | None = None
+    last_updated_by: str = ""
 
 
 class ModelConfig(NamedTuple):
@@ -54,6 +63,9 @@ class GatewayEndpoint:
     usage_tracking: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     created_at: int | None = None
+    created_by: str = ""
+    last_updated_at: int | None = None
+    last_updated_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +80,9 @@ class GatewayBudget:
     budget_action: str = "ALERT"
     target_value: str = ""
     created_at: int | None = None
+    created_by: str = ""
+    last_updated_at: int | None = None
+    last_updated_by: str = ""
 
     @property
     def name(self) -> str:
@@ -97,3 +112,6 @@ class GatewayGuardrail:
     action_endpoint_id: str = ""
     endpoints: tuple[GuardedEndpoint, ...] = ()
     created_at: int | None = None
+    created_by: str = ""
+    last_updated_at: int | None = None
+    last_updated_by: str = ""

@@ -23,5 +23,6 @@ class LabelSchema:
     instruction: str | None = None
     enable_comment: bool = False
     is_default: bool = False
+    created_by: str = ""
     created_at: int | None = None
     last_updated_at: int | None = None

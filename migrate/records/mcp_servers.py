@@ -20,6 +20,16 @@ class MCPServerVersion(NamedTuple):
     tools: tuple[Mapping[str, Any], ...] = ()
     tags: Mapping[str, str] = {}
     connect_options: Mapping[str, Any] = {}
+    creation_timestamp: int | None = None
+    last_updated_timestamp: int | None = None
+    created_by: str = ""
+    last_updated_by: str = ""
+
+    @property
+    def content(self) -> MCPServerVersion:
+        """It without what a server says of it by itself: when and by whom it was made."""
+        times: dict[str, Any] = dict.fromkeys(("creation_timestamp", "last_updated_timestamp"))
+        return self._replace(**times, created_by="", last_updated_by="")
 
 
 class AccessEndpoint(NamedTuple):
@@ -44,3 +54,6 @@ class MCPServer:
     versions: tuple[MCPServerVersion, ...] = ()
     access_endpoints: tuple[AccessEndpoint, ...] = ()
     creation_timestamp: int | None = None
+    last_updated_timestamp: int | None = None
+    created_by: str = ""
+    last_updated_by: str = ""

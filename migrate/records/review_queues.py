@@ -17,6 +17,7 @@ class ReviewItem(NamedTuple):
     completed_by: str = ""
     completed_time_ms: int | None = None
     creation_time_ms: int | None = None
+    last_update_time_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,8 @@ class OnlineConfig(NamedTuple):
 class Scorer:
     """A scorer of an experiment with all its versions, in order; numbers may be missing.
 
-    ``scorer_id`` is made of experiment and name, by which MLflow finds one.
+    ``scorer_id`` is made of experiment and name, by which MLflow finds one; ``mlflow_id`` is what
+    its database calls it.
     """
 
     scorer_id: str
@@ -39,6 +40,7 @@ class Scorer:
     name: str
     versions: tuple[ScorerVersion, ...] = ()
     online: OnlineConfig | None = None
+    mlflow_id: str = ""
 
 
 def scorer_id(experiment_id: str, name: str) -> str:

@@ -56,9 +56,9 @@ class EvaluationDatasets(RecordCarrier[EvaluationDataset]):
         copies = {it: place.copies.get(experiment_ref(it)) for it in record.experiment_ids}
         tags = keep_earlier(record.tags)
         tags |= {ORIGIN: record.dataset_id, MIGRATION: place.policy.migration_id}
-        for name in ("created_time", "last_update_time", "created_by", "last_updated_by"):
-            if value := getattr(record, name):
-                tags[SOURCE + name] = str(value)
+        if place.store.identity is not Identity.KEPT:
+            times = ("created_time", "last_update_time", "created_by", "last_updated_by")
+            tags |= {SOURCE + it: str(value) for it in times if (value := getattr(record, it))}
         warnings = []
         if missing := sorted(it for it, copy in copies.items() if copy is None):
             tags[SOURCE + "experiment_ids"] = json.dumps(missing)

@@ -21,6 +21,8 @@ from migrate.tasks.wanted import Need, Place, Wanted
 
 SECRET = Loss("value", "no server tells it: set it on the copy, which has a placeholder")
 ENDPOINT = "ENDPOINT"
+#: What each endpoint may give out itself, beside ids.
+_GIVEN_OUT = ("created_at", "created_by", "last_updated_at", "last_updated_by")
 
 
 class _OfGateway(RecordCarrier[R]):
@@ -43,7 +45,7 @@ class _OfGateway(RecordCarrier[R]):
 
     def wanted(self, record: R, place: Place) -> Wanted[R]:
         """See ``RecordCarrier.wanted``: what it names are the copies, where ids are given out."""
-        if place.store.identity is Identity.KEPT:
+        if place.target.archive:
             return Wanted(record, self.lost(record))
         lost = tuple(
             Loss(need.why, f"{need.ref} is not copied")
@@ -63,7 +65,7 @@ class _OfGateway(RecordCarrier[R]):
     def differences(self, wanted: R, copy: R) -> Iterator[tuple[str, object, object]]:
         """See ``RecordCarrier.differences``."""
         for what, old, new in super().differences(wanted, copy):
-            if what not in (self.ident, "created_at"):
+            if what not in (self.ident, *_GIVEN_OUT):
                 yield what, old, new
 
 

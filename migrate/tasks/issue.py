@@ -45,7 +45,7 @@ class Issues(RecordCarrier[Issue]):
 
     def wanted(self, record: Issue, place: Place) -> Wanted[Issue]:
         """See ``RecordCarrier.wanted``."""
-        if not record.source_run_id or place.store.identity is Identity.KEPT:
+        if not record.source_run_id or place.target.archive:
             return Wanted(record)
         copy = place.copies.get(run_ref(record.source_run_id), "")
         lost = Loss("source_run_id", f"its run {record.source_run_id} is not copied")

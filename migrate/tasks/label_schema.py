@@ -11,7 +11,9 @@ from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.wanted import Place, Wanted
 
 #: What each endpoint gives out itself.
-_GIVEN_OUT = frozenset({"schema_id", "experiment_id", "created_at", "last_updated_at"})
+_GIVEN_OUT = frozenset(
+    {"schema_id", "experiment_id", "created_at", "created_by", "last_updated_at"}
+)
 
 
 class LabelSchemas(RecordCarrier[LabelSchema]):

@@ -44,7 +44,7 @@ def _members(server: MCPServer) -> Mapping[str, Any]:
     }
     found |= {f"tag {key}": value for key, value in server.tags.items()}
     found |= {f"alias {alias}": version for alias, version in server.aliases.items()}
-    found |= {f"version {it.version}": it for it in server.versions}
+    found |= {f"version {it.version}": it.content for it in server.versions}
     for address in sorted(server.access_endpoints):
         found.setdefault(f"access endpoint {address.url}", []).append(address)
     return found

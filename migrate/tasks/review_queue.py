@@ -43,7 +43,7 @@ class ReviewQueues(RecordCarrier[ReviewQueue]):
 
     def wanted(self, record: ReviewQueue, place: Place) -> Wanted[ReviewQueue]:
         """See ``RecordCarrier.wanted``."""
-        if place.store.identity is Identity.KEPT:
+        if place.target.archive:
             return Wanted(record)
         copies = {it: place.copies.get(Ref(Kind.LABEL_SCHEMA, it)) for it in record.schema_ids}
         losses = tuple(

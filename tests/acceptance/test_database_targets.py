@@ -13,11 +13,16 @@ import pytest
 import sqlalchemy
 from mlflow import MlflowClient
 
+from migrate.demo.server import TrackingServerProcess
 from tests.acceptance.backing import BY_CHARACTERS, MariaDB, postgres
 from tests.acceptance.commands import Losses, Migration, planned_losses, reported_losses
+from tests.cli.test_database_records import seed_all
 from tests.cli.test_database_target import TABLES, assert_same_rows
+from tests.cli.test_everything import ALWAYS_LOST
+from tests.comparison_records import kinds_that_differ
 from tests.conftest import RunMigrate, ServerFactory
 from tests.endpoints.databases import rows, unpacked, unpacked_artifacts
+from tests.seed_records import Api
 
 ENDS = ("postgres", "mariadb", "mariadb without case")
 
@@ -133,6 +138,50 @@ def test_it_arrives_whole_once_and_comes_back_as_it_was(
         with closing(sqlite3.connect(ends.source)) as connection, connection:
             connection.execute("DELETE FROM tags WHERE key = 'case'")
     assert_same_rows(ends.source, back)
+
+
+@pytest.fixture(scope="module")
+def every_record(fresh_source: TrackingServerProcess) -> TrackingServerProcess:
+    """A server with records of every kind."""
+    seed_all(fresh_source.uri)
+    return fresh_source
+
+
+def test_records_of_every_kind_arrive_and_come_back_as_they_were(
+    empty: Empty,
+    every_record: TrackingServerProcess,
+    run_migrate: RunMigrate,
+    tmp_path: Path,
+    server_factory: ServerFactory,
+) -> None:
+    original, back = every_record.directory / "mlflow.db", tmp_path / "back.db"
+    placed = [tmp_path / name for name in ("files", "placed", "placed again")]
+    for folder in placed:
+        folder.mkdir()
+    for source, target, files in (
+        (f"sqlite:///{original}", empty.uri, placed[:2]),
+        (empty.uri, f"sqlite:///{back}", placed[1:]),
+    ):
+        migration = Migration(
+            run_migrate=run_migrate,
+            source=source,
+            target=target,
+            state=files[1] / "state.db",
+            options=("--source-artifacts", str(files[0]), "--target-artifacts", str(files[1])),
+        )
+        _, report = migration.run()
+        assert report["failures"] == []
+        assert {(it["kind"], it["what"]) for it in report["losses"]} == ALWAYS_LOST
+        _, verified = migration.verify()
+        assert verified["differences"] == []
+        _, again = migration.run()
+        assert sum(totals["wrote"] for totals in again["totals"].values()) == 0
+    assert_same_rows(original, back)
+    with server_factory(
+        backend_store_uri=empty.uri, artifacts_destination=str(placed[1])
+    ) as server:
+        assert kinds_that_differ(every_record.uri, server.uri) == []
+        Api(server.uri).experiment("made afterwards")
 
 
 def test_a_server_on_it_counts_on(

@@ -18,6 +18,7 @@ from migrate.endpoints.database.target.schema import make_file
 from tests.cli.test_database_target import assert_same_rows
 from tests.conftest import StartMigrate
 from tests.endpoints.databases import rows, unpacked, unpacked_artifacts
+from tests.endpoints.test_database_records import SEEDED, insert
 
 PATIENCE = 150
 #: Answers a statement of SQL with rows.
@@ -31,8 +32,46 @@ _COMPLETE = {
         "tag_key",
         ("logged_model_params", "logged_model_metrics"),
     ),
+    "evaluation_datasets": (
+        "dataset_id",
+        "evaluation_dataset_tags",
+        "key",
+        ("evaluation_dataset_records",),
+    ),
     "trace_info": ("request_id", "trace_tags", "key", ()),
 }
+
+#: The tables below those of objects without a mark: each has the same column for whose a row is.
+_WHOLE = {
+    "scorers": ("scorer_id", ("scorer_versions",)),
+    "issues": ("issue_id", ()),
+    "label_schemas": ("schema_id", ()),
+    "review_queues": ("queue_id", ("review_queue_items", "review_queue_users")),
+    "webhooks": ("webhook_id", ("webhook_events",)),
+    "mcp_servers": ("name", ("mcp_server_versions",)),
+    "secrets": ("secret_id", ()),
+    "model_definitions": ("model_definition_id", ()),
+    "endpoints": ("endpoint_id", ("endpoint_model_mappings", "endpoint_tags")),
+    "budget_policies": ("budget_policy_id", ()),
+    "guardrails": ("guardrail_id", ("guardrail_configs",)),
+}
+
+
+def filled(folder: Path) -> Path:
+    """A database with something of each kind, one of each that is a record."""
+    path = unpacked("3.17.2", folder)
+    [(trace,)] = rows(path, "SELECT request_id FROM trace_info WHERE experiment_id = 1 LIMIT 1")
+    for of_kind in SEEDED.values():
+        changed: dict[str, dict[str, Any]] = {
+            "review_queue_items": {"item_id": trace},
+            "guardrails": {"scorer_version": 2},
+            "mcp_server_versions": {"version": "1.0.0"},
+        }
+        insert(path, {table: {**row, **changed.get(table, {})} for table, row in of_kind.items()})
+    user = {"queue_id": "q", "user_id": "ada"}
+    tag = {"endpoint_id": "e", "key": "team", "value": "risk"}
+    insert(path, {"review_queue_users": user, "endpoint_tags": tag})
+    return path
 
 
 def assert_nothing_by_half(source: Path, new: Answer) -> int:
@@ -42,6 +81,13 @@ def assert_nothing_by_half(source: Path, new: Answer) -> int:
         there = {ident for (ident,) in new(f"SELECT {key} FROM {table}")}
         marked = f"SELECT {key} FROM {tags} WHERE {tags}.{name} = 'mlflow-migrate.copied'"
         assert {ident for (ident,) in new(marked)} == there
+        for other in others:
+            counted = f"SELECT {key}, count(*) FROM {other} GROUP BY {key}"
+            originals = {it: count for it, count in rows(source, counted) if it in there}
+            assert dict(new(counted)) == originals, other
+        found += len(there)
+    for table, (key, others) in _WHOLE.items():
+        there = {ident for (ident,) in new(f"SELECT {key} FROM {table}")}
         for other in others:
             counted = f"SELECT {key}, count(*) FROM {other} GROUP BY {key}"
             originals = {it: count for it, count in rows(source, counted) if it in there}
@@ -102,6 +148,7 @@ def die_until_done(
             break
         deaths += 1
     assert ended.returncode == 3, ended
+    assert "Failed" not in ended.stdout
     return deaths
 
 
@@ -130,7 +177,7 @@ def kill_at_random(
 def test_no_object_is_ever_there_by_half_and_each_comes_once(
     start_migrate: StartMigrate, tmp_path: Path, moment: str
 ) -> None:
-    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    source, files = filled(tmp_path), unpacked_artifacts(tmp_path)
     new = tmp_path / "new.db"
     places = ("--source-artifacts", files, "--target-artifacts", tmp_path / "copied")
     words = ("run", f"sqlite:///{source}", f"sqlite:///{new}", *places, "--include-deleted")
@@ -142,7 +189,7 @@ def test_no_object_is_ever_there_by_half_and_each_comes_once(
 def test_killed_at_random_moments_each_comes_once(
     start_migrate: StartMigrate, tmp_path: Path
 ) -> None:
-    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    source, files = filled(tmp_path), unpacked_artifacts(tmp_path)
     add_runs(source, 400)
     new = tmp_path / "new.db"
     places = ("--source-artifacts", files, "--target-artifacts", tmp_path / "copied")
@@ -158,7 +205,7 @@ def test_killed_at_random_moments_each_comes_once(
 def test_a_lock_that_is_held_for_a_minute_is_waited_for(
     start_migrate: StartMigrate, tmp_path: Path
 ) -> None:
-    source, files = unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path)
+    source, files = filled(tmp_path), unpacked_artifacts(tmp_path)
     new = tmp_path / "new.db"
     make_file(new)
     places = ("--source-artifacts", files, "--target-artifacts", tmp_path / "copied")

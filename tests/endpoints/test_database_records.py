@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -164,17 +165,19 @@ BROKEN: list[tuple[Kind, str, Any, str]] = [
 ]
 
 
+def insert(path: Path, rows: Rows) -> None:
+    """Put rows into a database, but for those that are there."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for table, values in rows.items():
+            marks = ", ".join("?" * len(values))
+            into = f"INSERT OR IGNORE INTO {table} ({', '.join(values)}) VALUES ({marks})"
+            connection.execute(into, [*values.values()])
+
+
 def _filled(folder: Path, rows: Rows) -> DatabaseSource:
     """A database with these rows."""
     path = unpacked("3.17.2", folder)
-    connection = sqlite3.connect(path)
-    for table, values in rows.items():
-        marks = ", ".join("?" * len(values))
-        connection.execute(
-            f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", [*values.values()]
-        )
-    connection.commit()
-    connection.close()
+    insert(path, rows)
     return opened(path)
 
 

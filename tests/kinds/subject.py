@@ -17,7 +17,7 @@ from migrate.endpoints.addresses import Address, open_target
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.protocols import Target
 from migrate.endpoints.stores import Identity, Store
-from migrate.kinds import Kind
+from migrate.kinds import ON_REQUEST, Kind
 from migrate.objects import Experiment, LoggedModel, ModelVersion, RegisteredModel, Run
 from migrate.origins import ORIGIN
 from migrate.records.evaluation_datasets import EvaluationDataset
@@ -135,7 +135,8 @@ class Sample:
     """A kind, and objects of it; ``on_servers`` is by what its copies are found there.
 
     ``older`` gives the store of an endpoint the shape of ``Store`` where it has another one.
-    ``needs`` makes on a server what its objects name there, and says by what members.
+    ``needs`` makes on a server what its objects name there, and says by what members;
+    ``needs_stored`` does so by the stores of an endpoint that insists on it.
     """
 
     carrier: RecordCarrier[Any] | Meaning
@@ -151,6 +152,7 @@ class Sample:
     refuses: frozenset[str] = frozenset()
     older: Callable[[Target], Store[Any]] | None = None
     needs: Callable[[Api], Mapping[str, Any]] | None = None
+    needs_stored: Callable[[Target], Mapping[str, Any]] | None = None
 
     def store_of(self, endpoint: Target) -> Store[Any]:
         """Return the store of an endpoint."""
@@ -467,6 +469,16 @@ def a_guarded_endpoint(api: Api) -> Mapping[str, Any]:
     return {"endpoints": (GuardedEndpoint(ident, 1),), "scorer": f"{experiment}/safety"}
 
 
+def a_guarded_endpoint_stored(target: Target) -> Mapping[str, Any]:
+    endpoints, scorers = (target.store(it) for it in (Kind.GATEWAY_ENDPOINT, Kind.SCORER))
+    assert endpoints is not None
+    assert scorers is not None
+    endpoint = endpoints.create("", gateway_endpoint("e", "chat"))
+    experiment = target.experiments.create(Experiment(experiment_id="7", name="support"))
+    judge = scorers.create(experiment, scorer("s", "safety"))
+    return {"endpoints": (GuardedEndpoint(endpoint.endpoint_id, 1),), "scorer": judge.scorer_id}
+
+
 OF_TESTS = Sample(
     carrier=Jobs(),
     ident="job_id",
@@ -574,6 +586,7 @@ SAMPLES = (
         on_servers=Identity.NAMED,
         refuses_twins=False,
         needs=a_guarded_endpoint,
+        needs_stored=a_guarded_endpoint_stored,
     ),
     Sample(
         carrier=Users(),
@@ -626,8 +639,14 @@ def in_a_database(sample: Sample) -> Opened:
 
     def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
         endpoint: Target = request.getfixturevalue("database_target")
-        whole = sample.carrier.kind in (Kind.RUN, Kind.LOGGED_MODEL, Kind.TRACE)
-        return dataclasses.replace(_in_two(sample, endpoint), appears_whole=whole)
+        whole = (Kind.RUN, Kind.LOGGED_MODEL, Kind.TRACE, Kind.EVALUATION_DATASET)
+        needs = sample.needs_stored(endpoint) if sample.needs_stored else {}
+
+        def make(ident: str, name: str) -> Any:
+            return dataclasses.replace(sample.make(ident, name), **needs)
+
+        subject = dataclasses.replace(_in_two(sample, endpoint), make=make)
+        return dataclasses.replace(subject, appears_whole=sample.carrier.kind in whole)
 
     return opened
 
@@ -709,6 +728,8 @@ for sample in SAMPLES:
     }
     if sample.tried_on_servers:
         SUBJECTS[f"{kind}, server"] = on_a_server(sample)
+    if kind not in ON_REQUEST:
+        SUBJECTS[f"{kind}, database"] = in_a_database(sample)
 for sample in OLDER:
     kind = sample.carrier.kind
     SUBJECTS |= {

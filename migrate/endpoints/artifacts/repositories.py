@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from migrate.endpoints.artifacts.cloud_faults import may_pass
 from migrate.endpoints.artifacts.locations import CLOUDS
 from migrate.endpoints.failures import says_full
+from migrate.endpoints.importing import IMPORTING
 from migrate.errors import EndpointError, MigrateError, NotFound, StorageFull, Unavailable
 from migrate.redaction import cut
 
@@ -170,7 +171,8 @@ def _call(uri: str, tracking_uri: str, method: str, *args: Any) -> Any:
 
 
 def _mlflows(uri: str, tracking_uri: str) -> Any:
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    with IMPORTING:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     return get_artifact_repository(uri, tracking_uri=tracking_uri)
 

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from threading import RLock
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, Select, column, func, inspect, null, select, tuple_
+from sqlalchemy import (
+    JSON,
+    Connection,
+    Engine,
+    Select,
+    column,
+    func,
+    inspect,
+    null,
+    select,
+    tuple_,
+)
 from sqlalchemy import table as sql_table
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -26,6 +37,14 @@ Condition = ColumnElement[bool]
 IDS = 500
 #: Rows taken at a time, of what is read without holding all of it.
 TAKEN = 5000
+
+
+class Column(NamedTuple):
+    """What a column takes: so many characters (None: no bound), nothing at all, JSON."""
+
+    length: int | None
+    nullable: bool
+    is_json: bool
 
 
 def among(name: str, values: Collection[object]) -> Condition:
@@ -63,8 +82,8 @@ class Database:
         self._lock = RLock()
         self._engine: Engine | None = None
         self._connection: Connection | None = None
-        #: The columns of each table, with how many characters each holds; None: no bound.
-        self._columns: dict[str, dict[str, int | None]] = {}
+        #: The columns of each table.
+        self._columns: dict[str, dict[str, Column]] = {}
         self._tables: frozenset[str] = frozenset()
         self.revision = ""
         self.in_one_state = False
@@ -94,7 +113,14 @@ class Database:
                 versions = connection.execute(names).scalars().all()
             self.revision = require_known(versions, self._tables, self.shown)
             self._columns = {
-                table: {it["name"]: getattr(it["type"], "length", None) for it in columns}
+                table: {
+                    it["name"]: Column(
+                        getattr(it["type"], "length", None),
+                        it["nullable"],
+                        isinstance(it["type"], JSON),
+                    )
+                    for it in columns
+                }
                 for (_, table), columns in inspector.get_multi_columns().items()
             }
             self._require_columns()

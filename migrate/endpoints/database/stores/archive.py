@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts
+from migrate.endpoints.importing import IMPORTING
 from migrate.errors import DirectoryError, EndpointError, Malformed
 from migrate.kinds import Kind, Ref
 from migrate.objects import ArtifactRoot
@@ -32,9 +33,10 @@ def archived_spans(artifacts: UnservedArtifacts, trace_id: str, location: str) -
 
 
 def _spans(content: bytes) -> Spans:
-    from google.protobuf.message import DecodeError
-    from mlflow.utils.proto_json_utils import message_to_json
-    from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+    with IMPORTING:
+        from google.protobuf.message import DecodeError
+        from mlflow.utils.proto_json_utils import message_to_json
+        from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
     archive = TracesData()
     try:

@@ -18,8 +18,9 @@ from migrate.records.evaluation_datasets import DatasetRecord, EvaluationDataset
 RECORDS = 100
 _JSON = ("inputs", "outputs", "expectations", "tags", "source")
 _ID = "dataset_record_id"
+_OTHERS = ("created_time", "last_update_time", "created_by", "last_updated_by")
 #: Around what is no object, and what is one too.
-_WRAPPED = "mlflow_wrapped"
+WRAPPED = "mlflow_wrapped"
 _DATASET, _EXPERIMENT = "evaluation_dataset", "experiment"
 
 
@@ -49,7 +50,7 @@ class EvaluationDatasetStore(RecordStore[EvaluationDataset]):
     def contents(self, holder: EvaluationDataset) -> Iterator[Sequence[DatasetRecord]]:
         """See ``HoldsContents.contents``. Raises ``Malformed``, with the id of the record."""
         where = is_(self.key, holder.dataset_id)
-        table, columns = "evaluation_dataset_records", (_ID, *_JSON)
+        table, columns = "evaluation_dataset_records", (_ID, *_JSON, *_OTHERS)
         for page in self._database.pages(table, columns, (_ID,), RECORDS, where):
             yield [*map(_record, page)]
 
@@ -58,7 +59,8 @@ def _record(row: Row) -> DatasetRecord:
     try:
         told = {name: json_of(row, name) for name in _JSON}
         if told["outputs"] is not None:
-            told["outputs"] = as_object(told["outputs"], "outputs").get(_WRAPPED)
-        return record_from({**told, _ID: row[_ID]})
+            told["outputs"] = as_object(told["outputs"], "outputs").get(WRAPPED)
+        given = {name: row[name] for name in (_ID, *_OTHERS) if row[name] is not None}
+        return record_from({**told, **given})
     except Malformed as problem:
         raise problem.within(f"record {text(row, _ID)}") from None

@@ -15,6 +15,9 @@ from migrate.records.mcp_servers import AccessEndpoint, MCPServer
 
 _VERSION = ("version", "status", "source", "server_json", "tools", "connect_options")
 _JSON = ("server_json", "tools", "connect_options")
+#: What the columns are called that say when one was made and changed.
+_MADE = {"creation_timestamp": "created_at", "last_updated_timestamp": "last_updated_at"}
+_BY = ("created_by", "last_updated_by")
 #: What says which version is newer, of those in the same state.
 _ORDER = (
     "version_major",
@@ -23,7 +26,7 @@ _ORDER = (
     "version_prerelease_sort_key",
     "created_at",
 )
-_ACTIVE, _DELETED = "active", "deleted"
+_ACTIVE, DELETED = "active", "deleted"
 
 
 class MCPServerStore(RecordStore[MCPServer]):
@@ -34,7 +37,7 @@ class MCPServerStore(RecordStore[MCPServer]):
     table = "mcp_servers"
     key = "name"
     made = "created_at"
-    columns = {"creation_timestamp": "created_at"}  # noqa: RUF012
+    columns = _MADE
     json = ("icons",)
 
     def _more(self, rows: Sequence[Row]) -> More:
@@ -43,12 +46,14 @@ class MCPServerStore(RecordStore[MCPServer]):
         addresses = self._below(
             rows, "mcp_access_endpoints", AccessEndpoint._fields, key="server_name"
         )
-        versions = self._below(rows, "mcp_server_versions", (*_VERSION, *_ORDER))
+        versions = self._below(
+            rows, "mcp_server_versions", (*_VERSION, *_ORDER, *_BY, "last_updated_at")
+        )
         of_versions = self._below(rows, "mcp_server_version_tags", ("version", "key", "value"))
 
         def more(row: Row) -> Object:
             name = row[self.key]
-            kept = [it for it in versions[name] if it["status"] != _DELETED]
+            kept = [it for it in versions[name] if it["status"] != DELETED]
             said = grouped(of_versions[name], "version")
             found: dict[str, Any] = {
                 "tags": pairs(tags[name]),
@@ -61,7 +66,7 @@ class MCPServerStore(RecordStore[MCPServer]):
             }
             # Where it says nothing itself, its newest version speaks for it.
             if row["description"] is None and kept:
-                newest = as_object(json_of(max(kept, key=_age), "server_json"), "server_json")
+                newest = as_object(json_of(max(kept, key=age), "server_json"), "server_json")
                 found["description"] = newest.get("description")
             return found
 
@@ -69,11 +74,14 @@ class MCPServerStore(RecordStore[MCPServer]):
 
 
 def _version(row: Row, tags: Mapping[str, str]) -> dict[str, Any]:
-    told = {name: row[name] for name in _VERSION} | {name: json_of(row, name) for name in _JSON}
+    told = {name: row[name] for name in (*_VERSION, *_BY)}
+    told |= {name: json_of(row, name) for name in _JSON}
+    told |= {name: row[column] for name, column in _MADE.items()}
     return {**_given(told), "tags": tags}
 
 
-def _age(row: Row) -> tuple[Any, ...]:
+def age(row: Row) -> tuple[Any, ...]:
+    """Return what orders the versions of a server: the newest is the one that speaks for it."""
     *numbers, key, made = _ORDER
     told = (*(integer(row, it) or 0 for it in numbers), text(row, key), integer(row, made) or 0)
     return (row["status"] == _ACTIVE, *told, text(row, "version"))

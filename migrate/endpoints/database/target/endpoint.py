@@ -17,6 +17,8 @@ from migrate.endpoints.database.target.logged_models import (
     WrittenLoggedModelStore,
     WrittenModelLinkStore,
 )
+from migrate.endpoints.database.target.record import WrittenRecordStore
+from migrate.endpoints.database.target.records import RECORDS
 from migrate.endpoints.database.target.registry import WrittenModelStore, WrittenVersionStore
 from migrate.endpoints.database.target.runs import WrittenRunStore
 from migrate.endpoints.database.target.traces import WrittenTraceStore
@@ -30,6 +32,8 @@ from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
 from migrate.objects import Loss
 
 _NO_PERMISSIONS = "who may do what is in another database, that of MLflow's basic-auth app"
+#: A table and a column of it that MLflow has since 3.17.
+_OF_3_17 = ("trace_info", "trace_name")
 _FOUND_BY: Mapping[Kind, Identity] = {
     **{it.kind: it.identity for it in (WrittenExperimentStore, WrittenRunStore)},
     WrittenLoggedModelStore.kind: WrittenLoggedModelStore.identity,
@@ -74,7 +78,10 @@ class DatabaseTarget:
         self.model_versions = WrittenVersionStore(
             database, self.unreadable, self.registered_models, self.experiments
         )
-        self._traces = WrittenTraceStore(database, self.unreadable, files, self.experiments)
+        traces = WrittenTraceStore(database, self.unreadable, files, self.experiments)
+        records = [record(database, self.unreadable) for record in RECORDS]
+        found: list[WrittenTraceStore | WrittenRecordStore[Any]] = [traces, *records]
+        self._stores = {it.kind: it for it in found}
         self.permissions = UngrantedPermissions(_NO_PERMISSIONS)
 
     def capabilities(self) -> Capabilities:
@@ -113,9 +120,8 @@ class DatabaseTarget:
         )
 
     def store(self, kind: Kind) -> Store[Any] | None:
-        """See ``Endpoint.store``; only traces are written, in the form of MLflow 3.17."""
-        takes = kind is self._traces.kind and self._database.has("trace_info", "trace_name")
-        return self._traces if takes else None
+        """See ``Endpoint.store``; what these have is written in the form of MLflow 3.17."""
+        return self._stores.get(kind) if self._database.has(*_OF_3_17) else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""

@@ -6,15 +6,15 @@ rows that are there are passed over by an update that changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, column, func, inspect, literal_column, select, tuple_
 from sqlalchemy import table as sql_table
 from sqlalchemy.dialects.mysql import insert
 
-from migrate.endpoints.database.reading import IDS, is_
-from migrate.endpoints.database.target.transaction import Transaction, table_of
+from migrate.endpoints.database.reading import IDS, Column, is_
+from migrate.endpoints.database.target.transaction import Transaction
 from migrate.errors import Refused
 
 
@@ -27,7 +27,7 @@ class MySQLTransaction(Transaction):
     def __init__(
         self,
         connection: Connection,
-        columns: Mapping[str, Collection[str]],
+        columns: Mapping[str, Mapping[str, Column]],
         unique: dict[str, bool],
     ) -> None:
         super().__init__(connection, columns)
@@ -38,7 +38,7 @@ class MySQLTransaction(Transaction):
         there = self._connection.dialect.identifier_preparer.quote(names[0])
         # What is there stays as it is: its own column is named by its table.
         unchanged: dict[Any, Any] = {names[0]: literal_column(f"{table}.{there}")}
-        return insert(table_of(table, names)).on_duplicate_key_update(unchanged)
+        return insert(self._table(table, names)).on_duplicate_key_update(unchanged)
 
     def _put_some(self, table: str, key: Sequence[str], rows: list[dict[str, Any]]) -> None:
         if self._has_other_keys(table):
@@ -46,7 +46,7 @@ class MySQLTransaction(Transaction):
                 self._put_one(table, key, row)
             return
         names = list(rows[0])
-        statement: Any = insert(table_of(table, names))
+        statement: Any = insert(self._table(table, names))
         new = {name: statement.inserted[name] for name in names if name not in key}
         if new:
             statement = statement.on_duplicate_key_update(new)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from migrate.endpoints.database.reading import Row
+from migrate.endpoints.importing import IMPORTING
 from migrate.errors import Malformed
 from migrate.traces import Assessment, Trace
 
@@ -22,10 +23,11 @@ _FINALIZED = "mlflow.trace.infoFinalized"
 
 def trace_rows(trace: Trace, tags: Mapping[str, str]) -> tuple[Row, list[Row], list[Row]]:
     """Return the row of a trace with these tags, those of its tags and those of its metadata."""
-    from mlflow.store.tracking.utils.trace_analytics import (
-        PROMOTED_TRACE_METADATA_KEYS,
-        analytics_columns_from_metadata,
-    )
+    with IMPORTING:
+        from mlflow.store.tracking.utils.trace_analytics import (
+            PROMOTED_TRACE_METADATA_KEYS,
+            analytics_columns_from_metadata,
+        )
 
     try:
         promoted = analytics_columns_from_metadata(dict(trace.metadata))
@@ -62,10 +64,11 @@ def tag_rows(trace_id: str, texts: Mapping[str, str]) -> list[Row]:
 
 def assessment_row(assessment: Assessment, trace: Trace) -> Row:
     """Return the row of what was said of a trace."""
-    from google.protobuf.json_format import ParseDict, ParseError
-    from mlflow.entities import Assessment as MlflowAssessment
-    from mlflow.protos.assessments_pb2 import Assessment as Message
-    from mlflow.store.tracking.dbmodels.models import SqlAssessments
+    with IMPORTING:
+        from google.protobuf.json_format import ParseDict, ParseError
+        from mlflow.entities import Assessment as MlflowAssessment
+        from mlflow.protos.assessments_pb2 import Assessment as Message
+        from mlflow.store.tracking.dbmodels.models import SqlAssessments
 
     try:
         said = MlflowAssessment.from_proto(ParseDict(dict(assessment), Message()))
@@ -82,16 +85,17 @@ def assessment_row(assessment: Assessment, trace: Trace) -> Row:
 
 def span_row(span: Mapping[str, Any], trace_id: str, experiment_id: str) -> Row:
     """Return the row of a span."""
-    from google.protobuf.json_format import ParseDict
-    from mlflow.entities.span import Span
-    from mlflow.store.tracking.utils.trace_analytics import (
-        bounded_model_dimension,
-        finite_float_or_none,
-    )
-    from mlflow.tracing.constant import SpanAttributeKey
-    from mlflow.tracing.otel.translation import translate_span_when_storing
-    from mlflow.tracing.utils import TraceJSONEncoder
-    from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
+    with IMPORTING:
+        from google.protobuf.json_format import ParseDict
+        from mlflow.entities.span import Span
+        from mlflow.store.tracking.utils.trace_analytics import (
+            bounded_model_dimension,
+            finite_float_or_none,
+        )
+        from mlflow.tracing.constant import SpanAttributeKey
+        from mlflow.tracing.otel.translation import translate_span_when_storing
+        from mlflow.tracing.utils import TraceJSONEncoder
+        from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
     try:
         message = ParseDict(dict(span), Message())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, column, delete, select, text, update
+from sqlalchemy import JSON, Connection, column, delete, select, text, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy import table as sql_table
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from migrate.endpoints.database.reading import Condition, Row
+from migrate.endpoints.database.reading import Column, Condition, Row
 from migrate.endpoints.database.target.copying import copy_missing
 from migrate.errors import EndpointError
 
@@ -25,14 +26,18 @@ _LATER = frozenset({"workspace"})
 class Transaction:
     """What is written together: all of it is there afterwards, or nothing."""
 
-    def __init__(self, connection: Connection, columns: Mapping[str, Collection[str]]) -> None:
+    def __init__(self, connection: Connection, columns: Mapping[str, Mapping[str, Column]]) -> None:
         self._connection = connection
         self._columns = columns
 
     def insert(self, table: str, row: Row) -> None:
         """Insert a row. Raises ``AlreadyExists`` where it is there."""
-        for [known] in self._some(table, [row]):
-            self._connection.execute(plain_insert(table_of(table, known)), known)
+        self.insert_all(table, [row])
+
+    def insert_all(self, table: str, rows: Iterable[Row]) -> None:
+        """Insert rows, some at a time. Raises ``AlreadyExists`` where one is there."""
+        for some in self._some(table, rows):
+            self._connection.execute(plain_insert(self._table(table, some[0])), some)
 
     def insert_missing(self, table: str, rows: Iterable[Row]) -> None:
         """Insert those rows that are not there yet; as many as there are, some at a time."""
@@ -73,7 +78,7 @@ class Transaction:
 
     def _inserting(self, table: str, columns: Iterable[str]) -> Any:
         is_sqlite = self._connection.dialect.name == "sqlite"
-        return (sqlite_insert if is_sqlite else postgres_insert)(table_of(table, columns))
+        return (sqlite_insert if is_sqlite else postgres_insert)(self._table(table, columns))
 
     def _some(self, table: str, rows: Iterable[Row]) -> Iterator[list[dict[str, Any]]]:
         """Yield rows, as many as go in one call, without columns that came with later MLflows.
@@ -82,17 +87,21 @@ class Transaction:
         """
         known, rest = self._columns[table], iter(rows)
         while some := list(islice(rest, ROWS)):
-            if missing := some[0].keys() - known - _LATER:
+            if missing := some[0].keys() - known.keys() - _LATER:
                 raise EndpointError(
                     f"the database lacks {min(missing)} in its table {table}: an upgrade of it did "
                     "not end, or it is damaged",
                     "restore it from a backup",
                 )
-            yield [{name: it[name] for name in it if name in known} for it in some]
+            yield [
+                {name: self._kept(table, name, it[name]) for name in it if name in known}
+                for it in some
+            ]
 
     def update(self, table: str, values: Mapping[str, Any], *where: Condition) -> None:
         """Change columns of the rows that are meant."""
-        self._connection.execute(update(table_of(table, values)).where(*where).values(**values))
+        kept = {name: self._kept(table, name, value) for name, value in values.items()}
+        self._connection.execute(update(self._table(table, kept)).where(*where).values(**kept))
 
     def delete(self, table: str, *where: Condition) -> None:
         """Delete the rows that are meant."""
@@ -107,7 +116,13 @@ class Transaction:
         """Run a statement of SQL."""
         self._connection.execute(text(statement))
 
+    def _kept(self, table: str, name: str, value: Any) -> Any:
+        """Return what a column is given: objects and lists as a text, where it is not of JSON."""
+        is_json = isinstance(value, Mapping | list | tuple)
+        return json.dumps(value) if is_json and not self._columns[table][name].is_json else value
 
-def table_of(name: str, columns: Iterable[str]) -> Any:
-    """Return a table with these columns, for statements."""
-    return sql_table(name, *map(column, columns))
+    def _table(self, table: str, columns: Iterable[str]) -> Any:
+        """Return a table with these columns, for statements."""
+        known = self._columns[table]
+        typed = (column(it, JSON()) if known[it].is_json else column(it) for it in columns)
+        return sql_table(table, *typed)

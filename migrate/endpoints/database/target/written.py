@@ -112,7 +112,12 @@ class WrittenDatabase(Database):
     def length(self, table: str, name: str) -> int | None:
         """Return how many characters a column holds; None: no bound."""
         self.open()
-        return None if self.is_sqlite else self._columns[table][name]
+        return None if self.is_sqlite else self._columns[table][name].length
+
+    def nullable(self, table: str, name: str) -> bool:
+        """Say whether a column may say nothing."""
+        self.open()
+        return self._columns[table][name].nullable
 
     def identity(self) -> str:
         """Return what tells this database from another that may come to be at its address.

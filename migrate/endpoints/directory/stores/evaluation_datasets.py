@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from migrate.endpoints.dataset_records import record_from, record_to
+from migrate.endpoints.dataset_records import record_as_kept, record_from
 from migrate.endpoints.directory.export import Export
 from migrate.endpoints.directory.stores.simple import Simple, SimpleStore
 from migrate.endpoints.disk import (
@@ -144,7 +144,7 @@ class EvaluationDatasetStore(SimpleStore[EvaluationDataset]):
 
 
 def _line_of(record: DatasetRecord) -> str:
-    return json.dumps({"dataset_record_id": record.dataset_record_id, **record_to(record)})
+    return json.dumps(record_as_kept(record))
 
 
 def _lines(top: Path, path: Path, *, must_be_complete: bool = False) -> Iterator[bytes]:

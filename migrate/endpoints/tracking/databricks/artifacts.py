@@ -15,6 +15,7 @@ from migrate.endpoints.artifacts.locations import require_storage
 from migrate.endpoints.artifacts.repositories import translated
 from migrate.endpoints.artifacts.stores import ArtifactStore, RepositoryStore
 from migrate.endpoints.failures import TRANSIENT
+from migrate.endpoints.importing import IMPORTING
 from migrate.endpoints.shapes import ident, objects, required, required_text, text
 from migrate.endpoints.tracking.artifact_routes import ServerRoutes
 from migrate.endpoints.tracking.artifacts import OwnWay, ReadOtherwise
@@ -74,8 +75,9 @@ class WorkspaceStore(RepositoryStore):
         if path.startswith("/Volumes/"):
             return FilesApi(self._http, path)
         with translated(self._uri):
-            from mlflow.store.artifact.dbfs_artifact_repo import DbfsRestArtifactRepository
-            from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
+            with IMPORTING:
+                from mlflow.store.artifact.dbfs_artifact_repo import DbfsRestArtifactRepository
+                from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
             uri = add_databricks_profile_info_to_artifact_uri(self._uri, self._tracking_uri)
             return DbfsRestArtifactRepository(uri.rstrip("/"))
@@ -155,8 +157,11 @@ class ManagedStore(RepositoryStore):
 
     def _repository(self) -> Any:
         with translated(self._uri):
-            from mlflow.store.artifact.databricks_artifact_repo import DatabricksArtifactRepository
-            from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
+            with IMPORTING:
+                from mlflow.store.artifact.databricks_artifact_repo import (
+                    DatabricksArtifactRepository,
+                )
+                from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
             uri = add_databricks_profile_info_to_artifact_uri(self._uri, self._tracking_uri)
             return DatabricksArtifactRepository(uri)

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 import requests
 
+from migrate.endpoints.importing import IMPORTING
 from migrate.errors import UsageError
 from migrate.redaction import keep_secret, shown_address, split_address
 
@@ -64,7 +65,8 @@ class Access:
 
     def _auth(self) -> Any:
         if self.auth_plugin:
-            from mlflow.tracking.request_auth.registry import fetch_auth
+            with IMPORTING:
+                from mlflow.tracking.request_auth.registry import fetch_auth
 
             return fetch_auth(self.auth_plugin)
         if self.aws_sigv4:
@@ -89,7 +91,8 @@ def plugin_headers() -> dict[str, str]:
     """
     if not entry_points(group="mlflow.request_header_provider"):
         return {}
-    from mlflow.tracking.request_header.registry import resolve_request_headers
+    with IMPORTING:
+        from mlflow.tracking.request_header.registry import resolve_request_headers
 
     return dict(resolve_request_headers())
 

@@ -41,6 +41,7 @@ from migrate.errors import NotFound, Refused
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
 from migrate.records.gateway import (
+    PLACEHOLDER,
     GatewayBudget,
     GatewayEndpoint,
     GatewayGuardrail,
@@ -49,9 +50,6 @@ from migrate.records.gateway import (
     GuardedEndpoint,
     ModelConfig,
 )
-
-#: What a copy of a secret is called with until the user sets its value.
-PLACEHOLDER = "to-be-set-after-migration"
 
 
 class _GatewayStore(RecordStore[R]):
@@ -148,7 +146,7 @@ class GatewaySecretStore(_GatewayStore[GatewaySecret]):
             provider=text(body, "provider"),
             auth_config=pairs(body, "auth_config"),
             keys=tuple(sorted(pairs(body, "masked_values"))),
-            created_at=integer(body, "created_at"),
+            **_said_of(body),
         )
 
     def _body(self, record: GatewaySecret) -> dict[str, Any]:
@@ -183,7 +181,7 @@ class GatewayModelStore(_GatewayStore[GatewayModel]):
             provider=text(body, "provider"),
             model_name=text(body, "model_name"),
             secret_id=text(body, "secret_id"),
-            created_at=integer(body, "created_at"),
+            **_said_of(body),
         )
 
     def _body(self, record: GatewayModel) -> dict[str, Any]:
@@ -208,7 +206,7 @@ class GatewayEndpointStore(_GatewayStore[GatewayEndpoint]):
             experiment_id=text(body, "experiment_id"),
             usage_tracking=flag(body, "usage_tracking"),
             tags=pairs(body, "tags"),
-            created_at=integer(body, "created_at"),
+            **_said_of(body),
         )
 
     def _body(self, record: GatewayEndpoint) -> dict[str, Any]:
@@ -249,7 +247,7 @@ class GatewayBudgetStore(_GatewayStore[GatewayBudget]):
             target_scope=text(body, "target_scope"),
             budget_action=text(body, "budget_action"),
             target_value=text(body, "target_value"),
-            created_at=integer(body, "created_at"),
+            **_said_of(body),
         )
 
     def _body(self, record: GatewayBudget) -> dict[str, Any]:
@@ -297,7 +295,7 @@ class GatewayGuardrailStore(_GatewayStore[GatewayGuardrail]):
             stage=text(body, "stage"),
             action=text(body, "action"),
             action_endpoint_id=text(body, "action_endpoint_id"),
-            created_at=integer(body, "created_at"),
+            **_said_of(body),
         )
 
     def _body(self, record: GatewayGuardrail) -> dict[str, Any]:
@@ -324,6 +322,12 @@ class GatewayGuardrailStore(_GatewayStore[GatewayGuardrail]):
             with suppress(NotFound):
                 self._http.change("DELETE", self._route("remove-from-endpoint"), one)
         return tuple(Loss(it, "MLflow changes it on no guardrail that is there") for it in kept)
+
+
+def _said_of(body: Object) -> dict[str, Any]:
+    """Read when one was made and changed, and by whom."""
+    times = {name: integer(body, name) for name in ("created_at", "last_updated_at")}
+    return times | {name: text(body, name) for name in ("created_by", "last_updated_by")}
 
 
 def _config_from(body: Object) -> ModelConfig:

@@ -163,6 +163,7 @@ def schema_from(body: Object) -> LabelSchema:
         instruction=None if body.get("instruction") is None else text(body, "instruction"),
         enable_comment=flag(body, "enable_comment"),
         is_default=flag(body, "is_default"),
+        created_by=text(body, "created_by"),
         created_at=integer(body, "created_at"),
         last_updated_at=integer(body, "last_updated_at"),
     )

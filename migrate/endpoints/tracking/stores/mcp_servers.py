@@ -220,7 +220,7 @@ def server_from(body: Object) -> MCPServer:
         tags=pairs(body, "tags"),
         aliases={required_text(it, "alias"): required_text(it, "version") for it in aliases},
         access_endpoints=tuple(sorted(map(_address_from, objects(body, "access_endpoints")))),
-        creation_timestamp=integer(body, "creation_timestamp"),
+        **_said_of(body),
     )
 
 
@@ -236,7 +236,15 @@ def _version_from(body: Object) -> MCPServerVersion:
         ),
         tags=pairs(body, "tags"),
         connect_options=member(body, "connect_options"),
+        **_said_of(body),
     )
+
+
+def _said_of(body: Object) -> dict[str, Any]:
+    """Read when one was made and changed, and by whom."""
+    times = ("creation_timestamp", "last_updated_timestamp")
+    said: dict[str, Any] = {name: integer(body, name) for name in times}
+    return said | {name: text(body, name) for name in ("created_by", "last_updated_by")}
 
 
 def _address_from(body: Object) -> AccessEndpoint:

@@ -201,6 +201,7 @@ def _item_from(body: Object) -> ReviewItem:
         completed_by=text(body, "completed_by"),
         completed_time_ms=integer(body, "completed_time_ms"),
         creation_time_ms=integer(body, "creation_time_ms"),
+        last_update_time_ms=integer(body, "last_update_time_ms"),
     )
 
 

@@ -91,12 +91,14 @@ class ScorerStore(RecordStore[Scorer]):
         entries = objects(self._http.get(f"{SCORERS}/versions", asked), "scorers") if name else ()
         if not entries:
             raise NotFound(f"there is no scorer {name!r}")
+        mlflow_id = told_id(entries[0], "scorer_id")
         return Scorer(
             scorer_id=ident,
             experiment_id=experiment_id,
             name=name,
             versions=tuple(sorted(map(_version_from, entries))),
-            online=self._online(told_id(entries[0], "scorer_id")),
+            online=self._online(mlflow_id),
+            mlflow_id=mlflow_id,
         )
 
     def _online(self, mlflow_id: str) -> OnlineConfig | None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from migrate.endpoints.artifacts.locations import Roots, Way, locate, require_storage
+from migrate.endpoints.importing import IMPORTING
 from migrate.endpoints.shapes import required, required_text
 from migrate.endpoints.tracking.databricks.files_api import FilesApi
 from migrate.endpoints.tracking.http.session import HttpSession
@@ -31,20 +32,23 @@ class Storage:
         """Return a repository for the files of one version."""
         if self._takes_files_api():
             return FilesApi(self.http, f"/Models/{name.replace('.', '/')}/{number}")
-        from mlflow.protos.databricks_uc_registry_messages_pb2 import StorageMode
+        with IMPORTING:
+            from mlflow.protos.databricks_uc_registry_messages_pb2 import StorageMode
 
         credentials = self._credentials(name, number, to_write)
         if credentials.storage_mode == StorageMode.Value("DEFAULT_STORAGE"):
-            from mlflow.store.artifact.presigned_url_artifact_repo import (
-                PresignedUrlArtifactRepository,
-            )
-            from mlflow.utils.databricks_utils import get_databricks_host_creds
+            with IMPORTING:
+                from mlflow.store.artifact.presigned_url_artifact_repo import (
+                    PresignedUrlArtifactRepository,
+                )
+                from mlflow.utils.databricks_utils import get_databricks_host_creds
 
             repository = PresignedUrlArtifactRepository(
                 get_databricks_host_creds(self._uri), name, number
             )
             return _kept_to_storages(repository, self.http.base_url)
-        from mlflow.utils._unity_catalog_utils import get_artifact_repo_from_storage_info
+        with IMPORTING:
+            from mlflow.utils._unity_catalog_utils import get_artifact_repo_from_storage_info
 
         place = self._location(name, number)
         if locate(place, self.http.base_url, Roots()).way is not Way.REPOSITORY:
@@ -65,8 +69,9 @@ class Storage:
         return bool(answer.get(_FILES_API.replace("-", "_")))
 
     def _credentials(self, name: str, number: str, to_write: bool) -> Any:
-        from mlflow.protos.databricks_uc_registry_messages_pb2 import TemporaryCredentials
-        from mlflow.utils.proto_json_utils import parse_dict
+        with IMPORTING:
+            from mlflow.protos.databricks_uc_registry_messages_pb2 import TemporaryCredentials
+            from mlflow.utils.proto_json_utils import parse_dict
 
         operation = "MODEL_VERSION_OPERATION_READ" + ("_WRITE" if to_write else "")
         body = {"name": name, "version": number, "operation": operation}
