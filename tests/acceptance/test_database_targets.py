@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,17 +44,24 @@ class Empty:
             return [tuple(row) for row in answer] if answer.returns_rows else []
 
 
-@pytest.fixture(params=ENDS)
-def empty(request: pytest.FixtureRequest) -> Iterator[Empty]:
+@contextmanager
+def empty_of(kind: str, request: pytest.FixtureRequest) -> Iterator[Empty]:
+    """Make one of these."""
     with ExitStack() as running:
-        if request.param == "postgres":
+        if kind == "postgres":
             uri = running.enter_context(postgres())
             yield Empty(uri, lambda: versions_of_rows(uri))
         else:
             server: MariaDB = request.getfixturevalue("mariadb_server")
-            folds = request.param == "mariadb without case"
+            folds = kind == "mariadb without case"
             uri = server.database("" if folds else BY_CHARACTERS)
             yield Empty(uri, server.written, folds)
+
+
+@pytest.fixture(params=ENDS)
+def empty(request: pytest.FixtureRequest) -> Iterator[Empty]:
+    with empty_of(request.param, request) as made:
+        yield made
 
 
 def versions_of_rows(uri: str) -> list[tuple[object, ...]]:

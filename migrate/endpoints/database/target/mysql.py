@@ -13,7 +13,7 @@ from sqlalchemy import Connection, column, func, inspect, literal_column, select
 from sqlalchemy import table as sql_table
 from sqlalchemy.dialects.mysql import insert
 
-from migrate.endpoints.database.reading import IDS, Column, is_
+from migrate.endpoints.database.reading import Column, is_
 from migrate.endpoints.database.target.transaction import Transaction
 from migrate.errors import Refused
 
@@ -40,6 +40,12 @@ class MySQLTransaction(Transaction):
         unchanged: dict[Any, Any] = {names[0]: literal_column(f"{table}.{there}")}
         return insert(self._table(table, names)).on_duplicate_key_update(unchanged)
 
+    def _insert_missing_some(self, table: str, rows: list[dict[str, Any]]) -> None:
+        super()._insert_missing_some(table, rows)
+        if not all(is_plain(it) for row in rows for it in row.values()):
+            found = inspect(self._connection).get_pk_constraint(table)
+            self._require_all(table, found["constrained_columns"], rows)
+
     def _put_some(self, table: str, key: Sequence[str], rows: list[dict[str, Any]]) -> None:
         if self._has_other_keys(table):
             for row in rows:
@@ -53,8 +59,7 @@ class MySQLTransaction(Transaction):
         else:
             statement = self._inserting_missing(table, names)
         self._connection.execute(statement, rows)
-        for start in range(0, len(rows), IDS):
-            self._require_all(table, key, rows[start : start + IDS])
+        self._require_all(table, key, rows)
 
     def _put_one(self, table: str, key: Sequence[str], row: Mapping[str, Any]) -> None:
         """Put a row where another one may have what is to be unique in this one."""

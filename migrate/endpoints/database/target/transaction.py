@@ -42,7 +42,7 @@ class Transaction:
     def insert_missing(self, table: str, rows: Iterable[Row]) -> None:
         """Insert those rows that are not there yet; as many as there are, some at a time."""
         for some in self._some(table, rows):
-            self._connection.execute(self._inserting_missing(table, some[0]), some)
+            self._insert_missing_some(table, some)
 
     def insert_many(
         self, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
@@ -66,6 +66,9 @@ class Transaction:
         key = [name for name in key if name in self._columns[table]]
         for some in self._some(table, rows):
             self._put_some(table, key, some)
+
+    def _insert_missing_some(self, table: str, rows: list[dict[str, Any]]) -> None:
+        self._connection.execute(self._inserting_missing(table, rows[0]), rows)
 
     def _inserting_missing(self, table: str, columns: Iterable[str]) -> Any:
         return self._inserting(table, columns).on_conflict_do_nothing()
