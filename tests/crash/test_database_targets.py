@@ -147,7 +147,7 @@ def die_until_done(
         if ended.returncode != -signal.SIGKILL:
             break
         deaths += 1
-    assert ended.returncode == 0, ended
+    assert ended.returncode == 3, ended
     assert "Failed" not in ended.stdout
     return deaths
 
@@ -167,7 +167,7 @@ def kill_at_random(
         hits += process.ended(PATIENCE).returncode == -signal.SIGKILL
         timer.cancel()
     ended = start_migrate(*words, "--state", folder / "state.db").ended(PATIENCE)
-    assert ended.returncode == 0, ended
+    assert ended.returncode == 3, ended
     return hits
 
 
@@ -219,5 +219,5 @@ def test_a_lock_that_is_held_for_a_minute_is_waited_for(
             time.sleep(0.5)
         other.execute("ROLLBACK")
     ended = process.ended(PATIENCE)
-    assert ended.returncode == 0, ended
+    assert ended.returncode == 3, ended
     assert_same_rows(source, new)
