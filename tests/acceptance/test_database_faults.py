@@ -34,9 +34,10 @@ from tests.crash.test_database_targets import (
     add_runs,
     assert_nothing_by_half,
     die_until_done,
+    filled,
     kill_at_random,
 )
-from tests.endpoints.databases import rows, unpacked, unpacked_artifacts
+from tests.endpoints.databases import rows, unpacked_artifacts
 from tests.endpoints.exports import an_experiment
 
 #: So that a migration takes some seconds.
@@ -51,7 +52,7 @@ def empty(request: pytest.FixtureRequest) -> Iterator[Empty]:
 
 @pytest.fixture
 def ends(tmp_path: Path) -> Ends:
-    return Ends(unpacked("3.17.2", tmp_path), unpacked_artifacts(tmp_path), tmp_path / "placed")
+    return Ends(filled(tmp_path), unpacked_artifacts(tmp_path), tmp_path / "placed")
 
 
 def words(ends: Ends, target: str) -> tuple[object, ...]:
