@@ -58,6 +58,7 @@ class Capabilities:
     metric_key_length: int | None = None
     colon_in_keys: bool = True
     model_tag_length: int | None = None
+    version_tag_length: int | None = None
     description_length: int | None = None
     holds_nul: bool = True
     request_bytes: int | None = None

@@ -74,7 +74,8 @@ def wanted_version(
     lacking = known_losses(version)
     version, unstorable = storable(version)
     renamed, orphans = copied_prompt_tags(version_tags(version, policy, run), copies)
-    tags, losses = fit_registry_tags(keep_earlier(renamed), target)
+    limit = target.version_tag_length
+    tags, losses = fit_registry_tags(keep_earlier(renamed), limit, target)
     version, lost = with_fitting_description(version, target)
     losses = unstorable + losses + lost
     taken = twins(aliases, target.registry_folding)

@@ -258,14 +258,14 @@ def fit_tags(
 
 
 def fit_registry_tags(
-    tags: Mapping[str, str], target: Capabilities
+    tags: Mapping[str, str], limit: int | None, target: Capabilities
 ) -> tuple[dict[str, str], tuple[Loss, ...]]:
     """Return tags of a registered model or version, likewise.
 
     Keys with characters that its registry refuses are left out, but for those of our own.
     """
     in_registry = dataclasses.replace(target, folding=target.registry_folding)
-    kept, losses = fit_tags(tags, target.model_tag_length, in_registry)
+    kept, losses = fit_tags(tags, limit, in_registry)
     refused = target.refused_in_model_tags
     reason = f"the target refuses keys with one of {' '.join(refused)}"
     for key in [key for key in kept if set(_bare(key)) & set(refused)]:

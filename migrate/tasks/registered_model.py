@@ -74,7 +74,7 @@ def wanted_registered_model(
     origin = model_origin(model)
     model, unstorable = storable(model)
     tags = keep_earlier(model_tags(model, policy))
-    tags, losses = fit_registry_tags(tags, target)
+    tags, losses = fit_registry_tags(tags, target.model_tag_length, target)
     model, lost = with_fitting_description(model, target)
     losses += lost
     if named := experiments_named(model):

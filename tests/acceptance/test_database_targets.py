@@ -228,6 +228,11 @@ def test_what_it_cannot_hold_is_told_before_and_costs_itself(
             "UPDATE model_versions SET description = ? WHERE name = 'modelA' AND version = 1",
             ["d" * 5001],
         )
+        # What has room: the text of a prompt is longer than a tag of a registered model may be.
+        connection.execute(
+            "UPDATE model_version_tags SET value = ? WHERE key = 'mlflow.prompt.text'",
+            ["p" * 20_000],
+        )
     migration = ends.migration(run_migrate, empty.uri)
     of_run = {(full, what) for what in ("name", "tag long", f"param {'k' * 60}")}
     if empty.folds:
@@ -240,6 +245,8 @@ def test_what_it_cannot_hold_is_told_before_and_costs_itself(
     code, report = migration.run()
     assert (code, report["failures"]) == (3, [])
     assert reported_losses(report) == lost
+    texts = "SELECT DISTINCT value FROM model_version_tags t WHERE t.key = 'mlflow.prompt.text'"
+    assert empty.answer(texts) == [("p" * 20_000,)]
     _, again = migration.run()
     assert sum(totals["wrote"] for totals in again["totals"].values()) == 0
 

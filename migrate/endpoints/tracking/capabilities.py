@@ -81,6 +81,7 @@ def capabilities_of(
         colon_in_keys=release.reaches((2, 22)),
         flattens_models=flattens,
         model_tag_length=100_000 if registry.reaches((3, 1)) else 5000,
+        version_tag_length=100_000 if registry.reaches((3, 1)) else 5000,
         request_bytes=BATCH_BYTES,
         notes=notes,
     )

@@ -110,6 +110,7 @@ class DatabaseTarget:
             run_tag_length=database.length("tags", "value"),
             metric_key_length=database.length("metrics", "key"),
             model_tag_length=database.length("registered_model_tags", "value"),
+            version_tag_length=database.length("model_version_tags", "value"),
             description_length=database.length("registered_models", "description"),
             holds_nul=database.backend != "postgresql",
             folding=database.folding("tags", "key"),

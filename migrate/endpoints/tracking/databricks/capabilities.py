@@ -75,6 +75,7 @@ def databricks_capabilities(
         metric_key_length=250,
         colon_in_keys=False,
         model_tag_length=5000,
+        version_tag_length=5000,
         request_bytes=BATCH_BYTES,
         permissions=True,
         notebooks=True,

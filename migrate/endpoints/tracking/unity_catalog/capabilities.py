@@ -26,6 +26,7 @@ def ask_catalog(workspace: Capabilities, registry: HttpSession) -> Capabilities:
         description=f"{workspace.description}, registered models in Unity Catalog",
         identity=f"{workspace.identity}#{registry.base_url}#uc",
         model_tag_length=LONGEST_TAG,
+        version_tag_length=LONGEST_TAG,
         stages=False,
         name_levels=LEVELS,
         refused_in_model_tags=REFUSED_IN_TAGS,
