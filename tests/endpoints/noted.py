@@ -53,8 +53,9 @@ def assert_shown(client: MlflowClient, noted: Mapping[str, Any]) -> None:
     """Compare what a server shows of a sample: its registry, one run, and the files of that."""
     names = {it.name for it in client.search_registered_models()}
     assert names == {*noted["models"]}
-    versions = client.search_model_versions("name = 'modelA'")
-    assert {str(it.version) for it in versions} == {*noted["models"]["modelA"]["versions"]}
+    for name in names & {"modelA"}:  # the oldest file stores have no registry
+        versions = client.search_model_versions(f"name = '{name}'")
+        assert {str(it.version) for it in versions} == {*noted["models"][name]["versions"]}
     alpha = client.get_experiment_by_name("alpha")
     [run] = client.search_runs([alpha.experiment_id], "run_name = 'full'")
     assert len(client.get_metric_history(run.info.run_id, "loss")) == 6
