@@ -156,7 +156,6 @@ def test_everything_goes_into_a_database_and_into_another(
     ) as target:
         # An item of a queue was taken out with its trace.
         assert set(kinds_that_differ(everything.uri, target.uri)) <= {"review queue"}
-        assert differences(everything.uri, target.uri, expected_losses=everything.runs.losses) == []
 
 
 def test_everything_goes_through_a_directory(
