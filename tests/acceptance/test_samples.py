@@ -17,7 +17,7 @@ from mlflow.store.tracking.utils.trace_analytics import PROMOTED_TRACE_METADATA_
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.traces import ARTIFACT_LOCATION_TAG
-from tests.acceptance.backing import postgres
+from tests.acceptance.backing import BY_CHARACTERS, MariaDB, postgres
 from tests.acceptance.commands import Migration, reported_losses
 from tests.cli.test_database_target import PLACES, TABLES
 from tests.comparison import differences
@@ -67,7 +67,7 @@ class Copying:
         ``files`` has those of a source that is a database.
         """
         options = ["--source-artifacts", str(files)] if files else []
-        if target.startswith(("sqlite", "postgres")):
+        if target.startswith(("sqlite", "postgres", "mysql")):
             options += ["--target-artifacts", str(self.folder / f"{name}-files")]
         migration = Migration(
             run_migrate=self.run_migrate,
@@ -187,3 +187,22 @@ def test_a_store_is_the_same_by_every_way(
     assert_shown(MlflowClient(fresh_target.uri), noted)
     after = unpacked.read_bytes() if is_database else filestores.listing(unpacked)
     assert after == before
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize(("store", "version"), SAMPLES)
+def test_a_store_is_the_same_in_mariadb(
+    store: Any, version: str, run_migrate: RunMigrate, tmp_path: Path, mariadb_server: MariaDB
+) -> None:
+    unpacked = store.unpacked(version, tmp_path)
+    is_database = store is databases
+    source = f"sqlite:///{unpacked}" if is_database else str(unpacked)
+    files = databases.unpacked_artifacts(tmp_path, version) if is_database else None
+    copying = Copying(run_migrate=run_migrate, folder=tmp_path)
+    there = mariadb_server.database(BY_CHARACTERS)
+    copying.copy(source, there, "mariadb", files)
+    back = f"sqlite:///{tmp_path / 'back.db'}"
+    copying.copy(there, back, "back", tmp_path / "mariadb-files")
+    assert_same_tables(there, back)
+    if is_database:
+        assert_same_tables(source, there)
