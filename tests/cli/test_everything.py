@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from migrate.demo.server import TrackingServerProcess
+from migrate.demo.server import TrackingServerProcess, copy_database
 from migrate.kinds import ON_REQUEST
 from migrate.tasks.carriers import CARRIERS
 from tests.cli.conftest import Migrate
+from tests.cli.test_database_target import RECORDS, assert_same_rows
 from tests.comparison import differences
 from tests.comparison_models import compare_models
 from tests.comparison_records import NO_WRITES, SEEDED, kinds_that_differ
-from tests.conftest import OfAllModels, ProxyFactory
+from tests.conftest import OfAllModels, ProxyFactory, ServerFactory
 from tests.seed import Seeded as SeededRuns
 from tests.seed import seed_everything
 from tests.seed_gateway import Gateway
@@ -118,6 +122,40 @@ def test_everything_goes_from_server_to_server(
     proxy.clear()
     migrate("run", *ends, code=3, timeout=600)
     assert [it for it in proxy.writes() if not re.search(NO_WRITES, it.path)] == []
+
+
+def without_odd_traces(path: Path) -> None:
+    """Take out of a database the traces whose ids can be part of no path."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("DELETE FROM trace_info WHERE request_id NOT LIKE 'tr-%'")
+        connection.execute("DELETE FROM review_queue_items WHERE item_id NOT LIKE 'tr-%'")
+
+
+def test_everything_goes_into_a_database_and_into_another(
+    everything: Everything, migrate: Migrate, tmp_path: Path, server_factory: ServerFactory
+) -> None:
+    first = everything.models.server.directory
+    databases = [tmp_path / f"{number}.db" for number in range(3)]
+    copy_database(first / "mlflow.db", databases[0])
+    without_odd_traces(databases[0])
+    files = [first / "artifacts", tmp_path / "1", tmp_path / "2"]
+    for number, (source, target) in enumerate(pairwise(databases)):
+        places = ("--source-artifacts", files[number], "--target-artifacts", files[number + 1])
+        ends = (f"sqlite:///{source}", f"sqlite:///{target}", *places, "--include-deleted")
+        state = ("--state", tmp_path / f"state-{number}.db")
+        report = json.loads(migrate("run", *ends, *state, "--json", code=3, timeout=600).stdout)
+        assert report["failures"] == []
+        verified = json.loads(migrate("verify", *ends, "--json", timeout=600).stdout)
+        assert verified["differences"] == []
+        again = migrate("run", *ends, *state, code=3, timeout=600).stdout
+        assert "Wrote nothing" in again
+    assert_same_rows(databases[0], databases[2], RECORDS)
+    with server_factory(
+        backend_store_uri=f"sqlite:///{databases[2]}", artifacts_destination=str(files[2])
+    ) as target:
+        # An item of a queue was taken out with its trace.
+        assert set(kinds_that_differ(everything.uri, target.uri)) <= {"review queue"}
 
 
 def test_everything_goes_through_a_directory(

@@ -150,13 +150,13 @@ def test_links_and_what_overrides_come_with_it(store: WrittenTraceStore, path: P
     store.create("7", a_trace())
     store.link_prompts(ID, [PromptLink("greet", "2")])
     store.link_to_run("b" * 32, [ID])
-    store.override(ID, {**SAID, "assessment_id": "a-2", "overrides": "a-1"})
+    store.override(ID, {**SAID, "assessment_id": "a-2", "overrides": "a-1", "valid": False})
     store.finish(store.read([ID])[0], a_trace(), "mark")
     ends = "SELECT destination_type, destination_id FROM entity_associations ORDER BY 1"
     assert rows(path, ends) == [("prompt_version", "greet/2"), ("run", "b" * 32)]
-    assert rows(path, "SELECT assessment_id, overrides FROM assessments ORDER BY 1") == [
-        ("a-1", None),
-        ("a-2", "a-1"),
+    assert rows(path, "SELECT assessment_id, overrides, valid FROM assessments ORDER BY 1") == [
+        ("a-1", None, 1),
+        ("a-2", "a-1", 0),
     ]
 
 

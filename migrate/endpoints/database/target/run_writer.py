@@ -10,6 +10,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from migrate.endpoints.database.reading import Row, among, is_
+from migrate.endpoints.database.target.logged_models import write_links
 from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.kinds import run_ref
@@ -97,6 +98,8 @@ class DatabaseRunWriter:
             latest = self._points.latest(self.run_id, known)
             transaction.put("latest_metrics", ("key", "run_uuid"), latest)
             _write_inputs(transaction, self._run, self._inputs)
+            # Those that name what has no copy are told by nobody else.
+            write_links(transaction, self.run_id, run.links)
         self.abandon()
         return ()
 

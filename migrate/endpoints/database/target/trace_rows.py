@@ -80,6 +80,7 @@ def assessment_row(assessment: Assessment, trace: Trace) -> Row:
         ) from None
     made.experiment_id = int(trace.experiment_id)
     made.trace_timestamp_ms = trace.request_time
+    made.valid = said.valid is not False  # MLflow takes every new one for valid
     return {column.key: getattr(made, column.key) for column in SqlAssessments.__table__.columns}
 
 
