@@ -13,6 +13,7 @@ from migrate.endpoints.database.reading import Row, among, is_
 from migrate.endpoints.database.target.logged_models import write_links
 from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.database.target.written import WrittenDatabase
+from migrate.errors import Refused
 from migrate.kinds import run_ref
 from migrate.objects import RUN_NAME_TAG, ArtifactRoot, Loss, Metric, Run, as_stored
 from migrate.origins import MARK
@@ -181,7 +182,12 @@ def _write_inputs(transaction: Transaction, run: Run, inputs: Sequence[Mapping[s
         }
         transaction.insert_missing("datasets", [row])
         same = [is_(name, row[name]) for name in ("experiment_id", "name", "digest")]
-        [known] = transaction.rows("datasets", ("dataset_uuid",), *same)
+        [known] = transaction.rows("datasets", ("dataset_uuid", "name", "digest"), *same)
+        if (known["name"], known["digest"]) != (row["name"], row["digest"]):
+            raise Refused(
+                f"dataset {row['name']!r} is {known['name']!r} to this database, whose collation "
+                "takes the two for one name"
+            )
         link = {
             "source_type": "DATASET",
             "source_id": known["dataset_uuid"],
