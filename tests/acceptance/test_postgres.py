@@ -35,7 +35,9 @@ def test_all_but_the_declared_losses_arrives_once(
     assert differences(source.uri, target.uri, expected_losses=expected) == []
     code, verified = migration.verify()
     assert verified["differences"] == []
-    assert code == 0
+    # Listing label schemas for the first time writes some, so they were not asked for.
+    assert [text for text in verified["unknown"] if "label schemas" not in text] == []
+    assert (bool(verified["unknown"]), code) == (True, 3)
 
     copied = ids_of_runs(target.uri)
     _, report = migration.run()

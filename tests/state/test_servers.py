@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from migrate.errors import NewerState, StateError
+from state import schema
 from state.store import StateStore
 from tests.state.samples import EXPERIMENT, done, small_plan
 
@@ -39,8 +40,8 @@ def test_tables_of_others_with_our_names_are(postgres_location: str) -> None:
 
 def test_a_newer_state_is_refused(postgres_location: str) -> None:
     StateStore.open(postgres_location).close()
-    execute(postgres_location, "UPDATE state_version SET version = 2")
-    with pytest.raises(NewerState, match=r"version 2; .* up to 1"):
+    execute(postgres_location, "UPDATE state_version SET version = 70")
+    with pytest.raises(NewerState, match=rf"version 70; .* up to {schema.VERSION}"):
         StateStore.open(postgres_location)
 
 

@@ -205,7 +205,7 @@ class LoggedModelStore:
                 model.lifecycle_stage,
                 self._http.base_url,
             )
-            for model in (*models, *self._deleted_copies(experiment_id))
+            for model in (*models, *self._deleted_copies(experiment_id, models))
         ]
         return by_origin([*copies, *self._search.copies_left_out(experiment_id, few)])
 
@@ -309,11 +309,17 @@ class LoggedModelStore:
             if self._read_one(model_id) is None:
                 raise
 
-    def _deleted_copies(self, experiment_id: str) -> Sequence[LoggedModel]:
-        """Return the deleted copies that an experiment remembers."""
+    def _deleted_copies(
+        self, experiment_id: str, found: Sequence[LoggedModel]
+    ) -> Sequence[LoggedModel]:
+        """Return the deleted copies that an experiment remembers, but those that were ``found``.
+
+        One is remembered before it is deleted, which a kill may prevent.
+        """
+        shown = {model.model_id for model in found}
         params = {"experiment_id": experiment_id}
-        found = self._http.get(f"{API}/experiments/get", params)
-        tags = pairs(required(found, "experiment"), "tags")
-        ids = [value for key, value in tags.items() if key.startswith(DELETED_MODEL)]
-        models = self.read(sorted(ids))
+        answer = self._http.get(f"{API}/experiments/get", params)
+        tags = pairs(required(answer, "experiment"), "tags")
+        ids = {value for key, value in tags.items() if key.startswith(DELETED_MODEL)}
+        models = self.read(sorted(ids - shown))
         return [model for model in models if ORIGIN in model.tags]
