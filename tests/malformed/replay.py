@@ -125,10 +125,14 @@ class _Recorder(PromptAdapter):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One answer among those of a migration: the ``number``-th of a route, counted from 0."""
+    """One answer among those of a migration: the ``number``-th of a route, counted from 0.
+
+    With ``onwards`` it is that answer and all of its route that follow.
+    """
 
     route: str
     number: int
+    onwards: bool = False
 
 
 class _Changer(PromptAdapter):
@@ -142,8 +146,8 @@ class _Changer(PromptAdapter):
         response = super().send(request, *args, **options)
         if _route(_key(request)) != self._turn.route:
             return response
-        self._seen += 1
-        if self._seen - 1 != self._turn.number:
+        number, self._seen = self._seen, self._seen + 1
+        if number < self._turn.number or (number > self._turn.number and not self._turn.onwards):
             return response
         answer = Answer(response.status_code, {}, response.content)
         if answer.json is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -125,10 +126,23 @@ def again(source: Path, fresh_target: TrackingServerProcess, tmp_path: Path) -> 
     return _again(source, fresh_target, tmp_path)
 
 
+@pytest.fixture
+def onwards(source: Path, fresh_target: TrackingServerProcess, tmp_path: Path) -> Case:
+    return _again(source, fresh_target, tmp_path, onwards=True)
+
+
 def _again(
-    source: Path, fresh_target: TrackingServerProcess, tmp_path: Path, which: str = ""
+    source: Path,
+    fresh_target: TrackingServerProcess,
+    tmp_path: Path,
+    *,
+    onwards: bool = False,
+    which: str = "",
 ) -> Case:
-    """What has to hold whatever a target that has the copies says wrong, in ``which`` answers."""
+    """What has to hold whatever a target that has the copies says wrong: once, or ``onwards``.
+
+    It is wrong in ``which`` answers, by their route.
+    """
     state, kept = tmp_path / "state.db", tmp_path / "kept.db"
     assert _copy(source, fresh_target, state).code == 0
     copy_database(fresh_target.directory / "mlflow.db", kept)
@@ -140,18 +154,19 @@ def _again(
     def case(random: Random, folder: Path) -> None:
         copy_database(kept, fresh_target.directory / "mlflow.db")
         turn = random.choice(turns[random.choice(sorted(turns))])
-        wrong = Body(b"", may_hide=True)
+        turn, seed = replace(turn, onwards=onwards), random.random()
+        sent: list[Body] = []
 
         def change(answer: Any) -> bytes:
-            nonlocal wrong
-            wrong = any_body(answer, random)
-            return wrong.body
+            # Alike answers are changed at the same place.
+            sent.append(any_body(answer, Random(seed)))
+            return sent[-1].body
 
         with changing(turn, change):
             ended = _copy(source, fresh_target, folder / "state.db")
         check_ended(ended)
-        if not wrong.may_hide:
-            told = f"{turn}: {wrong.body[:500]!r}\n{ended.output}"
+        if not any(wrong.may_hide for wrong in sent):
+            told = f"{turn}: {[wrong.body[:500] for wrong in sent[:3]]!r}\n{ended.output}"
             assert _rows(fresh_target) == whole, told
 
     return case
@@ -162,9 +177,14 @@ def test_a_wrong_answer_about_copies_makes_no_second_one(again: Case, seeds: ran
     each(seeds, again)
 
 
+@seeds(1, 50)
+def test_nor_do_wrong_answers_from_then_on(onwards: Case, seeds: range) -> None:
+    each(seeds, onwards)
+
+
 @planted(TAGS_ARE_NONE)
 def test_wrong_answers_about_copies_find_a_planted_defect(
     source: Path, fresh_target: TrackingServerProcess, tmp_path: Path, defect: Defect
 ) -> None:
-    """A search tells whose copy something is; most other answers have no tags, or are not used."""
-    assert found(defect, _again(source, fresh_target, tmp_path, "/search"))
+    """One wrong answer is not enough: what is not shown is asked for another way."""
+    assert found(defect, _again(source, fresh_target, tmp_path, onwards=True, which="/search"))
