@@ -30,7 +30,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from migrate.demo.server import TrackingServerProcess, copy_database, mlflow_version
-from migrate.endpoints.database import DatabaseTarget
+from migrate.endpoints.database.target.endpoint import DatabaseTarget
 from migrate.endpoints.database.target.schema import make_file
 from tests.endpoints.databases import target_at
 from tests.memory import MEMORY

@@ -8,7 +8,6 @@ from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from migrate.endpoints.artifacts.locations import roots_of
-from migrate.endpoints.database import DatabaseSource, DatabaseTarget
 from migrate.endpoints.database.opening import is_database
 from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.file_stores import file_store_around
@@ -199,7 +198,9 @@ def _open_either(address: Address) -> Target:
     )
 
 
-def _open_database(address: Address) -> DatabaseSource:
+def _open_database(address: Address) -> Source:
+    from migrate.endpoints.database.endpoint import DatabaseSource
+
     if address.registry_uri:
         raise UsageError(
             f"--source-registry-uri does not go with a database: {address.shown}",
@@ -213,7 +214,9 @@ def _open_database(address: Address) -> DatabaseSource:
     )
 
 
-def _open_written_database(address: Address) -> DatabaseTarget:
+def _open_written_database(address: Address) -> Target:
+    from migrate.endpoints.database.target.endpoint import DatabaseTarget
+
     if address.registry_uri:
         raise UsageError(
             f"--target-registry-uri does not go with a database: {address.shown}",

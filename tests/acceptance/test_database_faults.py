@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from migrate.endpoints.database import DatabaseTarget
+from migrate.endpoints.database.target.endpoint import DatabaseTarget
 from migrate.errors import (
     EndpointError,
     MigrateError,

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.database import DatabaseSource
+from migrate.endpoints.database.endpoint import DatabaseSource
 from migrate.endpoints.database.opening import begin, engine_of
 from tests.acceptance.backing import BY_CHARACTERS, MariaDB, postgres
 from tests.acceptance.commands import Migration, reported_losses

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from migrate.endpoints.database import DatabaseTarget
+from migrate.endpoints.database.target.endpoint import DatabaseTarget
 from migrate.kinds import Kind
 from tests.acceptance.backing import BY_CHARACTERS, MariaDB, postgres
 from tests.kinds import test_stores

@@ -14,7 +14,8 @@ from typing import Any
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_source
-from migrate.endpoints.database import DatabaseSource, DatabaseTarget
+from migrate.endpoints.database.endpoint import DatabaseSource
+from migrate.endpoints.database.target.endpoint import DatabaseTarget
 from migrate.endpoints.protocols import Source
 from migrate.endpoints.record_json import record_to_json
 from migrate.kinds import Kind

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from migrate.endpoints.database import DatabaseSource
+from migrate.endpoints.database.endpoint import DatabaseSource
 from migrate.errors import Malformed
 from migrate.kinds import Kind
 from tests.endpoints.databases import opened, unpacked

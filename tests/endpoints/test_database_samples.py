@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from migrate.endpoints.database import DatabaseSource
+from migrate.endpoints.database.endpoint import DatabaseSource
 from migrate.endpoints.stores import traces_of
 from migrate.kinds import Kind
 from migrate.objects import LoggedModel, ModelVersion, RegisteredModel, Run

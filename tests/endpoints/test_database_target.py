@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from mlflow.store.db.utils import _get_latest_schema_revision
 
-from migrate.endpoints.database import DatabaseTarget
+from migrate.endpoints.database.target.endpoint import DatabaseTarget
 from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.errors import AlreadyExists, NotFound, Refused, StorageFull, UsageError
 from migrate.kinds import run_ref

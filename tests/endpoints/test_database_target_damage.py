@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from migrate.endpoints.database import DatabaseTarget
+from migrate.endpoints.database.target.endpoint import DatabaseTarget
 from migrate.errors import MigrateError, NotPermitted
 from tests.endpoints.databases import target_at, unpacked
 from tests.endpoints.exports import an_experiment

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from mlflow.utils.crypto import KEKManager, _decrypt_secret
 
-from migrate.endpoints.database import DatabaseTarget
+from migrate.endpoints.database.target.endpoint import DatabaseTarget
 from migrate.errors import AlreadyExists, Refused
 from migrate.kinds import Kind
 from migrate.objects import Loss

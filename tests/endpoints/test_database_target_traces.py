@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from migrate.endpoints.database import DatabaseTarget
+from migrate.endpoints.database.target.endpoint import DatabaseTarget
 from migrate.endpoints.database.target.traces import WrittenTraceStore
 from migrate.errors import Malformed, Refused
 from migrate.kinds import Kind

@@ -14,7 +14,7 @@ from mlflow.utils.proto_json_utils import message_to_json
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from migrate.endpoints.artifacts.locations import Roots
-from migrate.endpoints.database import DatabaseSource
+from migrate.endpoints.database.endpoint import DatabaseSource
 from migrate.endpoints.database.spans import span_from
 from migrate.endpoints.stores import TraceStore, traces_of
 from migrate.endpoints.tracking.traces_wire import trace_from

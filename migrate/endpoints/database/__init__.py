@@ -2,8 +2,3 @@
 
 MLflow's stores upgrade an old database as they open it. Only ``target`` writes.
 """
-
-from migrate.endpoints.database.endpoint import DatabaseSource
-from migrate.endpoints.database.target.endpoint import DatabaseTarget
-
-__all__ = ["DatabaseSource", "DatabaseTarget"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
 from html import escape
 
 from migrate.graph.drawing import Box
@@ -38,14 +39,19 @@ OUTLINES: Mapping[Action, tuple[str, str]] = {
 }
 
 MOST_NAMES = 15
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NARROW = frozenset("iljtfrI.,:;|!'()[]/ -")
 _BROAD = frozenset("mwMWGOQ@%&—…")
 
 
 def markup(text: str) -> str:
     """Return text that others wrote, as text of XML and HTML or as an attribute in quotes."""
-    return escape(_NOT_XML.sub("\ufffd", printable(text)), quote=True)
+    return escape(_not_xml().sub("\ufffd", printable(text)), quote=True)
+
+
+@cache
+def _not_xml() -> re.Pattern[str]:
+    # Compiling it takes a twentieth of a second, which only pictures are worth.
+    return re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def fitted(text: str, width: float, size: float) -> str:
