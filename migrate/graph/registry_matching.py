@@ -201,6 +201,8 @@ def _number(draft: Draft, nodes: Sequence[Node], *, taken: int, exact: bool) -> 
             following = max(following, number + 1)
             continue
         node.warnings += (f"version {number} is expected to become version {following}",)
+        if not counts:  # they are made in any order, so that the next one is not always this one
+            node.number = following
         following += 1
 
 
