@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from migrate.graph.discover import experiment_of
@@ -59,20 +60,28 @@ def _read_group(
     """Read what some experiments hold; keep of each object only what the plan needs."""
     found = []
     for record in carrier.originals(draft.source).list(experiment_ids):
-        draft.by_id.discard(record.ref)
-        if record.ref not in draft.nodes:
+        ref = record.ref
+        draft.by_id.discard(ref)
+        if ref not in draft.nodes:
             found.append(_read(draft, carrier, record))
     return found
 
 
+@lru_cache(1024)
+def _held_by(carrier: ContainedCarrier, experiment: Ref) -> tuple[Because, ...]:
+    """Return why what an experiment holds is in the plan: one value for all of it."""
+    return (Because(f"a {carrier.kind} of", experiment),)
+
+
 def _read(draft: Draft, carrier: ContainedCarrier, record: Any) -> Read:
+    ref = record.ref
+    experiment = experiment_of(draft, record.experiment_id, ref)
     node = Node(
-        ref=record.ref,
+        ref=ref,
         name=record.name,
-        container=record.experiment_id,
+        container=experiment.ref.id,
         deleted=record.lifecycle_stage == DELETED,
     )
-    experiment = experiment_of(draft, record.experiment_id, node.ref)
     left_out = _left_out(draft, carrier, record)
     if not experiment.selected:
         text = f"its experiment is left out: {experiment.reason}"
@@ -80,7 +89,7 @@ def _read(draft: Draft, carrier: ContainedCarrier, record: Any) -> Read:
     if left_out:
         node.skip(left_out)
         return Read(node, {})
-    node.because = (Because(f"a {carrier.kind} of", experiment.ref),)
+    node.because = _held_by(carrier, experiment.ref)
     node.losses = carrier.losses(record, draft.target_can, draft.policy)
     node.facts = carrier.facts(record)
     node.unsettled = carrier.may_change(record)

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-import networkx as nx
-
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
 from migrate.graph.draft import Draft, Node
-from migrate.kinds import Ref, experiment_ref, logged_model_ref, run_ref
+from migrate.graph.edges import circle_in, graph_of_inner
+from migrate.kinds import Ref, logged_model_ref, run_ref
 from migrate.objects import DELETED, ModelLinks
 from migrate.outcomes import TaskStatus
 from migrate.tasks.carrier import ContainedCarrier, HasCopy
@@ -49,7 +48,7 @@ def link_contents(draft: Draft) -> None:
     for carrier in contained_carriers():
         sharing: dict[Ref, list[Ref]] = {}
         for node in draft.of_kind(carrier.kind):
-            draft.need(experiment_ref(node.container), node.ref)
+            draft.need_container(node)
             for ref in carrier.named(node.facts, links.get(node.ref, NOTHING_SAID)):
                 if ref == node.ref or not draft.selects(ref):
                     continue
@@ -69,10 +68,11 @@ def _open_circles(draft: Draft, carrier: ContainedCarrier) -> None:
 
     There the reference is kept as a source tag.
     """
-    same = draft.graph.subgraph([node.ref for node in draft.of_kind(carrier.kind)])
-    while not nx.is_directed_acyclic_graph(same):
-        needed, by = nx.find_cycle(same)[-1][:2]
-        draft.graph.remove_edge(needed, by)
+    same = graph_of_inner(draft.edges.among({node.ref for node in draft.of_kind(carrier.kind)}))
+    while circle := circle_in(same):
+        needed, by = circle[-1]
+        same.remove_edge(needed, by)
+        draft.edges.remove(needed, by)
         kind = carrier.kind
         draft.nodes[by].warnings += (f"names {kind} {needed.id}, which in turn needs this {kind}",)
 
@@ -114,8 +114,8 @@ def _note_copies(
 ) -> list[tuple[Node, Sequence[Copy]]]:
     copied: list[tuple[Node, Sequence[Copy]]] = []
     for container, by_origin in copies.items():
-        for ref, node in draft.contents.get((carrier.kind, container), {}).items():
-            if found := by_origin.get(ref.id):
+        for node in draft.held(carrier.kind, container):
+            if found := by_origin.get(node.ref.id):
                 node.target_id, node.mark = found[0].target_id, found[0].mark
                 node.copy_deleted = found[0].lifecycle_stage == DELETED
                 copied.append((node, found))
@@ -131,7 +131,7 @@ def _count_foreign(draft: Draft, carrier: ContainedCarrier, copies: Found) -> No
 
 def _has_copy(draft: Draft, node: Node) -> HasCopy:
     """Return what says of an object that another names whether it will be there before."""
-    return lambda ref: ref == node.ref or bool(draft.graph.has_edge(ref, node.ref))
+    return lambda ref: ref == node.ref or draft.edges.has(ref, node.ref)
 
 
 def _judge(draft: Draft, carrier: ContainedCarrier, node: Node, copy: Copy, links: Links) -> None:
@@ -167,11 +167,13 @@ def add_content_deletions(draft: Draft) -> None:
     """Add the last step of what is deleted, and what versions are made of until then."""
     if draft.target_can.archive or draft.target_can.flattens_models:
         return
+    deletions: dict[Ref, Ref] = {}
     for carrier in contained_carriers():
         for node in draft.of_kind(carrier.kind) if carrier.deleted_last else ():
             if node.deleted and not node.copy_deleted:
                 why = "deleted at the source: deleted last, when what is made of it is there"
-                follow_with_versions(draft, node, add_deletion(draft, node, why))
+                deletions[node.ref] = add_deletion(draft, node, why)
+    follow_with_versions(draft, deletions)
 
 
 def add_deletion(draft: Draft, node: Node, reason: str) -> Ref:
@@ -183,11 +185,11 @@ def add_deletion(draft: Draft, node: Node, reason: str) -> Ref:
     return deletion
 
 
-def follow_with_versions(draft: Draft, node: Node, deletion: Ref) -> None:
-    """Have a deletion come after the versions made of an object.
+def follow_with_versions(draft: Draft, deletions: Mapping[Ref, Ref]) -> None:
+    """Have the deletions come after the versions made of the objects by which they are given.
 
     A server may refuse a version whose run or logged model is in the trash.
     """
-    for ref in list(draft.graph.successors(node.ref)):
-        if ref.kind.is_version:
-            draft.follow(ref, deletion)
+    for ref, later in draft.edges.after(deletions).items() if deletions else ():
+        for version in (it for it in later if it.kind.is_version):
+            draft.follow(version, deletions[ref])
