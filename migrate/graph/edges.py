@@ -74,8 +74,11 @@ def graph_of_inner(edges: Iterable[Edge]) -> nx.DiGraph:
     beginning of none that comes back.
     """
     edges = list(edges)
-    inner = {earlier for earlier, _ in edges} & {later for _, later in edges}
+    waited_for = {earlier for earlier, _ in edges}
+    # In their order, as it decides where a circle is said to close.
+    inner = dict.fromkeys(later for _, later in edges if later in waited_for)
     graph = nx.DiGraph()
+    graph.add_nodes_from(inner)
     graph.add_edges_from(it for it in edges if it[0] in inner and it[1] in inner)
     return graph
 

@@ -51,7 +51,7 @@ class Copies:
         places = dict(zip(containers, containers, strict=True))
         for carrier in contained_carriers():
             at_once = self._ends.workers
-            for found in copies_in(carrier, self._ends.target, places, at_once).values():
+            for _, found in copies_in(carrier, self._ends.target, places, at_once):
                 self._add(carrier.kind, found)
 
     def _add(self, kind: Kind, found: Mapping[str, Sequence[Copy]]) -> None:
