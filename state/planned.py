@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from migrate.kinds import Action, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because, Plan, PlannedTask, because_from_stored, because_to_stored
-from state import bulk
 from state.bulk import chunks, write
 from state.database import damaged
 from state.rows import (
@@ -190,8 +189,9 @@ def _load_tasks(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...
     refs = _load_refs(connection, row)
     containers: dict[str, str] = {}
     tasks: list[PlannedTask] = []
-    for first in range(row.first_task, row.last_task + 1, bulk.CHUNK):
-        last = min(first + bulk.CHUNK - 1, row.last_task)
+    # Of the ids that are there: how far they go is what a damaged row may say.
+    for stretch in chunks(sorted(refs)):
+        first, last = stretch[0], stretch[-1]
         needs, after = _load_edges(connection, first, last, refs)
         of_stretch = _TASKS.where(task.c.id.between(first, last)).order_by(task.c.id)
         tasks += (
