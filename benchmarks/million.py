@@ -57,14 +57,15 @@ class Phase:
     name: str
     runs: int
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
     first: float | None = None
     problem: str | None = None
 
     @property
     def micros(self) -> float:
-        """Microseconds a run."""
-        return self.seconds / self.runs * 1e6
+        """Microseconds of processor time a run."""
+        return self.cpu_seconds / self.runs * 1e6
 
 
 class NoWork(Executor):
@@ -221,7 +222,15 @@ def _measure(count: int, together: int, names: list[str]) -> list[Phase]:
             here += ["--runs-together", f"{together}", "--only-here", name, "--state", state]
             done = run(commands.get(name, here))
             first = float(done.output) if name in ("run half", "resume") else None
-            phase = Phase(name, count, done.seconds, done.peak_bytes, first, done.failure)
+            phase = Phase(
+                name,
+                count,
+                done.seconds,
+                done.cpu_seconds,
+                done.peak_bytes,
+                first,
+                done.failure,
+            )
             _progress.print(f"{count:,} {name}: {phase.seconds:.1f} s", style="dim")
             measured.append(phase)
         if os.path.exists(state):
@@ -231,7 +240,7 @@ def _measure(count: int, together: int, names: list[str]) -> list[Phase]:
 
 def _show(phases: list[Phase], console: Console) -> None:
     table = Table("runs", "phase", title="What grows with the number of objects")
-    for heading in ("seconds", "us a run", "to the first batch", "peak"):
+    for heading in ("seconds", "of CPU", "us a run", "to the first batch", "peak"):
         table.add_column(heading, justify="right")
     for phase in phases:
         first = f"{phase.first:.1f} s" if phase.first is not None else ""
@@ -239,6 +248,7 @@ def _show(phases: list[Phase], console: Console) -> None:
             f"{phase.runs:,}",
             phase.name,
             f"{phase.seconds:.1f}",
+            f"{phase.cpu_seconds:.1f}",
             f"{phase.micros:.0f}",
             first,
             f"{phase.peak_bytes / 1e6:,.0f} MB",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from migrate.kinds import Action, Ref
 from migrate.outcomes import TaskStatus
@@ -42,12 +43,13 @@ def save(connection: Connection, plan: Plan) -> None:
     ``ValueError`` when two tasks have one ref, or a task needs what is not in the plan.
     """
     first = next_id(connection, task.c.id)
-    ids = {planned.ref: first + place for place, planned in enumerate(plan.tasks)}
-    if len(ids) != len(plan.tasks):
-        raise ValueError("a plan names every object once")
     number = _save_migration(connection, plan, first)
-    write(connection, _NEW_TASK, (_task_row(number, ids[it.ref], it) for it in plan.tasks))
-    write(connection, _NEW_EDGE, _edge_rows(plan.tasks, ids))
+    rows = (_task_row(number, ident, planned) for ident, planned in enumerate(plan.tasks, first))
+    try:
+        write(connection, _NEW_TASK, rows)
+    except IntegrityError:
+        raise ValueError("a plan names every object once") from None
+    write(connection, _NEW_EDGE, _edge_rows(plan.tasks, first))
     done = (planned for planned in plan.tasks if planned.status is TaskStatus.DONE)
     map_copies(connection, number, ((p.ref, p.target_id, p.name) for p in done))
 
@@ -126,15 +128,18 @@ def _task_row(number: int, row_id: int, planned: PlannedTask) -> dict[str, Any]:
     }
 
 
-def _edge_rows(tasks: Iterable[PlannedTask], ids: Mapping[Ref, int]) -> Iterator[dict[str, Any]]:
-    for planned in tasks:
+def _edge_rows(tasks: Sequence[PlannedTask], first: int) -> Iterator[dict[str, Any]]:
+    # Those alone that others wait for: they are few.
+    named = {ref for planned in tasks for ref in (*planned.needs, *planned.after)}
+    ids = {it.ref: ident for ident, it in enumerate(tasks, first) if it.ref in named}
+    for row_id, planned in enumerate(tasks, first):
         waits = (*((ref, False) for ref in planned.needs), *((ref, True) for ref in planned.after))
         for position, (ref, soft) in enumerate(waits):
             if ref not in ids:
                 word = "comes after" if soft else "needs"
                 raise ValueError(f"{planned.ref} {word} {ref}, which is not in the plan")
             yield {
-                "task": ids[planned.ref],
+                "task": row_id,
                 "position": position,
                 "needs": ids[ref],
                 "soft": soft,

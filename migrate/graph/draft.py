@@ -199,9 +199,11 @@ class Draft:
     def circle(self) -> list[Edge]:
         """Return the edges of a circle in which objects wait for each other, none without one."""
         edges = list(self.edges.all())
-        # Of what nothing waits for, no circle comes back to its container.
-        waited_for = (self.nodes[ref] for ref in {earlier for earlier, _ in edges})
-        edges += [(it.home, it.ref) for it in waited_for if it.after_container and it.home]
+        # Only what waits itself, and is waited for, can be on the way of a circle.
+        for node in (self.nodes[ref] for ref in {earlier for earlier, _ in edges}):
+            home = node.home if node.after_container else None
+            if home and self.edges.before(home):
+                edges.append((home, node.ref))
         return circle_in(graph_of_inner(edges))
 
     def need_earlier_copy(self, needed: Ref, by: Ref, *, soft: bool = False) -> None:
