@@ -233,6 +233,8 @@ class ModelLinkStore:
 
 def _point(key: str, value: Any, timestamp: Any, step: Any, is_nan: object) -> Metric:
     """Make a point of a row, in which SQLite holds anything. Raises ``Malformed``."""
+    if type(value) is float and type(timestamp) is type(step) is int and not is_nan:
+        return Metric(key, value, timestamp, step)  # as nearly all are
     try:
         return Metric(
             key,
