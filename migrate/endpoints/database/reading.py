@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing
 from functools import cached_property
 from threading import RLock
 from typing import Any, NamedTuple, TypeVar, cast
@@ -23,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy import table as sql_table
 from sqlalchemy.sql.elements import ColumnElement
 
-from migrate.endpoints.database.faults import raised_by_driver, translated
+from migrate.endpoints.database.faults import translated
 from migrate.endpoints.database.mysql import exact, folding_of
 from migrate.endpoints.database.opening import begin, engine_of, url_of
 from migrate.endpoints.database.revisions import ESSENTIAL, VERSION_TABLE, require_known
@@ -213,12 +212,8 @@ class Database:
         streamed = statement.execution_options(stream_results=True, max_row_buffer=TAKEN)
 
         def stream(connection: Connection) -> None:
-            # Past SQLAlchemy's rows, which would take as long as all the rest.
-            result = connection.execute(streamed)
-            with closing(result), raised_by_driver(connection):
-                cursor: Any = result.cursor
-                while some := cursor.fetchmany(TAKEN):
-                    use(some)
+            for some in connection.execute(streamed).partitions(TAKEN):
+                use(some)
 
         self._read(stream)
 
