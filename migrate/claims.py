@@ -156,7 +156,7 @@ class Claiming:
         """Raise ``TargetInUse`` where another migration is at it; else wait for a create."""
         if creating(self._plan):
             self._give_way(self._others())
-            self._target.before_creating(self._say)
+            self._target.before_creating(self.say)
         return self
 
     def __exit__(
@@ -173,8 +173,11 @@ class Claiming:
             self.renewing.join()
         self._take_back()
 
-    def _say(self) -> None:
-        """Make the claim, once, and look who else has made one meanwhile."""
+    def say(self) -> None:
+        """Make the claim, once, and look who else has made one meanwhile.
+
+        Raises ``TargetInUse`` where somebody has, now or since.
+        """
         with self._saying:
             if self.problem is not None:
                 raise self.problem

@@ -16,7 +16,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
@@ -27,12 +27,14 @@ from migrate.claims import Claiming
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.answers import Ended, Unreadable
 from migrate.errors import EXIT_INTERRUPTED, EndpointError, MigrateError
+from migrate.executors import BatchExecutor, WorkersLost
 from migrate.graph.progress import Progress
-from migrate.kinds import Action, Ref
+from migrate.kinds import Action, Ref, Step
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.plans import Plan, PlannedTask, Report, by_heading
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.carriers import carrier_of
+from migrate.tasks.outcomes import failed
 from migrate.views.progress import View
 from state.store import StateStore
 
@@ -59,7 +61,7 @@ class Scheduler:
         plan: Plan,
         store: StateStore,
         view: View,
-        executor: Executor,
+        executor: BatchExecutor,
         *,
         source: Address,
         target: Address,
@@ -172,8 +174,9 @@ class Scheduler:
         while self._later and self._later[0][0] <= now:
             self._progress.put_back(heapq.heappop(self._later)[2])
         # What is ready is shared among the workers, so that none is left with a long tail.
-        share = -(-self._progress.ready_count // self._source.workers)
-        while not self._draining and self._in_flight < self._source.workers:
+        at_once = self._executor.at_once
+        share = -(-self._progress.ready_count // at_once)
+        while not self._draining and self._in_flight < at_once:
             following = self._progress.next()
             if following is None:
                 return
@@ -195,7 +198,7 @@ class Scheduler:
             source=self._source,
             target=self._target,
             policy=self._policy,
-            looks=self._looks,
+            looks=self._looks or self._executor.looks,
         )
 
     def _job(self, task: PlannedTask) -> Job:
@@ -222,24 +225,21 @@ class Scheduler:
         self._in_flight += 1
 
         def enqueue(future: Future[list[Outcome]]) -> None:
-            problem = None if future.cancelled() else future.exception()
-            if problem is None and not future.cancelled():
-                self._arrived.put(future.result())
-            else:  # the executor lost the batch: its tasks are worth another try
-                how = "was given up" if problem is None else f"died: {type(problem).__name__}"
-                self._arrived.put(
-                    [
-                        Outcome(
-                            ref=job.ref,
-                            status=TaskStatus.FAILED,
-                            error=f"the worker {how}",
-                            retryable=True,
-                        )
-                        for job in batch.jobs
-                    ]
-                )
+            problem = CancelledError() if future.cancelled() else future.exception()
+            self._arrived.put(future.result() if problem is None else _lost(batch, problem))
 
-        self._executor.submit(worker.execute, batch).add_done_callback(enqueue)
+        try:
+            self._say_who_creates(batch)
+        except MigrateError as problem:
+            self._arrived.put([failed(job, problem) for job in batch.jobs])
+            return
+        self._executor.submit(batch).add_done_callback(enqueue)
+
+    def _say_who_creates(self, batch: Batch) -> None:
+        """Make the claim before other processes create something: they know of none."""
+        creates = batch.step is not Step.DELETION and any(not job.target_id for job in batch.jobs)
+        if self._executor.distant and creates:
+            self._claiming.say()
 
     # -- absorb -----------------------------------------------------------------------------
 
@@ -261,7 +261,7 @@ class Scheduler:
 
     def _absorb(self, outcomes: Sequence[Outcome]) -> None:
         """Turn outcomes into transitions, record them in one transaction, then report."""
-        self._view.tick(worker.target_at(self._target).artifacts.transferred)
+        self._view.tick(self._executor.transferred())
         if not outcomes:
             return
         settled: list[Outcome] = []
@@ -342,6 +342,28 @@ class Scheduler:
         self._interrupted = self._draining = True
         self._view.draining(self._in_flight)
         self._arrived.put(None)
+
+
+def _lost(batch: Batch, problem: BaseException) -> list[Outcome]:
+    """Return the outcomes of a batch that the executor lost: its tasks are worth another try."""
+    hopeless = isinstance(problem, WorkersLost)
+    if hopeless:
+        error = str(problem)
+    elif isinstance(problem, CancelledError):
+        error = "the worker was given up"
+    else:
+        error = f"the worker died: {type(problem).__name__}"
+    return [
+        Outcome(
+            ref=job.ref,
+            status=TaskStatus.FAILED,
+            error=error,
+            hint=problem.hint if isinstance(problem, WorkersLost) else "",
+            retryable=not hopeless,
+            stops=hopeless,
+        )
+        for job in batch.jobs
+    ]
 
 
 def _together(ref: Ref) -> int:

@@ -174,10 +174,15 @@ def _clean_json(value: Any) -> Any:
 
 def storable_points(points: Sequence[Point]) -> tuple[Sequence[Point], Counter[str]]:
     """Return the points whose time and step a server can store, and by key how many others."""
-    if all(point.timestamp in POINT_TIMES and point.step in INT64 for point in points):
+    times, steps = [point.timestamp for point in points], [point.step for point in points]
+    if _all_in(POINT_TIMES, times) and _all_in(INT64, steps):
         return points, Counter()
     kept = [point for point in points if point.timestamp in POINT_TIMES and point.step in INT64]
     return kept, Counter(point.key for point in points) - Counter(point.key for point in kept)
+
+
+def _all_in(bounds: range, numbers: Sequence[int]) -> bool:
+    return not numbers or (min(numbers) in bounds and max(numbers) in bounds)
 
 
 def lost_points(left_out: Mapping[str, int]) -> tuple[Loss, ...]:

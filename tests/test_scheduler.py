@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 
 from migrate.cli import migrations
+from migrate.endpoints.addresses import Address
+from migrate.executors.local import LocalExecutor
+from migrate.outcomes import Outcome
+from migrate.tasks.batches import Batch
 from tests.malformed.worlds import check_ended, count_in, migrate, write_little
 
 
@@ -28,20 +32,17 @@ def broken() -> Future[Any]:
     return future
 
 
-class Loses(Executor):
+class Loses(LocalExecutor):
     """An executor that loses the first batches it is given."""
 
-    def __init__(self, batches: int, lost: Callable[[], Future[Any]]) -> None:
+    def __init__(self, target: Address, batches: int, lost: Callable[[], Future[Any]]) -> None:
+        super().__init__(target, 2)
         self._left = batches
         self._lost = lost
-        self._pool = ThreadPoolExecutor(2)
 
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, batch: Batch) -> Future[list[Outcome]]:
         self._left -= 1
-        return self._lost() if self._left >= 0 else self._pool.submit(fn, *args, **kwargs)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+        return self._lost() if self._left >= 0 else super().submit(batch)
 
 
 @pytest.mark.parametrize("lost", [given_up, broken])
@@ -53,7 +54,9 @@ def test_batches_that_the_executor_loses_are_given_to_it_again(
     lost: Callable[[], Future[Any]],
 ) -> None:
     write_little(tmp_path / "source")
-    monkeypatch.setattr(migrations, "open_executor", lambda *_: Loses(batches, lost))
+    monkeypatch.setattr(
+        migrations, "open_executor", lambda _, setup, *__: Loses(setup.target, batches, lost)
+    )
     ended = migrate(
         "run", tmp_path / "source", tmp_path / "target", "--state", tmp_path / "state.db"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import logging
 import os
 import signal
 import sys
@@ -67,10 +66,6 @@ def _stopped_by_signal() -> Iterator[None]:
 def session(debug: bool) -> Iterator[None]:
     """Turn errors into messages and exit codes; close what was opened."""
     log_to_stderr(debug=debug)
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
-    logging.getLogger("filelock").setLevel(logging.WARNING)
-    # boto3 at debug level logs request headers, and with them signatures.
-    logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
         with _stopped_by_signal():
             yield

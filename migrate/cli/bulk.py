@@ -44,6 +44,8 @@ def transfer(
         source, target, choices, workers=workers, per_second=manner.max_requests_per_second
     )
     view = progress_view(json=manner.json, quiet=manner.quiet)
+    executor = manner.chosen_executor()
+    ends.check_executor(executor)
     ends.check()
     with StateStore.open(manner.state) as store:
         ends.claim()
@@ -52,7 +54,7 @@ def transfer(
             made,
             ends,
             store,
-            serial=workers == 1,
+            executor=executor,
             view=view,
             stored=False,
             take_over=take_over,

@@ -28,6 +28,7 @@ from migrate.cli.migrations import (
 from migrate.cli.stored_choices import choices_of
 from migrate.cli.workspaces import Done, Move, asks_for_all, go_through, moves_between
 from migrate.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from migrate.executors import Chosen, ExecutorName
 from migrate.graph.why import explain
 from migrate.plans import Plan, Report
 from migrate.redaction import shown_address
@@ -120,6 +121,9 @@ def run(
     serial: Annotated[
         bool, typer.Option("--serial", help="One task after the other, without threads.")
     ] = False,
+    executor: options.Executor = None,
+    processes: options.Processes = None,
+    dask: options.Dask = "",
     take_over: options.TakeOver = False,
     all_workspaces: options.AllWorkspaces = False,
     workspace_map: options.WorkspaceMap = None,
@@ -143,7 +147,12 @@ def run(
                 "leave out --resume to plan anew: what is copied already is not copied again",
             )
         ends = _given_ends(source, target, choices, workers, max_requests_per_second, resume)
-        how = How(serial=serial, take_over=take_over, json=json, quiet=quiet)
+        how = How(
+            executor=chosen_executor(executor, processes, dask, serial=serial),
+            take_over=take_over,
+            json=json,
+            quiet=quiet,
+        )
         if asks_for_all(all_workspaces, workspace_map):
             if ends is None or resume:
                 raise UsageError(
@@ -157,6 +166,7 @@ def run(
                 if ends is None:
                     ends = stored_ends(made, workers, max_requests_per_second).chosen(choices)
                 ends = ends.chosen(choices_of(made))
+                ends.check_executor(how.executor)
                 ends.check()
                 ends.claim()
                 check_not_stale(made, ends)
@@ -175,7 +185,7 @@ def run(
 class How:
     """How plans are carried out, and shown meanwhile."""
 
-    serial: bool
+    executor: Chosen
     take_over: bool
     json: bool
     quiet: bool
@@ -186,15 +196,25 @@ class How:
             made,
             ends,
             store,
-            serial=self.serial,
+            executor=self.executor,
             view=progress_view(json=self.json, quiet=self.quiet),
             stored=stored,
             take_over=self.take_over,
         )
 
 
+def chosen_executor(
+    name: ExecutorName | None, processes: int | None, address: str, *, serial: bool
+) -> Chosen:
+    """Return what the options of ``migrate run`` say. Raises ``UsageError``."""
+    if serial and (name or processes or address):
+        raise UsageError("--serial is an executor itself", "leave out one of the two")
+    return Chosen.of(ExecutorName.SERIAL if serial else name, processes, address)
+
+
 def _copy(ends: Ends, choices: Choices, store: StateStore, how: How) -> Report:
     """Carry out the plan that waits between these ends, or plan first."""
+    ends.check_executor(how.executor)
     ends.check()
     waiting = None if choices.selects else waiting_plan(ends, store)
     if waiting is not None:

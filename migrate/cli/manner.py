@@ -11,6 +11,7 @@ from migrate.cli.app import EPILOG, app
 from migrate.cli.flags import FlagsWithValues
 from migrate.cli.groups import expanded
 from migrate.errors import UsageError
+from migrate.executors import Chosen, ExecutorName
 
 DEFAULT_WORKERS = 8
 
@@ -21,6 +22,9 @@ class Manner:
 
     use_threads: bulk.UseThreads = None
     workers: bulk.Workers = None
+    executor: options.Executor = None
+    processes: options.Processes = None
+    dask: options.Dask = ""
     max_requests_per_second: options.MaxRequests = None
     state: options.State = str(options.DEFAULT_STATE)
     json: options.Json = False
@@ -34,8 +38,25 @@ class Manner:
                 f"--workers {self.workers} needs threads, and --use-threads is False",
                 "leave out one of the two",
             )
-        parallel = self.workers is not None if self.use_threads is None else self.use_threads
+        given = self.workers is not None or self._distant
+        parallel = given if self.use_threads is None else self.use_threads
         return (self.workers or DEFAULT_WORKERS) if parallel else 1
+
+    @property
+    def _distant(self) -> bool:
+        return Chosen.of(self.executor, self.processes, self.dask).is_distant
+
+    def chosen_executor(self) -> Chosen:
+        """Return what carries out the tasks. Raises ``UsageError``."""
+        if self.use_threads is False and self._distant:
+            raise UsageError(
+                "--use-threads False is one task after the other, and an executor is named",
+                "leave out one of the two",
+            )
+        chosen = Chosen.of(self.executor, self.processes, self.dask)
+        if self.executor is None and not self._distant and self.at_a_time() == 1:
+            return chosen._replace(name=ExecutorName.SERIAL)
+        return chosen
 
 
 def command(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from migrate import worker
@@ -15,7 +17,7 @@ from migrate.cli.stored_choices import choices_of
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.artifacts.locations import check_new_root, check_root
 from migrate.errors import MigrateError, StalePlan, UsageError
-from migrate.executors import open_executor
+from migrate.executors import Chosen, ExecutorName, Setup, open_executor
 from migrate.graph.planner import make_plan, new_migration_id
 from migrate.graph.rematch import rematch
 from migrate.kinds import Ref
@@ -25,6 +27,7 @@ from migrate.scheduler import Scheduler
 from migrate.tasks.carriers import record_carriers
 from migrate.verify import Comparison, compare, damage_by_object
 from migrate.verify import Ends as ComparedEnds
+from migrate.views.logs import prepare_process
 from migrate.views.progress import View, choose_view
 from state.store import StateStore
 
@@ -98,6 +101,14 @@ class Ends:
         # Two profiles may lead to one workspace; two directories may be copies of each other.
         if not self.target.is_directory and identities[0] == identities[1]:
             raise same
+
+    def check_executor(self, executor: Chosen) -> None:
+        """Raise ``UsageError`` where other processes cannot write to the target."""
+        if executor.is_distant and self.target.is_directory:
+            raise UsageError(
+                f"an export directory is written by one process: {self.target.shown}",
+                f"leave out --executor {executor.name.value}; imports and migrations may have it",
+            )
 
     def claim(self) -> None:
         """Keep other writers away from the target. Raises ``TargetInUse``."""
@@ -262,7 +273,7 @@ def carry_out(
     ends: Ends,
     store: StateStore,
     *,
-    serial: bool,
+    executor: Chosen,
     view: View,
     stored: bool,
     take_over: bool = False,
@@ -285,15 +296,23 @@ def carry_out(
         for note in (*plan.notes, *plan.collisions):
             view.message(f"Note: {note}")
     # Not stored: how a plan is carried out is decided each time, and an export tells it.
-    plan = dataclasses.replace(plan, options={**plan.options, "use_threads": not serial})
-    executor = open_executor("serial" if serial else "threads", ends.source.workers)
+    use_threads = executor.name is not ExecutorName.SERIAL
+    plan = dataclasses.replace(plan, options={**plan.options, "use_threads": use_threads})
+    setup = Setup(
+        migration=plan.migration_id,
+        source=ends.source,
+        target=ends.target,
+        identities=ends.identities(),
+    )
+    prepare = partial(prepare_process, debug=logging.getLogger().isEnabledFor(logging.DEBUG))
+    carrying_out = open_executor(executor, setup, ends.source.workers, prepare)
     try:
         with Claiming(plan, worker.target_at(ends.target), take_over=take_over) as claiming:
             return Scheduler(
                 plan,
                 store,
                 view,
-                executor,
+                carrying_out,
                 source=ends.source,
                 target=ends.target,
                 policy=choices.policy(plan.migration_id),
@@ -301,7 +320,7 @@ def carry_out(
                 looks=stored,
             ).run()
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        carrying_out.close()
 
 
 def progress_view(*, json: bool, quiet: bool) -> View:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from migrate.executors import ExecutorName
+
 DEFAULT_STATE = Path(".migrate") / "state.db"
 ENDPOINT_FORMS = "a tracking URI (http(s)://host:port, databricks[://profile]) or a directory"
 
@@ -342,4 +344,30 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Log every retry, and show the traceback of an error.")
+]
+
+Executor = Annotated[
+    ExecutorName | None,
+    typer.Option(
+        help="What carries out the copying: threads of this process, other processes of this "
+        "machine, the workers of a Dask cluster, or serial: one task after the other.",
+        show_default="threads",
+    ),
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="With --executor processes, which it implies: how many; as many as there are "
+        "processors without it. They share --workers and --max-requests-per-second.",
+    ),
+]
+Dask = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="With --executor dask, which it implies: the address of the scheduler, such as "
+        "tcp://host:8786. Needs mlflow-migrate[dask], on the workers too.",
+    ),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -104,6 +106,44 @@ class Address:
         is_uri = _scheme(self.uri) == "file"
         path = unquote(self.uri.removeprefix("file:")) if is_uri else self.uri
         return Path(path.removeprefix("//")).expanduser().resolve()
+
+    @property
+    def own_path(self) -> Path | None:
+        """The directory or file of this machine that it is; None for what is reached by a network.
+
+        A database in memory is none either.
+        """
+        if self.is_directory:
+            return self.path
+        file = self.uri.partition(":///")[2].partition("?")[0]
+        if self.is_database and _scheme(self.uri).startswith("sqlite") and file:
+            return Path(file).resolve()
+        return None
+
+    @property
+    def folders(self) -> Sequence[Path]:
+        """The folders of this machine that files of it are in, as far as the user named them."""
+        return roots_of(self.artifacts).folders
+
+    def variables(self) -> Mapping[str, str]:
+        """Return environment variables that let another process reach it as this one does."""
+        if self.is_directory or self.is_database:
+            return {}
+        if _scheme(self.uri) not in ("http", "https"):
+            return {k: v for k, v in os.environ.items() if k.startswith("DATABRICKS_")}
+        access, before = self.access, f"MIGRATE_{self.side.upper()}_"
+        found = {
+            "TRACKING_USERNAME": access.username,
+            "TRACKING_PASSWORD": access.password,
+            "TRACKING_TOKEN": access.token,
+            "TRACKING_INSECURE_TLS": "true" if access.verify is False else None,
+            "TRACKING_SERVER_CERT_PATH": access.verify if isinstance(access.verify, str) else None,
+            "TRACKING_CLIENT_CERT_PATH": access.client_certificate,
+            "TRACKING_AUTH": access.auth_plugin,
+            "TRACKING_AWS_SIGV4": "true" if access.aws_sigv4 else None,
+            "WORKSPACE": access.workspace,
+        }
+        return {before + name: value for name, value in found.items() if value}
 
 
 def _scheme(uri: str) -> str:

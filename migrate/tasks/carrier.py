@@ -43,6 +43,8 @@ class Carrier(ABC):
     granted_to: ClassVar[bool] = False
     #: Whether to delete the copy is another step, after all that needs it; else it is one with it.
     deleted_last: ClassVar[bool] = False
+    #: Whether copying it writes files of the machine that the user started it on.
+    stays_home: ClassVar[bool] = False
     #: Fill and outline of its boxes in a picture.
     colours: ClassVar[tuple[str, str]]
 

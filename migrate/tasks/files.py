@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
@@ -20,6 +20,7 @@ from migrate.errors import (
 )
 from migrate.objects import Artifact, ArtifactRoot
 from migrate.outcomes import Loss, LossCode, loss_of
+from migrate.shares import SharingThreads
 from migrate.tasks.batches import PATIENT_ATTEMPTS
 from migrate.tasks.outcomes import as_known
 from migrate.tasks.repairs import digest_of_bytes, digest_of_file
@@ -30,7 +31,7 @@ TRIES = 3
 #: Threads for files of all runs together; requests under way are bounded by the endpoints.
 FILES_AT_ONCE = 8
 
-_pool = ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="files")
+_pool = SharingThreads(FILES_AT_ONCE, thread_name_prefix="files")
 
 
 class Sent(NamedTuple):

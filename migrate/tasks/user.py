@@ -31,6 +31,7 @@ class Users(RecordCarrier[User]):
 
     kind = Kind.USER
     together = 100
+    stays_home = True  # their passwords go into a file
     adopts = False
     granted_to = True
     colours = ("#e3e7ef", "#44546a")

@@ -29,6 +29,9 @@ def log_to_stderr(*, debug: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(HarmlessFormatter("%(asctime)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
+    # boto3 at debug level logs request headers, and with them signatures.
+    for name in ("urllib3", "filelock", "botocore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def show_defect(
@@ -65,3 +68,9 @@ def guard_output() -> None:
     """Have all that this process prints pass through ``Guarded``, tracebacks too."""
     sys.stdout, sys.stderr = cast(TextIO, Guarded(sys.stdout)), cast(TextIO, Guarded(sys.stderr))
     sys.excepthook = show_defect
+
+
+def prepare_process(*, debug: bool) -> None:
+    """Have a process that this one started log and print as this one does."""
+    log_to_stderr(debug=debug)
+    guard_output()

@@ -71,14 +71,14 @@ class Migration:
         """Starts a migration that plans first, or again."""
         return self.start("run", self.source.uri, self.target.uri, *self.selection, *options)
 
-    def start_resume(self) -> MigrateProcess:
-        return self.start("run", "--resume")
+    def start_resume(self, *options: str) -> MigrateProcess:
+        return self.start("run", "--resume", *options)
 
     def run(self, *options: str) -> Ended:
         return Ended.of(self.start_run(*options))
 
-    def resume(self) -> Ended:
-        return Ended.of(self.start_resume())
+    def resume(self, *options: str) -> Ended:
+        return Ended.of(self.start_resume(*options))
 
     def plan(self, *options: str) -> Ended:
         selected = (self.source.uri, self.target.uri, *self.selection, *options)

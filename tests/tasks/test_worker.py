@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from migrate.errors import (
     StorageFull,
     Unavailable,
 )
-from migrate.executors import open_executor
+from migrate.executors.local import LocalExecutor
 from migrate.kinds import Action, Kind, Ref
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job, Policy
@@ -147,13 +148,16 @@ def test_an_endpoint_that_cannot_be_opened_fails_the_batch() -> None:
     assert "not a usable tracking URI" in outcome.error
 
 
-@pytest.mark.parametrize("engine", ["serial", "threads"])
-def test_every_executor_gives_a_future(copier: dict[Kind, Any], engine: str) -> None:
+@pytest.mark.parametrize("threads", [0, 2])
+def test_every_executor_gives_a_future(
+    copier: dict[Kind, Any], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copier[Kind.RUN] = lambda *_: iter(())
-    with open_executor(engine, 2) as executor:
-        (outcome,) = executor.submit(worker.execute, batch("a")).result(timeout=10)
+    with closing(LocalExecutor(TARGET, threads)) as executor:
+        (outcome,) = executor.submit(batch("a")).result(timeout=10)
         assert outcome.status == "failed"
-        broken = executor.submit(lambda: 1 / 0)
+        monkeypatch.setattr(worker, "execute", lambda _: 1 / 0)
+        broken = executor.submit(batch("a"))
         assert isinstance(broken.exception(timeout=10), ZeroDivisionError)
 
 

@@ -1,4 +1,4 @@
-"""Connections kept alive without the two traps of an MLflow server, and a rate limit.
+"""Connections kept alive without the two traps of an MLflow server.
 
 * ``mlflow server`` with more than one worker answers on a socket without TCP_NODELAY, header
   and body apart; the kernel's delayed acknowledgement then holds back each answer for 40 ms.
@@ -99,21 +99,3 @@ class PromptAdapter(HTTPAdapter):
         super().init_poolmanager(*args, blocksize=UPLOAD_CHUNK, **kwargs)
         manager: PoolManager = self.poolmanager
         manager.pool_classes_by_scheme = {"http": _PromptPool, "https": _PromptHTTPSPool}
-
-
-class RateLimit:
-    """Spaces the calls of all threads so that at most ``per_second`` start in a second."""
-
-    def __init__(self, per_second: float | None) -> None:
-        self._interval = 1.0 / per_second if per_second else 0.0
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self) -> None:
-        """Sleep until this call may start."""
-        if not self._interval:
-            return
-        with self._lock:
-            start = max(time.monotonic(), self._next)
-            self._next = start + self._interval
-        time.sleep(max(0.0, start - time.monotonic()))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -21,7 +20,7 @@ from urllib3.exceptions import HTTPError
 from migrate.endpoints.shapes import Named, parse_json
 from migrate.endpoints.tracking.http.access import DEFAULT_WORKSPACE, Access
 from migrate.endpoints.tracking.http.bounds import Watch, bounds_from, paged, read_answer
-from migrate.endpoints.tracking.http.connections import PromptAdapter, RateLimit
+from migrate.endpoints.tracking.http.connections import PromptAdapter
 from migrate.endpoints.tracking.http.errors import reason_of, refuse
 from migrate.endpoints.tracking.http.login_pages import (
     WebPage,
@@ -38,6 +37,7 @@ from migrate.errors import (
     ServerFault,
     Unavailable,
 )
+from migrate.shares import Gate, RateLimit
 from migrate.storable import Unstorable, storable_json
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class HttpSession:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         access.apply(self._session)
-        self._gate = threading.BoundedSemaphore(workers)
+        self._gate = Gate(workers)
         self._rate = RateLimit(per_second)
         #: Called before each request that is sent once, in its thread.
         self.before_creating: Callable[[], None] | None = None
@@ -306,7 +306,7 @@ class HttpSession:
         self._rate.wait()
         seconds = self._bounds.seconds_for(size)
         with (
-            self._gate,
+            self._gate.one(),
             self._watch.over(self._where(path), seconds, speaks=speaks) as wait,
             self._send(method, path, **options) as response,
         ):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from migrate.endpoints.shapes import Object, flag, ident, integer, member, required, text, told_id
@@ -24,6 +23,7 @@ from migrate.errors import NotFound, Refused
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
 from migrate.records.label_schemas import LabelSchema
+from migrate.shares import SharingThreads
 
 SCHEMAS = f"{NEWER_API}/label-schemas"
 #: The name that MLflow gives to its default question, and refuses for others.
@@ -55,7 +55,7 @@ class LabelSchemaStore(RecordStore[LabelSchema]):
 
     def list(self, containers: Sequence[str]) -> Iterator[LabelSchema]:
         """See ``Store.list``."""
-        with ThreadPoolExecutor(EXPERIMENTS_AT_ONCE) as pool:
+        with SharingThreads(EXPERIMENTS_AT_ONCE) as pool:
             found = dict(zip(containers, pool.map(self._in, containers), strict=True))
         hidden = [key for key, it in found.items() if it.deleted]
         tell_of_hidden(self._http, self._entries.gaps, hidden)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +20,7 @@ from migrate.errors import NotFound, Refused
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
 from migrate.records.review_queues import PENDING, ReviewItem, ReviewQueue
+from migrate.shares import SharingThreads
 
 QUEUES = f"{NEWER_API}/review-queues"
 PER_PAGE = 1000
@@ -40,7 +40,7 @@ class ReviewQueueStore(RecordStore[ReviewQueue]):
 
     def list(self, containers: Sequence[str]) -> Iterator[ReviewQueue]:
         """See ``Store.list``."""
-        with ThreadPoolExecutor(EXPERIMENTS_AT_ONCE) as pool:
+        with SharingThreads(EXPERIMENTS_AT_ONCE) as pool:
             found = builtins.list(pool.map(self._in, containers))
         hidden = [it for it, queues in zip(containers, found, strict=True) if queues is None]
         tell_of_hidden(self._http, self._entries.gaps, hidden)

@@ -1,0 +1,43 @@
+"""What the scheduler asks of whatever carries out its batches."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Protocol
+
+from migrate.errors import EndpointError
+from migrate.outcomes import Outcome
+from migrate.tasks.batches import Batch
+
+
+class WorkersLost(EndpointError):
+    """There are no workers any more, and none will come."""
+
+
+class BatchExecutor(Protocol):
+    """Carries out batches, each by ``worker.execute``, in whatever threads and processes.
+
+    ``distant``: batches run in other processes than the one that was started, which cannot be
+    asked to stop in the middle of one. ``looks``: a batch may be begun a second time without being
+    asked for, so that each looks for copies first.
+    """
+
+    distant: bool
+    looks: bool
+
+    @property
+    def at_once(self) -> int:
+        """How many batches are to be given to it at a time, at least one."""
+
+    def submit(self, batch: Batch) -> Future[list[Outcome]]:
+        """Return the future of a batch's outcomes.
+
+        It ends with an exception, or is cancelled, where the batch was lost: nobody knows how far
+        it came. With ``WorkersLost`` no other will fare better.
+        """
+
+    def transferred(self) -> int:
+        """Return the bytes of artifacts that were sent so far."""
+
+    def close(self) -> None:
+        """Give up what is not begun, wait for the rest."""

@@ -1,0 +1,135 @@
+"""What one batch may use of the requests that the user allows, where several processes work.
+
+In one process all requests pass one limit. Processes on one or several machines cannot ask each
+other before every request, so what is allowed is divided beforehand: the clock is cut into slots,
+one request each, and of eight shares each owns every eighth. Who has the share of a batch is the
+only one, so the sum is what the user allows, and a process that dies takes nothing along.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+#: After so many turns of all batches there is one slot for whoever does not work for one.
+TURNS = 10
+#: Requests a second that a batch can make use of: with less, fewer batches go at a time.
+USEFUL = 10.0
+
+
+class Share(NamedTuple):
+    """Part ``number``, from 0, of ``of`` equal parts; part ``of`` is the small one besides."""
+
+    number: int
+    of: int
+
+    def next_slot(self, now: float, interval: float, last: int) -> int:
+        """Return the first slot of its own that is not over, after slot ``last``.
+
+        Slots begin every ``interval`` seconds of the epoch; ``now`` is in seconds of it.
+        """
+        first = max(math.ceil(now / interval), last + 1)
+        return next(slot for slot in itertools.count(first) if self._owns(slot))
+
+    def _owns(self, slot: int) -> bool:
+        turns = self.of * TURNS
+        place = slot % (turns + 1)
+        return (self.of if place == turns else place % self.of) == self.number
+
+
+def useful_shares(most: int, per_second: float | None) -> int:
+    """Return into how many shares, ``most`` at most, so many requests a second are divided."""
+    return most if per_second is None else max(1, min(most, math.ceil(per_second / USEFUL)))
+
+
+#: The share of the batch that a thread carries out.
+_held: ContextVar[Share | None] = ContextVar("share", default=None)
+#: That of all else this process asks for, while other processes carry out its batches.
+_own: Share | None = None
+
+
+def share_here() -> Share | None:
+    """Return the share that requests of this thread use; None for all that is allowed."""
+    return _held.get() or _own
+
+
+@contextmanager
+def holding(share: Share | None) -> Iterator[None]:
+    """Have requests of this thread use ``share`` while the block lasts."""
+    token = _held.set(share)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def keep_to(share: Share | None) -> None:
+    """Have all other requests of this process use ``share`` from now on."""
+    global _own  # noqa: PLW0603  (one process, one share)
+    _own = share
+
+
+class SharingThreads(ThreadPoolExecutor):
+    """Threads that work for a batch use its share."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """See ``concurrent.futures.Executor.submit``."""
+        return super().submit(copy_context().run, fn, *args, **kwargs)
+
+
+class RateLimit:
+    """Spaces the calls of all threads so that at most ``per_second`` start in a second."""
+
+    def __init__(self, per_second: float | None) -> None:
+        self._interval = 1.0 / per_second if per_second else 0.0
+        self._next = 0.0
+        self._slots: dict[Share, int] = {}
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Sleep until this call may start."""
+        if not self._interval:
+            return
+        share = share_here()
+        if share is None:
+            with self._lock:
+                start = max(time.monotonic(), self._next)
+                self._next = start + self._interval
+            time.sleep(max(0.0, start - time.monotonic()))
+            return
+        with self._lock:
+            slot = share.next_slot(time.time(), self._interval, self._slots.get(share, -1))
+            self._slots[share] = slot
+        time.sleep(max(0.0, slot * self._interval - time.time()))
+
+
+class Gate:
+    """Lets so many requests be under way at a time, and one at a time of each share."""
+
+    def __init__(self, most: int) -> None:
+        self._all = threading.BoundedSemaphore(most)
+        self._shares: dict[Share, threading.BoundedSemaphore] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Wait until a request may be under way, and count it while the block lasts."""
+        share = share_here()
+        if share is None:
+            with self._all:
+                yield
+            return
+        with self._lock:
+            of_share = self._shares.setdefault(share, threading.BoundedSemaphore(1))
+        with of_share:
+            yield
