@@ -65,6 +65,8 @@ def storable(record: Record) -> tuple[Record, tuple[Loss, ...]]:
     Half characters become U+FFFD, what has no key that can be stored is left out. Points of
     metrics are not looked at: ``storable_points`` does, as they stream by.
     """
+    if _is_storable(record):
+        return record, ()
     losses: list[Loss] = []
     changes: dict[str, Any] = {}
     for member in dataclasses.fields(record):  # type: ignore[arg-type]
@@ -75,6 +77,40 @@ def storable(record: Record) -> tuple[Record, tuple[Loss, ...]]:
     if not changes:
         return record, ()
     return dataclasses.replace(record, **changes), tuple(losses)  # type: ignore[type-var]
+
+
+#: Of each member: its name, its words if it has such, whether it is a time, or holds items.
+_Members = Sequence[tuple[str, Sequence[str], bool, bool]]
+_members_of: dict[type, _Members] = {}
+
+
+def _members(record: type) -> _Members:
+    if record not in _members_of:
+        _members_of[record] = [
+            (name, _WORDS.get((record, name), ((),))[0], name in _TIMES, name in _SINGULAR)
+            for name in (member.name for member in dataclasses.fields(record))
+        ]
+    return _members_of[record]
+
+
+def _is_storable(record: object) -> bool:
+    """Say at one look that a record can be stored as it is; where not, each member is looked at."""
+    texts: list[str] = []
+    for name, words, is_time, holds_items in _members(type(record)):
+        value = getattr(record, name)
+        if isinstance(value, str):
+            if words and value not in words:
+                return False
+            texts.append(value)
+        elif is_time:
+            if value is not None and value not in INT64:
+                return False
+        elif holds_items and value:
+            if not isinstance(value, Mapping) or "" in value:
+                return False
+            texts += value
+            texts += (it for it in value.values() if isinstance(it, str))
+    return is_text("".join(texts))
 
 
 def _storable_member(record: type, name: str, value: Any, losses: list[Loss]) -> Any:
@@ -138,10 +174,15 @@ def _clean_json(value: Any) -> Any:
 
 def storable_points(points: Sequence[Point]) -> tuple[Sequence[Point], Counter[str]]:
     """Return the points whose time and step a server can store, and by key how many others."""
-    if all(point.timestamp in POINT_TIMES and point.step in INT64 for point in points):
+    times, steps = [point.timestamp for point in points], [point.step for point in points]
+    if _all_in(POINT_TIMES, times) and _all_in(INT64, steps):
         return points, Counter()
     kept = [point for point in points if point.timestamp in POINT_TIMES and point.step in INT64]
     return kept, Counter(point.key for point in points) - Counter(point.key for point in kept)
+
+
+def _all_in(bounds: range, numbers: Sequence[int]) -> bool:
+    return not numbers or (min(numbers) in bounds and max(numbers) in bounds)
 
 
 def lost_points(left_out: Mapping[str, int]) -> tuple[Loss, ...]:

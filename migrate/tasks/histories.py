@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.protocols.runs import ReadsRuns
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
-from migrate.objects import Metric, Run, holds_point, identity_of
+from migrate.objects import Metric, Run, holds_point
 from migrate.outcomes import Loss, LossCode, loss_of
 
 #: Metric points of a group of runs held in memory at a time.
@@ -76,13 +76,13 @@ class History:
 
     def _completed(self, points: list[Metric]) -> list[Metric]:
         """Return the points with the latest ones that are missing, each with its key's others."""
-        known = set(map(identity_of, points))
         streamed = set(self._unread)
-        missing = [
-            latest
-            for key, latest in self._latest.items()
-            if key not in streamed and identity_of(latest) not in known
-        ]
+        sought = {key: it for key, it in self._latest.items() if key not in streamed}
+        for point in points:
+            latest = sought.get(point.key)
+            if latest and latest.step == point.step and holds_point((point,), latest):
+                del sought[point.key]
+        missing = list(sought.values())
         self._lost |= {latest.key: _lacking(latest) for latest in missing}
         return sorted([*points, *missing], key=lambda p: p.key) if missing else points
 

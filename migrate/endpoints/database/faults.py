@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from migrate.errors import (
@@ -109,6 +110,16 @@ def translated(shown: str) -> Iterator[None]:
         if type(problem) is not RuntimeError:
             raise
         raise _told(str(problem), shown) from None  # pymysql's own, of what a server asks for
+
+
+@contextmanager
+def raised_by_driver(connection: Connection, statement: str = "") -> Iterator[None]:
+    """Have what a driver raises be SQLAlchemy's, where the driver itself is asked."""
+    driver: Any = connection.dialect.dbapi
+    try:
+        yield
+    except driver.Error as problem:
+        raise DBAPIError.instance(statement, None, problem, driver.Error) from None
 
 
 def _told(text: str, shown: str) -> MigrateError:

@@ -209,10 +209,11 @@ class Database:
         if statement is None:
             return
 
-        streamed = statement.execution_options(stream_results=True, max_row_buffer=TAKEN)
+        if self.backend != "sqlite":  # which hands out row by row whatever it is told
+            statement = statement.execution_options(stream_results=True, max_row_buffer=TAKEN)
 
         def stream(connection: Connection) -> None:
-            for some in connection.execute(streamed).partitions(TAKEN):
+            for some in connection.execute(statement).partitions(TAKEN):
                 use(some)
 
         self._read(stream)

@@ -111,13 +111,20 @@ class RunStore(ContainedStore[Run]):
         values, timestamps, steps = array("d"), array("q"), array("q")
 
         def use(rows: Sequence[Any]) -> None:
-            for _, told, value, timestamp, step, is_nan in rows:
-                if told != key:  # another one, in a database that compares without case
-                    continue
-                point = _point(key, value, timestamp, step, is_nan)
-                values.append(point.value)
-                timestamps.append(point.timestamp)
-                steps.append(point.step)
+            _, told, *numbers, is_nan = zip(*rows, strict=True)
+            # Column by column, where all are what nearly all are.
+            types = [set(map(type, column)) for column in numbers]
+            if set(told) == {key} and types == [{float}, {int}, {int}] and not any(is_nan):
+                values.extend(numbers[0])
+                timestamps.extend(numbers[1])
+                steps.extend(numbers[2])
+                return
+            for row in rows:
+                if row[1] == key:  # not another one, in a database that compares without case
+                    _, value, timestamp, step = _point(*row[1:])
+                    values.append(value)
+                    timestamps.append(timestamp)
+                    steps.append(step)
 
         self._database.take("metrics", _POINT, use, is_("run_uuid", run_id), is_("key", key))
         for start in range(0, len(values), POINTS):
@@ -233,6 +240,8 @@ class ModelLinkStore:
 
 def _point(key: str, value: Any, timestamp: Any, step: Any, is_nan: object) -> Metric:
     """Make a point of a row, in which SQLite holds anything. Raises ``Malformed``."""
+    if type(value) is float and type(timestamp) is type(step) is int and not is_nan:
+        return Metric(key, value, timestamp, step)  # as nearly all are
     try:
         return Metric(
             key,

@@ -6,6 +6,7 @@ import math
 import struct
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
@@ -15,7 +16,7 @@ from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.errors import Refused
 from migrate.kinds import run_ref
-from migrate.objects import RUN_NAME_TAG, ArtifactRoot, Loss, Metric, Run, as_stored
+from migrate.objects import LARGEST, RUN_NAME_TAG, ArtifactRoot, Loss, Metric, Run
 from migrate.origins import MARK
 
 _HELD_BYTES = 4 << 20  # of the points of one run, before they go to a file
@@ -78,7 +79,7 @@ class DatabaseRunWriter:
 
     def write_metrics(self, points: Iterable[Metric]) -> None:
         """See ``RunWriter.write_metrics``."""
-        self._points.add(map(as_stored, points))
+        self._points.add(list(points))
 
     def write_inputs(self, inputs: Sequence[Mapping[str, Any]]) -> None:
         """See ``RunWriter.write_inputs``."""
@@ -94,7 +95,9 @@ class DatabaseRunWriter:
                 transaction.delete("tags", mine, among("key", self._removed))
             transaction.put("params", ("key", "run_uuid"), self._rows(self._params))
             transaction.put("tags", ("key", "run_uuid"), self._rows(tags))
-            transaction.insert_many("metrics", _POINT_COLUMNS, self._points.rows(self.run_id))
+            transaction.insert_many(
+                "metrics", _POINT_COLUMNS, partial(self._points.rows, self.run_id)
+            )
             known = () if self._is_new else transaction.rows("latest_metrics", _LATEST, mine)
             latest = self._points.latest(self.run_id, known)
             transaction.put("latest_metrics", ("key", "run_uuid"), latest)
@@ -122,18 +125,28 @@ class _Points:
         #: Of each metric, by what MLflow orders its points.
         self._latest: dict[str, tuple[_Place, Metric]] = {}
 
-    def add(self, points: Iterable[Metric]) -> None:
-        packed = []
+    def add(self, points: Sequence[Metric]) -> None:
+        if not points:
+            return
+        keys, pack = self._keys, _POINT.pack
+        for key in {point.key for point in points}:
+            keys.setdefault(key, len(keys))
+        packed = b"".join([pack(keys[key], *point) for key, *point in points])
+        self._file = self._file or SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115
+        self._file.write(packed)
+        self._note_latest(points)
+
+    def _note_latest(self, points: Sequence[Metric]) -> None:
+        last: dict[str, int] = {}
+        for key, _, _, step in points:
+            if key not in last or step > last[key]:
+                last[key] = step
         for point in points:
-            key, value, timestamp, step = point
-            number = self._keys.setdefault(key, len(self._keys))
-            packed.append(_POINT.pack(number, value, timestamp, step))
-            place = step, timestamp, 0.0 if math.isnan(value) else value
-            if key not in self._latest or place > self._latest[key][0]:
-                self._latest[key] = place, point
-        if packed:
-            self._file = self._file or SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115
-            self._file.write(b"".join(packed))
+            key = point.key
+            if point.step == last[key]:
+                place = _place(point)
+                if key not in self._latest or place > self._latest[key][0]:
+                    self._latest[key] = place, point
 
     def rows(self, run_id: str) -> Iterator[tuple[Any, ...]]:
         if self._file is None:
@@ -142,7 +155,10 @@ class _Points:
         self._file.seek(0)
         while content := self._file.read(_POINT.size * _POINTS_READ):
             for number, value, timestamp, step in _POINT.iter_unpack(content):
-                yield run_id, keys[number], *_stored(value), timestamp, step
+                if value - value == 0:  # neither infinite nor no number
+                    yield run_id, keys[number], value, False, timestamp, step
+                else:
+                    yield run_id, keys[number], *_stored(value), timestamp, step
 
     def latest(self, run_id: str, known: Iterable[Row]) -> Iterator[Row]:
         """Yield the latest point of each metric, unless one that is ``known`` comes after it."""
@@ -160,10 +176,15 @@ class _Points:
             self._file.close()
 
 
+def _place(point: Metric) -> _Place:
+    return point.step, point.timestamp, _stored(point.value)[0]
+
+
 def _stored(value: float) -> tuple[float, bool]:
     """Return a value as MLflow's SQL stores keep it, and whether it is no number."""
-    is_nan = math.isnan(value)
-    return 0.0 if is_nan else value, is_nan
+    if math.isnan(value):
+        return 0.0, True
+    return min(max(value, -LARGEST), LARGEST), False
 
 
 def _write_inputs(transaction: Transaction, run: Run, inputs: Sequence[Mapping[str, Any]]) -> None:

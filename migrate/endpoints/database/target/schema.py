@@ -1,25 +1,20 @@
-"""The schema of a database that is written to: made by the MLflow that is installed, and its own.
-
-MLflow is imported here, and only to make tables: that takes a second or two.
-"""
+"""The schema of a database that is written to: that of the MLflow which is installed."""
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import secrets
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+from contextlib import closing
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, select
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, MetaData, select
 
 from migrate.endpoints.database.revisions import REVISIONS, VERSION_TABLE
+from migrate.endpoints.database.target.making import make_tables, quiet
 from migrate.errors import DirectoryError, UsageError
 
 #: Which revision a migration makes, and which it follows.
@@ -27,8 +22,6 @@ _REVISION = re.compile(r"^revision\b[^=\n]*=\s*[\"'](\w+)[\"']", re.M)
 _FOLLOWED = re.compile(r"^down_revision\b[^=\n]*=\s*[\"'](\w+)[\"']", re.M)
 #: Tables in which MLflow's migrations write rows.
 _FILLED = {VERSION_TABLE, "workspaces"}
-#: What MLflow and Alembic say of every step, which is for who upgrades a database.
-_TALKERS = ("mlflow.store.db.utils", "alembic")
 
 
 def new_number() -> int:
@@ -71,7 +64,7 @@ def installed_head() -> str:
     heads = revisions - followed
     if len(heads) == 1:
         return heads.pop()
-    with _quiet():
+    with quiet():
         from mlflow.store.db.utils import _get_latest_schema_revision
 
         return str(_get_latest_schema_revision())
@@ -87,23 +80,14 @@ def make_file(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.touch(0o600)
-        engine = create_engine(URL.create("sqlite", database=str(partial)), poolclass=NullPool)
-        make_tables(engine)
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"PRAGMA user_version = {new_number()}")
+        make_tables(partial)
+        with closing(sqlite3.connect(partial)) as connection:  # which brings all of it to the disk
+            connection.execute(f"PRAGMA user_version = {new_number()}")
         os.replace(partial, path)
     except OSError as problem:
         raise DirectoryError(f"{path} cannot be made: {problem}") from None
     finally:
         partial.unlink(missing_ok=True)
-
-
-def make_tables(engine: Engine) -> None:
-    """Make MLflow's tables in an empty database."""
-    with _quiet():
-        from mlflow.store.db.utils import _initialize_tables
-
-        _initialize_tables(engine)
 
 
 def drop_tables(connection: Connection) -> None:
@@ -126,19 +110,3 @@ def holds_nothing(connection: Connection) -> bool:
 def is_empty(tables: frozenset[str]) -> bool:
     """Say whether a database has no tables but those that Alembic leaves behind."""
     return tables <= {VERSION_TABLE}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to itself what MLflow, Alembic and SQLAlchemy say meanwhile."""
-    loggers = [logging.getLogger(name) for name in _TALKERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -45,16 +45,19 @@ class Transaction:
             self._insert_missing_some(table, some)
 
     def insert_many(
-        self, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
+        self, table: str, columns: Sequence[str], rows: Callable[[], Iterable[tuple[Any, ...]]]
     ) -> None:
-        """Do the same with very many, past all that is not the driver's."""
+        """Do the same with very many, past all that is not the driver's.
+
+        ``rows`` may be asked for twice.
+        """
         if self._connection.dialect.name == "postgresql":
             copy_missing(self._connection, table, columns, rows)
             return
         statement = self._inserting_missing(table, columns)
         dialect = self._connection.dialect
         compiled = str(statement.compile(dialect=dialect))
-        rest = iter(rows)
+        rest = iter(rows())
         while some := list(islice(rest, ROWS)):
             values: Any = (
                 some if dialect.positional else [dict(zip(columns, it, strict=True)) for it in some]

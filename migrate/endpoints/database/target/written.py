@@ -14,13 +14,13 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from migrate.endpoints.database.faults import translated
 from migrate.endpoints.database.opening import engine_of, file_of, url_of
 from migrate.endpoints.database.reading import Database
+from migrate.endpoints.database.target.making import make_tables
 from migrate.endpoints.database.target.mysql import MySQLTransaction
 from migrate.endpoints.database.target.schema import (
     drop_tables,
     holds_nothing,
     is_empty,
     make_file,
-    make_tables,
     new_number,
     require_head,
 )
@@ -174,7 +174,7 @@ class WrittenDatabase(Database):
             with engine.connect() as connection:
                 tables = frozenset(inspect(connection).get_table_names())
             if is_empty(tables):
-                make_tables(engine)
+                make_tables(self._uri)
                 self._is_made = True
         return engine
 

@@ -1,0 +1,158 @@
+"""Makes MLflow's tables in an empty database, by MLflow's own migrations, in a process of its own.
+
+MLflow takes a second and 170 MB, and is needed for this only. The process loads it without what its
+migrations do not use, and ends when the one that started it ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from migrate.errors import EndpointError
+from migrate.redaction import cut
+
+#: What MLflow and Alembic say of every step, which is for who upgrades a database.
+_TALKERS = ("mlflow.store.db.utils", "alembic")
+#: What MLflow loads where it is there, and does without as `mlflow-skinny`.
+_UNNEEDED = ("numpy", "pandas", "pyarrow")
+#: What a process does that is to make tables: it finds modules where this one does.
+_PROGRAM = f"""
+import pickle, sys
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from {__name__} import make_for_another
+make_for_another()
+"""
+#: Of a file that gets its name once it is whole.
+_UNSAFE_AND_FAST = ("PRAGMA synchronous = OFF", "PRAGMA journal_mode = MEMORY")
+
+
+def make_tables(place: Path | str) -> None:
+    """Make MLflow's tables in an empty database: a file of SQLite, or at the URI of a server.
+
+    Raises what the driver raises, and ``EndpointError`` where MLflow cannot be loaded.
+    """
+    if "mlflow.store.db.utils" in sys.modules:
+        make_here(place)
+        return
+    # The arguments of a process are there for all to read, so a password goes another way.
+    with TemporaryFile() as said, _process(said) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            with suppress(BrokenPipeError):
+                process.stdin.write(pickle.dumps(sys.path) + pickle.dumps(place))
+                process.stdin.flush()
+            answer = process.stdout.read()
+        finally:
+            process.kill()
+        if not answer:
+            said.seek(0)
+            last = said.read().decode(errors="replace").strip().rpartition("\n")[2]
+            raise _unmade(last or "the process that did was ended")
+        problem = pickle.loads(answer)  # noqa: S301 - of a process of our own
+    if problem is not None:
+        raise problem
+
+
+def _process(said: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-c", _PROGRAM]
+    return subprocess.Popen(  # noqa: S603 - this Python, and a program of our own
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said
+    )
+
+
+def make_for_another() -> None:
+    """Make tables where standard input says, answer on standard output, and end this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for the other to decide
+    place = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the process that started this one
+    threading.Thread(target=_end_with_the_other, daemon=True).start()
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr
+    gc.disable()  # there is little to collect, and a fifth of the time to save
+    sys.modules.update(dict.fromkeys(_UNNEEDED))  # type: ignore[arg-type]
+    problem: Exception | None = None
+    try:
+        make_here(place)
+    except ImportError as raised:
+        problem = _unmade(str(raised))
+    except Exception as raised:
+        problem = raised
+    answers.write(_pickled(problem))
+    answers.flush()
+    os._exit(0)
+
+
+def _unmade(why: str) -> EndpointError:
+    return EndpointError(
+        f"MLflow's tables cannot be made: {cut(why, 300)}",
+        "does `mlflow db upgrade` work on an empty database?",
+    )
+
+
+def _end_with_the_other() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+def _pickled(problem: Exception | None) -> bytes:
+    try:
+        content = pickle.dumps(problem)
+        pickle.loads(content)  # noqa: S301 - some errors of drivers cannot be made anew
+    except Exception:
+        return pickle.dumps(RuntimeError(str(problem)))
+    return content
+
+
+def make_here(place: Path | str) -> None:
+    """Do that in this process. Raises likewise."""
+    from migrate.endpoints.database.opening import engine_of
+
+    engine = _engine_of_file(place) if isinstance(place, Path) else engine_of(place, writes=True)
+    with quiet():
+        from mlflow.store.db.utils import _initialize_tables
+
+        _initialize_tables(engine)
+    engine.dispose()
+
+
+def _engine_of_file(path: Path) -> Any:
+    from sqlalchemy import URL, create_engine, event
+    from sqlalchemy.pool import NullPool
+
+    engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool)
+
+    @event.listens_for(engine, "connect")
+    def hurry(connection: Any, _: Any) -> None:
+        for statement in _UNSAFE_AND_FAST:
+            connection.execute(statement)
+
+    return engine
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep to itself what MLflow, Alembic and SQLAlchemy say meanwhile."""
+    loggers = [logging.getLogger(name) for name in _TALKERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
