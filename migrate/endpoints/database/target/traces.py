@@ -92,8 +92,8 @@ class WrittenTraceStore(TraceStore):
         traces = self.within(container) if keys is None else super().read([*keys])
         return traces_found(traces, container)
 
-    def create(self, container: str, wanted: Trace) -> Trace:
-        """See ``TraceStore``; nothing is there before ``finish`` or ``mark``."""
+    def create(self, container: str, wanted: Trace, there: Trace | None = None) -> Trace:
+        """See ``TraceStore.create``; nothing is there before ``finish`` or ``mark``."""
         if not _ID.fullmatch(wanted.trace_id):
             raise Refused(f"{wanted.trace_id[:60]!r} is no id of a trace that is part of a path")
         with self._lock:
