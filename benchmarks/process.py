@@ -14,9 +14,13 @@ from benchmarks.stage import PROJECT
 
 @dataclass(frozen=True)
 class Done:
-    """A command that has ended; `peak_bytes` is its largest resident set."""
+    """A command that has ended; `peak_bytes` is its largest resident set.
+
+    `cpu_seconds` are those of its processor time: a busy machine adds little to them.
+    """
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
     exit_code: int
     output: str
@@ -52,6 +56,7 @@ def run(command: list[str], tracking_uri: str | None = None) -> Done:
         kilobyte = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there
         return Done(
             seconds=seconds,
+            cpu_seconds=usage.ru_utime + usage.ru_stime,
             peak_bytes=usage.ru_maxrss * kilobyte,
             exit_code=process.returncode,
             output=output.read(),

@@ -25,9 +25,9 @@ class Because(NamedTuple):
 _A_REF = re.compile(rf"(.+?) ({'|'.join(sorted(Kind, key=len, reverse=True))}):(.+)", re.S)
 
 
-def because_to_stored(because: Because) -> str | list[str]:
+def because_to_stored(because: Because) -> str | tuple[str, str]:
     """Return a reason as the state database keeps it."""
-    return because.text if because.ref is None else [because.text, because.ref.stored]
+    return because.text if because.ref is None else (because.text, because.ref.stored)
 
 
 def because_from_stored(stored: object) -> Because:
@@ -35,7 +35,7 @@ def because_from_stored(stored: object) -> Because:
 
     Older versions stored the sentence only: the ref that ends it is found in it.
     """
-    if isinstance(stored, list) and len(stored) == 2:
+    if isinstance(stored, list | tuple) and len(stored) == 2:
         text, ref = map(str, stored)
         return Because(text, parse_ref(ref))
     if not isinstance(stored, str):

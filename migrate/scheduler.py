@@ -82,6 +82,8 @@ class Scheduler:
         self._progress = Progress(plan.tasks)
         self._copies = {task.ref: task.target_id for task in plan.tasks if task.target_id}
         self._marks = {task.ref: task.mark for task in plan.tasks if task.mark}
+        #: Those that other tasks wait for.
+        self._named = {ref for task in plan.tasks for ref in (*task.needs, *task.after)}
         self._attempts: Counter[Ref] = Counter()
         self._arrived: queue.SimpleQueue[Sequence[Outcome] | None] = queue.SimpleQueue()
         self._later: list[tuple[float, int, Ref]] = []
@@ -275,6 +277,7 @@ class Scheduler:
             if final.error:
                 self._errors[final.ref] = final.error
             settled.append(final)
+            self._forget(final.ref)
             blocked |= self._progress.end(final.ref, final.status, refused=final.refused)
             if final.stops and self._fatal is None:
                 self._fatal = final
@@ -284,6 +287,13 @@ class Scheduler:
             [outcome for outcome in settled if not outcome.retryable],
             by_heading(self._progress.among(list(blocked))),
         )
+
+    def _forget(self, ref: Ref) -> None:
+        """Keep of a task that has ended only what others ask for: where the copy is."""
+        self._attempts.pop(ref, None)
+        self._marks.pop(ref, None)
+        if ref not in self._named:
+            self._copies.pop(ref, None)
 
     def _tries_again(self, outcome: Outcome) -> bool:
         """Put a task that is worth another try on the list for later."""
@@ -305,6 +315,8 @@ class Scheduler:
         """Return what an attempt ended with, and what its task is known to lose besides."""
         task = self._progress.task(outcome.ref)
         losses = tuple(dict.fromkeys(outcome.losses + task.losses))
+        if (losses, task.count, False) == (outcome.losses, outcome.count, outcome.retryable):
+            return outcome
         return dataclasses.replace(outcome, losses=losses, count=task.count, retryable=False)
 
     # -- signals ----------------------------------------------------------------------------

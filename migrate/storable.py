@@ -65,6 +65,8 @@ def storable(record: Record) -> tuple[Record, tuple[Loss, ...]]:
     Half characters become U+FFFD, what has no key that can be stored is left out. Points of
     metrics are not looked at: ``storable_points`` does, as they stream by.
     """
+    if _is_storable(record):
+        return record, ()
     losses: list[Loss] = []
     changes: dict[str, Any] = {}
     for member in dataclasses.fields(record):  # type: ignore[arg-type]
@@ -75,6 +77,40 @@ def storable(record: Record) -> tuple[Record, tuple[Loss, ...]]:
     if not changes:
         return record, ()
     return dataclasses.replace(record, **changes), tuple(losses)  # type: ignore[type-var]
+
+
+#: Of each member: its name, its words if it has such, whether it is a time, or holds items.
+_Members = Sequence[tuple[str, Sequence[str], bool, bool]]
+_members_of: dict[type, _Members] = {}
+
+
+def _members(record: type) -> _Members:
+    if record not in _members_of:
+        _members_of[record] = [
+            (name, _WORDS.get((record, name), ((),))[0], name in _TIMES, name in _SINGULAR)
+            for name in (member.name for member in dataclasses.fields(record))
+        ]
+    return _members_of[record]
+
+
+def _is_storable(record: object) -> bool:
+    """Say at one look that a record can be stored as it is; where not, each member is looked at."""
+    texts: list[str] = []
+    for name, words, is_time, holds_items in _members(type(record)):
+        value = getattr(record, name)
+        if isinstance(value, str):
+            if words and value not in words:
+                return False
+            texts.append(value)
+        elif is_time:
+            if value is not None and value not in INT64:
+                return False
+        elif holds_items and value:
+            if not isinstance(value, Mapping) or "" in value:
+                return False
+            texts += value
+            texts += (it for it in value.values() if isinstance(it, str))
+    return is_text("".join(texts))
 
 
 def _storable_member(record: type, name: str, value: Any, losses: list[Loss]) -> Any:

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, u
 from migrate.errors import StateError
 from migrate.kinds import Ref, Step
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from state.bulk import chunks, write
 from state.planned import map_copies
 from state.rows import (
-    chunks,
     key,
     keyed,
     losses_column,
@@ -32,7 +32,20 @@ from state.schema import attempt, task
 _LAST_ATTEMPT = select(func.max(attempt.c.id))
 _NEW_ATTEMPT = insert(attempt)
 _END_ATTEMPT = update(attempt).where(attempt.c.id == bindparam("of_id"))
-_STANDINGS = select(task).where(
+_STANDINGS = select(
+    task.c.id,
+    task.c.kind,
+    task.c.source_id,
+    task.c.name,
+    task.c.status,
+    task.c.target_id,
+    task.c.mark,
+    task.c.wrote,
+    task.c.objects_written,
+    task.c.bytes_sent,
+    task.c.losses,
+    task.c.warnings,
+).where(
     task.c.migration == bindparam("of_migration"),
     task.c.source_id.in_(bindparam("of_source_ids", expanding=True)),
 )
@@ -47,9 +60,8 @@ def start(connection: Connection, number: int, refs: Iterable[Ref]) -> dict[Ref,
     first = _next_attempt(connection)
     ids = {ref: first + place for place, ref in enumerate(dict.fromkeys(refs))}
     now = _now()
-    for chunk in chunks(ids.items()):
-        rows = [_attempt_row(number, ref, row_id, now) for ref, row_id in chunk]
-        connection.execute(_NEW_ATTEMPT, rows)
+    rows = (_attempt_row(number, ref, row_id, now) for ref, row_id in ids.items())
+    write(connection, _NEW_ATTEMPT, rows)
     return ids
 
 
@@ -67,9 +79,8 @@ def end(
             _attempt_row(number, outcome.ref, row_id, now - round(outcome.seconds * 1000))
             for row_id, outcome in enumerate(unheard, first)
         )
-        for chunk in chunks(rows):
-            connection.execute(_NEW_ATTEMPT, chunk)
-    ends = [
+        write(connection, _NEW_ATTEMPT, rows)
+    ends = (
         {
             "of_id": ids[outcome.ref],
             "ended": now,
@@ -79,9 +90,8 @@ def end(
             "retryable": outcome.retryable,
         }
         for outcome in outcomes
-    ]
-    for chunk in chunks(ends):
-        connection.execute(_END_ATTEMPT, chunk)
+    )
+    write(connection, _END_ATTEMPT, ends)
 
 
 def _next_attempt(connection: Connection) -> int:
@@ -153,14 +163,13 @@ def settle(connection: Connection, number: int, outcomes: Sequence[Outcome]) -> 
         if outcome.ref not in standings:
             raise StateError(f"{outcome.ref} is not in the plan", "Make the plan anew.")
         standings[outcome.ref].add(outcome)
-    for rows in chunks(standing.row() for standing in standings.values()):
-        connection.execute(_SETTLE, rows)
+    write(connection, _SETTLE, (standing.row() for standing in standings.values()))
     done = ((r, s) for r, s in standings.items() if s.status is TaskStatus.DONE)
     map_copies(connection, number, ((ref, s.target_id, s.name) for ref, s in done))
 
 
 def _standings(connection: Connection, number: int, refs: Sequence[Ref]) -> dict[Ref, _Standing]:
-    wanted = set(refs)
+    wanted = {(ref.word, ref.id): ref for ref in refs}
     named = {"of_migration": number, "of_source_ids": [ref.id for ref in refs]}
     return {
         ref: _Standing(
@@ -176,24 +185,17 @@ def _standings(connection: Connection, number: int, refs: Sequence[Ref]) -> dict
             warnings=texts_of(row.warnings, "warnings"),
         )
         for row in connection.execute(_STANDINGS, named)
-        if (ref := ref_of(row)) in wanted
+        if (ref := wanted.get((row.kind, row.source_id)))
     }
 
 
 def block(connection: Connection, number: int, blocked: Mapping[Ref, Ref]) -> None:
     """Set tasks to blocked, each with the task that holds it up."""
-    for chunk in chunks(blocked.items()):
-        connection.execute(
-            _BLOCK,
-            [
-                {
-                    **of_key(number, ref),
-                    "status": TaskStatus.BLOCKED.value,
-                    "blocked_by": by.stored,
-                }
-                for ref, by in chunk
-            ],
-        )
+    rows = (
+        {**of_key(number, ref), "status": TaskStatus.BLOCKED.value, "blocked_by": by.stored}
+        for ref, by in blocked.items()
+    )
+    write(connection, _BLOCK, rows)
 
 
 def reopen(connection: Connection, row: Row[Any]) -> None:
@@ -208,8 +210,7 @@ def reopen(connection: Connection, row: Row[Any]) -> None:
         .values(status=TaskStatus.PENDING.value, blocked_by=None)
     )
     # What else was lost stays known; what may heal is told anew by the attempt that comes.
-    for healing in chunks(_may_heal(connection, row)):
-        connection.execute(_SETTLE, healing)
+    write(connection, _SETTLE, _may_heal(connection, row))
 
 
 def _may_heal(connection: Connection, row: Row[Any]) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url
@@ -214,7 +215,15 @@ def damaged(what: str) -> StateError:
 
 
 def _json(value: object) -> str:
+    if isinstance(value, tuple):
+        return _json_of_texts(value)
     return json.dumps(redacted_json(value, without_logins))
+
+
+@lru_cache(1024)
+def _json_of_texts(texts: tuple[object, ...]) -> str:
+    """Return texts, and tuples of them, as JSON: reasons and warnings are alike by the thousand."""
+    return json.dumps(redacted_json(texts, without_logins))
 
 
 #: True whether or not a plan was stored by then, which ``--resume`` would need.

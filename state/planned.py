@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from migrate.kinds import Action, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because, Plan, PlannedTask, because_from_stored, because_to_stored
+from state.bulk import chunks, write
 from state.database import damaged
 from state.rows import (
-    chunks,
     counts_of_kinds,
     key,
     keyed,
@@ -30,6 +32,9 @@ from state.rows import (
 )
 from state.schema import edge, id_map, migration, next_id, task
 
+_NEW_TASK = insert(task)
+_NEW_EDGE = insert(edge)
+
 
 def save(connection: Connection, plan: Plan) -> None:
     """Write a plan, in place of an earlier one of the same migration id.
@@ -38,15 +43,13 @@ def save(connection: Connection, plan: Plan) -> None:
     ``ValueError`` when two tasks have one ref, or a task needs what is not in the plan.
     """
     first = next_id(connection, task.c.id)
-    ids = {planned.ref: first + place for place, planned in enumerate(plan.tasks)}
-    if len(ids) != len(plan.tasks):
-        raise ValueError("a plan names every object once")
     number = _save_migration(connection, plan, first)
-    for tasks in chunks(plan.tasks):
-        rows = [_task_row(number, ids[planned.ref], planned) for planned in tasks]
-        connection.execute(insert(task), rows)
-    for edges in chunks(_edge_rows(plan.tasks, ids)):
-        connection.execute(insert(edge), edges)
+    rows = (_task_row(number, ident, planned) for ident, planned in enumerate(plan.tasks, first))
+    try:
+        write(connection, _NEW_TASK, rows)
+    except IntegrityError:
+        raise ValueError("a plan names every object once") from None
+    write(connection, _NEW_EDGE, _edge_rows(plan.tasks, first))
     done = (planned for planned in plan.tasks if planned.status is TaskStatus.DONE)
     map_copies(connection, number, ((p.ref, p.target_id, p.name) for p in done))
 
@@ -97,6 +100,11 @@ def set_options(connection: Connection, number: int, options: Mapping[str, objec
     )
 
 
+@lru_cache(1024)
+def _because_column(because: tuple[Because, ...]) -> tuple[str | tuple[str, str], ...] | None:
+    return tuple(map(because_to_stored, because)) or None
+
+
 def _task_row(number: int, row_id: int, planned: PlannedTask) -> dict[str, Any]:
     return {
         "id": row_id,
@@ -107,7 +115,7 @@ def _task_row(number: int, row_id: int, planned: PlannedTask) -> dict[str, Any]:
         "reason": planned.reason,
         "target_id": planned.target_id,
         "mark": planned.mark,
-        "because": list(map(because_to_stored, planned.because)) or None,
+        "because": _because_column(planned.because),
         "number": planned.number,
         "first_free": planned.first_free,
         "objects": planned.count,
@@ -120,15 +128,18 @@ def _task_row(number: int, row_id: int, planned: PlannedTask) -> dict[str, Any]:
     }
 
 
-def _edge_rows(tasks: Iterable[PlannedTask], ids: Mapping[Ref, int]) -> Iterator[dict[str, Any]]:
-    for planned in tasks:
+def _edge_rows(tasks: Sequence[PlannedTask], first: int) -> Iterator[dict[str, Any]]:
+    # Those alone that others wait for: they are few.
+    named = {ref for planned in tasks for ref in (*planned.needs, *planned.after)}
+    ids = {it.ref: ident for ident, it in enumerate(tasks, first) if it.ref in named}
+    for row_id, planned in enumerate(tasks, first):
         waits = (*((ref, False) for ref in planned.needs), *((ref, True) for ref in planned.after))
         for position, (ref, soft) in enumerate(waits):
             if ref not in ids:
                 word = "comes after" if soft else "needs"
                 raise ValueError(f"{planned.ref} {word} {ref}, which is not in the plan")
             yield {
-                "task": ids[planned.ref],
+                "task": row_id,
                 "position": position,
                 "needs": ids[ref],
                 "soft": soft,
@@ -137,19 +148,21 @@ def _edge_rows(tasks: Iterable[PlannedTask], ids: Mapping[Ref, int]) -> Iterator
 
 _UNMAP = delete(id_map).where(keyed(id_map))
 _MAP = insert(id_map)
+#: One step of SQLite takes the place of both.
+_MAP_ANEW = insert(id_map).prefix_with("OR REPLACE")
 
 
 def map_copies(connection: Connection, number: int, copies: Iterable[tuple[Ref, str, str]]) -> None:
     """Enter where finished copies are (ref, target id, name), in place of what the map had."""
+    replaces = connection.dialect.name == "sqlite"
     for chunk in chunks(copy for copy in copies if copy[1] and not copy[0].deletes):
-        connection.execute(_UNMAP, [of_key(number, ref) for ref, _, _ in chunk])
-        connection.execute(
-            _MAP,
-            [
-                {**key(number, ref), "target_id": target_id, "name": name}
-                for ref, target_id, name in chunk
-            ],
+        if not replaces:
+            write(connection, _UNMAP, (of_key(number, ref) for ref, _, _ in chunk))
+        rows = (
+            {**key(number, ref), "target_id": target_id, "name": name}
+            for ref, target_id, name in chunk
         )
+        write(connection, _MAP_ANEW if replaces else _MAP, rows)
 
 
 def load(connection: Connection, migration_id: str | None) -> Plan | None:
@@ -177,47 +190,90 @@ def load(connection: Connection, migration_id: str | None) -> Plan | None:
 
 
 def _load_tasks(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...]:
+    """Read the tasks of a plan, a stretch of rows at a time; what they share they have once."""
+    refs = _load_refs(connection, row)
+    containers: dict[str, str] = {}
+    tasks: list[PlannedTask] = []
+    # Of the ids that are there: how far they go is what a damaged row may say.
+    for stretch in chunks(sorted(refs)):
+        first, last = stretch[0], stretch[-1]
+        needs, after = _load_edges(connection, first, last, refs)
+        of_stretch = _TASKS.where(task.c.id.between(first, last)).order_by(task.c.id)
+        tasks += (
+            _planned(
+                found,
+                refs[found.id],
+                containers.setdefault(found.container, found.container),
+                needs.get(found.id, ()),
+                after.get(found.id, ()),
+            )
+            for found in connection.execute(of_stretch)
+        )
+    return tuple(tasks)
+
+
+def _load_refs(connection: Connection, row: Row[Any]) -> dict[int, Ref]:
     named = select(task.c.id, task.c.kind, task.c.source_id).where(tasks_of(row))
-    refs = {found.id: ref_of(found) for found in streamed(connection, named)}
+    return {found.id: ref_of(found) for found in streamed(connection, named)}
+
+
+Waits = Mapping[int, tuple[Ref, ...]]
+
+
+def _load_edges(
+    connection: Connection, first: int, last: int, refs: Mapping[int, Ref]
+) -> tuple[Waits, Waits]:
+    """Return what the tasks with ids from first to last need, and what they only come after."""
     needs: dict[int, list[Ref]] = {}
     after: dict[int, list[Ref]] = {}
-    edges = select(edge).where(edge.c.task.between(row.first_task, row.last_task))
+    edges = select(edge).where(edge.c.task.between(first, last))
     for found in streamed(connection, edges.order_by(edge.c.task, edge.c.position)):
         kept = after if found.soft else needs
         if found.needs not in refs:
             raise damaged(f"{found.needs!r} as what a task needs")
         kept.setdefault(found.task, []).append(refs[found.needs])
-    columns = [column for column in task.c if column.name not in _OUTCOME_COLUMNS]
-    tasks = select(*columns).where(tasks_of(row)).order_by(task.c.id)
-    return tuple(
-        _planned(found, refs[found.id], needs.get(found.id, ()), after.get(found.id, ()))
-        for found in streamed(connection, tasks)
-    )
+    alike: dict[tuple[Ref, ...], tuple[Ref, ...]] = {}
+    return _shared(needs, alike), _shared(after, alike)
+
+
+def _shared(kept: Mapping[int, list[Ref]], alike: dict[tuple[Ref, ...], tuple[Ref, ...]]) -> Waits:
+    """Give tasks that wait for the same one value together: most wait for their container alone."""
+    waits = ((ident, tuple(found)) for ident, found in kept.items())
+    return {ident: alike.setdefault(found, found) for ident, found in waits}
 
 
 _OUTCOME_COLUMNS = frozenset(
     {"losses", "warnings", "wrote", "objects_written", "bytes_sent", "blocked_by"}
 )
+_TASKS = select(*(column for column in task.c if column.name not in _OUTCOME_COLUMNS))
 
 
 def _because_of(stored: object) -> tuple[Because, ...]:
+    given = listed(stored, "reasons")
     try:
-        return tuple(map(because_from_stored, listed(stored, "reasons")))
-    except ValueError:
+        return _because(tuple(tuple(it) if isinstance(it, list) else it for it in given))
+    except (ValueError, TypeError):  # the latter for what is no text, within
         raise damaged("reasons of an unknown form") from None
 
 
-def _planned(row: Row[Any], ref: Ref, needs: Sequence[Ref], after: Sequence[Ref]) -> PlannedTask:
+@lru_cache(1024)
+def _because(stored: tuple[object, ...]) -> tuple[Because, ...]:
+    return tuple(map(because_from_stored, stored))
+
+
+def _planned(
+    row: Row[Any], ref: Ref, container: str, needs: tuple[Ref, ...], after: tuple[Ref, ...]
+) -> PlannedTask:
     return PlannedTask(
         ref=ref,
         name=row.name,
         action=word_of(Action, row.action, "what is done with an object"),
-        container=row.container,
+        container=container,
         reason=row.reason,
         target_id=row.target_id,
         mark=row.mark,
-        needs=tuple(needs),
-        after=tuple(after),
+        needs=needs,
+        after=after,
         because=_because_of(row.because),
         number=row.number,
         first_free=row.first_free,

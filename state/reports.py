@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -66,22 +66,23 @@ def migrations(connection: Connection) -> list[StoredMigration]:
 
 
 def _status(connection: Connection, stored: Row[Any]) -> MigrationStatus:
-    counted = (
-        select(task.c.status, func.count().label("tasks"))
-        .where(tasks_of(stored))
-        .group_by(task.c.status)
-    )
-    tasks = {found.status: found.tasks for found in connection.execute(counted)}
-    if tasks.get(TaskStatus.PENDING):
+    if _has(connection, stored, TaskStatus.PENDING):
         # A plan made anew keeps the attempts of the one before it.
         under_this_plan = and_(
             attempt.c.migration == stored.number, attempt.c.started >= stored.created
         )
         begun = connection.scalar(select(attempt.c.id).where(under_this_plan).limit(1))
         return MigrationStatus.PLANNED if begun is None else MigrationStatus.UNFINISHED
-    if tasks.get(TaskStatus.FAILED) or tasks.get(TaskStatus.BLOCKED):
+    if _has(connection, stored, TaskStatus.FAILED, TaskStatus.BLOCKED):
         return MigrationStatus.INCOMPLETE
     return MigrationStatus.DONE
+
+
+def _has(connection: Connection, stored: Row[Any], *statuses: TaskStatus) -> bool:
+    """Say whether a plan has tasks of one of these statuses, of which the first is enough."""
+    such = task.c.status.in_([status.value for status in statuses])
+    found = select(task.c.id).where(tasks_of(stored), such).limit(1)
+    return connection.scalar(found) is not None
 
 
 def find_migration(connection: Connection, source: str, target: str) -> str | None:
@@ -104,17 +105,21 @@ def report(
     """Sum up how a migration stands. Raises ``StateError`` when it is unknown."""
     stored = migration_row(connection, migration_id)
     source, target = sides(stored)
-    totals = _totals(connection, stored)
-    losses, warnings = _remarks(connection, stored)
+    tallies = _tallies(connection, stored)
+    totals = _totals(tallies)
+    losses, warnings = (
+        _remarks(connection, stored) if any(it.remarks for it in tallies) else ((), ())
+    )
+    failed = any(it.status == TaskStatus.FAILED for it in tallies)
     return Report(
         migration_id=migration_id,
         source=source,
         target=target,
         totals=totals,
-        failures=_failures(connection, stored),
+        failures=_failures(connection, stored) if failed else (),
         losses=losses,
         warnings=warnings,
-        unsupported=_unsupported(connection, stored),
+        unsupported=_unsupported(stored, tallies),
         bytes_sent=sum(of_kind.bytes_sent for of_kind in totals.values()),
         seconds=seconds,
         interrupted=interrupted,
@@ -122,20 +127,34 @@ def report(
     )
 
 
-def _totals(connection: Connection, stored: Row[Any]) -> dict[Heading, KindTotals]:
+#: What is lost or to be warned of: of what is not wanted, nothing can be lost.
+_REMARKS = (task.c.planned_losses, task.c.losses, task.c.planned_warnings, task.c.warnings)
+_HAS_REMARKS = and_(
+    task.c.action != Action.SKIP.value, or_(*(column.is_not(None) for column in _REMARKS))
+)
+
+
+def _tallies(connection: Connection, stored: Row[Any]) -> Sequence[Row[Any]]:
+    """Count all tasks of a plan, by kind, status and action: the rows are gone through once."""
     grouped: Select[Any] = (
         select(
             task.c.kind,
             task.c.status,
+            task.c.action,
             func.sum(task.c.objects).label("objects"),
             func.sum(case((task.c.wrote, task.c.objects_written), else_=0)).label("wrote"),
             func.sum(task.c.bytes_sent).label("bytes_sent"),
+            func.sum(case((_HAS_REMARKS, 1), else_=0)).label("remarks"),
         )
         .where(tasks_of(stored))
-        .group_by(task.c.kind, task.c.status)
+        .group_by(task.c.kind, task.c.status, task.c.action)
     )
+    return connection.execute(grouped).all()
+
+
+def _totals(tallies: Sequence[Row[Any]]) -> dict[Heading, KindTotals]:
     by_heading: dict[Heading, list[Row[Any]]] = {}
-    for row in connection.execute(grouped):
+    for row in tallies:
         by_heading.setdefault(ref_from_stored(row.kind, "a kind").heading, []).append(row)
     totals = {}
     for heading in sorted(by_heading, key=HEADINGS.index):
@@ -209,14 +228,9 @@ def _remarks(
     connection: Connection, stored: Row[Any]
 ) -> tuple[tuple[tuple[Ref, str, Loss], ...], tuple[tuple[Ref, str], ...]]:
     """Collect losses and warnings, planned ones before those met on the way, each once."""
-    columns = (task.c.planned_losses, task.c.losses, task.c.planned_warnings, task.c.warnings)
     remarkable = (
-        select(task.c.kind, task.c.source_id, task.c.name, *columns)
-        .where(
-            tasks_of(stored),
-            task.c.action != Action.SKIP.value,  # what is not wanted cannot be lost
-            or_(*(column.is_not(None) for column in columns)),
-        )
+        select(task.c.kind, task.c.source_id, task.c.name, *_REMARKS)
+        .where(tasks_of(stored), _HAS_REMARKS)
         .order_by(task.c.id)
     )
     losses: list[tuple[Ref, str, Loss]] = []
@@ -232,18 +246,14 @@ def _remarks(
     return tuple(losses), tuple(warnings)
 
 
-def _unsupported(connection: Connection, stored: Row[Any]) -> dict[Kind, int]:
+def _unsupported(stored: Row[Any], tallies: Sequence[Row[Any]]) -> dict[Kind, int]:
     """Return what the plan counted of kinds that are not copied, and single tasks like that."""
-    counted = (
-        select(task.c.kind, func.sum(task.c.objects).label("objects"))
-        .where(tasks_of(stored), task.c.action == Action.UNSUPPORTED.value)
-        .group_by(task.c.kind)
-    )
     counts = {kind: count for kind, count in counts_of_kinds(stored.unsupported).items() if count}
-    for row in connection.execute(counted):
-        kind = word_of(Kind, row.kind, "the kind of an object")
-        counts[kind] = max(counts.get(kind, 0), int(row.objects))
-    return counts
+    tasks: Counter[Kind] = Counter()
+    for row in tallies:
+        if row.action == Action.UNSUPPORTED.value:
+            tasks[word_of(Kind, row.kind, "the kind of an object")] += int(row.objects)
+    return counts | {kind: max(count, counts.get(kind, 0)) for kind, count in tasks.items()}
 
 
 _MAP_PAGE = 5_000

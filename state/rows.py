@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from itertools import islice
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, bindparam, select
@@ -13,25 +13,17 @@ from migrate.errors import StateError
 from migrate.kinds import Kind, Ref, parse_ref
 from migrate.outcomes import Loss, loss_from_stored, loss_to_stored
 from migrate.plans import Side
+from state import bulk
 from state.database import damaged
 from state.schema import migration, task
 
 T = TypeVar("T")
 W = TypeVar("W", bound=StrEnum)
 
-_CHUNK = 5_000  #: rows a statement: many enough to be fast, few enough to be no memory
-
-
-def chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    """Cut anything iterable into lists for one statement each."""
-    rest = iter(items)
-    while chunk := list(islice(rest, _CHUNK)):
-        yield chunk
-
 
 def streamed(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator[Row[Any]]:
     """Run a query whose result is too large to be fetched at once."""
-    yield from connection.execute(query, execution_options={"yield_per": _CHUNK})
+    yield from connection.execute(query, execution_options={"yield_per": bulk.CHUNK})
 
 
 def migration_row(connection: Connection, migration_id: str) -> Row[Any]:
@@ -69,10 +61,11 @@ def of_key(number: int, ref: Ref) -> dict[str, Any]:
     return {f"of_{column}": value for column, value in key(number, ref).items()}
 
 
-def word_of(words: type[W], value: object, what: str) -> W:
+@lru_cache(512)
+def word_of(words: type[W], value: str, what: str) -> W:
     """Return a word that a column holds. Raises ``StateError`` for one that is not known."""
     try:
-        return words(str(value))
+        return words(value)
     except ValueError:
         raise damaged(f"{str(value)[:100]!r} as {what}") from None
 

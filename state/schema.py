@@ -132,7 +132,9 @@ class AnyText(_Word):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         if value is None:
             return None
-        storable = value.encode("utf-8", "backslashreplace").decode("utf-8")
+        storable = value
+        if not value.isascii():
+            storable = value.encode("utf-8", "backslashreplace").decode("utf-8")
         return storable.replace("\0", "\\x00") if dialect.name == "postgresql" else storable
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from migrate.graph.discover import experiment_of
@@ -19,14 +21,15 @@ EXPERIMENTS_AT_ONCE = 25
 
 
 class Read(NamedTuple):
-    """An object that was read: all that the plan keeps of it, and the sizes of what it has."""
+    """Objects that were read: all that the plan keeps of them, and how much they have."""
 
-    node: Node
-    sizes: Mapping[str, int]
+    nodes: list[Node]
+    sizes: Counter[str]
 
     def add_to(self, draft: Draft) -> None:
-        """Add it."""
-        draft.add(self.node)
+        """Add them."""
+        for node in self.nodes:
+            draft.add(node)
         draft.known.update(self.sizes)
 
 
@@ -49,42 +52,55 @@ def discover_contents(draft: Draft) -> None:
         ]
         with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
             for found in pool.map(lambda group: _read_group(draft, *group), groups):
-                for item in found:
-                    item.add_to(draft)
+                found.add_to(draft)
 
 
-def _read_group(
-    draft: Draft, carrier: ContainedCarrier, experiment_ids: Sequence[str]
-) -> list[Read]:
+def _read_group(draft: Draft, carrier: ContainedCarrier, experiment_ids: Sequence[str]) -> Read:
     """Read what some experiments hold; keep of each object only what the plan needs."""
-    found = []
+    found = Read([], Counter())
     for record in carrier.originals(draft.source).list(experiment_ids):
-        draft.by_id.discard(record.ref)
-        if record.ref not in draft.nodes:
-            found.append(_read(draft, carrier, record))
+        ref = record.ref
+        draft.by_id.discard(ref)
+        if ref not in draft.nodes:
+            _read(draft, carrier, record, found)
     return found
 
 
-def _read(draft: Draft, carrier: ContainedCarrier, record: Any) -> Read:
+@lru_cache(1024)
+def _held_by(carrier: ContainedCarrier, experiment: Ref) -> tuple[Because, ...]:
+    """Return why what an experiment holds is in the plan: one value for all of it."""
+    return (Because(f"a {carrier.kind} of", experiment),)
+
+
+@lru_cache(1024)
+def _left_out_with(reason: str) -> LeftOut:
+    return LeftOut(LeftOutCode.CONTAINER, f"its experiment is left out: {reason}")
+
+
+def _read(draft: Draft, carrier: ContainedCarrier, record: Any, found: Read) -> Node:
+    """Add to what was found the node of an object, and return it."""
+    ref = record.ref
+    experiment = experiment_of(draft, record.experiment_id, ref)
     node = Node(
-        ref=record.ref,
+        ref=ref,
         name=record.name,
-        container=record.experiment_id,
+        container=experiment.ref.id,
         deleted=record.lifecycle_stage == DELETED,
     )
-    experiment = experiment_of(draft, record.experiment_id, node.ref)
     left_out = _left_out(draft, carrier, record)
     if not experiment.selected:
-        text = f"its experiment is left out: {experiment.reason}"
-        left_out = LeftOut(LeftOutCode.CONTAINER, text)
+        left_out = _left_out_with(experiment.reason)
+    found.nodes.append(node)
     if left_out:
         node.skip(left_out)
-        return Read(node, {})
-    node.because = (Because(f"a {carrier.kind} of", experiment.ref),)
+        return node
+    node.because = _held_by(carrier, experiment.ref)
     node.losses = carrier.losses(record, draft.target_can, draft.policy)
     node.facts = carrier.facts(record)
     node.unsettled = carrier.may_change(record)
-    return Read(node, carrier.sizes(record))
+    for what, count in carrier.sizes(record).items():
+        found.sizes[what] += count
+    return node
 
 
 def _left_out(draft: Draft, carrier: ContainedCarrier, record: Any) -> LeftOut | None:
@@ -98,13 +114,14 @@ def add_needed(
     left_out = _left_out(draft, carrier, record)
     if along and not left_out:
         _take_along_experiment(draft, record.experiment_id, record.ref)
-    read = _read(draft, carrier, record)
+    read = Read([], Counter())
+    node = _read(draft, carrier, record, read)
     if left_out:
-        read.node.skip(left_out)
-    read.node.because = (because,)
+        node.skip(left_out)
+    node.because = (because,)
     read.add_to(draft)
-    draft.by_id.add(read.node.ref)
-    return read.node
+    draft.by_id.add(node.ref)
+    return node
 
 
 def _take_along_experiment(draft: Draft, experiment_id: str, needed_by: Ref) -> None:

@@ -5,16 +5,16 @@ It is linked with what it names, matched with its copies, and deleted last where
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-
-import networkx as nx
+from sys import intern
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
 from migrate.graph.draft import Draft, Node
-from migrate.kinds import Ref, experiment_ref, logged_model_ref, run_ref
+from migrate.graph.edges import circle_in, graph_of_inner
+from migrate.kinds import Ref, logged_model_ref, run_ref
 from migrate.objects import DELETED, ModelLinks
 from migrate.outcomes import TaskStatus
 from migrate.tasks.carrier import ContainedCarrier, HasCopy
@@ -25,8 +25,8 @@ from migrate.tasks.model_marks import Links
 from migrate.tasks.outcomes import copies_beside
 
 NOTHING_SAID: Links = {}
-#: Copies by the ids of the experiments that hold their originals, and by those of the originals.
-Found = Mapping[str, Mapping[str, Sequence[Copy]]]
+#: Copies by the ids of their originals.
+Found = Mapping[str, Sequence[Copy]]
 
 
 def links_by_object(said: Links) -> dict[Ref, dict[str, ModelLinks]]:
@@ -49,7 +49,7 @@ def link_contents(draft: Draft) -> None:
     for carrier in contained_carriers():
         sharing: dict[Ref, list[Ref]] = {}
         for node in draft.of_kind(carrier.kind):
-            draft.need(experiment_ref(node.container), node.ref)
+            draft.need_container(node)
             for ref in carrier.named(node.facts, links.get(node.ref, NOTHING_SAID)):
                 if ref == node.ref or not draft.selects(ref):
                     continue
@@ -69,21 +69,26 @@ def _open_circles(draft: Draft, carrier: ContainedCarrier) -> None:
 
     There the reference is kept as a source tag.
     """
-    same = draft.graph.subgraph([node.ref for node in draft.of_kind(carrier.kind)])
-    while not nx.is_directed_acyclic_graph(same):
-        needed, by = nx.find_cycle(same)[-1][:2]
-        draft.graph.remove_edge(needed, by)
+    refs = dict.fromkeys(node.ref for node in draft.of_kind(carrier.kind))
+    same = graph_of_inner(draft.edges.among(refs))
+    while circle := circle_in(same):
+        needed, by = circle[-1]
+        same.remove_edge(needed, by)
+        draft.edges.remove(needed, by)
         kind = carrier.kind
         draft.nodes[by].warnings += (f"names {kind} {needed.id}, which in turn needs this {kind}",)
 
 
 def copies_in(
     carrier: ContainedCarrier, target: Target, places: Mapping[str, str], at_once: int
-) -> Found:
-    """Search the copies of experiments, whose ids ``places`` has by those of their originals."""
+) -> Iterator[tuple[str, Found]]:
+    """Yield what is found in experiments, whose ids ``places`` has by those of their originals.
+
+    They are searched ahead, but not all are held at a time.
+    """
     find = carrier.copies(target).find
     with ThreadPoolExecutor(max(1, min(at_once, len(places)))) as pool:
-        return dict(zip(places, pool.map(find, places.values()), strict=True))
+        yield from zip(places, pool.map(find, places.values()), strict=True)
 
 
 def match_contents(draft: Draft) -> None:
@@ -96,62 +101,76 @@ def match_contents(draft: Draft) -> None:
     for carrier in contained_carriers():
         if carrier.kind not in draft.target_can.writable:
             continue
-        copies = copies_in(carrier, draft.target, places, draft.workers)
-        copied = _note_copies(draft, carrier, copies)
-        if not draft.target_can.archive:
-            _count_foreign(draft, carrier, copies)
+        copied: list[Node] = []
+        told: dict[Ref, Sequence[Copy]] = {}
+        for container, found in copies_in(carrier, draft.target, places, draft.workers):
+            copied += _note_copies(draft, carrier, container, found, told)
+            if not draft.target_can.archive:
+                _count_foreign(draft, carrier, container, found)
         for node in draft.of_kind(carrier.kind):
             for ref in carrier.named(node.facts, links.get(node.ref, NOTHING_SAID)):
                 draft.need_earlier_copy(ref, node.ref)
-        for node, found in copied:
+        for node in copied:
             if node.selected and not node.unreadable:
-                _judge(draft, carrier, node, found[0], links.get(node.ref, NOTHING_SAID))
-                node.losses += copies_beside(node.ref.kind, [copy.target_id for copy in found])
+                same = told.get(node.ref, ())
+                _judge(draft, carrier, node, same, links.get(node.ref, NOTHING_SAID))
+                node.losses += copies_beside(node.ref.kind, [copy.target_id for copy in same])
 
 
 def _note_copies(
-    draft: Draft, carrier: ContainedCarrier, copies: Found
-) -> list[tuple[Node, Sequence[Copy]]]:
-    copied: list[tuple[Node, Sequence[Copy]]] = []
-    for container, by_origin in copies.items():
-        for ref, node in draft.contents.get((carrier.kind, container), {}).items():
-            if found := by_origin.get(ref.id):
-                node.target_id, node.mark = found[0].target_id, found[0].mark
-                node.copy_deleted = found[0].lifecycle_stage == DELETED
-                copied.append((node, found))
-    return copied
+    draft: Draft,
+    carrier: ContainedCarrier,
+    container: str,
+    found: Found,
+    told: dict[Ref, Sequence[Copy]],
+) -> Iterator[Node]:
+    """Note on what an experiment holds where its copy is; yield what has one.
+
+    Copies of which there is more to say are ``told``: those that are not alone, have losses, or
+    cannot be read.
+    """
+    for node in draft.held(carrier.kind, container):
+        if same := found.get(node.ref.id):
+            first = same[0]
+            node.target_id, node.mark = first.target_id, first.mark
+            node.copy_deleted = first.lifecycle_stage == DELETED
+            if len(same) > 1 or first.losses or first.unreadable:
+                told[node.ref] = same
+            yield node
 
 
-def _count_foreign(draft: Draft, carrier: ContainedCarrier, copies: Found) -> None:
-    """Count what each experiment of the target holds of another source's."""
-    for container, by_origin in copies.items():
-        foreign = sum(Ref(carrier.kind, origin) not in draft.nodes for origin in by_origin)
-        draft.foreign.setdefault(container, {})[carrier.kind] = foreign
+def _count_foreign(draft: Draft, carrier: ContainedCarrier, container: str, found: Found) -> None:
+    """Count what an experiment of the target holds of another source's."""
+    foreign = sum(Ref(carrier.kind, origin) not in draft.nodes for origin in found)
+    draft.foreign.setdefault(container, {})[carrier.kind] = foreign
 
 
 def _has_copy(draft: Draft, node: Node) -> HasCopy:
     """Return what says of an object that another names whether it will be there before."""
-    return lambda ref: ref == node.ref or bool(draft.graph.has_edge(ref, node.ref))
+    return lambda ref: ref == node.ref or draft.edges.has(ref, node.ref)
 
 
-def _judge(draft: Draft, carrier: ContainedCarrier, node: Node, copy: Copy, links: Links) -> None:
-    """Choose what to do with an object that has a copy."""
-    if copy.unreadable:
-        node.fail_to_adopt(copy.unreadable)
+def _judge(
+    draft: Draft, carrier: ContainedCarrier, node: Node, told: Sequence[Copy], links: Links
+) -> None:
+    """Choose what to do with an object that has a copy, of which more may be ``told``."""
+    unreadable, losses = (told[0].unreadable, told[0].losses) if told else ("", ())
+    if unreadable:
+        node.fail_to_adopt(unreadable)
         return
     wanted = carrier.quick_mark(
         node.facts, links, _has_copy(draft, node), draft.target_can, draft.policy
     )
     if not node.judge(quick_half(node.mark), wanted):
         return
-    node.reason = f"copied before: checked for {carrier.checked_for}"
+    node.reason = intern(f"copied before: checked for {carrier.checked_for}")
     # A deleted experiment takes no writes, so what a search shows is all.
     frozen = draft.experiments[node.container].lifecycle_stage == DELETED
-    trusted = frozen or (draft.quick and not node.unsettled and not copy.losses)
+    trusted = frozen or (draft.quick and not node.unsettled and not losses)
     # Where it is one with the rest, deleting and restoring comes after the mark.
     if trusted and (carrier.deleted_last or node.copy_deleted == node.deleted):
         node.status, node.reason = TaskStatus.DONE, "copied before, unchanged"
-        node.losses += copy.losses
+        node.losses += losses
 
 
 def tell_of_orphans(draft: Draft) -> None:
@@ -167,11 +186,13 @@ def add_content_deletions(draft: Draft) -> None:
     """Add the last step of what is deleted, and what versions are made of until then."""
     if draft.target_can.archive or draft.target_can.flattens_models:
         return
+    deletions: dict[Ref, Ref] = {}
     for carrier in contained_carriers():
         for node in draft.of_kind(carrier.kind) if carrier.deleted_last else ():
             if node.deleted and not node.copy_deleted:
                 why = "deleted at the source: deleted last, when what is made of it is there"
-                follow_with_versions(draft, node, add_deletion(draft, node, why))
+                deletions[node.ref] = add_deletion(draft, node, why)
+    follow_with_versions(draft, deletions)
 
 
 def add_deletion(draft: Draft, node: Node, reason: str) -> Ref:
@@ -183,11 +204,11 @@ def add_deletion(draft: Draft, node: Node, reason: str) -> Ref:
     return deletion
 
 
-def follow_with_versions(draft: Draft, node: Node, deletion: Ref) -> None:
-    """Have a deletion come after the versions made of an object.
+def follow_with_versions(draft: Draft, deletions: Mapping[Ref, Ref]) -> None:
+    """Have the deletions come after the versions made of the objects by which they are given.
 
     A server may refuse a version whose run or logged model is in the trash.
     """
-    for ref in list(draft.graph.successors(node.ref)):
-        if ref.kind.is_version:
-            draft.follow(ref, deletion)
+    for ref, later in draft.edges.after(deletions).items() if deletions else ():
+        for version in (it for it in later if it.kind.is_version):
+            draft.follow(version, deletions[ref])

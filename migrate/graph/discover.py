@@ -106,7 +106,7 @@ def discover_unreadable(draft: Draft) -> None:
         node.reason = f"cannot be read: {found.reason}"
         draft.add(node)
         if around is not None:
-            draft.need(around.ref, node.ref)
+            draft.need_container(node)
         if any(it.container is found.ref.kind for it in Kind):
             _tell_of_contents(draft, found)
 

@@ -1,4 +1,4 @@
-"""A plan in the making: a networkx graph of refs, and what is known of each object."""
+"""A plan in the making: what is known of each object, and what comes before what."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import networkx as nx
-
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
+from migrate.graph.edges import Edge, Edges, circle_in, graph_of_inner
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
 from migrate.kinds import Action, Kind, Ref
@@ -57,6 +56,14 @@ class Node:
     first_free: int = 0
     #: How many objects it stands for.
     count: int = 1
+    #: Whether it comes after what holds it: the only edge that most objects have.
+    after_container: bool = False
+
+    @property
+    def home(self) -> Ref | None:
+        """What holds the object; None where nothing does."""
+        kind = self.ref.kind.container
+        return Ref(kind, self.container) if kind else None
 
     @property
     def selected(self) -> bool:
@@ -101,8 +108,7 @@ class Node:
 class Draft:
     """What the steps of the planner work on, in their order.
 
-    Edges of ``graph`` point from what is needed to what needs it. ``quick`` trusts runs whose
-    search result is unchanged.
+    ``quick`` trusts runs whose search result is unchanged.
     """
 
     source: Source
@@ -114,10 +120,12 @@ class Draft:
     workers: int
     source_can: Capabilities
     target_can: Capabilities
-    graph: nx.DiGraph = field(default_factory=nx.DiGraph)
+    #: All but those from what holds an object to the object.
+    edges: Edges = field(default_factory=Edges)
     nodes: dict[Ref, Node] = field(default_factory=dict)
-    #: The same by kind and container.
-    contents: dict[tuple[Kind, str], dict[Ref, Node]] = field(default_factory=dict)
+    kinds: set[Kind] = field(default_factory=set)
+    #: Their refs by kind and container.
+    contents: dict[tuple[Kind, str], list[Ref]] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     existing: ExistingExperiments = field(default_factory=ExistingExperiments)
     #: How many objects of another origin the target's experiments hold, by the source's ids.
@@ -146,19 +154,57 @@ class Draft:
 
     def add(self, node: Node) -> None:
         """Add an object."""
+        if not node.ref.deletes and node.ref not in self.nodes:
+            self.contents.setdefault((node.ref.kind, node.container), []).append(node.ref)
         self.nodes[node.ref] = node
-        if not node.ref.deletes:
-            self.contents.setdefault((node.ref.kind, node.container), {})[node.ref] = node
-        self.graph.add_node(node.ref)
+        self.kinds.add(node.ref.kind)
+
+    def need_container(self, node: Node) -> None:
+        """Say that what holds an object must be done before it."""
+        node.after_container = True
 
     def need(self, needed: Ref, by: Ref) -> None:
         """Say that ``needed`` must be done before ``by``."""
-        self.graph.add_edge(needed, by, soft=False)
+        node = self.nodes[by]
+        if node.home == needed:
+            node.after_container = True
+        else:
+            self.edges.need(needed, by)
 
     def follow(self, earlier: Ref, later: Ref) -> None:
         """Say that ``earlier`` must have ended before ``later``, unless it is needed anyway."""
-        if not self.graph.has_edge(earlier, later):
-            self.graph.add_edge(earlier, later, soft=True)
+        node = self.nodes[later]
+        if not (node.after_container and node.home == earlier):
+            self.edges.follow(earlier, later)
+
+    def held(self, kind: Kind, container: str) -> list[Node]:
+        """Return all objects of a kind in a container, those left out too."""
+        return [self.nodes[ref] for ref in self.contents.get((kind, container), ())]
+
+    def waits(self, node: Node) -> tuple[tuple[Ref, ...], tuple[Ref, ...]]:
+        """Return what must be done before an object, and what must have ended: in order.
+
+        Nothing for what is left out.
+        """
+        if not node.selected:
+            return (), ()
+        container = node.home if node.after_container else None
+        before = self.edges.before(node.ref)
+        needs = [ref for ref, soft in before.items() if not soft]
+        after = [ref for ref, soft in before.items() if soft and ref != container]
+        if container:
+            needs.append(container)
+        return tuple(sorted(needs)), tuple(sorted(after))
+
+    def circle(self) -> list[Edge]:
+        """Return the edges of a circle in which objects wait for each other, none without one."""
+        edges = list(self.edges.all())
+        # Only what waits itself, and is waited for, can be on the way of a circle.
+        for node in (self.nodes[ref] for ref in {earlier for earlier, _ in edges}):
+            home = node.home if node.after_container else None
+            if home and self.edges.before(home):
+                edges.append((home, node.ref))
+        return circle_in(graph_of_inner(edges))
 
     def need_earlier_copy(self, needed: Ref, by: Ref, *, soft: bool = False) -> None:
         """Draw the edge from what is left out, but was copied before, to what names it."""
@@ -175,6 +221,8 @@ class Draft:
 
     def of_kind(self, kind: Kind) -> list[Node]:
         """Return the objects of a kind that are selected and were read."""
+        if kind not in self.kinds:
+            return []
         found = (node for node in self.nodes.values() if node.ref.kind is kind)
         return [it for it in found if it.selected and not it.unreadable and not it.ref.deletes]
 
@@ -186,11 +234,11 @@ class Draft:
         """Return the versions that were read of a registered model or prompt, skipped ones too."""
         if model.kind.versions is None:
             return []
-        held = self.contents.get((model.kind.versions, model.id), {})
+        held = self.contents.get((model.kind.versions, model.id), ())
         return [self.versions[ref] for ref in held if ref in self.versions]
 
     def held_by(self, container: Ref) -> list[Node]:
         """Return the selected objects in one that holds others."""
         inside = (kind for kind in Kind if kind.container is container.kind)
-        held = (self.contents.get((kind, container.id), {}) for kind in inside)
-        return [node for nodes in held for node in nodes.values() if node.selected]
+        held = (self.held(kind, container.id) for kind in inside)
+        return [node for nodes in held for node in nodes if node.selected]

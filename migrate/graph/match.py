@@ -9,7 +9,7 @@ from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import UsageError
 from migrate.graph.contents import add_deletion, follow_with_versions
 from migrate.graph.draft import Draft, Node
-from migrate.kinds import Action
+from migrate.kinds import Action, Ref
 from migrate.objects import ACTIVE, DELETED, Experiment
 from migrate.origins import ORIGIN, SOURCE, experiment_origin
 from migrate.outcomes import Loss, TaskStatus
@@ -120,6 +120,7 @@ def _is_copy(draft: Draft, node: Node) -> bool:
 
 def add_deletions(draft: Draft) -> None:
     """Add the last step of deleted experiments, and reopen copies that need another write."""
+    last: dict[Ref, Ref] = {}
     for node in draft.containers():
         if not node.deleted:
             continue
@@ -148,7 +149,8 @@ def add_deletions(draft: Draft) -> None:
             draft.need(item.ref, deletion)
             if item.ref.deletion in draft.nodes:
                 draft.need(item.ref.deletion, deletion)
-            follow_with_versions(draft, item, deletion)
+            last[item.ref] = deletion
+    follow_with_versions(draft, last)
 
 
 def _foreign(draft: Draft, node: Node) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import gc
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
-
-import networkx as nx
 
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.protocols import Source, Target
@@ -111,8 +110,8 @@ def check_capabilities(draft: Draft) -> None:
 
 def check_cycles(draft: Draft) -> None:
     """Make sure that the tasks can be done in some order."""
-    if not nx.is_directed_acyclic_graph(draft.graph):
-        cycle = " -> ".join(str(edge[0]) for edge in nx.find_cycle(draft.graph))
+    if circle := draft.circle():
+        cycle = " -> ".join(str(edge[0]) for edge in circle)
         raise MigrateError(f"the objects need each other in a circle: {cycle}")
 
 
@@ -241,7 +240,7 @@ def make_plan(
     try:
         for step in STEPS:
             step(draft)
-        tasks = tuple(_task(draft, node) for node in draft.nodes.values())
+        tasks = tuple(_tasks(draft))
     finally:
         gc.enable()
     return Plan(
@@ -267,8 +266,16 @@ def make_plan(
     )
 
 
-def _task(draft: Draft, node: Node) -> PlannedTask:
-    edges = draft.graph.in_edges(node.ref, data="soft") if node.selected else ()
+def _tasks(draft: Draft) -> Iterator[PlannedTask]:
+    """Turn a draft into the tasks of a plan, and take apart what is not needed any more."""
+    alone = cache(lambda ref: (ref,))
+    for ref in list(draft.nodes):
+        node = draft.nodes.pop(ref)
+        needs, after = draft.waits(node)
+        yield _task(node, alone(needs[0]) if len(needs) == 1 else needs, after)
+
+
+def _task(node: Node, needs: tuple[Ref, ...], after: tuple[Ref, ...]) -> PlannedTask:
     return PlannedTask(
         ref=node.ref,
         name=node.name,
@@ -277,8 +284,8 @@ def _task(draft: Draft, node: Node) -> PlannedTask:
         reason=node.reason,
         target_id=node.target_id,
         mark=node.mark,
-        needs=tuple(sorted(needed for needed, _, soft in edges if not soft)),
-        after=tuple(sorted(earlier for earlier, _, soft in edges if soft)),
+        needs=needs,
+        after=after,
         because=node.because,
         number=node.number,
         first_free=node.first_free,

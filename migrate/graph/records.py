@@ -133,7 +133,7 @@ def link_records(draft: Draft) -> None:
         if not node.selected:
             continue
         if ref.kind.container is not None:
-            draft.need(Ref(ref.kind.container, node.container), ref)
+            draft.need_container(node)
         for earlier in _before(draft, node):
             draft.follow(earlier, ref)
         for need in needs:
@@ -147,8 +147,8 @@ def _before(draft: Draft, node: Node) -> Iterable[Ref]:
     carrier = carrier_of(node.ref.kind)
     earlier = carrier.after if isinstance(carrier, RecordCarrier) else None
     container = node.container if earlier and earlier.container else ""
-    beside = draft.contents.get((earlier, container), {}) if earlier else {}
-    return [ref for ref, other in beside.items() if other.selected]
+    beside = draft.held(earlier, container) if earlier else ()
+    return [other.ref for other in beside if other.selected]
 
 
 def match_records(draft: Draft) -> None:

@@ -98,7 +98,7 @@ def _add_versions(draft: Draft, versions: Iterable[ModelVersion]) -> None:
             node.skip(left_out)
         draft.versions[version.ref] = version
         draft.add(node)
-        draft.need(version.model, version.ref)
+        draft.need_container(node)
 
 
 def tell_of_lost_aliases(draft: Draft) -> None:

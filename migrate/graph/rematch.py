@@ -30,14 +30,18 @@ def rematch(plan: Plan, target: Target) -> Plan:
         experiment_ref(ident): (target_id, "") for ident, target_id in places.items()
     }
     losses: dict[Ref, tuple[Loss, ...]] = {}
+    pending = {task.ref for task in plan.tasks if task.status is TaskStatus.PENDING}
     for carrier in contained_carriers():
         open_in = {task.container for task in plan.of_kind(carrier.kind) if _open(task)}
         searched = {ident: places[ident] for ident in open_in if ident in places}
-        for copies in copies_in(carrier, target, searched, SEARCHES_AT_ONCE).values():
+        for _, copies in copies_in(carrier, target, searched, SEARCHES_AT_ONCE):
             for origin, same in copies.items():
                 ref = Ref(carrier.kind, origin)
+                if ref not in pending:
+                    continue
                 found[ref] = (same[0].target_id, same[0].mark)
-                losses[ref] = copies_beside(ref.kind, [copy.target_id for copy in same])
+                if beside := copies_beside(ref.kind, [copy.target_id for copy in same]):
+                    losses[ref] = beside
     versions, doubtful = _versions(plan, target)
     found |= versions
 

@@ -6,13 +6,13 @@ adds every metric point and the list of files with their sizes. Neither depends 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import NamedTuple
 
 from migrate.kinds import Ref, run_ref
@@ -24,14 +24,23 @@ _BITS = 0xFFFFFFFFFFFFFFFF
 _POINT = struct.Struct("<QdQQ")
 
 
+#: Made once: to make one takes as long as a short text takes it.
+_in_order = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def digest_of(value: object) -> str:
     """Return 16 hex digits for any JSON value; keys in any order give the same."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    text = _in_order(value)
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def content_digest(run: Run) -> str:
     """Digest what a search shows of a run, and its links and losses if it has any."""
+    return with_links(_shown(run), run.links)
+
+
+def _shown(run: Run) -> str:
+    """Digest a run without its links."""
     content = digest_of(
         [
             [run.name, run.user_id, run.status, run.start_time, run.end_time],
@@ -44,7 +53,7 @@ def content_digest(run: Run) -> str:
     )
     if run.losses:
         content = digest_of([content, [[loss.what, loss.reason] for loss in run.losses]])
-    return with_links(content, run.links)
+    return content
 
 
 def with_links(content: str, links: ModelLinks) -> str:
@@ -87,6 +96,9 @@ def point_digests(points: Iterable[Metric]) -> Sequence[int]:
     return struct.unpack(f"<{len(digests)}Q", b"".join(digests))
 
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
 class RunFacts(NamedTuple):
     """What the planner keeps of a run: a digest of what a search shows, and what it names.
 
@@ -106,10 +118,9 @@ class RunFacts(NamedTuple):
 
 def run_facts(run: Run) -> RunFacts:
     """Return what the planner keeps of a run."""
-    content = content_digest(dataclasses.replace(run, links=NO_LINKS))
-    mentions = {tag: run.tags[tag] for tag in REFERENCE_TAGS if tag in run.tags}
+    mentions = {tag: run.tags[tag] for tag in REFERENCE_TAGS if tag in run.tags} or _NONE
     datasets = tuple(filter(None, map(evaluation_dataset, run.inputs)))
-    return RunFacts(content, mentions, run.links if any(run.links) else NO_LINKS, datasets)
+    return RunFacts(_shown(run), mentions, run.links if any(run.links) else NO_LINKS, datasets)
 
 
 class Fingerprint:

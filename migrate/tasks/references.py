@@ -224,10 +224,11 @@ def fit(
     if inputs and not target.dataset_inputs:
         inputs = ()
         losses.append(Loss(f"{len(run.inputs)} dataset inputs", "the target has no such thing"))
-    fitted = dataclasses.replace(
-        run, name=name, params=params, tags=tags, inputs=_fit_inputs(inputs, target, losses)
-    )
-    return fitted, tuple(losses), frozenset(dropped)
+    inputs = _fit_inputs(inputs, target, losses)
+    as_it_is = (run.name, run.params, run.tags, run.inputs)
+    if (name, params, tags, inputs) != as_it_is:
+        run = dataclasses.replace(run, name=name, params=params, tags=tags, inputs=inputs)
+    return run, tuple(losses), frozenset(dropped)
 
 
 def _fit_inputs(
@@ -299,6 +300,10 @@ def _cut(
     target: Capabilities,
     losses: list[Loss],
 ) -> dict[str, str]:
+    if (limit is None or max(map(len, values.values()), default=0) <= limit) and (
+        target.holds_nul or NUL not in "".join(values.values())
+    ):
+        return dict(values)
     return {
         key: fitting(f"{word} {key[:60]}", value, limit, target, losses)
         for key, value in values.items()
@@ -319,19 +324,37 @@ def fitting(
 
 
 def _without_refused(
-    values: Mapping[str, str], word: str, target: Capabilities, losses: list[Loss]
+    values: dict[str, str], word: str, target: Capabilities, losses: list[Loss]
 ) -> dict[str, str]:
     refused = refused_keys(values, target)
+    if not refused:
+        return values
     losses += [Loss(f"{word} {key[:60]}", reason) for key, reason in refused.items()]
     return {key: value for key, value in values.items() if key not in refused}
 
 
 def refused_keys(keys: Iterable[str], target: Capabilities) -> dict[str, str]:
     """Return the keys of one object that the target refuses or takes for another one, and why."""
+    keys = list(keys)
+    if _takes_all(keys, target):
+        return {}
     reasons = {key: _why_refused(key, target) for key in keys}
     taken = [key for key, reason in reasons.items() if not reason]
     reasons |= {key: why_left_out(first) for key, first in twins(taken, target.folding).items()}
     return {key: reason for key, reason in reasons.items() if reason}
+
+
+def _takes_all(keys: Sequence[str], target: Capabilities) -> bool:
+    """Say at one look that none of these keys is refused; where not, each is looked at."""
+    limit, text = target.metric_key_length, "".join(keys)
+    return not (
+        "" in keys
+        or not is_text(text)
+        or (NUL in text and not target.holds_nul)
+        or (limit is not None and max(map(len, keys), default=0) > limit)
+        or (":" in text and not target.colon_in_keys)
+        or any(target.folding)
+    )
 
 
 def _why_refused(key: str, target: Capabilities) -> str:

@@ -51,7 +51,7 @@ class Copies:
         places = dict(zip(containers, containers, strict=True))
         for carrier in contained_carriers():
             at_once = self._ends.workers
-            for found in copies_in(carrier, self._ends.target, places, at_once).values():
+            for _, found in copies_in(carrier, self._ends.target, places, at_once):
                 self._add(carrier.kind, found)
 
     def _add(self, kind: Kind, found: Mapping[str, Sequence[Copy]]) -> None:
@@ -76,7 +76,8 @@ class Copies:
         """Return the ids of the copies of whatever has one."""
         wanted = set(refs)
         with self._lock:
-            unknown = sorted(wanted - self._known.keys())
+            # A set less the keys of a dictionary would go through all that is known.
+            unknown = sorted(ref for ref in wanted if ref not in self._known)
             for kind in {ref.kind for ref in unknown}:
                 self._look_for(kind, [ref.id for ref in unknown if ref.kind is kind])
             return {ref: self._known[ref][0].target_id for ref in wanted if self._known[ref]}

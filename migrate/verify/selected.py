@@ -88,8 +88,8 @@ def _closure(ends: Ends) -> Selected:
     draft = discover(source, ends.target, ends.selection, workers=ends.workers)
 
     def contents(carrier: ContainedCarrier, experiment: Experiment) -> Iterator[Sequence[Any]]:
-        held = draft.contents.get((carrier.kind, experiment.experiment_id), {})
-        taken = (ref.id for ref, node in held.items() if node.selected and not node.unreadable)
+        held = draft.held(carrier.kind, experiment.experiment_id)
+        taken = (node.ref.id for node in held if node.selected and not node.unreadable)
         for ids in groups(taken):
             yield carrier.read_in(source, experiment.experiment_id, ids)
 

@@ -67,7 +67,7 @@ def test_every_field_of_a_plan_comes_back(store: StateStore) -> None:
 def test_a_plan_larger_than_one_statement_keeps_its_order(
     store: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("state.rows._CHUNK", 7)
+    monkeypatch.setattr("state.bulk.CHUNK", 7)
     plan = small_plan([f"{number:x}" for number in range(40, 0, -1)])
     store.save_plan(plan)
     assert store.load_plan() == plan

@@ -16,6 +16,17 @@ from tests.graph.memory import MemoryServer
 from tests.kinds.memory import MemoryStore
 
 
+class Hashed(str):
+    """Text that counts how often it is looked up by."""
+
+    __slots__ = ()
+    times = 0
+
+    def __hash__(self) -> int:
+        Hashed.times += 1
+        return str.__hash__(self)
+
+
 class Server(MemoryServer):
     """A server that has webhooks too."""
 
@@ -38,3 +49,14 @@ def test_each_of_several_originals_of_one_name_has_a_copy_of_its_own() -> None:
     copies = Copies(ends, (), ExistingExperiments())
     assert copies.ids(refs) == {refs[0]: "t0", refs[1]: "t1"}
     assert copies.ids(refs[:1]) == {refs[0]: "t0"}
+
+
+def test_a_copy_is_looked_up_without_going_through_all_that_are_known() -> None:
+    ends = Ends(source=Server("source"), target=Server("target"), selection=Selection())
+    copies = Copies(ends, (), ExistingExperiments())
+    refs = [Ref(Kind.MODEL_VERSION, Hashed(f"m/{number}")) for number in range(1000)]
+    for ref in refs:
+        copies.add_version(ref, f"copy of {ref.id}")
+    Hashed.times = 0
+    assert copies.ids(refs[:1]) == {refs[0]: "copy of m/0"}
+    assert Hashed.times <= 10
