@@ -221,7 +221,8 @@ def _measure(count: int, together: int, names: list[str]) -> list[Phase]:
             here = [sys.executable, "-m", "benchmarks.million", "--runs", f"{count}"]
             here += ["--runs-together", f"{together}", "--only-here", name, "--state", state]
             done = run(commands.get(name, here))
-            first = float(done.output) if name in ("run half", "resume") else None
+            has_batches = name in ("run half", "resume") and not done.failure
+            first = float(done.output) if has_batches else None
             phase = Phase(
                 name,
                 count,
