@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -23,33 +23,40 @@ _PATHS_KEPT = 256
 _BODILESS = ("GET", "HEAD")
 
 
+class _Ready(NamedTuple):
+    """What is the same for all requests: the pool of connections, headers, how often to try."""
+
+    pool: Any
+    headers: Mapping[str, str]
+    retries: Any
+
+
 class Direct:
     """Requests to one server, as a session would send them."""
 
     def __init__(self, session: requests.Session, base: str) -> None:
-        """Raises what the session raises for an address or TLS settings that are none."""
         self._session = session
         self._base = base
-        first = session.prepare_request(requests.Request("GET", base))
-        assert first.url is not None
-        adapter = session.get_adapter(first.url)
-        assert isinstance(adapter, HTTPAdapter)
-        self._retries = adapter.max_retries
-        self._headers = dict(first.headers)
-        self._proxy = select_proxy(first.url, session.proxies)
-        self._pool: Any = adapter.get_connection_with_tls_context(
-            first, session.verify, proxies=session.proxies, cert=session.cert
-        )
-        adapter.cert_verify(  # type: ignore[no-untyped-call]
-            self._pool, first.url, session.verify, session.cert
-        )
+        self._ready: _Ready | None = None
         self._target_of = lru_cache(_PATHS_KEPT)(self._prepared)
 
     @property
     def is_possible(self) -> bool:
         """Whether a request needs nothing that only the session knows."""
-        signs = callable(self._session.auth)
-        return not (signs or self._proxy or self._session.cookies)
+        session = self._session
+        signs = callable(session.auth)
+        return not (signs or session.cookies or select_proxy(self._base, session.proxies))
+
+    def _prepare(self) -> _Ready:
+        session = self._session
+        first = session.prepare_request(requests.Request("GET", self._base))
+        assert first.url is not None
+        adapter = session.get_adapter(first.url)
+        assert isinstance(adapter, HTTPAdapter)
+        tls = (session.verify, session.cert)
+        pool = adapter.get_connection_with_tls_context(first, session.verify, cert=session.cert)
+        adapter.cert_verify(pool, first.url, *tls)  # type: ignore[no-untyped-call]
+        return _Ready(pool, dict(first.headers), adapter.max_retries)
 
     def send(
         self,
@@ -63,15 +70,17 @@ class Direct:
     ) -> requests.Response:
         """Send a request, and return the answer with its body still to be read.
 
-        Raises the errors of urllib3, and ``ValueError`` as requests does.
+        Raises the errors of urllib3, ``OSError`` for TLS settings that name no file, and
+        ``ValueError`` as requests does.
         """
+        ready = self._ready = self._ready or self._prepare()
         url, target = self._target_of(path) if params is None else self._prepared(path, params)
         for header in (headers or {}).items():
             check_header_validity(header)
-        sent = {**self._headers, **(headers or {})}
+        sent = {**ready.headers, **(headers or {})}
         if data or method not in _BODILESS:
             sent["Content-Length"] = str(len(data)) if data else "0"
-        raw = self._pool.urlopen(
+        raw = ready.pool.urlopen(
             method,
             target,
             body=data or None,
@@ -80,7 +89,7 @@ class Direct:
             assert_same_host=False,
             preload_content=False,
             decode_content=False,
-            retries=self._retries,
+            retries=ready.retries,
             timeout=Timeout(*timeout),
         )
         if "Set-Cookie" in raw.headers:

@@ -64,7 +64,7 @@ class HttpSession:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         access.apply(self._session)
-        self._direct: Direct | None = None
+        self._direct = Direct(self._session, self._base)
         self._gate = Gate(workers)
         self._rate = RateLimit(per_second)
         #: Called before each request that is sent once, in its thread.
@@ -343,8 +343,6 @@ class HttpSession:
         )
 
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
-        if self._direct is None:
-            self._direct = Direct(self._session, self._base)
         if self._direct.is_possible:
             return self._direct.send(method, path, timeout=TIMEOUT, **options)
         response: requests.Response = self._session.request(
