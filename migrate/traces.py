@@ -30,6 +30,9 @@ IN_PROGRESS = "IN_PROGRESS"
 #: States in the words of MLflow 2, where MLflow 3 has others.
 OLDER_STATES: Mapping[str, str] = {"TRACE_STATUS_UNSPECIFIED": "STATE_UNSPECIFIED"}
 
+#: Characters of a value that servers show. They keep more, and cut it when they are asked.
+_SHOWN = {"tag": 4096, "metadata": 250}
+
 #: An assessment as MLflow's REST API has it, and the spans of one trace likewise.
 Assessment = Mapping[str, Any]
 Spans = Sequence[Mapping[str, Any]]
@@ -105,3 +108,8 @@ class Stretch(NamedTuple):
 
 
 EVER = Stretch()
+
+
+def shown(word: str, value: Any) -> Any:
+    """Return what a server shows of a ``tag`` or of ``metadata`` that it has as it is."""
+    return value[: _SHOWN[word]] if word in _SHOWN else value

@@ -15,6 +15,7 @@ from typing import Any, Self
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import psutil
 from distributed import Client
 
 from migrate.demo.server import HOST
@@ -100,6 +101,12 @@ class Cluster:
         """The process of every worker by its address, as the scheduler knows them."""
         with Client(self.address, set_as_default=False, timeout=PATIENCE) as client:
             return dict(client.run(os.getpid))
+
+    def processes(self) -> list[psutil.Process]:
+        """The processes of the workers, those that watch over them left out."""
+        alive = (it for it in self._processes if it is not self.scheduler and it.poll() is None)
+        below = [child for it in alive for child in psutil.Process(it.pid).children()]
+        return [it for it in below if "spawn_main" in " ".join(it.cmdline())]
 
     def stop_the_busy_one(self) -> int:
         """Have the process of a worker that has something to do stand still; return its id."""

@@ -153,6 +153,11 @@ class TraceStore(Store[Trace], Protocol):
         """True where the endpoint tells of all runs that a trace is linked to."""
         ...
 
+    @property
+    def shows_early(self) -> bool:
+        """True where a trace that was created shows before its spans were added."""
+        ...
+
     def within(self, container: str, stretch: Stretch = EVER) -> Iterator[Trace]:
         """Yield the traces of an experiment that began in a stretch of time, oldest first."""
         ...

@@ -13,6 +13,7 @@ from migrate.origins import MARK, losses_from_tags
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because, Damage
 from migrate.tasks.trace import Slice, SliceFacts, content_of, mark, slices
+from migrate.tasks.trace_marks import told_mark
 from migrate.traces import Trace
 
 
@@ -113,7 +114,7 @@ def _match(draft: Draft, node: Node, store: TraceStore, there: Slice) -> None:
     if not copies:
         return
     node.target_id = there.id
-    if content_of((copy.trace_id, copy.tags[MARK]) for copy in copies) == _content(draft, node):
+    if content_of((copy.trace_id, told_mark(copy)) for copy in copies) == _content(draft, node):
         node.action, node.status = Action.ADOPT, TaskStatus.DONE
         node.reason = "copied before, unchanged"
         node.losses += tuple(loss for copy in copies for loss in losses_from_tags(copy.tags))

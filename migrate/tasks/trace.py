@@ -27,14 +27,13 @@ from migrate.traces import (
     Trace,
     prompts_named,
     prompts_tag,
+    shown,
 )
 
 #: The traces of a slice; more only where they all began in one millisecond.
 TRACES_A_SLICE = 200
 #: What metadata names, by key.
 _NAMED = {SOURCE_RUN: Kind.RUN, MODEL_ID: Kind.LOGGED_MODEL}
-#: Characters of a value that servers show. They keep more, and cut it when they are asked.
-_SHOWN = {"tag": 4096, "metadata": 250}
 #: What few endpoints tell of a trace.
 _LINKS = ("linked_runs", "more_prompts")
 
@@ -275,11 +274,6 @@ def _assessment(
     return rewritten, missing
 
 
-def _shown(word: str, value: Any) -> Any:
-    """Return what a server shows of a tag or of metadata that it has as it is."""
-    return value[: _SHOWN[word]] if word in _SHOWN else value
-
-
 def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:
     """Yield what a copy has otherwise than it should: its name, as wanted, as it is.
 
@@ -299,7 +293,7 @@ def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:
     ):
         for key, value in theirs.items():
             found = ours.get(key)
-            if found != value and not (found and found == _shown(word, value)):
+            if found != value and not (found and found == shown(word, value)):
                 yield f"{word} {key}", value, found
     for key in sorted(copy.tags.keys() - wanted.tags.keys() - SERVER_TAGS):
         if key != MARK and not key.startswith(LOSSES):

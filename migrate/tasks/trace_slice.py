@@ -32,6 +32,7 @@ from migrate.tasks.batches import Batch, Job
 from migrate.tasks.files import copy_files, root_for
 from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.trace import Slice, anything, differences, mark, slice_from, wanted_trace
+from migrate.tasks.trace_marks import sealed, told_mark
 from migrate.traces import (
     ARTIFACT_LOCATION_TAG,
     IN_PROGRESS,
@@ -82,6 +83,13 @@ class _Todo:
     mark: str
     spans: Spans = ()
     losses: list[Loss] = field(default_factory=list)
+
+    @property
+    def has_more(self) -> bool:
+        """True where more than spans is to be written after it was created."""
+        overriding = any(it.get("overrides") for it in self.wanted.assessments)
+        links = self.wanted.linked_runs or self.wanted.linked_prompts
+        return bool(overriding or links or self.losses or has_files(self.trace, self.spans))
 
 
 class _Slicing:
@@ -157,7 +165,7 @@ class _Slicing:
             trace = dataclasses.replace(trace, tags={**trace.tags, ARTIFACT_LOCATION_TAG: place})
         wanted = wanted_trace(trace, self._container, job.copies, self._can)
         self._warnings += wanted.warnings
-        if copy is not None and copy.tags.get(MARK) == due and not job.repairs:
+        if copy is not None and told_mark(copy) == due and not job.repairs:
             self._losses += losses_from_tags(copy.tags)
             return None
         return _Todo(trace, wanted.record, due, losses=list(wanted.losses))
@@ -184,9 +192,16 @@ class _Slicing:
             it.spans = found.get(it.trace.trace_id, ())
 
     def _begin(self, it: _Todo) -> bool:
-        """Write a trace without its spans; where it is refused, it is a loss by name."""
+        """Write a trace without its spans; where it is refused, it is a loss by name.
+
+        Where nothing but spans follows, its mark comes along.
+        """
+        wanted = it.wanted
+        if self._theirs.shows_early and it.mark and it.spans and not it.has_more:
+            tags = {**wanted.tags, MARK: sealed(it.mark, wanted)}
+            wanted = dataclasses.replace(wanted, tags=tags)
         try:
-            self._theirs.create(self._container, it.wanted)
+            self._theirs.create(self._container, wanted)
         except (Refused, NotFound) as problem:
             self._losses.append(Loss(f"trace {it.trace.trace_id}", problem.message))
             return False
@@ -232,6 +247,9 @@ class _Slicing:
     def _finish(self, begun: Sequence[_Todo]) -> None:
         """Put right what the spans have changed, send files, and write the marks."""
         shown = self._shown(begun)
+        left = [it for it in begun if not _is_whole(it, shown[it.trace.trace_id])]
+        self._written += len(begun) - len(left)
+        begun = left
         # Spans make the server reckon times and previews anew.
         reckoned = [it for it in begun if _has_other_fields(it.wanted, shown[it.trace.trace_id])]
         for it in reckoned:
@@ -307,6 +325,12 @@ class _Slicing:
         self._files += sent.files
         self._bytes += sent.bytes
         it.losses += sent.losses
+
+
+def _is_whole(it: _Todo, copy: Trace) -> bool:
+    """Say whether the mark that came with a trace holds, and it is all that it should be."""
+    held = told_mark(copy) if it.mark else ""
+    return held == it.mark != "" and not it.has_more and not any(differences(it.wanted, copy))
 
 
 def _spans_of(it: _Todo) -> str:

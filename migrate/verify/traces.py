@@ -8,9 +8,10 @@ from functools import partial
 from migrate.endpoints.stores import TraceStore, traces_of
 from migrate.kinds import Ref
 from migrate.objects import Experiment
-from migrate.origins import MARK, losses_from_tags
+from migrate.origins import losses_from_tags
 from migrate.tasks.model_files import Rewrites
 from migrate.tasks.trace import differences, needs_of, wanted_trace
+from migrate.tasks.trace_marks import told_mark
 from migrate.tasks.trace_slice import files_of, groups, has_files
 from migrate.traces import Spans, Trace
 from migrate.verify.copies import Copies
@@ -68,7 +69,7 @@ class _Comparing:
                 result.differs(ref, "missing", detail, of_copy=False)
                 continue
             result.declare(ref, losses_from_tags(copy.tags))
-            result.check_mark(ref, copy.tags.get(MARK, ""))
+            result.check_mark(ref, told_mark(copy))
             self._compare_info(ref, trace, copy, result)
             mine = spans.get(trace.trace_id, ())
             _compare_spans(ref, mine, copied.get(trace.trace_id, ()), result)

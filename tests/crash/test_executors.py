@@ -142,7 +142,7 @@ def test_a_worker_of_a_cluster_killed_before_an_answer_loses_and_doubles_nothing
     migration: Migration, cluster: Cluster, match: Match
 ) -> None:
     def kill_one() -> None:
-        os.kill(min(cluster.workers().values()), signal.SIGKILL)
+        cluster.processes()[0].kill()
 
     migration.kill_at(match, 3, lose_response(kill_one))
     migration.complete(migration.run("--dask", cluster.address))

@@ -292,6 +292,42 @@ def test_whether_a_webhook_is_on_stays_as_the_user_sets_it(
     assert rows(new_database, "SELECT entity FROM webhook_events") == [("prompt",)]
 
 
+def test_statements_are_made_while_a_thread_loads_what_mlflow_takes_of_sqlalchemy(
+    tmp_path: Path,
+) -> None:
+    """While it is loaded, whatever SQLAlchemy looks at in another thread fails; only once."""
+    script = """
+import sys
+from threading import Thread
+from migrate.endpoints.database.target import endpoint, trace_rows
+from sqlalchemy import inspect
+from migrate.traces import Trace
+sys.setswitchinterval(1e-5)
+said = {"assessment_id": "a", "assessment_name": "n", "feedback": {"value": True}}
+trace = Trace(trace_id="t", experiment_id="1", request_time=1, state="OK")
+ended, problems = [], []
+def state():
+    while not ended:
+        try:
+            inspect(object(), raiseerr=False)
+        except AttributeError as problem:
+            problems.append(problem)
+            return
+others = [Thread(target=state) for _ in range(4)]
+for it in others: it.start()
+try:
+    trace_rows.assessment_row(said, trace)
+finally:
+    ended.append(True)
+for it in others: it.join()
+assert not problems, problems
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_several_threads_may_be_the_first_to_need_mlflow(tmp_path: Path) -> None:
     """Its modules import each other in circles; only a new process has none of them."""
     script = """

@@ -15,6 +15,8 @@ import requests
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.stores import traces_of
+from migrate.origins import MARK
+from migrate.traces import SPANS_LOCATION_TAG
 from tests.conftest import ProxyFactory, RunMigrate, StartMigrate
 from tests.endpoints.databases import as_written, both, in_order
 from tests.faults import (
@@ -29,6 +31,7 @@ from tests.faults import (
     refuse,
 )
 from tests.processes import MigrateProcess
+from tests.proxy import Proxy
 from tests.traces.comparison import comparable, experiment_id, traces
 from tests.traces.seed import BARE, IN_PROGRESS, SeededTraces, seed_traces, start_trace
 
@@ -255,6 +258,36 @@ def test_killed_at_any_moment_it_is_resumed(
     window: str,
     arrives: bool,
 ) -> None:
+    proxy = killed_at(window, copying, proxy_factory, start_migrate, arrives=arrives)
+    copying.resume()
+    assert_all_there(copying, proxy)
+
+
+def test_a_mark_that_came_before_its_spans_counts_for_nothing(
+    copying: Copying, proxy_factory: ProxyFactory, start_migrate: StartMigrate
+) -> None:
+    """What was killed between the two is planned anew by one who knows of neither."""
+    proxy = killed_at("the spans", copying, proxy_factory, start_migrate, arrives=False)
+    both = (copying.seeded.experiment, copying.seeded.deleted)
+    ids = [ident for experiment in both for ident in traces(copying.source, experiment)]
+    url = f"{copying.target}/api/3.0/mlflow/traces/batchGetInfos"
+    made = requests.post(url, json={"trace_ids": ids}, timeout=60).json()["trace_infos"]
+    early = [it for it in made if MARK in it["tags"] and SPANS_LOCATION_TAG not in it["tags"]]
+    assert early
+    copying.target = proxy.uri
+    copying.report("--state", "another.db")
+    assert_all_there(copying, proxy)
+
+
+def killed_at(
+    window: str,
+    copying: Copying,
+    proxy_factory: ProxyFactory,
+    start_migrate: StartMigrate,
+    *,
+    arrives: bool,
+) -> Proxy:
+    """Begins a migration that is killed as a request arrives, or before; returns its target."""
     match, nth = WINDOWS[window]
     proxy = proxy_factory(copying.target)
 
@@ -266,7 +299,11 @@ def test_killed_at_any_moment_it_is_resumed(
     process = start_migrate("run", copying.source, proxy.uri, *copying.words)
     assert process.wait(60) == -signal.SIGKILL
     proxy.faults = Faults()
-    copying.resume()
+    return proxy
+
+
+def assert_all_there(copying: Copying, proxy: Proxy) -> None:
+    """Compares originals and copies bit by bit; another run through the proxy writes nothing."""
     originals, copies, ids = copying.originals(), copying.copies(), ids_of_copies(copying)
     assert originals.keys() == copies.keys()
     for ident, original in originals.items():

@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+# MLflow's records of traces load it. While one thread does, statements of others fail (SQLAlchemy
+# 2.1): so before there are any.
+import sqlalchemy.orm  # noqa: F401
+
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots, roots_of
 from migrate.endpoints.database.reading import is_

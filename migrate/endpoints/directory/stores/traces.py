@@ -47,6 +47,7 @@ class TraceStore:
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
     tells_links = False
+    shows_early = False
 
     def __init__(self, export: Export, folders: TraceFolders) -> None:
         self._export = export

@@ -43,6 +43,7 @@ class ServerTraces(RecordStore[Trace]):
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
     tells_links = False
+    shows_early = True
 
     # -- reading ----------------------------------------------------------------------------
 
