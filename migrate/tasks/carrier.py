@@ -184,7 +184,7 @@ class RecordCarrier(Carrier, Generic[R]):
         """
         for field in fields(wanted):  # type: ignore[arg-type]
             old, new = getattr(wanted, field.name), getattr(copy, field.name)
-            if old != new:
+            if field.compare and old != new:
                 yield field.name, old, new
 
     def fill(self, original: R, copy: R, source: Any, target: Any) -> Sequence[Loss]:

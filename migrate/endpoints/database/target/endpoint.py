@@ -121,6 +121,7 @@ class DatabaseTarget:
             registry_folding=database.folding("registered_model_tags", "key"),
             without_permissions=_NO_PERMISSIONS,
             keeps_files=self._keeps_files,
+            keeps_sealed=True,
             lists_links=True,
         )
 
