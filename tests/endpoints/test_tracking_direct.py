@@ -76,7 +76,9 @@ def session_to(heard: Listener, **access: Any) -> HttpSession:
 def ask_all(http: HttpSession) -> None:
     """Send a request of each form."""
     http.get("/api/a%41 b/ü", {"run_id": "x y", "path": "a/b&c"})
-    http.get("/api/bulk", [("run_id", "1"), ("run_id", "2")])
+    http.get("/api/bulk", [("run_id", "1"), ("run_id", "2~é +%/")])
+    http.get("/api/odd", {"numbers": [1, 2], "none": None, "count": 3, "": "x"})
+    http.get("/api/with?query=1", {"more": "2"})
     http.post("/api/search", {"filter": "ä"}, idempotent=True)
     http.change("PATCH", "/api/../x/./y", {})
     http.put("/files/one.bin", io.BytesIO(b"12345"), 5, "one")
@@ -104,7 +106,7 @@ def test_all_requests_are_what_a_session_would_send(
     http = session_to(heard, **access)
     http._session.cookies.set("a", "b", domain="elsewhere.example")  # now the session has to do it
     ask_all(http)
-    assert len(by_session) == len(direct) == 7
+    assert len(by_session) == len(direct) == 9
     assert heard.requests == direct
 
 

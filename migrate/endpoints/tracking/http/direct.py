@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -74,7 +75,12 @@ class Direct:
         ``ValueError`` as requests does.
         """
         ready = self._ready = self._ready or self._prepare()
-        url, target = self._target_of(path) if params is None else self._prepared(path, params)
+        url, target = self._target_of(path)
+        if params is not None:
+            if (query := _query(params)) and "?" not in target:
+                url, target = f"{url}?{query}", f"{target}?{query}"
+            else:
+                url, target = self._prepared(path, params)
         for header in (headers or {}).items():
             check_header_validity(header)
         sent = {**ready.headers, **(headers or {})}
@@ -105,6 +111,14 @@ class Direct:
         request.prepare_url(self._base + path, params)
         assert request.url is not None
         return request.url, request.path_url
+
+
+def _query(params: Any) -> str:
+    """Return plain texts and numbers as a query, written as requests does; empty for others."""
+    pairs = list(params.items() if isinstance(params, Mapping) else params)
+    if any(type(value) not in (str, int) for _, value in pairs):
+        return ""
+    return urlencode(pairs)
 
 
 class _Answer(requests.Response):
