@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,18 +68,31 @@ class Phase:
         return self.cpu_seconds / self.runs * 1e6
 
 
-class NoWork(Executor):
-    """Has every task done at once, and stops the migration as Ctrl-C does after so many."""
+class NoWork:
+    """A ``BatchExecutor`` that has every task done at once.
+
+    It stops the migration as Ctrl-C does after so many.
+    """
+
+    at_once = 1
+    distant = False
+    looks = False
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.first: float | None = None
         self._left = stop_after
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def transferred(self) -> int:
+        """See ``BatchExecutor.transferred``."""
+        return 0
+
+    def close(self) -> None:
+        """See ``BatchExecutor.close``."""
+
+    def submit(self, batch: Batch) -> Future[list[Outcome]]:
         """Answer for the worker: every task of the batch is done."""
         self.first = self.first or time.perf_counter()
-        batch: Batch = args[0]
-        future: Future[Any] = Future()
+        future: Future[list[Outcome]] = Future()
         future.set_result([_done(job.ref.kind, job.ref) for job in batch.jobs])
         if self._left is not None:
             self._left -= len(batch.jobs)
@@ -221,7 +234,8 @@ def _measure(count: int, together: int, names: list[str]) -> list[Phase]:
             here = [sys.executable, "-m", "benchmarks.million", "--runs", f"{count}"]
             here += ["--runs-together", f"{together}", "--only-here", name, "--state", state]
             done = run(commands.get(name, here))
-            first = float(done.output) if name in ("run half", "resume") else None
+            has_batches = name in ("run half", "resume") and not done.failure
+            first = float(done.output) if has_batches else None
             phase = Phase(
                 name,
                 count,

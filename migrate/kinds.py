@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 
@@ -172,8 +172,19 @@ def evaluation_dataset_ref(dataset_id: str) -> Ref:
 def parse_ref(text: str) -> Ref:
     """Read back what ``ref.stored`` gave. Raises ``ValueError`` on anything else."""
     word, _, ident = text.partition(":")
+    return ref_of_word(word, ident)
+
+
+def ref_of_word(word: str, ident: str) -> Ref:
+    """Return the ref whose ``word`` and id these are. Raises ``ValueError`` on any other word."""
+    kind, step = _kind_and_step(word)
+    return Ref(kind, ident, step)
+
+
+@lru_cache(256)
+def _kind_and_step(word: str) -> tuple[Kind, Step]:
     step = Step.DELETION if word.startswith(_DELETION_OF) else Step.COPY
-    return Ref(Kind(word.removeprefix(_DELETION_OF)), ident, step)
+    return Kind(word.removeprefix(_DELETION_OF)), step
 
 
 class Action(StrEnum):

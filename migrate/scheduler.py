@@ -80,10 +80,11 @@ class Scheduler:
         self._claiming = claiming
         self._looks = looks
         self._progress = Progress(plan.tasks)
-        self._copies = {task.ref: task.target_id for task in plan.tasks if task.target_id}
-        self._marks = {task.ref: task.mark for task in plan.tasks if task.mark}
         #: Those that other tasks wait for.
         self._named = {ref for task in plan.tasks for ref in (*task.needs, *task.after)}
+        told = [it for it in plan.tasks if it.status is TaskStatus.PENDING or it.ref in self._named]
+        self._copies = {task.ref: task.target_id for task in told if task.target_id}
+        self._marks = {task.ref: task.mark for task in told if task.mark}
         self._attempts: Counter[Ref] = Counter()
         self._arrived: queue.SimpleQueue[Sequence[Outcome] | None] = queue.SimpleQueue()
         self._later: list[tuple[float, int, Ref]] = []

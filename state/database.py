@@ -29,6 +29,7 @@ OURS = "state_version"  #: the table by which a state database is told from any 
 
 _BUSY_SECONDS = 30
 _WAL_BYTES = 64 * 1024 * 1024  #: the write-ahead log shrinks to this after a large transaction
+_SHORT = 500  #: characters; reasons are alike by the thousand
 _CACHE_KIB = 64 * 1024
 
 
@@ -198,11 +199,21 @@ def _connect_server(url: URL, read_only: bool) -> Connection:
 
 
 def _read_json(stored: str) -> object:
+    """Return what a column holds; it is not to be changed, as columns that are alike share it."""
+    if isinstance(stored, str) and stored.startswith("[") and len(stored) <= _SHORT:
+        return _parsed_once(stored)
+    return _parsed(stored)
+
+
+def _parsed(stored: str) -> object:
     try:
         value: object = json.loads(stored)
     except (ValueError, TypeError, RecursionError) as error:
         raise damaged(f"what is no JSON ({error})") from None
     return value
+
+
+_parsed_once = lru_cache(1024)(_parsed)
 
 
 def damaged(what: str) -> StateError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -180,13 +181,22 @@ def load(connection: Connection, migration_id: str | None) -> Plan | None:
         source=source,
         target=target,
         options=mapping_of(row.options, "options"),
-        tasks=_load_tasks(connection, row),
+        tasks=_loaded(connection, row),
         notes=texts_of(row.notes, "notes"),
         collisions=texts_of(row.collisions, "collisions"),
         unsupported=counts_of_kinds(row.unsupported),
         known=mapping_of(row.known, "sizes"),
         unknown=texts_of(row.unknown, "what is unknown"),
     )
+
+
+def _loaded(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...]:
+    # Many objects that stay bring on collection after collection, which find nothing.
+    gc.disable()
+    try:
+        return _load_tasks(connection, row)
+    finally:
+        gc.enable()
 
 
 def _load_tasks(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...]:
@@ -242,10 +252,12 @@ def _shared(kept: Mapping[int, list[Ref]], alike: dict[tuple[Ref, ...], tuple[Re
     return {ident: alike.setdefault(found, found) for ident, found in waits}
 
 
-_OUTCOME_COLUMNS = frozenset(
+#: What outcomes add, and what is read before.
+_NOT_OF_PLANS = frozenset(
     {"losses", "warnings", "wrote", "objects_written", "bytes_sent", "blocked_by"}
+    | {"migration", "kind", "source_id"}
 )
-_TASKS = select(*(column for column in task.c if column.name not in _OUTCOME_COLUMNS))
+_TASKS = select(*(column for column in task.c if column.name not in _NOT_OF_PLANS))
 
 
 def _because_of(stored: object) -> tuple[Because, ...]:

@@ -66,23 +66,18 @@ def migrations(connection: Connection) -> list[StoredMigration]:
 
 
 def _status(connection: Connection, stored: Row[Any]) -> MigrationStatus:
-    if _has(connection, stored, TaskStatus.PENDING):
+    found = connection.scalars(select(task.c.status).where(tasks_of(stored)).distinct())
+    statuses = set(found)
+    if TaskStatus.PENDING.value in statuses:
         # A plan made anew keeps the attempts of the one before it.
         under_this_plan = and_(
             attempt.c.migration == stored.number, attempt.c.started >= stored.created
         )
         begun = connection.scalar(select(attempt.c.id).where(under_this_plan).limit(1))
         return MigrationStatus.PLANNED if begun is None else MigrationStatus.UNFINISHED
-    if _has(connection, stored, TaskStatus.FAILED, TaskStatus.BLOCKED):
+    if statuses & {TaskStatus.FAILED.value, TaskStatus.BLOCKED.value}:
         return MigrationStatus.INCOMPLETE
     return MigrationStatus.DONE
-
-
-def _has(connection: Connection, stored: Row[Any], *statuses: TaskStatus) -> bool:
-    """Say whether a plan has tasks of one of these statuses, of which the first is enough."""
-    such = task.c.status.in_([status.value for status in statuses])
-    found = select(task.c.id).where(tasks_of(stored), such).limit(1)
-    return connection.scalar(found) is not None
 
 
 def find_migration(connection: Connection, source: str, target: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, bindparam, select
 
 from migrate.errors import StateError
-from migrate.kinds import Kind, Ref, parse_ref
+from migrate.kinds import Kind, Ref, parse_ref, ref_of_word
 from migrate.outcomes import Loss, loss_from_stored, loss_to_stored
 from migrate.plans import Side
 from state import bulk
@@ -72,7 +72,10 @@ def word_of(words: type[W], value: str, what: str) -> W:
 
 def ref_of(row: Row[*tuple[Any, ...]]) -> Ref:
     """Return the object a row is about. Raises ``StateError``."""
-    return ref_from_stored(f"{row.kind}:{row.source_id}", "an object")
+    try:
+        return ref_of_word(str(row.kind), row.source_id)
+    except ValueError:
+        raise damaged(f"{str(row.kind)[:100]!r} as the kind of an object") from None
 
 
 def ref_from_stored(stored: object, what: str) -> Ref:

@@ -35,6 +35,7 @@ class Capabilities:
     characters, None where there is no limit. ``holds_nul``: texts may have the character 0.
     ``experiment_ids`` are those that a copy may have in common with its original, where it is free.
     ``keeps_files``: copies have no files of their own, and point at those of their originals.
+    ``keeps_sealed``: encrypted values of secrets are kept as they are.
     ``lists_links``: runs say in every listing which logged models they name.
     ``without`` says why kinds are neither readable nor writable that one would expect.
     ``notes`` are facts about this endpoint that the user should read in the plan.
@@ -75,6 +76,7 @@ class Capabilities:
     flattens_models: bool = False
     experiment_ids: range = range(0)
     keeps_files: bool = False
+    keeps_sealed: bool = False
     lists_links: bool = False
     folding: Folding = NO_FOLDING
     registry_folding: Folding = NO_FOLDING

@@ -1,7 +1,8 @@
 """Any record as JSON and back, by the types of its members. Pure.
 
-What is written holds every member. What is read may lack those that have a default, may have others
-beside them, and is looked at as everything that comes in is (``migrate.endpoints.shapes``).
+What is written holds every member but those that are not shown either (``repr=False``). What is
+read may lack those that have a default, may have others beside them, and is looked at as everything
+that comes in is (``migrate.endpoints.shapes``).
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def _members(record: Any) -> tuple[_Member, ...]:
     return tuple(
         _Member(it.name, types[it.name], it.default is missing and it.default_factory is missing)
         for it in dataclasses.fields(record)
+        if it.repr
     )
 
 

@@ -34,10 +34,6 @@ def model_named_by(source: str) -> str:
     return named[1] if named else ""
 
 
-#: The types of value, time and step of most points, which need no second look.
-_PLAIN = (float, int, int)
-
-
 def links_from(body: Object) -> ModelLinks:
     """Read which logged models a run names; a search shows no inputs, servers before 3.6 none."""
     inputs = objects(member(body, "inputs"), "model_inputs")
@@ -65,9 +61,8 @@ def point_from(key: str, body: Object) -> Metric:
 
     Its time and step are as large as they are told: what is copied of them is for the tasks to say.
     """
-    told = body.get("value"), body.get("timestamp"), body.get("step")
-    if (type(told[0]), type(told[1]), type(told[2])) == _PLAIN:
-        return Metric(key, *told)  # type: ignore[arg-type]
+    if plain := plain_point(key, body):
+        return plain
     try:
         return Metric(
             key,
@@ -77,6 +72,14 @@ def point_from(key: str, body: Object) -> Metric:
         )
     except Malformed as problem:
         raise problem.within(f"metric {key!r}") from None
+
+
+def plain_point(key: str, body: Object) -> Metric | None:
+    """Return a point where nothing of it needs a second look, which is so with most."""
+    value, timestamp, step = body.get("value"), body.get("timestamp"), body.get("step")
+    if type(value) is float and type(timestamp) is int and type(step) is int:
+        return Metric(key, value, timestamp, step)
+    return None
 
 
 def model_status_from(body: Object) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from migrate.kinds import Kind
 from migrate.objects import Loss
@@ -200,6 +200,20 @@ class TraceStore(Store[Trace], Protocol):
     def override(self, trace_id: str, assessment: Assessment) -> None:
         """Add an assessment that overrides another one of the same trace."""
         ...
+
+
+@runtime_checkable
+class TellsHolders(Protocol):
+    """A store that is asked about many containers at once."""
+
+    def holders(self, containers: Sequence[str]) -> Iterator[str]:
+        """Yield those of these containers that may hold something: the others hold nothing."""
+        ...
+
+
+def holders_of(store: object, containers: Sequence[str]) -> Iterable[str]:
+    """Return the containers that may hold something, in their order: all where nobody tells."""
+    return store.holders(containers) if isinstance(store, TellsHolders) else containers
 
 
 def traces_found(traces: Iterable[Trace], container: str) -> Mapping[str, Sequence[Found[Trace]]]:

@@ -13,7 +13,7 @@ from sys import intern
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
 from migrate.graph.draft import Draft, Node
-from migrate.graph.edges import circle_in, graph_of_inner
+from migrate.graph.edges import circles
 from migrate.kinds import Ref, logged_model_ref, run_ref
 from migrate.objects import DELETED, ModelLinks
 from migrate.outcomes import TaskStatus
@@ -70,10 +70,8 @@ def _open_circles(draft: Draft, carrier: ContainedCarrier) -> None:
     There the reference is kept as a source tag.
     """
     refs = dict.fromkeys(node.ref for node in draft.of_kind(carrier.kind))
-    same = graph_of_inner(draft.edges.among(refs))
-    while circle := circle_in(same):
+    for circle in circles(draft.edges.among(refs)):
         needed, by = circle[-1]
-        same.remove_edge(needed, by)
         draft.edges.remove(needed, by)
         kind = carrier.kind
         draft.nodes[by].warnings += (f"names {kind} {needed.id}, which in turn needs this {kind}",)

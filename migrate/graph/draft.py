@@ -9,7 +9,7 @@ from typing import Any
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
-from migrate.graph.edges import Edge, Edges, circle_in, graph_of_inner
+from migrate.graph.edges import Edge, Edges, circles
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
 from migrate.kinds import Action, Kind, Ref
@@ -204,7 +204,7 @@ class Draft:
             home = node.home if node.after_container else None
             if home and self.edges.before(home):
                 edges.append((home, node.ref))
-        return circle_in(graph_of_inner(edges))
+        return next(circles(edges), [])
 
     def need_earlier_copy(self, needed: Ref, by: Ref, *, soft: bool = False) -> None:
         """Draw the edge from what is left out, but was copied before, to what names it."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-import networkx as nx
-
 from migrate.kinds import Ref
 
 #: What an object waits for, and whether that only has to have ended.
@@ -67,8 +65,8 @@ class Edges:
                 yield earlier, later
 
 
-def graph_of_inner(edges: Iterable[Edge]) -> nx.DiGraph:
-    """Return the graph of those edges that may be part of a circle.
+def circles(edges: Iterable[Edge]) -> Iterator[list[Edge]]:
+    """Yield the edges of a circle, and of the next without the one that closed it: the last.
 
     What nothing waits for is the end of no way that goes on, and what waits for nothing the
     beginning of none that comes back.
@@ -77,14 +75,15 @@ def graph_of_inner(edges: Iterable[Edge]) -> nx.DiGraph:
     waited_for = {earlier for earlier, _ in edges}
     # In their order, as it decides where a circle is said to close.
     inner = dict.fromkeys(later for _, later in edges if later in waited_for)
+    if not inner:
+        return
+    # Loaded where it is needed: it takes a tenth of the start of the program.
+    import networkx as nx
+
     graph = nx.DiGraph()
     graph.add_nodes_from(inner)
     graph.add_edges_from(it for it in edges if it[0] in inner and it[1] in inner)
-    return graph
-
-
-def circle_in(graph: nx.DiGraph) -> list[Edge]:
-    """Return the edges of a circle, none where there is none; the last one closes it."""
-    if nx.is_directed_acyclic_graph(graph):
-        return []
-    return [edge[:2] for edge in nx.find_cycle(graph)]
+    while not nx.is_directed_acyclic_graph(graph):
+        circle = [edge[:2] for edge in nx.find_cycle(graph)]
+        yield circle
+        graph.remove_edge(*circle[-1])

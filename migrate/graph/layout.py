@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, combinations, pairwise
 from statistics import fmean
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import networkx as nx
+if TYPE_CHECKING:
+    import networkx as nx
+
 
 BEND = 0.3  #: the room a bend takes, in rows; a box takes one
 SWEEPS = 12
@@ -49,6 +51,8 @@ def lay_out(boxes: int, edges: Iterable[Edge], weak: Iterable[Edge] = ()) -> Lay
     edges, weak = sorted(edges), sorted(weak)
     linked = {box for edge in (*edges, *weak) for box in edge}
     alone = [box for box in range(boxes) if box not in linked]
+    import networkx as nx  # loaded where a picture is drawn
+
     graph = nx.DiGraph()
     graph.add_nodes_from(sorted(linked))
     graph.add_edges_from(edges)
@@ -74,6 +78,8 @@ def lay_out(boxes: int, edges: Iterable[Edge], weak: Iterable[Edge] = ()) -> Lay
 
 def without_implied(edges: Sequence[Edge]) -> set[Edge]:
     """Return the edges that do not follow from others: A to C does, where there are A-B and B-C."""
+    import networkx as nx
+
     graph = nx.DiGraph()
     graph.add_edges_from(sorted(edges))
     circles = nx.condensation(graph)
@@ -86,6 +92,8 @@ def without_implied(edges: Sequence[Edge]) -> set[Edge]:
 
 def _columns(graph: nx.DiGraph) -> dict[int, int]:
     """Return a column for each box; boxes that need each other in a circle share one."""
+    import networkx as nx
+
     circles = nx.condensation(graph)
     column = {
         circle: number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from migrate.endpoints.stores import TraceStore, traces_of
+from migrate.endpoints.stores import TraceStore, holders_of, traces_of
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
 from migrate.kinds import Action, Kind, experiment_ref
@@ -23,18 +23,17 @@ def discover_traces(draft: Draft) -> None:
     if store is None or not draft.selection.takes_traces:
         return
     takes_them = traces_of(draft.target) is not None
-    for node in draft.containers():
+    for ident in holders_of(store, [node.ref.id for node in draft.containers()]):
         try:
-            for facts in slices(_selected(draft, store, node.ref.id)):
+            for facts in slices(_selected(draft, store, ident)):
                 if takes_them:
                     _add(draft, facts)
                 else:
                     kind = facts.slice.ref.kind
                     draft.unsupported[kind] = draft.unsupported.get(kind, 0) + facts.count
         except MigrateError as problem:
-            draft.unknown.append(
-                f"source: not all traces of {node.ref} could be listed: {problem.message}"
-            )
+            what = f"not all traces of {experiment_ref(ident)} could be listed"
+            draft.unknown.append(f"source: {what}: {problem.message}")
     _tell_of_links(draft)
 
 

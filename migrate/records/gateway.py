@@ -11,15 +11,33 @@ from typing import Any, NamedTuple
 PLACEHOLDER = "to-be-set-after-migration"
 
 
+class Sealed(NamedTuple):
+    """The values of a secret as a database has them: encrypted, by the key of that version.
+
+    They open with the passphrase of the server that made them, for a secret of the same id and
+    name. ``masked_value`` is what is shown of them.
+    """
+
+    encrypted_value: bytes
+    wrapped_dek: bytes
+    kek_version: int
+    masked_value: Any
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySecret:
-    """A secret without its values, which no server tells; ``keys`` are what they are called."""
+    """A secret without its values, which no server tells; ``keys`` are what they are called.
+
+    ``sealed`` goes from a database into another: it is no part of what is compared, shown or put
+    into files.
+    """
 
     secret_id: str
     name: str
     provider: str = ""
     auth_config: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    sealed: Sealed | None = field(default=None, repr=False, compare=False)
     created_at: int | None = None
     created_by: str = ""
     last_updated_at: int | None = None

@@ -184,7 +184,7 @@ class RecordCarrier(Carrier, Generic[R]):
         """
         for field in fields(wanted):  # type: ignore[arg-type]
             old, new = getattr(wanted, field.name), getattr(copy, field.name)
-            if old != new:
+            if field.compare and old != new:
                 yield field.name, old, new
 
     def fill(self, original: R, copy: R, source: Any, target: Any) -> Sequence[Loss]:
@@ -202,6 +202,10 @@ class RecordCarrier(Carrier, Generic[R]):
 
     def is_part(self, copy: R, wanted: R) -> bool:
         """Say whether completing a copy only adds to it, so that nothing there is overwritten."""
+        return False
+
+    def is_same(self, copy: R, wanted: R) -> bool:
+        """Say whether what the target has can be nothing else than a copy of this original."""
         return False
 
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:

@@ -102,7 +102,8 @@ def copy_files(
         except (EndpointError, Unavailable):
             return True  # copying it tells what is wrong with it
 
-    wanted = _pool.map(is_to_be_sent, files)
+    # Only contents take requests.
+    wanted = (_pool.map if contents else map)(is_to_be_sent, files)
     todo = [file for file, is_sent in zip(files, wanted, strict=True) if is_sent]
     if not todo:
         return NOTHING_SENT

@@ -21,6 +21,10 @@ from migrate.tasks.wanted import Need, Place, Wanted
 
 SECRET = Loss("value", "no server tells it: set it on the copy, which has a placeholder")
 ENDPOINT = "ENDPOINT"
+SEALED = (
+    "a value that comes from a database is encrypted: a server on the target opens it with the "
+    "passphrase of the source's (MLFLOW_CRYPTO_KEK_PASSPHRASE), or it has to be set there"
+)
 #: What each endpoint may give out itself, beside ids.
 _GIVEN_OUT = ("created_at", "created_by", "last_updated_at", "last_updated_by")
 
@@ -46,17 +50,13 @@ class _OfGateway(RecordCarrier[R]):
     def wanted(self, record: R, place: Place) -> Wanted[R]:
         """See ``RecordCarrier.wanted``: what it names are the copies, where ids are given out."""
         if place.target.archive:
-            return Wanted(record, self.lost(record))
+            return Wanted(record)
         lost = tuple(
             Loss(need.why, f"{need.ref} is not copied")
             for need in self.needs(record)
             if need.ref not in place.copies
         )
-        return Wanted(self.rewritten(record, place.copies), self.lost(record) + lost)
-
-    def lost(self, record: R) -> tuple[Loss, ...]:
-        """Return what is lost of every one."""
-        return ()
+        return Wanted(self.rewritten(record, place.copies), lost)
 
     def rewritten(self, record: R, copies: Mapping[Ref, str]) -> R:
         """Return a record that names the copies of what its original names."""
@@ -70,15 +70,17 @@ class _OfGateway(RecordCarrier[R]):
 
 
 class GatewaySecrets(_OfGateway[GatewaySecret]):
-    """Secrets, whose values the user has to set."""
+    """Secrets, whose values the user has to set but where both ends are databases."""
 
     kind = Kind.GATEWAY_SECRET
     ident = "secret_id"
     colours = ("#f0ead6", "#7a5c00")
 
-    def lost(self, record: GatewaySecret) -> tuple[Loss, ...]:
-        """See ``_OfGateway.lost``."""
-        return (SECRET,)
+    def wanted(self, record: GatewaySecret, place: Place) -> Wanted[GatewaySecret]:
+        """See ``RecordCarrier.wanted``: values that are encrypted go where they can be kept so."""
+        if record.sealed and place.target.keeps_sealed:
+            return Wanted(record, (), (SEALED,))
+        return Wanted(dataclasses.replace(record, sealed=None), (SECRET,))
 
     def differences(
         self, wanted: GatewaySecret, copy: GatewaySecret

@@ -15,7 +15,7 @@ from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import Bookkeeping
 from migrate.errors import EndpointError
 from migrate.folding import twins, why_left_out
-from migrate.kinds import logged_model_ref
+from migrate.kinds import Kind, logged_model_ref
 from migrate.objects import (
     DELETED,
     MODEL_VERSIONS_TAG,
@@ -98,8 +98,10 @@ def wanted_model(
     tags = keep_earlier(model.tags)
     tags.pop(MODEL_VERSIONS_TAG, None)
     warnings = []
-    source_run = references.get(model.source_run_id, "")
-    if model.source_run_id and not source_run:
+    # Where runs keep their ids, so does what names one: it may arrive later.
+    kept_run = model.source_run_id if target.keeps_id(Kind.RUN) else ""
+    source_run = references.get(model.source_run_id, kept_run)
+    if model.source_run_id and model.source_run_id not in references:
         tags[SOURCE + "source_run_id"] = model.source_run_id
         warnings.append(
             f"its source run {model.source_run_id} is not among the runs copied: "

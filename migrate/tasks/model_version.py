@@ -111,7 +111,8 @@ def wanted_version(
         version,
         name=name,
         source=found.source,
-        run_id=found.run_id,
+        # Where runs keep their ids, so does what names one: it may arrive later.
+        run_id=found.run_id or (version.run_id if target.keeps_id(Kind.RUN) else ""),
         model_id=found.model_id,
         tags=tags,
         # One that is not ready is half-made; what it was at the source is in a tag.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from migrate.endpoints.stores import TraceStore, traces_of
+from migrate.endpoints.stores import TraceStore, holders_of, traces_of
 from migrate.kinds import Ref
 from migrate.objects import Experiment
 from migrate.origins import losses_from_tags
@@ -27,13 +27,14 @@ def trace_parts(
     ours, theirs = traces_of(ends.source), traces_of(ends.target)
     if ours is None or not ends.selection.takes_traces:
         return
-    for experiment, copy in pairs:
-        for group in groups(ours.within(experiment.experiment_id, ends.selection.traces_within)):
+    copy_of = {experiment.experiment_id: copy for experiment, copy in pairs}
+    for ident in holders_of(ours, list(copy_of)):
+        for group in groups(ours.within(ident, ends.selection.traces_within)):
             if theirs is None:
                 takes_none = f"{ends.target.capabilities().description} takes no traces"
                 yield partial(Comparison, unknown=[f"not compared: {takes_none}"])
                 break
-            comparing = _Comparing(ends, copies, ours, theirs, copy.experiment_id)
+            comparing = _Comparing(ends, copies, ours, theirs, copy_of[ident].experiment_id)
             yield partial(comparing.result, group)
 
 

@@ -79,6 +79,10 @@ def test_each_arrives_whole_with_ids_and_times_and_what_changes_follows(
     ends = (f"sqlite:///{new}", f"sqlite:///{second}", *places, "--state", "second-state.db")
     typed("run", *ends, code=3)
     assert_same_rows(kept(every_record), second)
+    values = (
+        "SELECT secret_id, encrypted_value, wrapped_dek, kek_version, masked_value FROM secrets"
+    )
+    assert rows(second, values) == rows(new, values)
     assert new.read_bytes() == before
 
     with server_factory(

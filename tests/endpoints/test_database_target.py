@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import sqlite3
 import subprocess
@@ -347,6 +348,25 @@ def test_a_logged_model_comes_whole_with_what_runs_say_of_it(
     assert target.logged_models.find("7")[MODEL][0].lifecycle_stage == DELETED
 
 
+def test_points_of_a_logged_model_are_those_that_mlflow_would_have_written(
+    target: DatabaseTarget, path: Path
+) -> None:
+    target.experiments.create(an_experiment(experiment_id="8", name="of the run"))
+    target.runs.create("8", a_copy()).finish(a_copy(), "mark")
+    copy = target.logged_models.create("7", a_model(source_run_id=""))
+    values = enumerate((NAN, INFINITE, 0.5))
+    points = [ModelMetric("acc", value, AT, step, RUN) for step, value in values]
+    target.logged_models.log_metrics(MODEL, points)
+    target.logged_models.finish(copy, a_model(source_run_id=""), "mark")
+    columns = "metric_value, experiment_id"
+    assert rows(path, f"SELECT {columns} FROM logged_model_metrics ORDER BY metric_step") == [
+        (0.0, 8),
+        (1.7976931348623157e308, 8),
+        (0.5, 8),
+    ]
+    assert rows(path, "SELECT source_run_id FROM logged_models") == [("",)]
+
+
 def test_points_of_a_logged_model_that_the_database_takes_for_one_are_told(
     target: DatabaseTarget,
 ) -> None:
@@ -380,6 +400,23 @@ def test_a_version_keeps_its_number_and_what_mlflow_lets_nobody_set(
         (AT, AT + 100_000)
     ]
     assert target.model_versions.create(replace(version, version=0)) == 5
+
+
+def test_a_logged_model_names_its_versions_in_the_order_in_which_they_were_made(
+    target: DatabaseTarget, path: Path
+) -> None:
+    write(target, a_copy())
+    target.logged_models.finish(target.logged_models.create("7", a_model()), a_model(), "mark")
+    for name in ("first", "fraud"):
+        target.registered_models.create(a_registered_model(name))
+    made = {("first", 3): AT + 2, ("fraud", 2): AT + 3, ("fraud", 9): AT + 1}
+    for (name, number), time in made.items():
+        version = a_version(number, source=f"models:/{MODEL}", model_id=MODEL)
+        tags = {ORIGIN: f"{name}/{number}@{time}"}
+        target.model_versions.create(replace(version, name=name, creation_time=time, tags=tags))
+    [(told,)] = rows(path, "SELECT tag_value FROM logged_model_tags WHERE tag_key LIKE '%Versions'")
+    named = [(it["name"], it["version"]) for it in json.loads(told)]
+    assert named == [("fraud", 9), ("first", 3), ("fraud", 2)]
 
 
 def test_a_number_that_another_version_has_is_named_and_left_alone(

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow.utils.crypto import KEKManager, _decrypt_secret
+from mlflow.utils.crypto import KEKManager, _decrypt_secret, _encrypt_secret
 
 from migrate.endpoints.database.target.endpoint import DatabaseTarget
+from migrate.endpoints.record_json import record_to_json
 from migrate.errors import AlreadyExists, Refused
 from migrate.kinds import Kind
 from migrate.objects import Loss
@@ -28,6 +29,7 @@ from migrate.records.gateway import (
     GatewayModel,
     GatewaySecret,
     ModelConfig,
+    Sealed,
 )
 from migrate.records.issues import Issue
 from migrate.records.mcp_servers import MCPServer, MCPServerVersion
@@ -223,6 +225,29 @@ def test_a_secret_has_a_placeholder_that_is_never_written_again(
     assert rows(new_database, "SELECT auth_config FROM secrets") == [('{"api_base": "https://h"}',)]
 
 
+def test_a_secret_of_a_database_opens_in_its_copy_and_is_in_no_text(
+    target: DatabaseTarget, new_database: Path, tmp_path: Path
+) -> None:
+    values = {"api_key": "sk-not-for-others"}
+    made = _encrypt_secret(json.dumps(values), KEKManager("of the source"), "s-1", "key")
+    sealed = Sealed(made.encrypted_value, made.wrapped_dek, made.kek_version, '{"api_key": "*"}')
+    wanted = GatewaySecret(secret_id="s-1", name="key", keys=("api_key",), sealed=sealed)
+    shown = put(target, Kind.GATEWAY_SECRET, "", wanted)
+    assert (shown.keys, shown.sealed) == (wanted.keys, sealed)
+    columns = "encrypted_value, wrapped_dek, kek_version, masked_value"
+    [kept] = rows(new_database, f"SELECT {columns} FROM secrets")
+    assert kept == tuple(sealed)
+    told = _decrypt_secret(kept[0], kept[1], KEKManager("of the source"), "s-1", "key")
+    assert told == values
+    changed = dataclasses.replace(wanted, auth_config={"a": "b"}, sealed=None)
+    secrets: Any = target.store(Kind.GATEWAY_SECRET)
+    assert secrets.finish(shown, changed, "m") == ()
+    assert rows(new_database, f"SELECT {columns} FROM secrets") == [kept]
+    written = json.dumps(record_to_json(wanted)) + repr(wanted)
+    assert "sealed" not in written
+    assert str(made.encrypted_value) not in written
+
+
 def test_models_of_an_endpoint_are_changed_where_they_are(
     target: DatabaseTarget, new_database: Path
 ) -> None:
@@ -290,6 +315,42 @@ def test_whether_a_webhook_is_on_stays_as_the_user_sets_it(
         ("renamed", "ACTIVE", "hush")
     ]
     assert rows(new_database, "SELECT entity FROM webhook_events") == [("prompt",)]
+
+
+def test_statements_are_made_while_a_thread_loads_what_mlflow_takes_of_sqlalchemy(
+    tmp_path: Path,
+) -> None:
+    """While it is loaded, whatever SQLAlchemy looks at in another thread fails; only once."""
+    script = """
+import sys
+from threading import Thread
+from migrate.endpoints.database.target import endpoint, trace_rows
+from sqlalchemy import inspect
+from migrate.traces import Trace
+sys.setswitchinterval(1e-5)
+said = {"assessment_id": "a", "assessment_name": "n", "feedback": {"value": True}}
+trace = Trace(trace_id="t", experiment_id="1", request_time=1, state="OK")
+ended, problems = [], []
+def state():
+    while not ended:
+        try:
+            inspect(object(), raiseerr=False)
+        except AttributeError as problem:
+            problems.append(problem)
+            return
+others = [Thread(target=state) for _ in range(4)]
+for it in others: it.start()
+try:
+    trace_rows.assessment_row(said, trace)
+finally:
+    ended.append(True)
+for it in others: it.join()
+assert not problems, problems
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_several_threads_may_be_the_first_to_need_mlflow(tmp_path: Path) -> None:

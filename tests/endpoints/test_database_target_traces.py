@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -160,10 +161,26 @@ def test_links_and_what_overrides_come_with_it(store: WrittenTraceStore, path: P
     ]
 
 
-@pytest.mark.parametrize("trace_id", ["../up", "", "tr-" + "a" * 48, "a/b", "a\n"])
-def test_an_id_that_is_no_part_of_a_path_is_refused(
-    store: WrittenTraceStore, trace_id: str
+@pytest.mark.parametrize("trace_id", ["../up", "a/b", "a b", ".", "a\n", "größer"])
+def test_an_id_that_is_no_name_of_a_folder_is_kept_and_its_folder_has_another(
+    store: WrittenTraceStore, path: Path, trace_id: str
 ) -> None:
+    other = trace_id.replace("/", "_") + "~"
+    for ident in (trace_id, other):
+        store.finish(store.create("7", a_trace(ident)), a_trace(ident), "mark")
+    assert rows(path, "SELECT request_id FROM trace_info ORDER BY 1") == sorted(
+        [(trace_id,), (other,)]
+    )
+    places = rows(path, "SELECT value FROM trace_tags WHERE key = 'mlflow.artifactLocation'")
+    assert len(places) == len(set(places)) == 2
+    for (place,) in places:
+        folder, artifacts = place.partition("/traces/")[2].split("/")
+        assert re.fullmatch(r"[A-Za-z0-9_-]*~[0-9a-f]{16}", folder)
+        assert artifacts == "artifacts"
+
+
+@pytest.mark.parametrize("trace_id", ["", "a\0b"])
+def test_an_id_that_no_database_holds_is_refused(store: WrittenTraceStore, trace_id: str) -> None:
     with pytest.raises(Refused, match="no id of a trace"):
         store.create("7", a_trace(trace_id))
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from migrate.endpoints.tracking.http import connections
 from migrate.endpoints.tracking.http import session as http_module
-from migrate.endpoints.tracking.http.connections import RateLimit
 from migrate.endpoints.tracking.http.errors import retry_after_of
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.errors import AnswerLost, Unavailable
+from migrate.shares import RateLimit
 
 
 class Clock:

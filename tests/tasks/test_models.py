@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrate.endpoints.answers import Capabilities
+from migrate.endpoints.stores import Identity
 from migrate.endpoints.tracking.capabilities import FOUND_BY
 from migrate.kinds import Kind, Ref
 from migrate.objects import (
@@ -330,6 +331,13 @@ class TestLoggedModels:
         assert (SOURCE + "source_run_id" in found.model.tags) == orphan == bool(found.warnings)
         theirs = {k: v for k, v in found.model.tags.items() if not k.startswith(PREFIX)}
         assert theirs == model.tags
+
+    def test_where_runs_keep_their_ids_so_does_what_names_one_that_is_not_copied(self) -> None:
+        model = LoggedModel(model_id="m-1", experiment_id="1", name="n", source_run_id="r9")
+        keeps = can(found_by={**FOUND_BY, Kind.RUN: Identity.KEPT})
+        found = wanted_model(model, {}, {}, keeps, "m1")
+        assert found.model.source_run_id == found.model.tags[SOURCE + "source_run_id"] == "r9"
+        assert len(found.warnings) == 1
 
     def test_flattened_it_loses_all_but_its_files(self) -> None:
         model = LoggedModel(model_id="m-1", experiment_id="1", name="n")

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 import requests
 
 from migrate.demo.server import TrackingServerProcess
-from migrate.endpoints.stores import traces_of
+from migrate.endpoints.addresses import Address, open_source
+from migrate.endpoints.stores import holders_of, traces_of
 from migrate.origins import MARK
 from migrate.traces import SPANS_LOCATION_TAG
 from tests.conftest import ProxyFactory, RunMigrate, StartMigrate
@@ -24,6 +26,7 @@ from tests.faults import (
     Faults,
     Match,
     always,
+    answer,
     answer_with,
     call_after,
     drop_request,
@@ -469,3 +472,29 @@ def test_traces_name_a_prompt_by_the_name_that_its_copy_got(
     [named] = json.loads(found[linked]["tags"]["mlflow.linkedPrompts"])
     assert named == {"name": new, "version": version}
     assert json.loads(copying("verify", *chosen, "--json").stdout)["differences"] == []
+
+
+def test_experiments_are_asked_about_together_where_they_have_none(
+    seeded: SeededTraces, source_server: TrackingServerProcess, proxy_factory: ProxyFactory
+) -> None:
+    made = [
+        requests.post(
+            f"{source_server.uri}/api/2.0/mlflow/experiments/create",
+            json={"name": f"none-{uuid.uuid4().hex}"},
+            timeout=30,
+        ).json()["experiment_id"]
+        for _ in range(5)
+    ]
+    proxy = proxy_factory(source_server.uri)
+    with closing(open_source(Address(uri=proxy.uri, side="source"))) as source:
+        store = traces_of(source)
+        assert store is not None
+        proxy.clear()
+        assert list(holders_of(store, made)) == []
+        searches = [it for it in proxy.requests if it.path.endswith("/traces/search")]
+        # And once to see whether it is MLflow that answers.
+        assert len(searches) <= 2
+        some = [made[0], seeded.experiment, made[1]]
+        assert list(holders_of(store, some)) == some
+        proxy.faults = Faults(always(("POST", "/traces/search$"), answer(403)))
+        assert list(holders_of(store, made)) == made

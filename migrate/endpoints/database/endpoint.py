@@ -9,6 +9,7 @@ from typing import Any, cast
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts
+from migrate.endpoints.database.auth import NO_PERMISSIONS, AuthDatabase, why_without
 from migrate.endpoints.database.reading import Database, is_
 from migrate.endpoints.database.revisions import REVISIONS
 from migrate.endpoints.database.stores.counted import count_uncopied
@@ -19,23 +20,29 @@ from migrate.endpoints.database.stores.records import RECORDS
 from migrate.endpoints.database.stores.registry import ModelVersionStore, RegisteredModelStore
 from migrate.endpoints.database.stores.runs import ModelLinkStore, RunStore
 from migrate.endpoints.database.stores.traces import TraceStore
+from migrate.endpoints.database.stores.users import RoleStore, UserStore
 from migrate.endpoints.permissions import NoPermissions
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import NotFound
-from migrate.kinds import REGISTRY_KINDS, Kind
-
-_NONE = "who may do what is in another database, that of MLflow's basic-auth app"
+from migrate.kinds import ON_REQUEST, REGISTRY_KINDS, Kind
 
 
 class DatabaseSource:
     """Implements ``Source``: the database of a tracking server, of any revision since MLflow 1.30.
 
-    Nothing is ever written to it. ``roots`` are where the user says that its files are.
+    Nothing is ever written to it. ``roots`` are where the user says that its files are. ``auth`` is
+    the database of its server's basic-auth app, where users and roles are asked for.
     """
 
     def __init__(
-        self, uri: str, *, side: str, workspace: str = "", roots: Roots = NO_ROOTS
+        self,
+        uri: str,
+        *,
+        side: str,
+        workspace: str = "",
+        roots: Roots = NO_ROOTS,
+        auth: str = "",
     ) -> None:
         self._database = database = Database(uri, workspace or "default")
         self.unreadable = UnreadableObjects()
@@ -53,6 +60,12 @@ class DatabaseSource:
         found: list[TraceStore | RecordStore[Any]] = [traces, *records]
         self._stores = {it.kind: it for it in found}
         self.permissions = NoPermissions()
+        self._auth: AuthDatabase | None = None
+        self._of_auth: Mapping[Kind, UserStore | RoleStore] = {}
+        if auth:
+            self._auth = kept = AuthDatabase(auth, database.workspace)
+            users, roles = UserStore(kept, self.unreadable), RoleStore(kept, self.unreadable)
+            self._of_auth = {users.kind: users, roles.kind: roles}
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``; raises the reason when the database cannot be read."""
@@ -67,6 +80,7 @@ class DatabaseSource:
         readable |= {kind for kind, it in self._stores.items() if database.has(it.table)}
         if database.has(self.logged_models.table):
             readable.add(self.logged_models.kind)
+        readable |= {kind for kind in self._of_auth if self.store(kind)}
         return Capabilities(
             description=f"database {database.shown} (revision {database.revision})",
             version=release,
@@ -74,8 +88,11 @@ class DatabaseSource:
             readable=frozenset(readable),
             writable=frozenset(),
             found_by=ALL_KEPT,
+            without=why_without(
+                sorted(ON_REQUEST - readable), "source", is_named=self._auth is not None
+            ),
             bookkeeping=Bookkeeping.TAGS,
-            without_permissions=_NONE,
+            without_permissions=NO_PERMISSIONS,
             lists_links=True,
             notes=self._notes(),
         )
@@ -95,6 +112,9 @@ class DatabaseSource:
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``. One that reads only: nothing of it is written."""
+        kept = self._of_auth.get(kind)
+        if kept is not None and self._auth is not None:
+            return cast("Store[Any]", kept) if self._auth.has(kept.table) else None
         store = self._stores.get(kind)
         return cast("Store[Any]", store) if store and self._database.has(store.table) else None
 
@@ -119,3 +139,5 @@ class DatabaseSource:
         """See ``Endpoint.close``."""
         self.artifacts.close()
         self._database.close()
+        if self._auth is not None:
+            self._auth.close()

@@ -1,13 +1,14 @@
-"""What belongs to the gateway in a database (MLflow 3.8), without the values of secrets."""
+"""What belongs to the gateway in a database (MLflow 3.8); the values of secrets are encrypted."""
 
 from __future__ import annotations
 
+import dataclasses
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from migrate.endpoints.database.json_columns import json_of
-from migrate.endpoints.database.reading import Row
+from migrate.endpoints.database.reading import Condition, Row
 from migrate.endpoints.database.stores.entries import pairs
 from migrate.endpoints.database.stores.record import More, RecordStore
 from migrate.endpoints.shapes import as_object, ident, number, text
@@ -21,6 +22,7 @@ from migrate.records.gateway import (
     GatewaySecret,
     GuardedEndpoint,
     ModelConfig,
+    Sealed,
 )
 from migrate.records.scorers import scorer_id
 
@@ -41,6 +43,22 @@ class GatewaySecretStore(RecordStore[GatewaySecret]):
         return lambda row: {
             "keys": sorted(as_object(json_of(row, "masked_value"), "masked_value")),
         }
+
+    def _where(self, *where: Condition) -> Iterator[GatewaySecret]:
+        found = [*super()._where(*where)]
+        ids = [it.secret_id for it in found]
+        rows = self._database.rows_of(self.table, (self.key, *Sealed._fields), self.key, ids)
+        sealed = {row[self.key]: _sealed(row) for row in rows}
+        for secret in found:
+            yield dataclasses.replace(secret, sealed=sealed.get(secret.secret_id))
+
+
+def _sealed(row: Row) -> Sealed | None:
+    """Return the values of a secret as they are; None where they are none that would open."""
+    encrypted, wrapped, version = (row[it] for it in Sealed._fields[:3])
+    if not (isinstance(version, int) and encrypted and wrapped):
+        return None
+    return Sealed(bytes(encrypted), bytes(wrapped), version, row["masked_value"])
 
 
 class GatewayModelStore(RecordStore[GatewayModel]):

@@ -74,7 +74,7 @@ class RecordStore(Generic[R]):
         here = () if self.contained else self._database.here(self.table)
         held = (_EXPERIMENT,) if self.contained else ()
         fields = dataclasses.fields(self.record)
-        members = {it.name: self.columns.get(it.name, it.name) for it in fields}
+        members = {it.name: self.columns.get(it.name, it.name) for it in fields if it.repr}
         rows = self._database.rows(
             self.table,
             [*dict.fromkeys([self.key, *members.values(), *self.others])],

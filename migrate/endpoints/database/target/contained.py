@@ -1,7 +1,8 @@
-"""Finds the copies of what experiments hold by the origin among their tags."""
+"""What runs and logged models share: how their copies are found, and how values are kept."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from migrate.endpoints.database.reading import IDS, Database, among, is_
 from migrate.endpoints.database.stores.entries import numbers
 from migrate.errors import AlreadyExists
 from migrate.kinds import Ref
+from migrate.objects import LARGEST
 from migrate.origins import LOSSES, MARK, ORIGIN, losses_from_tags
 
 
@@ -62,6 +64,13 @@ def require_free(database: Database, kind: Tagged, ref: Ref) -> None:
             "already, and is no copy that this migration can complete: it stays as it is",
             "is the target a copy of the source's database? Compare them: migrate verify",
         )
+
+
+def stored_value(value: float) -> tuple[float, bool]:
+    """Return a value as MLflow's SQL stores keep it, and whether it is no number."""
+    if math.isnan(value):
+        return 0.0, True
+    return min(max(value, -LARGEST), LARGEST), False
 
 
 def _bookkeeping(database: Database, kind: Tagged, ids: list[str]) -> Mapping[str, dict[str, str]]:

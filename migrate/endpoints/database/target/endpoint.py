@@ -6,8 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+# MLflow's records of traces load it. While one thread does, statements of others fail (SQLAlchemy
+# 2.1): so before there are any.
+import sqlalchemy.orm  # noqa: F401
+
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots, roots_of
+from migrate.endpoints.database.auth import NO_PERMISSIONS, why_without
 from migrate.endpoints.database.reading import is_
 from migrate.endpoints.database.revisions import REVISIONS
 from migrate.endpoints.database.stores.counted import count_uncopied
@@ -22,16 +27,20 @@ from migrate.endpoints.database.target.records import RECORDS
 from migrate.endpoints.database.target.registry import WrittenModelStore, WrittenVersionStore
 from migrate.endpoints.database.target.runs import WrittenRunStore
 from migrate.endpoints.database.target.traces import WrittenTraceStore
+from migrate.endpoints.database.target.users import (
+    WrittenAuthDatabase,
+    WrittenRoleStore,
+    WrittenUserStore,
+)
 from migrate.endpoints.database.target.written import DEFAULT_WORKSPACE, WrittenDatabase
 from migrate.endpoints.one_writer import OneWriter
 from migrate.endpoints.permissions import UngrantedPermissions
 from migrate.endpoints.stores import Bookkeeping, Identity, Store
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import NotFound
-from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
+from migrate.kinds import MODEL_KINDS, ON_REQUEST, VERSION_KINDS, Kind, Ref
 from migrate.objects import Loss
 
-_NO_PERMISSIONS = "who may do what is in another database, that of MLflow's basic-auth app"
 #: A table and a column of it that MLflow has since 3.17.
 _OF_3_17 = ("trace_info", "trace_name")
 _FOUND_BY: Mapping[Kind, Identity] = {
@@ -48,7 +57,8 @@ class DatabaseTarget:
     Every object appears in one transaction, with its mark; what is not finished is nowhere in it.
     Two migrations cannot make a copy each, since copies keep the ids of their originals. ``root``
     is where files go; with ``keeps_files`` they stay where the source has them, whose ``roots``
-    are used to read them. With ``reads_only`` it is only compared with.
+    are used to read them. With ``reads_only`` it is only compared with. ``auth`` is the database of
+    its server's basic-auth app, where users and roles are asked for.
     """
 
     def __init__(
@@ -60,6 +70,7 @@ class DatabaseTarget:
         reads_only: bool = False,
         keeps_files: bool = False,
         roots: Roots = NO_ROOTS,
+        auth: str = "",
     ) -> None:
         self._database = database = WrittenDatabase(
             uri, workspace or DEFAULT_WORKSPACE, reads_only=reads_only
@@ -82,7 +93,16 @@ class DatabaseTarget:
         records = [record(database, self.unreadable) for record in RECORDS]
         found: list[WrittenTraceStore | WrittenRecordStore[Any]] = [traces, *records]
         self._stores = {it.kind: it for it in found}
-        self.permissions = UngrantedPermissions(_NO_PERMISSIONS)
+        self.permissions = UngrantedPermissions(NO_PERMISSIONS)
+        self._auth: WrittenAuthDatabase | None = None
+        self._of_auth: Mapping[Kind, WrittenUserStore | WrittenRoleStore] = {}
+        if auth:
+            kept = WrittenAuthDatabase(auth, database.workspace, reads_only=reads_only)
+            self._auth = kept
+            users, roles = (
+                it(kept, self.unreadable) for it in (WrittenUserStore, WrittenRoleStore)
+            )
+            self._of_auth = {users.kind: users, roles.kind: roles}
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``; makes the database where it is missing or empty."""
@@ -95,7 +115,7 @@ class DatabaseTarget:
         default = database.rows("experiments", ("artifact_location",), is_("experiment_id", 0))
         for row in default:
             self.artifacts.serve(str(row["artifact_location"]))
-        kinds = frozenset(_FOUND_BY)
+        kinds = frozenset(_FOUND_BY) | {kind for kind in self._of_auth if self.store(kind)}
         return Capabilities(
             description=f"database {database.shown} (revision {database.revision})",
             version=REVISIONS[database.revision],
@@ -103,6 +123,9 @@ class DatabaseTarget:
             readable=kinds,
             writable=frozenset() if self._reads_only else kinds,
             found_by=_FOUND_BY,
+            without=why_without(
+                sorted(ON_REQUEST - kinds), "target", is_named=self._auth is not None
+            ),
             bookkeeping=Bookkeeping.TAGS,
             experiment_ids=self.experiments.ids,
             run_name_length=database.length("runs", "name"),
@@ -115,13 +138,17 @@ class DatabaseTarget:
             holds_nul=database.backend != "postgresql",
             folding=database.folding("tags", "key"),
             registry_folding=database.folding("registered_model_tags", "key"),
-            without_permissions=_NO_PERMISSIONS,
+            without_permissions=NO_PERMISSIONS,
             keeps_files=self._keeps_files,
+            keeps_sealed=True,
             lists_links=True,
         )
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``; what these have is written in the form of MLflow 3.17."""
+        kept = self._of_auth.get(kind)
+        if kept is not None and self._auth is not None:
+            return kept if self._auth.has(kept.table) else None
         return self._stores.get(kind) if self._database.has(*_OF_3_17) else None
 
     def unknown(self) -> Sequence[str]:
@@ -158,3 +185,5 @@ class DatabaseTarget:
         """See ``Endpoint.close``."""
         self.artifacts.close()
         self._database.close()
+        if self._auth is not None:
+            self._auth.close()

@@ -1,4 +1,4 @@
-"""What belongs to the gateway of a database that is written to; secrets have a placeholder."""
+"""What belongs to the gateway of a database that is written to."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _FALLBACK = "FALLBACK"
 
 
 class WrittenSecretStore(WrittenRecordStore[GatewaySecret], GatewaySecretStore):
-    """Secrets: a copy has a placeholder for each value, which is never written again.
+    """Secrets: values that come encrypted stay so, and others are a placeholder each.
 
-    It is encrypted as MLflow does, with the passphrase that this process is given for that
-    (``MLFLOW_CRYPTO_KEK_PASSPHRASE``), or MLflow's own.
+    Neither is ever written again. A placeholder is encrypted as MLflow does, with the passphrase
+    that this process is given for that (``MLFLOW_CRYPTO_KEK_PASSPHRASE``), or MLflow's own.
     """
 
     identity = Identity.NAMED
@@ -55,6 +55,8 @@ class WrittenSecretStore(WrittenRecordStore[GatewaySecret], GatewaySecretStore):
     own = ("keys",)
 
     def _made_with(self, record: GatewaySecret) -> Row:
+        if record.sealed:
+            return record.sealed._asdict()
         with IMPORTING:
             from mlflow.utils.crypto import _encrypt_secret, _mask_secret_value
 

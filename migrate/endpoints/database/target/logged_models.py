@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import builtins
-import math
 import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
+from typing import Any
 
 from migrate.endpoints.answers import Copy
-from migrate.endpoints.database.reading import Row, among, is_
+from migrate.endpoints.database.reading import IDS, Row, among, is_
 from migrate.endpoints.database.stores.logged_models import LoggedModelStore
 from migrate.endpoints.database.stores.runs import RunStore
 from migrate.endpoints.database.target.contained import (
     LOGGED_MODELS,
     copies_by_origin,
     require_free,
+    stored_value,
 )
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
 from migrate.endpoints.database.target.transaction import Transaction
@@ -109,6 +110,7 @@ class WrittenLoggedModelStore(LoggedModelStore):
         tags = {**model.tags, MARK: mark}
         metrics = {_key(row): row for row in _metric_rows(ident, begun.metrics)}
         with self._written.transaction() as transaction:
+            _tell_experiments(transaction, metrics.values())
             if begun.made is None:
                 transaction.update("logged_models", _state(model), mine)
                 surplus = copy.tags.keys() - tags.keys()
@@ -177,7 +179,7 @@ def _row(model: LoggedModel) -> Row:
         "artifact_location": model.artifact_uri,
         "creation_timestamp_ms": model.creation_time or 0,
         "model_type": model.model_type,
-        "source_run_id": model.source_run_id or None,
+        "source_run_id": model.source_run_id,
     }
 
 
@@ -191,18 +193,30 @@ def _state(model: LoggedModel) -> Row:
     }
 
 
-def _metric_rows(ident: Row, metrics: Iterable[ModelMetric]) -> Iterator[Row]:
+def _metric_rows(ident: Row, metrics: Iterable[ModelMetric]) -> Iterator[dict[str, Any]]:
     for point in metrics:
         yield {
             **ident,
             "metric_name": point.key,
             "metric_timestamp_ms": point.timestamp,
             "metric_step": point.step,
-            "metric_value": None if math.isnan(point.value) else point.value,
+            # A run's own history says of which points this is no number.
+            "metric_value": stored_value(point.value)[0],
             "run_id": point.run_id,
             "dataset_name": point.dataset_name or None,
             "dataset_digest": point.dataset_digest or None,
         }
+
+
+def _tell_experiments(transaction: Transaction, metrics: Collection[dict[str, Any]]) -> None:
+    """Have points name the experiment of their run, which need not be that of the model."""
+    runs = sorted({point["run_id"] for point in metrics})
+    for start in range(0, len(runs), IDS):
+        some = among("run_uuid", runs[start : start + IDS])
+        rows = transaction.rows("runs", ("run_uuid", "experiment_id"), some)
+        number = {row["run_uuid"]: row["experiment_id"] for row in rows}
+        for point in metrics:
+            point["experiment_id"] = number.get(point["run_id"], point["experiment_id"])
 
 
 def _key(row: Row) -> tuple[object, ...]:

@@ -161,7 +161,7 @@ class WrittenRecordStore(RecordStore[R]):
         return next(it.default for it in dataclasses.fields(self.record) if it.name == name)
 
     def _differs(self, there: R, wanted: R) -> bool:
-        for name in (it.name for it in dataclasses.fields(self.record)):
+        for name in (it.name for it in dataclasses.fields(self.record) if it.compare):
             new = getattr(wanted, name)
             unknown = new is None and self.columns.get(name, name) in self.times
             if not unknown and new != getattr(there, name):

@@ -119,7 +119,7 @@ class WrittenVersionStore(ModelVersionStore):
             tags = _pairs({**name, "version": number}, version.tags)
             transaction.put("model_version_tags", _VERSION_TAG, tags)
             if version.model_id:
-                _tell_model(transaction, version.model_id, version.name, number)
+                self._tell_model(transaction, version.model_id, version.name, number)
         return number
 
     def update(self, copy: ModelVersion, version: ModelVersion) -> Sequence[Loss]:
@@ -178,6 +178,34 @@ class WrittenVersionStore(ModelVersionStore):
                 return str(row["storage_location"] or row["source"])
         return source
 
+    def _tell_model(self, transaction: Transaction, model_id: str, name: str, number: int) -> None:
+        """Tell a logged model that a version was made of it, as MLflow does, where it is there.
+
+        Versions that are copied come in any order; they are named in that in which they were made.
+        """
+        mine = is_("model_id", model_id)
+        for model in transaction.rows("logged_models", ("experiment_id",), mine):
+            tag = {"model_id": model_id, **model, "tag_key": MODEL_VERSIONS_TAG}
+            key = is_("tag_key", MODEL_VERSIONS_TAG)
+            known = transaction.rows("logged_model_tags", ("tag_value",), mine, key)
+            versions = json.loads(known[0]["tag_value"]) if known else []
+            versions.append({"name": name, "version": number})
+            row = {**tag, "tag_value": json.dumps(self._as_made(transaction, versions))}
+            transaction.put("logged_model_tags", ("model_id", "tag_key"), [row])
+
+    def _as_made(
+        self, transaction: Transaction, versions: Sequence[dict[str, Any]]
+    ) -> Sequence[dict[str, Any]]:
+        """Return versions in the order of the times at which they were made, where these differ."""
+        names = {str(it.get("name")) for it in versions}
+        columns = ("name", "version", "creation_time")
+        here = self._written.here("model_versions")
+        rows = transaction.rows("model_versions", columns, among("name", names), *here)
+        made = {(row["name"], str(row["version"])): row["creation_time"] or 0 for row in rows}
+        return sorted(
+            versions, key=lambda it: made.get((it.get("name"), str(it.get("version"))), 0)
+        )
+
 
 def _row(version: ModelVersion, number: int, place: str) -> dict[str, Any]:
     return {
@@ -198,16 +226,3 @@ def _row(version: ModelVersion, number: int, place: str) -> dict[str, Any]:
 
 def _pairs(named: Mapping[str, Any], texts: Mapping[str, str]) -> list[dict[str, Any]]:
     return [{**named, "key": key, "value": text} for key, text in texts.items()]
-
-
-def _tell_model(transaction: Transaction, model_id: str, name: str, number: int) -> None:
-    """Tell a logged model that a version was made of it, as MLflow does, where it is there."""
-    mine = is_("model_id", model_id)
-    for model in transaction.rows("logged_models", ("experiment_id",), mine):
-        tag = {"model_id": model_id, **model, "tag_key": MODEL_VERSIONS_TAG}
-        key = is_("tag_key", MODEL_VERSIONS_TAG)
-        known = transaction.rows("logged_model_tags", ("tag_value",), mine, key)
-        versions = json.loads(known[0]["tag_value"]) if known else []
-        versions.append({"name": name, "version": number})
-        row = {**tag, "tag_value": json.dumps(versions)}
-        transaction.put("logged_model_tags", ("model_id", "tag_key"), [row])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,12 +10,13 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from migrate.endpoints.database.reading import Row, among, is_
+from migrate.endpoints.database.target.contained import stored_value
 from migrate.endpoints.database.target.logged_models import write_links
 from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.errors import Refused
 from migrate.kinds import run_ref
-from migrate.objects import LARGEST, RUN_NAME_TAG, ArtifactRoot, Loss, Metric, Run
+from migrate.objects import RUN_NAME_TAG, ArtifactRoot, Loss, Metric, Run
 from migrate.origins import MARK
 
 _HELD_BYTES = 4 << 20  # of the points of one run, before they go to a file
@@ -158,7 +158,7 @@ class _Points:
                 if value - value == 0:  # neither infinite nor no number
                     yield run_id, keys[number], value, False, timestamp, step
                 else:
-                    yield run_id, keys[number], *_stored(value), timestamp, step
+                    yield run_id, keys[number], *stored_value(value), timestamp, step
 
     def latest(self, run_id: str, known: Iterable[Row]) -> Iterator[Row]:
         """Yield the latest point of each metric, unless one that is ``known`` comes after it."""
@@ -168,7 +168,7 @@ class _Points:
         }
         for key, (place, point) in self._latest.items():
             if key not in there or place >= there[key]:
-                row = (run_id, key, *_stored(point.value), point.timestamp, point.step)
+                row = (run_id, key, *stored_value(point.value), point.timestamp, point.step)
                 yield dict(zip(_POINT_COLUMNS, row, strict=True))
 
     def close(self) -> None:
@@ -177,14 +177,7 @@ class _Points:
 
 
 def _place(point: Metric) -> _Place:
-    return point.step, point.timestamp, _stored(point.value)[0]
-
-
-def _stored(value: float) -> tuple[float, bool]:
-    """Return a value as MLflow's SQL stores keep it, and whether it is no number."""
-    if math.isnan(value):
-        return 0.0, True
-    return min(max(value, -LARGEST), LARGEST), False
+    return point.step, point.timestamp, stored_value(point.value)[0]
 
 
 def _write_inputs(transaction: Transaction, run: Run, inputs: Sequence[Mapping[str, Any]]) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from migrate.endpoints.database.reading import Row
+from migrate.endpoints.database.target.making import quiet
 from migrate.endpoints.importing import IMPORTING
 from migrate.errors import Malformed
 from migrate.traces import Assessment, Trace
@@ -68,12 +70,12 @@ def assessment_row(assessment: Assessment, trace: Trace) -> Row:
         from google.protobuf.json_format import ParseDict, ParseError
         from mlflow.entities import Assessment as MlflowAssessment
         from mlflow.protos.assessments_pb2 import Assessment as Message
-        from mlflow.store.tracking.dbmodels.models import SqlAssessments
 
+    table = _assessments()
     try:
         said = MlflowAssessment.from_proto(ParseDict(dict(assessment), Message()))
         said.trace_id = trace.trace_id
-        made = SqlAssessments.from_mlflow_entity(said)
+        made = table.from_mlflow_entity(said)
     except (ParseError, Exception) as problem:
         raise Malformed(
             f"assessment {assessment.get('assessment_id')} of trace {trace.trace_id}: {problem}"
@@ -81,7 +83,18 @@ def assessment_row(assessment: Assessment, trace: Trace) -> Row:
     made.experiment_id = int(trace.experiment_id)
     made.trace_timestamp_ms = trace.request_time
     made.valid = said.valid is not False  # MLflow takes every new one for valid
-    return {column.key: getattr(made, column.key) for column in SqlAssessments.__table__.columns}
+    return {column.key: getattr(made, column.key) for column in table.__table__.columns}
+
+
+@cache
+def _assessments() -> Any:
+    """Return MLflow's record of a row of what was said, ready to be used."""
+    with IMPORTING, quiet():
+        from mlflow.store.tracking.dbmodels.models import SqlAssessments
+        from sqlalchemy.orm import configure_mappers
+
+        configure_mappers()  # which warns of what MLflow does, the first time
+    return SqlAssessments
 
 
 def span_row(span: Mapping[str, Any], trace_id: str, experiment_id: str) -> Row:

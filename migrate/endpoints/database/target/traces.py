@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from threading import Lock
 
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts
@@ -38,8 +39,9 @@ from migrate.traces import (
 )
 
 _TAG = ("key", "request_id")
-#: An id is part of a path.
-_ID = re.compile(r"[A-Za-z0-9][\w-]{0,49}")
+#: Ids that are names of folders as they are, such as MLflow makes.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,49}")
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 #: The tables of a trace, each before what it refers to.
 _TABLES = {
     "spans": "trace_id",
@@ -94,8 +96,7 @@ class WrittenTraceStore(TraceStore):
 
     def create(self, container: str, wanted: Trace, there: Trace | None = None) -> Trace:
         """See ``TraceStore.create``; nothing is there before ``finish`` or ``mark``."""
-        if not _ID.fullmatch(wanted.trace_id):
-            raise Refused(f"{wanted.trace_id[:60]!r} is no id of a trace that is part of a path")
+        self._require_storable(wanted.trace_id)
         with self._lock:
             begun = self._begun.get(wanted.trace_id)
         if begun is not None and not wanted.assessments:  # once more, without what was said
@@ -194,8 +195,21 @@ class WrittenTraceStore(TraceStore):
         for row in self._database.rows("trace_tags", ("value",), *where):
             return str(row["value"])
         stated = trace.tags.get(ARTIFACT_LOCATION_TAG, "")
-        path = ("traces", trace.trace_id, "artifacts")
+        path = ("traces", _folder(trace.trace_id), "artifacts")
         return self._experiments.place_in(container, stated, *path)
+
+    def _require_storable(self, trace_id: str) -> None:
+        length = self._written.length("trace_info", "request_id")
+        if not trace_id or "\0" in trace_id or (length is not None and len(trace_id) > length):
+            raise Refused(f"{trace_id[:60]!r} is no id of a trace that the database can hold")
+
+
+def _folder(trace_id: str) -> str:
+    """Return the name of the folder of a trace: no other's, and never one that leads elsewhere."""
+    if _NAME.fullmatch(trace_id):
+        return trace_id
+    digest = blake2b(trace_id.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"{_NO_NAME.sub('_', trace_id)[:40]}~{digest}"
 
 
 def _write(transaction: Transaction, begun: _Begun, tags: Mapping[str, str]) -> None:

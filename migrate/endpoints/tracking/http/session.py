@@ -15,12 +15,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, NoReturn
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, SSLError
 
 from migrate.endpoints.shapes import Named, parse_json
 from migrate.endpoints.tracking.http.access import DEFAULT_WORKSPACE, Access
 from migrate.endpoints.tracking.http.bounds import Watch, bounds_from, paged, read_answer
 from migrate.endpoints.tracking.http.connections import PromptAdapter
+from migrate.endpoints.tracking.http.direct import Direct
 from migrate.endpoints.tracking.http.errors import reason_of, refuse
 from migrate.endpoints.tracking.http.login_pages import (
     WebPage,
@@ -63,6 +64,7 @@ class HttpSession:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         access.apply(self._session)
+        self._direct = Direct(self._session, self._base)
         self._gate = Gate(workers)
         self._rate = RateLimit(per_second)
         #: Called before each request that is sent once, in its thread.
@@ -317,15 +319,12 @@ class HttpSession:
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
         try:
-            return self._request(
-                method, path, timeout=TIMEOUT, allow_redirects=False, stream=True, **options
-            )
-        except requests.exceptions.SSLError as problem:
-            raise EndpointError(
-                f"no secure connection to the {self._side} at {self._base}: {reason_of(problem)}",
-                f"set MIGRATE_{self._side.upper()}_TRACKING_SERVER_CERT_PATH to its certificate",
-            ) from None
-        except (requests.RequestException, OSError) as problem:
+            return self._request(method, path, **options)
+        except (requests.exceptions.SSLError, SSLError) as problem:
+            raise self._insecure(problem) from None
+        except (requests.RequestException, HTTPError, OSError) as problem:
+            if isinstance(getattr(problem, "reason", None), SSLError):
+                raise self._insecure(problem) from None
             raise Unavailable(
                 f"cannot reach the {self._side} at {self._base}: {reason_of(problem)}",
                 "is the server running, and the URI right?",
@@ -337,8 +336,23 @@ class HttpSession:
                 "is there a proxy before the server that answers in its place?",
             ) from None
 
+    def _insecure(self, problem: Exception) -> EndpointError:
+        return EndpointError(
+            f"no secure connection to the {self._side} at {self._base}: {reason_of(problem)}",
+            f"set MIGRATE_{self._side.upper()}_TRACKING_SERVER_CERT_PATH to its certificate",
+        )
+
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
-        response: requests.Response = self._session.request(method, self._base + path, **options)
+        if self._direct.is_possible:
+            return self._direct.send(method, path, timeout=TIMEOUT, **options)
+        response: requests.Response = self._session.request(
+            method,
+            self._base + path,
+            timeout=TIMEOUT,
+            allow_redirects=False,
+            stream=True,
+            **options,
+        )
         return response
 
     def _retry(self, attempt: Callable[[], Any], tries: int, fault_tries: int = TRIES) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.answers import Histories
+from migrate.endpoints.run_members import plain_point
 from migrate.endpoints.shapes import Object, objects, text
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.wire import metric_from
@@ -112,9 +113,10 @@ class HistoryReader:
         try:
             rows = objects(self._http.get(BULK_ROUTE, params, tries=BULK_TRIES), "metrics")
             for row in rows:
-                if (run_id := text(row, "run_id")) not in found:
+                points = found.get(text(row, "run_id"))
+                if points is None:
                     return {}
-                found[run_id].append(_point_of(key, row))
+                points.append(_point_of(key, row))
         except NotAuthenticated:
             raise
         except Unavailable:
@@ -145,6 +147,8 @@ class HistoryReader:
 
 def _point_of(key: str, row: Object) -> Metric:
     """Read a point of a metric. Raises ``Malformed``, also where it is one of another metric."""
+    if row.get("key") == key and (plain := plain_point(key, row)):
+        return plain
     point = metric_from(row)
     if not may_be_one(point.key, key):
         raise Malformed(f"key is {point.key[:60]!r}, where the points of {key!r} were asked for")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from migrate.endpoints.tracking.http.session import TRIES, HttpSession
@@ -162,11 +163,8 @@ class ServerRunWriter:
         for key in tags:
             del self._tags[key]
         return [
-            *(
-                _Member("params", f"param {key}", _pair(key, value))
-                for key, value in params.items()
-            ),
-            *(_Member("metrics", f"metric {point.key}", metric_to(point)) for point in metrics),
+            *(_Member("params", _pair(key, value)) for key, value in params.items()),
+            *(_Member("metrics", metric_to(point)) for point in metrics),
             *(_tag(key, value) for key, value in tags.items()),
         ]
 
@@ -175,8 +173,8 @@ class ServerRunWriter:
 
     def _log_batch(self, members: Sequence[_Member], fault_tries: int) -> None:
         body: dict[str, Any] = {"run_id": self.run_id}
-        for field, _, item in members:
-            body.setdefault(field, []).append(item)
+        for field, of_field in groupby(members, lambda member: member.field):
+            body.setdefault(field, []).extend([member.item for member in of_field])
         path = f"{API}/runs/log-batch"
         self._http.post(path, body, idempotent=True, fault_tries=fault_tries)
 
@@ -187,15 +185,19 @@ class ServerRunWriter:
 
 
 class _Member(NamedTuple):
-    """One entry of a log-batch: the list it goes into, its name for people, and its JSON."""
+    """One entry of a log-batch: the list it goes into, and its JSON."""
 
     field: str
-    name: str
     item: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"{self.field.removesuffix('s')} {self.item['key']}"
 
 
 def _tag(key: str, value: str) -> _Member:
-    return _Member("tags", f"tag {key}", _pair(key, value))
+    return _Member("tags", _pair(key, value))
 
 
 def _pair(key: str, value: str) -> dict[str, str]:

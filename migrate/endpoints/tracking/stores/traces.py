@@ -13,10 +13,20 @@ from urllib.parse import quote
 from migrate.endpoints.shapes import Object, ident, member, objects, required, told_id
 from migrate.endpoints.stores import Bookkeeping, Found, Identity, traces_found
 from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.http.silence import has_items
 from migrate.endpoints.tracking.parts import API, NEWER_API, TRACES, TRACES_WITH_SPANS
+from migrate.endpoints.tracking.searches.search import chunks
 from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.endpoints.tracking.traces_wire import trace_from, trace_to
-from migrate.errors import Malformed, NoSuchRoute, NotFound, Refused, ServerFault
+from migrate.errors import (
+    Malformed,
+    MigrateError,
+    NoSuchRoute,
+    NotAuthenticated,
+    NotFound,
+    Refused,
+    ServerFault,
+)
 from migrate.kinds import Kind
 from migrate.objects import Loss
 from migrate.origins import MARK, losses_to_tags
@@ -59,13 +69,25 @@ class ServerTraces(RecordStore[Trace]):
         for container in containers:
             yield from self.within(container)
 
+    def holders(self, containers: Sequence[str]) -> Iterator[str]:
+        """See ``TellsHolders``: many experiments are asked about in one search."""
+        for chunk in chunks(containers):
+            if len(chunk) == 1 or self._may_hold(chunk):
+                yield from chunk
+
+    def _may_hold(self, containers: Sequence[str]) -> bool:
+        """Say whether a search shows a trace of one of these, or fails: each is asked for then."""
+        asked = {"locations": [*map(_place_of, containers)], "max_results": 1}
+        try:
+            return any(has_items(page) for page in self._http.pages(TRACES.path, asked))
+        except NotAuthenticated:
+            raise
+        except MigrateError:
+            return True
+
     def within(self, container: str, stretch: Stretch = EVER) -> Iterator[Trace]:
         """See ``TraceStore.within``."""
-        place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": container}}
-        request = {
-            "locations": [place],
-            **in_order(stretch),
-        }
+        request = {"locations": [_place_of(container)], **in_order(stretch)}
         pages = self._http.pages(TRACES.path, request)
         return self._entries.all(pages, "traces", FORM, trace_from)
 
@@ -212,6 +234,10 @@ def _over(there: Trace, wanted: Trace) -> Trace:
     return dataclasses.replace(
         wanted, tags={**tags, **wanted.tags}, metadata={**there.metadata, **wanted.metadata}
     )
+
+
+def _place_of(experiment_id: str) -> Mapping[str, Any]:
+    return {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}}
 
 
 def in_order(stretch: Stretch) -> dict[str, Any]:
