@@ -37,6 +37,7 @@ from migrate.tasks.trace_todo import (
     has_files,
     has_other_fields,
     is_whole,
+    says_otherwise,
     spans_of,
 )
 from migrate.traces import (
@@ -131,9 +132,7 @@ class _Slicing:
         begun = [it for it in todo if self._begin(it)]
         self._add_spans([it for it in begun if it.spans])
         for it in begun:
-            for assessment in it.wanted.assessments:
-                if assessment.get("overrides"):
-                    self._assess(it, assessment)
+            self._override(it)
             self._link_prompts(it)
         self._link_runs(begun)
         self._finish(begun)
@@ -217,12 +216,14 @@ class _Slicing:
                     it.losses.append(Loss(assessment_of(it, assessment), problem.message))
         return True
 
-    def _assess(self, it: Todo, assessment: Assessment) -> None:
-        """Add an assessment; one that is refused is a loss by name."""
-        try:
-            self._theirs.override(it.trace.trace_id, assessment)
-        except Refused as problem:
-            it.losses.append(Loss(assessment_of(it, assessment), problem.message))
+    def _override(self, it: Todo) -> None:
+        """Add the assessments that override others; one that is refused is a loss by name."""
+        for assessment in it.wanted.assessments:
+            if assessment.get("overrides"):
+                try:
+                    self._theirs.override(it.trace.trace_id, assessment)
+                except Refused as problem:
+                    it.losses.append(Loss(assessment_of(it, assessment), problem.message))
 
     def _add_spans(self, todo: Sequence[Todo]) -> None:
         """Send the spans of all in one request, and one by one where that is refused."""
@@ -274,6 +275,10 @@ class _Slicing:
             self._theirs.create(self._container, wanted, shown[it.trace.trace_id])
         redone = {it.trace.trace_id for it in reckoned}
         shown |= self._shown(reckoned)
+        forgotten = [it for it in reckoned if says_otherwise(it, shown[it.trace.trace_id])]
+        for it in forgotten:
+            self._override(it)
+        shown |= self._shown(forgotten)
         whole: list[Todo] = []
         for it in begun:
             copy = shown[it.trace.trace_id]

@@ -68,3 +68,11 @@ def has_other_fields(wanted: Trace, copy: Trace) -> bool:
     """Say whether a copy differs in what creating it again brings back."""
     words = ("tag ", "assessment ")
     return any(not what.startswith(words) for what, _, _ in differences(wanted, copy))
+
+
+def says_otherwise(it: Todo, copy: Trace) -> bool:
+    """Say whether a copy differs in its assessments, of which some override others."""
+    overriding = any(said.get("overrides") for said in it.wanted.assessments)
+    return overriding and any(
+        what.startswith("assessment ") for what, _, _ in differences(it.wanted, copy)
+    )

@@ -136,8 +136,9 @@ class ServerTraces(RecordStore[Trace]):
     def create(self, container: str, wanted: Trace, there: Trace | None = None) -> Trace:
         """See ``TraceStore.create``.
 
-        Before 3.13 MLflow fails to write a trace anew that has more than it is sent, so whatever
-        is there goes along.
+        Before 3.13 MLflow fails to write a trace anew that has more than it is sent, so the tags
+        that are there go along; assessments only where it does not do without, since it then
+        forgets which of them are overridden.
         """
         if self._one_by_one and "/" in wanted.trace_id:
             raise Refused(
@@ -147,9 +148,17 @@ class ServerTraces(RecordStore[Trace]):
         body["trace_location"]["mlflow_experiment"]["experiment_id"] = container
         new = [it for it in wanted.assessments if not it.get("overrides")]
         ids = {it.get("assessment_id") for it in new}
-        old = [] if there is None else there.assessments
-        body["assessments"] = [*new, *(it for it in old if it.get("assessment_id") not in ids)]
-        request = {"trace": {"trace_info": body}}
+        said = () if there is None else there.assessments
+        old = [it for it in said if it.get("assessment_id") not in ids]
+        try:
+            return self._post(body, new)
+        except Refused:
+            if not old:
+                raise
+        return self._post(body, [*new, *old])
+
+    def _post(self, body: dict[str, Any], assessments: Sequence[Assessment]) -> Trace:
+        request = {"trace": {"trace_info": {**body, "assessments": assessments}}}
         answer = self._http.post(f"{NEWER_API}/traces", request, idempotent=True)
         return trace_from(required(required(answer, "trace"), "trace_info"))
 
