@@ -270,6 +270,7 @@ def _open_database(address: Address) -> Source:
 
 def _open_written_database(address: Address) -> Target:
     from migrate.endpoints.database.target.endpoint import DatabaseTarget
+    from migrate.endpoints.database.target.files import KeptFiles, PlacedFiles
 
     if address.registry_uri:
         raise UsageError(
@@ -277,25 +278,18 @@ def _open_written_database(address: Address) -> Target:
             "copy to the database of the registry by itself",
         )
     if address.keeps_files:
-        return DatabaseTarget(
-            address.uri,
-            root="",
-            workspace=address.workspace,
-            reads_only=address.read_only,
-            keeps_files=True,
-            roots=roots_of(address.artifacts),
-            auth=address.auth_uri,
-        )
-    if len(address.artifacts) != 1:
+        files: KeptFiles | PlacedFiles = KeptFiles(roots_of(address.artifacts))
+    elif len(address.artifacts) == 1:
+        files = PlacedFiles(address.artifacts[0])
+    else:
         raise UsageError(
             f"where the files of {address.shown} go is to be said, by one place",
             "name it with --target-artifacts: a folder, or a place such as s3://bucket/path; or "
             "leave them where they are: --artifacts keep",
         )
-    [root] = address.artifacts
     return DatabaseTarget(
         address.uri,
-        root=root,
+        files=files,
         workspace=address.workspace,
         reads_only=address.read_only,
         auth=address.auth_uri,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, cast
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts
-from migrate.endpoints.database.auth import NO_PERMISSIONS, AuthDatabase, why_without
+from migrate.endpoints.database.auth import NO_PERMISSIONS, AuthDatabase
+from migrate.endpoints.database.end import DatabaseEnd
 from migrate.endpoints.database.reading import Database, is_
 from migrate.endpoints.database.revisions import REVISIONS
-from migrate.endpoints.database.stores.counted import count_uncopied
 from migrate.endpoints.database.stores.experiments import ExperimentStore
 from migrate.endpoints.database.stores.logged_models import LoggedModelStore
 from migrate.endpoints.database.stores.record import RecordStore
@@ -24,11 +24,10 @@ from migrate.endpoints.database.stores.users import RoleStore, UserStore
 from migrate.endpoints.permissions import NoPermissions
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.errors import NotFound
-from migrate.kinds import ON_REQUEST, REGISTRY_KINDS, Kind
+from migrate.kinds import REGISTRY_KINDS, Kind
 
 
-class DatabaseSource:
+class DatabaseSource(DatabaseEnd):
     """Implements ``Source``: the database of a tracking server, of any revision since MLflow 1.30.
 
     Nothing is ever written to it. ``roots`` are where the user says that its files are. ``auth`` is
@@ -44,7 +43,7 @@ class DatabaseSource:
         roots: Roots = NO_ROOTS,
         auth: str = "",
     ) -> None:
-        self._database = database = Database(uri, workspace or "default")
+        database = Database(uri, workspace or "default")
         self.unreadable = UnreadableObjects()
         self.experiments = ExperimentStore(database, self.unreadable)
         self.runs = RunStore(database, self.unreadable)
@@ -60,12 +59,10 @@ class DatabaseSource:
         found: list[TraceStore | RecordStore[Any]] = [traces, *records]
         self._stores = {it.kind: it for it in found}
         self.permissions = NoPermissions()
-        self._auth: AuthDatabase | None = None
-        self._of_auth: Mapping[Kind, UserStore | RoleStore] = {}
-        if auth:
-            self._auth = kept = AuthDatabase(auth, database.workspace)
-            users, roles = UserStore(kept, self.unreadable), RoleStore(kept, self.unreadable)
-            self._of_auth = {users.kind: users, roles.kind: roles}
+        kept = AuthDatabase(auth, database.workspace) if auth else None
+        stores = (UserStore, RoleStore)
+        of_auth = [it(kept, self.unreadable) for it in stores] if kept else ()
+        super().__init__(database, kept, of_auth)
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``; raises the reason when the database cannot be read."""
@@ -80,7 +77,7 @@ class DatabaseSource:
         readable |= {kind for kind, it in self._stores.items() if database.has(it.table)}
         if database.has(self.logged_models.table):
             readable.add(self.logged_models.kind)
-        readable |= {kind for kind in self._of_auth if self.store(kind)}
+        readable |= self._kinds_of_auth()
         return Capabilities(
             description=f"database {database.shown} (revision {database.revision})",
             version=release,
@@ -88,9 +85,7 @@ class DatabaseSource:
             readable=frozenset(readable),
             writable=frozenset(),
             found_by=ALL_KEPT,
-            without=why_without(
-                sorted(ON_REQUEST - readable), "source", is_named=self._auth is not None
-            ),
+            without=self._without("source"),
             bookkeeping=Bookkeeping.TAGS,
             without_permissions=NO_PERMISSIONS,
             lists_links=True,
@@ -112,9 +107,8 @@ class DatabaseSource:
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``. One that reads only: nothing of it is written."""
-        kept = self._of_auth.get(kind)
-        if kept is not None and self._auth is not None:
-            return cast("Store[Any]", kept) if self._auth.has(kept.table) else None
+        if kind in self._of_auth:
+            return self._store_of_auth(kind)
         store = self._stores.get(kind)
         return cast("Store[Any]", store) if store and self._database.has(store.table) else None
 
@@ -124,20 +118,3 @@ class DatabaseSource:
         rows = self._database.rows(table, ("artifact_location",), *self._database.here(table))
         locations = [str(row["artifact_location"]) for row in rows]
         return self.artifacts.doubts(locations, self._database.shown)
-
-    def unsupported(
-        self, experiment_ids: Sequence[str], *, whole_server: bool = False
-    ) -> Mapping[Kind, int]:
-        """See ``Source.unsupported``."""
-        return count_uncopied(self._database) if whole_server else {}
-
-    def notebook(self, path: str, revision: str, export_format: str) -> bytes:
-        """See ``Source.notebook``."""
-        raise NotFound(f"{self._database.shown} has no notebooks")
-
-    def close(self) -> None:
-        """See ``Endpoint.close``."""
-        self.artifacts.close()
-        self._database.close()
-        if self._auth is not None:
-            self._auth.close()
