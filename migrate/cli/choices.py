@@ -60,6 +60,9 @@ class Choices:
     #: Where registered models are, on either side, when not with all the rest.
     source_registry: str = ""
     target_registry: str = ""
+    #: Where users are, of a server whose database is one of the sides.
+    source_auth: str = ""
+    target_auth: str = ""
     #: Roots of files that a side may send us to: folders of this machine, and URIs.
     source_artifacts: tuple[str, ...] = ()
     target_artifacts: tuple[str, ...] = ()
@@ -93,6 +96,8 @@ class Choices:
             # Credentials come from the environment when the plan is carried out later.
             "source_registry": shown_address(self.source_registry),
             "target_registry": shown_address(self.target_registry),
+            "source_auth_database": shown_address(self.source_auth),
+            "target_auth_database": shown_address(self.target_auth),
             "source_artifacts": list(self.source_artifacts),
             "target_artifacts": list(self.target_artifacts),
             "artifacts": KEEP if self.keeps_files else "",
@@ -173,6 +178,8 @@ def parse_choices(
     notebook_formats: Sequence[str] | None = None,
     source_registry: str = "",
     target_registry: str = "",
+    source_auth: str = "",
+    target_auth: str = "",
     source_artifacts: Sequence[str] | None = None,
     target_artifacts: Sequence[str] | None = None,
     artifacts: str = COPY,
@@ -221,6 +228,12 @@ def parse_choices(
     )
     _check_kinds(selection)
     _check_models_options(selection)
+    if (source_auth or target_auth) and not selection.requested:
+        raise UsageError(
+            "--source-auth-database and --target-auth-database say where users are, and none are "
+            "copied",
+            "ask for them as well: --users FILE",
+        )
     return Choices(
         selection=selection,
         if_trashed=if_trashed,
@@ -242,6 +255,8 @@ def parse_choices(
         notebook_formats=parse_notebook_formats(notebook_formats or ()),
         source_registry=source_registry,
         target_registry=target_registry,
+        source_auth=source_auth,
+        target_auth=target_auth,
         source_artifacts=tuple(
             check_root(it, "--source-artifacts") for it in source_artifacts or ()
         ),

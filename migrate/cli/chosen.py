@@ -36,6 +36,8 @@ class ComparingOptions:
     passwords: options.Users = None
     source_registry: options.SourceRegistry = ""
     target_registry: options.TargetRegistry = ""
+    source_auth: options.SourceAuth = ""
+    target_auth: options.TargetAuth = ""
     source_artifacts: options.SourceArtifacts = None
     target_artifacts: options.TargetArtifacts = None
     artifacts: options.Artifacts = COPY

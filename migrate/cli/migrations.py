@@ -49,19 +49,22 @@ class Ends:
                 roles_too=choices.selection.requested,
                 passwords=choices.passwords,
                 registry_uri=end.registry_uri or registry,
+                auth_uri=end.auth_uri or auth,
                 artifacts=tuple(dict.fromkeys((*end.artifacts, *roots))),
                 workspace=end.workspace or workspace,
             )
-            for end, registry, roots, workspace in (
+            for end, registry, auth, roots, workspace in (
                 (
                     self.source,
                     choices.source_registry,
+                    choices.source_auth,
                     choices.source_artifacts,
                     choices.source_workspace,
                 ),
                 (
                     self.target,
                     choices.target_registry,
+                    choices.target_auth,
                     choices.target_artifacts,
                     choices.target_workspace,
                 ),

@@ -210,6 +210,23 @@ NotebookFormats = Annotated[
         "or DBC, or a comma list of these; may be repeated.",
     ),
 ]
+SourceAuth = Annotated[
+    str,
+    typer.Option(
+        "--source-auth-database",
+        metavar="URI",
+        help="With --users, from a database: that of its server's basic-auth app "
+        "(sqlite:///basic_auth.db).",
+    ),
+]
+TargetAuth = Annotated[
+    str,
+    typer.Option(
+        "--target-auth-database",
+        metavar="URI",
+        help="The same of a database as the target. Between two of them users keep passwords.",
+    ),
+]
 SourceRegistry = Annotated[
     str,
     typer.Option(

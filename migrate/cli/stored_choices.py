@@ -52,6 +52,8 @@ def _choices_in(options: Mapping[str, Any]) -> Choices:
         notebook_formats=texts_in(options.get("notebook_formats")),
         source_registry=str(options.get("source_registry") or ""),
         target_registry=str(options.get("target_registry") or ""),
+        source_auth=str(options.get("source_auth_database") or ""),
+        target_auth=str(options.get("target_auth_database") or ""),
         source_artifacts=texts_in(options.get("source_artifacts")),
         target_artifacts=texts_in(options.get("target_artifacts")),
         keeps_files=options.get("artifacts") == KEEP,

@@ -39,6 +39,7 @@ class Address:
     server with workspaces; empty for what the environment says, or the default one. One that is
     ``unmade`` the target is still to get; a plan finds nothing in it. A target that ``keeps_files``
     is a database whose copies point at the files of the source; ``artifacts`` are the source's.
+    ``auth_uri`` is the database of the basic-auth app of a server whose database this is.
     """
 
     uri: str
@@ -55,6 +56,7 @@ class Address:
     passwords: str = ""
     unmade: bool = False
     keeps_files: bool = False
+    auth_uri: str = ""
 
     def __repr__(self) -> str:
         return f"Address({self.shown!r}, side={self.side!r})"
@@ -158,6 +160,7 @@ def open_source(address: Address) -> Source:
     """
     if address.is_database:
         return _open_database(address)
+    _check_auth(address)
     _check_workspace(address)
     if address.is_file_store:
         return _open_file_store(address)
@@ -171,8 +174,18 @@ def open_target(address: Address) -> Target:
     """
     if address.is_database:
         return _open_written_database(address)
+    _check_auth(address)
     _check_workspace(address)
     return _open_either(address)
+
+
+def _check_auth(address: Address) -> None:
+    """Raise ``UsageError`` where users are to be in a database beside what is none."""
+    if address.auth_uri:
+        raise UsageError(
+            f"--{address.side}-auth-database goes with a database: {address.shown} is none",
+            "leave it out: a server knows its users, and gets new ones with new passwords",
+        )
 
 
 def _check_workspace(address: Address) -> None:
@@ -251,11 +264,13 @@ def _open_database(address: Address) -> Source:
         side=address.side,
         workspace=address.workspace,
         roots=roots_of(address.artifacts),
+        auth=address.auth_uri,
     )
 
 
 def _open_written_database(address: Address) -> Target:
     from migrate.endpoints.database.target.endpoint import DatabaseTarget
+    from migrate.endpoints.database.target.files import KeptFiles, PlacedFiles
 
     if address.registry_uri:
         raise UsageError(
@@ -263,23 +278,21 @@ def _open_written_database(address: Address) -> Target:
             "copy to the database of the registry by itself",
         )
     if address.keeps_files:
-        return DatabaseTarget(
-            address.uri,
-            root="",
-            workspace=address.workspace,
-            reads_only=address.read_only,
-            keeps_files=True,
-            roots=roots_of(address.artifacts),
-        )
-    if len(address.artifacts) != 1:
+        files: KeptFiles | PlacedFiles = KeptFiles(roots_of(address.artifacts))
+    elif len(address.artifacts) == 1:
+        files = PlacedFiles(address.artifacts[0])
+    else:
         raise UsageError(
             f"where the files of {address.shown} go is to be said, by one place",
             "name it with --target-artifacts: a folder, or a place such as s3://bucket/path; or "
             "leave them where they are: --artifacts keep",
         )
-    [root] = address.artifacts
     return DatabaseTarget(
-        address.uri, root=root, workspace=address.workspace, reads_only=address.read_only
+        address.uri,
+        files=files,
+        workspace=address.workspace,
+        reads_only=address.read_only,
+        auth=address.auth_uri,
     )
 
 

@@ -6,6 +6,7 @@ mlflow-export-import keeps in its exports; MLflow's basic-auth app has none, so 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ DATABRICKS = "databricks"
 UNITY_CATALOG = "unity-catalog"
 #: MLflow's basic-auth app: ``READ``, ``EDIT``, ``MANAGE`` and their like, for users.
 BASIC_AUTH = "basic-auth"
+#: The role that holds the grants of one user, which MLflow lets nobody give.
+OF_ONE_USER = re.compile(r"__user_\d+__")
 #: Levels of objects in a workspace, each of which has those before it in it.
 LEVELS = (
     "CAN_READ",

@@ -32,7 +32,8 @@ def discover_records(draft: Draft) -> None:
         if store is None:
             if carrier.kind in ON_REQUEST:
                 has_none = f"{draft.source_can.description} has none that can be read"
-                draft.notes.append(f"no {carrier.kind.plural} are copied: {has_none}")
+                why = draft.source_can.without.get(carrier.kind, has_none)
+                draft.notes.append(f"no {carrier.kind.plural} are copied: {why}")
             continue
         try:
             records = list(store.list(containers or ()))

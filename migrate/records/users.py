@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 #: What stands for all objects of a type.
@@ -11,10 +11,15 @@ EVERY = "*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A user without the password, which no server tells."""
+    """A user without the password, which no server tells.
+
+    ``password_hash`` is what MLflow's database has of it: it goes from there into another, and is
+    no part of what is compared, shown or put into files.
+    """
 
     username: str
     is_admin: bool = False
+    password_hash: str = field(default="", repr=False, compare=False)
 
 
 class RolePermission(NamedTuple):

@@ -204,6 +204,10 @@ class RecordCarrier(Carrier, Generic[R]):
         """Say whether completing a copy only adds to it, so that nothing there is overwritten."""
         return False
 
+    def is_same(self, copy: R, wanted: R) -> bool:
+        """Say whether what the target has can be nothing else than a copy of this original."""
+        return False
+
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """Copy the objects of a batch by the one engine."""
         return carry_each(self, batch, source, target)

@@ -212,7 +212,8 @@ class _Attempt:
         if self._is_new or self._store.bookkeeping is not Bookkeeping.NONE:
             return True
         if job.mark or found.mark or not self._carrier.adopts:
-            return bool(job.mark or found.mark or job.target_id)
+            known = bool(job.mark or found.mark or job.target_id)
+            return known or self._carrier.is_same(found.record, wanted)
         made_since = job.action is Action.CREATE and _may_be_begun(self._batch, job)
         return made_since or self._carrier.is_part(found.record, wanted)
 

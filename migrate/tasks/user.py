@@ -27,7 +27,7 @@ _KINDS = {
 
 
 class Users(RecordCarrier[User]):
-    """Users. Their passwords are new ones."""
+    """Users. Their passwords are new ones, but from one database of the app into another."""
 
     kind = Kind.USER
     together = 100
@@ -43,6 +43,10 @@ class Users(RecordCarrier[User]):
     def wanted(self, record: User, place: Place) -> Wanted[User]:
         """See ``RecordCarrier.wanted``."""
         return Wanted(record)
+
+    def is_same(self, copy: User, wanted: User) -> bool:
+        """See ``RecordCarrier.is_same``: no two passwords are kept alike, not even equal ones."""
+        return bool(wanted.password_hash) and copy.password_hash == wanted.password_hash
 
 
 class Roles(RecordCarrier[Role]):

@@ -125,13 +125,21 @@ class Copies:
         if source is None or target is None:
             return
         by_container: dict[str, dict[str, list[Ref]]] = {}
-        for record in source.read(ids):
+        originals = {carrier.ref(record): record for record in source.read(ids)}
+        for record in originals.values():
             keys = by_container.setdefault(carrier.container(record), {})
             keys.setdefault(carrier.key(record, target.identity), []).append(carrier.ref(record))
         for container, keys in by_container.items():
             place = self._place_of(carrier.kind.container, container)
             for key, there in (target.find(place, list(keys)) if place is not None else {}).items():
-                found = [it for it in there if it.mark or carrier.adopts]
+                same = [originals[ref] for ref in keys[key]]
+                found = [
+                    it
+                    for it in there
+                    if it.mark
+                    or carrier.adopts
+                    or any(carrier.is_same(it.record, original) for original in same)
+                ]
                 # Originals of one key have a copy each.
                 for copy, ref in zip(found, cycle(keys[key])):
                     target_id = carrier.ref(copy.record).id

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy
 
 from migrate.endpoints.database.target.endpoint import DatabaseTarget
+from migrate.endpoints.database.target.files import PlacedFiles
 from migrate.errors import (
     EndpointError,
     MigrateError,
@@ -129,7 +130,7 @@ def test_a_lock_that_is_held_for_a_minute_is_waited_for(
     empty: Empty, ends: Ends, start_migrate: StartMigrate, run_migrate: RunMigrate, tmp_path: Path
 ) -> None:
     """On MariaDB a wait ends after fifty seconds, and is tried again."""
-    with closing(DatabaseTarget(empty.uri, root=str(ends.placed))) as target:
+    with closing(DatabaseTarget(empty.uri, files=PlacedFiles(str(ends.placed)))) as target:
         target.capabilities()
     engine = sqlalchemy.create_engine(empty.uri, poolclass=sqlalchemy.NullPool)
     began = time.monotonic()
@@ -185,7 +186,7 @@ def test_a_login_a_name_or_a_right_that_is_wrong_is_named(mariadb_server: MariaD
     ):
         address = wrong.render_as_string(hide_password=False)
         with pytest.raises(error, match=says) as raised:
-            DatabaseTarget(address, root="/nowhere").capabilities()
+            DatabaseTarget(address, files=PlacedFiles("/nowhere")).capabilities()
         assert raised.value.hint
         assert "not this" not in f"{raised.value} {raised.value.hint}"
 
@@ -193,7 +194,7 @@ def test_a_login_a_name_or_a_right_that_is_wrong_is_named(mariadb_server: MariaD
 def test_one_table_that_may_not_be_written_to_costs_what_has_rows_there(
     empty: Empty, ends: Ends, run_migrate: RunMigrate
 ) -> None:
-    with closing(DatabaseTarget(empty.uri, root=str(ends.placed))) as target:
+    with closing(DatabaseTarget(empty.uri, files=PlacedFiles(str(ends.placed)))) as target:
         target.capabilities()
     uri = sqlalchemy.make_url(empty.uri)
     is_postgres = uri.get_backend_name() == "postgresql"
@@ -242,12 +243,12 @@ def test_one_table_that_may_not_be_written_to_costs_what_has_rows_there(
 def test_revision_and_tables_are_looked_at_before_anything_is_written(
     empty: Empty, damage: str, error: type[MigrateError], says: str
 ) -> None:
-    with closing(DatabaseTarget(empty.uri, root="/nowhere")) as target:
+    with closing(DatabaseTarget(empty.uri, files=PlacedFiles("/nowhere"))) as target:
         target.experiments.create(an_experiment())
     empty.answer(damage)
     tables = sqlalchemy.inspect(sqlalchemy.create_engine(empty.uri)).get_table_names()
     with pytest.raises(error, match=says) as raised:
-        DatabaseTarget(empty.uri, root="/nowhere").capabilities()
+        DatabaseTarget(empty.uri, files=PlacedFiles("/nowhere")).capabilities()
     assert raised.value.hint
     assert "drop the database" not in raised.value.hint, "there are rows in it"
     after = sqlalchemy.inspect(sqlalchemy.create_engine(empty.uri)).get_table_names()
@@ -262,7 +263,7 @@ def test_a_disk_that_is_full_is_named_and_what_was_begun_comes_later(
     add_runs(ends.source, MANY)
     state = ("--state", ends.placed.with_name("state.db"))
     with small_disk(250) as disk, postgres_cluster(disk) as cluster:
-        with closing(DatabaseTarget(cluster.uri, root=str(ends.placed))) as target:
+        with closing(DatabaseTarget(cluster.uri, files=PlacedFiles(str(ends.placed)))) as target:
             target.capabilities()
         with full(disk, 200_000):
             told = run_migrate(*words(ends, cluster.uri), *state)

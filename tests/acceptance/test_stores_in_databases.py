@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy
 
 from migrate.endpoints.database.target.endpoint import DatabaseTarget
+from migrate.endpoints.database.target.files import PlacedFiles
 from migrate.kinds import Kind
 from tests.acceptance.backing import BY_CHARACTERS, MariaDB, postgres
 from tests.kinds import test_stores
@@ -36,7 +37,7 @@ def made(request: pytest.FixtureRequest) -> Iterator[str]:
         else:
             server: MariaDB = request.getfixturevalue("mariadb_server")
             uri = server.database("" if "case" in request.param else BY_CHARACTERS)
-        with closing(DatabaseTarget(uri, root="/nowhere")) as target:
+        with closing(DatabaseTarget(uri, files=PlacedFiles("/nowhere"))) as target:
             target.capabilities()
         yield uri
 
@@ -51,7 +52,7 @@ def database_target(made: str, tmp_path: Path) -> Iterator[DatabaseTarget]:
         for table in reversed(tables.sorted_tables):
             if table.name not in _KEPT:
                 connection.execute(table.delete())
-    with closing(DatabaseTarget(made, root=str(tmp_path / "files"))) as target:
+    with closing(DatabaseTarget(made, files=PlacedFiles(str(tmp_path / "files")))) as target:
         yield target
 
 

@@ -64,6 +64,8 @@ CHOICES = {
     ),
     "source_registry": PLACE,
     "target_registry": PLACE,
+    "source_auth": PLACE,
+    "target_auth": PLACE,
     "source_artifacts": TEXTS,
     "target_artifacts": TEXTS,
     "keeps_files": st.booleans(),
@@ -104,7 +106,9 @@ def test_choices_are_kept_with_the_plan(choices: Choices) -> None:
     assert choices.selects == (selecting != NOTHING_CHOSEN)
 
 
-@pytest.mark.parametrize("field", ["source_registry", "target_registry"])
+@pytest.mark.parametrize(
+    "field", ["source_registry", "target_registry", "source_auth", "target_auth"]
+)
 def test_no_password_is_kept_with_the_plan(field: str) -> None:
     uri = "https://ada:s3cret@registry.example.com/mlflow"
     choices = dataclasses.replace(NOTHING_CHOSEN, **{field: uri})

@@ -223,6 +223,50 @@ def test_users_and_roles_arrive_once_and_who_was_there_is_left_alone(
     assert (verified["compared"]["user"], verified["compared"]["role"]) == (5, 2)
 
 
+def databases(server: Guarded, side: str) -> tuple[str, ...]:
+    """Name the database of a server, its files and that of its users."""
+    folder = server.server.directory
+    (folder / "artifacts").mkdir(exist_ok=True)
+    files = (f"--{side}-artifacts", str(folder / "artifacts"))
+    return f"sqlite:///{folder / 'mlflow.db'}", *files, *auth(server, side)
+
+
+def auth(server: Guarded, side: str) -> tuple[str, ...]:
+    return f"--{side}-auth-database", f"sqlite:///{server.server.directory / 'auth.db'}"
+
+
+def test_from_their_database_they_go_to_a_server_with_new_passwords(
+    source: Guarded, target: Guarded, migrate: Migrate, file: Path
+) -> None:
+    empty(target)
+    origin, *places = databases(source, "source")
+    ends = (origin, target.as_admin, *places, "--users", file)
+    report = json.loads(migrate("run", *ends, "--json", code=3).stdout)
+    assert report["failures"] == []
+    assert losses(report) == {DANGLING}
+    assert_arrived(source, target, "bob", "carol")
+    assert all(log_in(target, *it) for it in passwords(file).items())
+    assert not log_in(target, "bob", "the password of bob")
+
+
+def test_from_their_database_into_another_they_keep_their_passwords(
+    source: Guarded, starts: Starts, migrate: Migrate, file: Path
+) -> None:
+    copy = starts("of databases")
+    origin, *places = databases(source, "source")
+    new, *new_places = databases(copy, "target")
+    ends = (origin, new, *places, *new_places, "--users", file)
+    report = json.loads(migrate("run", *ends, "--json", code=3).stdout)
+    assert report["failures"] == []
+    assert losses(report) == {DANGLING}
+    assert_arrived(source, copy, "bob", "carol")
+    assert all(log_in(copy, it, f"the password of {it}") for it in ("ana", "bob", "carol", ODD))
+    assert not log_in(copy, "bob", "another password")
+    assert not file.exists()
+    again = migrate("run", *ends, code=3).stdout
+    assert "Wrote nothing" in again
+
+
 @pytest.mark.parametrize(
     "accident", [drop_request, pytest.param(lose_response, marks=pytest.mark.thorough)]
 )

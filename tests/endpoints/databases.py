@@ -16,6 +16,7 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_source
 from migrate.endpoints.database.endpoint import DatabaseSource
 from migrate.endpoints.database.target.endpoint import DatabaseTarget
+from migrate.endpoints.database.target.files import PlacedFiles
 from migrate.endpoints.protocols import Source
 from migrate.endpoints.record_json import record_to_json
 from migrate.kinds import Kind
@@ -99,8 +100,8 @@ def opened(path: Path) -> DatabaseSource:
 
 def target_at(path: Path, **options: Any) -> DatabaseTarget:
     """Return a database as a target, with its files beside it; it is made if it is missing."""
-    root = str(path.parent / "artifacts")
-    return DatabaseTarget(f"sqlite:///{path}", **{"root": root, **options})
+    files = PlacedFiles(str(path.parent / "artifacts"))
+    return DatabaseTarget(f"sqlite:///{path}", files=files, **options)
 
 
 def rows(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from migrate.endpoints.database.target.endpoint import DatabaseTarget
+from migrate.endpoints.database.target.files import PlacedFiles
 from migrate.errors import MigrateError, NotPermitted
 from tests.endpoints.databases import target_at, unpacked
 from tests.endpoints.exports import an_experiment
@@ -108,7 +109,7 @@ def test_a_driver_that_is_missing_is_named_with_what_installs_it(
     if module == "pymysql":
         monkeypatch.setitem(sys.modules, "MySQLdb", None)
     with pytest.raises(MigrateError, match="driver") as raised:
-        DatabaseTarget(uri, root="/nowhere").capabilities()
+        DatabaseTarget(uri, files=PlacedFiles("/nowhere")).capabilities()
     assert raised.value.exit_code == 2
     assert extra in raised.value.hint
     assert "secret-word" not in f"{raised.value} {raised.value.hint}"
@@ -118,5 +119,5 @@ def test_a_server_out_of_reach_is_told_without_its_password() -> None:
     pytest.importorskip("pymysql")
     uri = "mysql://u:secret-word@127.0.0.1:1/db"
     with pytest.raises(MigrateError, match="cannot be reached") as raised:
-        DatabaseTarget(uri, root="/nowhere").capabilities()
+        DatabaseTarget(uri, files=PlacedFiles("/nowhere")).capabilities()
     assert "secret-word" not in f"{raised.value} {raised.value.hint}"

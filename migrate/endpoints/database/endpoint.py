@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, cast
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts
+from migrate.endpoints.database.auth import NO_PERMISSIONS, AuthDatabase
+from migrate.endpoints.database.end import DatabaseEnd
 from migrate.endpoints.database.reading import Database, is_
 from migrate.endpoints.database.revisions import REVISIONS
-from migrate.endpoints.database.stores.counted import count_uncopied
 from migrate.endpoints.database.stores.experiments import ExperimentStore
 from migrate.endpoints.database.stores.logged_models import LoggedModelStore
 from migrate.endpoints.database.stores.record import RecordStore
@@ -19,25 +20,30 @@ from migrate.endpoints.database.stores.records import RECORDS
 from migrate.endpoints.database.stores.registry import ModelVersionStore, RegisteredModelStore
 from migrate.endpoints.database.stores.runs import ModelLinkStore, RunStore
 from migrate.endpoints.database.stores.traces import TraceStore
+from migrate.endpoints.database.stores.users import RoleStore, UserStore
 from migrate.endpoints.permissions import NoPermissions
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.errors import NotFound
 from migrate.kinds import REGISTRY_KINDS, Kind
 
-_NONE = "who may do what is in another database, that of MLflow's basic-auth app"
 
-
-class DatabaseSource:
+class DatabaseSource(DatabaseEnd):
     """Implements ``Source``: the database of a tracking server, of any revision since MLflow 1.30.
 
-    Nothing is ever written to it. ``roots`` are where the user says that its files are.
+    Nothing is ever written to it. ``roots`` are where the user says that its files are. ``auth`` is
+    the database of its server's basic-auth app, where users and roles are asked for.
     """
 
     def __init__(
-        self, uri: str, *, side: str, workspace: str = "", roots: Roots = NO_ROOTS
+        self,
+        uri: str,
+        *,
+        side: str,
+        workspace: str = "",
+        roots: Roots = NO_ROOTS,
+        auth: str = "",
     ) -> None:
-        self._database = database = Database(uri, workspace or "default")
+        database = Database(uri, workspace or "default")
         self.unreadable = UnreadableObjects()
         self.experiments = ExperimentStore(database, self.unreadable)
         self.runs = RunStore(database, self.unreadable)
@@ -53,6 +59,10 @@ class DatabaseSource:
         found: list[TraceStore | RecordStore[Any]] = [traces, *records]
         self._stores = {it.kind: it for it in found}
         self.permissions = NoPermissions()
+        kept = AuthDatabase(auth, database.workspace) if auth else None
+        stores = (UserStore, RoleStore)
+        of_auth = [it(kept, self.unreadable) for it in stores] if kept else ()
+        super().__init__(database, kept, of_auth)
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``; raises the reason when the database cannot be read."""
@@ -67,6 +77,7 @@ class DatabaseSource:
         readable |= {kind for kind, it in self._stores.items() if database.has(it.table)}
         if database.has(self.logged_models.table):
             readable.add(self.logged_models.kind)
+        readable |= self._kinds_of_auth()
         return Capabilities(
             description=f"database {database.shown} (revision {database.revision})",
             version=release,
@@ -74,8 +85,9 @@ class DatabaseSource:
             readable=frozenset(readable),
             writable=frozenset(),
             found_by=ALL_KEPT,
+            without=self._without("source"),
             bookkeeping=Bookkeeping.TAGS,
-            without_permissions=_NONE,
+            without_permissions=NO_PERMISSIONS,
             lists_links=True,
             notes=self._notes(),
         )
@@ -95,6 +107,8 @@ class DatabaseSource:
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``. One that reads only: nothing of it is written."""
+        if kind in self._of_auth:
+            return self._store_of_auth(kind)
         store = self._stores.get(kind)
         return cast("Store[Any]", store) if store and self._database.has(store.table) else None
 
@@ -104,18 +118,3 @@ class DatabaseSource:
         rows = self._database.rows(table, ("artifact_location",), *self._database.here(table))
         locations = [str(row["artifact_location"]) for row in rows]
         return self.artifacts.doubts(locations, self._database.shown)
-
-    def unsupported(
-        self, experiment_ids: Sequence[str], *, whole_server: bool = False
-    ) -> Mapping[Kind, int]:
-        """See ``Source.unsupported``."""
-        return count_uncopied(self._database) if whole_server else {}
-
-    def notebook(self, path: str, revision: str, export_format: str) -> bytes:
-        """See ``Source.notebook``."""
-        raise NotFound(f"{self._database.shown} has no notebooks")
-
-    def close(self) -> None:
-        """See ``Endpoint.close``."""
-        self.artifacts.close()
-        self._database.close()

@@ -75,6 +75,9 @@ class Database:
     ``workspace`` is the one whose objects are read.
     """
 
+    #: Columns of the tables without which nothing can be read.
+    _essential: Mapping[str, Sequence[str]] = ESSENTIAL
+
     def __init__(self, uri: str, workspace: str = "default") -> None:
         self.shown = shown_address(uri)
         self.workspace = workspace
@@ -105,13 +108,7 @@ class Database:
             self.in_one_state = self._begin(connection)
             inspector = inspect(connection)
             self._tables = frozenset(inspector.get_table_names())
-            versions: Sequence[str] = ()
-            if VERSION_TABLE in self._tables:
-                names: Select[Any] = select(column("version_num")).select_from(
-                    sql_table(VERSION_TABLE)
-                )
-                versions = connection.execute(names).scalars().all()
-            self.revision = require_known(versions, self._tables, self.shown)
+            self.revision = self._recognized(connection)
             self._columns = {
                 table: {
                     it["name"]: Column(
@@ -136,8 +133,16 @@ class Database:
         """Begin to read; return whether all is read in one state."""
         return begin(connection)
 
+    def _recognized(self, connection: Connection) -> str:
+        """Return of which revision it is. Raises ``UsageError`` for what is none of MLflow's."""
+        versions: Sequence[str] = ()
+        if VERSION_TABLE in self._tables:
+            names: Select[Any] = select(column("version_num")).select_from(sql_table(VERSION_TABLE))
+            versions = connection.execute(names).scalars().all()
+        return require_known(versions, self._tables, self.shown)
+
     def _require_columns(self) -> None:
-        for table, names in ESSENTIAL.items():
+        for table, names in self._essential.items():
             if lacking := [name for name in names if name not in self._columns[table]]:
                 raise EndpointError(
                     f"{self.shown} lacks {lacking[0]} in its table {table}: an upgrade of it did "

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from sqlalchemy import column
 
 from migrate.endpoints.answers import Copy
 from migrate.endpoints.database.reading import IDS, Database, among, is_
 from migrate.endpoints.database.stores.entries import numbers
+from migrate.endpoints.database.target.experiments import WrittenExperimentStore
+from migrate.endpoints.database.target.written import WrittenDatabase
+from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import AlreadyExists
 from migrate.kinds import Ref
 from migrate.objects import LARGEST
@@ -30,6 +33,29 @@ class Tagged(NamedTuple):
 
 RUNS = Tagged("runs", "run_uuid", "tags")
 LOGGED_MODELS = Tagged("logged_models", "model_id", "logged_model_tags", "tag_key", "tag_value")
+
+
+class WrittenContained:
+    """The half of a store of runs or logged models that finds copies."""
+
+    #: Where its objects and their tags are.
+    tagged: ClassVar[Tagged]
+
+    def __init__(
+        self,
+        database: WrittenDatabase,
+        unreadable: UnreadableObjects,
+        experiments: WrittenExperimentStore,
+    ) -> None:
+        super().__init__(database, unreadable)  # type: ignore[call-arg]
+        self._written = database
+        self._experiments = experiments
+
+    def find(
+        self, experiment_id: str, origins: Collection[str] | None = None
+    ) -> Mapping[str, list[Copy]]:
+        """See ``WritesContained.find``."""
+        return copies_by_origin(self._written, self.tagged, experiment_id, origins)
 
 
 def copies_by_origin(

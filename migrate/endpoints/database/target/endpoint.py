@@ -11,10 +11,10 @@ from typing import Any
 import sqlalchemy.orm  # noqa: F401
 
 from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
-from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots, roots_of
+from migrate.endpoints.database.auth import NO_PERMISSIONS
+from migrate.endpoints.database.end import DatabaseEnd
 from migrate.endpoints.database.reading import is_
 from migrate.endpoints.database.revisions import REVISIONS
-from migrate.endpoints.database.stores.counted import count_uncopied
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
 from migrate.endpoints.database.target.files import KeptFiles, PlacedFiles
 from migrate.endpoints.database.target.logged_models import (
@@ -26,16 +26,19 @@ from migrate.endpoints.database.target.records import RECORDS
 from migrate.endpoints.database.target.registry import WrittenModelStore, WrittenVersionStore
 from migrate.endpoints.database.target.runs import WrittenRunStore
 from migrate.endpoints.database.target.traces import WrittenTraceStore
+from migrate.endpoints.database.target.users import (
+    WrittenAuthDatabase,
+    WrittenRoleStore,
+    WrittenUserStore,
+)
 from migrate.endpoints.database.target.written import DEFAULT_WORKSPACE, WrittenDatabase
 from migrate.endpoints.one_writer import OneWriter
 from migrate.endpoints.permissions import UngrantedPermissions
 from migrate.endpoints.stores import Bookkeeping, Identity, Store
 from migrate.endpoints.unreadable import UnreadableObjects
-from migrate.errors import NotFound
 from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
 from migrate.objects import Loss
 
-_NO_PERMISSIONS = "who may do what is in another database, that of MLflow's basic-auth app"
 #: A table and a column of it that MLflow has since 3.17.
 _OF_3_17 = ("trace_info", "trace_name")
 _FOUND_BY: Mapping[Kind, Identity] = {
@@ -46,34 +49,30 @@ _FOUND_BY: Mapping[Kind, Identity] = {
 }
 
 
-class DatabaseTarget:
+class DatabaseTarget(DatabaseEnd):
     """Implements ``Target``: a database of the head revision of the installed MLflow.
 
     Every object appears in one transaction, with its mark; what is not finished is nowhere in it.
-    Two migrations cannot make a copy each, since copies keep the ids of their originals. ``root``
-    is where files go; with ``keeps_files`` they stay where the source has them, whose ``roots``
-    are used to read them. With ``reads_only`` it is only compared with.
+    Two migrations cannot make a copy each, since copies keep the ids of their originals. ``files``
+    says where the files of copies are. With ``reads_only`` it is only compared with. ``auth`` is
+    the database of its server's basic-auth app, where users and roles are asked for.
     """
 
     def __init__(
         self,
         uri: str,
         *,
-        root: str,
+        files: PlacedFiles | KeptFiles,
         workspace: str = "",
         reads_only: bool = False,
-        keeps_files: bool = False,
-        roots: Roots = NO_ROOTS,
+        auth: str = "",
     ) -> None:
-        self._database = database = WrittenDatabase(
-            uri, workspace or DEFAULT_WORKSPACE, reads_only=reads_only
-        )
+        database = WrittenDatabase(uri, workspace or DEFAULT_WORKSPACE, reads_only=reads_only)
+        self._written = database
         self._reads_only = reads_only
         self.unreadable = UnreadableObjects()
         self.writers = OneWriter()
-        files = KeptFiles(roots) if keeps_files else PlacedFiles(root, roots_of([root]))
         self.artifacts: PlacedFiles | KeptFiles = files
-        self._keeps_files = keeps_files
         self.experiments = WrittenExperimentStore(database, self.unreadable, files)
         self.runs = WrittenRunStore(database, self.unreadable, self.experiments)
         self.logged_models = WrittenLoggedModelStore(database, self.unreadable, self.experiments)
@@ -86,7 +85,13 @@ class DatabaseTarget:
         records = [record(database, self.unreadable) for record in RECORDS]
         found: list[WrittenTraceStore | WrittenRecordStore[Any]] = [traces, *records]
         self._stores = {it.kind: it for it in found}
-        self.permissions = UngrantedPermissions(_NO_PERMISSIONS)
+        self.permissions = UngrantedPermissions(NO_PERMISSIONS)
+        kept = None
+        of_auth: list[WrittenUserStore | WrittenRoleStore] = []
+        if auth:
+            kept = WrittenAuthDatabase(auth, database.workspace, reads_only=reads_only)
+            of_auth += [it(kept, self.unreadable) for it in (WrittenUserStore, WrittenRoleStore)]
+        super().__init__(database, kept, of_auth)
 
     def capabilities(self) -> Capabilities:
         """See ``Endpoint.capabilities``; makes the database where it is missing or empty."""
@@ -94,12 +99,12 @@ class DatabaseTarget:
 
     @cached_property
     def _capabilities(self) -> Capabilities:
-        database = self._database
+        database = self._written
         database.open()
         default = database.rows("experiments", ("artifact_location",), is_("experiment_id", 0))
         for row in default:
             self.artifacts.serve(str(row["artifact_location"]))
-        kinds = frozenset(_FOUND_BY)
+        kinds = frozenset(_FOUND_BY) | self._kinds_of_auth()
         return Capabilities(
             description=f"database {database.shown} (revision {database.revision})",
             version=REVISIONS[database.revision],
@@ -107,6 +112,7 @@ class DatabaseTarget:
             readable=kinds,
             writable=frozenset() if self._reads_only else kinds,
             found_by=_FOUND_BY,
+            without=self._without("target"),
             bookkeeping=Bookkeeping.TAGS,
             experiment_ids=self.experiments.ids,
             run_name_length=database.length("runs", "name"),
@@ -119,29 +125,21 @@ class DatabaseTarget:
             holds_nul=database.backend != "postgresql",
             folding=database.folding("tags", "key"),
             registry_folding=database.folding("registered_model_tags", "key"),
-            without_permissions=_NO_PERMISSIONS,
-            keeps_files=self._keeps_files,
+            without_permissions=NO_PERMISSIONS,
+            keeps_files=self.artifacts.keeps,
             keeps_sealed=True,
             lists_links=True,
         )
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``; what these have is written in the form of MLflow 3.17."""
+        if kind in self._of_auth:
+            return self._store_of_auth(kind)
         return self._stores.get(kind) if self._database.has(*_OF_3_17) else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""
         return ()
-
-    def unsupported(
-        self, experiment_ids: Sequence[str], *, whole_server: bool = False
-    ) -> Mapping[Kind, int]:
-        """See ``Source.unsupported``."""
-        return count_uncopied(self._database) if whole_server else {}
-
-    def notebook(self, path: str, revision: str, export_format: str) -> bytes:
-        """See ``Source.notebook``."""
-        raise NotFound(f"{self._database.shown} has no notebooks")
 
     def before_creating(self, call: Callable[[], None] | None) -> None:
         """See ``Target.before_creating``: what two create at a time only one of them has made."""
@@ -157,9 +155,4 @@ class DatabaseTarget:
 
     def withdraw(self) -> None:
         """See ``Target.withdraw``."""
-        self._database.withdraw()
-
-    def close(self) -> None:
-        """See ``Endpoint.close``."""
-        self.artifacts.close()
-        self._database.close()
+        self._written.withdraw()

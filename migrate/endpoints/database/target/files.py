@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from migrate.endpoints.artifacts.disk import DiskFiles
-from migrate.endpoints.artifacts.locations import Roots, Way
+from migrate.endpoints.artifacts.locations import Roots, Way, roots_of
 from migrate.endpoints.artifacts.repositories import place_of
 from migrate.endpoints.artifacts.stores import ArtifactStore, CloudStore
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts, below_proxy
@@ -23,8 +23,11 @@ class PlacedFiles(UnservedArtifacts):
     destination, where that serves files.
     """
 
-    def __init__(self, root: str, roots: Roots) -> None:
-        super().__init__(roots, "target")
+    #: Whether copies point at the files of their originals.
+    keeps = False
+
+    def __init__(self, root: str) -> None:
+        super().__init__(roots_of([root]), "target")
         self._root = root.rstrip("/")
         self._is_served = False
         self._transferred = 0
@@ -78,6 +81,7 @@ class KeptFiles(UnservedArtifacts):
     ``roots`` are those that the user named for the source.
     """
 
+    keeps = True
     transferred = 0
 
     def __init__(self, roots: Roots) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import builtins
 import re
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
-from migrate.endpoints.answers import Copy
 from migrate.endpoints.database.reading import IDS, Row, among, is_
 from migrate.endpoints.database.stores.logged_models import LoggedModelStore
 from migrate.endpoints.database.stores.runs import RunStore
 from migrate.endpoints.database.target.contained import (
     LOGGED_MODELS,
-    copies_by_origin,
+    WrittenContained,
     require_free,
     stored_value,
 )
@@ -50,10 +48,11 @@ class _Begun:
     links: dict[str, list[ModelLinks]] = field(default_factory=dict)
 
 
-class WrittenLoggedModelStore(LoggedModelStore):
+class WrittenLoggedModelStore(WrittenContained, LoggedModelStore):
     """Implements ``WritesLoggedModels``; a model keeps its id, and is there whole or not at all."""
 
     identity = Identity.KEPT
+    tagged = LOGGED_MODELS
 
     def __init__(
         self,
@@ -61,17 +60,9 @@ class WrittenLoggedModelStore(LoggedModelStore):
         unreadable: UnreadableObjects,
         experiments: WrittenExperimentStore,
     ) -> None:
-        super().__init__(database, unreadable)
-        self._written = database
-        self._experiments = experiments
+        super().__init__(database, unreadable, experiments)
         self._lock = Lock()
         self._begun: dict[str, _Begun] = {}
-
-    def find(
-        self, experiment_id: str, origins: Collection[str] | None = None
-    ) -> Mapping[str, builtins.list[Copy]]:
-        """See ``WritesContained.find``."""
-        return copies_by_origin(self._database, LOGGED_MODELS, experiment_id, origins)
 
     def create(self, experiment_id: str, model: LoggedModel, *, anew: bool = False) -> LoggedModel:
         """See ``WritesLoggedModels.create``; nothing is there before ``finish``.

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import builtins
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from migrate.endpoints.answers import Copy
 from migrate.endpoints.database.reading import among, is_
 from migrate.endpoints.database.stores.runs import RunStore
-from migrate.endpoints.database.target.contained import RUNS, copies_by_origin, require_free
-from migrate.endpoints.database.target.experiments import WrittenExperimentStore
+from migrate.endpoints.database.target.contained import RUNS, WrittenContained, require_free
 from migrate.endpoints.database.target.run_writer import UNTOLD, DatabaseRunWriter
 from migrate.endpoints.database.target.transaction import Transaction
-from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.stores import Identity
-from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.errors import Refused
 from migrate.objects import ACTIVE, DELETED, Run
 
@@ -26,26 +21,11 @@ from migrate.objects import ACTIVE, DELETED, Run
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-class WrittenRunStore(RunStore):
+class WrittenRunStore(WrittenContained, RunStore):
     """Implements ``WritesRuns``; a run keeps its id, and is there whole or not at all."""
 
     identity = Identity.KEPT
-
-    def __init__(
-        self,
-        database: WrittenDatabase,
-        unreadable: UnreadableObjects,
-        experiments: WrittenExperimentStore,
-    ) -> None:
-        super().__init__(database, unreadable)
-        self._written = database
-        self._experiments = experiments
-
-    def find(
-        self, experiment_id: str, origins: Collection[str] | None = None
-    ) -> Mapping[str, builtins.list[Copy]]:
-        """See ``WritesContained.find``."""
-        return copies_by_origin(self._database, RUNS, experiment_id, origins)
+    tagged = RUNS
 
     def create(self, experiment_id: str, run: Run, *, anew: bool = False) -> DatabaseRunWriter:
         """See ``WritesRuns.create``; nothing is there before ``finish``.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
+from migrate.endpoints.permissions import OF_ONE_USER
 from migrate.endpoints.shapes import (
     Object,
     flag,
@@ -40,8 +40,6 @@ _LIST = f"{API}/users/list"
 _USERS = Form(Kind.USER, lambda entry: Told(told_id(entry, "username")))
 _ROLES = Form(Kind.ROLE, lambda entry: Told(told_id(entry, "name")))
 _ROLE = f"{NEWER_API}/roles"
-#: The role that holds the grants of one user, which MLflow lets nobody give.
-_OF_ONE_USER = re.compile(r"__user_\d+__")
 MADE_HERE = "made here"
 
 
@@ -212,7 +210,7 @@ class RoleStore(RecordStore[Role]):
             for role in objects(user, "roles"):
                 members.setdefault(required_count(role, "id"), []).append(ident(user, "username"))
         found = self._entries.all([answer], "roles", _ROLES, lambda it: _held_from(it, members))
-        shared = (it for it in found if not _OF_ONE_USER.fullmatch(it.role.name))
+        shared = (it for it in found if not OF_ONE_USER.fullmatch(it.role.name))
         return sorted(shared, key=lambda it: it.role.name)
 
 
