@@ -16,7 +16,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -121,11 +121,29 @@ def make_here(place: Path | str) -> None:
     from migrate.endpoints.database.opening import engine_of
 
     engine = _engine_of_file(place) if isinstance(place, Path) else engine_of(place, writes=True)
-    with quiet():
+    as_one = engine.dialect.name == "postgresql"  # MySQL makes each table by itself
+    with quiet(), _in_one_transaction(engine) if as_one else nullcontext(engine) as used:
         from mlflow.store.db.utils import _initialize_tables
 
-        _initialize_tables(engine)
+        _initialize_tables(used)
     engine.dispose()
+
+
+@contextmanager
+def _in_one_transaction(engine: Any) -> Iterator[Any]:
+    """Have all that is done with what this gives out be there when the block ends, or nothing.
+
+    MLflow makes its first tables in a transaction, and has them upgraded in another one.
+    """
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import StaticPool
+
+    with closing(engine.raw_connection()) as held:
+        driver = held.driver_connection
+        shared: Any = create_engine(engine.url, creator=lambda: driver, poolclass=StaticPool)
+        shared.dialect.do_commit = shared.dialect.do_rollback = lambda connection: None
+        yield shared
+        driver.commit()
 
 
 def _engine_of_file(path: Path) -> Any:
