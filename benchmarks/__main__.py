@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import peer
 from benchmarks.contestants import CONTESTANTS, Measurement
+from benchmarks.peer import PEERS
 from benchmarks.process import run
 from benchmarks.report import Repeat, Report, show
 from benchmarks.stage import PROJECT, SERVER_WORKERS, Stage, open_stage
@@ -73,8 +73,8 @@ def main(
 
 def _prepare(names: list[str]) -> None:
     """Do once what would otherwise fall to the first to be measured."""
-    if "peer" in names:
-        peer.build()
+    for name in PEERS.keys() & set(names):
+        PEERS[name].build()
     for directory in (Path(sysconfig.get_path("purelib")), *map(PROJECT.joinpath, _PACKAGES)):
         compileall.compile_dir(directory, quiet=2)
 

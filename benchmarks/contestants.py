@@ -8,9 +8,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from benchmarks import peer
+from benchmarks.peer import PEERS
 from benchmarks.process import Done, run
 from benchmarks.stage import Contents, Stage, contents_of
 
@@ -96,21 +97,22 @@ def migrate_command(source: str, target: str, state: Path, workers: int) -> list
     return [sys.executable, "-m", "migrate", "run", source, target, *options]
 
 
-def the_peer(stage: Stage, workers: int) -> Iterator[Measurement]:
-    """Copy with mlflow-migration, which chooses the number of its threads by itself."""
-    with tempfile.TemporaryDirectory(dir=stage.directory) as name:
-        directory = Path(name)
+def other_tool(name: str, stage: Stage, workers: int) -> Iterator[Measurement]:
+    """Copy with another tool, which chooses the number of its threads by itself."""
+    peer = PEERS[name]
+    with tempfile.TemporaryDirectory(dir=stage.directory) as folder:
+        directory = Path(folder)
         export, import_ = peer.export_command(directory), peer.import_command(directory)
-        yield _measured(stage, "peer export", export, stage.source_uri)
+        yield _measured(stage, f"{name} export", export, stage.source_uri)
         stage.empty_target()
-        yield _measured(stage, "peer import", import_, stage.target_uri)
+        yield _measured(stage, f"{name} import", import_, stage.target_uri)
 
 
 CONTESTANTS: dict[str, Contestant] = {
     "floor": floor,
     "ours": ours,
     "databases": databases,
-    "peer": the_peer,
+    **{name: partial(other_tool, name) for name in PEERS},
 }
 
 

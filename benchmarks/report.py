@@ -25,6 +25,8 @@ RATIOS = (
     ("peer / ours", ("peer export", "peer import"), ("ours run",)),
     ("peer / floor", ("peer export", "peer import"), ("floor total",)),
     ("peer / database to database", ("peer export", "peer import"), ("database to database",)),
+    ("export-import / ours", ("export-import export", "export-import import"), ("ours run",)),
+    ("export-import / floor", ("export-import export", "export-import import"), ("floor total",)),
     ("peer export / our export", ("peer export",), ("ours export",)),
     ("peer import / our import", ("peer import",), ("ours import",)),
 )

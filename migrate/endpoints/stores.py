@@ -137,11 +137,17 @@ class HoldsContents(Protocol[H_contra, C]):
 class TraceStore(Store[Trace], Protocol):
     """The traces of an endpoint, which move in bulk: their spans, and what comes by stretches.
 
-    Their ids are their originals', so whatever writes them may be repeated: ``create`` brings what
-    is there up to date, and never raises ``AlreadyExists``. It may leave out assessments that
-    override others, and finds whole experiments, so ``read`` tells where an id is before. Copies
-    show their marks and losses among their tags, wherever these are kept.
+    Their ids are their originals', so whatever writes them may be repeated. It finds whole
+    experiments, so ``read`` tells where an id is before. Copies show their marks and losses among
+    their tags, wherever these are kept.
     """
+
+    def create(self, container: str, wanted: Trace, there: Trace | None = None) -> Trace:
+        """Create a trace, or bring what is ``there`` of it up to date, which keeps what it has.
+
+        It may leave out assessments that override others. Never raises ``AlreadyExists``.
+        """
+        ...
 
     @property
     def hides_spans(self) -> bool:
@@ -154,8 +160,11 @@ class TraceStore(Store[Trace], Protocol):
         ...
 
     @property
-    def shows_early(self) -> bool:
-        """True where a trace that was created shows before its spans were added."""
+    def tells_spans(self) -> bool:
+        """True where a trace shows as soon as it is created, and then whether it has spans yet.
+
+        It is known once something was read.
+        """
         ...
 
     def within(self, container: str, stretch: Stretch = EVER) -> Iterator[Trace]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from migrate.graph.discover import experiment_of
 from migrate.graph.draft import Draft, Node
+from migrate.graph.in_turn import in_turn
 from migrate.kinds import Ref
 from migrate.objects import DELETED
 from migrate.outcomes import LeftOut, LeftOutCode
@@ -47,12 +47,11 @@ def discover_contents(draft: Draft) -> None:
         ]
         draft.searched.setdefault(carrier.kind, set()).update(wanted)
         groups = [
-            (carrier, wanted[start : start + EXPERIMENTS_AT_ONCE])
+            partial(_read_group, draft, carrier, wanted[start : start + EXPERIMENTS_AT_ONCE])
             for start in range(0, len(wanted), EXPERIMENTS_AT_ONCE)
         ]
-        with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
-            for found in pool.map(lambda group: _read_group(draft, *group), groups):
-                found.add_to(draft)
+        for found in in_turn(min(draft.workers, len(groups)), groups):
+            found.add_to(draft)
 
 
 def _read_group(draft: Draft, carrier: ContainedCarrier, experiment_ids: Sequence[str]) -> Read:

@@ -6,7 +6,7 @@ It is linked with what it names, matched with its copies, and deleted last where
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from sys import intern
 
@@ -14,6 +14,7 @@ from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
 from migrate.graph.draft import Draft, Node
 from migrate.graph.edges import circles
+from migrate.graph.in_turn import in_turn
 from migrate.kinds import Ref, logged_model_ref, run_ref
 from migrate.objects import DELETED, ModelLinks
 from migrate.outcomes import TaskStatus
@@ -82,11 +83,11 @@ def copies_in(
 ) -> Iterator[tuple[str, Found]]:
     """Yield what is found in experiments, whose ids ``places`` has by those of their originals.
 
-    They are searched ahead, but not all are held at a time.
+    They are searched a few ahead, and not all are held at a time.
     """
     find = carrier.copies(target).find
-    with ThreadPoolExecutor(max(1, min(at_once, len(places)))) as pool:
-        yield from zip(places, pool.map(find, places.values()), strict=True)
+    calls = (partial(find, place) for place in places.values())
+    yield from zip(places, in_turn(min(at_once, len(places)), calls), strict=True)
 
 
 def match_contents(draft: Draft) -> None:

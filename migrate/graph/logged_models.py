@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from migrate.graph.draft import Draft, Node
+from migrate.graph.in_turn import in_turn
 from migrate.kinds import Kind, logged_model_ref, run_ref
 from migrate.tasks.fingerprint import RunFacts
 from migrate.tasks.logged_model import FLATTENED
@@ -26,9 +27,9 @@ def read_links(draft: Draft, nodes: Iterable[Node]) -> None:
         draft.links |= {run_id: links for run_id, links in listed.items() if links.model_ids}
         return
     groups = [ids[start : start + RUNS_AT_ONCE] for start in range(0, len(ids), RUNS_AT_ONCE)]
-    with ThreadPoolExecutor(max(1, min(draft.workers, len(groups)))) as pool:
-        for found in pool.map(draft.source.model_links.read, groups):
-            draft.links |= {run_id: links for run_id, links in found.items() if links.model_ids}
+    calls = (partial(draft.source.model_links.read, group) for group in groups)
+    for found in in_turn(min(draft.workers, len(groups)), calls):
+        draft.links |= {run_id: links for run_id, links in found.items() if links.model_ids}
 
 
 def check_flattened(draft: Draft) -> None:

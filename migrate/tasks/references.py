@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from migrate.endpoints.answers import Capabilities
-from migrate.folding import twins, why_left_out
 from migrate.objects import (
     MODEL_HISTORY_TAG,
     PARENT_RUN_TAG,
@@ -34,16 +33,16 @@ from migrate.origins import (
     set_aside,
 )
 from migrate.outcomes import Loss
-from migrate.storable import HALF_CHARACTER, clean_text, is_text, storable
+from migrate.storable import clean_text, storable
 from migrate.tasks import source_tags
 from migrate.tasks.batches import Policy
+from migrate.tasks.fitting import cut_values, fitting, refused_keys, without_refused
 from migrate.tasks.source_tags import run_tags
 
 NO_NAME = "has no name, and MLflow would make one up: the copy is called by the id of its original"
 #: What MLflow calls the source of a dataset input that is one of its evaluation datasets.
 EVALUATION_DATASET = "mlflow_evaluation_dataset"
 Described = TypeVar("Described", RegisteredModel, ModelVersion)
-NUL = "\0"
 REFERENCE_TAGS = (PARENT_RUN_TAG, ROOT_RUN_TAG)
 
 
@@ -213,8 +212,8 @@ def fit(
     run, unstorable = storable(run)
     losses = [*lacking, *unstorable]
     name = fitting("name", run.name, target.run_name_length, target, losses)
-    params = _cut(run.params, "param", target.param_length, target, losses)
-    params = _without_refused(params, "param", target, losses)
+    params = cut_values(run.params, "param", target.param_length, target, losses)
+    params = without_refused(params, "param", target, losses)
     tags, of_tags = fit_tags(run_tags(run, policy), target.run_tag_length, target)
     losses += of_tags
     dropped = refused_keys((metric.key for metric in run.latest_metrics), target)
@@ -254,7 +253,7 @@ def fit_tags(
 ) -> tuple[dict[str, str], tuple[Loss, ...]]:
     """Return tags as the target can hold them, with values of at most ``limit`` characters."""
     losses: list[Loss] = []
-    kept = _without_refused(_cut(tags, "tag", limit, target, losses), "tag", target, losses)
+    kept = without_refused(cut_values(tags, "tag", limit, target, losses), "tag", target, losses)
     return kept, tuple(losses)
 
 
@@ -291,85 +290,6 @@ def _bare(key: str) -> str:
         if key.startswith(prefix):
             return key.removeprefix(prefix).replace(".", "")
     return key
-
-
-def _cut(
-    values: Mapping[str, str],
-    word: str,
-    limit: int | None,
-    target: Capabilities,
-    losses: list[Loss],
-) -> dict[str, str]:
-    if (limit is None or max(map(len, values.values()), default=0) <= limit) and (
-        target.holds_nul or NUL not in "".join(values.values())
-    ):
-        return dict(values)
-    return {
-        key: fitting(f"{word} {key[:60]}", value, limit, target, losses)
-        for key, value in values.items()
-    }
-
-
-def fitting(
-    what: str, text: str, limit: int | None, target: Capabilities, losses: list[Loss]
-) -> str:
-    """Return a text as the target can hold it; what that costs is added to ``losses``."""
-    if not target.holds_nul and NUL in text:
-        text = text.replace(NUL, "\ufffd")
-        losses.append(Loss(what, "holds the character 0, which the target does not: replaced"))
-    if limit is not None and len(text) > limit:
-        losses.append(Loss(what, f"{len(text)} characters, the target holds {limit}"))
-        text = text[:limit]
-    return text
-
-
-def _without_refused(
-    values: dict[str, str], word: str, target: Capabilities, losses: list[Loss]
-) -> dict[str, str]:
-    refused = refused_keys(values, target)
-    if not refused:
-        return values
-    losses += [Loss(f"{word} {key[:60]}", reason) for key, reason in refused.items()]
-    return {key: value for key, value in values.items() if key not in refused}
-
-
-def refused_keys(keys: Iterable[str], target: Capabilities) -> dict[str, str]:
-    """Return the keys of one object that the target refuses or takes for another one, and why."""
-    keys = list(keys)
-    if _takes_all(keys, target):
-        return {}
-    reasons = {key: _why_refused(key, target) for key in keys}
-    taken = [key for key, reason in reasons.items() if not reason]
-    reasons |= {key: why_left_out(first) for key, first in twins(taken, target.folding).items()}
-    return {key: reason for key, reason in reasons.items() if reason}
-
-
-def _takes_all(keys: Sequence[str], target: Capabilities) -> bool:
-    """Say at one look that none of these keys is refused; where not, each is looked at."""
-    limit, text = target.metric_key_length, "".join(keys)
-    return not (
-        "" in keys
-        or not is_text(text)
-        or (NUL in text and not target.holds_nul)
-        or (limit is not None and max(map(len, keys), default=0) > limit)
-        or (":" in text and not target.colon_in_keys)
-        or any(target.folding)
-    )
-
-
-def _why_refused(key: str, target: Capabilities) -> str:
-    if not key:
-        return "its key is empty, which no server stores"
-    if not is_text(key):
-        return f"its key {HALF_CHARACTER}"
-    if not target.holds_nul and NUL in key:
-        return "its key holds the character 0, which the target does not"
-    limit = target.metric_key_length
-    if limit is not None and len(key) > limit:
-        return f"its key has {len(key)} characters, the target holds {limit}"
-    if ":" in key and not target.colon_in_keys:
-        return "the target refuses keys with a colon"
-    return ""
 
 
 def with_own_id(tags: Mapping[str, str], old: str, new: str) -> dict[str, str]:

@@ -11,7 +11,6 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.stores import TraceStore, traces_of
@@ -24,8 +23,6 @@ from migrate.errors import (
     NotPermitted,
     Refused,
 )
-from migrate.kinds import Kind, Ref
-from migrate.objects import ArtifactRoot
 from migrate.origins import MARK, losses_from_tags
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
@@ -33,12 +30,21 @@ from migrate.tasks.files import copy_files, root_for
 from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.trace import Slice, anything, differences, mark, slice_from, wanted_trace
 from migrate.tasks.trace_marks import sealed, told_mark
+from migrate.tasks.trace_todo import (
+    Todo,
+    assessment_of,
+    files_of,
+    has_files,
+    has_other_fields,
+    is_whole,
+    says_otherwise,
+    spans_of,
+)
 from migrate.traces import (
     ARTIFACT_LOCATION_TAG,
-    IN_PROGRESS,
     SIZE_BYTES,
     SPANS_FILE,
-    Spans,
+    Assessment,
     Trace,
 )
 
@@ -49,8 +55,6 @@ GROUP_BYTES = 4 << 20
 SEVERAL = 4
 #: Assumed of one that does not tell its size.
 USUAL_BYTES = 50_000
-#: What the spans of a trace with attachments name.
-_ATTACHMENT = "mlflow-attachment://"
 
 
 def copy_slices(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
@@ -72,24 +76,6 @@ def copy_slices(batch: Batch, source: Source, target: Target) -> Iterator[Outcom
             yield failed(job, problem, "", time.monotonic() - started)
         else:
             yield dataclasses.replace(outcome, seconds=time.monotonic() - started)
-
-
-@dataclass(slots=True)
-class _Todo:
-    """A trace to be written: as it is, as its copy should be, its mark, and what comes of it."""
-
-    trace: Trace
-    wanted: Trace
-    mark: str
-    spans: Spans = ()
-    losses: list[Loss] = field(default_factory=list)
-
-    @property
-    def has_more(self) -> bool:
-        """True where more than spans is to be written after it was created."""
-        overriding = any(it.get("overrides") for it in self.wanted.assessments)
-        links = self.wanted.linked_runs or self.wanted.linked_prompts
-        return bool(overriding or links or self.losses or has_files(self.trace, self.spans))
 
 
 class _Slicing:
@@ -138,21 +124,20 @@ class _Slicing:
     def _copy(self, traces: Sequence[Trace]) -> None:
         found = self._theirs.read([trace.trace_id for trace in traces])
         existing = {copy.trace_id: copy for copy in found}
-        todo = [it for trace in traces if (it := self._todo(trace, existing.get(trace.trace_id)))]
+        planned = (self._planned(trace, existing.get(trace.trace_id)) for trace in traces)
+        todo = [it for it in planned if it is not None]
         if not todo:
             return
         self._read_spans([it for it in todo if it.trace.has_stored_spans])
         begun = [it for it in todo if self._begin(it)]
         self._add_spans([it for it in begun if it.spans])
         for it in begun:
-            for assessment in it.wanted.assessments:
-                if assessment.get("overrides"):
-                    self._theirs.override(it.trace.trace_id, assessment)
+            self._override(it)
             self._link_prompts(it)
         self._link_runs(begun)
         self._finish(begun)
 
-    def _todo(self, trace: Trace, copy: Trace | None) -> _Todo | None:
+    def _planned(self, trace: Trace, copy: Trace | None) -> Todo | None:
         """Return what is to be written of a trace; None where nothing is."""
         job = self._job
         if copy is not None and copy.experiment_id != self._container:
@@ -168,9 +153,9 @@ class _Slicing:
         if copy is not None and told_mark(copy) == due and not job.repairs:
             self._losses += losses_from_tags(copy.tags)
             return None
-        return _Todo(trace, wanted.record, due, losses=list(wanted.losses))
+        return Todo(trace, wanted.record, due, copy, losses=list(wanted.losses))
 
-    def _read_spans(self, todo: Sequence[_Todo]) -> None:
+    def _read_spans(self, todo: Sequence[Todo]) -> None:
         """Read the spans of all in one call, and one by one where that fails.
 
         A copy without spans that are there gets no mark, so that they are asked for again.
@@ -186,28 +171,61 @@ class _Slicing:
                 return
             [it] = todo
             it.mark = ""
-            it.losses.append(Loss(_spans_of(it), problem.message, LossCode.NOT_DELIVERED))
+            it.losses.append(Loss(spans_of(it), problem.message, LossCode.NOT_DELIVERED))
             return
         for it in todo:
             it.spans = found.get(it.trace.trace_id, ())
 
-    def _begin(self, it: _Todo) -> bool:
+    def _begin(self, it: Todo) -> bool:
         """Write a trace without its spans; where it is refused, it is a loss by name.
 
         Where nothing but spans follows, its mark comes along.
         """
         wanted = it.wanted
-        if self._theirs.shows_early and it.mark and it.spans and not it.has_more:
+        if self._theirs.tells_spans and it.mark and it.spans and not it.has_more:
             tags = {**wanted.tags, MARK: sealed(it.mark, wanted)}
             wanted = dataclasses.replace(wanted, tags=tags)
         try:
-            self._theirs.create(self._container, wanted)
+            self._theirs.create(self._container, wanted, it.there)
         except (Refused, NotFound) as problem:
+            if it.wanted.assessments and isinstance(problem, Refused):
+                return self._begin_bare(it)
             self._losses.append(Loss(f"trace {it.trace.trace_id}", problem.message))
             return False
         return True
 
-    def _add_spans(self, todo: Sequence[_Todo]) -> None:
+    def _begin_bare(self, it: Todo) -> bool:
+        """Write a trace without assessments, then with more and more: one may be what is refused.
+
+        MLflow 3.10 knows no references to issues.
+        """
+        bare = dataclasses.replace(it.wanted, assessments=())
+        try:
+            self._theirs.create(self._container, bare, it.there)
+        except (Refused, NotFound) as problem:
+            self._losses.append(Loss(f"trace {it.trace.trace_id}", problem.message))
+            return False
+        said: list[Assessment] = []
+        for assessment in it.wanted.assessments:
+            if not assessment.get("overrides"):
+                record = dataclasses.replace(bare, assessments=(*said, assessment))
+                try:
+                    self._theirs.create(self._container, record, it.there)
+                    said.append(assessment)
+                except Refused as problem:
+                    it.losses.append(Loss(assessment_of(it, assessment), problem.message))
+        return True
+
+    def _override(self, it: Todo) -> None:
+        """Add the assessments that override others; one that is refused is a loss by name."""
+        for assessment in it.wanted.assessments:
+            if assessment.get("overrides"):
+                try:
+                    self._theirs.override(it.trace.trace_id, assessment)
+                except Refused as problem:
+                    it.losses.append(Loss(assessment_of(it, assessment), problem.message))
+
+    def _add_spans(self, todo: Sequence[Todo]) -> None:
         """Send the spans of all in one request, and one by one where that is refused."""
         if not todo:
             return
@@ -219,9 +237,9 @@ class _Slicing:
                     self._add_spans([it])
             else:
                 [it] = todo
-                it.losses.append(Loss(_spans_of(it), problem.message))
+                it.losses.append(Loss(spans_of(it), problem.message))
 
-    def _link_prompts(self, it: _Todo) -> None:
+    def _link_prompts(self, it: Todo) -> None:
         if not (prompts := it.wanted.linked_prompts):
             return
         try:
@@ -230,9 +248,9 @@ class _Slicing:
             reason = f"they are in a tag only: {problem.message}"
             it.losses.append(Loss(f"links of trace {it.trace.trace_id} to prompts", reason))
 
-    def _link_runs(self, begun: Sequence[_Todo]) -> None:
+    def _link_runs(self, begun: Sequence[Todo]) -> None:
         """Link all to the runs that their metadata does not name, those of a run in one call."""
-        linked: dict[str, list[_Todo]] = {}
+        linked: dict[str, list[Todo]] = {}
         for it in begun:
             for run_id in it.wanted.linked_runs:
                 linked.setdefault(run_id, []).append(it)
@@ -244,27 +262,34 @@ class _Slicing:
                     what = f"link of trace {it.trace.trace_id} to run {run_id}"
                     it.losses.append(Loss(what, problem.message))
 
-    def _finish(self, begun: Sequence[_Todo]) -> None:
+    def _finish(self, begun: Sequence[Todo]) -> None:
         """Put right what the spans have changed, send files, and write the marks."""
         shown = self._shown(begun)
-        left = [it for it in begun if not _is_whole(it, shown[it.trace.trace_id])]
+        left = [it for it in begun if not is_whole(it, shown[it.trace.trace_id])]
         self._written += len(begun) - len(left)
         begun = left
         # Spans make the server reckon times and previews anew.
-        reckoned = [it for it in begun if _has_other_fields(it.wanted, shown[it.trace.trace_id])]
+        reckoned = [it for it in begun if has_other_fields(it.wanted, shown[it.trace.trace_id])]
         for it in reckoned:
-            self._theirs.create(self._container, dataclasses.replace(it.wanted, assessments=()))
+            wanted = dataclasses.replace(it.wanted, assessments=())
+            self._theirs.create(self._container, wanted, shown[it.trace.trace_id])
         redone = {it.trace.trace_id for it in reckoned}
         shown |= self._shown(reckoned)
-        whole: list[_Todo] = []
+        forgotten = [it for it in reckoned if says_otherwise(it, shown[it.trace.trace_id])]
+        for it in forgotten:
+            self._override(it)
+        shown |= self._shown(forgotten)
+        whole: list[Todo] = []
         for it in begun:
             copy = shown[it.trace.trace_id]
             differing = [what for what, _, _ in differences(it.wanted, copy)]
             reason = "the target keeps it otherwise than it was written"
+            known = {loss.what for loss in it.losses}
             it.losses += [
-                Loss(f"{what} of trace {copy.trace_id}", reason)
+                Loss(lost, reason)
                 for what in differing
                 if not what.startswith("tag ")  # those come last
+                and (lost := f"{what} of trace {copy.trace_id}") not in known
             ]
             self._copy_files(it, copy)
             # With a span, what was put right would be reckoned anew once more.
@@ -280,7 +305,7 @@ class _Slicing:
             self._losses += it.losses
             self._written += 1
 
-    def _marked(self, whole: Sequence[_Todo]) -> dict[str, Trace]:
+    def _marked(self, whole: Sequence[Todo]) -> dict[str, Trace]:
         """Write the marks of traces that lack nothing else in one call; return what is shown."""
         if len(whole) < SEVERAL or self._can.archive:
             return {}
@@ -292,7 +317,7 @@ class _Slicing:
             return {}  # each is sent by itself
         return self._shown(whole)
 
-    def _shown(self, todo: Sequence[_Todo]) -> dict[str, Trace]:
+    def _shown(self, todo: Sequence[Todo]) -> dict[str, Trace]:
         """Return what the target shows of traces. Raises where one is not there."""
         ids = [it.trace.trace_id for it in todo]
         shown = {copy.trace_id: copy for copy in self._theirs.read(ids)} if ids else {}
@@ -300,7 +325,7 @@ class _Slicing:
             raise EndpointError(f"the target does not show trace {missing[0]}, which was written")
         return shown
 
-    def _copy_files(self, it: _Todo, copy: Trace) -> None:
+    def _copy_files(self, it: Todo, copy: Trace) -> None:
         """Send the spans that are kept in a file, and attachments."""
         if not has_files(it.trace, it.spans):
             return
@@ -309,7 +334,7 @@ class _Slicing:
             files = self._source.artifacts.list(ours)
             if self._ours.hides_spans and not any(file.path == SPANS_FILE for file in files):
                 hidden = "this release of MLflow gives none, unless they are in a file"
-                it.losses.append(Loss(_spans_of(it), hidden))
+                it.losses.append(Loss(spans_of(it), hidden))
             sent = copy_files(
                 self._source.artifacts,
                 ours,
@@ -325,33 +350,6 @@ class _Slicing:
         self._files += sent.files
         self._bytes += sent.bytes
         it.losses += sent.losses
-
-
-def _is_whole(it: _Todo, copy: Trace) -> bool:
-    """Say whether the mark that came with a trace holds, and it is all that it should be."""
-    held = told_mark(copy) if it.mark else ""
-    return held == it.mark != "" and not it.has_more and not any(differences(it.wanted, copy))
-
-
-def _spans_of(it: _Todo) -> str:
-    return f"spans of trace {it.trace.trace_id}"
-
-
-def has_files(trace: Trace, spans: Spans) -> bool:
-    """Say whether a trace may have files: its spans, or what they name as attached."""
-    in_file = not (trace.has_stored_spans or trace.state == IN_PROGRESS)
-    return in_file or _ATTACHMENT in repr(spans)
-
-
-def files_of(trace: Trace) -> ArtifactRoot:
-    """Return where the files of a trace are."""
-    return ArtifactRoot(Ref(Kind.TRACE, trace.trace_id), trace.tags.get(ARTIFACT_LOCATION_TAG, ""))
-
-
-def _has_other_fields(wanted: Trace, copy: Trace) -> bool:
-    """Say whether a copy differs in what creating it again brings back."""
-    words = ("tag ", "assessment ")
-    return any(not what.startswith(words) for what, _, _ in differences(wanted, copy))
 
 
 def groups(traces: Iterable[Trace]) -> Iterator[list[Trace]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from migrate.graph.contents import links_by_object
 from migrate.graph.discover import unsupported_in
+from migrate.graph.in_turn import in_turn
 from migrate.objects import Experiment
 from migrate.tasks.carrier import ContainedCarrier
 from migrate.tasks.carriers import LoggedModels, Runs
@@ -24,11 +23,6 @@ from migrate.verify.result import Comparison, Ends
 from migrate.verify.runs import compare_runs
 from migrate.verify.selected import select
 from migrate.verify.traces import trace_parts
-
-#: Groups under way or done and not yet looked at, for each worker: more would fill the memory.
-AHEAD = 3
-
-T = TypeVar("T")
 
 #: What compares a group of a kind that experiments hold; runs first, as they name the others.
 _CONTENTS: tuple[tuple[ContainedCarrier, Callable[[Group[Any]], Comparison]], ...] = (
@@ -59,19 +53,18 @@ def compare(ends: Ends) -> Comparison:
         kept = as_kept[copy.experiment_id]
         compare_experiment(ends, experiment, kept, result, ours=is_ours(copy, experiment))
     copies.load([copy.experiment_id for _, copy in pairs])
-    with ThreadPoolExecutor(ends.workers) as pool:
-        for carrier, compare_group in _CONTENTS:
-            links = links_by_object(result.links)
-            groups = groups_of(carrier, ends, copies, selected, pairs, links)
-            if lacking := ends.target.capabilities().without.get(carrier.kind):
-                if next(groups, None) is not None:
-                    result.unknown.append(f"not compared: {lacking}")
-                continue
-            calls = (partial(compare_group, group) for group in groups)
-            for part in _in_turn(pool, ends.workers, calls):
-                result.merge(part)
-        for part in _in_turn(pool, ends.workers, trace_parts(ends, copies, pairs)):
+    for carrier, compare_group in _CONTENTS:
+        links = links_by_object(result.links)
+        groups = groups_of(carrier, ends, copies, selected, pairs, links)
+        if lacking := ends.target.capabilities().without.get(carrier.kind):
+            if next(groups, None) is not None:
+                result.unknown.append(f"not compared: {lacking}")
+            continue
+        calls = (partial(compare_group, group) for group in groups)
+        for part in in_turn(ends.workers, calls):
             result.merge(part)
+    for part in in_turn(ends.workers, trace_parts(ends, copies, pairs)):
+        result.merge(part)
     for part in compare_registry(ends, copies, selected.registered, selected.versions):
         result.merge(part)
     chosen = [experiment.experiment_id for experiment in selected.experiments]
@@ -91,14 +84,3 @@ def compare(ends: Ends) -> Comparison:
     result.unsupported = unsupported_in(ends.source, ends.selection, chosen)
     result.unknown += [*ends.source.unknown(), *ends.target.unknown()]
     return result
-
-
-def _in_turn(pool: Executor, workers: int, calls: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """Yield what the calls return, in their order; only so many are under way at a time."""
-    under_way: deque[Future[T]] = deque()
-    for call in calls:
-        under_way.append(pool.submit(call))
-        if len(under_way) > workers * AHEAD:
-            yield under_way.popleft().result()
-    while under_way:
-        yield under_way.popleft().result()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from migrate.errors import Refused
-from migrate.kinds import Kind, Ref, experiment_ref, run_ref
+from migrate.kinds import Ref, experiment_ref, run_ref
 from migrate.objects import NO_RUN, ModelVersion, RegisteredModel
 from migrate.origins import ORIGIN, SOURCE, known_losses
 from migrate.outcomes import Loss
@@ -207,7 +207,9 @@ def _compare_source(
         except Refused as problem:
             result.differs(ref, "source", str(problem), lasting=True)
             return there
-    if ends.target.capabilities().keeps_id(Kind.RUN) and there.run_id == version.run_id:
+    if ends.target.capabilities().keeps_id(run_ref(version.run_id).kind) and (
+        there.run_id == version.run_id
+    ):
         expected = expected._replace(run_id=there.run_id)
     else:
         result.declare(ref, _run_left_out(version, copy, known))

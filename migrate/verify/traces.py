@@ -12,7 +12,8 @@ from migrate.origins import losses_from_tags
 from migrate.tasks.model_files import Rewrites
 from migrate.tasks.trace import differences, needs_of, wanted_trace
 from migrate.tasks.trace_marks import told_mark
-from migrate.tasks.trace_slice import files_of, groups, has_files
+from migrate.tasks.trace_slice import groups
+from migrate.tasks.trace_todo import files_of, has_files
 from migrate.traces import Spans, Trace
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files

@@ -38,6 +38,11 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "3.8.1": ("mlflow[auth]==3.8.1", _FALLBACK_POOL),
     NEWEST: (f"mlflow[auth]=={NEWEST}", "psycopg2-binary", "boto3"),
 }
+# Between them, targets that keep traces in other ways: the first with spans of many, one before
+# many are shown at once, and the first that takes a trace which is there already.
+BETWEEN: dict[str, tuple[str, ...]] = {
+    version: (f"mlflow=={version}", _FALLBACK_POOL) for version in ("3.6.0", "3.10.1", "3.13.0")
+}
 
 
 def python_of(version: str, servers: Path = SERVERS) -> Path:
@@ -49,7 +54,8 @@ def python_of(version: str, servers: Path = SERVERS) -> Path:
     Raises KeyError for a version without requirements, RuntimeError with uv's own words when the
     installation fails.
     """
-    return environment(f"mlflow-{version}", REQUIREMENTS[version], servers) / "bin" / "python"
+    requirements = (REQUIREMENTS | BETWEEN)[version]
+    return environment(f"mlflow-{version}", requirements, servers) / "bin" / "python"
 
 
 def environment(name: str, requirements: Sequence[str], servers: Path = SERVERS) -> Path:

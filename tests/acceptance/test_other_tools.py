@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import peer
+from benchmarks.peer import MIGRATION
 from migrate.demo.server import TrackingServerProcess
 from tests.acceptance.commands import Losses
 from tests.comparison import ORIGIN, Server, differences
@@ -36,7 +36,7 @@ class Filled:
 
 @pytest.fixture(scope="module")
 def filled(fresh_source: TrackingServerProcess) -> Filled:
-    peer.build()
+    MIGRATION.build()
     seeded = seed_everything(fresh_source.uri, history_points=3_000)
     with ModelSource(fresh_source.uri) as source:
         seed_registry(source)
@@ -45,7 +45,7 @@ def filled(fresh_source: TrackingServerProcess) -> Filled:
 
 def exported(filled: Filled, directory: Path, tool: str, *options: str) -> Path:
     """Let the peer export; it ends with 0 whatever it failed to export."""
-    command = [peer.tool(tool), "--output-dir", str(directory), *options]
+    command = [MIGRATION.tool(tool), "--output-dir", str(directory), *options]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": filled.server.uri}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -11,7 +11,7 @@ from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_source
 from migrate.endpoints.shapes import Named
 from migrate.endpoints.tracking.entries import Entries
-from migrate.endpoints.tracking.http.session import read_once
+from migrate.endpoints.tracking.http.errors import read_once
 from migrate.endpoints.tracking.stores.runs import FORM as RUN
 from migrate.endpoints.tracking.wire import run_from
 from migrate.errors import AnswerLost, Malformed

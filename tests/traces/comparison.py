@@ -39,7 +39,7 @@ def traces(uri: str, experiment: str, condition: str = "") -> dict[str, dict[str
     url = f"{uri}/api/3.0/mlflow/traces/batchGet"
     spans = requests.get(url, params=[("trace_ids", it) for it in stored], timeout=60).json()
     for body in spans.get("traces", ()):
-        of_trace = sorted(body["spans"], key=lambda span: str(span["span_id"]))
+        of_trace = sorted(body.get("spans", ()), key=lambda span: str(span["span_id"]))
         found[body["trace_info"]["trace_id"]]["spans"] = of_trace
     for trace in found.values():
         trace["files"] = _files(uri, trace["tags"]["mlflow.artifactLocation"])

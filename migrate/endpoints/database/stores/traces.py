@@ -90,7 +90,7 @@ class TraceStore(ContainedStore[Trace]):
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
     tells_links = True
-    shows_early = False
+    tells_spans = False
 
     def __init__(
         self, database: Database, unreadable: UnreadableObjects, artifacts: UnservedArtifacts

@@ -94,8 +94,8 @@ class WrittenTraceStore(TraceStore):
         traces = self.within(container) if keys is None else super().read([*keys])
         return traces_found(traces, container)
 
-    def create(self, container: str, wanted: Trace) -> Trace:
-        """See ``TraceStore``; nothing is there before ``finish`` or ``mark``."""
+    def create(self, container: str, wanted: Trace, there: Trace | None = None) -> Trace:
+        """See ``TraceStore.create``; nothing is there before ``finish`` or ``mark``."""
         self._require_storable(wanted.trace_id)
         with self._lock:
             begun = self._begun.get(wanted.trace_id)

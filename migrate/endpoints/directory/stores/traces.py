@@ -47,7 +47,7 @@ class TraceStore:
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
     tells_links = False
-    shows_early = False
+    tells_spans = False
 
     def __init__(self, export: Export, folders: TraceFolders) -> None:
         self._export = export
@@ -90,8 +90,8 @@ class TraceStore:
         traces = self.within(container) if keys is None else self.read([*keys])
         return traces_found(traces, container)
 
-    def create(self, container: str, wanted: Trace) -> Trace:
-        """See ``TraceStore``. Takes assessments that override others as well."""
+    def create(self, container: str, wanted: Trace, there: Trace | None = None) -> Trace:
+        """See ``TraceStore.create``. Takes assessments that override others as well."""
         self._export.require_writable()
         tags = {key: value for key, value in wanted.tags.items() if key not in SERVER_TAGS}
         copy = replace(wanted, experiment_id=container, tags=tags)

@@ -50,7 +50,7 @@ class TraceStore(ContainedStore[Trace]):
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
     tells_links = True
-    shows_early = False
+    tells_spans = False
 
     def __init__(self, files: StoreFiles, places: Places, unreadable: UnreadableObjects) -> None:
         super().__init__(files, places, unreadable)

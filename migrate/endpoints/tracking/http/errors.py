@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import requests
@@ -14,6 +16,8 @@ from migrate.endpoints.shapes import parse_json
 from migrate.endpoints.tracking.http.login_pages import redirected
 from migrate.errors import (
     AlreadyExists,
+    AnswerLost,
+    Malformed,
     NoSuchRoute,
     NotAuthenticated,
     NotFound,
@@ -131,3 +135,18 @@ def reason_of(problem: BaseException) -> str:
     # urllib3 puts the connection before it: "<... object at 0x...>: ", or "Name(host=..., ...): ".
     text = re.sub(r"^\w+\(host=[^)]*\): ", "", str(reason).rpartition(">: ")[2])
     return cut(text or type(reason).__name__, 300)
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Read the answer to a create: when it makes no sense, nobody knows what was created.
+
+    Raises ``AnswerLost`` in place of ``Malformed``.
+    """
+    try:
+        yield
+    except Malformed as problem:
+        raise AnswerLost(
+            problem.message,
+            "is there a proxy before the server that answers in its place?",
+        ) from None

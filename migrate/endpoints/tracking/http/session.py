@@ -384,18 +384,3 @@ class HttpSession:
 
     def _refuse(self, response: requests.Response) -> NoReturn:
         refuse(response, self._side, self._base)
-
-
-@contextmanager
-def read_once() -> Iterator[None]:
-    """Read the answer to a create: when it makes no sense, nobody knows what was created.
-
-    Raises ``AnswerLost`` in place of ``Malformed``.
-    """
-    try:
-        yield
-    except Malformed as problem:
-        raise AnswerLost(
-            problem.message,
-            "is there a proxy before the server that answers in its place?",
-        ) from None

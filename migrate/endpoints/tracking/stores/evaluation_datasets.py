@@ -25,7 +25,7 @@ from migrate.endpoints.shapes import (
 )
 from migrate.endpoints.stores import Bookkeeping, Found, Identity
 from migrate.endpoints.tracking.entries import Form, Told
-from migrate.endpoints.tracking.http.session import read_once
+from migrate.endpoints.tracking.http.errors import read_once
 from migrate.endpoints.tracking.parts import EVALUATION_DATASETS, NEWER_API
 from migrate.endpoints.tracking.refusals import deliver, refusals
 from migrate.endpoints.tracking.request_sizes import BATCH_BYTES

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from migrate.endpoints.shapes import ident, required, told_id
 from migrate.endpoints.stores import Identity
 from migrate.endpoints.tracking.entries import Entries, Form, Told
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.tracking.http.errors import read_once
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import ALWAYS_THERE, API
 from migrate.endpoints.tracking.refusals import deliver_singly
 from migrate.endpoints.tracking.searches.experiments import ExperimentSearch

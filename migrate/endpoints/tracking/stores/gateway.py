@@ -26,7 +26,7 @@ from migrate.endpoints.shapes import (
 )
 from migrate.endpoints.stores import Found, R
 from migrate.endpoints.tracking.entries import Form, Told
-from migrate.endpoints.tracking.http.session import read_once
+from migrate.endpoints.tracking.http.errors import read_once
 from migrate.endpoints.tracking.parts import (
     GATEWAY,
     GATEWAY_BUDGETS,

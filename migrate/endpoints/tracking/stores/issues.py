@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from migrate.endpoints.shapes import Object, ident, integer, required, text, texts, told_id
 from migrate.endpoints.tracking.entries import Form, Told
-from migrate.endpoints.tracking.http.session import read_once
+from migrate.endpoints.tracking.http.errors import read_once
 from migrate.endpoints.tracking.parts import ISSUES as PART
 from migrate.endpoints.tracking.parts import NEWER_API
 from migrate.endpoints.tracking.stores.record import KeyedStore

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from migrate.endpoints.shapes import Object, flag, ident, integer, member, required, text, told_id
 from migrate.endpoints.stores import Found
 from migrate.endpoints.tracking.entries import Form, Told
-from migrate.endpoints.tracking.http.session import read_once
+from migrate.endpoints.tracking.http.errors import read_once
 from migrate.endpoints.tracking.parts import LABEL_SCHEMAS as PART
 from migrate.endpoints.tracking.parts import NEWER_API, REVIEW_QUEUES
 from migrate.endpoints.tracking.searches.traced import may_have_traces, tell_of_hidden

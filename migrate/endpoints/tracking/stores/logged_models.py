@@ -10,7 +10,8 @@ from typing import ClassVar
 from migrate.endpoints.shapes import Object, objects, pairs, required
 from migrate.endpoints.stores import Identity
 from migrate.endpoints.tracking.entries import Entries, Form
-from migrate.endpoints.tracking.http.session import TRIES, HttpSession, read_once
+from migrate.endpoints.tracking.http.errors import read_once
+from migrate.endpoints.tracking.http.session import TRIES, HttpSession
 from migrate.endpoints.tracking.models_wire import (
     in_batches,
     logged_model_from,

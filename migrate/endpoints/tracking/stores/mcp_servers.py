@@ -22,7 +22,7 @@ from migrate.endpoints.shapes import (
 )
 from migrate.endpoints.stores import Found
 from migrate.endpoints.tracking.entries import Form, Told
-from migrate.endpoints.tracking.http.session import read_once
+from migrate.endpoints.tracking.http.errors import read_once
 from migrate.endpoints.tracking.parts import MCP_SERVERS as PART
 from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.errors import AlreadyExists, NotFound, Refused

@@ -16,7 +16,8 @@ from migrate.endpoints.shapes import (
     version_number,
 )
 from migrate.endpoints.stores import Identity
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.tracking.http.errors import read_once
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.models_wire import (
     equals_filter,
     model_version_from,

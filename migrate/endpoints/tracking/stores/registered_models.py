@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from migrate.endpoints.shapes import pairs, required, told_id
 from migrate.endpoints.stores import Identity
 from migrate.endpoints.tracking.entries import Form, Told
-from migrate.endpoints.tracking.http.session import read_once
+from migrate.endpoints.tracking.http.errors import read_once
 from migrate.endpoints.tracking.models_wire import registered_model_from
 from migrate.endpoints.tracking.parts import ALWAYS_THERE
 from migrate.endpoints.tracking.stores.registry import PROMPTS_SINCE, Registry, changes, is_ours

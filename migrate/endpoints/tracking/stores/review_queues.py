@@ -10,7 +10,7 @@ from typing import Any
 from migrate.endpoints.shapes import Object, ident, integer, required, text, texts, told_id
 from migrate.endpoints.stores import Found
 from migrate.endpoints.tracking.entries import Form, Told
-from migrate.endpoints.tracking.http.session import read_once
+from migrate.endpoints.tracking.http.errors import read_once
 from migrate.endpoints.tracking.parts import NEWER_API
 from migrate.endpoints.tracking.parts import REVIEW_QUEUES as PART
 from migrate.endpoints.tracking.refusals import deliver, refusals

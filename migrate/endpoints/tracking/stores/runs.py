@@ -11,7 +11,8 @@ from migrate.endpoints.shapes import required
 from migrate.endpoints.stores import Identity
 from migrate.endpoints.tracking.abilities import Abilities
 from migrate.endpoints.tracking.entries import Entries, Form
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.tracking.http.errors import read_once
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import ALWAYS_THERE, API
 from migrate.endpoints.tracking.request_sizes import tags_to_begin_with
 from migrate.endpoints.tracking.searches.copies import Copies, by_origin, conditions_for, few_of

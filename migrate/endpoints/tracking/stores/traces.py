@@ -53,7 +53,14 @@ class ServerTraces(RecordStore[Trace]):
     bookkeeping = Bookkeeping.TAGS
     hides_spans = False
     tells_links = False
-    shows_early = True
+
+    #: Whether infos are read one by one: the server is of before 3.11, and has no route for many.
+    _one_by_one = False
+
+    @property
+    def tells_spans(self) -> bool:
+        """See ``TraceStore.tells_spans``: MLflow 3.6 says of every trace that it has some."""
+        return not self._one_by_one
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -95,10 +102,13 @@ class ServerTraces(RecordStore[Trace]):
             # It came with 3.11; before, its address is that of one trace, and takes no POST.
             if isinstance(problem, Refused) and problem.code:
                 raise
+            self._one_by_one = True
             return [trace for ident in ids for trace in self._read_one(ident)]
         return [trace_from(body) for body in objects(page, "trace_infos")]
 
     def _read_one(self, trace_id: str) -> Iterator[Trace]:
+        if "/" in trace_id:
+            return
         try:
             answer = self._http.get(_path(trace_id))
         except NotFound:
@@ -123,12 +133,32 @@ class ServerTraces(RecordStore[Trace]):
 
     # -- writing ----------------------------------------------------------------------------
 
-    def create(self, container: str, wanted: Trace) -> Trace:
-        """See ``TraceStore``."""
-        body = trace_to(wanted)
+    def create(self, container: str, wanted: Trace, there: Trace | None = None) -> Trace:
+        """See ``TraceStore.create``.
+
+        Before 3.13 MLflow fails to write a trace anew that has more than it is sent, so the tags
+        that are there go along; assessments only where it does not do without, since it then
+        forgets which of them are overridden.
+        """
+        if self._one_by_one and "/" in wanted.trace_id:
+            raise Refused(
+                "its id has a slash, and servers before MLflow 3.11 have no route that shows it"
+            )
+        body = trace_to(wanted if there is None else _over(there, wanted))
         body["trace_location"]["mlflow_experiment"]["experiment_id"] = container
-        body["assessments"] = [it for it in wanted.assessments if not it.get("overrides")]
-        request = {"trace": {"trace_info": body}}
+        new = [it for it in wanted.assessments if not it.get("overrides")]
+        ids = {it.get("assessment_id") for it in new}
+        said = () if there is None else there.assessments
+        old = [it for it in said if it.get("assessment_id") not in ids]
+        try:
+            return self._post(body, new)
+        except Refused:
+            if not old:
+                raise
+        return self._post(body, [*new, *old])
+
+    def _post(self, body: dict[str, Any], assessments: Sequence[Assessment]) -> Trace:
+        request = {"trace": {"trace_info": {**body, "assessments": assessments}}}
         answer = self._http.post(f"{NEWER_API}/traces", request, idempotent=True)
         return trace_from(required(required(answer, "trace"), "trace_info"))
 
@@ -183,7 +213,7 @@ class ServerTraces(RecordStore[Trace]):
         tags = {**wanted.tags, **losses_to_tags(losses)}
         if "/" in copy.trace_id:  # no route takes such an id, so that the mark goes with all else
             whole = dataclasses.replace(wanted, tags={**tags, MARK: mark}, assessments=())
-            self.create(copy.experiment_id, whole)
+            self.create(copy.experiment_id, whole, copy)
             return ()
         for key in copy.tags.keys() - tags.keys() - SERVER_TAGS - {MARK}:
             self._change("DELETE", copy.trace_id, {"key": key})
@@ -205,6 +235,14 @@ class ServerTraces(RecordStore[Trace]):
         """See ``Store.delete``."""
         body = {"experiment_id": copy.experiment_id, "request_ids": [copy.trace_id]}
         self._http.post(f"{NEWER_API}/traces/delete-traces", body, idempotent=True)
+
+
+def _over(there: Trace, wanted: Trace) -> Trace:
+    """Return what is wanted with the tags and metadata besides that a trace has."""
+    tags = {key: text for key, text in there.tags.items() if key not in SERVER_TAGS}
+    return dataclasses.replace(
+        wanted, tags={**tags, **wanted.tags}, metadata={**there.metadata, **wanted.metadata}
+    )
 
 
 def _place_of(experiment_id: str) -> Mapping[str, Any]:

@@ -20,7 +20,8 @@ from migrate.endpoints.shapes import (
 )
 from migrate.endpoints.stores import Found, Identity
 from migrate.endpoints.tracking.entries import Entries, Form, Told
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.tracking.http.errors import read_once
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import API, NEWER_API, ROLES, USERS
 from migrate.endpoints.tracking.passwords import PasswordFile
 from migrate.endpoints.tracking.stores.record import RecordStore

@@ -18,7 +18,7 @@ from migrate.endpoints.shapes import (
     told_id,
 )
 from migrate.endpoints.tracking.entries import Form, Told
-from migrate.endpoints.tracking.http.session import read_once
+from migrate.endpoints.tracking.http.errors import read_once
 from migrate.endpoints.tracking.parts import WEBHOOKS as PART
 from migrate.endpoints.tracking.stores.record import KeyedStore
 from migrate.errors import NotFound

@@ -10,7 +10,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from migrate.endpoints.shapes import ident, objects, required, version_number
-from migrate.endpoints.tracking.http.session import HttpSession, read_once
+from migrate.endpoints.tracking.http.errors import read_once
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.models_wire import (
     equals_filter,
     model_version_from,
