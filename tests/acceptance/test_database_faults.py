@@ -166,7 +166,7 @@ def test_what_was_stopped_while_its_tables_were_made_says_how_to_go_on(
     while mariadb_server.run(counted)[0][0] < 15:
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.signal_group()  # with the process that makes them
     process.ended(PATIENCE)
     told = run_migrate(*words(ends, uri), "--state", tmp_path / "state.db")
     assert told.returncode == 1
