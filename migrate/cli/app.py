@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json as json_module
 import os
 import signal
@@ -114,6 +115,8 @@ def _root(
 
 def main(command: str = "") -> None:
     """Run the command line: ``migrate``, or with ``command`` that one under its own name."""
+    # All that is loaded by now stays, and would be gone through by every collection.
+    gc.freeze()
     learn(os.environ, sys.argv)
     guard_output()
     try:

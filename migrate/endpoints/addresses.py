@@ -11,9 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from migrate.endpoints.artifacts.locations import roots_of
 from migrate.endpoints.database.opening import is_database
-from migrate.endpoints.directory import ExportDirectory
 from migrate.endpoints.file_stores import file_store_around
-from migrate.endpoints.filestore import FileStoreSource
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.tracking.http.access import Access, access_for
 from migrate.endpoints.tracking.http.session import HttpSession
@@ -202,6 +200,8 @@ def _open_either(address: Address) -> Target:
     """Open what can be a source as well as a target."""
     scheme = _scheme(address.uri)
     if address.is_directory:
+        from migrate.endpoints.directory import ExportDirectory  # loaded where it is an end
+
         return ExportDirectory(
             address.path,
             writable=address.side == "target" and not address.read_only,
@@ -296,12 +296,14 @@ def _open_written_database(address: Address) -> Target:
     )
 
 
-def _open_file_store(address: Address) -> FileStoreSource:
+def _open_file_store(address: Address) -> Source:
     if address.registry_uri:
         raise UsageError(
             f"--source-registry-uri does not go with a file store: {address.shown}",
             "copy from the registry by itself",
         )
+    from migrate.endpoints.filestore import FileStoreSource
+
     roots = roots_of(address.artifacts)
     return FileStoreSource(address.path, side=address.side, roots=roots)
 

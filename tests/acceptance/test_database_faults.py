@@ -24,6 +24,7 @@ from tests.acceptance.backing import (
     BY_CHARACTERS,
     MariaDB,
     full,
+    postgres,
     postgres_cluster,
     small_disk,
 )
@@ -165,7 +166,7 @@ def test_what_was_stopped_while_its_tables_were_made_says_how_to_go_on(
     while mariadb_server.run(counted)[0][0] < 15:
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.signal_group()  # with the process that makes them
     process.ended(PATIENCE)
     told = run_migrate(*words(ends, uri), "--state", tmp_path / "state.db")
     assert told.returncode == 1
@@ -174,6 +175,32 @@ def test_what_was_stopped_while_its_tables_were_made_says_how_to_go_on(
     mariadb_server.run(f"CREATE DATABASE {name} {BY_CHARACTERS}")
     run_migrate(*words(ends, uri), "--state", tmp_path / "state.db")
     assert_once(ends, uri, run_migrate)
+
+
+def test_postgres_has_all_tables_or_none(
+    ends: Ends, start_migrate: StartMigrate, run_migrate: RunMigrate, tmp_path: Path
+) -> None:
+    changing = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'"
+    there = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+    with postgres() as uri:
+        engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
+
+        def answer(statement: str) -> int:
+            with engine.connect() as connection:
+                return int(connection.exec_driver_sql(statement).scalar_one())
+
+        for locks in (1, 40, 100):
+            process = start_migrate(*words(ends, uri), "--state", tmp_path / "state.db")
+            while answer(changing) < locks:
+                assert process.poll() is None
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+            process.ended(PATIENCE)
+            while answer(changing):
+                time.sleep(0.01)
+            assert answer(there) == 0
+        assert run_migrate(*words(ends, uri), "--state", tmp_path / "state.db").returncode == 3
+        assert answer(there) > 50
 
 
 def test_a_login_a_name_or_a_right_that_is_wrong_is_named(mariadb_server: MariaDB) -> None:

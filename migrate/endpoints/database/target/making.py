@@ -1,7 +1,7 @@
 """Makes MLflow's tables in an empty database, by MLflow's own migrations, in a process of its own.
 
 MLflow takes a second and 170 MB, and is needed for this only. The process loads it without what its
-migrations do not use, and ends when the one that started it ends.
+migrations do not use. It ends when the one that started it ends, but where a part would stay.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -35,6 +35,9 @@ sys.path[:] = pickle.load(sys.stdin.buffer)
 from {__name__} import make_for_another
 make_for_another()
 """
+#: The lock of MySQL that is held while tables are made, and how many seconds it is waited for.
+MAKING = "CONCAT('mlflow-migrate ', MD5(DATABASE()))"
+_PATIENCE = 60
 #: Of a file that gets its name once it is whole.
 _UNSAFE_AND_FAST = ("PRAGMA synchronous = OFF", "PRAGMA journal_mode = MEMORY")
 
@@ -57,7 +60,8 @@ def make_tables(place: Path | str) -> None:
                 process.stdin.flush()
             answer = process.stdout.read()
         finally:
-            process.kill()
+            if not _stays_by_half(place):
+                process.kill()
         if not answer:
             said.seek(0)
             last = said.read().decode(errors="replace").strip().rpartition("\n")[2]
@@ -78,7 +82,8 @@ def make_for_another() -> None:
     """Make tables where standard input says, answer on standard output, and end this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # for the other to decide
     place = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the process that started this one
-    threading.Thread(target=_end_with_the_other, daemon=True).start()
+    if not _stays_by_half(place):
+        threading.Thread(target=_end_with_the_other, daemon=True).start()
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
     gc.disable()  # there is little to collect, and a fifth of the time to save
     sys.modules.update(dict.fromkeys(_UNNEEDED))  # type: ignore[arg-type]
@@ -101,6 +106,17 @@ def _unmade(why: str) -> EndpointError:
     )
 
 
+def _stays_by_half(place: Path | str) -> bool:
+    """Say whether what is begun has to be ended: MySQL takes nothing back."""
+    return str(place).startswith(("mysql", "mariadb"))
+
+
+def wait_for_tables(connection: Any) -> None:
+    """Wait until another process, which goes on when its own is killed, has made all tables."""
+    connection.exec_driver_sql(f"SELECT GET_LOCK({MAKING}, {_PATIENCE})")
+    connection.exec_driver_sql(f"SELECT RELEASE_LOCK({MAKING})")
+
+
 def _end_with_the_other() -> None:
     while os.read(0, 1):
         pass
@@ -121,11 +137,29 @@ def make_here(place: Path | str) -> None:
     from migrate.endpoints.database.opening import engine_of
 
     engine = _engine_of_file(place) if isinstance(place, Path) else engine_of(place, writes=True)
-    with quiet():
+    whole = _WHOLE.get(engine.dialect.name, nullcontext)
+    with quiet(), whole(engine) as used:
         from mlflow.store.db.utils import _initialize_tables
 
-        _initialize_tables(engine)
+        _initialize_tables(used)
     engine.dispose()
+
+
+@contextmanager
+def _in_one_transaction(engine: Any) -> Iterator[Any]:
+    """Have all that is done with what this gives out be there when the block ends, or nothing.
+
+    MLflow makes its first tables in a transaction, and has them upgraded in another one.
+    """
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import StaticPool
+
+    with closing(engine.raw_connection()) as held:
+        driver = held.driver_connection
+        shared: Any = create_engine(engine.url, creator=lambda: driver, poolclass=StaticPool)
+        shared.dialect.do_commit = shared.dialect.do_rollback = lambda connection: None
+        yield shared
+        driver.commit()
 
 
 def _engine_of_file(path: Path) -> Any:
@@ -140,6 +174,18 @@ def _engine_of_file(path: Path) -> Any:
             connection.execute(statement)
 
     return engine
+
+
+@contextmanager
+def _alone(engine: Any) -> Iterator[Any]:
+    """Have others wait till the block ends: MySQL makes each table by itself."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"SELECT GET_LOCK({MAKING}, {_PATIENCE})")
+        yield engine
+
+
+#: How nobody sees a part of the tables, by what SQLAlchemy calls a database.
+_WHOLE = {"postgresql": _in_one_transaction, "mysql": _alone}
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from migrate.endpoints.database.faults import translated
 from migrate.endpoints.database.opening import engine_of, file_of, url_of
 from migrate.endpoints.database.reading import Database
-from migrate.endpoints.database.target.making import make_tables
+from migrate.endpoints.database.target.making import make_tables, wait_for_tables
 from migrate.endpoints.database.target.mysql import MySQLTransaction
 from migrate.endpoints.database.target.schema import (
     drop_tables,
@@ -172,6 +172,8 @@ class WrittenDatabase(Database):
         engine = engine_of(self._uri, writes=True)
         if not self._is_made:
             with engine.connect() as connection:
+                if self.is_mysql:
+                    wait_for_tables(connection)
                 tables = frozenset(inspect(connection).get_table_names())
             if is_empty(tables):
                 make_tables(self._uri)
