@@ -45,8 +45,8 @@ class Direct:
     def is_possible(self) -> bool:
         """Whether a request needs nothing that only the session knows."""
         session = self._session
-        signs = callable(session.auth)
-        return not (signs or session.cookies or select_proxy(self._base, session.proxies))
+        proxy = session.proxies and select_proxy(self._base, session.proxies)
+        return not (proxy or session.cookies or callable(session.auth))
 
     def _prepare(self) -> _Ready:
         session = self._session
