@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.peer import PEERS
 from benchmarks.process import Done, run
 from benchmarks.stage import Contents, Stage, contents_of
+from tests.clusters import Cluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,9 @@ class Measurement:
     copied: Contents | None = None
     problem: str | None = None
 
+
+#: How many processes, or workers of a cluster, are measured.
+EXECUTOR_PROCESSES = (2, 4)
 
 Contestant = Callable[[Stage, int], Iterator[Measurement]]
 
@@ -66,6 +70,29 @@ def ours(stage: Stage, workers: int) -> Iterator[Measurement]:
             stage.empty_target()
             command = migrate_command(source, target, Path(name) / f"{step}.db", workers)
             yield _measured(stage, step, command)
+
+
+def executors(stage: Stage, workers: int) -> Iterator[Measurement]:
+    """Copy from server to server with other processes of this machine, and with a Dask cluster.
+
+    The cluster runs already, with two or four workers of one thread or more: all have `workers`.
+    """
+    with tempfile.TemporaryDirectory(dir=stage.directory) as name:
+        directory = Path(name)
+        for number in EXECUTOR_PROCESSES:
+            stage.empty_target()
+            state = directory / f"processes-{number}.db"
+            command = migrate_command(stage.source_uri, stage.target_uri, state, workers)
+            yield _measured(stage, f"processes {number}", [*command, "--processes", f"{number}"])
+        for number in EXECUTOR_PROCESSES:
+            folder = directory / f"dask-{number}"
+            folder.mkdir()
+            with Cluster(folder, workers=number, threads=-(-workers // number)) as cluster:
+                stage.empty_target()
+                command = migrate_command(
+                    stage.source_uri, stage.target_uri, folder / "state.db", workers
+                )
+                yield _measured(stage, f"dask {number}", [*command, "--dask", cluster.address])
 
 
 def databases(stage: Stage, workers: int) -> Iterator[Measurement]:
@@ -112,6 +139,7 @@ CONTESTANTS: dict[str, Contestant] = {
     "floor": floor,
     "ours": ours,
     "databases": databases,
+    "executors": executors,
     **{name: partial(other_tool, name) for name in PEERS},
 }
 

@@ -20,6 +20,10 @@ RATIOS = (
     ("ours / floor", ("ours run",), ("floor total",)),
     ("our export / floor reading", ("ours export",), ("floor reading",)),
     ("our import / floor writing", ("ours import",), ("floor writing",)),
+    *(
+        (f"{step} / floor", (step,), ("floor total",))
+        for step in ("processes 2", "processes 4", "dask 2", "dask 4")
+    ),
     ("database to server / floor writing", ("database to server",), ("floor writing",)),
     ("database to database / floor", ("database to database",), ("floor total",)),
     ("peer / ours", ("peer export", "peer import"), ("ours run",)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -14,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from migrate.demo.server import TrackingServerProcess
+from migrate.demo.server import TrackingServerProcess, copy_database
 from tests.clusters import Cluster
+from tests.conftest import RunMigrate
 from tests.crash.conftest import MigrationOf
 from tests.crash.migrations import Ended, Migration
 from tests.crash.samples import seed_work
@@ -222,3 +224,30 @@ def test_an_export_is_written_by_one_process(migration: Migration, tmp_path: Pat
     assert ended.code == 2, ended
     assert "an export directory is written by one process" in ended.stderr
     assert not Path(target).exists()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("executor", ["processes", "dask"])
+def test_a_database_goes_into_another_by_other_processes(
+    work: Source,
+    source_server: TrackingServerProcess,
+    run_migrate: RunMigrate,
+    cluster: Cluster,
+    executor: str,
+    tmp_path: Path,
+) -> None:
+    copy_database(source_server.directory / "mlflow.db", tmp_path / "source.db")
+    ends = (f"sqlite:///{tmp_path}/source.db", f"sqlite:///{tmp_path}/target.db")
+    files = ("--target-artifacts", f"{tmp_path}/files")
+    roots = ("--source-artifacts", str(source_server.directory / "artifacts"), *files)
+    selected = ("--experiments", f"{work.seeded.prefix}*", "--include-deleted")
+    manner = ("--dask", cluster.address) if executor == "dask" else ("--processes", "3")
+    for wrote in (True, False):
+        ended = run_migrate("run", *ends, *roots, *selected, *manner, "--json")
+        assert ended.returncode == 0, ended.stdout[-3000:]
+        report = json.loads(ended.stdout)
+        assert any(it["wrote"] for it in report["totals"].values()) == wrote
+    verified = run_migrate("verify", *ends, *roots, *selected, "--contents", "--json")
+    assert json.loads(verified.stdout)["differences"] == []
+    assert verified.returncode == 0
+    assert not [it for it in (tmp_path / "files").iterdir() if it.name.startswith(".")]

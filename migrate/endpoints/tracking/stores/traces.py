@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import quote
 from migrate.endpoints.shapes import Object, ident, member, objects, required, told_id
 from migrate.endpoints.stores import Bookkeeping, Found, Identity, traces_found
 from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.http.session import TRIES
 from migrate.endpoints.tracking.http.silence import has_items
 from migrate.endpoints.tracking.parts import API, NEWER_API, TRACES, TRACES_WITH_SPANS
 from migrate.endpoints.tracking.searches.search import chunks
@@ -25,7 +27,7 @@ from migrate.errors import (
     NotAuthenticated,
     NotFound,
     Refused,
-    ServerFault,
+    Unavailable,
 )
 from migrate.kinds import Kind
 from migrate.objects import Loss
@@ -150,16 +152,16 @@ class ServerTraces(RecordStore[Trace]):
         ids = {it.get("assessment_id") for it in new}
         said = () if there is None else there.assessments
         old = [it for it in said if it.get("assessment_id") not in ids]
-        try:
-            return self._post(body, new)
-        except Refused:
-            if not old:
-                raise
+        if old:
+            with suppress(Refused, Unavailable):  # the database's own words: worth another try
+                return self._post(body, new, tries=1)
         return self._post(body, [*new, *old])
 
-    def _post(self, body: dict[str, Any], assessments: Sequence[Assessment]) -> Trace:
+    def _post(
+        self, body: dict[str, Any], assessments: Sequence[Assessment], tries: int = TRIES
+    ) -> Trace:
         request = {"trace": {"trace_info": {**body, "assessments": assessments}}}
-        answer = self._http.post(f"{NEWER_API}/traces", request, idempotent=True)
+        answer = self._http.post(f"{NEWER_API}/traces", request, idempotent=True, tries=tries)
         return trace_from(required(required(answer, "trace"), "trace_info"))
 
     def add_spans(self, container: str, spans: Mapping[str, Spans]) -> None:
@@ -195,16 +197,16 @@ class ServerTraces(RecordStore[Trace]):
     def override(self, trace_id: str, assessment: Assessment) -> None:
         """See ``TraceStore.override``."""
         path = f"{_path(trace_id)}/assessments"
-        add = partial(
-            self._http.post, path, {"assessment": assessment}, idempotent=True, fault_tries=1
-        )
-        try:
-            add()
-        except (Refused, ServerFault):
-            # It is there already, and only adding it takes the other one's validity.
-            one = f"{path}/{quote(str(assessment.get('assessment_id')), safe='')}"
+        add = partial(self._http.post, path, {"assessment": assessment}, idempotent=True)
+        # In which words one that is there already is refused is for the database to say.
+        with suppress(Refused, Unavailable):
+            add(tries=1)
+            return
+        # Only adding it takes the other one's validity.
+        one = f"{path}/{quote(str(assessment.get('assessment_id')), safe='')}"
+        with suppress(NotFound):
             self._http.change("DELETE", one, {})
-            add()
+        add()
 
     def finish(
         self, copy: Trace, wanted: Trace, mark: str, losses: Sequence[Loss] = ()
