@@ -19,11 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from migrate import __version__, worker
+from migrate import __version__
 from migrate.errors import Unavailable, UsageError
 from migrate.executors.distant import DistantExecutor
 from migrate.executors.protocol import WorkersLost
-from migrate.executors.setup import Setup, carry_out, forget, install, knows
+from migrate.executors.setup import Setup, carry_out, forget, install, knows, transferred_here
 from migrate.outcomes import Outcome
 from migrate.redaction import redacted
 from migrate.shares import Share
@@ -236,7 +236,7 @@ def _tell_bytes(here: Any, setup: Setup, topic: str) -> None:
     """Say how many bytes this worker has sent, as long as it knows the session."""
     last = 0
     while knows(setup.session):
-        now = worker.target_at(setup.target).artifacts.transferred
+        now = transferred_here(setup)
         if now != last:
             here.log_event(topic, {"worker": here.address, "bytes": now})
             last = now

@@ -19,7 +19,7 @@ from typing import Any
 from migrate import worker
 from migrate.executors.distant import DistantExecutor
 from migrate.executors.protocol import WorkersLost
-from migrate.executors.setup import Setup, carry_out, install
+from migrate.executors.setup import Setup, carry_out, install, transferred_here
 from migrate.outcomes import Outcome
 from migrate.shares import Share
 from migrate.tasks.batches import Batch
@@ -205,7 +205,7 @@ def _serve(pipe: Connection, setup: Setup, threads: int, prepare: Prepare) -> No
         last = 0
         say(0, last)
         while not ended.wait(BYTES_EVERY):
-            now = worker.target_at(setup.target).artifacts.transferred
+            now = transferred_here(setup)
             if now != last:
                 say(0, now)
                 last = now
@@ -215,6 +215,7 @@ def _serve(pipe: Connection, setup: Setup, threads: int, prepare: Prepare) -> No
             said: Any = carry_out(setup.session, batch, share, lambda: True)
         except Exception as problem:
             said = WorkerDied(f"{type(problem).__name__} in a process of this migration")
+        say(0, transferred_here(setup))
         say(number, said)
 
     threading.Thread(target=tell_bytes, daemon=True).start()
@@ -226,5 +227,5 @@ def _serve(pipe: Connection, setup: Setup, threads: int, prepare: Prepare) -> No
             # Whoever started this process is gone: nothing more is to be created.
             os._exit(1)
     ended.set()
-    say(0, worker.target_at(setup.target).artifacts.transferred)
+    say(0, transferred_here(setup))
     worker.close_endpoints()

@@ -144,6 +144,14 @@ def carry_out(session: str, batch: Batch, share: Share, wanted: Wanted) -> list[
         return worker.execute(setup.received(batch))
 
 
+def transferred_here(setup: Setup) -> int:
+    """Return the bytes of artifacts that this process has sent to the target."""
+    try:
+        return worker.target_at(setup.target).artifacts.transferred
+    except MigrateError:  # each batch tells why it cannot be opened
+        return 0
+
+
 def _setup_of(session: str) -> Setup | None:
     """Return the setup of a session, which may arrive after its first batch."""
     with _changed:

@@ -20,7 +20,7 @@ from tests.clusters import Cluster
 from tests.conftest import RunMigrate
 from tests.crash.conftest import MigrationOf
 from tests.crash.migrations import Ended, Migration
-from tests.crash.samples import seed_work
+from tests.crash.samples import LARGE, seed_work
 from tests.faults import Faults, Match, call_after, lose_response
 from tests.seed import Source
 
@@ -55,7 +55,12 @@ def processes_of(migration: Migration) -> list[psutil.Process]:
 
 
 def test_processes_copy_everything_and_end_with_the_command(migration: Migration) -> None:
-    migration.complete(migration.run("--processes", "2"))
+    ended = migration.run("--processes", "2", "--json")
+    migration.complete(ended)
+    told = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
+    sent = [it["bytes_sent"] for it in told if it["event"] == "progress"]
+    report = json.loads(ended.stdout)
+    assert sent[-1] == sum(it["bytes_sent"] for it in report["totals"].values()) > LARGE
 
 
 @pytest.mark.parametrize("match", [CREATE, pytest.param(FILL, marks=pytest.mark.thorough)])
