@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.cookies import extract_cookies_to_jar
 from requests.utils import check_header_validity, select_proxy
 from urllib3 import Timeout
+
+from migrate.endpoints.tracking.http.connections import PromptAdapter
 
 _PATHS_KEPT = 256
 #: Requests without a body that say nothing of its length.
@@ -45,15 +46,17 @@ class Direct:
     def is_possible(self) -> bool:
         """Whether a request needs nothing that only the session knows."""
         session = self._session
-        signs = callable(session.auth)
-        return not (signs or session.cookies or select_proxy(self._base, session.proxies))
+        proxy = session.proxies and select_proxy(self._base, session.proxies)
+        special = proxy or session.cookies or callable(session.auth)
+        # An adapter of another kind may have more to do with a request than to send it.
+        return not special and type(session.get_adapter(self._base)) is PromptAdapter
 
     def _prepare(self) -> _Ready:
         session = self._session
         first = session.prepare_request(requests.Request("GET", self._base))
         assert first.url is not None
         adapter = session.get_adapter(first.url)
-        assert isinstance(adapter, HTTPAdapter)
+        assert isinstance(adapter, PromptAdapter)
         tls = (session.verify, session.cert)
         pool = adapter.get_connection_with_tls_context(first, session.verify, cert=session.cert)
         adapter.cert_verify(pool, first.url, *tls)  # type: ignore[no-untyped-call]
