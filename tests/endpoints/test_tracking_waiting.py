@@ -11,6 +11,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrate import shares
 from migrate.endpoints.tracking.http import connections
 from migrate.endpoints.tracking.http import session as http_module
 from migrate.endpoints.tracking.http.errors import retry_after_of
@@ -38,7 +39,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (connections, http_module):
+    for module in (connections, http_module, shares):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
