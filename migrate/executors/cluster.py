@@ -54,7 +54,7 @@ class DaskExecutor(DistantExecutor):
     def __init__(self, setup: Setup, *, address: str, at_once: int) -> None:
         """Raise ``UsageError`` where there is no such scheduler, or a worker is of no use."""
         self._client = _connected(address)
-        self._signs = [folder / f"{SIGN}{setup.session}" for folder in setup.target.folders]
+        self._signs = [folder / f"{SIGN}{setup.migration}" for folder in setup.target.folders]
         super().__init__(_for_elsewhere(setup, self._signs), at_once)
         self._address = address
         self._executor = self._client.get_executor(pure=False)
