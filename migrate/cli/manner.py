@@ -38,25 +38,29 @@ class Manner:
                 f"--workers {self.workers} needs threads, and --use-threads is False",
                 "leave out one of the two",
             )
-        given = self.workers is not None or self._distant
+        named = self._named()
+        given = self.workers is not None or (named is not None and not named.is_serial)
         parallel = given if self.use_threads is None else self.use_threads
         return (self.workers or DEFAULT_WORKERS) if parallel else 1
 
-    @property
-    def _distant(self) -> bool:
-        return Chosen.of(self.executor, self.processes, self.dask).is_distant
-
     def chosen_executor(self) -> Chosen:
         """Return what carries out the tasks. Raises ``UsageError``."""
-        if self.use_threads is False and self._distant:
+        named = self._named()
+        if named is None:
+            is_serial = self.at_a_time() == 1
+            return Chosen(ExecutorName.SERIAL if is_serial else ExecutorName.THREADS)
+        if self.use_threads is False and not named.is_serial:
             raise UsageError(
                 "--use-threads False is one task after the other, and an executor is named",
                 "leave out one of the two",
             )
-        chosen = Chosen.of(self.executor, self.processes, self.dask)
-        if self.executor is None and not self._distant and self.at_a_time() == 1:
-            return chosen._replace(name=ExecutorName.SERIAL)
-        return chosen
+        return named
+
+    def _named(self) -> Chosen | None:
+        """Return the executor that options name; None where none does. Raises ``UsageError``."""
+        if self.executor is None and self.processes is None and not self.dask:
+            return None
+        return Chosen.of(self.executor, self.processes, self.dask)
 
 
 def command(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -17,7 +17,7 @@ from migrate.cli.stored_choices import choices_of
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.artifacts.locations import check_new_root, check_root
 from migrate.errors import MigrateError, StalePlan, UsageError
-from migrate.executors import Chosen, ExecutorName, Setup, open_executor
+from migrate.executors import Chosen, Setup, open_executor
 from migrate.graph.planner import make_plan, new_migration_id
 from migrate.graph.rematch import rematch
 from migrate.kinds import Ref
@@ -299,7 +299,7 @@ def carry_out(
         for note in (*plan.notes, *plan.collisions):
             view.message(f"Note: {note}")
     # Not stored: how a plan is carried out is decided each time, and an export tells it.
-    use_threads = executor.name is not ExecutorName.SERIAL
+    use_threads = not executor.is_serial
     plan = dataclasses.replace(plan, options={**plan.options, "use_threads": use_threads})
     setup = Setup(
         migration=plan.migration_id,

@@ -46,6 +46,11 @@ class Chosen(NamedTuple):
         return cls(name, processes or os.cpu_count() or 1, address)
 
     @property
+    def is_serial(self) -> bool:
+        """True where one task follows the other."""
+        return self.name is ExecutorName.SERIAL
+
+    @property
     def is_distant(self) -> bool:
         """True where other processes carry out the batches."""
         return self.name in (ExecutorName.PROCESSES, ExecutorName.DASK)
