@@ -121,15 +121,10 @@ class Gate:
         self._shares: dict[Share, threading.BoundedSemaphore] = {}
         self._lock = threading.Lock()
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Wait until a request may be under way, and count it while the block lasts."""
+    def one(self) -> threading.BoundedSemaphore:
+        """Return what a request of this thread has to hold while it is under way."""
         share = share_here()
         if share is None:
-            with self._all:
-                yield
-            return
+            return self._all
         with self._lock:
-            of_share = self._shares.setdefault(share, threading.BoundedSemaphore(1))
-        with of_share:
-            yield
+            return self._shares.setdefault(share, threading.BoundedSemaphore(1))

@@ -19,6 +19,7 @@ import psutil
 from distributed import Client
 
 from migrate.demo.server import HOST
+from tests.processes import spawned_by
 
 #: Seconds a scheduler or worker may take to start.
 PATIENCE = 60.0
@@ -105,8 +106,7 @@ class Cluster:
     def processes(self) -> list[psutil.Process]:
         """The processes of the workers, those that watch over them left out."""
         alive = (it for it in self._processes if it is not self.scheduler and it.poll() is None)
-        below = [child for it in alive for child in psutil.Process(it.pid).children()]
-        return [it for it in below if "spawn_main" in " ".join(it.cmdline())]
+        return [child for it in alive for child in spawned_by(it.pid)]
 
     def stop_the_busy_one(self) -> int:
         """Have the process of a worker that has something to do stand still; return its id."""

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parent.parent
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -85,6 +87,12 @@ class MigrateProcess:
         """Sends a signal to all processes of the group; nothing happens if it has ended."""
         if self.poll() is None:
             os.killpg(self.pid, number)
+
+
+def spawned_by(pid: int) -> list[psutil.Process]:
+    """What multiprocessing has started for a process and for those below it, oldest first."""
+    below = psutil.Process(pid).children(recursive=True)
+    return [it for it in below if "spawn_main" in " ".join(it.cmdline())]
 
 
 @contextmanager

@@ -160,7 +160,7 @@ class DaskExecutor(DistantExecutor):
             future.cancel()
         if self._client.status == "running":
             try:
-                self._client.run(ended, self.setup.session, on_error="ignore")
+                self._client.run(forget, self.setup.session, on_error="ignore")
             except Exception as problem:
                 log.debug("the Dask workers were not told of the end: %s", problem)
         self._client.close()
@@ -225,11 +225,6 @@ def prepared(setup: Setup, topic: str, dask_worker: Any = None) -> str:
         )
         telling.start()
     return problem
-
-
-def ended(session: str) -> None:
-    """Have a worker forget a session."""
-    forget(session)
 
 
 def _tell_bytes(here: Any, setup: Setup, topic: str) -> None:

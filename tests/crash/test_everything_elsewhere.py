@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
@@ -19,7 +18,7 @@ from tests.cli.test_everything import Everything, everything
 from tests.clusters import Cluster
 from tests.conftest import ProxyFactory, RunMigrate, StartMigrate
 from tests.faults import Fault, Faults, Request, lose_response
-from tests.processes import MigrateProcess
+from tests.processes import MigrateProcess, spawned_by
 
 __all__ = ["everything"]
 
@@ -52,8 +51,7 @@ class Killed:
 
 
 def kill_a_process(process: MigrateProcess, draw: random.Random) -> None:
-    children = psutil.Process(process.pid).children(recursive=True)
-    draw.choice([it for it in children if "spawn_main" in " ".join(it.cmdline())]).kill()
+    draw.choice(spawned_by(process.pid)).kill()
 
 
 def assert_arrived(everything: Everything, target: str, run_migrate: RunMigrate) -> None:

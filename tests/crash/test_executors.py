@@ -22,6 +22,7 @@ from tests.crash.conftest import MigrationOf
 from tests.crash.migrations import Ended, Migration
 from tests.crash.samples import LARGE, seed_work
 from tests.faults import Faults, Match, call_after, lose_response
+from tests.processes import spawned_by
 from tests.seed import Source
 
 CREATE = ("POST", "/runs/create$")
@@ -50,8 +51,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def processes_of(migration: Migration) -> list[psutil.Process]:
     """The processes that carry out batches for a command, oldest first."""
     assert migration.process is not None
-    children = psutil.Process(migration.process.pid).children(recursive=True)
-    return [it for it in children if "spawn_main" in " ".join(it.cmdline())]
+    return spawned_by(migration.process.pid)
 
 
 def test_processes_copy_everything_and_end_with_the_command(migration: Migration) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 from migrate.endpoints.database.reading import Database, Row
 from migrate.endpoints.database.stores.entries import readable
@@ -16,19 +17,45 @@ from migrate.kinds import Kind, Ref
 from migrate.records.users import Role, RolePermission, User
 
 _ASSIGNED = "user_role_assignments"
+A = TypeVar("A", User, Role)
 
 
-class UserStore:
-    """Implements the half of ``Store`` that reads: users, with what their passwords became."""
+class AuthStore(ABC, Generic[A]):
+    """Implements the half of ``Store`` that reads, of users or roles: their names are their ids."""
 
-    kind = Kind.USER
-    table = "users"
+    kind: ClassVar[Kind]
+    table: ClassVar[str]
+    #: The column that has the name, and the member of a record.
+    key: ClassVar[str]
     identity = Identity.KEPT
     bookkeeping = Bookkeeping.NONE
 
     def __init__(self, database: Database, unreadable: UnreadableObjects) -> None:
         self._database = database
         self._unreadable = unreadable
+
+    @abstractmethod
+    def list(self, containers: Sequence[str]) -> Iterator[A]:
+        """See ``Store.list``."""
+
+    def read(self, ids: Sequence[str]) -> Sequence[A]:
+        """See ``Store.read``."""
+        wanted = frozenset(ids)
+        return [record for record in self.list(()) if self._key(record) in wanted]
+
+    def _key(self, record: A) -> str:
+        return str(getattr(record, self.key))
+
+    def _named(self, row: Row) -> tuple[Ref, str]:
+        return Ref(self.kind, str(row[self.key])), ""
+
+
+class UserStore(AuthStore[User]):
+    """Users, with what their passwords became."""
+
+    kind = Kind.USER
+    table = "users"
+    key = "username"
 
     def list(self, containers: Sequence[str]) -> Iterator[User]:
         """See ``Store.list``."""
@@ -37,26 +64,13 @@ class UserStore:
         rows = self._database.rows(self.table, columns, order=("username",))
         return readable(rows, _user, self._named, self.table, self._unreadable)
 
-    def read(self, ids: Sequence[str]) -> Sequence[User]:
-        """See ``Store.read``."""
-        wanted = frozenset(ids)
-        return [user for user in self.list(()) if user.username in wanted]
 
-    def _named(self, row: Row) -> tuple[Ref, str]:
-        return Ref(self.kind, str(row["username"])), ""
-
-
-class RoleStore:
-    """Implements the same of the roles of one workspace, but those of the grants of one user."""
+class RoleStore(AuthStore[Role]):
+    """The roles of one workspace, but those of the grants of one user."""
 
     kind = Kind.ROLE
     table = "roles"
-    identity = Identity.KEPT
-    bookkeeping = Bookkeeping.NONE
-
-    def __init__(self, database: Database, unreadable: UnreadableObjects) -> None:
-        self._database = database
-        self._unreadable = unreadable
+    key = "name"
 
     def list(self, containers: Sequence[str]) -> Iterator[Role]:
         """See ``Store.list``."""
@@ -78,15 +92,7 @@ class RoleStore:
                 members=tuple(sorted(members[row["id"]])),
             )
 
-        def named(row: Row) -> tuple[Ref, str]:
-            return Ref(self.kind, str(row["name"])), ""
-
-        return readable(rows, role, named, self.table, self._unreadable)
-
-    def read(self, ids: Sequence[str]) -> Sequence[Role]:
-        """See ``Store.read``."""
-        wanted = frozenset(ids)
-        return [role for role in self.list(()) if role.name in wanted]
+        return readable(rows, role, self._named, self.table, self._unreadable)
 
     def _permissions(self, ids: Sequence[Any]) -> Mapping[Any, Sequence[RolePermission]]:
         found: defaultdict[Any, list[RolePermission]] = defaultdict(list)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 from migrate.endpoints.database.auth import ESSENTIAL, require_users
 from migrate.endpoints.database.opening import engine_of
 from migrate.endpoints.database.reading import Database, among, is_
-from migrate.endpoints.database.stores.users import RoleStore, UserStore
+from migrate.endpoints.database.stores.users import A, AuthStore, RoleStore, UserStore
 from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.endpoints.stores import Found
@@ -37,8 +37,8 @@ class WrittenAuthDatabase(WrittenDatabase):
         Database._connect(self)
 
 
-class WrittenUserStore(UserStore):
-    """Users, who keep their passwords: what these became is taken over as it is."""
+class _Written(AuthStore[A]):
+    """What both have in common: they are found by their names, and none is ever taken away."""
 
     def __init__(self, database: WrittenAuthDatabase, unreadable: UnreadableObjects) -> None:
         super().__init__(database, unreadable)
@@ -46,9 +46,18 @@ class WrittenUserStore(UserStore):
 
     def find(
         self, container: str, keys: Collection[str] | None = None
-    ) -> Mapping[str, Sequence[Found[User]]]:
+    ) -> Mapping[str, Sequence[Found[A]]]:
         """See ``Store.find``."""
-        return {it.username: [Found(it)] for it in self.list(()) if _is_meant(it.username, keys)}
+        named = ((self._key(it), it) for it in self.list(()))
+        return {key: [Found(it)] for key, it in named if keys is None or key in keys}
+
+    def delete(self, copy: A) -> None:
+        """Raise ``Refused``: this tool takes no account and no right away."""
+        raise Refused(f"{self.kind} {self._key(copy)} stays: no {self.kind} is deleted")
+
+
+class WrittenUserStore(_Written[User], UserStore):
+    """Users, who keep their passwords: what these became is taken over as it is."""
 
     def create(self, container: str, wanted: User) -> User:
         """See ``Store.create``. Raises ``Refused`` for one whose password nothing is known of."""
@@ -72,23 +81,9 @@ class WrittenUserStore(UserStore):
                 transaction.update("users", {"is_admin": wanted.is_admin}, mine)
         return ()
 
-    def delete(self, copy: User) -> None:
-        """Raise ``Refused``: this tool takes no account away."""
-        raise Refused(f"user {copy.username} stays: no user is deleted")
 
-
-class WrittenRoleStore(RoleStore):
+class WrittenRoleStore(_Written[Role], RoleStore):
     """Roles. What one has and should not have is left: nobody loses anything."""
-
-    def __init__(self, database: WrittenAuthDatabase, unreadable: UnreadableObjects) -> None:
-        super().__init__(database, unreadable)
-        self._written = database
-
-    def find(
-        self, container: str, keys: Collection[str] | None = None
-    ) -> Mapping[str, Sequence[Found[Role]]]:
-        """See ``Store.find``."""
-        return {it.name: [Found(it)] for it in self.list(()) if _is_meant(it.name, keys)}
 
     def create(self, container: str, wanted: Role) -> Role:
         """See ``Store.create``; the whole of it is there when this returns."""
@@ -108,10 +103,6 @@ class WrittenRoleStore(RoleStore):
                 self._write(transaction, wanted)
         return ()
 
-    def delete(self, copy: Role) -> None:
-        """Raise ``Refused``: this tool takes no right away."""
-        raise Refused(f"role {copy.name} stays: no role is deleted")
-
     def _write(self, transaction: Transaction, wanted: Role) -> None:
         mine = (is_("name", wanted.name), *self._written.here("roles"))
         found = transaction.rows("roles", ("id",), *mine)
@@ -125,7 +116,3 @@ class WrittenRoleStore(RoleStore):
         users = transaction.rows("users", ("id",), among("username", wanted.members))
         assigned = ({**role, "user_id": user["id"]} for user in users)
         transaction.insert_missing("user_role_assignments", assigned)
-
-
-def _is_meant(name: str, keys: Collection[str] | None) -> bool:
-    return keys is None or name in keys
