@@ -6,6 +6,7 @@ import csv as csv_module
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import product
 from typing import Annotated
 
 import typer
@@ -33,6 +34,9 @@ from migrate.views.verify import differences_as_json, print_differences
 from migrate.views.words import cell, printable
 from state.store import StateStore
 
+#: Each look at the map goes through all of it.
+_IDS_AT_ONCE = 500
+
 
 @app.command(epilog=EPILOG)
 def status(
@@ -42,19 +46,15 @@ def status(
 ) -> None:
     """Show how the migrations of a state database stand; works while one is running."""
     with session(debug), StateStore.open(state, read_only=True) as store:
-        found = store.migrations()
+        found = store.overview()
         if not found:
             raise UsageError("there is no migration in this state database")
-        reports = [store.report(item.id) for item in found]
         if json:
             print_json(
-                [
-                    {"status": str(item.status), **report_as_json(report)}
-                    for item, report in zip(found, reports, strict=True)
-                ]
+                [{"status": str(item.status), **report_as_json(report)} for item, report in found]
             )
             return
-        for item, report in zip(found, reports, strict=True):
+        for item, report in found:
             console = Console(soft_wrap=True, highlight=False, markup=False)
             console.print(
                 printable(
@@ -187,14 +187,17 @@ def map_(
 
 
 def _mapped(store: StateStore, ids: list[str]) -> Iterator[Mapping[str, str]]:
+    """Yield the entries of the map that are asked for: of each id, those of sources first."""
     if not ids:
         yield from store.id_map()
-    for ident in ids:
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        asked = ids[start : start + _IDS_AT_ONCE]
+        found = list(store.id_map(ids=asked))
         seen = set()
-        for rows in (store.id_map(source_id=ident), store.id_map(target_id=ident)):
-            for row in rows:
+        for ident, side in product(asked, ("source_id", "target_id")):
+            for row in found:
                 key = (row["migration_id"], row["kind"], row["source_id"])
-                if key not in seen:
+                if row[side] == ident and key not in seen:
                     seen.add(key)
                     yield row
 
