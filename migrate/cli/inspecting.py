@@ -26,8 +26,9 @@ from migrate.cli.migrations import (
 )
 from migrate.cli.stored_choices import choices_of
 from migrate.cli.workspaces import Done, Move, asks_for_all, go_through, moves_between
-from migrate.errors import EXIT_INCOMPLETE, EXIT_OK, MigrateError, UsageError
-from migrate.verify import Comparison
+from migrate.errors import EXIT_INCOMPLETE, EXIT_OK, MigrateError, StateError, UsageError
+from migrate.plans import Report
+from migrate.verify import Comparison, explain
 from migrate.views.layout import result_console, say
 from migrate.views.report import print_report, report_as_json
 from migrate.views.verify import differences_as_json, print_differences
@@ -107,9 +108,11 @@ def verify(
                 raise UsageError(
                     "SOURCE and TARGET are needed", "migrate verify SOURCE TARGET --all-workspaces"
                 )
-            code = _verify_each(ends, choices, workspace_map or (), contents=contents, json=json)
+            code = _verify_each(
+                ends, choices, workspace_map or (), state, contents=contents, json=json
+            )
             raise typer.Exit(code)
-        result = _compared(ends, choices, contents=contents)
+        result = _compared(ends, choices, state, contents=contents)
         if json:
             print_json(differences_as_json(result))
         else:
@@ -117,11 +120,27 @@ def verify(
         raise typer.Exit(_exit_code(result))
 
 
-def _compared(ends: Ends, choices: Choices, *, contents: bool) -> Comparison:
-    """Compare two ends, neither of which is written to."""
+def _compared(ends: Ends, choices: Choices, state: str, *, contents: bool) -> Comparison:
+    """Compare two ends, neither of which is written to.
+
+    What has no copy says why, where the state database knows of a migration between the two.
+    """
     ends = ends.only_read()
     ends.check()
-    return compare_ends(ends, choices, contents=contents)
+    result = compare_ends(ends, choices, contents=contents)
+    if result.lacks_copies and (report := _remembered(ends, state)) is not None:
+        explain(result, report)
+    return result
+
+
+def _remembered(ends: Ends, state: str) -> Report | None:
+    """Return the report of the migration between two ends; None where no state database has it."""
+    try:
+        with StateStore.open(state, read_only=True) as store:
+            migration_id = store.find_migration(*ends.identities())
+            return store.report(migration_id) if migration_id else None
+    except StateError:
+        return None
 
 
 def _print_compared(ends: Ends, choices: Choices, result: Comparison) -> None:
@@ -135,7 +154,7 @@ def _exit_code(result: Comparison) -> int:
 
 
 def _verify_each(
-    ends: Ends, choices: Choices, pairs: Sequence[str], *, contents: bool, json: bool
+    ends: Ends, choices: Choices, pairs: Sequence[str], state: str, *, contents: bool, json: bool
 ) -> int:
     """Compare workspace by workspace, and return the exit code of all together."""
 
@@ -143,7 +162,7 @@ def _verify_each(
         if not move.exists:
             lacks = partial(say, result_console(), "The target does not have it.", "bold red")
             return Done(lambda: {"missing": True}, lacks, EXIT_INCOMPLETE)
-        result = _compared(both, chosen, contents=contents)
+        result = _compared(both, chosen, state, contents=contents)
         return Done(
             lambda: {"missing": False, **differences_as_json(result)},
             lambda: _print_compared(both, chosen, result),
