@@ -54,6 +54,10 @@ class Carrier(ABC):
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """Copy the objects of a batch; yield an outcome per job."""
 
+    def lost_object(self, loss: Loss) -> Ref | None:
+        """Return which object a loss says has no copy, of those that one task stands for."""
+        return None
+
     def delete(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """Delete the copies of a batch; yield an outcome per job."""
         return delete_each(self, batch, source, target)

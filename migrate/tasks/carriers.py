@@ -36,6 +36,7 @@ from migrate.tasks.references import fit
 from migrate.tasks.review_queue import ReviewQueues
 from migrate.tasks.run import copy_runs
 from migrate.tasks.scorer import Scorers
+from migrate.tasks.trace import trace_of
 from migrate.tasks.trace_slice import copy_slices
 from migrate.tasks.user import Roles, Users
 from migrate.tasks.webhook import Webhooks
@@ -238,6 +239,10 @@ class Traces(Carrier):
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """See ``Carrier.carry``."""
         return copy_slices(batch, source, target)
+
+    def lost_object(self, loss: Loss) -> Ref | None:
+        """See ``Carrier.lost_object``."""
+        return trace_of(loss)
 
 
 CARRIERS: tuple[Carrier, ...] = (

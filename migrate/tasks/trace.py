@@ -89,6 +89,17 @@ def slice_from(text: str) -> Slice | None:
     return Slice(experiment_id, int(first), int(last))
 
 
+def lost_trace(trace_id: str, reason: str) -> Loss:
+    """Return the loss of a whole trace, which its slice has."""
+    return Loss(f"{Kind.TRACE} {trace_id}", reason)
+
+
+def trace_of(loss: Loss) -> Ref | None:
+    """Read back which trace is lost as a whole; None where that is none."""
+    kind, _, trace_id = loss.what.partition(" ")
+    return Ref(Kind.TRACE, trace_id) if kind == Kind.TRACE else None
+
+
 def slices(traces: Iterable[Trace]) -> Iterator[SliceFacts]:
     """Gather the traces of one experiment, oldest first, to slices with no moment in common."""
     gathered: list[Trace] = []

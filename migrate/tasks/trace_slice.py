@@ -28,7 +28,15 @@ from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.files import copy_files, root_for
 from migrate.tasks.outcomes import failed, why_missing
-from migrate.tasks.trace import Slice, anything, differences, mark, slice_from, wanted_trace
+from migrate.tasks.trace import (
+    Slice,
+    anything,
+    differences,
+    lost_trace,
+    mark,
+    slice_from,
+    wanted_trace,
+)
 from migrate.tasks.trace_marks import sealed, told_mark
 from migrate.tasks.trace_todo import (
     Todo,
@@ -142,7 +150,7 @@ class _Slicing:
         job = self._job
         if copy is not None and copy.experiment_id != self._container:
             where = f"experiment {copy.experiment_id} of the target has one of this id already"
-            self._losses.append(Loss(f"trace {trace.trace_id}", where))
+            self._losses.append(lost_trace(trace.trace_id, where))
             return None
         due = mark(trace, self._has_copy)
         if ARTIFACT_LOCATION_TAG in trace.tags:
@@ -190,7 +198,7 @@ class _Slicing:
         except (Refused, NotFound) as problem:
             if it.wanted.assessments and isinstance(problem, Refused):
                 return self._begin_bare(it)
-            self._losses.append(Loss(f"trace {it.trace.trace_id}", problem.message))
+            self._losses.append(lost_trace(it.trace.trace_id, problem.message))
             return False
         return True
 
@@ -203,7 +211,7 @@ class _Slicing:
         try:
             self._theirs.create(self._container, bare, it.there)
         except (Refused, NotFound) as problem:
-            self._losses.append(Loss(f"trace {it.trace.trace_id}", problem.message))
+            self._losses.append(lost_trace(it.trace.trace_id, problem.message))
             return False
         said: list[Assessment] = []
         for assessment in it.wanted.assessments:
@@ -300,7 +308,7 @@ class _Slicing:
             try:
                 self._theirs.finish(shown[it.trace.trace_id], it.wanted, it.mark, it.losses)
             except Refused as problem:  # a database takes nothing before
-                self._losses.append(Loss(f"trace {it.trace.trace_id}", problem.message))
+                self._losses.append(lost_trace(it.trace.trace_id, problem.message))
                 continue
             self._losses += it.losses
             self._written += 1

@@ -19,7 +19,7 @@ from migrate.verify.experiments import compare_experiment
 from migrate.verify.logged_models import compare_models
 from migrate.verify.records import compare_records
 from migrate.verify.registry import compare_registry
-from migrate.verify.result import Comparison, Ends
+from migrate.verify.result import MISSING, Comparison, Ends
 from migrate.verify.runs import compare_runs
 from migrate.verify.selected import select
 from migrate.verify.traces import trace_parts
@@ -45,9 +45,7 @@ def compare(ends: Ends) -> Comparison:
         copy = copies.container(experiment.experiment_id)
         if copy is None:
             ref = experiment.ref
-            result.differs(
-                ref, "missing", f"{experiment.name!r} is not on the target", of_copy=False
-            )
+            result.differs(ref, MISSING, f"{experiment.name!r} is not on the target", of_copy=False)
             continue
         pairs.append((experiment, copy))
         kept = as_kept[copy.experiment_id]

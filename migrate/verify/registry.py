@@ -32,7 +32,7 @@ from migrate.tasks.version_sources import VersionSource, copied_source, named_by
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_version_files
 from migrate.verify.permissions import compare_permissions
-from migrate.verify.result import Comparison, Ends
+from migrate.verify.result import MISSING, Comparison, Ends
 
 
 def compare_registry(
@@ -67,7 +67,7 @@ def compare_registry(
         copy = there.get(model.ref)
         if copy is None:
             result.differs(
-                model.ref, "missing", f"{model.name!r} is not on the target", of_copy=False
+                model.ref, MISSING, f"{model.name!r} is not on the target", of_copy=False
             )
         else:
             _compare_model(ends, copies, model, copy, result)
@@ -155,7 +155,7 @@ def _compare_versions(
     ref = version.ref
     if not found:
         result.differs(
-            ref, "missing", f"version {version.version} is not on the target", of_copy=False
+            ref, MISSING, f"version {version.version} is not on the target", of_copy=False
         )
         return
     if len(found) > 1:

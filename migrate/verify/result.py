@@ -18,6 +18,8 @@ from migrate.outcomes import Difference, Loss
 from migrate.tasks.batches import Policy
 
 NO_CHOICES = Policy(migration_id="")
+#: How an object differs that has no copy.
+MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,11 @@ class Comparison:
     links: dict[str, ModelLinks] = field(default_factory=dict)
 
     @property
+    def lacks_copies(self) -> bool:
+        """True when an object has no copy."""
+        return any(it.what == MISSING for it in self.differences)
+
+    @property
     def complete(self) -> bool:
         """True when all that is selected was compared, and nothing differs."""
         return not (self.differences or self.unknown or self.unsupported)
@@ -95,6 +102,15 @@ class Comparison:
         if not any(known == ref and loss.what == what for known, loss in self.declared):
             self.differences.append(Difference(ref, what, detail, lasting, of_copy, written_with))
 
+    def explain(self, reasons: Mapping[Ref, tuple[str, str]]) -> None:
+        """Have what is missing say what became of it, and why, where that is known."""
+        self.differences = [
+            it._replace(what=reasons[it.ref][0], detail=reasons[it.ref][1])
+            if it.what == MISSING and it.ref in reasons
+            else it
+            for it in self.differences
+        ]
+
     def finds(
         self, ref: Ref, name: str, held: Sequence[Copy | Found[Any]], *, was_read: bool = True
     ) -> bool:
@@ -109,7 +125,7 @@ class Comparison:
         if held and held[0].unreadable:
             self.differs(ref, "unreadable", held[0].unreadable, lasting=True, of_copy=False)
         elif not (held and was_read):
-            self.differs(ref, "missing", f"{name!r} is not on the target", of_copy=False)
+            self.differs(ref, MISSING, f"{name!r} is not on the target", of_copy=False)
         else:
             return True
         return False

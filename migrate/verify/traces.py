@@ -17,7 +17,7 @@ from migrate.tasks.trace_todo import files_of, has_files
 from migrate.traces import Spans, Trace
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
-from migrate.verify.result import Comparison, Ends
+from migrate.verify.result import MISSING, Comparison, Ends
 
 
 def trace_parts(
@@ -68,7 +68,7 @@ class _Comparing:
             if copy is None or copy.experiment_id != self._container:
                 where = f"experiment {copy.experiment_id}" if copy else "the target"
                 detail = f"it is in {where}" if copy else f"it is not on {where}"
-                result.differs(ref, "missing", detail, of_copy=False)
+                result.differs(ref, MISSING, detail, of_copy=False)
                 continue
             result.declare(ref, losses_from_tags(copy.tags))
             result.check_mark(ref, told_mark(copy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -82,6 +83,19 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "guardrail_configs": ("created_at",),
 }
 TABLES |= RECORDS
+#: Tables whose rows are named by ids that a copy does not keep, with what these stand for.
+_DATASET = "(SELECT experiment_id || name || digest FROM datasets WHERE dataset_uuid = source_id)"
+STANDING_FOR = {
+    "inputs": f"SELECT source_type, coalesce({_DATASET}, source_id) AS source, destination_type, "
+    "destination_id, step FROM inputs",
+    "input_tags": f"SELECT coalesce({_DATASET}, source_id) AS source, destination_id, name, value "
+    "FROM input_tags JOIN inputs USING (input_uuid)",
+}
+#: Tables of which nothing is copied: of MLflow itself, and what a server reckons or does.
+OF_SERVERS = {"alembic_version", "workspaces", "jobs", "job_locks", "scheduler_leases"}
+OF_SERVERS |= {"sql_assessment_daily_rollups", "sql_span_cost_daily_rollups"}
+OF_SERVERS |= {"sql_trace_metric_daily_rollups", "sql_trace_rollup_rebuild_queue"}
+OF_SERVERS |= {"trace_metrics", "span_metrics"}
 #: Columns of JSON, in which nothing may be said in two ways.
 JSON = {"inputs", "outputs", "expectations", "tags", "icons", "tools", "connect_options"}
 JSON |= {"server_json"}
@@ -101,10 +115,11 @@ def content(path: Path, table: str, is_read: Callable[[dict[str, Any]], bool]) -
     """Return the rows of a table but for places, and for tags of this tool."""
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
-        found = [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+        every = STANDING_FOR.get(table, f"SELECT * FROM {table}")
+        found = [dict(row) for row in connection.execute(every)]
     for row in found:
         row |= {name: None for name in JSON & row.keys() if row[name] == "null"}
-    left_out = {*TABLES[table], *PLACES}
+    left_out = {*TABLES.get(table, ()), *PLACES}
     return Counter(
         repr({key: value for key, value in row.items() if key not in left_out})
         for row in found
@@ -112,6 +127,13 @@ def content(path: Path, table: str, is_read: Callable[[dict[str, Any]], bool]) -
         and not str(row.get("key") or row.get("tag_key")).startswith("mlflow-migrate.")
         and row.get("key") != ARTIFACT_LOCATION_TAG
     )
+
+
+def with_rows(path: Path) -> set[str]:
+    """Return which tables of MLflow have any."""
+    named = rows(path, "SELECT name FROM sqlite_master WHERE type = 'table'")
+    own = {table for (table,) in named if not table.startswith("sqlite_")}
+    return {table for table in own if rows(path, f"SELECT 1 FROM {table} LIMIT 1")}
 
 
 def follow(originals: Sequence[int], *, after: int) -> list[int]:
@@ -123,7 +145,9 @@ def follow(originals: Sequence[int], *, after: int) -> list[int]:
     return numbers
 
 
-def assert_same_rows(source: Path, new: Path, tables: Iterable[str] = TABLES) -> None:
+def assert_same_rows(
+    source: Path, new: Path, tables: Iterable[str] = (*TABLES, *STANDING_FOR)
+) -> None:
     """Compare all that is copied, or some tables of it; deleted versions are gaps."""
     gone = "SELECT name, version FROM model_versions WHERE current_stage = 'Deleted_Internal'"
     versions = set(rows(source, gone))
@@ -235,6 +259,11 @@ def test_a_run_id_that_something_else_has_is_named_and_left_alone(typed: Typed, 
         ("theirs", 9)
     ]
     assert rows(new, "SELECT count(*) FROM params WHERE run_uuid = ?", run_id) == [(0,)]
+    for state, what in ((".migrate/state.db", "failed"), ("none.db", "missing")):
+        verified = typed("verify", *words, "--json", "--state", state, code=3)
+        [told] = (it for it in json.loads(verified.stdout)["differences"] if it["id"] == run_id)
+        assert told["what"] == what
+        assert ("is in experiment 9" in told["detail"]) is (what == "failed")
 
 
 def test_the_same_store_under_another_name_is_refused(typed: Typed, ends: Ends) -> None:

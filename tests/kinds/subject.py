@@ -658,22 +658,25 @@ def on_a_server(sample: Sample) -> Opened:
         uri = request.getfixturevalue("fresh_target").uri
         endpoint = open_target(Address(uri=uri, side="target", workers=2))
         request.addfinalizer(endpoint.close)
-        store = sample.store_of(endpoint)
         needs = sample.needs(Api(uri)) if sample.needs else {}
 
         def make(ident: str, name: str) -> Any:
             return dataclasses.replace(sample.make(ident, name), **needs)
 
-        return dataclasses.replace(
-            _subject(sample, store, _containers(sample, endpoint)),
-            make=make,
-            refuses_twins=sample.refuses_twins,
-            deletes=sample.deletes,
-            writes_only_changes=sample.writes_only_changes,
-            refuses=sample.refuses,
-        )
+        return dataclasses.replace(on(endpoint, sample), make=make)
 
     return opened
+
+
+def on(endpoint: Target, sample: Sample) -> Subject:
+    """Return a kind on a server with nothing else on it, without what its objects need there."""
+    return dataclasses.replace(
+        _subject(sample, sample.store_of(endpoint), _containers(sample, endpoint)),
+        refuses_twins=sample.refuses_twins,
+        deletes=sample.deletes,
+        writes_only_changes=sample.writes_only_changes,
+        refuses=sample.refuses,
+    )
 
 
 def in_memory_server(sample: Sample) -> Opened:

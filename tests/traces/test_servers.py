@@ -76,6 +76,15 @@ class Copying:
         found: dict[str, Any] = json.loads(ended.stdout)
         return found
 
+    def assert_lost(self, trace_id: str, reason: str) -> None:
+        """Verify tells why a trace has no copy; without the state database, that it has none."""
+        for options, what in (((), "lost"), (("--state", "none.db"), "missing")):
+            verified = self("verify", "--json", *options)
+            assert verified.returncode == 3
+            [found] = json.loads(verified.stdout)["differences"]
+            assert (found["what"], found["id"]) == (what, trace_id)
+            assert (found["detail"] == reason) is (what == "lost")
+
     def copies(self, of: str = "main") -> dict[str, dict[str, Any]]:
         name = self.names[self.seeded.names[of]]
         return traces(self.target, experiment_id(self.target, name))
@@ -386,7 +395,9 @@ def test_what_the_target_refuses_is_a_loss_by_name(
     copying.target = proxy.uri
     report = copying.report()
     assert report["totals"]["trace"]["done"] == COUNT + 1
-    assert [loss["what"] for loss in report["losses"]] == [f"trace {refused}"]
+    [loss] = report["losses"]
+    assert loss["what"] == f"trace {refused}"
+    copying.assert_lost(refused, loss["reason"])
     proxy.faults = Faults()
     assert copying.copies().keys() == copying.originals().keys() - {refused}
     assert copying.report()["losses"] == []
@@ -400,7 +411,9 @@ def test_a_trace_of_the_same_id_elsewhere_on_the_target_is_left_alone(
     start_trace(copying.target, "0", there, tags={"whose": "the target's own"})
     try:
         report = copying.report()
-        assert [loss["what"] for loss in report["losses"]] == [f"trace {there}"]
+        [loss] = report["losses"]
+        assert loss["what"] == f"trace {there}"
+        copying.assert_lost(there, loss["reason"])
         assert there in traces(copying.target, "0")
         assert there not in copying.copies()
     finally:
