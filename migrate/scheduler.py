@@ -27,7 +27,7 @@ from migrate.claims import Claiming
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.answers import Ended, Unreadable
 from migrate.errors import EXIT_INTERRUPTED, EndpointError, MigrateError
-from migrate.executors import BatchExecutor, WorkersLost
+from migrate.executors.protocol import BatchExecutor, WorkersLost
 from migrate.graph.progress import Progress
 from migrate.kinds import Action, Kind, Ref, Step
 from migrate.outcomes import Outcome, TaskStatus

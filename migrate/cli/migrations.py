@@ -17,7 +17,9 @@ from migrate.cli.stored_choices import choices_of
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.artifacts.locations import check_new_root, check_root
 from migrate.errors import MigrateError, StalePlan, UsageError
-from migrate.executors import Chosen, Setup, open_executor
+from migrate.executors.chosen import Chosen
+from migrate.executors.opening import open_executor
+from migrate.executors.setup import Setup
 from migrate.graph.planner import make_plan, new_migration_id
 from migrate.graph.rematch import rematch
 from migrate.kinds import Kind, Ref
