@@ -17,9 +17,9 @@ import pytest
 from typer.main import get_command
 
 from migrate import scheduler
-from migrate.cli.app import app, load
 from migrate.endpoints.directory import ExportDirectory
 from migrate.objects import Metric
+from tests.commands import app
 from tests.crash.model_samples import IS_PROMPT, add_logged_model
 from tests.endpoints.exports import (
     POINTS,
@@ -41,7 +41,6 @@ from tests.seed_models import ModelSource
 #: What must never be seen, whatever came in.
 OF_DEFECTS = ("Traceback", "defect of mlflow-migrate", "unexpected ")
 #: Made once: to put it together takes as long as a migration.
-load()
 COMMAND = get_command(app)
 AT_ONCE = 250
 #: A migration of which one thing, chosen at random, is malformed; in a folder of its own.
