@@ -27,9 +27,9 @@ from migrate.claims import Claiming
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.answers import Ended, Unreadable
 from migrate.errors import EXIT_INTERRUPTED, EndpointError, MigrateError
-from migrate.executors import BatchExecutor, WorkersLost
+from migrate.executors.protocol import BatchExecutor, WorkersLost
 from migrate.graph.progress import Progress
-from migrate.kinds import Action, Ref, Step
+from migrate.kinds import Action, Kind, Ref, Step
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.plans import Plan, PlannedTask, Report, by_heading
 from migrate.tasks.batches import Batch, Job, Policy
@@ -42,7 +42,7 @@ ATTEMPTS = 6
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 TICK = 0.25
-#: The most tasks in a batch while no more than that have ended.
+#: The most tasks in the first batch of a kind.
 FIRST_BATCH = 4
 
 #: Why an object that has no error of its own is not there.
@@ -91,8 +91,8 @@ class Scheduler:
         self._order = itertools.count()
         self._errors: dict[Ref, str] = {}
         self._in_flight = 0
-        #: Tasks that ended in this run; with each, batches may be larger.
-        self._ended = 0
+        #: Kinds of which this run has begun a batch.
+        self._begun: set[Kind] = set()
         self._draining = False
         self._interrupted = False
         self._fatal: Outcome | None = None
@@ -175,17 +175,28 @@ class Scheduler:
         while self._later and self._later[0][0] <= now:
             self._progress.put_back(heapq.heappop(self._later)[2])
         # What is ready is shared among the workers, so that none is left with a long tail.
-        at_once = self._executor.at_once
-        share = -(-self._progress.ready_count // at_once)
-        while not self._draining and self._in_flight < at_once:
+        share = -(-self._progress.ready_count // self._executor.at_once)
+        while not self._draining and self._in_flight < self._executor.at_once:
             following = self._progress.next()
             if following is None:
                 return
-            # The first batches are small, so that something lasting is done soon: a batch is read
-            # whole before anything is written, and whoever is killed before that got nowhere.
-            most = min(share, _together(following), max(FIRST_BATCH, self._ended))
-            refs = self._progress.take(max(1, most))
+            refs = self._progress.take(self._most(following, share))
             self._submit(self._batch(self._progress.among(refs)))
+
+    def _most(self, following: Ref, share: int) -> int:
+        """Return the most tasks that go to a worker with this one, at least one."""
+        carrier = carrier_of(following.kind)
+        if carrier is None or following.deletes:
+            return 1
+        most = carrier.together
+        if not (carrier.spreads and self._executor.spreads):
+            most = min(most, share)
+        if following.kind not in self._begun:
+            # The first is small, so that something lasting is done soon: a batch is read whole
+            # before anything is written, and whoever is killed before that got nowhere.
+            self._begun.add(following.kind)
+            most = min(most, FIRST_BATCH)
+        return max(1, most)
 
     def _batch(self, tasks: Sequence[PlannedTask]) -> Batch:
         first = tasks[0]
@@ -274,7 +285,6 @@ class Scheduler:
                 settled.append(outcome)
                 continue
             final = self._with_known_losses(outcome)
-            self._ended += 1
             if final.error:
                 self._errors[final.ref] = final.error
             settled.append(final)
@@ -365,9 +375,3 @@ def _lost(batch: Batch, problem: BaseException) -> list[Outcome]:
         )
         for job in batch.jobs
     ]
-
-
-def _together(ref: Ref) -> int:
-    """Return the most tasks that go to a worker together, with one."""
-    carrier = carrier_of(ref.kind)
-    return carrier.together if carrier and not ref.deletes else 1

@@ -7,20 +7,33 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from migrate.errors import StateError
 from migrate.kinds import Ref, Step
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from state import copies
 from state.bulk import chunks, write
-from state.planned import map_copies
 from state.rows import (
+    KEY,
+    OF_KEY,
     key,
     keyed,
     losses_column,
     losses_of,
     merged,
-    of_key,
     ref_of,
     tasks_of,
     texts_of,
@@ -31,12 +44,13 @@ from state.schema import attempt, task
 # Built once: SQLAlchemy takes longer to build and key a statement than SQLite to run it.
 _LAST_ATTEMPT = select(func.max(attempt.c.id))
 _NEW_ATTEMPT = insert(attempt)
+_ATTEMPT = (*KEY, "id", "started", "error", "hint", "retryable")
 _END_ATTEMPT = update(attempt).where(attempt.c.id == bindparam("of_id"))
+_END = ("of_id", "ended", "status", "error", "hint", "retryable")
 _STANDINGS = select(
     task.c.id,
     task.c.kind,
     task.c.source_id,
-    task.c.name,
     task.c.status,
     task.c.target_id,
     task.c.mark,
@@ -50,7 +64,53 @@ _STANDINGS = select(
     task.c.source_id.in_(bindparam("of_source_ids", expanding=True)),
 )
 _SETTLE = update(task).where(task.c.id == bindparam("of_id"))
+_STANDING = (
+    "of_id",
+    "status",
+    "blocked_by",
+    "target_id",
+    "mark",
+    "wrote",
+    "objects_written",
+    "bytes_sent",
+    "losses",
+    "warnings",
+)
+_REOPENED = ("of_id", "status", "losses")
+
+
+def _told(name: str) -> Any:
+    return bindparam(f"told_{name}", type_=task.c[name].type)
+
+
+#: Does to a row what ``_Standing.add`` does, where nothing was lost or is to be warned of.
+_ADD = (
+    update(task)
+    .where(keyed(task))
+    .values(
+        status=_told("status"),
+        blocked_by=null(),
+        target_id=func.coalesce(_told("target_id"), task.c.target_id),
+        mark=func.coalesce(_told("mark"), task.c.mark),
+        objects_written=case(
+            (task.c.wrote, func.max(task.c.objects_written, _told("objects_written"))),
+            else_=_told("objects_written"),
+        ),
+        wrote=or_(task.c.wrote, _told("wrote")),
+        bytes_sent=task.c.bytes_sent + _told("bytes_sent"),
+    )
+)
+_ADDED = (
+    *OF_KEY,
+    "told_status",
+    "told_target_id",
+    "told_mark",
+    "told_objects_written",
+    "told_wrote",
+    "told_bytes_sent",
+)
 _BLOCK = update(task).where(keyed(task))
+_BLOCKED = (*OF_KEY, "status", "blocked_by")
 
 _FINAL = (TaskStatus.DONE.value, TaskStatus.SKIPPED.value)
 
@@ -61,7 +121,7 @@ def start(connection: Connection, number: int, refs: Iterable[Ref]) -> dict[Ref,
     ids = {ref: first + place for place, ref in enumerate(dict.fromkeys(refs))}
     now = _now()
     rows = (_attempt_row(number, ref, row_id, now) for ref, row_id in ids.items())
-    write(connection, _NEW_ATTEMPT, rows)
+    write(connection, _NEW_ATTEMPT, _ATTEMPT, rows)
     return ids
 
 
@@ -79,34 +139,27 @@ def end(
             _attempt_row(number, outcome.ref, row_id, now - round(outcome.seconds * 1000))
             for row_id, outcome in enumerate(unheard, first)
         )
-        write(connection, _NEW_ATTEMPT, rows)
+        write(connection, _NEW_ATTEMPT, _ATTEMPT, rows)
     ends = (
-        {
-            "of_id": ids[outcome.ref],
-            "ended": now,
-            "status": outcome.status.value,
-            "error": outcome.error,
-            "hint": outcome.hint,
-            "retryable": outcome.retryable,
-        }
+        (
+            ids[outcome.ref],
+            now,
+            outcome.status.value,
+            outcome.error,
+            outcome.hint,
+            outcome.retryable,
+        )
         for outcome in outcomes
     )
-    write(connection, _END_ATTEMPT, ends)
+    write(connection, _END_ATTEMPT, _END, ends)
 
 
 def _next_attempt(connection: Connection) -> int:
     return int(connection.scalar(_LAST_ATTEMPT) or 0) + 1
 
 
-def _attempt_row(number: int, ref: Ref, row_id: int, started: int) -> dict[str, Any]:
-    return {
-        **key(number, ref),
-        "id": row_id,
-        "started": started,
-        "error": "",
-        "hint": "",
-        "retryable": False,
-    }
+def _attempt_row(number: int, ref: Ref, row_id: int, started: int) -> tuple[Any, ...]:
+    return (*key(number, ref), row_id, started, "", "", False)
 
 
 @dataclass(slots=True)
@@ -114,7 +167,6 @@ class _Standing:
     """A task as it stands, to which outcomes are added."""
 
     row_id: int
-    name: str
     status: TaskStatus
     target_id: str
     mark: str
@@ -136,36 +188,59 @@ class _Standing:
         self.losses = merged(self.losses, outcome.losses)
         self.warnings = merged(self.warnings, outcome.warnings)
 
-    def row(self) -> dict[str, Any]:
-        return {
-            "of_id": self.row_id,
-            "status": self.status.value,
-            "blocked_by": None,
-            "target_id": self.target_id,
-            "mark": self.mark,
-            "wrote": self.wrote,
-            "objects_written": self.written,
-            "bytes_sent": self.bytes_sent,
-            "losses": losses_column(self.losses),
-            "warnings": self.warnings or None,
-        }
+    def row(self) -> tuple[Any, ...]:
+        return (
+            self.row_id,
+            self.status.value,
+            None,
+            self.target_id,
+            self.mark,
+            self.wrote,
+            self.written,
+            self.bytes_sent,
+            losses_column(self.losses),
+            self.warnings or None,
+        )
 
 
 def settle(connection: Connection, number: int, outcomes: Sequence[Outcome]) -> None:
-    """Bring tasks, and the id map, to where their outcomes leave them.
+    """Bring tasks to where their outcomes leave them.
 
     Raises ``StateError`` for an outcome of a task that is not in the plan.
     """
+    plain, others = _parted(outcomes) if connection.dialect.name == "sqlite" else ([], outcomes)
+    if write(connection, _ADD, _ADDED, (_added_row(number, it) for it in plain)) < len(plain):
+        others = outcomes  # one of them is not there, and is looked for by name
     standings: dict[Ref, _Standing] = {}
-    for chunk in chunks(outcomes):
+    for chunk in chunks(others):
         standings |= _standings(connection, number, [outcome.ref for outcome in chunk])
-    for outcome in outcomes:
+    for outcome in others:
         if outcome.ref not in standings:
             raise StateError(f"{outcome.ref} is not in the plan", "Make the plan anew.")
         standings[outcome.ref].add(outcome)
-    write(connection, _SETTLE, (standing.row() for standing in standings.values()))
-    done = ((r, s) for r, s in standings.items() if s.status is TaskStatus.DONE)
-    map_copies(connection, number, ((ref, s.target_id, s.name) for ref, s in done))
+    write(connection, _SETTLE, _STANDING, (standing.row() for standing in standings.values()))
+
+
+def _parted(outcomes: Sequence[Outcome]) -> tuple[Sequence[Outcome], Sequence[Outcome]]:
+    """Take apart the outcomes of tasks without losses and warnings, whose rows need not be read."""
+    remarkable = {outcome.ref for outcome in outcomes if outcome.losses or outcome.warnings}
+    if not remarkable:
+        return outcomes, []
+    plain = [outcome for outcome in outcomes if outcome.ref not in remarkable]
+    return plain, [outcome for outcome in outcomes if outcome.ref in remarkable]
+
+
+def _added_row(number: int, outcome: Outcome) -> tuple[Any, ...]:
+    status = TaskStatus.PENDING if outcome.retryable else outcome.status
+    return (
+        *key(number, outcome.ref),
+        status.value,
+        outcome.target_id or None,
+        outcome.mark or None,
+        outcome.written if outcome.wrote else 0,
+        outcome.wrote,
+        outcome.bytes_sent,
+    )
 
 
 def _standings(connection: Connection, number: int, refs: Sequence[Ref]) -> dict[Ref, _Standing]:
@@ -174,7 +249,6 @@ def _standings(connection: Connection, number: int, refs: Sequence[Ref]) -> dict
     return {
         ref: _Standing(
             row_id=row.id,
-            name=row.name,
             status=word_of(TaskStatus, row.status, "the status of a task"),
             target_id=row.target_id,
             mark=row.mark,
@@ -191,11 +265,8 @@ def _standings(connection: Connection, number: int, refs: Sequence[Ref]) -> dict
 
 def block(connection: Connection, number: int, blocked: Mapping[Ref, Ref]) -> None:
     """Set tasks to blocked, each with the task that holds it up."""
-    rows = (
-        {**of_key(number, ref), "status": TaskStatus.BLOCKED.value, "blocked_by": by.stored}
-        for ref, by in blocked.items()
-    )
-    write(connection, _BLOCK, rows)
+    rows = ((*key(number, ref), TaskStatus.BLOCKED.value, by.stored) for ref, by in blocked.items())
+    write(connection, _BLOCK, _BLOCKED, rows)
 
 
 def reopen(connection: Connection, row: Row[Any]) -> None:
@@ -210,10 +281,11 @@ def reopen(connection: Connection, row: Row[Any]) -> None:
         .values(status=TaskStatus.PENDING.value, blocked_by=None)
     )
     # What else was lost stays known; what may heal is told anew by the attempt that comes.
-    write(connection, _SETTLE, _may_heal(connection, row))
+    copies.keep(connection, row, task.c.losses.is_not(None))
+    write(connection, _SETTLE, _REOPENED, _may_heal(connection, row))
 
 
-def _may_heal(connection: Connection, row: Row[Any]) -> Iterator[dict[str, Any]]:
+def _may_heal(connection: Connection, row: Row[Any]) -> Iterator[tuple[Any, ...]]:
     """Yield the tasks done with a loss that may heal, with their other losses.
 
     Not those whose copy was deleted afterwards, as its original is: it takes no writes now.
@@ -233,11 +305,7 @@ def _may_heal(connection: Connection, row: Row[Any]) -> Iterator[dict[str, Any]]
         losses = losses_of(found.losses)
         lasting = tuple(loss for loss in losses if not loss.may_heal)
         if lasting != losses and deleted.isdisjoint((found.source_id, found.container)):
-            yield {
-                "of_id": found.id,
-                "status": TaskStatus.PENDING.value,
-                "losses": losses_column(lasting),
-            }
+            yield found.id, TaskStatus.PENDING.value, losses_column(lasting)
 
 
 def tries(connection: Connection, row: Row[Any]) -> dict[Ref, int]:

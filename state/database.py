@@ -262,12 +262,17 @@ def translated(label: str) -> Iterator[None]:
     except OverflowError:  # sqlite3's own: a number counted up from one that fills its column
         raise damaged("a number too large to go on from") from None
     except DBAPIError as error:
-        raise _translate(error, label) from error
+        lost = error.connection_invalidated
+        raise _translate(error.orig, label, connection_is_lost=lost) from error
+    except sqlite3.Error as error:  # rows of a file are read by the driver itself
+        raise _translate(error, label, connection_is_lost=False) from error
 
 
-def _translate(error: DBAPIError, label: str) -> MigrateError:
-    code = getattr(error.orig, "sqlite_errorname", None) or getattr(error.orig, "pgcode", None)
-    cause = redacted(str(error.orig).strip().partition("\n")[0])
+def _translate(
+    error: BaseException | None, label: str, *, connection_is_lost: bool
+) -> MigrateError:
+    code = getattr(error, "sqlite_errorname", None) or getattr(error, "pgcode", None)
+    cause = redacted(str(error).strip().partition("\n")[0])
     match str(code).split("_"):
         case ["SQLITE", "FULL"] | ["SQLITE", "IOERR", "WRITE" | "FSYNC"] | ["53100"]:
             return StorageFull(
@@ -291,7 +296,7 @@ def _translate(error: DBAPIError, label: str) -> MigrateError:
                 "Check that the directory exists and that you may write to it, or name another "
                 "file with --state.",
             )
-    if error.connection_invalidated:
+    if connection_is_lost:
         return connection_lost(label, cause)
     return StateError(
         f"the state database {label} does not work: {cause}",

@@ -3,56 +3,85 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    insert,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from migrate.kinds import Action, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because, Plan, PlannedTask, because_from_stored, because_to_stored
-from state.bulk import chunks, write
+from state import copies
+from state.bulk import chunks, read, write
 from state.database import damaged
 from state.rows import (
+    KEY,
     counts_of_kinds,
     key,
-    keyed,
     listed,
     losses_column,
     losses_of,
     mapping_of,
-    of_key,
-    ref_of,
+    ref_named,
     sides,
-    streamed,
     tasks_of,
     texts_of,
     word_of,
 )
-from state.schema import edge, id_map, migration, next_id, task
+from state.schema import edge, migration, next_id, task
 
 _NEW_TASK = insert(task)
+_TASK = (
+    "id",
+    *KEY,
+    "name",
+    "action",
+    "container",
+    "reason",
+    "target_id",
+    "mark",
+    "because",
+    "number",
+    "first_free",
+    "objects",
+    "planned_losses",
+    "planned_warnings",
+    "status",
+    "wrote",
+    "objects_written",
+    "bytes_sent",
+)
 _NEW_EDGE = insert(edge)
+_EDGE = ("task", "position", "needs", "soft")
 
 
 def save(connection: Connection, plan: Plan) -> None:
     """Write a plan, in place of an earlier one of the same migration id.
 
-    Attempts and the id map stay; tasks already done with a copy are added to the map. Raises
-    ``ValueError`` when two tasks have one ref, or a task needs what is not in the plan.
+    Attempts stay, and where copies are that the earlier plan made. Raises ``ValueError`` when two
+    tasks have one ref, or a task needs what is not in the plan.
     """
     first = next_id(connection, task.c.id)
     number = _save_migration(connection, plan, first)
     rows = (_task_row(number, ident, planned) for ident, planned in enumerate(plan.tasks, first))
     try:
-        write(connection, _NEW_TASK, rows)
+        write(connection, _NEW_TASK, _TASK, rows)
     except IntegrityError:
         raise ValueError("a plan names every object once") from None
-    write(connection, _NEW_EDGE, _edge_rows(plan.tasks, first))
-    done = (planned for planned in plan.tasks if planned.status is TaskStatus.DONE)
-    map_copies(connection, number, ((p.ref, p.target_id, p.name) for p in done))
+    write(connection, _NEW_EDGE, _EDGE, _edge_rows(plan.tasks, first))
 
 
 def _save_migration(connection: Connection, plan: Plan, first: int) -> int:
@@ -68,6 +97,7 @@ def _save_migration(connection: Connection, plan: Plan, first: int) -> int:
         number = next_id(connection, migration.c.number)
         connection.execute(insert(migration).values(number=number, **values))
         return number
+    copies.keep(connection, known, true())
     edges = edge.c.task.between(known.first_task, known.last_task)
     connection.execute(delete(edge).where(edges))
     connection.execute(delete(task).where(tasks_of(known)))
@@ -106,30 +136,30 @@ def _because_column(because: tuple[Because, ...]) -> tuple[str | tuple[str, str]
     return tuple(map(because_to_stored, because)) or None
 
 
-def _task_row(number: int, row_id: int, planned: PlannedTask) -> dict[str, Any]:
-    return {
-        "id": row_id,
-        **key(number, planned.ref),
-        "name": planned.name,
-        "action": planned.action.value,
-        "container": planned.container,
-        "reason": planned.reason,
-        "target_id": planned.target_id,
-        "mark": planned.mark,
-        "because": _because_column(planned.because),
-        "number": planned.number,
-        "first_free": planned.first_free,
-        "objects": planned.count,
-        "planned_losses": losses_column(planned.losses),
-        "planned_warnings": planned.warnings or None,
-        "status": planned.status.value,
-        "wrote": False,
-        "objects_written": 0,
-        "bytes_sent": 0,
-    }
+def _task_row(number: int, row_id: int, planned: PlannedTask) -> tuple[Any, ...]:
+    return (
+        row_id,
+        *key(number, planned.ref),
+        planned.name,
+        planned.action.value,
+        planned.container,
+        planned.reason,
+        planned.target_id,
+        planned.mark,
+        _because_column(planned.because),
+        planned.number,
+        planned.first_free,
+        planned.count,
+        losses_column(planned.losses),
+        planned.warnings or None,
+        planned.status.value,
+        False,
+        0,
+        0,
+    )
 
 
-def _edge_rows(tasks: Sequence[PlannedTask], first: int) -> Iterator[dict[str, Any]]:
+def _edge_rows(tasks: Sequence[PlannedTask], first: int) -> Iterator[tuple[Any, ...]]:
     # Those alone that others wait for: they are few.
     named = {ref for planned in tasks for ref in (*planned.needs, *planned.after)}
     ids = {it.ref: ident for ident, it in enumerate(tasks, first) if it.ref in named}
@@ -139,31 +169,7 @@ def _edge_rows(tasks: Sequence[PlannedTask], first: int) -> Iterator[dict[str, A
             if ref not in ids:
                 word = "comes after" if soft else "needs"
                 raise ValueError(f"{planned.ref} {word} {ref}, which is not in the plan")
-            yield {
-                "task": row_id,
-                "position": position,
-                "needs": ids[ref],
-                "soft": soft,
-            }
-
-
-_UNMAP = delete(id_map).where(keyed(id_map))
-_MAP = insert(id_map)
-#: One step of SQLite takes the place of both.
-_MAP_ANEW = insert(id_map).prefix_with("OR REPLACE")
-
-
-def map_copies(connection: Connection, number: int, copies: Iterable[tuple[Ref, str, str]]) -> None:
-    """Enter where finished copies are (ref, target id, name), in place of what the map had."""
-    replaces = connection.dialect.name == "sqlite"
-    for chunk in chunks(copy for copy in copies if copy[1] and not copy[0].deletes):
-        if not replaces:
-            write(connection, _UNMAP, (of_key(number, ref) for ref, _, _ in chunk))
-        rows = (
-            {**key(number, ref), "target_id": target_id, "name": name}
-            for ref, target_id, name in chunk
-        )
-        write(connection, _MAP_ANEW if replaces else _MAP, rows)
+            yield row_id, position, ids[ref], soft
 
 
 def load(connection: Connection, migration_id: str | None) -> Plan | None:
@@ -206,42 +212,42 @@ def _load_tasks(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...
     tasks: list[PlannedTask] = []
     # Of the ids that are there: how far they go is what a damaged row may say.
     for stretch in chunks(sorted(refs)):
-        first, last = stretch[0], stretch[-1]
-        needs, after = _load_edges(connection, first, last, refs)
-        of_stretch = _TASKS.where(task.c.id.between(first, last)).order_by(task.c.id)
-        tasks += (
-            _planned(
-                found,
-                refs[found.id],
-                containers.setdefault(found.container, found.container),
-                needs.get(found.id, ()),
-                after.get(found.id, ()),
+        of_stretch = {"first": stretch[0], "last": stretch[-1]}
+        needs, after = _load_edges(connection, of_stretch, refs)
+        for ident, container, *values in read(connection, _TASKS, of_stretch):
+            tasks.append(
+                _planned(
+                    refs[ident],
+                    containers.setdefault(container, container),
+                    needs.get(ident, ()),
+                    after.get(ident, ()),
+                    *values,
+                )
             )
-            for found in connection.execute(of_stretch)
-        )
     return tuple(tasks)
 
 
 def _load_refs(connection: Connection, row: Row[Any]) -> dict[int, Ref]:
-    named = select(task.c.id, task.c.kind, task.c.source_id).where(tasks_of(row))
-    return {found.id: ref_of(found) for found in streamed(connection, named)}
+    ids = {"first": row.first_task, "last": row.last_task}
+    return {
+        ident: ref_named(kind, source_id) for ident, kind, source_id in read(connection, _REFS, ids)
+    }
 
 
 Waits = Mapping[int, tuple[Ref, ...]]
 
 
 def _load_edges(
-    connection: Connection, first: int, last: int, refs: Mapping[int, Ref]
+    connection: Connection, of_stretch: Mapping[str, int], refs: Mapping[int, Ref]
 ) -> tuple[Waits, Waits]:
-    """Return what the tasks with ids from first to last need, and what they only come after."""
+    """Return what the tasks of a stretch need, and what they only come after."""
     needs: dict[int, list[Ref]] = {}
     after: dict[int, list[Ref]] = {}
-    edges = select(edge).where(edge.c.task.between(first, last))
-    for found in streamed(connection, edges.order_by(edge.c.task, edge.c.position)):
-        kept = after if found.soft else needs
-        if found.needs not in refs:
-            raise damaged(f"{found.needs!r} as what a task needs")
-        kept.setdefault(found.task, []).append(refs[found.needs])
+    for ident, needed, soft in read(connection, _EDGES, of_stretch):
+        kept = after if soft else needs
+        if needed not in refs:
+            raise damaged(f"{needed!r} as what a task needs")
+        kept.setdefault(ident, []).append(refs[needed])
     alike: dict[tuple[Ref, ...], tuple[Ref, ...]] = {}
     return _shared(needs, alike), _shared(after, alike)
 
@@ -252,12 +258,37 @@ def _shared(kept: Mapping[int, list[Ref]], alike: dict[tuple[Ref, ...], tuple[Re
     return {ident: alike.setdefault(found, found) for ident, found in waits}
 
 
-#: What outcomes add, and what is read before.
-_NOT_OF_PLANS = frozenset(
-    {"losses", "warnings", "wrote", "objects_written", "bytes_sent", "blocked_by"}
-    | {"migration", "kind", "source_id"}
+def _in_stretch(column: Column[Any]) -> ColumnElement[bool]:
+    return column.between(bindparam("first"), bindparam("last"))
+
+
+_REFS = select(task.c.id, task.c.kind, task.c.source_id).where(_in_stretch(task.c.id))
+_EDGES = (
+    select(edge.c.task, edge.c.needs, edge.c.soft)
+    .where(_in_stretch(edge.c.task))
+    .order_by(edge.c.task, edge.c.position)
 )
-_TASKS = select(*(column for column in task.c if column.name not in _NOT_OF_PLANS))
+#: In the order of what ``_planned`` takes.
+_TASKS = (
+    select(
+        task.c.id,
+        task.c.container,
+        task.c.name,
+        task.c.action,
+        task.c.reason,
+        task.c.target_id,
+        task.c.mark,
+        task.c.because,
+        task.c.number,
+        task.c.first_free,
+        task.c.objects,
+        task.c.planned_losses,
+        task.c.planned_warnings,
+        task.c.status,
+    )
+    .where(_in_stretch(task.c.id))
+    .order_by(task.c.id)
+)
 
 
 def _because_of(stored: object) -> tuple[Because, ...]:
@@ -274,23 +305,38 @@ def _because(stored: tuple[object, ...]) -> tuple[Because, ...]:
 
 
 def _planned(
-    row: Row[Any], ref: Ref, container: str, needs: tuple[Ref, ...], after: tuple[Ref, ...]
+    ref: Ref,
+    container: str,
+    needs: tuple[Ref, ...],
+    after: tuple[Ref, ...],
+    name: str,
+    action: str,
+    reason: str,
+    target_id: str,
+    mark: str,
+    because: object,
+    number: int,
+    first_free: int,
+    objects: int,
+    losses: object,
+    warnings: object,
+    status: str,
 ) -> PlannedTask:
     return PlannedTask(
         ref=ref,
-        name=row.name,
-        action=word_of(Action, row.action, "what is done with an object"),
+        name=name,
+        action=word_of(Action, action, "what is done with an object"),
         container=container,
-        reason=row.reason,
-        target_id=row.target_id,
-        mark=row.mark,
+        reason=reason,
+        target_id=target_id,
+        mark=mark,
         needs=needs,
         after=after,
-        because=_because_of(row.because),
-        number=row.number,
-        first_free=row.first_free,
-        count=row.objects,
-        losses=losses_of(row.planned_losses),
-        warnings=texts_of(row.planned_warnings, "warnings"),
-        status=word_of(TaskStatus, row.status, "the status of a task"),
+        because=_because_of(because),
+        number=number,
+        first_free=first_free,
+        count=objects,
+        losses=losses_of(losses) if losses else (),
+        warnings=texts_of(warnings, "warnings") if warnings else (),
+        status=word_of(TaskStatus, status, "the status of a task"),
     )

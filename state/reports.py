@@ -1,14 +1,15 @@
-"""What is read out of the state database for people: reports, the list of migrations, the map."""
+"""What is read out of the state database for people: reports, and the list of migrations."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select, tuple_
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, select
 
 from migrate.kinds import HEADINGS, Action, Heading, Kind, Ref
 from migrate.outcomes import Loss, TaskStatus
@@ -27,7 +28,7 @@ from state.rows import (
     texts_of,
     word_of,
 )
-from state.schema import attempt, id_map, migration, task
+from state.schema import attempt, migration, task
 
 
 class MigrationStatus(StrEnum):
@@ -50,31 +51,30 @@ class StoredMigration:
     status: MigrationStatus
 
 
-def migrations(connection: Connection) -> list[StoredMigration]:
-    """List the migrations, latest first."""
+def overview(connection: Connection) -> Iterator[tuple[StoredMigration, Callable[[], Report]]]:
+    """Yield the migrations, latest first, each with what sums it up; tasks are counted once."""
     latest_first = select(migration).order_by(migration.c.created.desc(), migration.c.number.desc())
-    listed = []
     for row in connection.execute(latest_first).all():
         source, target = sides(row)
-        status = _status(connection, row)
-        listed.append(
-            StoredMigration(
-                id=row.id, created=row.created, source=source, target=target, status=status
-            )
+        tallies = _tallies(connection, row)
+        listed = StoredMigration(
+            id=row.id,
+            created=row.created,
+            source=source,
+            target=target,
+            status=_status(connection, row, tallies),
         )
-    return listed
+        yield listed, partial(_report, connection, row, tallies)
 
 
-def _status(connection: Connection, stored: Row[Any]) -> MigrationStatus:
-    found = connection.scalars(select(task.c.status).where(tasks_of(stored)).distinct())
-    statuses = set(found)
+def _status(connection: Connection, stored: Row[Any], tallies: Sequence[Tally]) -> MigrationStatus:
+    statuses = {tally.status for tally in tallies}
     if TaskStatus.PENDING.value in statuses:
         # A plan made anew keeps the attempts of the one before it.
-        under_this_plan = and_(
-            attempt.c.migration == stored.number, attempt.c.started >= stored.created
-        )
-        begun = connection.scalar(select(attempt.c.id).where(under_this_plan).limit(1))
-        return MigrationStatus.PLANNED if begun is None else MigrationStatus.UNFINISHED
+        of_this = select(attempt.c.started).where(attempt.c.migration == stored.number)
+        last = connection.scalar(of_this.order_by(attempt.c.id.desc()).limit(1))
+        begun = last is not None and last >= stored.created
+        return MigrationStatus.UNFINISHED if begun else MigrationStatus.PLANNED
     if statuses & {TaskStatus.FAILED.value, TaskStatus.BLOCKED.value}:
         return MigrationStatus.INCOMPLETE
     return MigrationStatus.DONE
@@ -99,15 +99,20 @@ def report(
 ) -> Report:
     """Sum up how a migration stands. Raises ``StateError`` when it is unknown."""
     stored = migration_row(connection, migration_id)
-    source, target = sides(stored)
     tallies = _tallies(connection, stored)
+    summed_up = _report(connection, stored, tallies)
+    return replace(summed_up, seconds=seconds, interrupted=interrupted)
+
+
+def _report(connection: Connection, stored: Row[Any], tallies: Sequence[Tally]) -> Report:
+    source, target = sides(stored)
     totals = _totals(tallies)
     losses, warnings = (
         _remarks(connection, stored) if any(it.remarks for it in tallies) else ((), ())
     )
     failed = any(it.status == TaskStatus.FAILED for it in tallies)
     return Report(
-        migration_id=migration_id,
+        migration_id=stored.id,
         source=source,
         target=target,
         totals=totals,
@@ -116,39 +121,92 @@ def report(
         warnings=warnings,
         unsupported=_unsupported(stored, tallies),
         bytes_sent=sum(of_kind.bytes_sent for of_kind in totals.values()),
-        seconds=seconds,
-        interrupted=interrupted,
+        seconds=0.0,
         unknown=texts_of(stored.unknown, "what is unknown"),
     )
 
 
 #: What is lost or to be warned of: of what is not wanted, nothing can be lost.
 _REMARKS = (task.c.planned_losses, task.c.losses, task.c.planned_warnings, task.c.warnings)
-_HAS_REMARKS = and_(
-    task.c.action != Action.SKIP.value, or_(*(column.is_not(None) for column in _REMARKS))
+_HAS_REMARKS = and_(task.c.action != Action.SKIP.value, func.coalesce(*_REMARKS).is_not(None))
+
+
+class Tally(NamedTuple):
+    """What is counted of tasks that are alike: of one kind, with one status and action."""
+
+    kind: str
+    status: str
+    action: str
+    objects: int
+    wrote: int
+    bytes_sent: int
+    remarks: int
+
+
+_GROUPS = (task.c.kind, task.c.status, task.c.action)
+_COUNTED = (
+    func.sum(task.c.objects),
+    func.sum(case((task.c.wrote, task.c.objects_written), else_=0)),
+    func.sum(task.c.bytes_sent),
+    func.sum(case((_HAS_REMARKS, 1), else_=0)),
 )
+_GROUPED: Select[*tuple[Any, ...]] = select(*_GROUPS, *_COUNTED).group_by(*_GROUPS)
+_BETWEEN = task.c.id.between(bindparam("first"), bindparam("last"))
+_NEXT: Select[*tuple[Any, ...]] = (
+    select(task.c.id, *_GROUPS).where(_BETWEEN).order_by(task.c.id).limit(1)
+)
+_ALIKE: Select[*tuple[Any, ...]] = select(
+    func.count(),
+    func.sum(case((and_(*(it == bindparam(f"of_{it.name}") for it in _GROUPS)), 1), else_=0)),
+    *_COUNTED,
+).where(_BETWEEN)
+#: Tasks that are looked at together.
+_STRETCH = 5_000
 
 
-def _tallies(connection: Connection, stored: Row[Any]) -> Sequence[Row[Any]]:
+def _tallies(connection: Connection, stored: Row[Any]) -> Sequence[Tally]:
     """Count all tasks of a plan, by kind, status and action: the rows are gone through once."""
-    grouped: Select[Any] = (
-        select(
-            task.c.kind,
-            task.c.status,
-            task.c.action,
-            func.sum(task.c.objects).label("objects"),
-            func.sum(case((task.c.wrote, task.c.objects_written), else_=0)).label("wrote"),
-            func.sum(task.c.bytes_sent).label("bytes_sent"),
-            func.sum(case((_HAS_REMARKS, 1), else_=0)).label("remarks"),
-        )
-        .where(tasks_of(stored))
-        .group_by(task.c.kind, task.c.status, task.c.action)
-    )
-    return connection.execute(grouped).all()
+    if connection.dialect.name != "sqlite":
+        return [Tally(*row) for row in connection.execute(_GROUPED.where(tasks_of(stored)))]
+    found: dict[tuple[str, str, str], list[Tally]] = {}
+    first = stored.first_task
+    # SQLite sorts to group, which takes longer than to read. Most stretches are of one group.
+    while (start := _next_task(connection, first, stored)) is not None:
+        first, last = start.id, min(start.id + _STRETCH - 1, stored.last_task)
+        for tally in _tallies_between(
+            connection, first, last, (start.kind, start.status, start.action)
+        ):
+            found.setdefault(tally[:3], []).append(tally)
+        first = last + 1
+    return [
+        Tally(*group, *(sum(counts) for counts in zip(*(it[3:] for it in tallies), strict=True)))
+        for group, tallies in found.items()
+    ]
 
 
-def _totals(tallies: Sequence[Row[Any]]) -> dict[Heading, KindTotals]:
-    by_heading: dict[Heading, list[Row[Any]]] = {}
+def _next_task(
+    connection: Connection, first: int, stored: Row[Any]
+) -> Row[*tuple[Any, ...]] | None:
+    """Return the next task with its group: how far ids go is what a damaged row may say."""
+    ids = {"first": first, "last": stored.last_task}
+    return connection.execute(_NEXT, ids).one_or_none()
+
+
+def _tallies_between(
+    connection: Connection, first: int, last: int, group: tuple[str, str, str]
+) -> Iterator[Tally]:
+    """Count the tasks of a stretch, of which the first is in ``group``."""
+    ids = {"first": first, "last": last}
+    named = {f"of_{column.name}": value for column, value in zip(_GROUPS, group, strict=True)}
+    count, alike, *counts = connection.execute(_ALIKE, {**ids, **named}).one()
+    if count == alike:
+        yield Tally(*group, *counts)
+    else:
+        yield from (Tally(*row) for row in connection.execute(_GROUPED.where(_BETWEEN), ids))
+
+
+def _totals(tallies: Sequence[Tally]) -> dict[Heading, KindTotals]:
+    by_heading: dict[Heading, list[Tally]] = {}
     for row in tallies:
         by_heading.setdefault(ref_from_stored(row.kind, "a kind").heading, []).append(row)
     totals = {}
@@ -168,21 +226,18 @@ def _totals(tallies: Sequence[Row[Any]]) -> dict[Heading, KindTotals]:
 
 def _failures(connection: Connection, stored: Row[Any]) -> tuple[Failure, ...]:
     blocks = _blocks(connection, stored)
-    tried = attempt.alias()
     last = (
-        select(func.max(tried.c.id))
-        .where(
-            tried.c.migration == stored.number,
-            tried.c.source_id == task.c.source_id,
-            tried.c.kind == task.c.kind,
-            tried.c.ended.is_not(None),
-        )
-        .scalar_subquery()
+        select(attempt.c.source_id, attempt.c.kind, func.max(attempt.c.id).label("id"))
+        .where(attempt.c.migration == stored.number, attempt.c.status == TaskStatus.FAILED.value)
+        .group_by(attempt.c.source_id, attempt.c.kind)
+        .subquery()
     )
+    same = and_(last.c.source_id == task.c.source_id, last.c.kind == task.c.kind)
     failed = (
         select(task.c.kind, task.c.source_id, task.c.name, attempt.c.error, attempt.c.hint)
         .select_from(task)
-        .outerjoin(attempt, attempt.c.id == last)
+        .outerjoin(last, same)
+        .outerjoin(attempt, attempt.c.id == last.c.id)
         .where(tasks_of(stored), task.c.status == TaskStatus.FAILED.value)
         .order_by(task.c.id)
     )
@@ -241,7 +296,7 @@ def _remarks(
     return tuple(losses), tuple(warnings)
 
 
-def _unsupported(stored: Row[Any], tallies: Sequence[Row[Any]]) -> dict[Kind, int]:
+def _unsupported(stored: Row[Any], tallies: Sequence[Tally]) -> dict[Kind, int]:
     """Return what the plan counted of kinds that are not copied, and single tasks like that."""
     counts = {kind: count for kind, count in counts_of_kinds(stored.unsupported).items() if count}
     tasks: Counter[Kind] = Counter()
@@ -249,43 +304,3 @@ def _unsupported(stored: Row[Any], tallies: Sequence[Row[Any]]) -> dict[Kind, in
         if row.action == Action.UNSUPPORTED.value:
             tasks[word_of(Kind, row.kind, "the kind of an object")] += int(row.objects)
     return counts | {kind: max(count, counts.get(kind, 0)) for kind, count in tasks.items()}
-
-
-_MAP_PAGE = 5_000
-
-
-def id_map_page(
-    connection: Connection,
-    *,
-    kind: Kind | None,
-    source_id: str | None,
-    target_id: str | None,
-    after: Mapping[str, Any] | None,
-) -> list[dict[str, Any]]:
-    """Return the next rows of the id map that fit, in its order; none when there are no more."""
-    order = (id_map.c.source_id, id_map.c.kind, migration.c.number)
-    page = (
-        select(
-            id_map.c.kind,
-            id_map.c.source_id,
-            id_map.c.target_id,
-            id_map.c.name,
-            migration.c.id.label("migration_id"),
-            migration.c.source_uri,
-            migration.c.target_uri,
-            migration.c.number,
-        )
-        .join(migration, migration.c.number == id_map.c.migration)
-        .order_by(*order)
-        .limit(_MAP_PAGE)
-    )
-    if kind is not None:
-        page = page.where(id_map.c.kind == kind.value)
-    if source_id is not None:
-        page = page.where(id_map.c.source_id == source_id)
-    if target_id is not None:
-        page = page.where(id_map.c.target_id == target_id)
-    if after is not None:
-        last = (after["source_id"], after["kind"], after["number"])
-        page = page.where(tuple_(*order) > tuple_(*last))
-    return [dict(row) for row in connection.execute(page).mappings()]

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, bindparam, select
 
 from migrate.errors import StateError
 from migrate.kinds import Kind, Ref, parse_ref, ref_of_word
 from migrate.outcomes import Loss, loss_from_stored, loss_to_stored
 from migrate.plans import Side
-from state import bulk
 from state.database import damaged
 from state.schema import migration, task
 
 T = TypeVar("T")
 W = TypeVar("W", bound=StrEnum)
-
-
-def streamed(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator[Row[Any]]:
-    """Run a query whose result is too large to be fetched at once."""
-    yield from connection.execute(query, execution_options={"yield_per": bulk.CHUNK})
 
 
 def migration_row(connection: Connection, migration_id: str) -> Row[Any]:
@@ -42,23 +36,24 @@ def tasks_of(row: Row[Any]) -> ColumnElement[bool]:
     return task.c.id.between(row.first_task, row.last_task)
 
 
-def key(number: int, ref: Ref) -> dict[str, Any]:
-    """Return the columns that name an object of a migration."""
-    return {"migration": number, "source_id": ref.id, "kind": ref.word}
+#: The columns that name an object of a migration, and the parameters of ``keyed``, which may not
+#: have the names of columns: each for the values of ``key``.
+KEY = ("migration", "source_id", "kind")
+OF_KEY = ("of_migration", "of_source_id", "of_kind")
+
+
+def key(number: int, ref: Ref) -> tuple[int, str, str]:
+    """Return what names an object of a migration."""
+    return number, ref.id, ref.word
 
 
 def keyed(table: Table) -> ColumnElement[bool]:
-    """Return the condition that picks one object's rows, for the parameters of ``of_key``."""
+    """Return the condition that picks one object's rows, for the parameters ``OF_KEY``."""
     return and_(
         table.c.migration == bindparam("of_migration"),
         table.c.source_id == bindparam("of_source_id"),
         table.c.kind == bindparam("of_kind"),
     )
-
-
-def of_key(number: int, ref: Ref) -> dict[str, Any]:
-    """Return the parameters of ``keyed``, whose names may not be those of columns."""
-    return {f"of_{column}": value for column, value in key(number, ref).items()}
 
 
 @lru_cache(512)
@@ -72,10 +67,15 @@ def word_of(words: type[W], value: str, what: str) -> W:
 
 def ref_of(row: Row[*tuple[Any, ...]]) -> Ref:
     """Return the object a row is about. Raises ``StateError``."""
+    return ref_named(row.kind, row.source_id)
+
+
+def ref_named(kind: str, source_id: str) -> Ref:
+    """Return the object that two columns name. Raises ``StateError``."""
     try:
-        return ref_of_word(str(row.kind), row.source_id)
+        return ref_of_word(kind, source_id)
     except ValueError:
-        raise damaged(f"{str(row.kind)[:100]!r} as the kind of an object") from None
+        raise damaged(f"{kind[:100]!r} as the kind of an object") from None
 
 
 def ref_from_stored(stored: object, what: str) -> Ref:

@@ -7,7 +7,7 @@ kind and source id, and not by task, because they outlive a plan that is made an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -18,7 +18,6 @@ from sqlalchemy import (
     Connection,
     Dialect,
     ForeignKey,
-    Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
@@ -40,7 +39,7 @@ from migrate.errors import NewerState, StateError
 from migrate.redaction import redacted, without_logins
 from state.database import OURS, damaged
 
-VERSION = 5
+VERSION = 6
 
 Upgrade = Callable[[Connection], None]
 
@@ -77,6 +76,12 @@ def _deletions_say_of_what(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _attempts_without_index(connection: Connection) -> None:
+    """Version 6: attempts are gone through, and the map of copies is told by tasks as well."""
+    if connection.dialect.name in ("sqlite", "postgresql"):  # MySQL has a foreign key stand on it
+        connection.execute(text("DROP INDEX IF EXISTS attempt_of"))
+
+
 #: Entry n turns a database of version n into one of version n + 1. It says so in plain SQL,
 #: because the tables below describe the newest version only. Where it is None the tables are the
 #: same, and rows are read in either form: since version 3, losses have codes and reasons refs.
@@ -85,7 +90,10 @@ UPGRADES: Mapping[int, Upgrade | None] = {
     2: None,
     3: _tasks_stand_for_many,
     4: _deletions_say_of_what,
+    5: _attempts_without_index,
 }
+#: Those whose rows are read with or without.
+_READ_EITHER_WAY = frozenset({5})
 
 
 class _Word(TypeDecorator[str]):
@@ -93,6 +101,10 @@ class _Word(TypeDecorator[str]):
 
     impl: Any = String
     cache_ok = True
+
+    def is_read_as_it_is(self, values: Iterable[object]) -> bool:
+        """Say of values of many rows that none of them has to be looked at; see ``state.bulk``."""
+        return {str, type(None)}.issuperset(map(type, values))
 
     def process_result_value(self, value: object, dialect: Dialect) -> str | None:
         if value is None or isinstance(value, str):
@@ -105,6 +117,10 @@ class _Number(TypeDecorator[int]):
 
     impl: Any = BigInteger
     cache_ok = True
+
+    def is_read_as_it_is(self, values: Iterable[object]) -> bool:
+        """See ``_Word.is_read_as_it_is``."""
+        return {int, type(None)}.issuperset(map(type, values))
 
     def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
         if isinstance(value, str | bytes | float):
@@ -129,6 +145,10 @@ class AnyText(_Word):
     impl = Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
     cache_ok = True
 
+    def is_written_as_it_is(self, values: Sequence[str | None]) -> bool:
+        """Say of values for many rows of a file that it takes each of them as it is."""
+        return {str}.issuperset(map(type, values)) and "".join(map(str, values)).isascii()
+
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         if value is None:
             return None
@@ -143,6 +163,10 @@ class SafeText(AnyText):
 
     cache_ok = True
 
+    def is_written_as_it_is(self, values: Sequence[str | None]) -> bool:
+        """Say no, for what any text may quote."""
+        return not any(values)
+
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return super().process_bind_param(None if value is None else redacted(value), dialect)
 
@@ -151,6 +175,10 @@ class AddressText(AnyText):
     """A URI, by which a migration is found again: stored without credentials in it."""
 
     cache_ok = True
+
+    def is_written_as_it_is(self, values: Sequence[str | None]) -> bool:
+        """Say no, for what any text may quote."""
+        return not any(values)
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return super().process_bind_param(None if value is None else without_logins(value), dialect)
@@ -247,7 +275,8 @@ edge = Table(
     PrimaryKeyConstraint("task", "position"),
 )
 
-#: One row a try. ``ended`` and ``status`` stay null when the process died before it heard.
+#: One row a try. ``ended`` and ``status`` stay null when the process died before it heard. There
+#: is no index: to keep one takes longer than to go through the rows the few times that is needed.
 attempt = Table(
     "attempt",
     metadata,
@@ -261,10 +290,9 @@ attempt = Table(
     _column("error", SafeText),
     _column("hint", SafeText),
     _column("retryable", Boolean),
-    Index("attempt_of", "migration", "source_id", "kind"),
 )
 
-#: Where the finished copy of an object is.
+#: Where the finished copy of an object is, where its task does not tell it: see ``state.copies``.
 id_map = Table(
     "id_map",
     metadata,
@@ -311,7 +339,10 @@ def found_version(connection: Connection, label: str) -> int | None:
 
 def is_readable(version: int | None) -> bool:
     """Say whether a database of this version can be read without bringing it up to date."""
-    return version is not None and not any(map(UPGRADES.get, range(version, VERSION)))
+    if version is None:
+        return False
+    steps = set(range(version, VERSION)) - _READ_EITHER_WAY
+    return not any(map(UPGRADES.get, steps))
 
 
 def prepare(connection: Connection, label: str) -> None:

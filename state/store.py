@@ -6,11 +6,13 @@ opened ``read_only`` may look on while the first one writes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import heapq
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from sqlalchemy import Connection
 
@@ -18,7 +20,7 @@ from migrate.errors import StateError
 from migrate.kinds import Kind, Ref
 from migrate.outcomes import Outcome
 from migrate.plans import Plan, Report
-from state import attempts, database, lock, planned, reports, schema
+from state import attempts, copies, database, lock, planned, reports, schema
 from state.database import Location, connect, connection_lost, locate, translated
 from state.reports import StoredMigration
 from state.rows import migration_row
@@ -102,8 +104,8 @@ class StateStore:
     def save_plan(self, plan: Plan) -> None:
         """Store a plan, in place of an earlier one of the same migration id.
 
-        The attempts and the id map of that migration stay. Raises ``ValueError`` when two
-        tasks have one ref, or a task needs what is not in the plan.
+        The attempts of that migration stay, and where its copies are. Raises ``ValueError`` when
+        two tasks have one ref, or a task needs what is not in the plan.
         """
         with self._writing() as connection:
             planned.save(connection, plan)
@@ -121,7 +123,12 @@ class StateStore:
     def migrations(self) -> list[StoredMigration]:
         """List the migrations, latest first."""
         with self._transaction() as connection:
-            return reports.migrations(connection)
+            return [migration for migration, _ in reports.overview(connection)]
+
+    def overview(self) -> list[tuple[StoredMigration, Report]]:
+        """List the migrations, latest first, each with how it stands."""
+        with self._transaction() as connection:
+            return [(migration, report()) for migration, report in reports.overview(connection)]
 
     def find_migration(self, source_identity: str, target_identity: str) -> str | None:
         """Return the id of the latest migration from this source to this target."""
@@ -182,26 +189,27 @@ class StateStore:
             )
 
     def id_map(
-        self,
-        *,
-        kind: Kind | None = None,
-        source_id: str | None = None,
-        target_id: str | None = None,
+        self, *, kinds: Collection[Kind] = (), ids: Collection[str] = ()
     ) -> Iterator[Mapping[str, str]]:
         """Iterate over finished copies, by source id: where each is, and of which migration.
 
-        Keys: kind, source_id, target_id, name, migration_id, source_uri, target_uri. Memory
-        does not grow with the map; other methods may be called in between.
+        Of these ``kinds``, and with one of these ``ids`` on either side, up to some thousand; none
+        stand for all. Keys: kind, source_id, target_id, name, migration_id, source_uri, target_uri.
+        Memory does not grow with the map; other methods may be called in between.
         """
-        after: dict[str, Any] | None = None
+        wanted = copies.Wanted(kinds=kinds, ids=ids)
+        with self._transaction() as connection:
+            parts = list(copies.parts(connection))
+        told = [self._entries(part, wanted) for part in parts]
+        return heapq.merge(*told, key=itemgetter("source_id", "kind"))
+
+    def _entries(self, part: copies.Part, wanted: copies.Wanted) -> Iterator[Mapping[str, str]]:
+        after: Mapping[str, str] | None = None
         while True:
             with self._transaction() as connection:
-                page = reports.id_map_page(
-                    connection, kind=kind, source_id=source_id, target_id=target_id, after=after
-                )
-            for row in page:
-                yield {column: value for column, value in row.items() if column != "number"}
-            if not page:
+                page = part.page(connection, wanted, after)
+            yield from page
+            if copies.is_last(page):
                 return
             after = page[-1]
 

@@ -23,10 +23,12 @@ from pathlib import Path
 
 import psutil
 
+from migrate.cli.app import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["migrate.cli"])
+_CONTEXT.set_forkserver_preload([f"migrate.cli.{module}" for module in COMMANDS])
 
 
 class MigrateProcess:

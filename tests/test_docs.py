@@ -18,7 +18,6 @@ import typer.main
 
 import migrate
 from migrate import errors, origins
-from migrate.cli.app import app
 from migrate.demo.samples import write_samples
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.tracking.capabilities import ALWAYS, capabilities_of
@@ -29,6 +28,7 @@ from migrate.outcomes import TaskStatus
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.carriers import CARRIERS
 from state.reports import MigrationStatus
+from tests.commands import app
 from tests.conftest import ROOT
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]

@@ -10,13 +10,14 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from types import FrameType
 from typing import Annotated, Any
 
 import click
 import typer
 
-from migrate import __version__, worker
+from migrate import __version__
 from migrate.errors import (
     EXIT_ERROR,
     EXIT_INTERRUPTED,
@@ -26,6 +27,17 @@ from migrate.redaction import learn, redacted_json
 from migrate.views.errors import print_error
 from migrate.views.logs import guard_output, log_to_stderr
 from migrate.views.words import lines
+
+#: The modules of the commands, each with what it has. To load them all takes half a second, most of
+#: which is not for those that read the state only.
+COMMANDS = {
+    "copying": ("plan", "run"),
+    "exports": ("export-all", "export-models", "export-experiments"),
+    "imports": ("import-all", "import-models", "import-experiments"),
+    "inspecting": ("status", "map"),
+    "verifying": ("verify",),
+    "showing": ("demo",),
+}
 
 #: Characters of a path that a message shows; an operating system takes no more than 4,096.
 LONGEST_PATH = 300
@@ -89,7 +101,9 @@ def session(debug: bool) -> Iterator[None]:
         )
         raise typer.Exit(EXIT_ERROR) from None
     finally:
-        worker.close_endpoints()
+        # Whatever opens an end has loaded it.
+        if worker := sys.modules.get("migrate.worker"):
+            worker.close_endpoints()
 
 
 def print_json(value: Mapping[str, Any] | list[Any]) -> None:
@@ -113,10 +127,20 @@ def _root(
     pass
 
 
+def load(command: str = "") -> None:
+    """Load the module of a command; all of them where none has it."""
+    modules = [module for module, commands in COMMANDS.items() if command in commands]
+    for module in modules or COMMANDS:
+        import_module(f"migrate.cli.{module}")
+
+
 def main(command: str = "") -> None:
     """Run the command line: ``migrate``, or with ``command`` that one under its own name."""
-    # All that is loaded by now stays, and would be gone through by every collection.
+    # What is loaded stays: collections would find nothing of it, now and later.
+    gc.disable()
+    load(command or next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
     gc.freeze()
+    gc.enable()
     learn(os.environ, sys.argv)
     guard_output()
     try:

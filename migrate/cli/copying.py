@@ -28,7 +28,7 @@ from migrate.cli.migrations import (
 from migrate.cli.stored_choices import choices_of
 from migrate.cli.workspaces import Done, Move, asks_for_all, go_through, moves_between
 from migrate.errors import EXIT_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OK, UsageError
-from migrate.executors import Chosen, ExecutorName
+from migrate.executors.chosen import Chosen, ExecutorName
 from migrate.graph.why import explain
 from migrate.plans import Plan, Report
 from migrate.redaction import shown_address

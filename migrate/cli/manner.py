@@ -11,7 +11,7 @@ from migrate.cli.app import EPILOG, app
 from migrate.cli.flags import FlagsWithValues
 from migrate.cli.groups import expanded
 from migrate.errors import UsageError
-from migrate.executors import Chosen, ExecutorName
+from migrate.executors.chosen import Chosen, ExecutorName
 
 DEFAULT_WORKERS = 8
 

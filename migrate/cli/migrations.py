@@ -17,10 +17,12 @@ from migrate.cli.stored_choices import choices_of
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.artifacts.locations import check_new_root, check_root
 from migrate.errors import MigrateError, StalePlan, UsageError
-from migrate.executors import Chosen, Setup, open_executor
+from migrate.executors.chosen import Chosen
+from migrate.executors.opening import open_executor
+from migrate.executors.setup import Setup
 from migrate.graph.planner import make_plan, new_migration_id
 from migrate.graph.rematch import rematch
-from migrate.kinds import Ref
+from migrate.kinds import Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Damage, Plan, Report
 from migrate.scheduler import Scheduler
@@ -192,10 +194,10 @@ def plan_anew(ends: Ends, choices: Choices, store: StateStore, *, waits: bool = 
 
 def _made(store: StateStore, migration_id: str) -> Mapping[Ref, str]:
     """Return where the copies of records are that this migration made, by their originals."""
+    kinds = [carrier.kind for carrier in record_carriers()]
     return {
-        Ref(carrier.kind, row["source_id"]): row["target_id"]
-        for carrier in record_carriers()
-        for row in store.id_map(kind=carrier.kind)
+        Ref(Kind(row["kind"]), row["source_id"]): row["target_id"]
+        for row in store.id_map(kinds=kinds)
         if row["migration_id"] == migration_id
     }
 

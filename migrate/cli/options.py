@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from migrate.executors import ExecutorName
+from migrate.executors.chosen import ExecutorName
 
 DEFAULT_STATE = Path(".migrate") / "state.db"
 ENDPOINT_FORMS = "a tracking URI (http(s)://host:port, databricks[://profile]) or a directory"

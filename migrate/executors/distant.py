@@ -22,6 +22,7 @@ class DistantExecutor(ABC):
 
     distant = True
     looks = False
+    spreads = False
 
     def __init__(self, setup: Setup, most: int) -> None:
         self.setup = setup

@@ -9,7 +9,9 @@ from typing import Any
 from migrate import worker
 from migrate.endpoints.addresses import Address
 from migrate.outcomes import Outcome
+from migrate.shares import SharingThreads
 from migrate.tasks.batches import Batch
+from migrate.tasks.side_by_side import spread_over
 
 
 class SerialExecutor(Executor):
@@ -26,7 +28,10 @@ class SerialExecutor(Executor):
 
 
 class LocalExecutor:
-    """Carries out batches in ``threads``; without any, each in the thread that brings it."""
+    """Carries out batches in ``threads``; without any, each in the thread that brings it.
+
+    As many threads write what the batches have read, whichever of them has something to write.
+    """
 
     distant = False
     looks = False
@@ -34,6 +39,8 @@ class LocalExecutor:
     def __init__(self, target: Address, threads: int) -> None:
         self._target = target
         self.at_once = max(1, threads)
+        self.spreads = threads > 1
+        self._writers = SharingThreads(self.at_once, thread_name_prefix="writer")
         self._executor: Executor = (
             ThreadPoolExecutor(threads, thread_name_prefix="worker")
             if threads
@@ -42,7 +49,13 @@ class LocalExecutor:
 
     def submit(self, batch: Batch) -> Future[list[Outcome]]:
         """See ``BatchExecutor.submit``."""
-        return self._executor.submit(worker.execute, batch)
+        return self._executor.submit(self._carry_out, batch)
+
+    def _carry_out(self, batch: Batch) -> list[Outcome]:
+        if not self.spreads:
+            return worker.execute(batch)
+        with spread_over(self._writers, self.at_once):
+            return worker.execute(batch)
 
     def transferred(self) -> int:
         """See ``BatchExecutor.transferred``."""
@@ -51,3 +64,4 @@ class LocalExecutor:
     def close(self) -> None:
         """See ``BatchExecutor.close``."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+        self._writers.shutdown(wait=True)

@@ -19,11 +19,13 @@ class BatchExecutor(Protocol):
 
     ``distant``: batches run in other processes than the one that was started, which cannot be
     asked to stop in the middle of one. ``looks``: a batch may be begun a second time without being
-    asked for, so that each looks for copies first.
+    asked for, so that each looks for copies first. ``spreads``: objects of a batch are written
+    side by side, so that a few large batches keep all threads busy.
     """
 
     distant: bool
     looks: bool
+    spreads: bool
 
     @property
     def at_once(self) -> int:

@@ -33,6 +33,8 @@ class Carrier(ABC):
     kind: ClassVar[Kind]
     #: The most tasks that go to a worker together.
     together: ClassVar[int] = 25
+    #: Whether the objects of a batch are written side by side, where there are threads for it.
+    spreads: ClassVar[bool] = False
     #: The option that names those of its objects which are copied; empty where none does.
     chosen_by: ClassVar[str] = ""
     #: The option with the rules that give copies other names; empty where names are no key.

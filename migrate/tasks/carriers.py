@@ -66,6 +66,7 @@ class Runs(ContainedCarrier):
 
     kind = Kind.RUN
     together = 100
+    spreads = True
     colours = ("#dff3e1", "#2e8540")
     checked_for = "new points and files"
     names_as = "the parent of"

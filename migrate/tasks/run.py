@@ -30,6 +30,7 @@ from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.read_back import lacks_something, lost_tags, seen_of_run
 from migrate.tasks.references import Wanted, keep_points, wanted_copy, with_own_id
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
+from migrate.tasks.side_by_side import side_by_side
 
 
 def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
@@ -48,19 +49,29 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
     runs = [run for run in runs if run.run_id in jobs]
     looks_back = not target.capabilities().archive
     written: list[_Written] = []
-    for run, history in with_histories(source.runs, runs):
+
+    def attempt(read: tuple[Run, History | EndpointError]) -> tuple[Outcome, Run]:
+        run, history = read
         job = jobs[run.run_id]
         if isinstance(history, EndpointError):
-            yield failed(job, history)
-            continue
+            return failed(job, history), run
         history.patient = job.attempt >= PATIENT_ATTEMPTS
-        attempt = _Attempt(batch, job, run, copies.get(run.run_id), history, source, target)
-        outcome = attempt.outcome()
-        if outcome.wrote and looks_back:
-            written.append(_Written(job, outcome, attempt.sent))
-        else:
-            yield outcome
+        one = _Attempt(batch, job, run, copies.get(run.run_id), history, source, target)
+        return one.outcome(), one.sent
+
+    stops: Exception | None = None
+    try:
+        for (run, _), (outcome, sent) in side_by_side(with_histories(source.runs, runs), attempt):
+            if outcome.wrote and looks_back:
+                written.append(_Written(jobs[run.run_id], outcome, sent))
+            else:
+                yield outcome
+    except Exception as problem:  # its outcomes are told first
+        stops = problem
+    # What was written before an end stopped to answer is looked at all the same.
     yield from _looked_at(batch, target, written)
+    if stops is not None:
+        raise stops
 
 
 class _Written(NamedTuple):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from migrate.cli.app import app
 from migrate.demo.server import TrackingServerProcess
+from tests.commands import app
 from tests.conftest import RunMigrate
 from tests.seed import START, Source
 

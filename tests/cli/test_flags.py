@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from migrate.cli.app import app
 from migrate.cli.flags import plain_flags
+from tests.commands import app
 
 #: As of the commands: one flag that is off when left out, and one with a word for off.
 FLAGS = {"--verbose": "", "--use-threads": "--no-use-threads"}

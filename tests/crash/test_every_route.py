@@ -23,9 +23,9 @@ import pytest
 from typer.testing import CliRunner
 
 from migrate import scheduler
-from migrate.cli.app import app
 from migrate.demo.server import TrackingServerProcess, copy_database
 from tests.bulk.alike import contents
+from tests.commands import app
 from tests.comparison import ORIGIN, Server, differences
 from tests.comparison_models import compare_models
 from tests.conftest import ProxyFactory, ServerFactory, empty_database_of

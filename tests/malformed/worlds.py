@@ -17,9 +17,9 @@ import pytest
 from typer.main import get_command
 
 from migrate import scheduler
-from migrate.cli import app
 from migrate.endpoints.directory import ExportDirectory
 from migrate.objects import Metric
+from tests.commands import app
 from tests.crash.model_samples import IS_PROMPT, add_logged_model
 from tests.endpoints.exports import (
     POINTS,

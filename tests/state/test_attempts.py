@@ -63,6 +63,16 @@ def test_an_outcome_of_an_unplanned_task_writes_nothing(store: StateStore) -> No
     assert store.tries("m1") == {}
 
 
+def test_a_turn_may_end_one_task_twice(store: StateStore) -> None:
+    store.save_plan(small_plan())
+    first = failed(run_ref("a"), retryable=True, target_id="half", warnings=("slow",), bytes_sent=2)
+    store.record("m1", [first, done(run_ref("b")), done(run_ref("a"), "whole", bytes_sent=3)], {})
+    assert statuses(store) == {"1": "pending", "a": "done", "b": "done", "c": "pending"}
+    assert target_ids(store)["a"] == "whole"
+    report = store.report("m1")
+    assert (report.bytes_sent, report.warnings) == (5, ((run_ref("a"), "slow"),))
+
+
 def test_nothing_to_record_is_no_error(store: StateStore) -> None:
     store.save_plan(small_plan())
     store.mark_started("m1", [])
@@ -205,6 +215,8 @@ _outcomes = st.builds(
     mark=st.sampled_from(["", "1", "2"]),
     wrote=st.booleans(),
     bytes_sent=st.integers(0, 2**50),
+    written=st.integers(0, 3),
+    warnings=st.sampled_from([(), (), ("to be read",)]),
 )
 
 
@@ -231,5 +243,10 @@ def test_tasks_stand_where_their_outcomes_left_them(
         assert tries.get(task.ref, 0) == expected
     outcomes = [outcome for turn in turns for outcome in turn]
     assert report.bytes_sent == sum(outcome.bytes_sent for outcome in outcomes)
-    wrote: set[Ref] = {outcome.ref for outcome in outcomes if outcome.wrote}
-    assert sum(totals.wrote for totals in report.totals.values()) == len(wrote)
+    wrote: dict[Ref, int] = {}
+    for outcome in outcomes:
+        if outcome.wrote:
+            wrote[outcome.ref] = max(outcome.written, wrote.get(outcome.ref, 0))
+    assert sum(totals.wrote for totals in report.totals.values()) == sum(wrote.values())
+    warned = {outcome.ref for outcome in outcomes if outcome.warnings}
+    assert [ref for ref, _ in report.warnings] == [it.ref for it in plan.tasks if it.ref in warned]

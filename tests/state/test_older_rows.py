@@ -95,6 +95,24 @@ def test_a_reader_reads_them_as_they_are(path: Path, monkeypatch: pytest.MonkeyP
     assert version_of(path) == now
 
 
+def test_each_copy_is_in_the_map_once(path: Path) -> None:
+    """Up to version 5, copies of tasks were entered as well."""
+    with StateStore.open(path):
+        pass
+    connection = sqlite3.connect(path)
+    for ident, copy in (("a", "earlier"), ("gone", "kept")):
+        connection.execute("INSERT INTO id_map VALUES (?, 'run', 1, ?, 'n')", (ident, copy))
+    connection.execute("CREATE INDEX attempt_of ON attempt (migration, source_id, kind)")
+    connection.execute("UPDATE state_version SET version = 5")
+    connection.commit()
+    connection.close()
+    entries = [("1", "new-1"), ("a", "new-a"), ("b c", "new-b c"), ("gone", "kept")]
+    for read_only in (True, False, True):
+        with StateStore.open(path, read_only=read_only) as store:
+            assert [(row["source_id"], row["target_id"]) for row in store.id_map()] == entries
+            assert [item.status for item in store.migrations()] == ["done"]
+
+
 def test_a_reader_leaves_tables_of_another_form_as_they_are(path: Path) -> None:
     with pytest.raises(StateError, match="state version 2, which is older"):
         StateStore.open(path, read_only=True)

@@ -166,7 +166,7 @@ def test_objects_of_two_kinds_may_share_an_id(store: StateStore) -> None:
 def test_ids_that_differ_only_in_case_are_two_objects(store: StateStore) -> None:
     store.save_plan(small_plan(["model", "Model", "modèl"]))
     store.record("m1", [done(run_ref("Model"), "1"), done(run_ref("model"), "2")], {})
-    assert [row["target_id"] for row in store.id_map(source_id="Model")] == ["1"]
+    assert [row["target_id"] for row in store.id_map(ids=["Model"])] == ["1"]
     assert store.report("m1").totals[Kind.RUN].pending == 1
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from migrate.kinds import Action, Kind, Ref
-from migrate.outcomes import Loss, TaskStatus
+from migrate.outcomes import Loss, LossCode, TaskStatus, loss_of
 from migrate.plans import Failure, KindTotals, Report
+from state.reports import MigrationStatus
 from state.store import StateStore
 from tests.state.samples import (
     EXPERIMENT,
@@ -146,6 +147,22 @@ def test_unsupported_objects_are_counted_whether_tasks_or_not(store: StateStore)
     assert report.unsupported == {Kind.TRACE: 9, Kind.PROMPT: -1, Kind.RUN: 1}
 
 
+def test_tasks_are_counted_a_stretch_at_a_time(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("state.reports._STRETCH", 3)
+    names = [f"{number:02}" for number in range(20)]
+    store.save_plan(small_plan(names))
+    ended = [done(EXPERIMENT), *(done(run_ref(name), bytes_sent=7) for name in names[4:13])]
+    ended += [failed(run_ref(name)) for name in names[13::2]]
+    store.record("m1", ended, {})
+    runs = store.report("m1").totals[Kind.RUN]
+    assert (runs.found, runs.done, runs.failed, runs.pending) == (20, 9, 4, 7)
+    assert runs.bytes_sent == 63
+    (line, report) = store.overview()[0]
+    assert (line.status, report) == (MigrationStatus.UNFINISHED, store.report("m1"))
+
+
 def test_the_map_holds_finished_copies_only(store: StateStore) -> None:
     store.save_plan(small_plan())
     store.record("m1", [done(EXPERIMENT, "77"), failed(run_ref("a"), target_id="half")], {})
@@ -175,6 +192,26 @@ def test_the_map_follows_an_object_copied_again(store: StateStore) -> None:
     assert [row["target_id"] for row in store.id_map()] == ["78"]
 
 
+def test_the_map_keeps_what_a_plan_made_anew_leaves_out(store: StateStore) -> None:
+    store.save_plan(small_plan(["a", "b"]))
+    store.record("m1", [done(EXPERIMENT, "77"), done(run_ref("a")), failed(run_ref("b"))], {})
+    for _ in range(2):
+        store.save_plan(plan_of(experiment_task(), run_task("c")))
+        copies = [(row["kind"], row["source_id"], row["target_id"]) for row in store.id_map()]
+        assert copies == [("experiment", "1", "77"), ("run", "a", "new-a")]
+    store.record("m1", [done(EXPERIMENT, "78")], {})
+    assert [row["target_id"] for row in store.id_map()] == ["78", "new-a"]
+
+
+def test_the_map_keeps_what_is_to_be_copied_once_more(store: StateStore) -> None:
+    store.save_plan(small_plan())
+    unlisted = loss_of(LossCode.NOT_LISTED, "artifacts", "answered 403")
+    store.record("m1", [done(run_ref("a"), losses=(unlisted,)), done(run_ref("b"))], {})
+    store.reset_for_resume("m1")
+    assert store.report("m1").totals[Kind.RUN].pending == 2
+    assert [row["source_id"] for row in store.id_map()] == ["a", "b"]
+
+
 def test_the_map_is_searched_from_both_ends(store: StateStore) -> None:
     model = Ref(Kind.REGISTERED_MODEL, "1")
     store.save_plan(plan_of(experiment_task(), experiment_task(ref=model), run_task("a")))
@@ -183,18 +220,17 @@ def test_the_map_is_searched_from_both_ends(store: StateStore) -> None:
     def found(**wanted: Any) -> list[tuple[str, str]]:
         return [(row["kind"], row["target_id"]) for row in store.id_map(**wanted)]
 
-    assert found(source_id="a") == [("run", "b")]
-    assert found(target_id="b") == [("run", "b")]
-    assert found(kind=Kind.EXPERIMENT) == [("experiment", "77")]
-    assert found(source_id="1") == [("experiment", "77"), ("registered model", "1")]
-    assert found(source_id="1", kind=Kind.REGISTERED_MODEL) == [("registered model", "1")]
-    assert found(source_id="b") == []
+    assert found(ids=["a"]) == [("run", "b")]
+    assert found(ids=["b"]) == [("run", "b")]
+    assert found(kinds=[Kind.EXPERIMENT]) == [("experiment", "77")]
+    assert found(ids=["1"]) == [("experiment", "77"), ("registered model", "1")]
+    assert found(ids=["1"], kinds=[Kind.REGISTERED_MODEL]) == [("registered model", "1")]
 
 
 def test_a_map_of_many_pages_is_read_whole_while_it_grows(
     store: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("state.reports._MAP_PAGE", 7)
+    monkeypatch.setattr("state.copies._PAGE", 7)
     names = [f"{number:05}" for number in range(40)]
     store.save_plan(small_plan(names))
     store.save_plan(small_plan(names[:1], migration_id="m2"))

@@ -10,7 +10,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from migrate.cli.app import app
+from tests.commands import app
 from tests.comparison import ORIGIN
 from tests.seed import START
 from tests.seed_models import ModelSource
