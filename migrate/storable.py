@@ -103,7 +103,9 @@ def _members(record: type[Any]) -> _Members:
     times = [name for name in names if name in _TIMES]
     items = [name for name in names if name in _SINGULAR]
     known = {*times, *items}
-    return _Members(words, times, items, attrgetter(*(name for name in names if name not in known)))
+    others = attrgetter(*(name for name in names if name not in known))
+    _members_of[record] = _Members(words, times, items, others)
+    return _members_of[record]
 
 
 def _is_storable(record: Any) -> bool:
