@@ -21,6 +21,8 @@ OLD_PATHS = {
     "experiment": ("experiments/permissions", "experiment_id"),
     "registered_model": ("registered-models/permissions", "name"),
 }
+#: What is below the newer of both parts of the API.
+NEWER = ("users/permissions", "roles", "workspaces", "scorers")
 #: A thing that grants are on: a type and the id of one.
 Thing = tuple[str, str]
 
@@ -74,7 +76,7 @@ class Guarded:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, user: str = ADMIN
     ) -> requests.Response:
         sent: dict[str, Any] = {"params": body} if method == "GET" else {"json": body or {}}
-        api = "3.0" if path.startswith(("users/permissions", "roles", "workspaces")) else "2.0"
+        api = "3.0" if path.startswith(NEWER) else "2.0"
         address = f"{self.server.uri}/api/{api}/mlflow/{path}"
         login = (user, password_of(user))
         return requests.request(method, address, auth=login, timeout=60, **sent)

@@ -228,11 +228,12 @@ def parse_choices(
     )
     _check_kinds(selection)
     _check_models_options(selection)
-    if (source_auth or target_auth) and not selection.requested:
+    if (source_auth or target_auth) and not (selection.requested or permissions):
         raise UsageError(
-            "--source-auth-database and --target-auth-database say where users are, and none are "
-            "copied",
-            "ask for them as well: --users FILE",
+            "--source-auth-database and --target-auth-database say where users and permissions "
+            "are, and none are copied",
+            "ask for them as well: --users FILE, or --permissions (--export-users and "
+            "--export-permissions, --import-permissions of the commands that have these)",
         )
     return Choices(
         selection=selection,

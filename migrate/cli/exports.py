@@ -32,6 +32,7 @@ class RunOptions:
     notebook_formats: options.NotebookFormats = None
     repair: options.Repair = False
     source_registry: bulk.Registry = ""
+    source_auth: options.SourceAuth = ""
     source_artifacts: options.SourceArtifacts = None
     source_workspace: options.SourceWorkspace = ""
 

@@ -22,6 +22,7 @@ class ImportOptions:
     kinds: options.Kinds = None
     without: options.WithoutKinds = None
     target_registry: bulk.Registry = ""
+    target_auth: options.TargetAuth = ""
     target_artifacts: options.TargetArtifacts = None
     target_workspace: options.TargetWorkspace = ""
     traces: bulk.ImportTraces = ALL

@@ -215,8 +215,8 @@ SourceAuth = Annotated[
     typer.Option(
         "--source-auth-database",
         metavar="URI",
-        help="With --users, from a database: that of its server's basic-auth app "
-        "(sqlite:///basic_auth.db).",
+        help="From a database, where users or permissions are asked for: that of its server's "
+        "basic-auth app (sqlite:///basic_auth.db).",
     ),
 ]
 TargetAuth = Annotated[

@@ -265,6 +265,8 @@ def _open_database(address: Address) -> Source:
         workspace=address.workspace,
         roots=roots_of(address.artifacts),
         auth=address.auth_uri,
+        users=address.users,
+        roles_too=address.roles_too,
     )
 
 
@@ -293,6 +295,8 @@ def _open_written_database(address: Address) -> Target:
         workspace=address.workspace,
         reads_only=address.read_only,
         auth=address.auth_uri,
+        users=address.users,
+        roles_too=address.roles_too,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from migrate.graph.draft import Draft
-from migrate.tasks.carriers import CARRIERS
+from migrate.tasks.carriers import CARRIERS, unguarded_carriers
+from migrate.tasks.permissions import lost_grants
 
 
 def tell_of_permissions(draft: Draft) -> None:
@@ -27,6 +28,9 @@ def tell_of_permissions(draft: Draft) -> None:
             node.warnings += lacking
             if draft.source_can.permissions:
                 node.warnings += tuple(draft.source.permissions.beside(node.ref))
+    for kind in (carrier.kind for carrier in unguarded_carriers()):
+        for node in draft.of_kind(kind):
+            node.losses += lost_grants(draft.source, node.ref)
 
 
 def order_receivers_first(draft: Draft) -> None:

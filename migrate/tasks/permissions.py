@@ -55,6 +55,15 @@ def read_permissions(
         return Permissions(), (Loss("permissions", f"not told by the {side}: {problem}"),)
 
 
+def lost_grants(source: Source, ref: Ref) -> tuple[Loss, ...]:
+    """Return the grants on an object of a kind that none are copied on; an export holds none."""
+    if source.capabilities().archive or not source.capabilities().permissions:
+        return ()
+    told, untold = read_permissions(source, ref, "source")
+    reason = f"permissions on {ref.kind.plural} are not copied"
+    return (*untold, *(Loss(in_words(it), reason) for it in told.grants if not it.inherited))
+
+
 def kept_permissions(wanted: Permissions, there: Permissions) -> dict[Grant, Loss]:
     """Return the grants whose principals keep another one on an object that was there before."""
     if wanted.dialect != there.dialect or wanted.dialect == UNITY_CATALOG:

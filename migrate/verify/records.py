@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from migrate.endpoints.stores import Bookkeeping, Found, Store
@@ -10,7 +11,8 @@ from migrate.errors import MigrateError
 from migrate.graph.records import find_all, is_meant
 from migrate.kinds import Ref, experiment_ref
 from migrate.tasks.carrier import RecordCarrier
-from migrate.tasks.carriers import record_carriers
+from migrate.tasks.carriers import record_carriers, unguarded_carriers
+from migrate.tasks.permissions import lost_grants
 from migrate.tasks.wanted import Place
 from migrate.verify.copies import Copies
 from migrate.verify.result import Comparison, Ends
@@ -42,8 +44,18 @@ def compare_records(
             result.unknown.append(f"{whether}: {problem.message}")
             yield result
             continue
+        if ends.policy.permissions and carrier in unguarded_carriers():
+            yield _lost_grants(ends, carrier, chain.from_iterable(by_container.values()))
         for container, records in by_container.items():
             yield _Compared(ends, copies, carrier, container).result(store, records)
+
+
+def _lost_grants(ends: Ends, carrier: RecordCarrier[Any], records: Iterable[Any]) -> Comparison:
+    """Name the grants on objects that are not copied."""
+    result = Comparison()
+    for ref in map(carrier.ref, records):
+        result.declare(ref, lost_grants(ends.source, ref))
+    return result
 
 
 class _Compared:

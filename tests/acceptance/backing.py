@@ -79,9 +79,10 @@ def postgres_cluster(below: Path = Path("/tmp")) -> Iterator[Cluster]:
 class MariaDB:
     """A running MariaDB, by its socket and port; databases are made as they are asked for."""
 
-    def __init__(self, socket: Path, port: int) -> None:
+    def __init__(self, socket: Path, port: int, start: Callable[[], None]) -> None:
         self._socket = socket
         self._port = port
+        self._start = start
         self._databases = 0
         self.run(f"CREATE USER {USER}@'%%' IDENTIFIED BY '{PASSWORD}'")
         self.run(f"GRANT ALL ON *.* TO {USER}@'%%' WITH GRANT OPTION")
@@ -103,6 +104,10 @@ class MariaDB:
         name = f"mlflow{self._databases}"
         self.run(f"CREATE DATABASE {name} {options}")
         return f"mysql+pymysql://{USER}:{PASSWORD}@127.0.0.1:{self._port}/{name}"
+
+    def restart(self) -> None:
+        """Stop it, whoever is connected, and start it again; it may have ended by itself."""
+        self._start()
 
     def written(self) -> list[tuple[Any, ...]]:
         """Return how many rows were written since it was started."""
@@ -138,15 +143,15 @@ def full(disk: Path, left: int) -> Iterator[None]:
 
 
 @contextmanager
-def mariadb() -> Iterator[MariaDB]:
-    """Run a MariaDB that compares texts without case and accents, as it does by itself.
+def mariadb(below: Path = Path("/tmp")) -> Iterator[MariaDB]:
+    """Run a MariaDB, below a folder, that compares texts without case and accents, as it does.
 
     The test that asks for it is skipped where MariaDB is not installed.
     """
     server, made_by = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
     if server is None or made_by is None:
         pytest.skip("MariaDB is not installed: apt-get install mariadb-server-core")
-    folder = Path(tempfile.mkdtemp(prefix="mariadb-", dir="/tmp"))  # for a socket's path is short
+    folder = Path(tempfile.mkdtemp(prefix="mariadb-", dir=below))  # a socket's path is short
     data, log = folder / "data", folder / "log"
     user = ["--user=root"] if os.getuid() == 0 else []
     common = ["--no-defaults", *user, f"--datadir={data}"]
@@ -161,19 +166,32 @@ def mariadb() -> Iterator[MariaDB]:
             check=True,
         )
         port = _free_port()
-        service = subprocess.Popen(
-            [server, *common, *options, f"--port={port}"],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        _wait_for(port, service, log)
-        yield MariaDB(folder / "socket", port)
-    finally:
-        os.killpg(service.pid, signal.SIGTERM)
-        service.wait(START_SECONDS)
-        shutil.rmtree(folder)
+        running: list[subprocess.Popen[bytes]] = []
+
+        def stop() -> None:
+            for service in running:
+                if service.poll() is None:
+                    os.killpg(service.pid, signal.SIGTERM)
+                    service.wait(START_SECONDS)
+            running.clear()
+
+        def start() -> None:
+            stop()
+            service = subprocess.Popen(
+                [server, *common, *options, f"--port={port}"],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            running.append(service)
+            _wait_for(port, service, log)
+
+        try:
+            start()
+            yield MariaDB(folder / "socket", port, start)
+        finally:
+            stop()
+            shutil.rmtree(folder)
 
 
 @dataclass(frozen=True, slots=True)

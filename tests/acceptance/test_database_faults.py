@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from tests.acceptance.backing import (
     BY_CHARACTERS,
     MariaDB,
     full,
+    mariadb,
     postgres,
     postgres_cluster,
     small_disk,
@@ -97,22 +98,35 @@ def test_killed_at_random_moments_each_comes_once(
     assert empty.written() == before
 
 
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
 def test_a_server_that_is_restarted_twice_is_waited_for(
-    ends: Ends, start_migrate: StartMigrate, run_migrate: RunMigrate, tmp_path: Path
+    kind: str, ends: Ends, start_migrate: StartMigrate, run_migrate: RunMigrate, tmp_path: Path
 ) -> None:
     add_runs(ends.source, MANY)
-    with postgres_cluster() as cluster:
-        empty = Empty(cluster.uri, lambda: None)
-        process = start_migrate(*words(ends, cluster.uri), "--state", tmp_path / "state.db")
+    with ExitStack() as running:
+        uri, restart = _own_server(kind, running)
+        empty = Empty(uri, lambda: None)
+        process = start_migrate(*words(ends, uri), "--state", tmp_path / "state.db")
         for part in (MANY // 10, MANY // 2):
             _wait_for_runs(empty, part)
             assert process.poll() is None
-            cluster.restart()
+            restart()
         ended = process.ended(PATIENCE)
         assert ended.returncode == 3, ended
         assert "Failed" not in ended.stdout
         assert_nothing_by_half(ends.source, empty.answer)
-        assert_once(ends, cluster.uri, run_migrate)
+        assert_once(ends, uri, run_migrate)
+
+
+def _own_server(
+    kind: str, running: ExitStack, below: Path = Path("/tmp")
+) -> tuple[str, Callable[[], None]]:
+    """Run a server that no other test has; return the URI of a database, and what restarts it."""
+    if kind == "postgres":
+        cluster = running.enter_context(postgres_cluster(below))
+        return cluster.uri, cluster.restart
+    server = running.enter_context(mariadb(below))
+    return server.database(BY_CHARACTERS), server.restart
 
 
 def _wait_for_runs(empty: Empty, number: int) -> None:
@@ -286,7 +300,6 @@ def test_revision_and_tables_are_looked_at_before_anything_is_written(
 def test_a_disk_that_is_full_is_named_and_what_was_begun_comes_later(
     ends: Ends, run_migrate: RunMigrate
 ) -> None:
-    """A MariaDB ends by itself where its disk is full, so that it is one that cannot be reached."""
     add_runs(ends.source, MANY)
     state = ("--state", ends.placed.with_name("state.db"))
     with small_disk(250) as disk, postgres_cluster(disk) as cluster:
@@ -299,3 +312,24 @@ def test_a_disk_that_is_full_is_named_and_what_was_begun_comes_later(
             assert_nothing_by_half(ends.source, Empty(cluster.uri, lambda: None).answer)
         run_migrate(*words(ends, cluster.uri), *state)
         assert_once(ends, cluster.uri, run_migrate)
+
+
+def test_a_mariadb_whose_disk_is_full_gets_the_rest_when_it_has_room_again(
+    ends: Ends, run_migrate: RunMigrate
+) -> None:
+    """It may end by itself where its disk is full, so that it is one that cannot be reached."""
+    add_runs(ends.source, MANY)
+    state = ("--state", ends.placed.with_name("state.db"))
+    with small_disk(400) as disk, ExitStack() as running:
+        uri, restart = _own_server("mariadb", running, disk)
+        with closing(DatabaseTarget(uri, files=PlacedFiles(str(ends.placed)))) as target:
+            target.capabilities()
+        with full(disk, 200_000):
+            told = run_migrate(*words(ends, uri), *state)
+            assert told.returncode in (1, 3), told
+            said = " ".join((told.stdout + told.stderr).split())
+            assert "no space is left" in said or "cannot be reached" in said, said
+        restart()
+        assert_nothing_by_half(ends.source, Empty(uri, lambda: None).answer)
+        run_migrate(*words(ends, uri), *state)
+        assert_once(ends, uri, run_migrate)

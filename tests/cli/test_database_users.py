@@ -32,8 +32,13 @@ class Ends(NamedTuple):
 
 def store(path: Path) -> Any:
     """Open the database of a basic-auth app as MLflow does, which makes it."""
+    return store_at(f"sqlite:///{path}")
+
+
+def store_at(uri: str) -> Any:
+    """The same, of a database with this URI."""
     opened = SqlAlchemyStore()
-    opened.init_db(f"sqlite:///{path}")
+    opened.init_db(uri)
     return opened
 
 

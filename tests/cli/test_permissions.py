@@ -357,6 +357,23 @@ class TestDoesNotArrive:
         assert told == [("experiment", experiment[1]), ("registered model", model[1])]
         assert target.grants(target.experiment_named(name), *USERS["target"]) == {}
 
+    def test_grants_on_objects_on_which_none_are_copied_are_losses_by_name(
+        self, copying: Copying
+    ) -> None:
+        source, name = copying.source, copying.name
+        experiment = source.experiment(name)
+        judge = json.dumps(
+            {"name": "a/b", "serialization_version": 1, "builtin_scorer_class": "Safety"}
+        )
+        said = {"experiment_id": experiment[1], "name": "a/b", "serialized_scorer": judge}
+        source.call("POST", "scorers/register", said)
+        source.grant("ada", ("scorer", f"{experiment[1]}/a%2Fb"), "EDIT")
+        lost = losses(copying.run(code=3))
+        assert ("EDIT of user ada", "permissions on scorers are not copied") in lost
+        assert losses(copying.run(code=3)) == lost
+        told = copying.verify()
+        assert "EDIT of user ada - permissions on scorers are not copied" in told
+
 
 class TestCannot:
     def test_a_source_without_passwords_has_none_and_the_plan_says_so(

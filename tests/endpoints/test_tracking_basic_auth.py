@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 
-from migrate.endpoints.tracking.permissions.wire import (
+from migrate.endpoints.grants import (
     Held,
     OfRole,
     Thing,
     UserGrants,
     beside_own,
-    grants_of_known,
-    grants_of_listed,
     not_found,
-    tells_roles,
     thing_of,
     word_for,
+)
+from migrate.endpoints.tracking.permissions.wire import (
+    grants_of_known,
+    grants_of_listed,
+    tells_roles,
 )
 from migrate.kinds import Kind, Ref
 

@@ -13,7 +13,10 @@ from migrate.kinds import Kind
 #: By which its tables are told, and without which nothing can be read.
 ESSENTIAL: Mapping[str, Sequence[str]] = {"users": ("id", "username", "password_hash", "is_admin")}
 #: Why a server's own database has no permissions.
-NO_PERMISSIONS = "who may do what is in another database, that of MLflow's basic-auth app"
+NO_PERMISSIONS = (
+    "who may do what is in another database, that of MLflow's basic-auth app: name it with "
+    "--{side}-auth-database"
+)
 _HINT = "it is what `database_uri` names in the server's MLFLOW_AUTH_CONFIG_PATH (basic_auth.db)"
 
 

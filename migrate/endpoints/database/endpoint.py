@@ -11,6 +11,7 @@ from migrate.endpoints.artifacts.locations import NO_ROOTS, Roots
 from migrate.endpoints.artifacts.unserved import UnservedArtifacts
 from migrate.endpoints.database.auth import NO_PERMISSIONS, AuthDatabase
 from migrate.endpoints.database.end import DatabaseEnd
+from migrate.endpoints.database.permissions import AuthPermissions
 from migrate.endpoints.database.reading import Database, is_
 from migrate.endpoints.database.revisions import REVISIONS
 from migrate.endpoints.database.stores.experiments import ExperimentStore
@@ -22,6 +23,7 @@ from migrate.endpoints.database.stores.runs import ModelLinkStore, RunStore
 from migrate.endpoints.database.stores.traces import TraceStore
 from migrate.endpoints.database.stores.users import RoleStore, UserStore
 from migrate.endpoints.permissions import NoPermissions
+from migrate.endpoints.protocols.permissions import ReadsPermissions
 from migrate.endpoints.stores import ALL_KEPT, Bookkeeping, Store
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.kinds import REGISTRY_KINDS, Kind
@@ -31,7 +33,8 @@ class DatabaseSource(DatabaseEnd):
     """Implements ``Source``: the database of a tracking server, of any revision since MLflow 1.30.
 
     Nothing is ever written to it. ``roots`` are where the user says that its files are. ``auth`` is
-    the database of its server's basic-auth app, where users and roles are asked for.
+    the database of its server's basic-auth app, where users, roles or permissions are asked for,
+    the latter of these ``users``, if any; with ``roles_too`` roles are copied.
     """
 
     def __init__(
@@ -42,6 +45,8 @@ class DatabaseSource(DatabaseEnd):
         workspace: str = "",
         roots: Roots = NO_ROOTS,
         auth: str = "",
+        users: Sequence[str] = (),
+        roles_too: bool = False,
     ) -> None:
         database = Database(uri, workspace or "default")
         self.unreadable = UnreadableObjects()
@@ -58,8 +63,10 @@ class DatabaseSource(DatabaseEnd):
         records = [record(database, self.unreadable) for record in RECORDS]
         found: list[TraceStore | RecordStore[Any]] = [traces, *records]
         self._stores = {it.kind: it for it in found}
-        self.permissions = NoPermissions()
         kept = AuthDatabase(auth, database.workspace) if auth else None
+        self.permissions: ReadsPermissions = NoPermissions()
+        if kept is not None:
+            self.permissions = AuthPermissions(kept, side=side, names=users, roles_too=roles_too)
         stores = (UserStore, RoleStore)
         of_auth = [it(kept, self.unreadable) for it in stores] if kept else ()
         super().__init__(database, kept, of_auth)
@@ -87,7 +94,8 @@ class DatabaseSource(DatabaseEnd):
             found_by=ALL_KEPT,
             without=self._without("source"),
             bookkeeping=Bookkeeping.TAGS,
-            without_permissions=NO_PERMISSIONS,
+            permissions=self._auth is not None,
+            without_permissions="" if self._auth else NO_PERMISSIONS.format(side="source"),
             lists_links=True,
             notes=self._notes(),
         )

@@ -21,6 +21,7 @@ from migrate.endpoints.database.target.logged_models import (
     WrittenLoggedModelStore,
     WrittenModelLinkStore,
 )
+from migrate.endpoints.database.target.permissions import WrittenAuthPermissions
 from migrate.endpoints.database.target.record import WrittenRecordStore
 from migrate.endpoints.database.target.records import RECORDS
 from migrate.endpoints.database.target.registry import WrittenModelStore, WrittenVersionStore
@@ -34,6 +35,7 @@ from migrate.endpoints.database.target.users import (
 from migrate.endpoints.database.target.written import DEFAULT_WORKSPACE, WrittenDatabase
 from migrate.endpoints.one_writer import OneWriter
 from migrate.endpoints.permissions import UngrantedPermissions
+from migrate.endpoints.protocols.permissions import WritesPermissions
 from migrate.endpoints.stores import Bookkeeping, Identity, Store
 from migrate.endpoints.unreadable import UnreadableObjects
 from migrate.kinds import MODEL_KINDS, VERSION_KINDS, Kind, Ref
@@ -55,7 +57,8 @@ class DatabaseTarget(DatabaseEnd):
     Every object appears in one transaction, with its mark; what is not finished is nowhere in it.
     Two migrations cannot make a copy each, since copies keep the ids of their originals. ``files``
     says where the files of copies are. With ``reads_only`` it is only compared with. ``auth`` is
-    the database of its server's basic-auth app, where users and roles are asked for.
+    the database of its server's basic-auth app, where users, roles or permissions are asked for;
+    see ``DatabaseSource``.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class DatabaseTarget(DatabaseEnd):
         workspace: str = "",
         reads_only: bool = False,
         auth: str = "",
+        users: Sequence[str] = (),
+        roles_too: bool = False,
     ) -> None:
         database = WrittenDatabase(uri, workspace or DEFAULT_WORKSPACE, reads_only=reads_only)
         self._written = database
@@ -85,12 +90,14 @@ class DatabaseTarget(DatabaseEnd):
         records = [record(database, self.unreadable) for record in RECORDS]
         found: list[WrittenTraceStore | WrittenRecordStore[Any]] = [traces, *records]
         self._stores = {it.kind: it for it in found}
-        self.permissions = UngrantedPermissions(NO_PERMISSIONS)
+        self._without_permissions = "" if auth else NO_PERMISSIONS.format(side="target")
+        self.permissions: WritesPermissions = UngrantedPermissions(self._without_permissions)
         kept = None
         of_auth: list[WrittenUserStore | WrittenRoleStore] = []
         if auth:
             kept = WrittenAuthDatabase(auth, database.workspace, reads_only=reads_only)
             of_auth += [it(kept, self.unreadable) for it in (WrittenUserStore, WrittenRoleStore)]
+            self.permissions = WrittenAuthPermissions(kept, names=users, roles_too=roles_too)
         super().__init__(database, kept, of_auth)
 
     def capabilities(self) -> Capabilities:
@@ -125,7 +132,8 @@ class DatabaseTarget(DatabaseEnd):
             holds_nul=database.backend != "postgresql",
             folding=database.folding("tags", "key"),
             registry_folding=database.folding("registered_model_tags", "key"),
-            without_permissions=NO_PERMISSIONS,
+            permissions=self._auth is not None,
+            without_permissions=self._without_permissions,
             keeps_files=self.artifacts.keeps,
             keeps_sealed=True,
             lists_links=True,

@@ -12,23 +12,24 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.answers import PermissionsWritten
-from migrate.endpoints.permissions import BASIC_AUTH, in_words, permissions_of_users
-from migrate.endpoints.shapes import flag, ident, objects, required
-from migrate.endpoints.tracking.http.session import HttpSession
-from migrate.endpoints.tracking.parts import API
-from migrate.endpoints.tracking.permissions.wire import (
+from migrate.endpoints.grants import (
     MANAGE,
     Held,
     Thing,
     UserGrants,
-    beside_own,
-    direct,
-    grants_of_known,
-    grants_of_listed,
-    not_found,
-    tells_roles,
+    beside,
+    permissions_on,
     thing_of,
     word_for,
+)
+from migrate.endpoints.permissions import BASIC_AUTH, in_words
+from migrate.endpoints.shapes import flag, ident, objects, required
+from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.parts import API
+from migrate.endpoints.tracking.permissions.wire import (
+    grants_of_known,
+    grants_of_listed,
+    tells_roles,
 )
 from migrate.errors import AlreadyExists, NoSuchRoute, NotFound, Refused
 from migrate.kinds import MODEL_KINDS, Ref
@@ -80,12 +81,10 @@ class BasicAuth:
         On a target our own account has ``MANAGE`` and has inherited it: an administrator may do
         everything, and the server grants it to whoever makes an object.
         """
-        held = dict(direct(self._thing(ref), self._users()))
+        thing, users = self._thing(ref), self._users()
         if self._side == "source":
-            of_named = {name: held[name] for name in self._names if name in held}
-            return permissions_of_users((of_named if self._names else held).items())
-        held.pop(self._account, None)
-        told = permissions_of_users(held.items())
+            return permissions_on(thing, users, named=self._names)
+        told = permissions_on(thing, {it: users[it] for it in users if it != self._account})
         ours = Grant(self._account, MANAGE, inherited=True)
         return dataclasses.replace(told, grants=(*told.grants, ours))
 
@@ -96,12 +95,13 @@ class BasicAuth:
 
     def beside(self, ref: Ref) -> tuple[str, ...]:
         """Return in words what else has to do with access to an object."""
-        users = self._users()
-        strangers = tuple(
-            f"user {name} of --permission-users does not exist on the {self._side}"
-            for name in not_found(self._names, users)
+        return beside(
+            self._thing(ref),
+            self._users(),
+            named=self._names,
+            side=self._side,
+            roles_too=self._roles_too,
         )
-        return strangers + beside_own(self._thing(ref), users, roles_too=self._roles_too)
 
     def grant(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
         """See ``WritesPermissions.write``."""
