@@ -77,6 +77,7 @@ class NoWork:
     at_once = 1
     distant = False
     looks = False
+    spreads = False
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.first: float | None = None

@@ -100,7 +100,7 @@ class Ref(NamedTuple):
     @property
     def deletes(self) -> bool:
         """True for the step that deletes the copy."""
-        return self.step is Step.DELETION
+        return self.step is _DELETION
 
     @property
     def deletion(self) -> Ref:
@@ -120,7 +120,7 @@ class Ref(NamedTuple):
     @property
     def word(self) -> str:
         """Its kind and step, as they are stored."""
-        return f"{_DELETION_OF}{self.kind}" if self.deletes else self.kind.value
+        return _WORDS[self.kind, self.step]
 
     @property
     def stored(self) -> str:
@@ -129,6 +129,15 @@ class Ref(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.heading}:{self.id}"
+
+
+#: What refs are asked by the million.
+_DELETION = Step.DELETION
+_WORDS = {
+    (kind, step): f"{_DELETION_OF}{kind}" if step is _DELETION else kind.value
+    for kind in Kind
+    for step in Step
+}
 
 
 #: The headings in the order of tables.

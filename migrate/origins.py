@@ -131,7 +131,7 @@ def _entry(loss: Loss) -> str:
 def losses_from_tags(tags: Mapping[str, str]) -> tuple[Loss, ...]:
     """Read back what ``losses_to_tags`` wrote; text that is not ours gives nothing."""
     losses: list[Loss] = []
-    for key in sorted((key for key in tags if key.startswith(LOSSES)), key=_number):
+    for key in sorted([key for key in tags if key.startswith(LOSSES)], key=_number):
         try:
             losses += list(map(loss_from_stored, json.loads(tags[key])))
         except (ValueError, TypeError, RecursionError):
@@ -144,6 +144,8 @@ def known_losses(record: Lossy) -> tuple[Loss, ...]:
 
     The latter are those of an earlier copy, whose copy it is to become.
     """
+    if not record.losses and LOSSES not in "".join(record.tags):
+        return ()
     return tuple(dict.fromkeys((*record.losses, *losses_from_tags(record.tags))))
 
 

@@ -12,8 +12,9 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar
 
 from migrate.objects import (
     MODEL_STATUSES,
@@ -79,37 +80,52 @@ def storable(record: Record) -> tuple[Record, tuple[Loss, ...]]:
     return dataclasses.replace(record, **changes), tuple(losses)  # type: ignore[type-var]
 
 
-#: Of each member: its name, its words if it has such, whether it is a time, or holds items.
-_Members = Sequence[tuple[str, Sequence[str], bool, bool]]
+class _Members(NamedTuple):
+    """The members of a record: those with one of a few words, times, what holds items, and others.
+
+    The last, of which each record has several, are got at once.
+    """
+
+    words: Sequence[tuple[str, Sequence[str]]]
+    times: Sequence[str]
+    items: Sequence[str]
+    others: Callable[[object], Sequence[Any]]
+
+
 _members_of: dict[type, _Members] = {}
 
 
-def _members(record: type) -> _Members:
-    if record not in _members_of:
-        _members_of[record] = [
-            (name, _WORDS.get((record, name), ((),))[0], name in _TIMES, name in _SINGULAR)
-            for name in (member.name for member in dataclasses.fields(record))
-        ]
+def _members(record: type[Any]) -> _Members:
+    if record in _members_of:
+        return _members_of[record]
+    names = [member.name for member in dataclasses.fields(record)]
+    words = [(name, _WORDS[record, name][0]) for name in names if (record, name) in _WORDS]
+    times = [name for name in names if name in _TIMES]
+    items = [name for name in names if name in _SINGULAR]
+    known = {*times, *items}
+    others = attrgetter(*(name for name in names if name not in known))
+    _members_of[record] = _Members(words, times, items, others)
     return _members_of[record]
 
 
-def _is_storable(record: object) -> bool:
+def _is_storable(record: Any) -> bool:
     """Say at one look that a record can be stored as it is; where not, each member is looked at."""
-    texts: list[str] = []
-    for name, words, is_time, holds_items in _members(type(record)):
+    members = _members(type(record))
+    for name, words in members.words:
         value = getattr(record, name)
-        if isinstance(value, str):
-            if words and value not in words:
-                return False
-            texts.append(value)
-        elif is_time:
-            if value is not None and value not in INT64:
-                return False
-        elif holds_items and value:
+        if value not in words and isinstance(value, str):
+            return False
+    for name in members.times:
+        value = getattr(record, name)
+        if value is not None and value not in INT64:
+            return False
+    texts = [value for value in members.others(record) if isinstance(value, str)]
+    for name in members.items:
+        if value := getattr(record, name):
             if not isinstance(value, Mapping) or "" in value:
                 return False
             texts += value
-            texts += (it for it in value.values() if isinstance(it, str))
+            texts += [it for it in value.values() if isinstance(it, str)]
     return is_text("".join(texts))
 
 

@@ -102,9 +102,9 @@ def losses_of(stored: object) -> tuple[Loss, ...]:
         raise damaged("losses of an unknown form") from None
 
 
-def losses_column(losses: Iterable[Loss]) -> list[list[str]] | None:
+def losses_column(losses: Sequence[Loss]) -> list[list[str]] | None:
     """Return losses as a column has them, nothing where there are none."""
-    return list(map(loss_to_stored, losses)) or None
+    return list(map(loss_to_stored, losses)) if losses else None
 
 
 def listed(stored: object, what: str) -> Sequence[Any]:

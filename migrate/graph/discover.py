@@ -62,6 +62,8 @@ def experiment_of(draft: Draft, experiment_id: str, held: Ref) -> Node:
     whole server is. One that the source does not list is left out, and that is said.
     """
     ref = experiment_ref(experiment_id)
+    if known := draft.nodes.get(ref):
+        return known
     with _listing:
         if ref not in draft.nodes:
             for experiment in draft.source.experiments.list():

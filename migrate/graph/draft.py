@@ -21,6 +21,8 @@ from migrate.tasks.existing_experiments import ExistingExperiments
 from migrate.tasks.trace import Slice
 from migrate.tasks.wanted import Need
 
+_LEFT_OUT = frozenset({Action.SKIP, Action.UNSUPPORTED})
+
 
 @dataclass(slots=True, kw_only=True)
 class Node:
@@ -68,7 +70,7 @@ class Node:
     @property
     def selected(self) -> bool:
         """True while nothing has left this object out."""
-        return self.action not in (Action.SKIP, Action.UNSUPPORTED)
+        return self.action not in _LEFT_OUT
 
     @property
     def may_be_taken_along(self) -> bool:
@@ -190,6 +192,8 @@ class Draft:
             return (), ()
         container = node.home if node.after_container else None
         before = self.edges.before(node.ref)
+        if not before:
+            return ((container,) if container else ()), ()
         needs = [ref for ref, soft in before.items() if not soft]
         after = [ref for ref, soft in before.items() if soft and ref != container]
         if container:
@@ -223,8 +227,14 @@ class Draft:
         """Return the objects of a kind that are selected and were read."""
         if kind not in self.kinds:
             return []
-        found = (node for node in self.nodes.values() if node.ref.kind is kind)
-        return [it for it in found if it.selected and not it.unreadable and not it.ref.deletes]
+        return [
+            node
+            for node in self.nodes.values()
+            if node.ref.kind is kind
+            and node.action not in _LEFT_OUT
+            and not node.unreadable
+            and not node.ref.deletes
+        ]
 
     def containers(self) -> list[Node]:
         """Return the experiments that are selected: they hold what was tracked."""

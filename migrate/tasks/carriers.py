@@ -110,11 +110,11 @@ class Runs(ContainedCarrier):
 
     def named(self, facts: RunFacts, links: Links) -> Sequence[Ref]:
         """See ``ContainedCarrier.named``."""
-        return list(map(run_ref, facts.mentions.values()))
+        return list(map(run_ref, facts.mentions.values())) if facts.mentions else ()
 
     def comes_after(self, facts: RunFacts) -> Sequence[Ref]:
         """See ``ContainedCarrier.comes_after``."""
-        return list(map(evaluation_dataset_ref, facts.datasets))
+        return list(map(evaluation_dataset_ref, facts.datasets)) if facts.datasets else ()
 
     def quick_mark(
         self, facts: RunFacts, links: Links, has_copy: HasCopy, target: Capabilities, policy: Policy

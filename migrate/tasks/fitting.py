@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from migrate.endpoints.answers import Capabilities
 from migrate.folding import twins, why_left_out
@@ -20,14 +20,19 @@ def cut_values(
     losses: list[Loss],
 ) -> dict[str, str]:
     """Return values as the target can hold them; what that costs is added to ``losses``."""
-    if (limit is None or max(map(len, values.values()), default=0) <= limit) and (
-        target.holds_nul or NUL not in "".join(values.values())
-    ):
+    if fit_as_they_are(values.values(), limit, target):
         return dict(values)
     return {
         key: fitting(f"{word} {key[:60]}", value, limit, target, losses)
         for key, value in values.items()
     }
+
+
+def fit_as_they_are(texts: Collection[str], limit: int | None, target: Capabilities) -> bool:
+    """Say at one look that the target can hold these texts of at most ``limit`` characters."""
+    return (limit is None or max(map(len, texts), default=0) <= limit) and (
+        target.holds_nul or NUL not in "".join(texts)
+    )
 
 
 def fitting(
@@ -57,7 +62,7 @@ def without_refused(
 def refused_keys(keys: Iterable[str], target: Capabilities) -> dict[str, str]:
     """Return the keys of one object that the target refuses or takes for another one, and why."""
     keys = list(keys)
-    if _takes_all(keys, target):
+    if takes_all(keys, target):
         return {}
     reasons = {key: _why_refused(key, target) for key in keys}
     taken = [key for key, reason in reasons.items() if not reason]
@@ -65,7 +70,7 @@ def refused_keys(keys: Iterable[str], target: Capabilities) -> dict[str, str]:
     return {key: reason for key, reason in reasons.items() if reason}
 
 
-def _takes_all(keys: Sequence[str], target: Capabilities) -> bool:
+def takes_all(keys: Sequence[str], target: Capabilities) -> bool:
     """Say at one look that none of these keys is refused; where not, each is looked at."""
     limit, text = target.metric_key_length, "".join(keys)
     return not (

@@ -36,7 +36,14 @@ from migrate.outcomes import Loss
 from migrate.storable import clean_text, storable
 from migrate.tasks import source_tags
 from migrate.tasks.batches import Policy
-from migrate.tasks.fitting import cut_values, fitting, refused_keys, without_refused
+from migrate.tasks.fitting import (
+    cut_values,
+    fit_as_they_are,
+    fitting,
+    refused_keys,
+    takes_all,
+    without_refused,
+)
 from migrate.tasks.source_tags import run_tags
 
 NO_NAME = "has no name, and MLflow would make one up: the copy is called by the id of its original"
@@ -211,10 +218,14 @@ def fit(
     lacking = known_losses(run)
     run, unstorable = storable(run)
     losses = [*lacking, *unstorable]
+    tags = run_tags(run, policy)
+    if not run.inputs and _fits(run, tags, target):
+        same = run if tags == run.tags else dataclasses.replace(run, tags=tags)
+        return same, tuple(losses), frozenset()
     name = fitting("name", run.name, target.run_name_length, target, losses)
     params = cut_values(run.params, "param", target.param_length, target, losses)
     params = without_refused(params, "param", target, losses)
-    tags, of_tags = fit_tags(run_tags(run, policy), target.run_tag_length, target)
+    tags, of_tags = fit_tags(tags, target.run_tag_length, target)
     losses += of_tags
     dropped = refused_keys((metric.key for metric in run.latest_metrics), target)
     for key, reason in dropped.items():
@@ -228,6 +239,18 @@ def fit(
     if (name, params, tags, inputs) != as_it_is:
         run = dataclasses.replace(run, name=name, params=params, tags=tags, inputs=inputs)
     return run, tuple(losses), frozenset(dropped)
+
+
+def _fits(run: Run, tags: Mapping[str, str], target: Capabilities) -> bool:
+    """Say at one look that of a run and its tags nothing has to be cut or left out."""
+    names = target.run_name_length
+    keys = [*run.params, *tags, *(metric.key for metric in run.latest_metrics)]
+    return (
+        fit_as_they_are([run.name], names, target)
+        and fit_as_they_are(run.params.values(), target.param_length, target)
+        and fit_as_they_are(tags.values(), target.run_tag_length, target)
+        and takes_all(keys, target)
+    )
 
 
 def _fit_inputs(
