@@ -11,6 +11,7 @@ from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
+from urllib3.connection import HTTPConnection
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_source, open_target
@@ -94,7 +95,8 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def connects(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The moments at which connections were opened."""
+    """The moments at which connections were opened; none is renewed."""
+    monkeypatch.setattr(connections, "LIFE_SECONDS", 60.0)
     opened: list[float] = []
     connect = connections.PromptConnection.connect
 
@@ -421,6 +423,31 @@ class TestConnections:
         for ahead, opened in ((0.5, 1), (4.0, 1), (8.2, 2), (8.3, 2)):
             server.experiments.set_tags(ident, {"at": str(ahead)})
             assert len(connects) == opened
+
+    @pytest.mark.parametrize(
+        ("took", "renewed_after"), [(0.0, connections.LIFE_SECONDS), (0.05, 2.0), (0.5, 20.0)]
+    )
+    def test_one_is_renewed_the_later_the_longer_it_took_to_open(
+        self, open_server: Open, monkeypatch: pytest.MonkeyPatch, took: float, renewed_after: float
+    ) -> None:
+        """All of them may be with one worker of a server, and stay there."""
+        now, opened = [1000.0], [0]
+        monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        monkeypatch.setattr(connections, "IDLE_SECONDS", 100.0)
+        connect = HTTPConnection.connect
+
+        def slow(connection: HTTPConnection) -> None:
+            now[0] += took
+            opened[0] += 1
+            connect(connection)
+
+        monkeypatch.setattr(HTTPConnection, "connect", slow)
+        server = open_server()
+        list(server.experiments.list())
+        for part, number in ((0.9, 1), (0.2, 2), (0.9, 2), (0.2, 3)):
+            now[0] += part * renewed_after
+            list(server.experiments.list())
+            assert opened[0] == number
 
     def test_a_rate_limit_holds_for_all_threads(self, open_server: Open, proxy: Proxy) -> None:
         server = open_server(per_second=50.0)
