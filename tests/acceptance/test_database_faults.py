@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import sqlalchemy
 
 from migrate.endpoints.database.target.endpoint import DatabaseTarget
 from migrate.endpoints.database.target.files import PlacedFiles
+from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.errors import (
     EndpointError,
     MigrateError,
@@ -116,6 +118,48 @@ def test_a_server_that_is_restarted_twice_is_waited_for(
         assert "Failed" not in ended.stdout
         assert_nothing_by_half(ends.source, empty.answer)
         assert_once(ends, uri, run_migrate)
+
+
+@pytest.mark.parametrize("among_many", [True, False])
+def test_a_connection_that_is_gone_is_one_to_try_again(empty: Empty, among_many: bool) -> None:
+    """Also where it goes while very many rows are sent, past SQLAlchemy."""
+    with closing(DatabaseTarget(empty.uri, files=PlacedFiles("/nowhere"))) as target:
+        target.capabilities()
+    columns = ("key", "value", "timestamp", "step", "is_nan", "run_uuid")
+
+    def points() -> Iterator[tuple[object, ...]]:
+        ending = Thread(target=_disconnect_all, args=[empty])
+        ending.start()
+        ending.join()
+        yield "loss", 1.0, 1, 0, False, "0" * 32
+
+    def write(database: WrittenDatabase) -> None:
+        with database.transaction() as transaction:
+            assert transaction.rows("runs", ("run_uuid",)) == []
+            if among_many:
+                transaction.insert_many("metrics", columns, points)
+            else:
+                transaction.insert_all(
+                    "metrics", (dict(zip(columns, it, strict=True)) for it in points())
+                )
+
+    with (
+        closing(WrittenDatabase(empty.uri, "default")) as database,
+        pytest.raises(Unavailable, match="cannot be reached"),
+    ):
+        write(database)
+
+
+def _disconnect_all(empty: Empty) -> None:
+    """End every connection but the one that this takes."""
+    if empty.uri.startswith("postgres"):
+        others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename IS NOT NULL"
+        empty.answer(f"SELECT pg_terminate_backend(pid) {others}")
+        return
+    name = sqlalchemy.make_url(empty.uri).database
+    here = f"SELECT id FROM information_schema.processlist WHERE db = '{name}'"
+    for (ident,) in empty.answer(f"{here} AND id <> connection_id()"):
+        empty.answer(f"KILL {ident}")
 
 
 def _own_server(

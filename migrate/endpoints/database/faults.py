@@ -89,7 +89,9 @@ _FAULTS = (
         "|timed out|closed the connection|connection to server|terminating connection"
         "|starting up|shutting down|too many (clients|connections)|can't connect to|gone away"
         "|lost connection|unknown mysql server host|shutdown in progress|connection was killed"
-        "|query execution was interrupted|connection reset|broken pipe|is blocked because of",
+        "|query execution was interrupted|connection reset|broken pipe|is blocked because of"
+        # What drivers say of a connection that was lost with the statement before.
+        "|connection already closed|connection is (closed|lost)|cursor already closed",
         Unavailable,
         "cannot be reached",
         "is it running, and are host and port right?",
