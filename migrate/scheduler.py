@@ -82,7 +82,7 @@ class Scheduler:
         self._looks = looks
         self._progress = Progress(plan.tasks)
         #: Those that other tasks wait for.
-        self._named = {ref for task in plan.tasks for ref in (*task.needs, *task.after)}
+        self._named = {ref for task in plan.tasks for ref in task.needs + task.after}
         told = [it for it in plan.tasks if it.status is TaskStatus.PENDING or it.ref in self._named]
         self._copies = {task.ref: task.target_id for task in told if task.target_id}
         self._marks = {task.ref: task.mark for task in told if task.mark}
@@ -357,7 +357,9 @@ class Scheduler:
     def _with_known_losses(self, outcome: Outcome) -> Outcome:
         """Return what an attempt ended with, and what its task is known to lose besides."""
         task = self._progress.task(outcome.ref)
-        losses = tuple(dict.fromkeys(outcome.losses + task.losses))
+        losses = outcome.losses + task.losses
+        if losses:
+            losses = tuple(dict.fromkeys(losses))
         if (losses, task.count, False) == (outcome.losses, outcome.count, outcome.retryable):
             return outcome
         return dataclasses.replace(outcome, losses=losses, count=task.count, retryable=False)
