@@ -7,7 +7,7 @@ from enum import Enum, StrEnum
 from typing import NamedTuple
 
 from migrate.kinds import Ref
-from migrate.objects import Loss, LossCode
+from migrate.objects import Artifact, ArtifactRoot, Loss, LossCode
 
 __all__ = [
     "Difference",
@@ -16,6 +16,7 @@ __all__ = [
     "Loss",
     "LossCode",
     "Outcome",
+    "Part",
     "TaskStatus",
     "loss_from_stored",
     "loss_of",
@@ -100,6 +101,16 @@ class Difference(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Some ``files`` of the object ``of``, which is begun, and where they are and go."""
+
+    of: Ref
+    source_root: ArtifactRoot
+    target_root: ArtifactRoot
+    files: tuple[Artifact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The end of one attempt at one task.
 
@@ -110,6 +121,9 @@ class Outcome:
     ``stops`` no other task can do better, so nothing new is begun; with ``refused`` no other
     attempt can, so what only waited for its turn goes on. A task may stand for ``count`` objects;
     where it ``wrote``, so many were ``written``.
+
+    Where an attempt ended to have the files sent in ``parts``, another follows when all of them
+    have ended, each with an outcome ``of_part``.
     """
 
     ref: Ref
@@ -130,3 +144,5 @@ class Outcome:
     seconds: float = 0.0
     count: int = 1
     written: int = 1
+    parts: tuple[Part, ...] = ()
+    of_part: bool = False

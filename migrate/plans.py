@@ -45,6 +45,9 @@ def because_from_stored(stored: object) -> Because:
     return Because(stored)
 
 
+_WORK = frozenset({Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPAIR})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTask:
     """One object of the source and what is to be done with it.
@@ -85,7 +88,7 @@ class PlannedTask:
     @property
     def is_work(self) -> bool:
         """True when the scheduler has to carry this task out."""
-        return self.action in (Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPAIR)
+        return self.action in _WORK
 
 
 def by_heading(tasks: Iterable[PlannedTask]) -> Counter[Heading]:

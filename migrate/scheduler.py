@@ -27,11 +27,12 @@ from migrate.claims import Claiming
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.answers import Ended, Unreadable
 from migrate.errors import EXIT_INTERRUPTED, EndpointError, MigrateError
-from migrate.executors.protocol import BatchExecutor, WorkersLost
+from migrate.executors.protocol import BatchExecutor, lost
 from migrate.graph.progress import Progress
 from migrate.kinds import Action, Kind, Ref, Step
-from migrate.outcomes import Outcome, TaskStatus
+from migrate.outcomes import Outcome, Part, TaskStatus
 from migrate.plans import Plan, PlannedTask, Report, by_heading
+from migrate.spreading import Spreading
 from migrate.tasks.batches import Batch, Job, Policy
 from migrate.tasks.carriers import carrier_of
 from migrate.tasks.outcomes import failed
@@ -81,7 +82,7 @@ class Scheduler:
         self._looks = looks
         self._progress = Progress(plan.tasks)
         #: Those that other tasks wait for.
-        self._named = {ref for task in plan.tasks for ref in (*task.needs, *task.after)}
+        self._named = {ref for task in plan.tasks for ref in task.needs + task.after}
         told = [it for it in plan.tasks if it.status is TaskStatus.PENDING or it.ref in self._named]
         self._copies = {task.ref: task.target_id for task in told if task.target_id}
         self._marks = {task.ref: task.mark for task in told if task.mark}
@@ -93,6 +94,7 @@ class Scheduler:
         self._in_flight = 0
         #: Kinds of which this run has begun a batch.
         self._begun: set[Kind] = set()
+        self._spreading = Spreading()
         self._draining = False
         self._interrupted = False
         self._fatal: Outcome | None = None
@@ -177,6 +179,9 @@ class Scheduler:
         # What is ready is shared among the workers, so that none is left with a long tail.
         share = -(-self._progress.ready_count // self._executor.at_once)
         while not self._draining and self._in_flight < self._executor.at_once:
+            if part := self._spreading.next():
+                self._submit(self._batch([self._progress.task(part.of)], part))
+                continue
             following = self._progress.next()
             if following is None:
                 return
@@ -198,7 +203,7 @@ class Scheduler:
             most = min(most, FIRST_BATCH)
         return max(1, most)
 
-    def _batch(self, tasks: Sequence[PlannedTask]) -> Batch:
+    def _batch(self, tasks: Sequence[PlannedTask], part: Part | None = None) -> Batch:
         first = tasks[0]
         container = first.ref.kind.container or first.ref.kind
         return Batch(
@@ -211,17 +216,18 @@ class Scheduler:
             target=self._target,
             policy=self._policy,
             looks=self._looks or self._executor.looks,
+            workers=self._executor.at_once if self._executor.distant else 1,
+            part=part,
         )
 
     def _job(self, task: PlannedTask) -> Job:
-        self._attempts[task.ref] += 1
         return Job(
             ref=task.ref,
             name=task.name,
             action=task.action,
             target_id=self._copies.get(task.ref, ""),
             mark=self._marks.get(task.ref, ""),
-            attempt=self._attempts[task.ref],
+            attempt=self._attempts[task.ref] + 1,
             copies={
                 need: self._copies[need]
                 for need in (*task.needs, *task.after)
@@ -233,12 +239,14 @@ class Scheduler:
         )
 
     def _submit(self, batch: Batch) -> None:
-        self._store.mark_started(self._plan.migration_id, [job.ref for job in batch.jobs])
+        if batch.part is None:  # else it belongs to an attempt that has begun
+            self._attempts.update(job.ref for job in batch.jobs)
+            self._store.mark_started(self._plan.migration_id, [job.ref for job in batch.jobs])
         self._in_flight += 1
 
         def enqueue(future: Future[list[Outcome]]) -> None:
             problem = CancelledError() if future.cancelled() else future.exception()
-            self._arrived.put(future.result() if problem is None else _lost(batch, problem))
+            self._arrived.put(future.result() if problem is None else lost(batch, problem))
 
         try:
             self._say_who_creates(batch)
@@ -249,8 +257,8 @@ class Scheduler:
 
     def _say_who_creates(self, batch: Batch) -> None:
         """Make the claim before other processes create something: they know of none."""
-        creates = batch.step is not Step.DELETION and any(not job.target_id for job in batch.jobs)
-        if self._executor.distant and creates:
+        copies = batch.part is None and batch.step is not Step.DELETION
+        if self._executor.distant and copies and any(not job.target_id for job in batch.jobs):
             self._claiming.say()
 
     # -- absorb -----------------------------------------------------------------------------
@@ -279,25 +287,38 @@ class Scheduler:
         settled: list[Outcome] = []
         blocked: dict[Ref, Ref] = {}
         for outcome in outcomes:
+            if outcome.of_part:
+                self._absorb_part(outcome)
+                continue
             if outcome.target_id:
                 self._copies[outcome.ref] = outcome.target_id
             if self._tries_again(outcome):
                 settled.append(outcome)
                 continue
-            final = self._with_known_losses(outcome)
+            final = self._spreading.with_sent(self._with_known_losses(outcome))
             if final.error:
                 self._errors[final.ref] = final.error
             settled.append(final)
             self._forget(final.ref)
             blocked |= self._progress.end(final.ref, final.status, refused=final.refused)
-            if final.stops and self._fatal is None:
-                self._fatal = final
-                self._draining = True
+            self._stop_for(final)
         self._store.record(self._plan.migration_id, settled, blocked)
         self._view.outcomes(
             [outcome for outcome in settled if not outcome.retryable],
             by_heading(self._progress.among(list(blocked))),
         )
+
+    def _absorb_part(self, outcome: Outcome) -> None:
+        """Note files that were sent; after the last of them, their object is tried again."""
+        self._stop_for(outcome)
+        if self._spreading.ended(outcome):
+            self._progress.put_back(outcome.ref)
+
+    def _stop_for(self, outcome: Outcome) -> None:
+        """Begin nothing more after what makes all else pointless."""
+        if outcome.stops and self._fatal is None:
+            self._fatal = outcome
+            self._draining = True
 
     def _forget(self, ref: Ref) -> None:
         """Keep of a task that has ended only what others ask for: where the copy is."""
@@ -308,6 +329,11 @@ class Scheduler:
 
     def _tries_again(self, outcome: Outcome) -> bool:
         """Put a task that is worth another try on the list for later."""
+        if outcome.parts:
+            self._spreading.begin(outcome.parts)
+            name = self._progress.task(outcome.ref).name or outcome.ref.id
+            self._view.message(f"{outcome.ref.heading} {name!r}: {outcome.error}")
+            return True
         attempt = self._attempts[outcome.ref]
         if not outcome.retryable or attempt >= ATTEMPTS:
             return False
@@ -325,7 +351,9 @@ class Scheduler:
     def _with_known_losses(self, outcome: Outcome) -> Outcome:
         """Return what an attempt ended with, and what its task is known to lose besides."""
         task = self._progress.task(outcome.ref)
-        losses = tuple(dict.fromkeys(outcome.losses + task.losses))
+        losses = outcome.losses + task.losses
+        if losses:
+            losses = tuple(dict.fromkeys(losses))
         if (losses, task.count, False) == (outcome.losses, outcome.count, outcome.retryable):
             return outcome
         return dataclasses.replace(outcome, losses=losses, count=task.count, retryable=False)
@@ -353,25 +381,3 @@ class Scheduler:
         self._interrupted = self._draining = True
         self._view.draining(self._in_flight)
         self._arrived.put(None)
-
-
-def _lost(batch: Batch, problem: BaseException) -> list[Outcome]:
-    """Return the outcomes of a batch that the executor lost: its tasks are worth another try."""
-    hopeless = isinstance(problem, WorkersLost)
-    if hopeless:
-        error = str(problem)
-    elif isinstance(problem, CancelledError):
-        error = "the worker was given up"
-    else:
-        error = f"the worker died: {type(problem).__name__}"
-    return [
-        Outcome(
-            ref=job.ref,
-            status=TaskStatus.FAILED,
-            error=error,
-            hint=problem.hint if isinstance(problem, WorkersLost) else "",
-            retryable=not hopeless,
-            stops=hopeless,
-        )
-        for job in batch.jobs
-    ]

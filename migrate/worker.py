@@ -14,10 +14,12 @@ from migrate.endpoints.addresses import Address, open_source, open_target
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import EndpointError, MigrateError, Unavailable
 from migrate.kinds import Ref, Step
-from migrate.outcomes import Outcome, TaskStatus
+from migrate.outcomes import Outcome, Part, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.carriers import carrier_of
+from migrate.tasks.files import copy_part
 from migrate.tasks.outcomes import STOPS_ALL, failed
+from migrate.tasks.parts import shared_by
 
 #: What says nothing about one object: the others of a batch would end likewise.
 OF_ALL = (Unavailable, *STOPS_ALL)
@@ -58,13 +60,32 @@ def execute(batch: Batch) -> list[Outcome]:
     are tried by themselves.
     """
     started = time.monotonic()
-    outcomes, problem = _carry_out(batch)
+    if batch.part is not None:
+        return [_send_part(batch, batch.part)]
+    with shared_by(batch.workers):
+        outcomes, problem = _carry_out(batch)
     ended = {outcome.ref for outcome in outcomes}
     left = [job for job in batch.jobs if job.ref not in ended]
     if len(batch.jobs) > 1 and not isinstance(problem, OF_ALL):
         return outcomes + [outcome for job in left for outcome in execute(_alone(batch, job))]
     seconds = time.monotonic() - started
     return outcomes + [failed(job, problem, seconds=seconds) for job in left]
+
+
+def _send_part(batch: Batch, part: Part) -> Outcome:
+    """Send files of an object; those that fail are sent when the object is tried again."""
+    [job] = batch.jobs
+    try:
+        sent = copy_part(part, source_at(batch.source), target_at(batch.target))
+    except Exception as problem:
+        return dataclasses.replace(failed(job, problem), retryable=False, of_part=True)
+    return Outcome(
+        ref=job.ref,
+        status=TaskStatus.DONE,
+        files_sent=sent.files,
+        bytes_sent=sent.bytes,
+        of_part=True,
+    )
 
 
 def _carry_out(batch: Batch) -> tuple[list[Outcome], Exception]:

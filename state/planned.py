@@ -64,6 +64,8 @@ _TASK = (
     "objects_written",
     "bytes_sent",
 )
+#: To ask a member for its value takes several times as long.
+_STORED: Mapping[str, str] = {it: it.value for words in (Action, TaskStatus) for it in words}
 _NEW_EDGE = insert(edge)
 _EDGE = ("task", "position", "needs", "soft")
 
@@ -141,7 +143,7 @@ def _task_row(number: int, row_id: int, planned: PlannedTask) -> tuple[Any, ...]
         row_id,
         *key(number, planned.ref),
         planned.name,
-        planned.action.value,
+        _STORED[planned.action],
         planned.container,
         planned.reason,
         planned.target_id,
@@ -152,7 +154,7 @@ def _task_row(number: int, row_id: int, planned: PlannedTask) -> tuple[Any, ...]
         planned.count,
         losses_column(planned.losses),
         planned.warnings or None,
-        planned.status.value,
+        _STORED[planned.status],
         False,
         0,
         0,
@@ -161,11 +163,11 @@ def _task_row(number: int, row_id: int, planned: PlannedTask) -> tuple[Any, ...]
 
 def _edge_rows(tasks: Sequence[PlannedTask], first: int) -> Iterator[tuple[Any, ...]]:
     # Those alone that others wait for: they are few.
-    named = {ref for planned in tasks for ref in (*planned.needs, *planned.after)}
+    named = {ref for planned in tasks for ref in planned.needs + planned.after}
     ids = {it.ref: ident for ident, it in enumerate(tasks, first) if it.ref in named}
     for row_id, planned in enumerate(tasks, first):
-        waits = (*((ref, False) for ref in planned.needs), *((ref, True) for ref in planned.after))
-        for position, (ref, soft) in enumerate(waits):
+        for position, ref in enumerate(planned.needs + planned.after):
+            soft = position >= len(planned.needs)
             if ref not in ids:
                 word = "comes after" if soft else "needs"
                 raise ValueError(f"{planned.ref} {word} {ref}, which is not in the plan")

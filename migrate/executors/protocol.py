@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Protocol
 
 from migrate.errors import EndpointError
-from migrate.outcomes import Outcome
+from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.batches import Batch
 
 
@@ -43,3 +43,26 @@ class BatchExecutor(Protocol):
 
     def close(self) -> None:
         """Give up what is not begun, wait for the rest."""
+
+
+def lost(batch: Batch, problem: BaseException) -> list[Outcome]:
+    """Return the outcomes of a batch that an executor lost: its tasks are worth another try."""
+    hopeless = isinstance(problem, WorkersLost)
+    if hopeless:
+        error = str(problem)
+    elif isinstance(problem, CancelledError):
+        error = "the worker was given up"
+    else:
+        error = f"the worker died: {type(problem).__name__}"
+    return [
+        Outcome(
+            ref=job.ref,
+            status=TaskStatus.FAILED,
+            error=error,
+            hint=problem.hint if isinstance(problem, WorkersLost) else "",
+            retryable=not hopeless and batch.part is None,
+            stops=hopeless,
+            of_part=batch.part is not None,
+        )
+        for job in batch.jobs
+    ]

@@ -51,7 +51,8 @@ def link_contents(draft: Draft) -> None:
         sharing: dict[Ref, list[Ref]] = {}
         for node in draft.of_kind(carrier.kind):
             draft.need_container(node)
-            for ref in carrier.named(node.facts, links.get(node.ref, NOTHING_SAID)):
+            said = links.get(node.ref, NOTHING_SAID) if links else NOTHING_SAID
+            for ref in carrier.named(node.facts, said):
                 if ref == node.ref or not draft.selects(ref):
                     continue
                 draft.need(ref, node.ref)
@@ -107,7 +108,8 @@ def match_contents(draft: Draft) -> None:
             if not draft.target_can.archive:
                 _count_foreign(draft, carrier, container, found)
         for node in draft.of_kind(carrier.kind):
-            for ref in carrier.named(node.facts, links.get(node.ref, NOTHING_SAID)):
+            said = links.get(node.ref, NOTHING_SAID) if links else NOTHING_SAID
+            for ref in carrier.named(node.facts, said):
                 draft.need_earlier_copy(ref, node.ref)
         for node in copied:
             if node.selected and not node.unreadable:

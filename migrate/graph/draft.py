@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from migrate.endpoints.answers import Capabilities
@@ -12,7 +13,7 @@ from migrate.endpoints.protocols import Source, Target
 from migrate.graph.edges import Edge, Edges, circles
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
-from migrate.kinds import Action, Kind, Ref
+from migrate.kinds import Action, Kind, Ref, Step
 from migrate.objects import Experiment, ModelLinks, ModelVersion, RegisteredModel
 from migrate.outcomes import LeftOut, LeftOutCode, Loss, TaskStatus
 from migrate.plans import Because, Damage
@@ -22,6 +23,13 @@ from migrate.tasks.trace import Slice
 from migrate.tasks.wanted import Need
 
 _LEFT_OUT = frozenset({Action.SKIP, Action.UNSUPPORTED})
+_DELETION = Step.DELETION
+
+
+@lru_cache(1024)
+def _alone(kind: Kind, ident: str) -> tuple[Ref]:
+    """Return what holds many objects, as all that they wait for: one value for all of them."""
+    return (Ref(kind, ident),)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -188,12 +196,13 @@ class Draft:
 
         Nothing for what is left out.
         """
-        if not node.selected:
+        if node.action in _LEFT_OUT:
             return (), ()
-        container = node.home if node.after_container else None
+        kind = node.ref.kind.container if node.after_container else None
         before = self.edges.before(node.ref)
         if not before:
-            return ((container,) if container else ()), ()
+            return _alone(kind, node.container) if kind else (), ()
+        container = Ref(kind, node.container) if kind else None
         needs = [ref for ref, soft in before.items() if not soft]
         after = [ref for ref, soft in before.items() if soft and ref != container]
         if container:
@@ -233,7 +242,7 @@ class Draft:
             if node.ref.kind is kind
             and node.action not in _LEFT_OUT
             and not node.unreadable
-            and not node.ref.deletes
+            and node.ref.step is not _DELETION
         ]
 
     def containers(self) -> list[Node]:

@@ -17,6 +17,9 @@ from migrate.plans import PlannedTask
 
 Group = tuple[Kind, Step, str]
 
+#: What is not carried out, or is done already.
+_NOTHING_TO_WAIT_FOR = frozenset({None, TaskStatus.DONE})
+
 
 class Progress:
     """What is ready, what waits for what, and what has ended."""
@@ -39,7 +42,8 @@ class Progress:
                 continue
             self.unfinished += 1
             needs = self._not_done(task.needs)
-            after = [ref for ref in self._not_done(task.after) if ref not in needs]
+            after = self._not_done(task.after) if task.after else []
+            after = [ref for ref in after if ref not in needs]
             self._waits[task.ref] = len(needs) + len(after)
             for need in needs:
                 self._dependants.setdefault(need, []).append(task.ref)
@@ -49,7 +53,7 @@ class Progress:
                 self._make_ready(task.ref)
 
     def _not_done(self, refs: Iterable[Ref]) -> list[Ref]:
-        return [ref for ref in refs if self.status.get(ref) not in (None, TaskStatus.DONE)]
+        return [ref for ref in refs if self.status.get(ref) not in _NOTHING_TO_WAIT_FOR]
 
     def take(self, limit: int) -> list[Ref]:
         """Take up to ``limit`` ready tasks of one kind, step and container, none where none is.

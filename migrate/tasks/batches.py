@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from migrate.endpoints.addresses import Address
 from migrate.kinds import Action, Kind, Ref, Step
-from migrate.outcomes import Loss
+from migrate.outcomes import Loss, Part
 
 #: After this many attempts, a file the source answers with 5xx counts as undeliverable.
 PATIENT_ATTEMPTS = 3
@@ -98,7 +98,8 @@ class Batch:
     """Tasks of one kind, step and container: source and target id of the experiment, or the names
     of the registered model, that holds them.
 
-    ``looks``: the target may hold copies that the plan does not know of.
+    ``looks``: the target may hold copies that the plan does not know of. There are so many
+    ``workers`` besides that may send files of one object; with a ``part``, nothing else is done.
     """
 
     kind: Kind
@@ -110,3 +111,5 @@ class Batch:
     target_container: str = ""
     looks: bool = False
     step: Step = Step.COPY
+    workers: int = 1
+    part: Part | None = None

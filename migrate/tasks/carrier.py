@@ -129,9 +129,9 @@ class ContainedCarrier(Carrier):
     ) -> str:
         """Return the half of the mark of its copy that needs no more than facts and links."""
 
-    def warnings(self, facts: Any, has_copy: HasCopy, target: Capabilities) -> Iterator[str]:
-        """Yield what its copy cannot say as the original does."""
-        return iter(())
+    def warnings(self, facts: Any, has_copy: HasCopy, target: Capabilities) -> Sequence[str]:
+        """Return what its copy cannot say as the original does."""
+        return ()
 
 
 class RecordCarrier(Carrier, Generic[R]):

@@ -125,13 +125,15 @@ class Runs(ContainedCarrier):
             return quick_mark(content, [], policy.in_mark)
         return quick_mark(facts.content, facts.orphans(has_copy), policy.in_mark)
 
-    def warnings(self, facts: RunFacts, has_copy: HasCopy, target: Capabilities) -> Iterator[str]:
+    def warnings(self, facts: RunFacts, has_copy: HasCopy, target: Capabilities) -> Sequence[str]:
         """See ``ContainedCarrier.warnings``."""
-        for tag in [] if target.keeps_id(self.kind) else facts.orphans(has_copy):
-            yield (
-                f"{tag} names run {facts.mentions[tag]}, which is not among the runs copied: "
-                "kept as a source tag"
-            )
+        if not facts.mentions or target.keeps_id(self.kind):
+            return ()
+        return [
+            f"{tag} names run {facts.mentions[tag]}, which is not among the runs copied: "
+            "kept as a source tag"
+            for tag in facts.orphans(has_copy)
+        ]
 
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """See ``Carrier.carry``."""

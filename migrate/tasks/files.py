@@ -18,11 +18,13 @@ from migrate.errors import (
     StorageFull,
     Unavailable,
 )
+from migrate.kinds import Ref
 from migrate.objects import Artifact, ArtifactRoot
-from migrate.outcomes import Loss, LossCode, loss_of
+from migrate.outcomes import Loss, LossCode, Part, loss_of
 from migrate.shares import SharingThreads
 from migrate.tasks.batches import PATIENT_ATTEMPTS
 from migrate.tasks.outcomes import as_known
+from migrate.tasks.parts import InParts, parts_of
 from migrate.tasks.repairs import digest_of_bytes, digest_of_file
 
 #: Up to this size a file is sent from memory, so that sending can be repeated by itself.
@@ -67,6 +69,7 @@ def copy_files(
     rewritten: Mapping[str, bytes] = MappingProxyType({}),
     whole: bool = False,
     contents: bool = False,
+    of: Ref | None = None,
 ) -> Sent:
     """Bring ``files`` to the target; those there with the same size are not sent again.
 
@@ -77,7 +80,8 @@ def copy_files(
     A file the source cannot deliver, or whose name the target refuses, is a loss by name.
     ``fresh`` says that the target holds none yet. To a target that keeps no files of its own,
     those stay which are where the copy says. Raises ``Unavailable`` when a copy has
-    another size than its original, and whatever error stops the endpoint as a whole.
+    another size than its original, ``InParts`` at the first attempt where files of the object
+    ``of`` go by several workers, and whatever error stops the endpoint as a whole.
     """
     if target.capabilities().keeps_files and source_root.uri == target_root.uri:
         return NOTHING_SENT
@@ -107,6 +111,10 @@ def copy_files(
     todo = [file for file, is_sent in zip(files, wanted, strict=True) if is_sent]
     if not todo:
         return NOTHING_SENT
+    if of is not None and attempt == 1 and not contents:
+        as_they_are = [file for file in todo if file.path not in rewritten]
+        if parts := parts_of(of, source_root, target_root, as_they_are):
+            raise InParts(parts)
 
     def copy(file: Artifact) -> Loss | None:
         content = rewritten.get(file.path)
@@ -128,6 +136,21 @@ def copy_files(
     sent = [_as_sent(file, rewritten) for file in arrived]
     _check_sizes(sent, dict(target.artifacts.list(target_root)) if sent else {})
     return Sent(len(sent), sum(file.size for file in sent), lost)
+
+
+def copy_part(part: Part, source: Source, target: Target) -> Sent:
+    """Send the files of a part; those that cannot be sent are left to who looks at them all.
+
+    Raises whatever stops the endpoint as a whole.
+    """
+
+    def copy(file: Artifact) -> Loss | None:
+        roots = part.source_root, part.target_root
+        return _copy_file(source.artifacts, roots[0], file, target, roots[1], attempt=1)
+
+    losses = list(_pool.map(copy, part.files))
+    sent = [file for file, loss in zip(part.files, losses, strict=True) if loss is None]
+    return Sent(len(sent), sum(file.size for file in sent), ())
 
 
 def can_deliver_now(

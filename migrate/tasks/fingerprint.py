@@ -119,7 +119,7 @@ class RunFacts(NamedTuple):
 def run_facts(run: Run) -> RunFacts:
     """Return what the planner keeps of a run."""
     mentions = {tag: run.tags[tag] for tag in REFERENCE_TAGS if tag in run.tags} or _NONE
-    datasets = tuple(filter(None, map(evaluation_dataset, run.inputs)))
+    datasets = tuple(filter(None, map(evaluation_dataset, run.inputs))) if run.inputs else ()
     return RunFacts(_shown(run), mentions, run.links if any(run.links) else NO_LINKS, datasets)
 
 

@@ -272,11 +272,12 @@ class _Attempt(Attempt):
             files,
             self._target,
             copy_root,
-            fresh=fresh,
+            fresh=fresh and self._job.attempt == 1,
             attempt=self._job.attempt,
             rewritten=models.contents,
             whole=whole,
             contents=self._job.repairs,
+            of=self._job.ref,
         )
         with ExitStack() as opened:
             if not can.archive:

@@ -24,6 +24,7 @@ from migrate.outcomes import Loss, Outcome, TaskStatus
 from migrate.redaction import cut
 from migrate.storable import HALF_CHARACTER
 from migrate.tasks.batches import Job
+from migrate.tasks.parts import InParts
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def failed(job: Job, error: Exception, target_id: str = "", seconds: float = 0.0
         stops=isinstance(problem, STOPS_ALL),
         retry_after=getattr(problem, "retry_after", None),
         seconds=seconds,
+        parts=problem.parts if isinstance(problem, InParts) else (),
     )
 
 

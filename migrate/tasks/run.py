@@ -270,11 +270,12 @@ class _Attempt(Attempt):
                 files,
                 self._target,
                 writer.root,
-                fresh=copy is None,
+                fresh=copy is None and self._job.attempt == 1,
                 attempt=self._job.attempt,
                 rewritten=models.contents,
                 whole=whole,
                 contents=self._job.repairs,
+                of=self._job.ref,
             )
             self._warnings = models.warnings
             notebooks = self._notebooks(files, writer.root)
