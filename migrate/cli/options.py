@@ -174,8 +174,8 @@ CopyPermissions = Annotated[
     bool,
     typer.Option(
         "--permissions",
-        help="Copy users' permissions on experiments, registered models, prompts, and what else has "
-        "some.",
+        help="Copy users' permissions on experiments, registered models, prompts, and whatever "
+        "else has some.",
     ),
 ]
 PermissionUsers = Annotated[
