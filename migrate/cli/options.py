@@ -174,7 +174,8 @@ CopyPermissions = Annotated[
     bool,
     typer.Option(
         "--permissions",
-        help="Copy users' permissions on experiments, registered models and prompts.",
+        help="Copy users' permissions on experiments, registered models, prompts, and whatever "
+        "else has some.",
     ),
 ]
 PermissionUsers = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from migrate.endpoints.permissions import permissions_of_users
 from migrate.kinds import Ref
@@ -22,9 +22,11 @@ WORKSPACE = "workspace"
 _SCORER = "scorer"
 #: What lies in an object of a type, and can be granted beside it for all objects of that type.
 _INSIDE = {
-    EXPERIMENT: {"run", "logged_model"},
+    EXPERIMENT: {"run", "logged_model", "trace", "assessment", "review_queue"},
     MODEL: {"registered_model_version"},
     PROMPT: {"prompt_version"},
+    _SCORER: {"scorer_version"},
+    "mcp_server": {"mcp_server_version"},
 }
 #: Where versions before 3.13 keep grants: by the word for these, on what, and what names it.
 OLDER: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -91,6 +93,15 @@ def older_thing(told: str, *names: str) -> Thing:
     return scorer(*names) if noun == _SCORER else Thing(noun, *names)
 
 
+def older_names(thing: Thing) -> tuple[str, Mapping[str, str]] | None:
+    """Return the place of ``OLDER`` for grants on something, and what names it there; or None."""
+    for told, (noun, names) in OLDER.items():
+        if noun == thing.type:
+            parts = map(unquote, thing.id.split("/", 1)) if noun == _SCORER else [thing.id]
+            return told, dict(zip(names, parts, strict=True))
+    return None
+
+
 def scorer(experiment_id: object, name: str) -> Thing:
     """Return what a server calls a scorer: its name may have a slash."""
     return Thing(_SCORER, f"{experiment_id}/{quote(name, safe='')}")
@@ -141,7 +152,7 @@ def not_found(names: Iterable[str], users: Collection[str]) -> list[str]:
 def _touches(granted: Thing, thing: Thing) -> bool:
     if granted == thing:
         return True
-    types = {thing.type, WORKSPACE} | _INSIDE[thing.type]
+    types = {thing.type, WORKSPACE} | _INSIDE.get(thing.type, set())
     return granted.id == EVERY and granted.type in types
 
 

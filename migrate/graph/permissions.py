@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from migrate.graph.draft import Draft
-from migrate.tasks.carriers import CARRIERS, unguarded_carriers
+from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.carriers import CARRIERS
 from migrate.tasks.permissions import lost_grants
 
 
@@ -23,14 +24,16 @@ def tell_of_permissions(draft: Draft) -> None:
         )
         if not can.permissions
     )
-    for kind in (carrier.kind for carrier in CARRIERS if carrier.guarded):
-        for node in draft.of_kind(kind):
+    for carrier in (carrier for carrier in CARRIERS if carrier.guarded):
+        in_export = isinstance(carrier, RecordCarrier)
+        for node in draft.of_kind(carrier.kind):
+            if in_export and draft.source_can.archive:
+                continue  # whoever exported was told
             node.warnings += lacking
             if draft.source_can.permissions:
                 node.warnings += tuple(draft.source.permissions.beside(node.ref))
-    for kind in (carrier.kind for carrier in unguarded_carriers()):
-        for node in draft.of_kind(kind):
-            node.losses += lost_grants(draft.source, node.ref)
+            if in_export and draft.target_can.archive:
+                node.losses += lost_grants(draft.source, node.ref)
 
 
 def order_receivers_first(draft: Draft) -> None:

@@ -214,7 +214,9 @@ def _match(
         node.mark = first.mark
         wanted = mark_of(node.content, draft.needs[node.ref], draft.will_have_copy)
         if node.judge(node.mark, wanted):
-            node.status, node.reason = TaskStatus.DONE, "copied before, unchanged"
+            node.reason = "copied before, unchanged"
+            if not (carrier.guarded and draft.policy.permissions):
+                node.status = TaskStatus.DONE
             node.losses += first.losses
 
 

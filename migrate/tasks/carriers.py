@@ -38,7 +38,7 @@ from migrate.tasks.run import copy_runs
 from migrate.tasks.scorer import Scorers
 from migrate.tasks.trace import trace_of
 from migrate.tasks.trace_slice import copy_slices
-from migrate.tasks.user import PERMITTED, Roles, Users
+from migrate.tasks.user import Roles, Users
 from migrate.tasks.webhook import Webhooks
 
 
@@ -281,12 +281,6 @@ def carrier_of(kind: Kind) -> Carrier | None:
 def contained_carriers() -> list[ContainedCarrier]:
     """Return the carriers of what experiments hold, with copies that tell their origin."""
     return [carrier for carrier in CARRIERS if isinstance(carrier, ContainedCarrier)]
-
-
-def unguarded_carriers() -> list[Carrier]:
-    """Return the carriers of what users may have grants on that are not copied."""
-    permitted = set(PERMITTED.values())
-    return [carrier for carrier in CARRIERS if carrier.kind in permitted and not carrier.guarded]
 
 
 def record_carriers() -> list[RecordCarrier[Any]]:

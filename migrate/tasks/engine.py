@@ -23,7 +23,8 @@ from migrate.objects import Loss
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.tasks.attempts import Attempt, create_once
 from migrate.tasks.batches import Batch, Job
-from migrate.tasks.outcomes import failed, why_missing
+from migrate.tasks.outcomes import failed, why_missing, with_permissions
+from migrate.tasks.permissions import carry_permissions
 from migrate.tasks.read_back import Seen
 from migrate.tasks.wanted import Place, Wanted, mark_of
 
@@ -68,6 +69,7 @@ def carry_each(
             )
             record = records[job.ref]
             outcome, wanted = attempt.copy(record, place, existing.get(job.ref))
+            outcome = attempt.with_permissions(outcome, source, target)
             outcome = dataclasses.replace(outcome, seconds=time.monotonic() - started)
         except Exception as problem:
             yield failed(job, problem, attempt.target_id, time.monotonic() - started)
@@ -183,6 +185,17 @@ class _Attempt:
             warnings=wanted.warnings,
         )
         return outcome, wanted
+
+    def with_permissions(self, outcome: Outcome, source: Source, target: Target) -> Outcome:
+        """Carry permissions along, where the copy is one; exports keep none on records."""
+        job, archives = self._job, (source.capabilities().archive, target.capabilities().archive)
+        if not (self._carrier.guarded and outcome.target_id) or any(archives):
+            return outcome
+        known = self._is_new or bool(job.mark)
+        ours = known or self._store.bookkeeping is not Bookkeeping.NONE
+        copy = Ref(job.ref.kind, outcome.target_id)
+        carried = carry_permissions(self._batch.policy, job.ref, copy, source, target, ours=ours)
+        return with_permissions(outcome, carried)
 
     def _create(self, record: Any, wanted: Any) -> Found[Any]:
         carrier, batch, job, store = self._carrier, self._batch, self._job, self._store

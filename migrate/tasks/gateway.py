@@ -73,6 +73,7 @@ class GatewaySecrets(_OfGateway[GatewaySecret]):
     """Secrets, whose values the user has to set but where both ends are databases."""
 
     kind = Kind.GATEWAY_SECRET
+    guarded = True
     ident = "secret_id"
     colours = ("#f0ead6", "#7a5c00")
 
@@ -93,6 +94,7 @@ class GatewayModels(_OfGateway[GatewayModel]):
     """Model definitions."""
 
     kind = Kind.GATEWAY_MODEL
+    guarded = True
     ident = "model_definition_id"
     colours = ("#e6eaf0", "#37527a")
 
@@ -111,6 +113,7 @@ class GatewayEndpoints(_OfGateway[GatewayEndpoint]):
     """Endpoints; those that use them are bound to them by MLflow itself."""
 
     kind = Kind.GATEWAY_ENDPOINT
+    guarded = True
     ident = "endpoint_id"
     colours = ("#dceeff", "#0b5394")
 

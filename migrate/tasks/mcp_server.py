@@ -15,6 +15,7 @@ class MCPServers(RecordCarrier[MCPServer]):
     """MCP servers. Nothing on one says whose copy it is: it is found by its name."""
 
     kind = Kind.MCP_SERVER
+    guarded = True
     colours = ("#e0f2ec", "#00695c")
 
     def ref(self, record: MCPServer) -> Ref:

@@ -56,11 +56,11 @@ def read_permissions(
 
 
 def lost_grants(source: Source, ref: Ref) -> tuple[Loss, ...]:
-    """Return the grants on an object of a kind that none are copied on; an export holds none."""
-    if source.capabilities().archive or not source.capabilities().permissions:
+    """Return the grants on an object of a kind of which an export keeps none, as losses."""
+    if not source.capabilities().permissions:
         return ()
     told, untold = read_permissions(source, ref, "source")
-    reason = f"permissions on {ref.kind.plural} are not copied"
+    reason = f"an export keeps no permissions on {ref.kind.plural}"
     return (*untold, *(Loss(in_words(it), reason) for it in told.grants if not it.inherited))
 
 

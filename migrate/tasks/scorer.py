@@ -15,6 +15,7 @@ class Scorers(RecordCarrier[Scorer]):
     """Scorers of experiments. Nothing on one says whose copy it is: it is found by its name."""
 
     kind = Kind.SCORER
+    guarded = True
     # Of one that asks a model of the gateway, MLflow wants to see the endpoint.
     after = Kind.GATEWAY_ENDPOINT
     colours = ("#dde3f5", "#3949ab")

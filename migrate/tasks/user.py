@@ -13,8 +13,8 @@ from migrate.records.users import EVERY, Role, RolePermission, User
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.wanted import Need, Place, Wanted
 
-#: The kinds of objects that roles and grants permit something on, by the words of servers.
-PERMITTED = {
+#: The kinds of objects that roles permit something on, by the words of servers.
+_KINDS = {
     "experiment": Kind.EXPERIMENT,
     "registered_model": Kind.REGISTERED_MODEL,
     "prompt": Kind.PROMPT,
@@ -111,7 +111,7 @@ class Roles(RecordCarrier[Role]):
 
 def _named_by(item: RolePermission) -> Ref | None:
     """Return the object that a role permits something on; None where it is no single one."""
-    kind, ident = PERMITTED.get(item.resource_type), item.resource_pattern
+    kind, ident = _KINDS.get(item.resource_type), item.resource_pattern
     if kind is None or ident == EVERY:
         return None
     if kind is Kind.SCORER:
@@ -121,7 +121,7 @@ def _named_by(item: RolePermission) -> Ref | None:
 
 
 def _on_copy(item: RolePermission, copy: str) -> RolePermission:
-    if PERMITTED[item.resource_type] is Kind.SCORER:
+    if _KINDS[item.resource_type] is Kind.SCORER:
         experiment_id, _, name = copy.partition("/")
         copy = f"{experiment_id}/{quote(name, safe='')}"
     return item._replace(resource_pattern=copy)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from migrate.endpoints.stores import Bookkeeping, Found, Store
@@ -11,10 +10,11 @@ from migrate.errors import MigrateError
 from migrate.graph.records import find_all, is_meant
 from migrate.kinds import Ref, experiment_ref
 from migrate.tasks.carrier import RecordCarrier
-from migrate.tasks.carriers import record_carriers, unguarded_carriers
+from migrate.tasks.carriers import record_carriers
 from migrate.tasks.permissions import lost_grants
 from migrate.tasks.wanted import Place
 from migrate.verify.copies import Copies
+from migrate.verify.permissions import compare_permissions
 from migrate.verify.result import Comparison, Ends
 
 
@@ -44,18 +44,8 @@ def compare_records(
             result.unknown.append(f"{whether}: {problem.message}")
             yield result
             continue
-        if ends.policy.permissions and carrier in unguarded_carriers():
-            yield _lost_grants(ends, carrier, chain.from_iterable(by_container.values()))
         for container, records in by_container.items():
             yield _Compared(ends, copies, carrier, container).result(store, records)
-
-
-def _lost_grants(ends: Ends, carrier: RecordCarrier[Any], records: Iterable[Any]) -> Comparison:
-    """Name the grants on objects that are not copied."""
-    result = Comparison()
-    for ref in map(carrier.ref, records):
-        result.declare(ref, lost_grants(ends.source, ref))
-    return result
 
 
 class _Compared:
@@ -127,4 +117,16 @@ class _Compared:
             result.check_mark(ref, copy.mark)
         for what, old, new in carrier.differences(wanted.record, copy.record):
             result.check(ref, what, old, new)
+        if carrier.guarded and ends.policy.permissions:
+            self._compare_permissions(ref, carrier.ref(copy.record), store, result)
         return copy.record
+
+    def _compare_permissions(
+        self, ref: Ref, copy: Ref, store: Store[Any], result: Comparison
+    ) -> None:
+        ends = self._ends
+        if ends.target.capabilities().archive:
+            result.declare(ref, lost_grants(ends.source, ref))
+        elif not ends.source.capabilities().archive:
+            ours = store.bookkeeping is not Bookkeeping.NONE
+            compare_permissions(ends, ref, copy, result, ours=ours)

@@ -21,6 +21,8 @@ GRACES = {
     ("experiment", "1", "MANAGE"),
     ("registered_model", "churn", "EDIT"),
     ("prompt", "greet", "READ"),
+    ("scorer", "1/a%2Fb", "EDIT"),
+    ("mcp_server", "com.example/tools", "READ"),
 }
 
 
@@ -43,7 +45,12 @@ def granted(ends: Ends) -> Ends:
             "INSERT INTO scorer_versions (scorer_id, scorer_version, serialized_scorer) VALUES "
             '(\'s1\', 1, \'{"name": "a/b", "builtin_scorer_class": "Safety"}\')'
         )
+        connection.execute(
+            "INSERT INTO mcp_servers (name, created_at, last_updated_at) "
+            "VALUES ('com.example/tools', 1, 1)"
+        )
     kept = store(ends.source)
+    kept.grant_user_resource_permission("grace", "mcp_server", "com.example/tools", "READ")
     kept.grant_user_resource_permission("grace", "registered_model", "churn", "EDIT")
     kept.grant_user_resource_permission("grace", "prompt", "greet", "READ")
     kept.grant_user_resource_permission("ada", "registered_model", "*", "READ")
@@ -74,7 +81,11 @@ def older(path: Path) -> set[tuple[str, str, str]]:
     """What the tables of versions before 3.13 say."""
     asked = " UNION ALL ".join(
         f"SELECT '{noun}', {key}, permission, user_id FROM {noun}_permissions"
-        for noun, key in (("experiment", "experiment_id"), ("registered_model", "name"))
+        for noun, key in (
+            ("experiment", "experiment_id"),
+            ("registered_model", "name"),
+            ("scorer", "experiment_id || '/' || replace(scorer_name, '/', '%2F')"),
+        )
     )
     users = dict(rows(path, "SELECT username, id FROM users"))
     return {
@@ -92,16 +103,13 @@ def make_older(path: Path) -> None:
             connection.execute(f"DELETE FROM {table}")
 
 
-def test_they_arrive_with_their_users_once_and_what_is_not_copied_is_named(
-    typed: Typed, granted: Ends
-) -> None:
+def test_they_arrive_with_their_users_once(typed: Typed, granted: Ends) -> None:
     words = words_of(granted, *granted.words[-2:])
     before = granted.source.read_bytes()
     report = json.loads(typed("run", *words, "--json", code=3).stdout)
     assert report["failures"] == []
     assert {(it["id"], it["what"]) for it in report["losses"]} == {
-        ("readers", "permission on experiment 99"),
-        ("1/a/b", "EDIT of user grace"),
+        ("readers", "permission on experiment 99")
     }
     assert "user ada has READ on every registered model" in json.dumps(report["warnings"])
     assert own(granted.target) == GRACES
@@ -136,7 +144,7 @@ def test_what_the_older_tables_still_hold_counts_no_more(typed: Typed, granted: 
                 "INSERT INTO experiment_permissions (experiment_id, user_id, permission) "
                 "SELECT '1', id, 'READ' FROM users WHERE username = 'grace'"
             )
-    typed("run", *words_of(granted), code=3)
+    typed("run", *words_of(granted))
     assert own(granted.target) == GRACES
     assert older(granted.target) == {("experiment", "1", "READ")}
 
@@ -146,7 +154,7 @@ def test_they_go_from_and_into_databases_before_grants_were_of_roles(
     typed: Typed, granted: Ends, is_older: tuple[bool, bool]
 ) -> None:
     store(granted.target).create_user("grace", "a password of hers")
-    wanted = set(GRACES)
+    wanted = {it for it in GRACES if not any(is_older) or it[0] != "mcp_server"}
     if is_older[0]:
         make_older(granted.source)
         with closing(sqlite3.connect(granted.source)) as connection, connection:
@@ -175,15 +183,18 @@ def test_they_go_from_and_into_databases_before_grants_were_of_roles(
     if is_older[1]:
         make_older(granted.target)
         wanted = {(noun.replace("prompt", "registered_model"), *rest) for noun, *rest in wanted}
-    report = json.loads(typed("run", *words_of(granted), "--json", code=3).stdout)
-    assert ("1/a/b", "EDIT of user grace") in {(it["id"], it["what"]) for it in report["losses"]}
+    # What the older form has no table for is named, and missed.
+    untold = is_older == (False, True)
+    report = json.loads(typed("run", *words_of(granted), "--json", code=3 if untold else 0).stdout)
+    lost = [(it["id"], it["what"]) for it in report["losses"]]
+    assert lost == ([("com.example/tools", "READ of user grace")] if untold else [])
     assert (older if is_older[1] else own)(granted.target) == wanted
     written = granted.target.read_bytes()
-    assert (
-        "Wrote nothing" in typed("run", *words_of(granted), "--state", "another.db", code=3).stdout
-    )
+    again = typed("run", *words_of(granted), "--state", "another.db", code=3 if untold else 0)
+    assert "Wrote nothing" in again.stdout
     assert granted.target.read_bytes() == written
-    assert "no difference" in typed("verify", *words_of(granted)).stdout
+    told = typed("verify", *words_of(granted), code=3 if untold else 0).stdout
+    assert ("1 difference" if untold else "no difference") in told
 
 
 def test_they_go_through_an_export_by_the_commands_of_other_tools(
@@ -195,11 +206,18 @@ def test_they_go_through_an_export_by_the_commands_of_other_tools(
     auth = ("--source-auth-database", f"sqlite:///{granted.source}")
     export = str(tmp_path / "export")
     to = ("--output-dir", export, "--source", source, *old, *auth, "--export-permissions")
-    typed("export-all", *to, code=3)
+    told = json.loads(typed("export-all", *to, "--json", code=3).stdout)
+    assert {it["id"]: (it["what"], it["reason"]) for it in told["losses"]} == {
+        "1/a/b": ("EDIT of user grace", "an export keeps no permissions on scorers"),
+        "com.example/tools": (
+            "READ of user grace",
+            "an export keeps no permissions on MCP servers",
+        ),
+    }
     place = ("--target", target, *new, "--import-permissions")
     auth = ("--target-auth-database", f"sqlite:///{granted.target}")
     typed("import-all", "--input-dir", export, *place, *auth)
-    assert own(granted.target) == GRACES
+    assert own(granted.target) == {it for it in GRACES if it[0] not in ("scorer", "mcp_server")}
 
 
 def test_without_its_database_what_is_not_granted_names_the_option(

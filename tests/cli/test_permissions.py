@@ -357,22 +357,26 @@ class TestDoesNotArrive:
         assert told == [("experiment", experiment[1]), ("registered model", model[1])]
         assert target.grants(target.experiment_named(name), *USERS["target"]) == {}
 
-    def test_grants_on_objects_on_which_none_are_copied_are_losses_by_name(
-        self, copying: Copying
-    ) -> None:
-        source, name = copying.source, copying.name
+    def test_on_scorers_too_and_what_is_changed_there_follows(self, copying: Copying) -> None:
+        source, target, name = copying.source, copying.target, copying.name
         experiment = source.experiment(name)
         judge = json.dumps(
             {"name": "a/b", "serialization_version": 1, "builtin_scorer_class": "Safety"}
         )
         said = {"experiment_id": experiment[1], "name": "a/b", "serialized_scorer": judge}
         source.call("POST", "scorers/register", said)
-        source.grant("ada", ("scorer", f"{experiment[1]}/a%2Fb"), "EDIT")
-        lost = losses(copying.run(code=3))
-        assert ("EDIT of user ada", "permissions on scorers are not copied") in lost
-        assert losses(copying.run(code=3)) == lost
-        told = copying.verify()
-        assert "EDIT of user ada - permissions on scorers are not copied" in told
+        original = ("scorer", f"{experiment[1]}/a%2Fb")
+        source.grant("ada", original, "EDIT")
+        source.grant("bob", original, "READ")
+        report = copying.run(code=3)
+        copy = ("scorer", f"{target.experiment_named(name)[1]}/a%2Fb")
+        assert target.grants(copy, *USERS["target"]) == {"ada": "EDIT"}
+        assert [what for what, _ in losses(report)] == ["READ of user bob"]
+        assert wrote(copying.run(code=3)) == 0
+        source.grant("ada", original, "MANAGE", again=True)
+        copying.run(code=3)
+        assert target.grants(copy, *USERS["target"]) == {"ada": "MANAGE"}
+        assert "READ of user bob - is not on the target" in copying.verify(code=3)
 
 
 class TestCannot:

@@ -10,7 +10,7 @@ from migrate.endpoints.database.permissions import AuthPermissions
 from migrate.endpoints.database.reading import Condition, Row, is_
 from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.database.target.users import WrittenAuthDatabase
-from migrate.endpoints.grants import OLDER, Held, Thing, own_role, word_for
+from migrate.endpoints.grants import Held, Thing, older_names, own_role, word_for
 from migrate.endpoints.permissions import BASIC_AUTH, in_words
 from migrate.errors import Refused
 from migrate.kinds import Ref
@@ -41,7 +41,7 @@ class WrittenAuthPermissions(AuthPermissions):
                 continue
             grant = told._replace(permission=word_for(told.permission, roles=roles))
             user = self._user_id(grant.principal) if grant.kind == "user" else None
-            if reason := self._why_not(grant, user, permissions.dialect):
+            if reason := self._why_not(grant, user, thing, permissions.dialect):
                 losses.append(Loss(in_words(grant), f"not granted: {reason}"))
             elif not self._is_given(user, thing, grant.permission):
                 due.append((user, grant))
@@ -56,12 +56,15 @@ class WrittenAuthPermissions(AuthPermissions):
         found = self._auth.rows("users", ("id",), is_("username", name))
         return found[0]["id"] if found else None
 
-    def _why_not(self, grant: Grant, user: Any, dialect: str) -> str:
+    def _why_not(self, grant: Grant, user: Any, thing: Thing, dialect: str) -> str:
         """Say why there is nobody, or nothing, to be granted."""
         if dialect != BASIC_AUTH or grant.kind != "user":
             return f"a permission of another kind of server ({dialect})"
         if user is None:
             return f"user {grant.principal} does not exist on the {self._side}"
+        older = older_names(thing)
+        if not (self._in_roles() or (older and self._auth.has(older[0]))):
+            return f"this version of the basic-auth app has none on a {thing.type}"
         return "" if grant.permission in _WORDS else f"{grant.permission} is no word of MLflow's"
 
     def _is_given(self, user: Any, thing: Thing, permission: str) -> bool:
@@ -97,11 +100,11 @@ class WrittenAuthPermissions(AuthPermissions):
 
     def _older(self, user: Any, thing: Thing) -> tuple[str, Row]:
         """Return the table in which versions before 3.13 keep a grant, and what names it there."""
-        table, (name,) = next(
-            (table, names) for table, (noun, names) in OLDER.items() if noun == thing.type
-        )
+        found = older_names(thing)
+        assert found is not None
+        table, names = found
         here = {"workspace": self._written.workspace} if self._auth.has(table, "workspace") else {}
-        return table, {**here, name: thing.id, "user_id": user}
+        return table, {**here, **names, "user_id": user}
 
     def _note(self, granted: Sequence[Grant], thing: Thing) -> None:
         """Have what was granted be known where grants were read before."""

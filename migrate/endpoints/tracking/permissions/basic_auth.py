@@ -113,6 +113,8 @@ class BasicAuth:
             reason = ""
             if permissions.dialect != BASIC_AUTH or grant.kind != "user":
                 reason = f"a permission of another kind of server ({permissions.dialect})"
+            elif not self._roles and self._thing(ref).type not in _OLD:
+                reason = f"this server takes no permissions on {ref.kind.plural} from us"
             elif self._grants_of(grant.principal) is None:
                 reason = f"user {grant.principal} does not exist on the {self._side}"
             else:
