@@ -74,7 +74,7 @@ def _seed_run(server: Wire, workload: Workload, experiment_id: str, number: int)
     )
     info = created["run"]["info"]
     params = [{"key": f"param-{i}", "value": f"{number * i}"} for i in range(workload.params)]
-    for batch in log_batches(_points(workload, start_time), params):
+    for batch in log_batches(points_of(workload, start_time), params):
         server.post("runs/log-batch", {"run_id": info["run_id"], **batch})
     for file in range(workload.artifacts):
         content = _content(f"{number}/{file}", workload.artifact_bytes)
@@ -85,7 +85,7 @@ def _seed_run(server: Wire, workload: Workload, experiment_id: str, number: int)
     )
 
 
-def _points(workload: Workload, start_time: int) -> Iterator[dict[str, Any]]:
+def points_of(workload: Workload, start_time: int) -> Iterator[dict[str, Any]]:
     for key in range(workload.metrics):
         for step in range(workload.points):
             yield {

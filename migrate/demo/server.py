@@ -123,6 +123,11 @@ class TrackingServerProcess:
         """Whether the server has been started and its first process is alive."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The server's first process, of which its workers are children; 0 when it is stopped."""
+        return self._process.pid or 0 if self._process is not None else 0
+
     def start(self) -> None:
         """Starts the server and returns when it answers; does nothing if it runs already.
 
