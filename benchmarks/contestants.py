@@ -14,7 +14,6 @@ from pathlib import Path
 from benchmarks.peer import PEERS
 from benchmarks.process import Done, run
 from benchmarks.stage import Contents, Stage, contents_of
-from tests.clusters import Cluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +76,9 @@ def executors(stage: Stage, workers: int) -> Iterator[Measurement]:
 
     The cluster runs already, with two or four workers of one thread or more: all have `workers`.
     """
+    # What this process holds counts as that of every command: see `process.run`.
+    from tests.clusters import Cluster
+
     with tempfile.TemporaryDirectory(dir=stage.directory) as name:
         directory = Path(name)
         for number in EXECUTOR_PROCESSES:
