@@ -172,7 +172,7 @@ class Scheduler:
     def _dispatch(self) -> None:
         """Give every free worker a batch."""
         if self._claiming.problem is not None:
-            self._draining = True
+            self._drain()
         now = time.monotonic()
         while self._later and self._later[0][0] <= now:
             self._progress.put_back(heapq.heappop(self._later)[2])
@@ -318,7 +318,12 @@ class Scheduler:
         """Begin nothing more after what makes all else pointless."""
         if outcome.stops and self._fatal is None:
             self._fatal = outcome
-            self._draining = True
+            self._drain()
+
+    def _drain(self) -> None:
+        """Begin nothing more, and end what is begun."""
+        self._draining = True
+        self._executor.drain()
 
     def _forget(self, ref: Ref) -> None:
         """Keep of a task that has ended only what others ask for: where the copy is."""
@@ -344,8 +349,9 @@ class Scheduler:
         heapq.heappush(self._later, entry)
         # The earlier mark spoke of a copy that this attempt may have changed.
         self._marks.pop(outcome.ref, None)
-        name = self._progress.task(outcome.ref).name
-        self._view.retrying(outcome.ref, name, outcome.error, pause, attempt)
+        if not self._draining:
+            name = self._progress.task(outcome.ref).name
+            self._view.retrying(outcome.ref, name, outcome.error, pause, attempt)
         return True
 
     def _with_known_losses(self, outcome: Outcome) -> Outcome:
@@ -378,6 +384,7 @@ class Scheduler:
             self._view.stopped()
             # Threads in the middle of a request cannot be asked to stop; the state is safe.
             os._exit(EXIT_INTERRUPTED)
-        self._interrupted = self._draining = True
+        self._interrupted = True
+        self._drain()
         self._view.draining(self._in_flight)
         self._arrived.put(None)

@@ -52,6 +52,10 @@ class DistantExecutor(ABC):
     def _send(self, batch: Batch, share: Share) -> Future[list[Outcome]]:
         """Send a batch to a process that carries it out within its share."""
 
+    def drain(self) -> None:
+        """See ``BatchExecutor.drain``: what other processes have, they end."""
+        self._home.drain()
+
     @abstractmethod
     def transferred(self) -> int:
         """See ``BatchExecutor.transferred``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
@@ -40,6 +41,7 @@ class LocalExecutor:
         self._target = target
         self.at_once = max(1, threads)
         self.spreads = threads > 1
+        self._draining = threading.Event()
         self._writers = SharingThreads(self.at_once, thread_name_prefix="writer")
         self._executor: Executor = (
             ThreadPoolExecutor(threads, thread_name_prefix="worker")
@@ -54,8 +56,12 @@ class LocalExecutor:
     def _carry_out(self, batch: Batch) -> list[Outcome]:
         if not self.spreads:
             return worker.execute(batch)
-        with spread_over(self._writers, self.at_once):
+        with spread_over(self._writers, self.at_once, self._draining):
             return worker.execute(batch)
+
+    def drain(self) -> None:
+        """See ``BatchExecutor.drain``."""
+        self._draining.set()
 
     def transferred(self) -> int:
         """See ``BatchExecutor.transferred``."""

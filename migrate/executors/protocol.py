@@ -38,6 +38,9 @@ class BatchExecutor(Protocol):
         it came. With ``WorkersLost`` no other will fare better.
         """
 
+    def drain(self) -> None:
+        """Begin nothing more of the batches it has, as far as it can; what is begun is ended."""
+
     def transferred(self) -> int:
         """Return the bytes of artifacts that were sent so far."""
 

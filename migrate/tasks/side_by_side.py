@@ -10,27 +10,35 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Event
 from typing import NamedTuple, TypeVar
+
+from migrate.errors import Unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
+class NotBegun(Unavailable):
+    """What is left of a batch is not begun any more."""
+
+
 class _Threads(NamedTuple):
     pool: Executor
     number: int
+    draining: Event
 
 
 _threads: ContextVar[_Threads | None] = ContextVar("threads", default=None)
 
 
 @contextmanager
-def spread_over(pool: Executor, number: int) -> Iterator[None]:
+def spread_over(pool: Executor, number: int, draining: Event) -> Iterator[None]:
     """Have what this thread does side by side done by the ``number`` threads of ``pool``.
 
-    Elsewhere, one thing is done after the other.
+    Once ``draining`` is set, no more is begun. Elsewhere, one thing is done after the other.
     """
-    token = _threads.set(_Threads(pool, number))
+    token = _threads.set(_Threads(pool, number, draining))
     try:
         yield
     finally:
@@ -41,7 +49,8 @@ def side_by_side(tries: Iterable[T], carry_out: Callable[[T], R]) -> Iterator[tu
     """Yield each of ``tries`` with what came of it, in the order in which they end.
 
     No more are taken than there are threads, so the next are read while these are written. When
-    ``tries`` or one of them raises, that is raised when those under way have been yielded.
+    ``tries`` or one of them raises, that is raised when those under way have been yielded; so is
+    ``NotBegun`` for those that are left when nothing more is to be begun.
     """
     threads = _threads.get()
     if threads is None:
@@ -49,20 +58,36 @@ def side_by_side(tries: Iterable[T], carry_out: Callable[[T], R]) -> Iterator[tu
             yield one, carry_out(one)
         return
     under_way: dict[Future[R], T] = {}
+    problems: list[BaseException] = []
+
+    def begun(one: T) -> R:
+        if threads.draining.is_set():
+            raise NotBegun("not begun: the migration was interrupted")
+        return carry_out(one)
 
     def ended(at_most: int) -> Iterator[tuple[T, R]]:
         while len(under_way) > at_most:
             for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                yield under_way.pop(future), future.result()
+                one, problem = under_way.pop(future), future.exception()
+                if problem is None:
+                    yield one, future.result()
+                else:
+                    problems.append(problem)
 
+    left = iter(tries)
     try:
-        try:
-            for one in tries:
-                under_way[threads.pool.submit(carry_out, one)] = one
-                yield from ended(threads.number - 1)
-        except Exception:
-            yield from ended(0)
-            raise
+        while not problems:
+            try:
+                one = next(left)
+            except StopIteration:
+                break
+            except Exception as problem:
+                problems.append(problem)
+                break
+            under_way[threads.pool.submit(begun, one)] = one
+            yield from ended(threads.number - 1)
         yield from ended(0)
     finally:
         wait(under_way)
+    if problems:
+        raise problems[0]

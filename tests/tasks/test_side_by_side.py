@@ -6,17 +6,18 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Event
 
 import pytest
 
-from migrate.tasks.side_by_side import side_by_side, spread_over
+from migrate.tasks.side_by_side import NotBegun, side_by_side, spread_over
 
 PATIENCE = 10.0
 
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(3) as threads, spread_over(threads, 3):
+    with ThreadPoolExecutor(3) as threads, spread_over(threads, 3, Event()):
         yield threads
 
 
@@ -118,3 +119,22 @@ def test_nothing_is_under_way_any_more_when_nobody_listens(pool: ThreadPoolExecu
     assert before >= 3
     pool.shutdown()
     assert len(ended) == before
+
+
+def test_what_is_begun_is_ended_and_nothing_more_is_begun_when_draining() -> None:
+    draining = Event()
+    ended: list[int] = []
+    told: list[int] = []
+
+    def carry_out(number: int) -> int:
+        if number == 4:
+            draining.set()
+        ended.append(number)
+        return number
+
+    with ThreadPoolExecutor(2) as threads, spread_over(threads, 2, draining):
+        telling = side_by_side(range(50), carry_out)
+        with pytest.raises(NotBegun):
+            told += (number for number, _ in telling)
+    assert sorted(told) == sorted(ended)
+    assert 5 <= len(told) <= 6
