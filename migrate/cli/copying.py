@@ -32,7 +32,6 @@ from migrate.executors.chosen import Chosen, ExecutorName
 from migrate.graph.why import explain
 from migrate.plans import Plan, Report
 from migrate.redaction import shown_address
-from migrate.views.graph import check_graph_path, write_graph
 from migrate.views.plan import plan_as_json, print_plan
 from migrate.views.report import print_report, report_as_json
 from migrate.views.why import print_why, why_as_json
@@ -63,6 +62,8 @@ def plan(
     with session(debug):
         choices = chosen.choices()
         if graph is not None:
+            from migrate.views.graph import check_graph_path, write_graph
+
             check_graph_path(graph)
         ends = ends_of(source, target, choices, workers=workers, per_second=max_requests_per_second)
         if asks_for_all(all_workspaces, workspace_map):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from migrate import worker
@@ -27,11 +28,12 @@ from migrate.outcomes import TaskStatus
 from migrate.plans import Damage, Plan, Report
 from migrate.scheduler import Scheduler
 from migrate.tasks.carriers import record_carriers
-from migrate.verify import Comparison, compare, damage_by_object
-from migrate.verify import Ends as ComparedEnds
 from migrate.views.logs import prepare_process
 from migrate.views.progress import View, choose_view
 from state.store import StateStore
+
+if TYPE_CHECKING:
+    from migrate.verify import Comparison
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +206,9 @@ def _made(store: StateStore, migration_id: str) -> Mapping[Ref, str]:
 
 def compare_ends(ends: Ends, choices: Choices, *, contents: bool) -> Comparison:
     """Compare what is selected with its copies; with ``contents`` every file is read."""
+    from migrate.verify import Ends as ComparedEnds
+    from migrate.verify import compare
+
     return compare(
         ComparedEnds(
             source=worker.source_at(ends.source),
@@ -219,6 +224,8 @@ def compare_ends(ends: Ends, choices: Choices, *, contents: bool) -> Comparison:
 
 def find_damage(ends: Ends, choices: Choices) -> Mapping[Ref, Damage]:
     """Compare everything selected in full; return what differs, by object."""
+    from migrate.verify import damage_by_object
+
     return damage_by_object(compare_ends(ends, choices, contents=True).differences)
 
 

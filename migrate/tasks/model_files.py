@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from migrate.endpoints.protocols import Source
 from migrate.errors import EndpointError, Unavailable
 from migrate.objects import Artifact, ArtifactRoot
+
+if TYPE_CHECKING:
+    import yaml
 
 MODEL_FILE = "MLmodel"
 ID_KEYS = frozenset({"run_id", "model_id", "model_uuid"})
@@ -108,6 +109,8 @@ def rewritten(content: bytes, rewrites: Rewrites) -> bytes:
     wanted = [*rewrites.ids, *(old for old, _ in rewrites.roots)]
     if not any(text and text.encode() in content for text in wanted):
         return content
+    import yaml  # for models alone
+
     try:
         text = content.decode()
         top = yaml.compose(text, Loader=_loader_for(text))
@@ -120,6 +123,8 @@ def rewritten(content: bytes, rewrites: Rewrites) -> bytes:
 
 
 def _loader_for(text: str) -> Any:
+    import yaml
+
     large = len(text) > LARGE and not text.startswith("\ufeff")
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader) if large else yaml.SafeLoader
 
@@ -134,6 +139,8 @@ _ENDS_PLAIN = re.compile(r"[,\[\]{}]")
 def _replacements(
     text: str, members: Iterable[tuple[yaml.Node, yaml.Node]], rewrites: Rewrites
 ) -> list[_Replacement]:
+    import yaml
+
     found = []
     for key, value in members:
         if not isinstance(key, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
@@ -160,6 +167,8 @@ def _replacements(
 
 def _scalar(value: str, style: str | None) -> str:
     """Return a YAML scalar on one line, quoted where it has to be."""
+    import yaml
+
     if style == "'" or _ENDS_PLAIN.search(value):
         return "'" + value.replace("'", "''") + "'"
     return str(yaml.safe_dump(value, width=float("inf"), allow_unicode=True)).split("\n")[0]

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import BinaryIO
 
-import yaml
-
 from migrate.endpoints.protocols import Source, Target
 from migrate.endpoints.protocols.artifacts import ReadsArtifacts
 from migrate.errors import EndpointError, NotAuthenticated, NotFound, Unavailable
@@ -106,6 +104,8 @@ def _version_files(
     added = {}
     if MODEL_FILE in held:
         meta = {"model_name": version.name, "model_version": str(version.version)}
+        import yaml  # for versions with their files alone
+
         added[META_FILE] = yaml.safe_dump(meta, allow_unicode=True).encode()
     sizes = {path: file.size for path, file in held.items()}
     sizes |= {path: len(content) for path, content in added.items()}

@@ -136,6 +136,17 @@ def test_users_that_are_not_there_are_named_and_nobody_is_made(typed: Typed, gra
     assert rows(granted.target, "SELECT username FROM users") == [("theirs",)]
 
 
+def test_copies_that_are_there_without_them_get_them(typed: Typed, granted: Ends) -> None:
+    """As where a command was killed between an object and what is permitted on it."""
+    store(granted.target).create_user("grace", "a password of hers")
+    typed("run", *granted.words[:6])
+    assert own(granted.target) == set()
+    totals = json.loads(typed("run", *words_of(granted), "--json").stdout)["totals"]
+    wrote = {kind for kind, it in totals.items() if it["wrote"]}
+    assert wrote == {"experiment", "registered model", "prompt", "scorer", "MCP server"}
+    assert own(granted.target) == GRACES
+
+
 def test_what_the_older_tables_still_hold_counts_no_more(typed: Typed, granted: Ends) -> None:
     store(granted.target).create_user("grace", "a password of hers")
     for path in (granted.source, granted.target):
