@@ -143,7 +143,7 @@ class TestFullDisk:
 
     @pytest.mark.parametrize(
         ("most", "says"),
-        [(8 * KB, "state.db cannot be opened or written"), (48 * KB, "state.db cannot grow")],
+        [(8 * KB, "state.db cannot be opened or written"), (36 * KB, "state.db cannot grow")],
         ids=["at the start", "on the way"],
     )
     def test_the_state_stays_usable(
