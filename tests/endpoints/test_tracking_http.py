@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from urllib3.connection import HTTPConnection
+from urllib3.response import BaseHTTPResponse
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.addresses import Address, open_source, open_target
@@ -425,28 +426,44 @@ class TestConnections:
             assert len(connects) == opened
 
     @pytest.mark.parametrize(
-        ("took", "renewed_after"), [(0.0, connections.LIFE_SECONDS), (0.05, 2.0), (0.5, 20.0)]
+        ("opening", "answering", "renewed_after"),
+        [
+            (0.0, 0.0, connections.LIFE_SECONDS),
+            (0.05, 0.0, 2.0),
+            (0.5, 0.1, 20.0),
+            (0.0, 0.1, 4.0),
+        ],
     )
-    def test_one_is_renewed_the_later_the_longer_it_took_to_open(
-        self, open_server: Open, monkeypatch: pytest.MonkeyPatch, took: float, renewed_after: float
+    def test_one_is_renewed_the_later_the_longer_another_may_take(
+        self,
+        open_server: Open,
+        monkeypatch: pytest.MonkeyPatch,
+        opening: float,
+        answering: float,
+        renewed_after: float,
     ) -> None:
         """All of them may be with one worker of a server, and stay there."""
         now, opened = [1000.0], [0]
         monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: now[0]))
         monkeypatch.setattr(connections, "IDLE_SECONDS", 100.0)
-        connect = HTTPConnection.connect
+        connect, getresponse = HTTPConnection.connect, HTTPConnection.getresponse
 
         def slow(connection: HTTPConnection) -> None:
-            now[0] += took
+            now[0] += opening
             opened[0] += 1
             connect(connection)
 
+        def late(connection: HTTPConnection) -> BaseHTTPResponse:
+            now[0] += answering
+            return getresponse(connection)
+
         monkeypatch.setattr(HTTPConnection, "connect", slow)
+        monkeypatch.setattr(HTTPConnection, "getresponse", late)
         server = open_server()
-        list(server.experiments.list())
-        for part, number in ((0.9, 1), (0.2, 2), (0.9, 2), (0.2, 3)):
-            now[0] += part * renewed_after
-            list(server.experiments.list())
+        server.experiments.set_tags("0", {"n": "0"})
+        for part, number in ((0.8, 1), (0.2, 2), (0.8, 2), (0.2, 3)):
+            now[0] += part * renewed_after + 0.01
+            server.experiments.set_tags("0", {"n": f"{now[0]}"})
             assert opened[0] == number
 
     def test_a_rate_limit_holds_for_all_threads(self, open_server: Open, proxy: Proxy) -> None:

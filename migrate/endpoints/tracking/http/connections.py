@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
@@ -26,9 +27,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
 IDLE_SECONDS = 4.0
-#: A connection is used for so many seconds, and for so many times those it took to open it.
+#: A connection is used for so many seconds, and so many times as long as a new one may take: as
+#: it took to open, or to answer, behind what opens others in the server's place.
 LIFE_SECONDS = 0.3
-LIFE_CONNECTS = 40
+LIFE_OPENINGS = 40
 #: Bytes read from a file and sent at a time.
 UPLOAD_CHUNK = 1 << 18
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
@@ -48,7 +50,8 @@ class PromptConnection(HTTPConnection):
 
     _used = 0.0
     _opened = 0.0
-    _lasts = 0.0
+    _opening = 0.0
+    _quickest = math.inf
     #: An answer that ends with its connection takes ``sock`` away from here.
     _in_use: socket.socket | None = None
 
@@ -72,13 +75,18 @@ class PromptConnection(HTTPConnection):
         started = time.monotonic()
         super().connect()
         self._opened = time.monotonic()
-        self._lasts = max(LIFE_SECONDS, LIFE_CONNECTS * (self._opened - started))
+        self._opening, self._quickest = self._opened - started, math.inf
 
     @property
     def is_connected(self) -> bool:
         now = time.monotonic()
-        over = now - self._used > IDLE_SECONDS or now - self._opened > self._lasts
-        return not over and super().is_connected
+        rested = now - self._used > IDLE_SECONDS
+        return not rested and now - self._opened <= self._lasts and super().is_connected
+
+    @property
+    def _lasts(self) -> float:
+        answering = 0.0 if math.isinf(self._quickest) else self._quickest
+        return max(LIFE_SECONDS, LIFE_OPENINGS * max(self._opening, answering))
 
     def send(self, data: Any) -> None:
         if self.sock is None:
@@ -88,8 +96,11 @@ class PromptConnection(HTTPConnection):
         super().send(data)
 
     def getresponse(self) -> Any:
+        sent = self._used
         self._acknowledge_at_once()
-        return super().getresponse()
+        answer = super().getresponse()
+        self._quickest = min(self._quickest, time.monotonic() - sent)
+        return answer
 
 
 class _PromptHTTPSConnection(PromptConnection, HTTPSConnection):
