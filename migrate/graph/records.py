@@ -8,6 +8,7 @@ from typing import Any
 from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
+from migrate.graph.in_turn import in_turn
 from migrate.graph.selection import Selection
 from migrate.kinds import ON_REQUEST, Action, Kind, Ref
 from migrate.objects import DELETED
@@ -24,28 +25,55 @@ MADE_BEFORE = "made before"
 
 def discover_records(draft: Draft) -> None:
     """Add the objects of these kinds that are in what is selected."""
-    for carrier in record_carriers():
-        if draft.selection.leaves_out_kind(carrier.kind):
-            continue
-        containers = _containers(draft, carrier)
-        store = draft.source.store(carrier.kind) if containers is not None else None
-        if store is None:
-            if carrier.kind in ON_REQUEST:
-                has_none = f"{draft.source_can.description} has none that can be read"
-                why = draft.source_can.without.get(carrier.kind, has_none)
-                draft.notes.append(f"no {carrier.kind.plural} are copied: {why}")
-            continue
-        try:
-            records = list(store.list(containers or ()))
-        except MigrateError as problem:
-            what = f"source: whether it has {carrier.kind.plural} is not known"
-            draft.unknown.append(f"{what}: {problem.message}")
-            continue
-        for record in records:
-            if is_meant(carrier, record, draft.selection, draft.selects):
-                _add(draft, carrier, record, store)
+    kinds = {carrier.kind for carrier in record_carriers()}
+    chosen = [it for it in record_carriers() if not draft.selection.leaves_out_kind(it.kind)]
+    # What records hold is asked for when they are known, all else side by side.
+    held = [carrier for carrier in chosen if carrier.kind.container in kinds]
+    for some in ([it for it in chosen if it not in held], *([it] for it in held)):
+        calls = [_reading(draft, carrier) for carrier in some]
+        for carrier, read in zip(some, in_turn(draft.workers, calls), strict=True):
+            _add_meant(draft, carrier, *read)
     while _take_along(draft):
         pass
+
+
+_Read = tuple[Store[Any] | None, Sequence[Any] | MigrateError]
+
+
+def _reading(draft: Draft, carrier: RecordCarrier[Any]) -> Callable[[], _Read]:
+    """Return what finds the store of a kind, and reads it or says why that cannot be."""
+    containers = _containers(draft, carrier)
+
+    def read() -> _Read:
+        store = draft.source.store(carrier.kind) if containers is not None else None
+        try:
+            return store, list(store.list(containers or ())) if store is not None else ()
+        except MigrateError as problem:
+            return store, problem
+
+    return read
+
+
+def _add_meant(
+    draft: Draft,
+    carrier: RecordCarrier[Any],
+    store: Store[Any] | None,
+    records: Sequence[Any] | MigrateError,
+) -> None:
+    """Add those of the objects of a kind that are selected."""
+    if isinstance(records, MigrateError):
+        what = f"source: whether it has {carrier.kind.plural} is not known"
+        draft.unknown.append(f"{what}: {records.message}")
+        return
+    if store is None:
+        if carrier.kind in ON_REQUEST:
+            has_none = f"{draft.source_can.description} has none that can be read"
+            why = draft.source_can.without.get(carrier.kind, has_none)
+            draft.notes.append(f"no {carrier.kind.plural} are copied: {why}")
+        return
+    for record in records:
+        if is_meant(carrier, record, draft.selection, draft.selects):
+            _add(draft, carrier, record, store)
 
 
 def _take_along(draft: Draft) -> bool:
