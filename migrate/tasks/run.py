@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy as duplicate
 from itertools import chain
+from threading import Event
 from typing import NamedTuple
 
 from migrate.endpoints.protocols import Source, Target
@@ -30,7 +31,7 @@ from migrate.tasks.outcomes import failed, why_missing
 from migrate.tasks.read_back import lacks_something, lost_tags, seen_of_run
 from migrate.tasks.references import Wanted, keep_points, wanted_copy, with_own_id
 from migrate.tasks.repairs import lasting_losses, makes_anew, surplus_tags
-from migrate.tasks.side_by_side import side_by_side
+from migrate.tasks.side_by_side import NotBegun, side_by_side
 
 
 def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
@@ -49,6 +50,7 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
     runs = [run for run in runs if run.run_id in jobs]
     looks_back = not target.capabilities().archive
     written: list[_Written] = []
+    pointless = Event()
 
     def attempt(read: tuple[Run, History | EndpointError]) -> tuple[Outcome, Run]:
         run, history = read
@@ -56,8 +58,13 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
         if isinstance(history, EndpointError):
             return failed(job, history), run
         history.patient = job.attempt >= PATIENT_ATTEMPTS
+        if pointless.is_set():
+            raise NotBegun("not begun: what stopped another run stops all")
         one = _Attempt(batch, job, run, copies.get(run.run_id), history, source, target)
-        return one.outcome(), one.sent
+        outcome = one.outcome()
+        if outcome.stops:
+            pointless.set()
+        return outcome, one.sent
 
     stops: Exception | None = None
     try:

@@ -102,3 +102,25 @@ def test_the_other_files_of_a_run_are_not_tried_on_a_full_disk(
     typed("run", source_server.uri, behind.uri, *words, code=1)
     # Those under way are waited for, the others are not begun.
     assert len(behind.matching(upload)) < 20
+
+
+@pytest.mark.parametrize("executor", ["threads", "serial"])
+def test_other_runs_are_not_begun_on_a_full_disk(
+    typed: Typed,
+    source_server: TrackingServerProcess,
+    behind: Proxy,
+    unique_name: str,
+    executor: str,
+) -> None:
+    with Source(source_server.uri) as source:
+        experiment = source.experiment(unique_name)
+        for number in range(16):
+            source.artifact(source.run(f"{number}", experiment), "file.txt", b"x")
+    upload = ("PUT", "/mlflow-artifacts/artifacts/")
+    behind.faults = Faults(always(upload, answer(507)))
+    words = ("--experiments", unique_name, "--quiet", "--workers", "2", "--executor", executor)
+    typed("run", source_server.uri, behind.uri, *words, code=1)
+    # Those of two batches that were under way.
+    assert 1 <= len(behind.matching(("POST", "/runs/create$"))) <= 4
+    behind.faults = Faults()
+    assert "nothing lost" in typed("run", "--resume").stdout
