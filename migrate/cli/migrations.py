@@ -21,7 +21,6 @@ from migrate.errors import MigrateError, StalePlan, UsageError
 from migrate.executors.chosen import Chosen
 from migrate.executors.opening import open_executor
 from migrate.executors.setup import Setup
-from migrate.graph.in_turn import in_turn
 from migrate.graph.planner import make_plan, new_migration_id
 from migrate.graph.rematch import rematch
 from migrate.kinds import Kind, Ref
@@ -124,10 +123,10 @@ class Ends:
 
     def identities(self) -> tuple[str, str]:
         """Return what tells these two from others at the same addresses."""
-        source, target = worker.source_at(self.source), worker.target_at(self.target)
-        # Each has some questions to answer first, one after the other.
-        ours, theirs = in_turn(2, (source.capabilities, target.capabilities))
-        return ours.identity, theirs.identity
+        return (
+            worker.source_at(self.source).capabilities().identity,
+            worker.target_at(self.target).capabilities().identity,
+        )
 
 
 def _place(address: Address) -> tuple[str, ...]:
