@@ -104,7 +104,9 @@ def test_the_other_files_of_a_run_are_not_tried_on_a_full_disk(
     assert len(behind.matching(upload)) < 20
 
 
-@pytest.mark.parametrize("executor", ["threads", "serial"])
+@pytest.mark.parametrize(
+    "executor", ["threads", pytest.param("serial", marks=pytest.mark.thorough)]
+)
 def test_other_runs_are_not_begun_on_a_full_disk(
     typed: Typed,
     source_server: TrackingServerProcess,
