@@ -29,7 +29,7 @@ from urllib3.poolmanager import PoolManager
 IDLE_SECONDS = 4.0
 #: A connection is used for so many seconds, and so many times as long as a new one may take: as
 #: it took to open, or to answer, behind what opens others in the server's place.
-LIFE_SECONDS = 0.3
+LIFE_SECONDS = 1.0
 LIFE_OPENINGS = 40
 #: Bytes read from a file and sent at a time.
 UPLOAD_CHUNK = 1 << 18
