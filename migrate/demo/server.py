@@ -92,7 +92,7 @@ class TrackingServerProcess:
         self.directory = directory.absolute()
         self.python = python or Path(sys.executable)
         self.workers = workers
-        self.port = port or _free_port()
+        self.port = port or 0
         self.log = self.directory / "server.log"
         self._database = None if backend_store_uri else self.directory / "mlflow.db"
         self._backend_store_uri = backend_store_uri or f"sqlite:///{self._database}"
@@ -105,6 +105,8 @@ class TrackingServerProcess:
         self._process: ServerProcess | None = None
         self._log_start = 0
         self._port_holder: socket.socket | None = None
+        if not port:
+            self._hold_port()
 
     def __enter__(self) -> Self:
         self.start()
@@ -274,13 +276,16 @@ class TrackingServerProcess:
     def _hold_port(self) -> None:
         """Keeps the port from being handed to anybody else while the server is not listening.
 
+        Where none is known yet, takes a free one.
+
         On Linux a socket that is bound, but does not listen, lets the server bind as well, and
         is passed over when the kernel looks for a free port; elsewhere it would be in the way.
         """
         if self._port_holder is not None:
             return
         holder = socket.socket()
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.port:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             holder.bind((HOST, self.port))
         except OSError as error:
@@ -289,6 +294,9 @@ class TrackingServerProcess:
                 f"Port {self.port} of {HOST} cannot be used: {error.strerror}.",
                 hint="Choose another port, or stop the program that uses this one.",
             ) from error
+        self.port = holder.getsockname()[1]
+        # A free one is asked for without: two holders could be given the same.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if sys.platform == "linux":
             self._port_holder = holder
         else:
@@ -353,10 +361,3 @@ def mlflow_version(python: Path) -> str:
             hint="Give the interpreter of an environment in which mlflow is installed.",
         ) from error
     return answer.stdout.strip()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
