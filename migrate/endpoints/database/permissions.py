@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from threading import RLock
 from typing import Any
 
@@ -71,10 +72,11 @@ class AuthPermissions:
         )
 
     def _thing(self, ref: Ref) -> Thing:
-        return thing_of(ref, roles=self._in_roles())
+        return thing_of(ref, roles=self._in_roles)
 
+    @cached_property
     def _in_roles(self) -> bool:
-        """Say whether grants are those of roles."""
+        """Whether grants are those of roles; nobody upgrades the database meanwhile."""
         versions = {row["version_num"] for row in self._auth.rows(_VERSIONS, ("version_num",))}
         return self._auth.has("role_permissions") and not versions & _WITHOUT
 
@@ -85,7 +87,7 @@ class AuthPermissions:
                 ids = {row["id"]: str(row["username"]) for row in rows}
                 found = {name: UserGrants() for name in ids.values()}
                 self._read_roles(ids, found)
-                if not self._in_roles():
+                if not self._in_roles:
                     for table in OLDER:
                         self._read_older(table, ids, found)
                 self._known = found

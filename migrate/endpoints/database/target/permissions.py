@@ -34,7 +34,7 @@ class WrittenAuthPermissions(AuthPermissions):
 
     def write(self, ref: Ref, permissions: Permissions) -> PermissionsWritten:
         """See ``WritesPermissions.write``."""
-        roles, thing = self._in_roles(), self._thing(ref)
+        roles, thing = self._in_roles, self._thing(ref)
         losses, due = [], []
         for told in permissions.grants:
             if told.inherited:
@@ -63,13 +63,13 @@ class WrittenAuthPermissions(AuthPermissions):
         if user is None:
             return f"user {grant.principal} does not exist on the {self._side}"
         older = older_names(thing)
-        if not (self._in_roles() or (older and self._auth.has(older[0]))):
+        if not (self._in_roles or (older and self._auth.has(older[0]))):
             return f"this version of the basic-auth app has none on a {thing.type}"
         return "" if grant.permission in _WORDS else f"{grant.permission} is no word of MLflow's"
 
     def _is_given(self, user: Any, thing: Thing, permission: str) -> bool:
         """Say whether there is nothing to write."""
-        if not self._in_roles():
+        if not self._in_roles:
             table, where = self._older(user, thing)
         else:
             roles = self._auth.rows("roles", ("id",), *_all(self._role(user)))
@@ -81,7 +81,7 @@ class WrittenAuthPermissions(AuthPermissions):
         return bool(held) and held[0]["permission"] == permission
 
     def _give(self, transaction: Transaction, user: Any, thing: Thing, permission: str) -> None:
-        if not self._in_roles():
+        if not self._in_roles:
             table, where = self._older(user, thing)
             transaction.put(table, tuple(where), [{**where, "permission": permission}])
             return
