@@ -74,18 +74,15 @@ def side_by_side(tries: Iterable[T], carry_out: Callable[[T], R]) -> Iterator[tu
                 else:
                     problems.append(problem)
 
-    left = iter(tries)
     try:
-        while not problems:
-            try:
-                one = next(left)
-            except StopIteration:
-                break
-            except Exception as problem:
-                problems.append(problem)
-                break
-            under_way[threads.pool.submit(begun, one)] = one
-            yield from ended(threads.number - 1)
+        try:
+            for one in tries:
+                under_way[threads.pool.submit(begun, one)] = one
+                yield from ended(threads.number - 1)
+                if problems:
+                    break
+        except Exception as problem:
+            problems.append(problem)
         yield from ended(0)
     finally:
         wait(under_way)
