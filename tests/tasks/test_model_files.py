@@ -17,7 +17,6 @@ from migrate.kinds import Kind, Ref
 from migrate.objects import Artifact, ArtifactRoot
 from migrate.tasks import model_files
 from migrate.tasks.model_files import (
-    LARGE,
     Rewrites,
     UnreadableModelFile,
     foreign_ids,
@@ -25,6 +24,7 @@ from migrate.tasks.model_files import (
     read_model_files,
     rewritten,
 )
+from migrate.tasks.model_yaml import LARGE
 from tests.graph.memory import MemoryServer
 
 RUN, MODEL = "a" * 32, "m-" + "b" * 32
