@@ -9,8 +9,7 @@ import pytest
 
 from migrate.scheduler import FIRST_BATCH
 from tests.conftest import ProxyFactory, RunMigrate, TrackingServerProcess
-from tests.crash.samples import add_run
-from tests.seed import Source
+from tests.crash.samples import seed_runs
 
 RUNS = 14
 KEYS = {"loss", "auc"}
@@ -25,10 +24,7 @@ def test_histories_are_asked_for_once_for_all_runs_but_the_first_few(
     unique_name: str,
     workers: str,
 ) -> None:
-    with Source(source_server.uri, prefix=unique_name) as seeding:
-        experiment = seeding.experiment("runs")
-        for number in range(RUNS):
-            add_run(seeding, f"run-{number}", experiment)
+    seed_runs(source_server.uri, unique_name, RUNS)
     source, target = proxy_factory(source_server.uri), proxy_factory(fresh_target.uri)
     ended = run_migrate(
         "run", source.uri, target.uri, "--experiments", f"{unique_name}runs", "--workers", workers

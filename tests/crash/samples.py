@@ -69,6 +69,14 @@ def add_run(
     return run_id
 
 
+def seed_runs(uri: str, prefix: str, number: int) -> None:
+    """Writes so many runs of ``add_run`` to an experiment of their own, labelled ``runs``."""
+    with Source(uri, prefix=prefix) as source:
+        experiment = source.experiment("runs")
+        for of_run in range(number):
+            add_run(source, f"run-{of_run}", experiment)
+
+
 def names(source: Source, labels: Sequence[str] = ()) -> list[str]:
     """The names on the server of the experiments with these labels, of all without any."""
     return [source.seeded.names[label] for label in labels or source.seeded.names]

@@ -7,9 +7,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from tests.conftest import ProxyFactory, RunMigrate, TrackingServerProcess
-from tests.crash.samples import add_run
+from tests.crash.samples import seed_runs
 from tests.faults import Fault, Faults, on_nth
-from tests.seed import Source
 
 RUNS = 24
 
@@ -23,10 +22,7 @@ def test_the_first_run_is_made_when_a_few_have_been_read(
     unique_name: str,
 ) -> None:
     """A batch is read before it is written, histories and all; the first ones are small."""
-    with Source(source_server.uri, prefix=unique_name) as seeding:
-        experiment = seeding.experiment("runs")
-        for number in range(RUNS):
-            add_run(seeding, f"run-{number}", experiment)
+    seed_runs(source_server.uri, unique_name, RUNS)
     source = proxy_factory(source_server.uri)
     read_before: list[int] = []
 
