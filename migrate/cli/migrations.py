@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,12 +17,14 @@ from migrate.cli.choices import Choices
 from migrate.cli.stored_choices import choices_of
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.artifacts.locations import check_new_root, check_root
+from migrate.endpoints.protocols import Endpoint
 from migrate.errors import MigrateError, StalePlan, UsageError
 from migrate.executors.chosen import Chosen
 from migrate.executors.opening import open_executor
 from migrate.executors.setup import Setup
 from migrate.graph.planner import make_plan, new_migration_id
 from migrate.graph.rematch import rematch
+from migrate.in_turn import in_turn
 from migrate.kinds import Kind, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Damage, Plan, Report
@@ -122,11 +124,16 @@ class Ends:
         worker.target_at(self.target).claim()
 
     def identities(self) -> tuple[str, str]:
-        """Return what tells these two from others at the same addresses."""
-        return (
-            worker.source_at(self.source).capabilities().identity,
-            worker.target_at(self.target).capabilities().identity,
-        )
+        """Return what tells these two from others at the same addresses.
+
+        Two servers are asked at once. Another target may be made for this, and waits till the
+        source has answered.
+        """
+        ends: Sequence[Endpoint] = (worker.source_at(self.source), worker.target_at(self.target))
+        calls = [end.capabilities for end in ends]
+        at_once = self.source.is_server and self.target.is_server
+        source, target = in_turn(len(calls), calls) if at_once else (call() for call in calls)
+        return source.identity, target.identity
 
 
 def _place(address: Address) -> tuple[str, ...]:

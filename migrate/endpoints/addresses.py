@@ -73,6 +73,11 @@ class Address:
         return is_database(_scheme(self.uri))
 
     @property
+    def is_server(self) -> bool:
+        """True when this is reached by a network and by MLflow's API: asking it makes nothing."""
+        return not self.is_directory and not self.is_database
+
+    @property
     def is_file_store(self) -> bool:
         """True when this is a directory that a server or client has as its file store."""
         return self.is_directory and file_store_around(self.path) == self.path

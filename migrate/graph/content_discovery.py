@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from migrate.graph.discover import experiment_of
 from migrate.graph.draft import Draft, Node
-from migrate.graph.in_turn import in_turn
+from migrate.in_turn import in_turn
 from migrate.kinds import Ref
 from migrate.objects import DELETED
 from migrate.outcomes import LeftOut, LeftOutCode
@@ -35,6 +35,7 @@ class Read(NamedTuple):
 
 def discover_contents(draft: Draft) -> None:
     """Add what the selected experiments hold, and as skipped what deleted ones show."""
+    groups: list[Callable[[], Read]] = []
     for carrier in contained_carriers():
         if draft.selection.leaves_out_kind(carrier.kind):
             continue
@@ -46,12 +47,12 @@ def discover_contents(draft: Draft) -> None:
             and not (node.may_be_taken_along or node.unreadable)
         ]
         draft.searched.setdefault(carrier.kind, set()).update(wanted)
-        groups = [
+        groups += [
             partial(_read_group, draft, carrier, wanted[start : start + EXPERIMENTS_AT_ONCE])
             for start in range(0, len(wanted), EXPERIMENTS_AT_ONCE)
         ]
-        for found in in_turn(min(draft.workers, len(groups)), groups):
-            found.add_to(draft)
+    for found in in_turn(min(draft.workers, len(groups)), groups):
+        found.add_to(draft)
 
 
 def _read_group(draft: Draft, carrier: ContainedCarrier, experiment_ids: Sequence[str]) -> Read:

@@ -14,7 +14,7 @@ from migrate.endpoints.answers import Copy
 from migrate.endpoints.protocols import Target
 from migrate.graph.draft import Draft, Node
 from migrate.graph.edges import circles
-from migrate.graph.in_turn import in_turn
+from migrate.in_turn import in_turn
 from migrate.kinds import Ref, logged_model_ref, run_ref
 from migrate.objects import DELETED, ModelLinks
 from migrate.outcomes import TaskStatus

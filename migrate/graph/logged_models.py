@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from migrate.graph.draft import Draft, Node
-from migrate.graph.in_turn import in_turn
+from migrate.in_turn import in_turn
 from migrate.kinds import Kind, logged_model_ref, run_ref
 from migrate.tasks.fingerprint import RunFacts
 from migrate.tasks.logged_model import FLATTENED

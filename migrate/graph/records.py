@@ -8,8 +8,8 @@ from typing import Any
 from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
-from migrate.graph.in_turn import in_turn
 from migrate.graph.selection import Selection
+from migrate.in_turn import in_turn
 from migrate.kinds import ON_REQUEST, Action, Kind, Ref
 from migrate.objects import DELETED
 from migrate.outcomes import TaskStatus

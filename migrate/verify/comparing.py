@@ -8,7 +8,7 @@ from typing import Any
 
 from migrate.graph.contents import links_by_object
 from migrate.graph.discover import unsupported_in
-from migrate.graph.in_turn import in_turn
+from migrate.in_turn import in_turn
 from migrate.objects import Experiment
 from migrate.tasks.carrier import ContainedCarrier
 from migrate.tasks.carriers import LoggedModels, Runs

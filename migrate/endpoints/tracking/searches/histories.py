@@ -9,6 +9,7 @@ one of its runs tells itself, is read again through ``metrics/get-history``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from migrate.endpoints.answers import Histories
@@ -18,6 +19,7 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.wire import metric_from
 from migrate.errors import EndpointError, Malformed, NotAuthenticated, Unavailable
 from migrate.folding import may_be_one
+from migrate.in_turn import in_turn
 from migrate.objects import Metric, Run, holds_point
 
 BULK_ROUTE = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
@@ -25,6 +27,8 @@ BULK_POINTS = 25_000
 PAGE_POINTS = 10_000
 #: What one bulk call does not tell is asked for run by run.
 BULK_TRIES = 2
+#: Bulk calls at a time for a group of runs: each may bring ``BULK_POINTS``.
+BULK_AT_ONCE = 4
 
 
 class HistoryReader:
@@ -46,15 +50,16 @@ class HistoryReader:
             for point in run.latest_metrics:
                 latest.setdefault(point.key, {})[run.run_id] = point
         answers = True
-        for number, (key, of_key) in enumerate(latest.items(), start=1):
-            holders = {run_id: point for run_id, point in of_key.items() if run_id in read}
+        in_bulk = self._all_in_bulk(latest, read)
+        keys = zip(latest.items(), in_bulk, strict=True)
+        for number, ((key, of_key), found) in enumerate(keys, start=1):
+            holders = of_key.keys() & read.keys()
             if _points_held(read) > budget:
                 # Only one run can be left here: what it has more is streamed.
                 for run_id in holders:
                     read[run_id].unread.append(key)
                 continue
-            found = self._in_bulk(key, holders)
-            for run_id in holders.keys() - found.keys():
+            for run_id in holders - found.keys():
                 if answers:
                     try:
                         found[run_id] = self._exactly(key, run_id, budget)
@@ -69,6 +74,21 @@ class HistoryReader:
                     read[run_id].points += points
             _let_go(read, budget, number / len(latest))
         return read
+
+    def _all_in_bulk(
+        self, latest: Mapping[str, Mapping[str, Metric]], read: Mapping[str, Histories]
+    ) -> Iterator[dict[str, list[Metric] | None]]:
+        """Yield what bulk calls tell of each key, for the runs that are still among those ``read``.
+
+        The next keys are asked for while one is looked at.
+        """
+        if len(read) == 1:
+            return ({} for _ in latest)
+        calls = (
+            partial(self._in_bulk, key, {it: of_key[it] for it in of_key if it in read})
+            for key, of_key in latest.items()
+        )
+        return in_turn(BULK_AT_ONCE, calls, ahead=BULK_AT_ONCE - 1)
 
     def _exactly(self, key: str, run_id: str, budget: int) -> list[Metric] | None:
         """Return one key's points of a run; None where they are too many, or not told.

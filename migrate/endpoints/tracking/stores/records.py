@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import RLock
+from threading import Lock
 from typing import Any
 
 from migrate.endpoints.stores import Store
@@ -74,23 +74,25 @@ class RecordStores:
         self._passwords = passwords
         self._opened: dict[Kind, Store[Any] | None] = {}
         self._keeps_files: bool | None = None
-        self._lock = RLock()
+        #: A kind is asked for once, and several kinds at a time.
+        self._opening = {store.kind: Lock() for store in RECORDS}
+        self._asking = Lock()
 
     def store(self, kind: Kind) -> Store[Any] | None:
         """Return the store of a kind; None where it is not there, or not known to be.
 
         Of a source, the latter is a gap.
         """
-        with self._lock:
-            if kind not in self._opened:
-                self._opened[kind] = self._open(kind)
-            return self._opened[kind]
-
-    def _open(self, kind: Kind) -> Store[Any] | None:
-        learned = self._abilities.learned()
         store = next((it for it in RECORDS if it.kind is kind), None)
         if store is None:
             return None
+        with self._opening[kind]:
+            if kind not in self._opened:
+                self._opened[kind] = self._open(store)
+            return self._opened[kind]
+
+    def _open(self, store: type[RecordStore[Any]]) -> Store[Any] | None:
+        learned, kind = self._abilities.learned(), store.kind
         http, release = self._http, learned.release
         if store.of_registry:
             http, release = self._registry, learned.registry_release
@@ -100,8 +102,9 @@ class RecordStores:
             answer = ask(http, candidate.part, release)
             # One that asks for nothing is refused before MLflow looks at what it keeps things in.
             if answer.standing is Standing.PRESENT and not candidate.part.request:
-                if self._keeps_files is None:
-                    self._keeps_files = on_files(http, release, answer)
+                with self._asking:
+                    if self._keeps_files is None:
+                        self._keeps_files = on_files(http, release, answer)
                 if self._keeps_files:
                     return None
             if answer.standing is Standing.PRESENT:
