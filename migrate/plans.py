@@ -187,7 +187,8 @@ class Failure:
 class Report:
     """How a migration stands or ended: the source of the final table, ``status`` and JSON.
 
-    ``losses`` pairs a ref with a loss. ``unknown`` is what could not be learned of the two ends.
+    ``losses`` pairs a ref with a loss. ``blocked`` names for each task that is held up the failed
+    one that does it. ``unknown`` is what could not be learned of the two ends.
     ``complete`` is False when anything failed, is blocked, is pending, was lost, is not known, or
     is of a kind that is not copied; the exit code follows from it.
     """
@@ -204,6 +205,7 @@ class Report:
     seconds: float
     interrupted: bool = False
     unknown: tuple[str, ...] = ()
+    blocked: Mapping[Ref, Ref] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

@@ -111,18 +111,20 @@ def _report(connection: Connection, stored: Row[Any], tallies: Sequence[Tally]) 
         _remarks(connection, stored) if any(it.remarks for it in tallies) else ((), ())
     )
     failed = any(it.status == TaskStatus.FAILED for it in tallies)
+    blocked = _blocked(connection, stored) if failed else {}
     return Report(
         migration_id=stored.id,
         source=source,
         target=target,
         totals=totals,
-        failures=_failures(connection, stored) if failed else (),
+        failures=_failures(connection, stored, Counter(blocked.values())) if failed else (),
         losses=losses,
         warnings=warnings,
         unsupported=_unsupported(stored, tallies),
         bytes_sent=sum(of_kind.bytes_sent for of_kind in totals.values()),
         seconds=0.0,
         unknown=texts_of(stored.unknown, "what is unknown"),
+        blocked=blocked,
     )
 
 
@@ -224,8 +226,10 @@ def _totals(tallies: Sequence[Tally]) -> dict[Heading, KindTotals]:
     return totals
 
 
-def _failures(connection: Connection, stored: Row[Any]) -> tuple[Failure, ...]:
-    blocks = _blocks(connection, stored)
+def _failures(
+    connection: Connection, stored: Row[Any], blocks: Counter[Ref]
+) -> tuple[Failure, ...]:
+    """Return the failed tasks, each with how many others it ``blocks``."""
     last = (
         select(attempt.c.source_id, attempt.c.kind, func.max(attempt.c.id).label("id"))
         .where(attempt.c.migration == stored.number, attempt.c.status == TaskStatus.FAILED.value)
@@ -253,8 +257,8 @@ def _failures(connection: Connection, stored: Row[Any]) -> tuple[Failure, ...]:
     )
 
 
-def _blocks(connection: Connection, stored: Row[Any]) -> Counter[Ref]:
-    """Count, for each failed task, those that wait for it, also through other blocked ones."""
+def _blocked(connection: Connection, stored: Row[Any]) -> dict[Ref, Ref]:
+    """Name for each blocked task the failed one it waits for, also through other blocked ones."""
     blocked = select(task.c.kind, task.c.source_id, task.c.blocked_by).where(
         tasks_of(stored), task.c.status == TaskStatus.BLOCKED.value
     )
@@ -262,16 +266,16 @@ def _blocks(connection: Connection, stored: Row[Any]) -> Counter[Ref]:
         ref_of(row): ref_from_stored(row.blocked_by, "what holds up a task")
         for row in connection.execute(blocked)
     }
-    counts: Counter[Ref] = Counter()
-    for cause in causes.values():
+    roots: dict[Ref, Ref] = {}
+    for ref, cause in causes.items():
         root, seen = cause, {cause}
         while root in causes:
             root = causes[root]
             if root in seen:
                 raise damaged(f"tasks that hold up each other, {root} among them")
             seen.add(root)
-        counts[root] += 1
-    return counts
+        roots[ref] = root
+    return roots
 
 
 def _remarks(

@@ -21,5 +21,8 @@ def _told(report: Report) -> Iterator[tuple[Ref, tuple[str, str]]]:
         lost = carrier.lost_object(loss) if carrier else None
         if lost is not None:
             yield lost, ("lost", loss.reason)
+    names = {failure.ref: failure.name for failure in report.failures}
     for failure in report.failures:
         yield failure.ref, ("failed", failure.error)
+    for ref, by in report.blocked.items():
+        yield ref, ("blocked", f"it needs {by.kind} {names.get(by) or by.id!r}, which failed")

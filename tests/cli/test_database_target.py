@@ -264,6 +264,12 @@ def test_a_run_id_that_something_else_has_is_named_and_left_alone(typed: Typed, 
         [told] = (it for it in json.loads(verified.stdout)["differences"] if it["id"] == run_id)
         assert told["what"] == what
         assert ("is in experiment 9" in told["detail"]) is (what == "failed")
+        held_up = [
+            it for it in json.loads(verified.stdout)["differences"] if it["what"] == "blocked"
+        ]
+        assert {it["detail"] for it in held_up} == (
+            {"it needs run 'full', which failed"} if what == "failed" else set()
+        )
 
 
 def test_the_same_store_under_another_name_is_refused(typed: Typed, ends: Ends) -> None:
