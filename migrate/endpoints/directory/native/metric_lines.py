@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
+from math import isfinite
 from operator import attrgetter
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from migrate.endpoints.directory.native.records import latest_rank
 from migrate.endpoints.disk import writing
@@ -21,24 +22,40 @@ from migrate.objects import Metric
 _HELD_BYTES = 1 << 20  # of one run, before its points go to a file
 _INDENT = " " * 8
 
+T = TypeVar("T")
+
 
 def point_line(point: Metric) -> bytes:
     """Return a point as it stands in run.json, without the comma."""
-    value = {
-        "value": float(point.value),
-        "timestamp": int(point.timestamp),
-        "step": int(point.step),
-    }
-    return f"{_INDENT}{json.dumps(value)}\n".encode()
+    value = float(point.value)
+    shown = repr(value) if isfinite(value) else json.dumps(value)
+    times = f'"timestamp": {int(point.timestamp)}, "step": {int(point.step)}'
+    return f'{_INDENT}{{"value": {shown}, {times}}}\n'.encode()
 
 
-def point_from_line(key: str, line: bytes) -> Metric:
-    """Read a point back. Raises ``Malformed`` when it is none."""
-    try:
-        value = parse_json(line.rstrip(b",\n"))
-    except ValueError as problem:
-        raise Malformed(str(problem)) from None
-    return point_from(key, as_object(value, "a point"))
+def points_from_lines(key: str, lines: Iterable[bytes]) -> Iterator[Metric]:
+    """Read points back, many lines at a time. Raises ``Malformed`` where one is none."""
+    for some in blocks(lines):
+        try:
+            values = parse_json(b"[%b]" % joined(some))
+        except ValueError as problem:
+            raise Malformed(str(problem)) from None
+        if len(values) != len(some):
+            raise Malformed(f"{len(some)} lines hold {len(values)} points")
+        for value in values:
+            yield point_from(key, as_object(value, "a point"))
+
+
+def blocks(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield lines or points as they come, a thousand at a time."""
+    rest = iter(items)
+    while some := list(islice(rest, 1000)):
+        yield some
+
+
+def joined(lines: Iterable[bytes]) -> bytes:
+    """Return lines of points as they follow each other in run.json."""
+    return b",\n".join(line.rstrip(b",\n") for line in lines)
 
 
 class _Segment(NamedTuple):
@@ -92,14 +109,13 @@ class MetricSpool:
     def _append(self, key: str, points: Iterable[Metric]) -> None:
         start, count = self._end, 0
         self._file.seek(start)
-        for point in points:
-            line = point_line(point)
-            self._file.write(line)
-            self._end += len(line)
-            count += 1
-            latest = self.latest.setdefault(key, point)
-            if latest_rank(point) > latest_rank(latest):
-                self.latest[key] = point
+        for some in blocks(points):
+            block = b"".join(map(point_line, some))
+            self._file.write(block)
+            self._end += len(block)
+            count += len(some)
+            known = self.latest.get(key, some[0])
+            self.latest[key] = max((known, *some), key=latest_rank)
         segments = self._segments.setdefault(key, [])
         if segments and segments[-1].end == start:
             start, _, earlier = segments.pop()

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Protocol
 
 from migrate.endpoints.directory.layout import RUN_FILE, SIDECAR_FILE
 from migrate.endpoints.directory.native.envelope import mlflow_member
-from migrate.endpoints.directory.native.metric_lines import point_from_line
+from migrate.endpoints.directory.native.metric_lines import blocks, joined, points_from_lines
 from migrate.endpoints.directory.native.sidecar import Sidecar, StoredHistory
 from migrate.endpoints.disk import (
     DAMAGED,
@@ -65,11 +65,9 @@ def _key_line(key: str) -> bytes:
 
 def _write_lines(file: BinaryIO, lines: Iterable[bytes]) -> int:
     count = 0
-    for line in lines:
-        if count:
-            file.write(b",\n")
-        file.write(line.rstrip(b",\n"))
-        count += 1
+    for some in blocks(lines):
+        file.write(b",\n" * bool(count) + joined(some))
+        count += len(some)
     return count
 
 
@@ -139,8 +137,7 @@ class IndexedRun:
     def points(self, key: str) -> Iterator[Metric]:
         """See ``StoredRun.points``."""
         try:
-            for line in self.lines(key):
-                yield point_from_line(key, line)
+            yield from points_from_lines(key, self.lines(key))
         except Malformed as error:
             raise self._damaged(key) from error
 
