@@ -144,7 +144,8 @@ def test_a_cluster_copies_everything_and_tells_nobody_a_secret(
     assert not migration.target.writes()
 
 
-@pytest.mark.parametrize("match", [CREATE, pytest.param(FILL, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("match", [CREATE, FILL])
 def test_a_worker_of_a_cluster_killed_before_an_answer_loses_and_doubles_nothing(
     migration: Migration, cluster: Cluster, match: Match
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_worker_of_a_cluster_killed_before_an_answer_loses_and_doubles_nothing
     migration.complete(migration.run("--dask", cluster.address))
 
 
+@pytest.mark.thorough
 def test_a_command_killed_while_a_cluster_works_for_it_goes_on_where_it_was(
     migration: Migration, cluster: Cluster
 ) -> None:

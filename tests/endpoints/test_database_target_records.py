@@ -317,6 +317,7 @@ def test_whether_a_webhook_is_on_stays_as_the_user_sets_it(
     assert rows(new_database, "SELECT entity FROM webhook_events") == [("prompt",)]
 
 
+@pytest.mark.thorough
 def test_statements_are_made_while_a_thread_loads_what_mlflow_takes_of_sqlalchemy(
     tmp_path: Path,
 ) -> None:
