@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from migrate.endpoints.answers import Histories
@@ -41,6 +42,7 @@ class HistoryReader:
         self._http = http
         self._bulk_runs = bulk_runs
         self._has_bulk = bulk_runs > 0
+        self._bulk_answered = False
 
     def histories(self, runs: Sequence[Run], budget: int) -> dict[str, Histories]:
         """See ``ReadsRuns.histories``."""
@@ -80,15 +82,18 @@ class HistoryReader:
     ) -> Iterator[dict[str, list[Metric] | None]]:
         """Yield what bulk calls tell of each key, for the runs that are still among those ``read``.
 
-        The next keys are asked for while one is looked at.
+        The next keys are asked for while one is looked at, once the route has answered.
         """
         if len(read) == 1:
-            return ({} for _ in latest)
+            yield from ({} for _ in latest)
+            return
         calls = (
             partial(self._in_bulk, key, {it: of_key[it] for it in of_key if it in read})
             for key, of_key in latest.items()
         )
-        return in_turn(BULK_AT_ONCE, calls, ahead=BULK_AT_ONCE - 1)
+        if not self._bulk_answered:
+            yield from (call() for call in islice(calls, 1))
+        yield from in_turn(BULK_AT_ONCE, calls, ahead=BULK_AT_ONCE - 1)
 
     def _exactly(self, key: str, run_id: str, budget: int) -> list[Metric] | None:
         """Return one key's points of a run; None where they are too many, or not told.
@@ -132,6 +137,7 @@ class HistoryReader:
         found: dict[str, list[Metric]] = {run_id: [] for run_id in latest}
         try:
             rows = objects(self._http.get(BULK_ROUTE, params, tries=BULK_TRIES), "metrics")
+            self._bulk_answered = True
             for row in rows:
                 points = found.get(text(row, "run_id"))
                 if points is None:
