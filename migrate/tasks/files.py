@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from concurrent.futures import wait
+from threading import Event
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
@@ -116,11 +117,19 @@ def copy_files(
         if parts := parts_of(of, source_root, target_root, as_they_are):
             raise InParts(parts)
 
+    pointless = Event()
+
     def copy(file: Artifact) -> Loss | None:
-        content = rewritten.get(file.path)
-        if content is None:
-            return _copy_file(source, source_root, file, target, target_root, attempt)
-        return _put(target, target_root, _as_sent(file, rewritten), io.BytesIO(content))
+        if pointless.is_set():
+            return None  # the one that failed raises for all
+        try:
+            content = rewritten.get(file.path)
+            if content is None:
+                return _copy_file(source, source_root, file, target, target_root, attempt)
+            return _put(target, target_root, _as_sent(file, rewritten), io.BytesIO(content))
+        except BaseException:
+            pointless.set()
+            raise
 
     futures = [_pool.submit(copy, file) for file in todo]
     try:
