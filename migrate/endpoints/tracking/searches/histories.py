@@ -84,7 +84,7 @@ class HistoryReader:
 
         The next keys are asked for while one is looked at, once the route has answered.
         """
-        if len(read) == 1:
+        if len(read) == 1 or not self._has_bulk:
             yield from ({} for _ in latest)
             return
         calls = (
