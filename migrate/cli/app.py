@@ -5,19 +5,18 @@ from __future__ import annotations
 import gc
 import json as json_module
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from types import FrameType
 from typing import Annotated, Any
 
 import click
 import typer
 
 from migrate import __version__
+from migrate.cli.interruption import stopped_by_signal
 from migrate.errors import (
     EXIT_ERROR,
     EXIT_INTERRUPTED,
@@ -59,28 +58,11 @@ app = typer.Typer(
 
 
 @contextmanager
-def _stopped_by_signal() -> Iterator[None]:
-    """End at once on Ctrl-C: whoever has something to finish first sets a handler of its own."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        sys.stderr.write("Interrupted.\n")
-        sys.stderr.flush()
-        # Threads that wait for a server cannot be asked to stop, and hold nothing half-done.
-        os._exit(EXIT_INTERRUPTED)
-
-    previous = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@contextmanager
 def session(debug: bool) -> Iterator[None]:
     """Turn errors into messages and exit codes; close what was opened."""
     log_to_stderr(debug=debug)
     try:
-        with _stopped_by_signal():
+        with stopped_by_signal():
             yield
     except MigrateError as problem:
         if debug:

@@ -102,10 +102,18 @@ def test_the_second_signal_stops_at_once_and_loses_nothing(migration: Migration)
     migration.complete(migration.resume())
 
 
-def test_a_signal_while_planning_ends_the_command(migration: Migration) -> None:
-    migration.source.faults = Faults(always(SEARCH_RUNS, hang()))
-    process = migration.start_run()
-    wait_for_requests(migration, migration.source, SEARCH_RUNS, 1)
+@pytest.mark.parametrize("command", ["run", "plan", "verify"])
+@pytest.mark.parametrize("end", ["source", "target"])
+def test_a_signal_while_a_server_is_silent_ends_the_command(
+    migration: Migration, command: str, end: str
+) -> None:
+    proxy: Proxy = getattr(migration, end)
+    proxy.faults = Faults(always(SEARCH_RUNS, hang()))
+    process = migration.start(
+        command, migration.source.uri, migration.target.uri, *migration.selection
+    )
+    wait_for_requests(migration, proxy, SEARCH_RUNS, 1)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
+    assert process.stderr_file.read_text().splitlines()[-1] == "Interrupted."
     assert "Traceback" not in process.stderr_file.read_text()
