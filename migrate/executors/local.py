@@ -42,6 +42,7 @@ class LocalExecutor:
         self.at_once = max(1, threads)
         self.spreads = threads > 1
         self._draining = threading.Event()
+        self._reading = threading.Lock()
         self._writers = SharingThreads(self.at_once, thread_name_prefix="writer")
         self._executor: Executor = (
             ThreadPoolExecutor(threads, thread_name_prefix="worker")
@@ -56,7 +57,7 @@ class LocalExecutor:
     def _carry_out(self, batch: Batch) -> list[Outcome]:
         if not self.spreads:
             return worker.execute(batch)
-        with spread_over(self._writers, self.at_once, self._draining):
+        with spread_over(self._writers, self.at_once, self._draining, self._reading):
             return worker.execute(batch)
 
     def drain(self) -> None:

@@ -7,12 +7,14 @@ A run says which metrics it has and the latest point of each, so what lacks that
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 
 from migrate.endpoints.answers import Histories
 from migrate.endpoints.protocols.runs import ReadsRuns
 from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.objects import Metric, Run, holds_point
 from migrate.outcomes import Loss, LossCode, loss_of
+from migrate.tasks.side_by_side import reading_in_turn
 
 #: Metric points of a group of runs held in memory at a time.
 POINTS_HELD = 50_000
@@ -95,18 +97,21 @@ def _lacking(latest: Metric) -> str:
 
 
 def with_histories(
-    end: ReadsRuns, runs: Sequence[Run]
+    end: ReadsRuns, runs: Sequence[Run], *, in_turn: bool = False
 ) -> Iterator[tuple[Run, History | EndpointError]]:
     """Yield each run with its histories, or with the error that concerns this run alone.
 
-    Runs are read in groups small enough to hold. Raises ``Unavailable`` as it comes.
+    Runs are read in groups small enough to hold; with ``in_turn`` while no other batch of this
+    process reads any, for where writing takes longer than reading. Raises ``Unavailable`` as it
+    comes.
     """
     left = list(runs)
     together = len(left)
     while left:
         group = left[:together]
         try:
-            histories = end.histories(group, POINTS_HELD)
+            with reading_in_turn() if in_turn else nullcontext():
+                histories = end.histories(group, POINTS_HELD)
         except EndpointError as problem:
             if len(group) > 1:
                 together = 1  # one of them is at fault: find out which

@@ -68,7 +68,8 @@ def copy_runs(batch: Batch, source: Source, target: Target) -> Iterator[Outcome]
 
     stops: Exception | None = None
     try:
-        for (run, _), (outcome, sent) in side_by_side(with_histories(source.runs, runs), attempt):
+        reads = with_histories(source.runs, runs, in_turn=looks_back)
+        for (run, _), (outcome, sent) in side_by_side(reads, attempt):
             if outcome.wrote and looks_back:
                 written.append(_Written(jobs[run.run_id], outcome, sent))
             else:

@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
-from threading import Event
+from threading import Event, Lock
 from typing import NamedTuple, TypeVar
 
 from migrate.errors import Unavailable
+
+#: Seconds that a batch waits at most while another reads: over a long way reads may take longer.
+PATIENCE = 1.0
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,18 +30,20 @@ class _Threads(NamedTuple):
     pool: Executor
     number: int
     draining: Event
+    reading: Lock
 
 
 _threads: ContextVar[_Threads | None] = ContextVar("threads", default=None)
 
 
 @contextmanager
-def spread_over(pool: Executor, number: int, draining: Event) -> Iterator[None]:
+def spread_over(pool: Executor, number: int, draining: Event, reading: Lock) -> Iterator[None]:
     """Have what this thread does side by side done by the ``number`` threads of ``pool``.
 
     Once ``draining`` is set, no more is begun. Elsewhere, one thing is done after the other.
+    Batches that share ``reading`` read in turn, see ``reading_in_turn``.
     """
-    token = _threads.set(_Threads(pool, number, draining))
+    token = _threads.set(_Threads(pool, number, draining, reading))
     try:
         yield
     finally:
@@ -88,3 +93,20 @@ def side_by_side(tries: Iterable[T], carry_out: Callable[[T], R]) -> Iterator[tu
         wait(under_way)
     if problems:
         raise problems[0]
+
+
+@contextmanager
+def reading_in_turn() -> Iterator[None]:
+    """Read in the block while no other batch of this process does, or after ``PATIENCE``.
+
+    So what one has read is written while the next reads. All at once would keep a server busy with
+    reads, and nothing would be there to write.
+    """
+    threads = _threads.get()
+    if threads is None or not threads.reading.acquire(timeout=PATIENCE):
+        yield
+        return
+    try:
+        yield
+    finally:
+        threads.reading.release()

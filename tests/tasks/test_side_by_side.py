@@ -6,18 +6,19 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from threading import Event
+from threading import Event, Lock
 
 import pytest
 
-from migrate.tasks.side_by_side import NotBegun, side_by_side, spread_over
+from migrate.tasks import side_by_side as module
+from migrate.tasks.side_by_side import NotBegun, reading_in_turn, side_by_side, spread_over
 
 PATIENCE = 10.0
 
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(3) as threads, spread_over(threads, 3, Event()):
+    with ThreadPoolExecutor(3) as threads, spread_over(threads, 3, Event(), Lock()):
         yield threads
 
 
@@ -132,9 +133,58 @@ def test_what_is_begun_is_ended_and_nothing_more_is_begun_when_draining() -> Non
         ended.append(number)
         return number
 
-    with ThreadPoolExecutor(2) as threads, spread_over(threads, 2, draining):
+    with ThreadPoolExecutor(2) as threads, spread_over(threads, 2, draining, Lock()):
         telling = side_by_side(range(50), carry_out)
         with pytest.raises(NotBegun):
             told += (number for number, _ in telling)
     assert sorted(told) == sorted(ended)
     assert 5 <= len(told) <= 6
+
+
+def test_batches_read_one_after_the_other_and_write_meanwhile() -> None:
+    reading: list[int] = []
+    most: list[int] = []
+    written_while_reading = Event()
+
+    def tries(batch: int) -> Iterator[int]:
+        for number in range(4):
+            with reading_in_turn():
+                reading.append(batch)
+                most.append(len(reading))
+                if (batch, number) == (0, 3):
+                    assert written_while_reading.wait(PATIENCE), "what was read is not written"
+                reading.remove(batch)
+            yield number
+
+    def carry_out(number: int) -> None:
+        if number == 0:
+            written_while_reading.set()
+
+    def batch(number: int) -> int:
+        with spread_over(writers, 2, Event(), lock):
+            return len(list(side_by_side(tries(number), carry_out)))
+
+    lock = Lock()
+    with ThreadPoolExecutor(2) as writers, ThreadPoolExecutor(3) as batches:
+        assert list(batches.map(batch, range(3))) == [4, 4, 4]
+    assert max(most) == 1
+    assert not lock.locked()
+
+
+def test_a_batch_does_not_wait_for_ever_for_another_that_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    lock = Lock()
+    with ThreadPoolExecutor(1) as threads, spread_over(threads, 1, Event(), lock), lock:
+        with reading_in_turn():
+            assert lock.locked()
+        assert lock.locked(), "it let go of the turn of another"
+
+
+def test_whoever_reads_and_fails_lets_the_next_read() -> None:
+    lock = Lock()
+    with ThreadPoolExecutor(1) as threads, spread_over(threads, 1, Event(), lock):
+        with pytest.raises(ValueError, match="unreadable"), reading_in_turn():
+            raise ValueError("unreadable")
+        assert not lock.locked()
