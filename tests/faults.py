@@ -8,6 +8,7 @@ A script is a ``Faults`` of rules; a rule is made by ``every_nth``, ``on_nth``, 
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import threading
@@ -112,6 +113,21 @@ def answer(status: int, retry_after: int | str | None = None) -> Fault:
 def answer_with(body: str, status: int = 200, content_type: str = "application/json") -> Fault:
     """The client gets this body; the server never sees the request."""
     return Fault(forward=False, reply=status, body=body.encode(), content_type=content_type)
+
+
+def used_up() -> Fault:
+    """What MLflow 3.17.2 answers when its pool has no connection to the database left."""
+    message = (
+        "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00 "
+        "(Background on this error at: https://sqlalche.me/e/21/3o7r)"
+    )
+    return refused_with(message)
+
+
+def refused_with(message: str) -> Fault:
+    """The client gets 400 and what SQLAlchemy said; the server never sees the request."""
+    body = {"error_code": "BAD_REQUEST", "message": message}
+    return answer_with(json.dumps(body), 400)
 
 
 def redirect_to(location: str, status: int = 302) -> Fault:

@@ -29,6 +29,7 @@ from tests.faults import (
     random_share,
     replace_response,
     truncate,
+    used_up,
 )
 from tests.seed import START, Source
 
@@ -36,7 +37,7 @@ CREATE = ("POST", "/(experiments|runs)/create$")
 CREATE_RUN = ("POST", "/runs/create$")
 LOG_BATCH = ("POST", "/runs/log-batch$")
 
-REFUSALS = [answer(500), answer(503), answer(429, 0), answer(429, 1)]
+REFUSALS = [answer(500), answer(503), answer(429, 0), answer(429, 1), used_up()]
 #: The server does it, and the client hears otherwise.
 LIES = [replace_response(500), replace_response(503), replace_response(429, 0), lose_response()]
 CUTS = [truncate(0), truncate(1), truncate(700), truncate(100_000)]
@@ -90,6 +91,17 @@ def test_a_target_that_answers_nothing_to_every_tenth_create_gets_each_object_on
     )
     migration.complete(migration.run())
     assert len(migration.target.matching(CREATE)) > len(paths(migration.target, CREATE[1])) >= 24
+
+
+def test_servers_whose_databases_have_no_connection_left_now_and_then_lose_nothing(
+    work: Source, migration_of: MigrationOf
+) -> None:
+    """They refuse with 400 then, as they refuse what they do not take."""
+    migration = migration_of(work)
+    for proxy in (migration.source, migration.target):
+        proxy.faults = Faults(every_nth(ANY, 5, used_up()))
+    migration.complete(migration.run())
+    assert len([it for it in migration.target.requests if it.status == 400]) >= 20
 
 
 @pytest.mark.thorough

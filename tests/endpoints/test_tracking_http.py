@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -46,6 +47,7 @@ from tests.faults import (
     lose_response,
     on_nth,
     redirect_to,
+    refused_with,
     replace_response,
     truncate,
 )
@@ -302,8 +304,9 @@ class TestErrors:
             answer_with('{"message": "[Errno 28] No space left on device: \'/a\'"}', 500),
             answer_with("<h1>OSError: [Errno 122] Disk quota exceeded</h1>", 500, "text/html"),
             answer_with("(sqlite3.OperationalError) database or disk is full", 500, "text/plain"),
+            answer_with('{"message": "(sqlite3.OperationalError) database or disk is full"}', 503),
         ],
-        ids=["507", "no space", "quota", "database"],
+        ids=["507", "no space", "quota", "database", "database of MLflow 3"],
     )
     def test_a_server_without_room_says_so_at_once(
         self, server: Target, proxy: Proxy, pauses: list[float], fault: Fault
@@ -324,6 +327,60 @@ class TestErrors:
         proxy.faults = Faults(on_nth(TAG, 1, fault))
         server.experiments.set_tags("0", {"a": "b"})
         assert len(proxy.matching(TAG)) == 2
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00 ",
+            "(psycopg2.InterfaceError) connection already closed\n[SQL: SELECT 1]\n",
+            "(psycopg2.errors.InFailedSqlTransaction) current transaction is aborted, commands "
+            "ignored until end of transaction block\n[SQL: SELECT 1]\n",
+            "(psycopg2.DatabaseError) SSL SYSCALL error: EOF detected\n",
+            "Can't reconnect until invalid transaction is rolled back.  Please rollback() fully "
+            "before proceeding ",
+            "This Session's transaction has been rolled back due to a previous exception during "
+            "flush. ",
+            "(pymysql.err.InternalError) Packet sequence number wrong - got 1 expected 2\n",
+            "(pyodbc.Error) ('40001', 'Transaction was deadlocked on lock resources')\n",
+            f"(psycopg2.InterfaceError) cursor already closed\n[SQL: INSERT {'x' * 9_000}]\n",
+        ],
+    )
+    def test_a_database_that_may_do_later_what_it_refuses_now_is_asked_again(
+        self, server: Target, proxy: Proxy, pauses: list[float], said: str
+    ) -> None:
+        told = f"{said}(Background on this error at: https://sqlalche.me/e/20/3o7r)"
+        proxy.faults = Faults(on_nth(TAG, 1, refused_with(told)))
+        server.experiments.set_tags("0", {"a": "b"})
+        assert (len(proxy.matching(TAG)), len(pauses)) == (2, 1)
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "(psycopg2.errors.StringDataRightTruncation) value too long for type character\n"
+            "[SQL: INSERT]\n[parameters: {'value': 'connection already closed'}]\n"
+            "(Background on this error at: https://sqlalche.me/e/20/9h9h)",
+            "Invalid value 'QueuePool limit of size 5, connection timed out' for a tag",
+        ],
+        ids=["in a statement", "by MLflow itself"],
+    )
+    def test_words_of_users_do_not_make_a_refusal_one_that_passes(
+        self, server: Target, proxy: Proxy, pauses: list[float], said: str
+    ) -> None:
+        proxy.faults = Faults(always(SEARCH, refused_with(said)))
+        with pytest.raises(Refused):
+            list(server.experiments.list())
+        assert pauses == []
+
+    def test_words_of_users_do_not_make_a_full_disk(
+        self, server: Target, proxy: Proxy, pauses: list[float]
+    ) -> None:
+        said = (
+            "(sqlite3.OperationalError) database is locked\n[SQL: INSERT]\n"
+            "[parameters: ('a', 'No space left on device')]\n"
+        )
+        proxy.faults = Faults(on_nth(TAG, 1, answer_with(json.dumps({"message": said}), 503)))
+        server.experiments.set_tags("0", {"a": "b"})
+        assert len(pauses) == 1
 
     def test_the_servers_own_words_are_kept(self, server: Target, unique_name: str) -> None:
         with pytest.raises(NotFound, match=r"No Experiment with id=987654321"):

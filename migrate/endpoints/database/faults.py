@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from migrate.endpoints.failures import AWAY, LOCKED
 from migrate.errors import (
     EndpointError,
     MigrateError,
@@ -58,8 +59,7 @@ _FAULTS = (
         "may this user read the file, and (where it has a -wal file) write into its folder?",
     ),
     _fault(
-        "database (table )?is locked|database schema is locked|lock wait timeout|deadlock"
-        "|lock timeout|could not serialize|record has changed since",
+        LOCKED,
         Unavailable,
         "is being written to, without an end",
         "is a long transaction under way?",
@@ -85,13 +85,7 @@ _FAULTS = (
         "check the name of the database at the end of its URI",
     ),
     _fault(
-        "connection refused|could not connect|could not translate host name|timeout expired"
-        "|timed out|closed the connection|connection to server|terminating connection"
-        "|starting up|shutting down|too many (clients|connections)|can't connect to|gone away"
-        "|lost connection|unknown mysql server host|shutdown in progress|connection was killed"
-        "|query execution was interrupted|connection reset|broken pipe|is blocked because of"
-        # What drivers say of a connection that was lost with the statement before.
-        "|connection already closed|connection is (closed|lost)|cursor already closed",
+        AWAY,
         Unavailable,
         "cannot be reached",
         "is it running, and are host and port right?",

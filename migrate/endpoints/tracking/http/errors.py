@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import requests
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from migrate.endpoints.failures import INSUFFICIENT, TRANSIENT, says_full, storage_full
+from migrate.endpoints.failures import (
+    INSUFFICIENT,
+    TRANSIENT,
+    database_may_recover,
+    says_full,
+    storage_full,
+)
 from migrate.endpoints.shapes import parse_json
 from migrate.endpoints.tracking.http.login_pages import redirected
 from migrate.errors import (
@@ -36,6 +42,9 @@ PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
 #: not there, and a row of a run that lacks something.
 PERMANENT_TEXT = re.compile(r"Unable to fetch model from model URI|\A\w+ cannot be None\Z")
 
+#: Answered by a server whose disk, or that of its database, is full: SQLite's error is a 503.
+FULL = frozenset({500, 503})
+
 #: The code that goes with 404 where it is about the route (Databricks, and read in MLflow).
 NO_ROUTE = "ENDPOINT_NOT_FOUND"
 
@@ -51,7 +60,7 @@ def refuse(response: requests.Response, side: str, base: str) -> NoReturn:
     where = f"{side} {base}{path}"
     retry_after = retry_after_of(response)
     try:
-        code, message, full = _told_by(response)
+        code, message, full, passes = _told_by(response)
     except (HTTPError, OSError) as problem:
         # Half an answer does not tell who refuses, and why.
         raise Unavailable(
@@ -61,11 +70,12 @@ def refuse(response: requests.Response, side: str, base: str) -> NoReturn:
     text = f"{where} answered {status}: {message or code or response.reason}"
     if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
         raise AlreadyExists(text)
-    if status == INSUFFICIENT or (status == 500 and full):
+    if status == INSUFFICIENT or (status in FULL and full):
         raise storage_full(text, side)
     permanent = code in PERMANENT_CODES or PERMANENT_TEXT.search(message) is not None
-    if _is_race(message) or (status in TRANSIENT and not permanent):
-        at_fault = status == 500 and not _is_race(message)
+    passes = passes or _is_race(message)
+    if passes or (status in TRANSIENT and not permanent):
+        at_fault = status == 500 and not passes
         raise (ServerFault if at_fault else Unavailable)(text, retry_after=retry_after)
     match status:
         case 401:
@@ -97,18 +107,28 @@ def _is_race(message: str) -> bool:
     return "IntegrityError" in message or "UniqueViolation" in message
 
 
-def _told_by(response: requests.Response) -> tuple[str, str, bool]:
-    """Return MLflow's error code and message, empty where the answer has none.
+class _Told(NamedTuple):
+    """MLflow's error code and message, empty where an answer has none.
 
-    And whether the answer says, in whatever form, that there is no room left.
+    Whether it says, in whatever form, that there is no room left, and that the database of the
+    server may do later what it does not do now.
     """
+
+    code: str
+    message: str
+    full: bool
+    passes: bool
+
+
+def _told_by(response: requests.Response) -> _Told:
     content = response.raw.read(LONGEST_ERROR, decode_content=True)
     try:
         body = parse_json(content)
-        message = str(body.get("message", ""))
-        return str(body.get("error_code", "")), cut(message, 500), says_full(message)
+        code, message = str(body.get("error_code", "")), str(body.get("message", ""))
     except (ValueError, AttributeError, RecursionError):
-        return "", "", says_full(content.decode("utf-8", "replace"))
+        return _Told("", "", says_full(content.decode("utf-8", "replace")), passes=False)
+    passes = code == "BAD_REQUEST" and database_may_recover(message)
+    return _Told(code, cut(message, 500), says_full(message), passes)
 
 
 def retry_after_of(response: requests.Response) -> float | None:
