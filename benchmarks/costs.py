@@ -95,7 +95,7 @@ def _processor_time(stage: Stage) -> float:
     """Return the seconds that all processes of the target have had."""
     first = psutil.Process(stage.target.pid)
     times = [process.cpu_times() for process in (first, *first.children(recursive=True))]
-    return sum(time.user + time.system for time in times)
+    return float(sum(time.user + time.system for time in times))
 
 
 if __name__ == "__main__":

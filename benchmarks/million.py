@@ -35,6 +35,7 @@ from migrate.graph.rematch import rematch
 from migrate.graph.selection import Selection
 from migrate.kinds import Kind
 from migrate.outcomes import Outcome, TaskStatus
+from migrate.plans import Plan
 from migrate.scheduler import Scheduler
 from migrate.tasks.batches import Batch, Policy
 from migrate.verify import Ends, compare
@@ -81,11 +82,15 @@ class NoWork:
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.first: float | None = None
+        self.stops = stop_after is not None
         self._left = stop_after
 
     def transferred(self) -> int:
         """See ``BatchExecutor.transferred``."""
         return 0
+
+    def drain(self) -> None:
+        """See ``BatchExecutor.drain``."""
 
     def close(self) -> None:
         """See ``BatchExecutor.close``."""
@@ -126,7 +131,7 @@ class Sizes:
         return GeneratedCopy(self.runs, self.experiments, copied)
 
 
-def _plan(sizes: Sizes, state: str, copied: int) -> None:
+def _planned(sizes: Sizes, store: StateStore, copied: int) -> Plan:
     plan = make_plan(
         sizes.source(),
         sizes.target(copied),
@@ -135,14 +140,25 @@ def _plan(sizes: Sizes, state: str, copied: int) -> None:
         selection=SELECTION,
         policy=POLICY,
     )
+    store.save_plan(plan)
+    return plan
+
+
+def _plan(sizes: Sizes, state: str, copied: int) -> None:
     with StateStore.open(state) as store:
-        store.save_plan(plan)
+        _planned(sizes, store, copied)
 
 
-def _carry_out(sizes: Sizes, state: str, copied: int, stop_after: int | None) -> None:
+def _run(sizes: Sizes, state: str) -> None:
+    """Plan and carry out in one go, as `migrate run SOURCE TARGET` does."""
+    with StateStore.open(state) as store:
+        plan = _planned(sizes, store, 0)
+        _carry_out(plan, store, sizes.target(0), NoWork())
+
+
+def _run_stored(sizes: Sizes, state: str, copied: int, stop_after: int | None) -> None:
     started = time.perf_counter()
     target = sizes.target(copied)
-    worker._targets[TARGET] = target
     executor = NoWork(stop_after)
     with StateStore.open(state) as store:
         if copied:
@@ -151,21 +167,29 @@ def _carry_out(sizes: Sizes, state: str, copied: int, stop_after: int | None) ->
         assert plan is not None
         if copied:
             plan = rematch(plan, target)
-        with Claiming(plan, target) as claiming:
-            report = Scheduler(
-                plan,
-                store,
-                QuietProgress(),
-                executor,
-                source=SOURCE,
-                target=TARGET,
-                policy=POLICY,
-                claiming=claiming,
-                looks=bool(copied),
-            ).run()
-    assert report.interrupted == (stop_after is not None)
+        _carry_out(plan, store, target, executor, looks=bool(copied))
     assert executor.first is not None
     print(executor.first - started)
+
+
+def _carry_out(
+    plan: Plan, store: StateStore, target: Target, executor: NoWork, *, looks: bool = False
+) -> None:
+    worker._targets[TARGET] = target
+    stops = executor.stops
+    with Claiming(plan, target) as claiming:
+        report = Scheduler(
+            plan,
+            store,
+            QuietProgress(),
+            executor,
+            source=SOURCE,
+            target=TARGET,
+            policy=POLICY,
+            claiming=claiming,
+            looks=looks,
+        ).run()
+    assert report.interrupted == stops
 
 
 def _verify(sizes: Sizes) -> None:
@@ -186,15 +210,27 @@ def _phase(name: str, sizes: Sizes, state: str) -> None:
     half = sizes.runs // 2
     phases: dict[str, Callable[[], None]] = {
         "plan": lambda: _plan(sizes, state, 0),
-        "run half": lambda: _carry_out(sizes, state, 0, half),
-        "resume": lambda: _carry_out(sizes, state, half, None),
+        "run half": lambda: _run_stored(sizes, state, 0, half),
+        "resume": lambda: _run_stored(sizes, state, half, None),
         "verify": lambda: _verify(sizes),
         "plan again": lambda: _plan(sizes, state, sizes.runs),
+        # With a state of its own: the others go on with what the plan of theirs has left.
+        "run": lambda: _run(sizes, f"{state}-of-run"),
     }
     phases[name]()
 
 
-PHASES = ("start", "plan", "run half", "status", "map", "resume", "verify", "plan again")
+PHASES = (
+    "start",
+    "plan",
+    "run half",
+    "status",
+    "map",
+    "resume",
+    "verify",
+    "plan again",
+    "run",
+)
 
 
 def main(

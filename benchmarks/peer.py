@@ -55,9 +55,25 @@ class Peer:
         uv = [sys.executable, "-m", "uv"]
         python = self.environment / "bin" / "python"
         try:
-            venv = [*uv, "venv", "-q", "--clear", "-p", _python(), self.environment]
+            venv: list[str | Path] = [
+                *uv,
+                "venv",
+                "-q",
+                "--clear",
+                "-p",
+                _python(),
+                self.environment,
+            ]
             subprocess.run(venv, check=True)
-            install = [*uv, "pip", "install", "-q", "--compile-bytecode", "-p", python]
+            install: list[str | Path] = [
+                *uv,
+                "pip",
+                "install",
+                "-q",
+                "--compile-bytecode",
+                "-p",
+                python,
+            ]
             subprocess.run([*install, self.requirement, MLFLOW], check=True)
         except subprocess.CalledProcessError as error:
             raise PeerUnavailable(f"{self.requirement} cannot be installed: {error}") from error
