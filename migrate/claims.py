@@ -6,6 +6,12 @@ takes it back at the end. What a killed process leaves behind is forgotten after
 
 To say it and then to look once more is what makes it safe: of two that begin at the same moment at
 least one sees the other. It may be that both do, and both stop.
+
+A server may read from another database than it writes to, one that follows the first
+(``MLFLOW_READ_REPLICA_BACKEND_STORE_URI``). A copy that such a server does not show yet would be
+made again. What is written in order is shown in order: once it shows a claim, it shows all that
+was written before. So the claim is looked for before anything is created, and before what went
+wrong is tried again.
 """
 
 from __future__ import annotations
@@ -24,7 +30,7 @@ from types import TracebackType
 from typing import Self
 
 from migrate.endpoints.protocols import Target
-from migrate.errors import MigrateError, TargetInUse
+from migrate.errors import MigrateError, TargetInUse, TargetLags
 from migrate.holder import Holder, moment, this_process
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
@@ -34,6 +40,9 @@ log = logging.getLogger(__name__)
 #: Seconds between two renewals, and after which one that is not renewed is forgotten.
 RENEWED_EVERY = 60.0
 FORGOTTEN_AFTER = 300.0
+#: Seconds in which a target has to show a claim, and those between two looks.
+SHOWN_WITHIN = 60.0
+LOOK_EVERY = 0.25
 #: Up to so many containers are told one by one; their tag has to fit into 5000 characters.
 TOLD_ONE_BY_ONE = 300
 
@@ -137,8 +146,12 @@ class Claiming:
     ``problem`` is why nothing more may be created here, found out by the thread ``renewing``.
     """
 
-    def __init__(self, plan: Plan, target: Target, *, take_over: bool = False) -> None:
+    def __init__(
+        self, plan: Plan, target: Target, *, take_over: bool = False, matched: bool = True
+    ) -> None:
+        """``matched``: by what the target showed before the claim, so it has to show all of it."""
         self._plan = plan
+        self._matched = matched
         self._target = target
         self._take_over = take_over
         self._claim = Claim.of_this_process(plan)
@@ -146,11 +159,15 @@ class Claiming:
         self._near = [
             task.target_id for task in plan.containers() if task.is_work and task.target_id
         ]
+        #: The claim was told, and then: it was shown, and nobody else's beside it.
         self._said = False
+        self._sure = False
         self._saying = threading.Lock()
+        #: What the target showed last.
+        self._writers: Mapping[str, str] = {}
         self._ended = threading.Event()
         self.renewing = threading.Thread(target=self._renew, name="claim", daemon=True)
-        self.problem: TargetInUse | None = None
+        self.problem: TargetInUse | TargetLags | None = None
 
     def __enter__(self) -> Self:
         """Raise ``TargetInUse`` where another migration is at it; else wait for a create."""
@@ -176,20 +193,63 @@ class Claiming:
     def say(self) -> None:
         """Make the claim, once, and look who else has made one meanwhile.
 
-        Raises ``TargetInUse`` where somebody has, now or since.
+        Raises ``TargetInUse`` where somebody has, now or since, and ``TargetLags`` where the plan
+        was matched by what a target showed that lags.
         """
         with self._saying:
             if self.problem is not None:
                 raise self.problem
-            if self._said or not self._tell():
+            if self._sure or not self._tell():
                 return
             self._said = True
             try:
-                self._give_way(self._others())
-            except TargetInUse as problem:
+                at_once = self._see()
+                self._give_way(self._others_among(self._writers))
+                if self._matched and not at_once:
+                    raise _lags(self._plan)
+            except (TargetInUse, TargetLags) as problem:
                 self.problem = problem
                 raise
+            self._sure = True
             self.renewing.start()
+
+    def catch_up(self) -> None:
+        """Wait until the target shows all that was written to it, if the claim was made.
+
+        Raises ``TargetLags`` where it does not, and ``Unavailable``.
+        """
+        with self._saying:
+            if not self._sure or self.problem is not None or not self._tell():
+                return
+            try:
+                self._see()
+            except TargetLags as problem:
+                self.problem = problem
+                raise
+
+    def _see(self) -> bool:
+        """Wait until the target shows the claim as it was told last; say whether it did at once.
+
+        One answer without it may be an odd one: it is told and looked for once more.
+        """
+        if self._shows() or (self._tell() and self._shows()):
+            return True
+        log.debug("the target does not show what was written to it yet")
+        end = time.monotonic() + SHOWN_WITHIN
+        while time.monotonic() < end:
+            time.sleep(LOOK_EVERY)
+            if self._shows():
+                return False
+        raise _lags(self._plan)
+
+    def _shows(self) -> bool:
+        self._writers = self._target.writers.read()
+        there = Claim.read(self._claim.migration, self._writers.get(self._claim.migration, ""))
+        # The thread that renews it may have told it once more.
+        told = self._claim
+        return (
+            there is not None and there.is_of_same_process(told) and there.renewed >= told.renewed
+        )
 
     def _tell(self) -> bool:
         self._claim = dataclasses.replace(self._claim, renewed=time.time())
@@ -271,6 +331,16 @@ def _taken_over(there: Claim | None, plan: Plan) -> TargetInUse:
     return TargetInUse(
         f"another migration has taken over the target {plan.target.uri}{who}",
         "let it end; then run this again, which finds what it has copied",
+    )
+
+
+def _lags(plan: Plan) -> TargetLags:
+    return TargetLags(
+        f"the target {plan.target.uri} does not show at once what was written to it, so nobody can "
+        "tell what is there already",
+        "does it read from a replica of its database? Start it without "
+        "MLFLOW_READ_REPLICA_BACKEND_STORE_URI for the migration, or name a server that reads "
+        "what it writes",
     )
 
 

@@ -17,6 +17,7 @@
     │   ├── Refused              1   the server does not take what was sent
     │   │   └── NotCompleted     1   ... to complete an object that it has made
     │   ├── TargetInUse          4   another process writes there
+    │   ├── TargetLags           1   what was written there is not shown
     │   ├── Malformed            1   an answer or a file is not of the shape it has to have
     │   ├── DirectoryError       1   the export directory is unreadable, half-written or newer
     │   │   └── WrongDirectory   2   ... or it is none: something else is there, or nothing
@@ -125,6 +126,10 @@ class TargetInUse(EndpointError):
     """Another process writes into this target."""
 
     exit_code = EXIT_STALE
+
+
+class TargetLags(EndpointError):
+    """A target shows later, or never, what was written to it: a look finds no copy for sure."""
 
 
 class Malformed(EndpointError):

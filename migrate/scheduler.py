@@ -26,7 +26,7 @@ from migrate import worker
 from migrate.claims import Claiming
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.answers import Ended, Unreadable
-from migrate.errors import EXIT_INTERRUPTED, EndpointError, MigrateError
+from migrate.errors import EXIT_INTERRUPTED, EndpointError, MigrateError, TargetLags
 from migrate.executors.protocol import BatchExecutor, lost
 from migrate.graph.progress import Progress
 from migrate.kinds import Action, Kind, Ref, Step
@@ -250,16 +250,26 @@ class Scheduler:
 
         try:
             self._say_who_creates(batch)
+        except TargetLags:  # the claiming's own problem, which ends it
+            self._in_flight -= 1
+            self._drain()
+            return
         except MigrateError as problem:
             self._arrived.put([failed(job, problem) for job in batch.jobs])
             return
         self._executor.submit(batch).add_done_callback(enqueue)
 
     def _say_who_creates(self, batch: Batch) -> None:
-        """Make the claim before other processes create something: they know of none."""
-        copies = batch.part is None and batch.step is not Step.DELETION
-        if self._executor.distant and copies and any(not job.target_id for job in batch.jobs):
+        """Make the claim before something is created: other processes know of none.
+
+        What is tried again is looked for first, so the target has to show all that was written.
+        """
+        if batch.part is not None or batch.step is Step.DELETION:
+            return
+        if any(not job.target_id for job in batch.jobs):
             self._claiming.say()
+        if any(job.attempt > 1 for job in batch.jobs):
+            self._claiming.catch_up()
 
     # -- absorb -----------------------------------------------------------------------------
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from migrate import worker
-from migrate.claims import Claiming
+from migrate.claims import Claiming, creating
 from migrate.cli.choices import Choices
 from migrate.cli.stored_choices import choices_of
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.artifacts.locations import check_new_root, check_root
 from migrate.endpoints.protocols import Endpoint
-from migrate.errors import MigrateError, StalePlan, UsageError
+from migrate.errors import MigrateError, StalePlan, TargetLags, UsageError
 from migrate.executors.chosen import Chosen
 from migrate.executors.opening import open_executor
 from migrate.executors.setup import Setup
@@ -299,21 +299,45 @@ def carry_out(
 ) -> Report:
     """Carry out a plan. One that was ``stored`` is matched with the target once more first.
 
-    Raises ``TargetInUse`` where another migration creates objects in the same place, unless this
-    one is to ``take_over``.
+    So is one of a target that turns out to show later what was written to it. Raises
+    ``TargetInUse`` where another migration creates objects in the same place, unless this one is
+    to ``take_over``, and ``TargetLags`` where a target does not show what was written to it.
     """
-    choices = choices_of(plan)
-    ends = ends.chosen(choices)
-    if stored:
-        options = {key: value for key, value in plan.options.items() if key != WAITS_FOR_RUN}
-        store.set_options(plan.migration_id, options)
-        store.reset_for_resume(plan.migration_id)
-        reopened = store.load_plan(plan.migration_id)
-        assert reopened is not None
-        plan = rematch(reopened, worker.target_at(ends.target))
-    else:
+    ends = ends.chosen(choices_of(plan))
+    target = worker.target_at(ends.target)
+    if not stored:
         for note in (*plan.notes, *plan.collisions):
             view.message(f"Note: {note}")
+        try:
+            with Claiming(plan, target, take_over=take_over) as claiming:
+                return _carry_out(plan, ends, store, executor, view, claiming, looks=False)
+        except TargetLags:
+            view.message(
+                "Note: the target does not show at once what is written to it, as one that reads "
+                "from a replica: all is looked for once more, and this takes longer"
+            )
+    options = {key: value for key, value in plan.options.items() if key != WAITS_FOR_RUN}
+    store.set_options(plan.migration_id, options)
+    store.reset_for_resume(plan.migration_id)
+    reopened = store.load_plan(plan.migration_id)
+    assert reopened is not None
+    with Claiming(reopened, target, take_over=take_over, matched=False) as claiming:
+        if creating(reopened):
+            claiming.say()
+        plan = rematch(reopened, target)
+        return _carry_out(plan, ends, store, executor, view, claiming, looks=True)
+
+
+def _carry_out(
+    plan: Plan,
+    ends: Ends,
+    store: StateStore,
+    executor: Chosen,
+    view: View,
+    claiming: Claiming,
+    *,
+    looks: bool,
+) -> Report:
     # Not stored: how a plan is carried out is decided each time, and an export tells it.
     use_threads = not executor.is_serial
     plan = dataclasses.replace(plan, options={**plan.options, "use_threads": use_threads})
@@ -326,18 +350,17 @@ def carry_out(
     prepare = partial(prepare_process, debug=logging.getLogger().isEnabledFor(logging.DEBUG))
     carrying_out = open_executor(executor, setup, ends.source.workers, prepare)
     try:
-        with Claiming(plan, worker.target_at(ends.target), take_over=take_over) as claiming:
-            return Scheduler(
-                plan,
-                store,
-                view,
-                carrying_out,
-                source=ends.source,
-                target=ends.target,
-                policy=choices.policy(plan.migration_id),
-                claiming=claiming,
-                looks=stored,
-            ).run()
+        return Scheduler(
+            plan,
+            store,
+            view,
+            carrying_out,
+            source=ends.source,
+            target=ends.target,
+            policy=choices_of(plan).policy(plan.migration_id),
+            claiming=claiming,
+            looks=looks,
+        ).run()
     finally:
         carrying_out.close()
 

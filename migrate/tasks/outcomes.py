@@ -17,6 +17,7 @@ from migrate.errors import (
     Refused,
     StorageFull,
     TargetInUse,
+    TargetLags,
     Unavailable,
 )
 from migrate.kinds import Kind
@@ -29,7 +30,7 @@ from migrate.tasks.parts import InParts
 log = logging.getLogger(__name__)
 
 #: After these no other task can do better.
-STOPS_ALL = (StorageFull, NotAuthenticated, TargetInUse)
+STOPS_ALL = (StorageFull, NotAuthenticated, TargetInUse, TargetLags)
 
 
 def as_known(problem: Exception, what: str) -> MigrateError:
