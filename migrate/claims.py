@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import Self
 
 from migrate.endpoints.protocols import Target
-from migrate.errors import MigrateError, TargetInUse, TargetLags
+from migrate.errors import MigrateError, NotShown, TargetInUse, TargetLags
 from migrate.holder import Holder, moment, this_process
 from migrate.outcomes import TaskStatus
 from migrate.plans import Plan, PlannedTask
@@ -193,8 +193,8 @@ class Claiming:
     def say(self) -> None:
         """Make the claim, once, and look who else has made one meanwhile.
 
-        Raises ``TargetInUse`` where somebody has, now or since, and ``TargetLags`` where the plan
-        was matched by what a target showed that lags.
+        Raises ``TargetInUse`` where somebody has, now or since, ``TargetLags`` where the plan was
+        matched by what a target showed that lags, and ``NotShown`` where it shows no claim.
         """
         with self._saying:
             if self.problem is not None:
@@ -216,14 +216,14 @@ class Claiming:
     def catch_up(self) -> None:
         """Wait until the target shows all that was written to it, if the claim was made.
 
-        Raises ``TargetLags`` where it does not, and ``Unavailable``.
+        Raises ``NotShown`` where it does not, and ``Unavailable``.
         """
         with self._saying:
             if not self._sure or self.problem is not None or not self._tell():
                 return
             try:
                 self._see()
-            except TargetLags as problem:
+            except NotShown as problem:
                 self.problem = problem
                 raise
 
@@ -240,7 +240,7 @@ class Claiming:
             time.sleep(LOOK_EVERY)
             if self._shows():
                 return False
-        raise _lags(self._plan)
+        raise _not_shown(self._plan)
 
     def _shows(self) -> bool:
         self._writers = self._target.writers.read()
@@ -336,8 +336,15 @@ def _taken_over(there: Claim | None, plan: Plan) -> TargetInUse:
 
 def _lags(plan: Plan) -> TargetLags:
     return TargetLags(
-        f"the target {plan.target.uri} does not show at once what was written to it, so nobody can "
-        "tell what is there already",
+        f"the target {plan.target.uri} does not show at once what is written to it",
+        "run this again: what is there is looked for once more",
+    )
+
+
+def _not_shown(plan: Plan) -> NotShown:
+    return NotShown(
+        f"the target {plan.target.uri} does not show what was written to it {SHOWN_WITHIN:.0f} "
+        "seconds ago, so nobody can tell what is there already",
         "does it read from a replica of its database? Start it without "
         "MLFLOW_READ_REPLICA_BACKEND_STORE_URI for the migration, or name a server that reads "
         "what it writes",

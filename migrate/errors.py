@@ -17,7 +17,8 @@
     │   ├── Refused              1   the server does not take what was sent
     │   │   └── NotCompleted     1   ... to complete an object that it has made
     │   ├── TargetInUse          4   another process writes there
-    │   ├── TargetLags           1   what was written there is not shown
+    │   ├── TargetLags           1   what was written there is shown later
+    │   │   └── NotShown         1   ... or is not shown at all
     │   ├── Malformed            1   an answer or a file is not of the shape it has to have
     │   ├── DirectoryError       1   the export directory is unreadable, half-written or newer
     │   │   └── WrongDirectory   2   ... or it is none: something else is there, or nothing
@@ -129,7 +130,11 @@ class TargetInUse(EndpointError):
 
 
 class TargetLags(EndpointError):
-    """A target shows later, or never, what was written to it: a look finds no copy for sure."""
+    """A target shows later what was written to it: what it showed before is not all there is."""
+
+
+class NotShown(TargetLags):
+    """A target has not shown what was written to it, as long as somebody waited for it."""
 
 
 class Malformed(EndpointError):

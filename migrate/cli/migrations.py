@@ -18,7 +18,7 @@ from migrate.cli.stored_choices import choices_of
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.artifacts.locations import check_new_root, check_root
 from migrate.endpoints.protocols import Endpoint
-from migrate.errors import MigrateError, StalePlan, TargetLags, UsageError
+from migrate.errors import MigrateError, NotShown, StalePlan, TargetLags, UsageError
 from migrate.executors.chosen import Chosen
 from migrate.executors.opening import open_executor
 from migrate.executors.setup import Setup
@@ -301,7 +301,7 @@ def carry_out(
 
     So is one of a target that turns out to show later what was written to it. Raises
     ``TargetInUse`` where another migration creates objects in the same place, unless this one is
-    to ``take_over``, and ``TargetLags`` where a target does not show what was written to it.
+    to ``take_over``, and ``NotShown`` where a target does not show what was written to it.
     """
     ends = ends.chosen(choices_of(plan))
     target = worker.target_at(ends.target)
@@ -311,6 +311,8 @@ def carry_out(
         try:
             with Claiming(plan, target, take_over=take_over) as claiming:
                 return _carry_out(plan, ends, store, executor, view, claiming, looks=False)
+        except NotShown:
+            raise
         except TargetLags:
             view.message(
                 "Note: the target does not show at once what is written to it, as one that reads "

@@ -137,6 +137,7 @@ def test_a_target_that_shows_nothing_of_what_is_written_gets_no_copy(
     process = migration.starter(*args, entry="tests.crash.test_replicas:main_soon_impatient")
     ended = process.ended(60)
     assert ended.returncode == 1, ended
+    assert "does not show what was written to it 2 seconds ago" in ended.stderr
     assert "MLFLOW_READ_REPLICA_BACKEND_STORE_URI" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert replica.written("SELECT experiment_id FROM experiments") == before
