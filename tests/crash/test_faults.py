@@ -99,9 +99,9 @@ def test_servers_whose_databases_have_no_connection_left_now_and_then_lose_nothi
     """They refuse with 400 then, as they refuse what they do not take."""
     migration = migration_of(work)
     for proxy in (migration.source, migration.target):
-        proxy.faults = Faults(every_nth(ANY, 5, used_up()))
+        proxy.faults = Faults(every_nth(ANY, 9, used_up()))
     migration.complete(migration.run())
-    assert len([it for it in migration.target.requests if it.status == 400]) >= 20
+    assert len([it for it in migration.target.requests if it.status == 400]) >= 10
 
 
 @pytest.mark.thorough
