@@ -176,7 +176,6 @@ def _carry_out(
     plan: Plan, store: StateStore, target: Target, executor: NoWork, *, looks: bool = False
 ) -> None:
     worker._targets[TARGET] = target
-    stops = executor.stops
     with Claiming(plan, target) as claiming:
         report = Scheduler(
             plan,
@@ -189,7 +188,7 @@ def _carry_out(
             claiming=claiming,
             looks=looks,
         ).run()
-    assert report.interrupted == stops
+    assert report.interrupted == executor.stops
 
 
 def _verify(sizes: Sizes) -> None:

@@ -53,27 +53,11 @@ class Peer:
         if Path(self.tool("import-experiments")).exists():
             return
         uv = [sys.executable, "-m", "uv"]
-        python = self.environment / "bin" / "python"
+        python = str(self.environment / "bin" / "python")
         try:
-            venv: list[str | Path] = [
-                *uv,
-                "venv",
-                "-q",
-                "--clear",
-                "-p",
-                _python(),
-                self.environment,
-            ]
+            venv = [*uv, "venv", "-q", "--clear", "-p", _python(), str(self.environment)]
             subprocess.run(venv, check=True)
-            install: list[str | Path] = [
-                *uv,
-                "pip",
-                "install",
-                "-q",
-                "--compile-bytecode",
-                "-p",
-                python,
-            ]
+            install = [*uv, "pip", "install", "-q", "--compile-bytecode", "-p", python]
             subprocess.run([*install, self.requirement, MLFLOW], check=True)
         except subprocess.CalledProcessError as error:
             raise PeerUnavailable(f"{self.requirement} cannot be installed: {error}") from error

@@ -159,9 +159,7 @@ class Claiming:
         self._near = [
             task.target_id for task in plan.containers() if task.is_work and task.target_id
         ]
-        #: The claim was told, and then: it was shown, and nobody else's beside it.
         self._said = False
-        self._sure = False
         self._saying = threading.Lock()
         #: What the target showed last.
         self._writers: Mapping[str, str] = {}
@@ -186,9 +184,14 @@ class Claiming:
         self._ended.set()
         if not self._said:
             return
-        if self.renewing.ident is not None:
+        if self._sure:
             self.renewing.join()
         self._take_back()
+
+    @property
+    def _sure(self) -> bool:
+        """True once the target has shown the claim, and nobody else's beside it: it is renewed."""
+        return self.renewing.ident is not None
 
     def say(self) -> None:
         """Make the claim, once, and look who else has made one meanwhile.
@@ -210,7 +213,6 @@ class Claiming:
             except (TargetInUse, TargetLags) as problem:
                 self.problem = problem
                 raise
-            self._sure = True
             self.renewing.start()
 
     def catch_up(self) -> None:

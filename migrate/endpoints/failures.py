@@ -51,17 +51,17 @@ def database_may_recover(text: str) -> bool:
     MLflow answers with 400 and ``BAD_REQUEST`` to all that SQLAlchemy raises but
     ``OperationalError``: a pool of connections that is used up (15 by default) among it.
     """
-    return _OF_SQLALCHEMY in text and _PASSES.search(_without_statement(text)) is not None
+    return _OF_SQLALCHEMY in text and _PASSES.search(without_statement(text)) is not None
 
 
-def _without_statement(text: str) -> str:
+def without_statement(text: str) -> str:
     """Return what SQLAlchemy says without the statement, which has values of users in it."""
-    return text.partition("[SQL:")[0]
+    return text.partition("[SQL")[0]
 
 
 def says_full(text: str) -> bool:
     """Say whether these are the words of something that has no room left."""
-    return _WORDS.search(_without_statement(text)) is not None
+    return _WORDS.search(without_statement(text)) is not None
 
 
 def storage_full(message: str, side: str) -> StorageFull:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
+from migrate.endpoints.failures import without_statement
 from migrate.endpoints.permissions import OF_ONE_USER
 from migrate.endpoints.shapes import (
     Object,
@@ -238,4 +239,4 @@ def _held_from(body: Object, members: Mapping[int, Sequence[str]]) -> _Held:
 
 def _without_values(problem: Refused) -> NoReturn:
     """Raise a refusal of a user again without the statement that failed, which has the password."""
-    raise Refused(problem.message.partition("[SQL")[0], problem.hint, problem.code) from None
+    raise Refused(without_statement(problem.message), problem.hint, problem.code) from None
