@@ -14,11 +14,11 @@ from migrate.endpoints.addresses import Address, open_source, open_target
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import EndpointError, MigrateError, Unavailable
 from migrate.kinds import Ref, Step
-from migrate.outcomes import Outcome, Part, TaskStatus
+from migrate.outcomes import Loss, Outcome, Part, TaskStatus
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.carriers import carrier_of
 from migrate.tasks.files import copy_part
-from migrate.tasks.outcomes import STOPS_ALL, failed
+from migrate.tasks.outcomes import STOPS_ALL, copies_beside, failed
 from migrate.tasks.parts import shared_by
 
 #: What says nothing about one object: the others of a batch would end likewise.
@@ -64,6 +64,7 @@ def execute(batch: Batch) -> list[Outcome]:
         return [_send_part(batch, batch.part)]
     with shared_by(batch.workers):
         outcomes, problem = _carry_out(batch)
+    outcomes = _with_doubles_told(batch, outcomes)
     ended = {outcome.ref for outcome in outcomes}
     left = [job for job in batch.jobs if job.ref not in ended]
     if len(batch.jobs) > 1 and not isinstance(problem, OF_ALL):
@@ -114,6 +115,30 @@ def _with_losses_kept(batch: Batch, outcome: Outcome, target: Target) -> Outcome
         [job] = [job for job in batch.jobs if job.ref == outcome.ref]
         return failed(job, problem, outcome.target_id, outcome.seconds)
     return outcome
+
+
+def _with_doubles_told(batch: Batch, outcomes: list[Outcome]) -> list[Outcome]:
+    """Return the outcomes, with a loss where the target holds two copies by now.
+
+    A create that got no answer is looked for before it is sent again, and a server that is slow may
+    carry it out after that.
+    """
+    unclear = {job.ref for job in batch.jobs if job.attempt > 1 and not job.target_id}
+    done = [it.ref for it in outcomes if it.ref in unclear and it.status is TaskStatus.DONE]
+    carrier = carrier_of(batch.kind)
+    if not done or carrier is None or batch.step is Step.DELETION:
+        return outcomes
+    losses: dict[Ref, tuple[Loss, ...]]
+    try:
+        target = target_at(batch.target)
+        if target.capabilities().keeps_id(batch.kind):
+            return outcomes
+        copies = carrier.copies_of(batch, done, target)
+        losses = {ref: copies_beside(batch.kind, copies.get(ref, ())) for ref in done}
+    except MigrateError as problem:
+        unknown = Loss("exactly one copy", f"whether there is another is not known: {problem}")
+        losses = dict.fromkeys(done, (unknown,))
+    return [dataclasses.replace(it, losses=it.losses + losses.get(it.ref, ())) for it in outcomes]
 
 
 def _alone(batch: Batch, job: Job) -> Batch:

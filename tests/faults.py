@@ -12,9 +12,11 @@ import json
 import random
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from types import SimpleNamespace
 from typing import Literal
 
 #: POSTs that only read.
@@ -83,14 +85,16 @@ class Fault:
     content_type: str = "text/html"
     #: Value of a Location header to go with a ``reply`` that is a status.
     location: str | None = None
+    #: Seconds after the reply at which the request reaches the server; nobody hears its answer.
+    late: float = 0.0
     #: Makes another body of that of the server's answer; that is then held in memory.
     change: Callable[[bytes], bytes] | None = None
     #: Bytes of the response's body after which the connection is closed.
     truncate: int | None = None
 
     def __post_init__(self) -> None:
-        if self.reply is None and not self.forward:
-            raise ValueError("a request that is not forwarded needs a reply")
+        if self.reply is None and (self.late or not self.forward):
+            raise ValueError("a request that is not forwarded, or late, needs a reply")
         if self.upload_bytes is not None and self.upload_bytes < 1:
             raise ValueError("an upload is met after its first byte at the earliest")
 
@@ -165,6 +169,11 @@ def replace_response(status: int, retry_after: int | str | None = None) -> Fault
     return Fault(reply=status, retry_after=retry_after)
 
 
+def given_up(after: float, late: float, status: int = 504) -> Fault:
+    """A gateway answers ``status`` ``after`` so long; the server does it ``late`` after that."""
+    return Fault(delay_before=after, reply=status, late=late)
+
+
 def delay(before: float = 0.0, after: float = 0.0) -> Fault:
     """The request arrives ``before`` seconds late at the server, its response ``after`` late."""
     return Fault(delay_before=before, delay_after=after)
@@ -231,6 +240,11 @@ def random_share(seed: int, share: float, faults: Sequence[Fault], match: Match 
         return None
 
     return rule
+
+
+def clock(sleep: Callable[[float], object] = lambda _: None) -> SimpleNamespace:
+    """Stands for the module ``time`` in what is to lose none: ``sleep`` is called in its place."""
+    return SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
 
 
 class Faults:

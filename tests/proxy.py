@@ -174,6 +174,9 @@ class _Connection(BaseHTTPRequestHandler):
         fault = self.proxy.faults(request)
         self._wait(self.proxy.latency + fault.delay_before)
         self._call(fault.before)
+        if fault.late:
+            self._forward_later(request, fault)
+            return
         if fault.forward:
             self._forward(request, fault)
             return
@@ -204,6 +207,27 @@ class _Connection(BaseHTTPRequestHandler):
                 self._pass_on(response, fault)
             else:
                 self._reply_in_place(fault)
+
+    def _forward_later(self, request: Request, fault: Fault) -> None:
+        """Answers in place of the server, which gets the request after that."""
+        target, body = self.target, b"".join(self._body())
+        headers = {
+            name: value
+            for name, value in self.headers.items()
+            if name.lower() not in PER_CONNECTION | {"host", "content-length"}
+        }
+
+        def forward() -> None:
+            if self.proxy.stopping.wait(fault.late):
+                return
+            upstream = self.proxy.upstream
+            with contextlib.closing(HTTPConnection(upstream.hostname or "", upstream.port)) as one:
+                one.request(request.method, target, body, headers)
+                one.getresponse().read()
+
+        threading.Thread(target=self._call, args=(forward,), daemon=True).start()
+        self._record(request, fault.status, None)
+        self._reply_in_place(fault)
 
     def _ask(self, fault: Fault, stack: contextlib.ExitStack, held: bytes | None) -> HTTPResponse:
         """Sends the request to the server and returns its answer, both open in ``stack``.

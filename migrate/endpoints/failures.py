@@ -41,6 +41,8 @@ _SPOILT = (
     "|current transaction is aborted|packet sequence number wrong"
 )
 _PASSES = re.compile(f"{LOCKED}|{AWAY}|{_SPOILT}", re.IGNORECASE)
+#: Drivers of databases: what was written beside is there already.
+_RACE = re.compile(r"\((?:\w+\.)+(?:IntegrityError|UniqueViolation)\)")
 #: Ends what SQLAlchemy says of itself and of a driver.
 _OF_SQLALCHEMY = "https://sqlalche.me/"
 
@@ -52,6 +54,15 @@ def database_may_recover(text: str) -> bool:
     ``OperationalError``: a pool of connections that is used up (15 by default) among it.
     """
     return _OF_SQLALCHEMY in text and _PASSES.search(without_statement(text)) is not None
+
+
+def is_race(text: str) -> bool:
+    """Say whether two requests were about to write one row at once, such as a shared dataset.
+
+    MLflow passes on what SQLAlchemy says. Values of users, which may have such words in them, stand
+    in the statement, or in a message that is none of SQLAlchemy's.
+    """
+    return _OF_SQLALCHEMY in text and _RACE.search(without_statement(text)) is not None
 
 
 def without_statement(text: str) -> str:

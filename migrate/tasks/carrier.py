@@ -58,6 +58,15 @@ class Carrier(ABC):
         """Return which object a loss says has no copy, of those that one task stands for."""
         return None
 
+    def copies_of(
+        self, batch: Batch, refs: Sequence[Ref], target: Target
+    ) -> Mapping[Ref, Sequence[str]]:
+        """Return the ids of all copies of objects, of each the one to keep up to date first.
+
+        Nothing is known where the target holds no two, by their ids or names.
+        """
+        return {}
+
     def delete(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """Delete the copies of a batch; yield an outcome per job."""
         return delete_each(self, batch, source, target)
@@ -94,6 +103,13 @@ class ContainedCarrier(Carrier):
     def read_in(self, end: Source, experiment_id: str, ids: Sequence[str]) -> Sequence[Any]:
         """Return these objects of one experiment as they are now; missing ones are left out."""
         return self.originals(end).read(ids)
+
+    def copies_of(
+        self, batch: Batch, refs: Sequence[Ref], target: Target
+    ) -> Mapping[Ref, Sequence[str]]:
+        """See ``Carrier.copies_of``."""
+        found = self.copies(target).find(batch.target_container, [ref.id for ref in refs])
+        return {ref: [copy.target_id for copy in found.get(ref.id, ())] for ref in refs}
 
     def started(self, record: Any) -> int | None:
         """Return when it began, in epoch milliseconds, where that decides whether it is copied."""
@@ -213,6 +229,16 @@ class RecordCarrier(Carrier, Generic[R]):
     def is_same(self, copy: R, wanted: R) -> bool:
         """Say whether what the target has can be nothing else than a copy of this original."""
         return False
+
+    def copies_of(
+        self, batch: Batch, refs: Sequence[Ref], target: Target
+    ) -> Mapping[Ref, Sequence[str]]:
+        """See ``Carrier.copies_of``."""
+        store = target.store(self.kind)
+        if store is None or store.identity is not Identity.TAGGED:
+            return {}
+        found = store.find(batch.target_container, [ref.id for ref in refs])
+        return {ref: [self.ref(it.record).id for it in found.get(ref.id, ())] for ref in refs}
 
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """Copy the objects of a batch by the one engine."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import random
 import time
@@ -22,8 +24,10 @@ from tests.faults import (
     answer,
     call_after,
     call_before,
+    change_request,
     drop_request,
     every_nth,
+    given_up,
     lose_response,
     on_nth,
     random_share,
@@ -91,6 +95,45 @@ def test_a_target_that_answers_nothing_to_every_tenth_create_gets_each_object_on
     )
     migration.complete(migration.run())
     assert len(migration.target.matching(CREATE)) > len(paths(migration.target, CREATE[1])) >= 24
+
+
+@pytest.mark.thorough
+def test_what_a_gateway_gives_up_and_the_server_does_later_is_there_once(
+    work: Source, migration_of: MigrationOf
+) -> None:
+    """It is looked for after as long as the gateway waited, which is longer than before a retry."""
+    migration = migration_of(work)
+    gateway = given_up(after=4.0, late=3.0)
+    migration.target.faults = Faults(every_nth(CREATE, 9, gateway))
+    migration.complete(migration.run())
+    assert [it.status for it in migration.target.matching(CREATE)].count(504) >= 2
+
+
+def test_what_is_made_after_it_was_looked_for_is_told_as_a_second_copy(
+    source_server: TrackingServerProcess, migration_of: MigrationOf, unique_name: str
+) -> None:
+    with Source(source_server.uri, prefix=f"{unique_name}-") as source:
+        add_run(source, "one", source.experiment("alone"))
+        migration = migration_of(source)
+    bodies: list[bytes] = []
+
+    def heard(body: bytes) -> bytes:
+        bodies.append(body)
+        return body
+
+    def made_late() -> None:
+        """The server ends what was sent first, once it has made what was sent again."""
+        url = f"{migration.target.upstream.geturl()}/api/2.0/mlflow/runs/create"
+        requests.post(url, json=json.loads(bodies[0]), timeout=30).raise_for_status()
+
+    again = dataclasses.replace(change_request(heard), after=made_late)
+    migration.target.faults = Faults(
+        on_nth(CREATE_RUN, 1, answer(504)), on_nth(CREATE_RUN, 2, again)
+    )
+    ended = migration.run()
+    assert ended.code == 3, ended
+    told = " ".join(ended.stdout.split())
+    assert "exactly one copy - the target holds 2 copies of this run" in told
 
 
 def test_servers_whose_databases_have_no_connection_left_now_and_then_lose_nothing(

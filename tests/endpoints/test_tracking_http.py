@@ -43,7 +43,9 @@ from tests.faults import (
     always,
     answer,
     answer_with,
+    clock,
     drop_request,
+    given_up,
     lose_response,
     on_nth,
     redirect_to,
@@ -92,7 +94,7 @@ def server(open_server: Open, proxy: Proxy) -> Target:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What would have been slept between tries, in seconds; it takes no time."""
     slept: list[float] = []
-    monkeypatch.setattr(http_module, "time", SimpleNamespace(sleep=slept.append))
+    monkeypatch.setattr(http_module, "time", clock(slept.append))
     return slept
 
 
@@ -146,9 +148,21 @@ class TestCreates:
             server.experiments.create(experiment(unique_name))
         assert len(proxy.matching(CREATE)) == 1
         assert pauses == []
-        assert caught.value.retry_after == (7.0 if fault.retry_after else None)
+        waits = caught.value.retry_after
+        assert waits is not None
+        assert waits == 7.0 if fault.retry_after else 0 < waits < 5
         proxy.faults = Faults()
         assert (unique_name in names(server)) is made
+
+    def test_one_that_somebody_gave_up_is_looked_for_after_as_long_again(
+        self, server: Target, proxy: Proxy, unique_name: str
+    ) -> None:
+        proxy.faults = Faults(always(CREATE, given_up(after=1.5, late=1.0)))
+        with pytest.raises(AnswerLost) as caught:
+            server.experiments.create(experiment(unique_name))
+        waits = caught.value.retry_after
+        assert waits is not None
+        assert waits > 1.5
 
     def test_a_run_whose_answer_was_lost_is_found_by_its_origin(
         self, server: Target, proxy: Proxy, unique_name: str
@@ -316,6 +330,67 @@ class TestErrors:
             server.experiments.set_tags("0", {"a": "b"})
         assert "make room where the target keeps its files" in caught.value.hint
         assert (len(proxy.matching(TAG)), pauses) == (1, [])
+
+    @pytest.mark.parametrize("code", ["ABORTED", "RESOURCE_CONFLICT", "COULD_NOT_ACQUIRE_LOCK"])
+    def test_what_another_request_was_in_the_way_of_is_asked_again(
+        self, server: Target, proxy: Proxy, pauses: list[float], code: str
+    ) -> None:
+        body = f'{{"error_code": "{code}", "message": "another transaction"}}'
+        proxy.faults = Faults(on_nth(TAG, 1, answer_with(body, 409)))
+        server.experiments.set_tags("0", {"a": "b"})
+        assert len(proxy.matching(TAG)) == 2
+
+    @pytest.mark.parametrize(
+        "code",
+        [404, ["RESOURCE_DOES_NOT_EXIST"], None],
+        ids=["number", "list", "null"],
+    )
+    def test_an_error_code_that_is_no_word_says_nothing_of_an_object(
+        self, server: Target, proxy: Proxy, code: object
+    ) -> None:
+        """Older parts of Databricks have the status there: that is not MLflow saying "gone"."""
+        body = json.dumps({"error_code": code, "message": "nothing here"})
+        proxy.faults = Faults(always(TAG, answer_with(body, 404)))
+        with pytest.raises(NoSuchRoute):
+            server.experiments.set_tags("0", {"a": "b"})
+
+    @pytest.mark.parametrize(
+        ("words", "passes"),
+        [
+            (
+                "(sqlite3.IntegrityError) UNIQUE constraint failed: inputs.input_uuid [SQL: "
+                "INSERT] (Background on this error at: https://sqlalche.me/e/20/gkpj)",
+                True,
+            ),
+            (
+                "(raised as a result of Query-invoked autoflush) (psycopg2.errors.UniqueViolation) "
+                "duplicate key (Background on this error at: https://sqlalche.me/e/20/gkpj)",
+                True,
+            ),
+            (
+                "(pymysql.err.IntegrityError) (1062, 'Duplicate entry') "
+                "(Background on this error at: https://sqlalche.me/e/14/gkpj)",
+                True,
+            ),
+            ("Tag value 'sqlite3.IntegrityError: UNIQUE constraint failed' is too long", False),
+            ("Tag value '(sqlite3.IntegrityError) UNIQUE constraint failed' is too long", False),
+            (
+                "(sqlite3.DataError) too long [SQL: INSERT] [parameters: "
+                "('(sqlite3.IntegrityError)',)] (Background on this error at: "
+                "https://sqlalche.me/e/20/9h9h)",
+                False,
+            ),
+        ],
+    )
+    def test_a_race_is_told_by_what_the_database_says_and_not_by_words_of_users(
+        self, proxy: Proxy, pauses: list[float], words: str, passes: bool
+    ) -> None:
+        proxy.faults = Faults(always(SEARCH, refused_with(words)))
+        http = http_module.HttpSession(Access(proxy.uri), side="source", workers=1)
+        error = Unavailable if passes else Refused
+        with closing(http), pytest.raises(error, match="answered 400"):
+            http.ask("POST", "/api/2.0/mlflow/experiments/search", {"max_results": 1})
+        assert len(proxy.matching(SEARCH)) == (7 if passes else 1)
 
     @pytest.mark.parametrize(
         ("status", "words"), [(429, "request quota exceeded"), (500, "quota of requests exceeded")]

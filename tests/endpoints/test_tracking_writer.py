@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import closing
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from tests.faults import (
     answer,
     change_request,
     change_response,
+    clock,
     every_nth,
     lose_response,
     on_nth,
@@ -140,7 +140,7 @@ def test_all_of_it_again_changes_nothing_and_sends_no_param_or_tag_twice(
 def test_writes_whose_answers_are_lost_or_refused_for_now_are_repeated(
     server: Target, proxy: Proxy, experiment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_module, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(http_module, "time", clock())
     proxy.faults = Faults(
         every_nth(WRITES, 2, lose_response()), every_nth(WRITES, 3, answer(503, retry_after=0))
     )
@@ -324,7 +324,7 @@ def test_a_create_that_is_refused_with_all_tags_is_made_with_those_it_is_found_b
 def test_a_target_that_is_out_of_order_costs_no_request_for_every_point(
     server: Target, proxy: Proxy, experiment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_module, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(http_module, "time", clock())
     proxy.faults = Faults(always(BATCH, answer(500)))
     with pytest.raises(Unavailable):
         fill(server, experiment, original())

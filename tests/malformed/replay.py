@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -18,6 +17,7 @@ from requests.adapters import BaseAdapter
 
 from migrate.endpoints.tracking.http import session as http
 from migrate.endpoints.tracking.http.connections import PromptAdapter
+from tests.faults import clock
 
 #: Method, path with its query, body.
 Key = tuple[str, str, bytes]
@@ -201,7 +201,7 @@ def playing(made: Recording) -> Iterator[None]:
     player = _Player(made)
     with (
         mock.patch.object(http, "PromptAdapter", return_value=player),
-        mock.patch.object(http, "time", SimpleNamespace(sleep=lambda seconds: None)),
+        mock.patch.object(http, "time", clock()),
     ):
         yield
 
@@ -211,6 +211,6 @@ def changing(turn: Turn, change: Callable[[Any], bytes]) -> Iterator[None]:
     """Have one answer of real servers arrive as what ``change`` makes of its JSON object."""
     with (
         mock.patch.object(http, "PromptAdapter", lambda workers: _Changer(workers, turn, change)),
-        mock.patch.object(http, "time", SimpleNamespace(sleep=lambda seconds: None)),
+        mock.patch.object(http, "time", clock()),
     ):
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
@@ -15,6 +15,7 @@ from migrate.endpoints.failures import (
     INSUFFICIENT,
     TRANSIENT,
     database_may_recover,
+    is_race,
     says_full,
     storage_full,
 )
@@ -42,6 +43,9 @@ PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
 #: not there, and a row of a run that lacks something.
 PERMANENT_TEXT = re.compile(r"Unable to fetch model from model URI|\A\w+ cannot be None\Z")
 
+#: Another request was in the way (Databricks and MLflow answer with 409): later it may not be.
+CONCURRENCY_CODES = frozenset({"ABORTED", "RESOURCE_CONFLICT", "COULD_NOT_ACQUIRE_LOCK"})
+
 #: Answered by a server whose disk, or that of its database, is full: SQLite's error is a 503.
 FULL = frozenset({500, 503})
 
@@ -68,12 +72,11 @@ def refuse(response: requests.Response, side: str, base: str) -> NoReturn:
             retry_after=retry_after,
         ) from None
     text = f"{where} answered {status}: {message or code or response.reason}"
-    if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or status == 409:
+    if code in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS") or (status == 409 and not passes):
         raise AlreadyExists(text)
     if status == INSUFFICIENT or (status in FULL and full):
         raise storage_full(text, side)
     permanent = code in PERMANENT_CODES or PERMANENT_TEXT.search(message) is not None
-    passes = passes or _is_race(message)
     if passes or (status in TRANSIENT and not permanent):
         at_fault = status == 500 and not passes
         raise (ServerFault if at_fault else Unavailable)(text, retry_after=retry_after)
@@ -99,19 +102,11 @@ def refuse(response: requests.Response, side: str, base: str) -> NoReturn:
     raise Refused(text, code=code)
 
 
-def _is_race(message: str) -> bool:
-    """Recognise two requests of ours writing one row at once, such as a shared dataset.
-
-    MLflow passes on what the database says: SQLite's, MySQL's and Postgres' words for it.
-    """
-    return "IntegrityError" in message or "UniqueViolation" in message
-
-
 class _Told(NamedTuple):
     """MLflow's error code and message, empty where an answer has none.
 
-    Whether it says, in whatever form, that there is no room left, and that the database of the
-    server may do later what it does not do now.
+    Whether it says, in whatever form, that there is no room left, and that the server may do later
+    what it does not do now.
     """
 
     code: str
@@ -124,11 +119,18 @@ def _told_by(response: requests.Response) -> _Told:
     content = response.raw.read(LONGEST_ERROR, decode_content=True)
     try:
         body = parse_json(content)
-        code, message = str(body.get("error_code", "")), str(body.get("message", ""))
+        code, message = _code_of(body), str(body.get("message", ""))
     except (ValueError, AttributeError, RecursionError):
         return _Told("", "", says_full(content.decode("utf-8", "replace")), passes=False)
-    passes = code == "BAD_REQUEST" and database_may_recover(message)
+    passes = code in CONCURRENCY_CODES or is_race(message)
+    passes = passes or (code == "BAD_REQUEST" and database_may_recover(message))
     return _Told(code, cut(message, 500), says_full(message), passes)
+
+
+def _code_of(body: Mapping[str, Any]) -> str:
+    """Return MLflow's error code; older parts of Databricks have the status there, a number."""
+    code = body.get("error_code", "")
+    return code if isinstance(code, str) else ""
 
 
 def retry_after_of(response: requests.Response) -> float | None:

@@ -2,7 +2,8 @@
 
 Reads and writes that may be repeated (``idempotent``) are tried again here after no answer,
 408, 429, 500, 502, 503 and 504. Creates are sent once: when no clear answer comes they end in
-``AnswerLost`` and the caller looks for the object before it tries again.
+``AnswerLost`` and the caller looks for the object before it tries again, after as long as it took
+to get none.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ log = logging.getLogger(__name__)
 TRIES = 7
 CONNECT_TRIES = 3
 LONGEST_PAUSE = 10.0
+#: Seconds after which a create that got no answer is looked for, at the latest.
+LONGEST_DOUBT = 120.0
 TIMEOUT = (10.0, 120.0)
 
 
@@ -267,12 +270,15 @@ class HttpSession:
             with request as response:
                 return self._answer(path, read_answer(response, self._where(path), self._bounds))
 
+        began = time.monotonic()
         try:
             return self._retry(attempt, tries, fault_tries)
         except (Unavailable, Malformed) as problem:
             if tries == 1:
-                retry_after = getattr(problem, "retry_after", None)
-                raise AnswerLost(problem.message, problem.hint, retry_after) from None
+                # Who gave up may be a gateway, with the server still at it: it gets as long again.
+                took = time.monotonic() - began
+                wait = max(getattr(problem, "retry_after", None) or 0.0, min(took, LONGEST_DOUBT))
+                raise AnswerLost(problem.message, problem.hint, wait) from None
             raise
 
     def _answer(self, path: str, content: bytes) -> Named:
