@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
+from migrate.origins import WRITING
 from tests.cli.conftest import Typed
 from tests.conftest import ProxyFactory
 from tests.faults import (
@@ -26,11 +27,25 @@ SILENT = answer_with("{}")
 CREATES: Match = ("POST", "/(experiments|registered-models|model-versions)/create$|/logged-models$")
 CHANGES: Match = (
     "*",
-    "/set-experiment-tag$|/logged-models/m-[^/]+/tags$"
+    "/logged-models/m-[^/]+/tags$"
     "|/(registered-models|model-versions)/(set-tag|update|transition-stage)$"
     "|/registered-models/alias$",
 )
+CHANGES_OF_EXPERIMENTS: Match = ("POST", "/set-experiment-tag$")
 ONE_OF_EACH = {"experiment": 1, "logged model": 1, "registered model": 1, "model version": 1}
+
+
+def done_elsewhere(body: bytes) -> bytes:
+    """Another experiment gets the tag, unless it is the claim: that is looked for at once."""
+    if json.loads(body)["key"].startswith(WRITING):
+        return body
+    return json.dumps({"experiment_id": "0", "key": "elsewhere", "value": "x"}).encode()
+
+
+NO_CHANGES = (
+    always(CHANGES, SILENT),
+    always(CHANGES_OF_EXPERIMENTS, change_request(done_elsewhere)),
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +133,7 @@ def test_what_was_made_is_found_though_no_create_is_answered(
 def test_changes_that_are_never_carried_out_fail_by_name(
     typed: Typed, target_server: TrackingServerProcess, kinds: Kinds
 ) -> None:
-    silent = Faults(always(CHANGES, SILENT))
+    silent = Faults(*NO_CHANGES)
     kinds.proxy.faults = silent
     failed = failures(typed, kinds)
     assert "mlflow-migrate.copied" in failed["logged model"]
@@ -159,9 +174,7 @@ def test_what_is_made_without_its_origin_gets_it(
 def test_what_never_gets_its_origin_is_taken_away_again(
     typed: Typed, target_server: TrackingServerProcess, kinds: Kinds
 ) -> None:
-    kinds.proxy.faults = Faults(
-        always(CREATES, change_request(without_tags)), always(CHANGES, SILENT)
-    )
+    kinds.proxy.faults = Faults(always(CREATES, change_request(without_tags)), *NO_CHANGES)
     for _ in range(2):
         failures(typed, kinds)
     there = held(kinds, target_server)
