@@ -46,7 +46,8 @@ def keep(connection: Connection, row: Row[Any], which: ColumnElement[bool]) -> N
 
     ``row`` is that of the migration; ``which`` of its tasks.
     """
-    kept = and_(tasks_of(row), _IS_COPY, which)
+    # Only those that say whose they are: nothing is told of another in a database that was edited.
+    kept = and_(tasks_of(row), task.c.migration == row.number, _IS_COPY, which)
     connection.execute(delete(id_map).where(exists().where(_SAME_OBJECT, kept)))
     columns = [*KEY, "target_id", "name"]
     # In the order of the map, so that it grows at one place after the other.

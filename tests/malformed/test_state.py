@@ -116,6 +116,16 @@ def test_anything_in_a_state_database_is_an_error_or_does_no_harm(
     each(seeds, _case(begun))
 
 
+def test_a_task_of_a_migration_that_is_not_there_does_no_harm(begun: Path, tmp_path: Path) -> None:
+    shutil.copy(begun / "state.db", tmp_path / "state.db")
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database:
+        done = "UPDATE task SET migration = 7 WHERE status = 'done' RETURNING 1"
+        assert database.execute(done).fetchall()
+        database.commit()
+    ended = migrate("run", "--resume", "--serial", "--state", tmp_path / "state.db")
+    check_ended(ended)
+
+
 @planted(COLUMNS_ARE_BELIEVED, WORDS_ARE_BELIEVED)
 def test_spoilt_state_databases_find_a_planted_defect(begun: Path, defect: Defect) -> None:
     assert found(defect, _case(begun))
