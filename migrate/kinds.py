@@ -45,6 +45,7 @@ class Kind(Heading):
     USER = "user"
     ROLE = "role"
     MCP_SERVER = "MCP server"
+    SKILL = "skill"
     GATEWAY_ENDPOINT = "gateway endpoint"
     GATEWAY_MODEL = "gateway model definition"
     GATEWAY_SECRET = "gateway secret"  # noqa: S105 - the name of a kind

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from typing import Any
 
 from tests.seed_gateway import shown as gateway_shown
 from tests.seed_mcp import MCP_SERVERS
 from tests.seed_records import DATASETS, ISSUES, SCORERS, WEBHOOKS, Api
 from tests.seed_reviews import LABEL_SCHEMAS, REVIEW_QUEUES
+from tests.seed_skills import SKILLS
 
-SEEDED = (DATASETS, SCORERS, ISSUES, LABEL_SCHEMAS, REVIEW_QUEUES, MCP_SERVERS, WEBHOOKS)
+#: Whether servers of the installed MLflow have skills.
+HAS_SKILLS = tuple(map(int, version("mlflow").split(".")[:2])) >= (3, 18)
+SEEDED = (
+    *(DATASETS, SCORERS, ISSUES, LABEL_SCHEMAS, REVIEW_QUEUES, MCP_SERVERS, WEBHOOKS),
+    *([SKILLS] if HAS_SKILLS else []),
+)
 #: What a migration says of itself, and a list that MLflow writes to where its default question is
 #: not there yet: it is, for others are not listed.
 NO_WRITES = "set-experiment-tag|label-schemas/list$"

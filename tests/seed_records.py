@@ -20,7 +20,7 @@ class Api:
     """The REST API of one server."""
 
     def __init__(self, uri: str) -> None:
-        self._uri = uri
+        self.uri = uri
         #: Whether something that it holds is lost by every migration.
         self.lossy = False
 
@@ -29,16 +29,14 @@ class Api:
     ) -> Json:
         """Send one request below ``/api/3.0/mlflow/``; a refusal is an error."""
         sent = {"params": body} if method == "GET" else {"json": body or {}}
-        answer = requests.request(
-            method, f"{self._uri}/api/{api}/mlflow/{path}", timeout=60, **sent
-        )
+        answer = requests.request(method, f"{self.uri}/api/{api}/mlflow/{path}", timeout=60, **sent)
         assert answer.ok, (path, answer.text)
         found: Json = answer.json()
         return found
 
     def maybe(self, method: str, path: str, body: Mapping[str, Any]) -> Json | None:
         """GET something that may not be there: None then."""
-        url = f"{self._uri}/api/3.0/mlflow/{path}"
+        url = f"{self.uri}/api/3.0/mlflow/{path}"
         answer = requests.request(method, url, params=body, timeout=60)
         return answer.json() if answer.ok else None
 

@@ -36,6 +36,7 @@ from migrate.tasks.references import fit
 from migrate.tasks.review_queue import ReviewQueues
 from migrate.tasks.run import copy_runs
 from migrate.tasks.scorer import Scorers
+from migrate.tasks.skill import Skills
 from migrate.tasks.trace import trace_of
 from migrate.tasks.trace_slice import copy_slices
 from migrate.tasks.user import Roles, Users
@@ -262,6 +263,7 @@ CARRIERS: tuple[Carrier, ...] = (
     LabelSchemas(),
     ReviewQueues(),
     MCPServers(),
+    Skills(),
     GatewaySecrets(),
     GatewayModels(),
     GatewayEndpoints(),

@@ -23,6 +23,7 @@ _KINDS = {
     "gateway_endpoint": Kind.GATEWAY_ENDPOINT,
     "gateway_model_definition": Kind.GATEWAY_MODEL,
     "mcp_server": Kind.MCP_SERVER,
+    "skill": Kind.SKILL,
 }
 
 

@@ -33,6 +33,7 @@ from migrate.endpoints.directory.stores.roles import (
 )
 from migrate.endpoints.directory.stores.runs import ModelLinkStore, RunStore
 from migrate.endpoints.directory.stores.simple import SIMPLE, SimpleStore
+from migrate.endpoints.directory.stores.skills import SkillStore
 from migrate.endpoints.directory.stores.trace_folders import TraceFolders
 from migrate.endpoints.directory.stores.traces import TraceStore
 from migrate.endpoints.directory.stores.uncopied import count_datasets
@@ -84,6 +85,7 @@ class ExportDirectory:
         self.model_versions = ModelVersionStore(self._registry, self.experiments, self.runs)
         records: tuple[SimpleStore[Any], ...] = (
             EvaluationDatasetStore(self._export),
+            SkillStore(self._export),
             *(SimpleStore(simple, self._export) for simple in SIMPLE),
         )
         self._records = {store.kind: store for store in records}

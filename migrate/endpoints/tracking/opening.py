@@ -61,7 +61,8 @@ def open_server(
     calls = Registry(models_http, entries, abilities)
     models = RegisteredModelStore(calls, permissions.forget)
     kept = PasswordFile(Path(passwords), http.base_url) if passwords else None
-    records = RecordStores(http, models_http, entries, abilities, kept)
+    artifacts = ArtifactStores(http, tracking_uri=tracking_uri, roots=roots)
+    records = RecordStores(http, models_http, entries, abilities, artifacts, kept)
 
     def uncopied(experiment_ids: Sequence[str], whole_server: bool) -> Mapping[Kind, int]:
         release = abilities.learned().release
@@ -86,7 +87,7 @@ def open_server(
         registered_models=models,
         model_versions=ModelVersionStore(calls, models, http),
         permissions=permissions,
-        artifacts=ArtifactStores(http, tracking_uri=tracking_uri, roots=roots),
+        artifacts=artifacts,
         uncopied=uncopied,
         notebook=notebook,
         records=records,

@@ -92,6 +92,7 @@ REVIEW_QUEUES = Part(
     (3, 14), "GET", f"{NEWER_API}/review-queues/list", {**ONE, "experiment_id": "0"}
 )
 MCP_SERVERS = Part((3, 15), "GET", f"{NEWER_API}/mcp-servers")
+SKILLS = Part((3, 18), "GET", f"{NEWER_API}/skills")
 # A list of label schemas writes; asked for one that is none, MLflow refuses.
 LABEL_SCHEMAS = Part((3, 14), "GET", f"{NEWER_API}/label-schemas/get", {"schema_id": "none"})
 GATEWAY = f"{NEWER_API}/gateway"
@@ -109,6 +110,7 @@ GATEWAY_GUARDRAILS = Part((3, 12), "GET", f"{GATEWAY}/guardrails/list")
 
 #: By these, newest first, a server that does not tell its version shows how old it is at most.
 WITNESSES = (
+    SKILLS,
     MCP_SERVERS,
     REVIEW_QUEUES,
     ISSUES,

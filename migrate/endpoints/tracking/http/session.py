@@ -2,8 +2,7 @@
 
 Reads and writes that may be repeated (``idempotent``) are tried again here after no answer,
 408, 429, 500, 502, 503 and 504. Creates are sent once: when no clear answer comes they end in
-``AnswerLost`` and the caller looks for the object before it tries again, after as long as it took
-to get none.
+``AnswerLost``, and after as long again the caller looks for the object before it tries again.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from migrate.endpoints.tracking.http.bounds import Watch, bounds_from, paged, re
 from migrate.endpoints.tracking.http.connections import PromptAdapter
 from migrate.endpoints.tracking.http.direct import Direct
 from migrate.endpoints.tracking.http.errors import reason_of, refuse
+from migrate.endpoints.tracking.http.forms import Form
 from migrate.endpoints.tracking.http.login_pages import (
     WebPage,
     is_page,
@@ -134,6 +134,12 @@ class HttpSession:
         data = self._body(path, body)
         tries = tries if idempotent else 1
         return self._json("POST", path, data=data, tries=tries, fault_tries=fault_tries)
+
+    def post_form(self, path: str, form: Form) -> Any:
+        """POST a form, once, as a create; return the JSON answer."""
+        if self.before_creating is not None:
+            self.before_creating()
+        return self._json("POST", path, data=form, content_type=form.content_type, tries=1)
 
     def change(
         self, method: str, path: str, body: Mapping[str, Any], *, fault_tries: int = TRIES
@@ -259,14 +265,16 @@ class HttpSession:
         path: str,
         *,
         params: Any = None,
-        data: bytes | None = None,
+        data: bytes | Form | None = None,
+        content_type: str = "application/json",
         tries: int,
         fault_tries: int = TRIES,
     ) -> Any:
-        headers = {"Content-Type": "application/json"} if data is not None else None
+        headers = {"Content-Type": content_type} if data is not None else None
 
         def attempt() -> Any:
-            request = self._sent(method, path, params=params, data=data, headers=headers)
+            size = len(data or b"")
+            request = self._sent(method, path, size, params=params, data=data, headers=headers)
             with request as response:
                 return self._answer(path, read_answer(response, self._where(path), self._bounds))
 
@@ -274,12 +282,12 @@ class HttpSession:
         try:
             return self._retry(attempt, tries, fault_tries)
         except (Unavailable, Malformed) as problem:
-            if tries == 1:
-                # Who gave up may be a gateway, with the server still at it: it gets as long again.
-                took = time.monotonic() - began
-                wait = max(getattr(problem, "retry_after", None) or 0.0, min(took, LONGEST_DOUBT))
-                raise AnswerLost(problem.message, problem.hint, wait) from None
-            raise
+            if tries > 1:
+                raise
+            # A gateway may have given up what the server is still at, which gets as long again.
+            took = min(time.monotonic() - began, LONGEST_DOUBT)
+            wait = max(getattr(problem, "retry_after", None) or 0.0, took)
+            raise AnswerLost(problem.message, problem.hint, wait) from None
 
     def _answer(self, path: str, content: bytes) -> Named:
         """Return the JSON object of an answer. Raises ``Malformed``."""

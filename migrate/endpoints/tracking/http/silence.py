@@ -24,6 +24,7 @@ _REFUSED: Mapping[str, Mapping[str, Any]] = {
     "/mlflow/traces": _NOT_A_TOKEN,
     "/webhooks": _NOT_A_TOKEN,
     "/mcp-servers": _NOT_A_TOKEN,
+    "/mlflow/skills": _NOT_A_TOKEN,
     "/review-queues/list": _NOT_A_TOKEN,
     "/budgets/list": _NOT_A_TOKEN,
     "/guardrails/list": _NOT_A_TOKEN,

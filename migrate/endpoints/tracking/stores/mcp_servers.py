@@ -21,10 +21,12 @@ from migrate.endpoints.shapes import (
     told_id,
 )
 from migrate.endpoints.stores import Found
-from migrate.endpoints.tracking.entries import Form, Told
+from migrate.endpoints.tracking.entries import Entries, Form, Told
 from migrate.endpoints.tracking.http.errors import read_once
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import MCP_SERVERS as PART
 from migrate.endpoints.tracking.stores.record import RecordStore
+from migrate.endpoints.tracking.stores.staged_versions import ACTIVE, DRAFT, StagedVersions
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
@@ -33,9 +35,6 @@ from migrate.records.mcp_servers import AccessEndpoint, MCPServer, MCPServerVers
 SERVERS = PART.path
 PER_PAGE = 100
 FORM = Form(Kind.MCP_SERVER, lambda entry: Told(told_id(entry, "name")))
-DRAFT, ACTIVE, DEPRECATED = "draft", "active", "deprecated"
-#: In which order a version goes through its states, one step at a time in either direction.
-STATES = (DRAFT, ACTIVE, DEPRECATED)
 
 
 class MCPServerStore(RecordStore[MCPServer]):
@@ -46,6 +45,10 @@ class MCPServerStore(RecordStore[MCPServer]):
 
     kind = Kind.MCP_SERVER
     part = PART
+
+    def __init__(self, http: HttpSession, entries: Entries) -> None:
+        super().__init__(http, entries)
+        self._versions = StagedVersions(http)
 
     def list(self, containers: Sequence[str]) -> Iterator[MCPServer]:
         """See ``Store.list``."""
@@ -98,20 +101,14 @@ class MCPServerStore(RecordStore[MCPServer]):
         changed = {it for it in said if getattr(copy, it) != getattr(wanted, it)}
         if changed:
             self._http.change("PATCH", path, {it: getattr(wanted, it) or None for it in changed})
-        self._tag(path, copy.tags, wanted.tags)
+        self._versions.tag(path, copy.tags, wanted.tags)
         existing = {it.version: it for it in copy.versions}
         refused: builtins.list[Loss] = []
         for version in wanted.versions:
             refused += self._put_version(path, existing.get(version.version), version)
-        for alias, number in wanted.aliases.items():
-            if copy.aliases.get(alias) != number:
-                refused += self._try(
-                    f"alias {alias}", f"{path}/aliases", {"alias": alias, "version": number}
-                )
+        refused += self._versions.set_aliases(path, copy.aliases, wanted.aliases)
         refused += self._put_addresses(path, wanted)
-        for alias in copy.aliases.keys() - wanted.aliases.keys():
-            with suppress(NotFound):
-                self._http.change("DELETE", f"{path}/aliases/{quote(alias, safe='')}", {})
+        self._versions.remove_aliases(path, copy.aliases, wanted.aliases)
         for number in sorted(existing.keys() - {it.version for it in wanted.versions}):
             self._delete_version(path, existing[number])
         return refused
@@ -141,27 +138,9 @@ class MCPServerStore(RecordStore[MCPServer]):
         }
         if changed:
             self._http.change("PATCH", place, changed)
-        self._move(place, existing.status, wanted.status)
-        self._tag(place, existing.tags, wanted.tags)
+        self._versions.move(place, existing.status, wanted.status)
+        self._versions.tag(place, existing.tags, wanted.tags)
         return ()
-
-    def _move(self, place: str, old: str, new: str) -> None:
-        """Take a version from one state to another, step by step."""
-        if old == new or not {old, new} <= set(STATES):
-            return
-        at, end = STATES.index(old), STATES.index(new)
-        step = 1 if end > at else -1
-        for state in range(at + step, end + step, step):
-            self._http.change("PATCH", place, {"status": STATES[state]})
-
-    def _tag(self, place: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
-        for key in sorted(new):
-            if old.get(key) != new[key]:
-                body = {"key": key, "value": new[key]}
-                self._http.post(f"{place}/tags", body, idempotent=True)
-        for key in sorted(old.keys() - new.keys()):
-            with suppress(NotFound):
-                self._http.change("DELETE", f"{place}/tags/{quote(key, safe='')}", {})
 
     def _put_addresses(self, path: str, wanted: MCPServer) -> Sequence[Loss]:
         """Make what addresses are missing, and take off the others, as they are now."""
@@ -176,22 +155,13 @@ class MCPServerStore(RecordStore[MCPServer]):
         refused: builtins.list[Loss] = []
         for address in missing:
             body = {key: value for key, value in address._asdict().items() if value}
-            refused += self._try(f"access endpoint {address.url}", f"{path}/endpoints", body)
+            name = f"access endpoint {address.url}"
+            refused += self._versions.attempt(name, f"{path}/endpoints", body)
         return refused
-
-    def _try(self, name: str, path: str, body: Mapping[str, Any]) -> Sequence[Loss]:
-        try:
-            self._http.post(path, body, idempotent=False)
-        except (Refused, NotFound) as problem:
-            return (Loss(name, f"refused by the target: {problem}"),)
-        return ()
 
     def _delete_version(self, path: str, version: MCPServerVersion) -> None:
         place = f"{path}/versions/{quote(version.version, safe='')}"
-        with suppress(NotFound):
-            if version.status == ACTIVE:
-                self._move(place, ACTIVE, DRAFT)
-            self._http.change("DELETE", place, {})
+        self._versions.delete(place, version.status)
 
     def delete(self, copy: MCPServer) -> None:
         """See ``Store.delete``: no version of one that goes is active."""
@@ -199,7 +169,8 @@ class MCPServerStore(RecordStore[MCPServer]):
         for server in self.read([copy.name]):
             for version in server.versions:
                 if version.status == ACTIVE:
-                    self._move(f"{path}/versions/{quote(version.version, safe='')}", ACTIVE, DRAFT)
+                    place = f"{path}/versions/{quote(version.version, safe='')}"
+                    self._versions.move(place, ACTIVE, DRAFT)
             with suppress(NotFound):
                 self._http.change("DELETE", path, {})
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from migrate.endpoints.stores import Store
 from migrate.endpoints.tracking.abilities import Abilities
+from migrate.endpoints.tracking.artifacts import ArtifactStores
 from migrate.endpoints.tracking.entries import Entries
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import Standing, ask, on_files
@@ -26,6 +27,7 @@ from migrate.endpoints.tracking.stores.older_traces import TracesBefore3_2, Trac
 from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.endpoints.tracking.stores.review_queues import ReviewQueueStore
 from migrate.endpoints.tracking.stores.scorers import ScorerStore
+from migrate.endpoints.tracking.stores.skills import SkillStore
 from migrate.endpoints.tracking.stores.traces import ServerTraces
 from migrate.endpoints.tracking.stores.users import RoleStore, UserStore
 from migrate.endpoints.tracking.stores.webhooks import WebhookStore
@@ -38,6 +40,7 @@ RECORDS: tuple[type[RecordStore[Any]], ...] = (
     LabelSchemaStore,
     ReviewQueueStore,
     MCPServerStore,
+    SkillStore,
     GatewaySecretStore,
     GatewayModelStore,
     GatewayEndpointStore,
@@ -55,8 +58,8 @@ READ_ONLY: tuple[type[RecordStore[Any]], ...] = (TracesBefore3_6, TracesBefore3_
 class RecordStores:
     """Opens the store of each kind once, having asked whether the server has it.
 
-    ``registry`` calls the server that keeps registered models, often the same; ``passwords`` keeps
-    those of users made. Several threads may ask.
+    ``registry`` calls the server that keeps registered models, often the same; ``artifacts`` has
+    the files of skills, ``passwords`` keeps those of users made. Several threads may ask.
     """
 
     def __init__(
@@ -65,12 +68,14 @@ class RecordStores:
         registry: HttpSession,
         entries: Entries,
         abilities: Abilities,
+        artifacts: ArtifactStores,
         passwords: PasswordFile | None = None,
     ) -> None:
         self._http = http
         self._registry = registry
         self._entries = entries
         self._abilities = abilities
+        self._artifacts = artifacts
         self._passwords = passwords
         self._opened: dict[Kind, Store[Any] | None] = {}
         self._keeps_files: bool | None = None
@@ -108,6 +113,8 @@ class RecordStores:
                 if self._keeps_files:
                     return None
             if answer.standing is Standing.PRESENT:
+                if issubclass(candidate, SkillStore):
+                    return candidate(http, self._entries, self._artifacts)
                 if issubclass(candidate, UserStore):
                     return candidate(http, self._entries, self._passwords)
                 return candidate(http, self._entries)

@@ -1,0 +1,67 @@
+"""Copies skills, each with all its versions, their files, and aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from migrate.endpoints.stores import HoldsContents
+from migrate.kinds import Kind, Ref
+from migrate.outcomes import Loss
+from migrate.records.skills import Skill, SkillFiles
+from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.fingerprint import digest_of
+from migrate.tasks.wanted import Place, Wanted
+
+Holder = HoldsContents[Skill, SkillFiles]
+
+
+class Skills(RecordCarrier[Skill]):
+    """Skills. Nothing on one says whose copy it is: it is found by its name."""
+
+    kind = Kind.SKILL
+    #: Files of versions may be large.
+    together = 5
+    guarded = True
+    colours = ("#efe6f7", "#5e3a87")
+
+    def ref(self, record: Skill) -> Ref:
+        """See ``RecordCarrier.ref``."""
+        return Ref(self.kind, record.identity)
+
+    def wanted(self, record: Skill, place: Place) -> Wanted[Skill]:
+        """See ``RecordCarrier.wanted``."""
+        return Wanted(record)
+
+    def digest(self, record: Skill) -> str:
+        """See ``RecordCarrier.digest``."""
+        return digest_of(sorted(_members(record).items()))
+
+    def differences(self, wanted: Skill, copy: Skill) -> Iterator[tuple[str, object, object]]:
+        """See ``RecordCarrier.differences``."""
+        old, new = _members(wanted), _members(copy)
+        for what in sorted({*old, *new}):
+            if old.get(what) != new.get(what):
+                yield what, old.get(what), new.get(what)
+
+    def fill(self, original: Skill, copy: Skill, source: Holder, target: Holder) -> Sequence[Loss]:
+        """See ``RecordCarrier.fill``. A version is made once, in the order of the numbers."""
+        existing = {it.version: it for it in copy.versions}
+        losses: list[Loss] = []
+        for page in source.contents(original):
+            for it in page:
+                there = existing.get(it.version.version)
+                if there is None:
+                    losses += target.add(copy, [it])
+                elif there.made_of != it.version.made_of:
+                    name = f"version {there.version}"
+                    losses.append(Loss(name, "no version that is there is ever made anew"))
+        return losses
+
+
+def _members(skill: Skill) -> Mapping[str, Any]:
+    """Return all that is copied of a skill, by what it is called in losses and differences."""
+    found: dict[str, Any] = {"description": skill.description, "icons": skill.icons}
+    found |= {f"tag {key}": value for key, value in skill.tags.items()}
+    found |= {f"alias {alias}": version for alias, version in skill.aliases.items()}
+    return found | {f"version {it.version}": it.content for it in skill.versions}
