@@ -37,7 +37,8 @@ class Capabilities:
     ``keeps_files``: copies have no files of their own, and point at those of their originals.
     ``keeps_sealed``: encrypted values of secrets are kept as they are.
     ``lists_links``: runs say in every listing which logged models they name.
-    ``without`` says why kinds are neither readable nor writable that one would expect.
+    ``without`` says why kinds are neither readable nor writable that one would expect, and
+    ``newer_kinds`` why there may be some that are not known here.
     ``notes`` are facts about this endpoint that the user should read in the plan.
     """
 
@@ -48,6 +49,7 @@ class Capabilities:
     writable: frozenset[Kind]
     found_by: Mapping[Kind, Identity]
     without: Mapping[Kind, str] = field(default_factory=dict)
+    newer_kinds: str = ""
     bookkeeping: Bookkeeping = Bookkeeping.TAGS
     archive: bool = False
     dataset_inputs: bool = True

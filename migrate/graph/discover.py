@@ -133,6 +133,17 @@ def count_unsupported(draft: Draft) -> None:
     draft.unsupported.update(unsupported_in(draft.source, draft.selection, chosen))
 
 
+def unknown_kinds(source: Source, selection: Selection) -> Sequence[str]:
+    """Say that a source may have kinds of objects nobody here knows, where all are asked for."""
+    why = source.capabilities().newer_kinds
+    if not why or selection.without:
+        return ()
+    return (
+        f"whether the source has kinds of objects that came since is not known: {why}, which this "
+        "version of mlflow-migrate knows (is there a newer one? --kinds names what to copy)",
+    )
+
+
 def unsupported_in(
     source: Source, selection: Selection, experiment_ids: Sequence[str]
 ) -> Mapping[Kind, int]:

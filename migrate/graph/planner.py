@@ -24,6 +24,7 @@ from migrate.graph.discover import (
     count_unsupported,
     discover_experiments,
     discover_unreadable,
+    unknown_kinds,
 )
 from migrate.graph.draft import Draft, Node
 from migrate.graph.experiment_ids import number_experiments
@@ -117,6 +118,7 @@ def check_cycles(draft: Draft) -> None:
 
 def tell_of_unknown(draft: Draft) -> None:
     """Say what the ends could not tell while the other steps asked them."""
+    draft.unknown += unknown_kinds(draft.source, draft.selection)
     draft.unknown += [*draft.source.unknown(), *draft.target.unknown()]
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from migrate.graph.contents import links_by_object
-from migrate.graph.discover import unsupported_in
+from migrate.graph.discover import unknown_kinds, unsupported_in
 from migrate.in_turn import in_turn
 from migrate.objects import Experiment
 from migrate.tasks.carrier import ContainedCarrier
@@ -80,5 +80,6 @@ def compare(ends: Ends) -> Comparison:
                 found.ref, "unreadable", detail, lasting=end is ends.source, of_copy=False
             )
     result.unsupported = unsupported_in(ends.source, ends.selection, chosen)
+    result.unknown += unknown_kinds(ends.source, ends.selection)
     result.unknown += [*ends.source.unknown(), *ends.target.unknown()]
     return result

@@ -131,6 +131,21 @@ def test_a_server_with_none_of_it_is_complete(
     assert proxy.writes() == []
 
 
+def test_a_server_of_a_release_that_nobody_knows_here_may_have_more(
+    typed: Typed, fresh_target: TrackingServerProcess, proxy_factory: ProxyFactory, tmp_path: Path
+) -> None:
+    proxy = proxy_factory(fresh_target.uri)
+    proxy.faults = Faults(always(("GET", "^/version$"), answer_with("3.99.0", 200, "text/plain")))
+    said = typed("run", proxy.uri, tmp_path / "export", code=3).stdout
+    told = "kinds of objects that came since is not known: MLflow 3.99.0 is newer than"
+    assert told in " ".join(said.split())
+    assert told in " ".join(typed("verify", code=3).stdout.split())
+    # Asked for what is known, nothing is missed.
+    chosen = ("--kinds", "experiments,runs", "--state", tmp_path / "chosen.db")
+    typed("run", proxy.uri, tmp_path / "other", *chosen)
+    typed("verify", proxy.uri, tmp_path / "other", *chosen)
+
+
 @pytest.mark.thorough
 def test_a_server_on_files_says_itself_that_it_keeps_none_of_it(
     server_factory: ServerFactory, tmp_path: Path

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from tests.comparison_records import NO_WRITES, SEEDED, kinds_that_differ
+from tests.comparison_records import HAS_SKILLS, NO_WRITES, SEEDED, kinds_that_differ
 from tests.conftest import ProxyFactory, StartMigrate
 from tests.crash.migrations import Ended, Migration
 from tests.crash.test_windows import Accident
@@ -106,6 +106,12 @@ def migration(
     )
 
 
+OF_SKILLS: dict[str, tuple[Match, int]] = {
+    "a skill": (("POST", "/skills$"), 2),
+    "a version of a skill": (("POST", "/skills/.*/versions$"), 3),
+    "a number of a skill that is passed over": (("DELETE", "/skills/.*/versions/"), 1),
+    "an alias of a skill": (("POST", "/skills/.*/aliases$"), 1),
+}
 #: The requests that make something, or a part of it, and which of them a kill meets.
 WINDOWS: dict[str, tuple[Match, int]] = {
     "between two versions of a scorer": (("POST", "/scorers/register$"), 4),
@@ -122,6 +128,7 @@ WINDOWS: dict[str, tuple[Match, int]] = {
     "an MCP server": (("POST", "/mcp-servers$"), 1),
     "a version of an MCP server": (("POST", "/mcp-servers/.*/versions$"), 2),
     "an alias of an MCP server": (("POST", "/mcp-servers/.*/aliases$"), 1),
+    **(OF_SKILLS if HAS_SKILLS else {}),
     "a secret": (("POST", "/gateway/secrets/create$"), 2),
     "an endpoint": (("POST", "/gateway/endpoints/create$"), 2),
     "a tag of an endpoint": (("POST", "/gateway/endpoints/set-tag$"), 1),

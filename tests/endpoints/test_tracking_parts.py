@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from importlib.metadata import version
 
 import pytest
 
@@ -15,6 +16,7 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.errors import EndpointError, Unavailable
 from migrate.kinds import REGISTRY_KINDS, Kind, Ref
 from migrate.objects import ArtifactRoot
+from tests.comparison_records import HAS_SKILLS
 from tests.conftest import ProxyFactory
 from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
 from tests.proxy import Proxy
@@ -86,16 +88,15 @@ class TestVersions:
     ) -> None:
         server = open_server((VERSION, fault), side="target")
         can = server.capabilities()
-        # The youngest part that is asked came with 3.15.
-        assert can.version == "3.15 or newer"
+        # The youngest part that is asked and there: skills, or MCP servers.
+        youngest = "3.18" if HAS_SKILLS else "3.15"
+        assert can.version == f"{youngest} or newer"
         assert can.writable == can.readable >= {Kind.LOGGED_MODEL, *REGISTRY_KINDS}
-        assert (can.param_length, can.run_tag_length, can.experiment_tag_length) == (
-            6000,
-            8000,
-            5000,
-        )
+        lengths = (can.param_length, can.run_tag_length, can.experiment_tag_length)
+        assert lengths == (6000, 8000, 20000 if HAS_SKILLS else 5000)
         assert (can.colon_in_keys, can.dataset_inputs, can.flattens_models) == (True, True, False)
-        the_one(can.notes, "target", "does not tell its version", "3.15 or newer", "limits of 3.15")
+        said = ("does not tell its version", f"{youngest} or newer", f"limits of {youngest}")
+        the_one(can.notes, "target", *said)
         assert server.unknown() == ()
 
     def test_the_search_for_run_ids_tells_a_1_x_that_has_no_part_of_its_own(
@@ -170,7 +171,7 @@ class TestParts:
         assert can.writable == {Kind.EXPERIMENT, Kind.RUN}
         assert not can.flattens_models, "it may have logged models"
         assert can.without.keys() == {Kind.LOGGED_MODEL, *REGISTRY_KINDS}
-        assert "MLflow 3.17.2 has it" in can.without[Kind.LOGGED_MODEL]
+        assert f"MLflow {version('mlflow')} has it" in can.without[Kind.LOGGED_MODEL]
 
     @pytest.mark.parametrize("part", ["experiments/search$", "runs/search$"])
     @pytest.mark.parametrize("fault", SILENT)

@@ -35,6 +35,7 @@ from migrate.records.label_schemas import LabelSchema
 from migrate.records.mcp_servers import MCPServer, MCPServerVersion
 from migrate.records.review_queues import ReviewQueue
 from migrate.records.scorers import Scorer, ScorerVersion
+from migrate.records.skills import Skill
 from migrate.records.users import Role, RolePermission, User
 from migrate.records.webhooks import Webhook, WebhookEvent
 from migrate.tasks.carrier import RecordCarrier
@@ -51,9 +52,11 @@ from migrate.tasks.label_schema import LabelSchemas
 from migrate.tasks.mcp_server import MCPServers
 from migrate.tasks.review_queue import ReviewQueues
 from migrate.tasks.scorer import Scorers
+from migrate.tasks.skill import Skills
 from migrate.tasks.user import Roles, Users
 from migrate.tasks.webhook import Webhooks
 from migrate.traces import Trace
+from tests.comparison_records import HAS_SKILLS
 from tests.graph.memory import MemoryServer
 from tests.kinds.job import Job, Jobs
 from tests.kinds.memory import MemoryStore
@@ -136,7 +139,8 @@ class Sample:
 
     ``older`` gives the store of an endpoint the shape of ``Store`` where it has another one.
     ``needs`` makes on a server what its objects name there, and says by what members;
-    ``needs_stored`` does so by the stores of an endpoint that insists on it.
+    ``needs_stored`` does so by the stores of an endpoint that insists on it. ``there`` is false of
+    what the installed MLflow does not have yet.
     """
 
     carrier: RecordCarrier[Any] | Meaning
@@ -145,6 +149,7 @@ class Sample:
     change: Callable[[Any], Any]
     on_servers: Identity
     tried_on_servers: bool = True
+    there: bool = True
     refuses_twins: bool = True
     deletes: bool = True
     writes_only_changes: bool = False
@@ -408,6 +413,11 @@ def other_server(made: MCPServer) -> MCPServer:
     return dataclasses.replace(made, tags={}, versions=versions, aliases=aliases)
 
 
+def skill(ident: str, name: str) -> Skill:
+    called = f"{ident}-{name}"
+    return Skill(identity=called, description="It reviews.", tags={"team": "risk"})
+
+
 def secret(ident: str, name: str) -> GatewaySecret:
     return GatewaySecret(secret_id=ident, name=name, provider="openai")
 
@@ -536,6 +546,16 @@ SAMPLES = (
         # Its name is its id.
         on_servers=Identity.KEPT,
         refuses=frozenset(ODD_NAMES) - {"CON", "a.b.c", "a" * 300},
+    ),
+    Sample(
+        carrier=Skills(),
+        ident="identity",
+        make=skill,
+        change=kinder,
+        # Its name is its id.
+        on_servers=Identity.KEPT,
+        there=HAS_SKILLS,
+        refuses=frozenset(ODD_NAMES),
     ),
     Sample(
         carrier=Webhooks(),
@@ -729,9 +749,9 @@ for sample in SAMPLES:
         f"{kind}, memory": in_memory(sample, sample.on_servers),
         f"{kind}, directory": in_a_directory(sample),
     }
-    if sample.tried_on_servers:
+    if sample.tried_on_servers and sample.there:
         SUBJECTS[f"{kind}, server"] = on_a_server(sample)
-    if kind not in ON_REQUEST:
+    if kind not in ON_REQUEST and sample.there:
         SUBJECTS[f"{kind}, database"] = in_a_database(sample)
 for sample in OLDER:
     kind = sample.carrier.kind

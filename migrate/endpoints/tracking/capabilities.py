@@ -19,9 +19,10 @@ from migrate.endpoints.tracking.stores.model_versions import ModelVersionStore
 from migrate.endpoints.tracking.stores.records import RECORDS
 from migrate.endpoints.tracking.stores.registered_models import RegisteredModelStore
 from migrate.endpoints.tracking.stores.runs import RunStore
-from migrate.endpoints.tracking.versions import NO_KINDS, Release
+from migrate.endpoints.tracking.versions import NEWEST, NO_KINDS, Release
 from migrate.kinds import Kind
 
+_NEWEST = "{}.{}".format(*NEWEST)
 #: The stores whose kinds a server has by its version alone; of records each is asked for.
 BY_VERSION = (ExperimentStore, RunStore, LoggedModelStore, RegisteredModelStore, ModelVersionStore)
 #: By what copies of each kind are found on a server.
@@ -60,6 +61,7 @@ def capabilities_of(
     """
     registry = registry or release
     has = kinds_of(release, registry)
+    newer = next((it for it in (release, registry) if it.is_newer_than_known), None)
     readable = has - without.keys()
     flattens = LoggedModelStore.kind not in has
     # Creating runs by name and searching them by run id came with 2.0 and 2.3.
@@ -71,6 +73,7 @@ def capabilities_of(
         readable=readable,
         writable=taken if release.reaches((2, 3)) else frozenset(),
         without=without,
+        newer_kinds=f"MLflow {newer} is newer than {_NEWEST}" if newer else "",
         found_by=FOUND_BY,
         dataset_inputs=release.reaches((2, 4)),
         dataset_schema_length=1_048_575 if release.reaches((2, 15)) else 65_535,

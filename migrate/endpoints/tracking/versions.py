@@ -11,6 +11,9 @@ from migrate.kinds import Kind
 
 Version = tuple[int, int]
 
+#: The newest whose kinds of objects this tool knows.
+NEWEST: Version = (3, 18)
+
 NO_KINDS: Mapping[Kind, str] = MappingProxyType({})
 
 
@@ -31,6 +34,11 @@ class Release(NamedTuple):
     def is_before(self, since: Version) -> bool:
         """Say whether it surely lacks what came with a version."""
         return self.below is not None and self.below <= since
+
+    @property
+    def is_newer_than_known(self) -> bool:
+        """Whether it surely is of a version after ``NEWEST``."""
+        return self.least > NEWEST
 
     def __str__(self) -> str:
         if self.text:
