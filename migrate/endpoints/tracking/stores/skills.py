@@ -244,7 +244,10 @@ def _said_of(body: Object) -> dict[str, Any]:
 
 
 def _used_up(number: int) -> str:
-    return f"number {number} is used up on the target: a later version, or a deleted one, has it"
+    return (
+        f"number {number} is used up on the target: a later version, or a deleted one, has it (to "
+        "have all of them, delete the skill there and run this again)"
+    )
 
 
 def _path(identity: str) -> str:
