@@ -15,6 +15,7 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Migrate, everything_in
+from tests.comparison_records import HAS_SKILLS
 from tests.conftest import ProxyFactory, ServerFactory, StartMigrate
 from tests.faults import Fault, Faults, drop_request, lose_response, on_nth
 from tests.guarded import ADMIN_PASSWORD, Guarded, password_of, start_both, start_guarded
@@ -377,6 +378,17 @@ class TestDoesNotArrive:
         copying.run(code=3)
         assert target.grants(copy, *USERS["target"]) == {"ada": "MANAGE"}
         assert "READ of user bob - is not on the target" in copying.verify(code=3)
+
+    @pytest.mark.skipif(not HAS_SKILLS, reason="the installed MLflow has no skills")
+    def test_on_skills_too(self, copying: Copying) -> None:
+        source, target = copying.source, copying.target
+        source.call("POST", "skills", {"name": "review-code", "organization": "acme"})
+        skill = ("skill", "@acme/review-code")
+        source.grant("ada", skill, "EDIT")
+        every = dataclasses.replace(copying, by=())
+        every.run("--kinds", "skills")
+        assert target.grants(skill, *USERS["target"]) == {"ada": "EDIT"}
+        assert wrote(every.run("--kinds", "skills")) == 0
 
 
 class TestCannot:
