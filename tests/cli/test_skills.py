@@ -75,7 +75,7 @@ def test_an_archive_that_is_damaged_costs_its_version_by_name(
     assert numbers(target) == [3, 4]
 
 
-def test_files_that_the_source_does_not_give_cost_their_version_and_come_later(
+def test_files_that_the_source_does_not_give_cost_their_version_and_no_other(
     typed: Typed, source: Api, target: Api, proxy_factory: ProxyFactory
 ) -> None:
     proxy = proxy_factory(source.uri)
@@ -84,6 +84,7 @@ def test_files_that_the_source_does_not_give_cost_their_version_and_come_later(
     ends = (proxy.uri, target.uri, *ONLY)
     ended = json.loads(typed("run", *ends, "--json", code=3).stdout)
     assert len([it for it in ended["losses"] if "not delivered" in str(it)]) == 1
+    assert numbers(target) == [3, 4]
     proxy.faults = Faults()
     again = json.loads(typed("run", *ends, "--json", code=3).stdout)
     # A number that was passed over is not given again.

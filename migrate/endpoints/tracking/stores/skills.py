@@ -44,8 +44,8 @@ PER_PAGE = 100
 FORM = Form(Kind.SKILL, lambda entry: Told(told_id(entry, "name")))
 #: Numbers of versions that are deleted at the source and passed over, in one skill.
 MOST_PASSED_OVER = 1_000
-#: MLflow looks at no source before somebody fetches it.
-_PASSED_OVER = {"source_type": "git", "source": "https://example.invalid/none.git"}
+#: What a version is made of that only takes a number: MLflow looks at no source by itself.
+_PASSED_OVER = {"source_type": "git", "source": "https://mlflow-migrate.invalid/passed-over.git"}
 
 
 class SkillStore(RecordStore[Skill]):
@@ -156,14 +156,20 @@ class SkillStore(RecordStore[Skill]):
             return version_number(answer)
 
     def _pass_over(self, path: str, number: int) -> None:
-        """Have ``number`` come next: what comes before is made and deleted, as at the source."""
+        """Have ``number`` come next: the free ones before it are taken.
+
+        What takes them stays until ``finish``: it shows whoever goes on after a kill which number
+        comes next.
+        """
         highest = self._highest(path)
+        if number <= highest:
+            raise Refused(_used_up(number))
         if number - highest > MOST_PASSED_OVER:
             raise Refused(f"more than {MOST_PASSED_OVER} numbers before it are not there")
         while highest + 1 < number:
             highest = self._made(path, _PASSED_OVER)
-            self._versions.delete(f"{path}/versions/{highest}", DRAFT)
             if highest >= number:
+                self._versions.delete(f"{path}/versions/{highest}", DRAFT)
                 raise Refused(_used_up(number))
 
     def _highest(self, path: str) -> int:
@@ -192,16 +198,24 @@ class SkillStore(RecordStore[Skill]):
         if changed:
             self._http.change("PATCH", path, changed)
         self._versions.tag(path, copy.tags, wanted.tags)
-        existing = {it.version: it for it in copy.versions}
+        taking = {it.version for it in copy.versions if it.source == _PASSED_OVER["source"]}
+        there = {it.version: it for it in copy.versions if it.version not in taking}
         for version in wanted.versions:
             place = f"{path}/versions/{version.version}"
-            if (there := existing.get(version.version)) is not None:
-                self._versions.move(place, there.status, version.status)
-                self._versions.tag(place, there.tags, version.tags)
-        refused = self._versions.set_aliases(path, copy.aliases, wanted.aliases)
+            if (old := there.get(version.version)) is not None:
+                self._versions.move(place, old.status, version.status)
+                self._versions.tag(place, old.tags, version.tags)
+        aliases = {alias: it for alias, it in wanted.aliases.items() if it in there}
+        lost = sorted(wanted.aliases.keys() - aliases.keys())
+        refused = [Loss(f"alias {alias}", "its version is not there") for alias in lost]
+        refused += self._versions.set_aliases(path, copy.aliases, aliases)
         self._versions.remove_aliases(path, copy.aliases, wanted.aliases)
-        for number in sorted(existing.keys() - {it.version for it in wanted.versions}):
-            self._versions.delete(f"{path}/versions/{number}", existing[number].status)
+        numbers = {it.version for it in wanted.versions}
+        last = max(there.keys() & numbers, default=0)
+        passed_over = {it for it in taking if it < last}
+        for number in sorted(passed_over | (there.keys() - numbers)):
+            status = there[number].status if number in there else DRAFT
+            self._versions.delete(f"{path}/versions/{number}", status)
         return refused
 
     def delete(self, copy: Skill) -> None:
