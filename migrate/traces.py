@@ -16,8 +16,13 @@ SPANS_LOCATION_TAG = "mlflow.trace.spansLocation"
 ARTIFACT_LOCATION_TAG = "mlflow.artifactLocation"
 #: Where the server has put the spans of a trace that it has archived.
 ARCHIVE_LOCATION_TAG = "mlflow.trace.archiveLocation"
-#: Tags that the server writes itself, of which it takes none.
-SERVER_TAGS = frozenset({SPANS_LOCATION_TAG, ARTIFACT_LOCATION_TAG, ARCHIVE_LOCATION_TAG})
+#: Says why it archives a trace no more; whoever takes it off has it try again.
+ARCHIVAL_FAILURE_TAG = "mlflow.trace.archivalFailure"
+#: Tags that the server writes itself, of which it takes none (``_HANDLER_BLOCKED_TRACE_TAGS`` of
+#: ``mlflow.server.handlers`` 3.18.0).
+SERVER_TAGS = frozenset(
+    {SPANS_LOCATION_TAG, ARTIFACT_LOCATION_TAG, ARCHIVE_LOCATION_TAG, ARCHIVAL_FAILURE_TAG}
+)
 SOURCE_RUN = "mlflow.sourceRun"
 MODEL_ID = "mlflow.modelId"
 ASSESSMENT_RUN = "mlflow.assessment.sourceRunId"

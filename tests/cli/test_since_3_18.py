@@ -11,7 +11,8 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.database.target.issues import category_hash
-from tests.cli.conftest import Typed
+from tests.cli.conftest import Seeded, Typed
+from tests.conftest import ServerFactory
 from tests.endpoints.databases import rows, unpacked, unpacked_artifacts
 from tests.seed_records import Api
 from tests.servers import IS_3_18
@@ -90,3 +91,18 @@ def test_into_a_server(
     if IS_3_18:
         assert issue.items() >= {**SEEN, "issue_id": "iss-1", "metadata": METADATA}.items()
     typed("verify", *words)
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(not IS_3_18, reason="MLflow has the setting since 3.18")
+def test_a_server_whose_files_go_past_it_says_so_by_name(
+    typed: Typed,
+    seeded: Seeded,
+    source_server: TrackingServerProcess,
+    server_factory: ServerFactory,
+) -> None:
+    target = server_factory(environment={"MLFLOW_ARTIFACTS_PRESIGNED_ONLY": "true"})
+    words = (source_server.uri, target.uri, "--experiments", seeded.name)
+    said = typed("run", *words, code=3).stdout
+    assert f'run "child" ({seeded.child})' in said
+    assert "without MLFLOW_ARTIFACTS_PRESIGNED_ONLY" in said
