@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from importlib.metadata import version
 
 import pytest
 
@@ -21,6 +20,7 @@ from tests.conftest import ProxyFactory
 from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
 from tests.proxy import Proxy
 from tests.seed import Source
+from tests.servers import INSTALLED
 
 EMPTY = answer_with("{}")
 WEB_PAGE = answer(200)
@@ -171,7 +171,7 @@ class TestParts:
         assert can.writable == {Kind.EXPERIMENT, Kind.RUN}
         assert not can.flattens_models, "it may have logged models"
         assert can.without.keys() == {Kind.LOGGED_MODEL, *REGISTRY_KINDS}
-        assert f"MLflow {version('mlflow')} has it" in can.without[Kind.LOGGED_MODEL]
+        assert f"MLflow {INSTALLED} has it" in can.without[Kind.LOGGED_MODEL]
 
     @pytest.mark.parametrize("part", ["experiments/search$", "runs/search$"])
     @pytest.mark.parametrize("fault", SILENT)
