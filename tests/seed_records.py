@@ -93,6 +93,9 @@ def seed_issues(api: Api) -> None:
         "categories": ["tone", "safety"],
         "source_run_id": found_by,
         "created_by": "ada",
+        # Servers from MLflow 3.18 on keep these, older ones leave them out of account.
+        "last_seen_timestamp": 1_700_000_000_000,
+        "metadata": {"team": "Ünïcödé ☃", "a/b": "c\nd"},
     }
     same = {"experiment_id": first, "name": "same", "description": "twice"}
     for body in (
@@ -102,7 +105,10 @@ def seed_issues(api: Api) -> None:
         {**same, "severity": "medium", "status": "rejected"},
         {"experiment_id": second, "name": "same", "description": "twice"},
     ):
-        api("POST", "issues", body)
+        made = api("POST", "issues", body)["issue"]
+        if body.get("severity") == "low":
+            touched = {"issue_id": made["issue_id"], "status": "pending", "last_updated_by": "bob"}
+            api("PATCH", f"issues/{made['issue_id']}", touched)
 
 
 def experiment_names(api: Api) -> dict[str, str]:
@@ -117,7 +123,8 @@ def _issues(api: Api) -> list[Json]:
 
 def change_issue(api: Api) -> None:
     wanted = next(it for it in _issues(api) if it.get("severity") == "medium")
-    changed = {"status": "resolved", "name": "renamed"}
+    changed = {"status": "resolved", "name": "renamed", "metadata": {"by": "the team"}}
+    changed |= {"categories": ["cost"], "last_updated_by": "eve"}
     api("PATCH", f"issues/{wanted['issue_id']}", {"issue_id": wanted["issue_id"], **changed})
 
 

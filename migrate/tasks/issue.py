@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from migrate.endpoints.stores import Identity
 from migrate.kinds import Kind, Ref, run_ref
 from migrate.outcomes import Loss
-from migrate.records.issues import Issue
+from migrate.records.issues import SINCE_3_18, Issue
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.wanted import Need, Place, Wanted
 
@@ -54,6 +54,11 @@ class Issues(RecordCarrier[Issue]):
 
     def differences(self, wanted: Issue, copy: Issue) -> Iterator[tuple[str, object, object]]:
         """See ``RecordCarrier.differences``."""
+        untold = set(SINCE_3_18)
+        if wanted.is_of_3_18:
+            untold = set() if copy.is_of_3_18 else untold - set(wanted.lost_before_3_18)
+        if not wanted.last_updated_by:
+            untold.add("last_updated_by")
         for what, old, new in super().differences(wanted, copy):
-            if what not in _GIVEN_OUT:
+            if what not in _GIVEN_OUT | untold:
                 yield what, old, new

@@ -61,6 +61,9 @@ REVISIONS = {
     "b7e2c1a4d9f3": "3.16",
     "75868b020152": "3.17",
     "dc11669786a5": "3.17",
+    "e7d1f4b2a9c6": "3.18",
+    "8b6ad64cb8f5": "3.18",
+    "f4a9b2c7d1e6": "3.18",
 }
 #: Those before the first of these, by the year 2022: known by name, and not read.
 OLDER = frozenset(
@@ -129,6 +132,7 @@ TABLES = {
     "workspaces": "1b5f0d9ad7c1",
     "budget_policies": "e1f2a3b4c5d6",
     "issues": "76601a5f987d",
+    "issue_categories": "8b6ad64cb8f5",
     **dict.fromkeys(("guardrails", "guardrail_configs"), "ae8bbe7743c9"),
     "label_schemas": "89d3d66ed43f",
     **dict.fromkeys(

@@ -2,12 +2,54 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from migrate.endpoints.database.reading import Row
 from migrate.endpoints.database.stores.issues import IssueStore
+from migrate.endpoints.database.target.below import Below
 from migrate.endpoints.database.target.record import WrittenRecordStore
-from migrate.records.issues import Issue
+from migrate.endpoints.database.target.transaction import Transaction
+from migrate.objects import Loss
+from migrate.records.issues import SINCE_3_18, Issue
+
+_CATEGORIES = "issue_categories"
 
 
 class WrittenIssueStore(WrittenRecordStore[Issue], IssueStore):
-    """Issues of experiments: a row each."""
+    """Issues of experiments: a row each, and since MLflow 3.18 one for each category."""
 
-    times = ("created_timestamp", "last_updated_timestamp")
+    times = ("created_timestamp", "last_updated_timestamp", "last_seen_timestamp")
+    below = (Below(_CATEGORIES, "issue_id", ("category_hash",)),)
+
+    def _fitting(
+        self, container: str, wanted: Issue, there: Issue | None
+    ) -> tuple[Issue, Sequence[Loss]]:
+        if not self._written.has(self.table, "metadata"):
+            lost = [Loss(it, "MLflow has it since 3.18") for it in wanted.lost_before_3_18]
+            return _with_newer(wanted, Issue(issue_id="", experiment_id="", name="")), lost
+        if wanted.is_of_3_18:
+            return wanted, ()
+        # As MLflow's own upgrade to 3.18 takes it.
+        first = dataclasses.replace(wanted, last_seen_timestamp=wanted.created_timestamp)
+        return (first if there is None else _with_newer(wanted, there)), ()
+
+    def _rows_below(
+        self, transaction: Transaction, record: Issue, row: Row
+    ) -> Mapping[str, Iterable[Row]]:
+        categories = {category_hash(it): it for it in record.categories}
+        rows = [{"category_hash": key, "category": it} for key, it in categories.items()]
+        return {_CATEGORIES: rows}
+
+
+def category_hash(category: str) -> str:
+    """Return by what MLflow looks for a category (``mlflow.utils.issue_utils`` of 3.18.0)."""
+    return hashlib.sha256(category.strip().lower().encode()).hexdigest()
+
+
+def _with_newer(issue: Issue, other: Issue) -> Issue:
+    """Return an issue with what MLflow has since 3.18 of another one."""
+    newer: dict[str, Any] = {name: getattr(other, name) for name in SINCE_3_18}
+    return dataclasses.replace(issue, **newer)

@@ -97,7 +97,7 @@ class WrittenRecordStore(RecordStore[R]):
         with self._written.transaction() as transaction:
             ident = self._row_id(transaction, copy)
             mine = (is_(self.key, ident), *self._written.here(self.table))
-            for below in reversed(self.below):
+            for below in reversed(self._below_here()):
                 transaction.delete(below.table, *below.mine(self._written, ident))
             transaction.delete(self.table, *mine)
 
@@ -183,7 +183,11 @@ class WrittenRecordStore(RecordStore[R]):
             "this migration can complete: it stays as it is"
         )
 
+    def _below_here(self) -> Sequence[Below]:
+        """Return the tables below that the database has: the installed MLflow may be older."""
+        return [it for it in self.below if self._written.has(it.table)]
+
     def _write_below(self, transaction: Transaction, record: R, row: Row) -> None:
         rows = self._rows_below(transaction, record, row)
-        for below in self.below:
+        for below in self._below_here():
             below.write(self._written, transaction, row[self.key], [*rows[below.table]])
