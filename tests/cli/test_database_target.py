@@ -72,6 +72,11 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "mcp_server_versions": (),
     "mcp_server_version_tags": (),
     "mcp_access_endpoints": ("id", "created_at", "last_updated_at"),
+    "skills": (),
+    "skill_tags": (),
+    "skill_aliases": (),
+    "skill_versions": ("source",),
+    "skill_version_tags": (),
     "secrets": ("encrypted_value", "wrapped_dek", "masked_value"),
     "model_definitions": (),
     "endpoints": (),
@@ -113,6 +118,8 @@ def ends(tmp_path: Path) -> Ends:
 
 def content(path: Path, table: str, is_read: Callable[[dict[str, Any]], bool]) -> Counter[str]:
     """Return the rows of a table but for places, and for tags of this tool."""
+    if not rows(path, "SELECT 1 FROM sqlite_master WHERE name = ?", table):
+        return Counter()  # it came with a later MLflow
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
         every = STANDING_FOR.get(table, f"SELECT * FROM {table}")
