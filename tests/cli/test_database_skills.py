@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,10 +25,10 @@ PLACES = "SELECT name, version, source FROM skill_versions WHERE source_type = '
 
 
 @pytest.fixture(scope="module")
-def skilled(fresh_source: TrackingServerProcess) -> Iterator[TrackingServerProcess]:
-    """A server with skills, whose own files are there when this ends."""
+def skilled(fresh_source: TrackingServerProcess) -> TrackingServerProcess:
+    """A server with skills."""
     seed_skills(Api(fresh_source.uri))
-    yield fresh_source
+    return fresh_source
 
 
 def kept(server: TrackingServerProcess) -> Path:
