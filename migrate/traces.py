@@ -16,8 +16,13 @@ SPANS_LOCATION_TAG = "mlflow.trace.spansLocation"
 ARTIFACT_LOCATION_TAG = "mlflow.artifactLocation"
 #: Where the server has put the spans of a trace that it has archived.
 ARCHIVE_LOCATION_TAG = "mlflow.trace.archiveLocation"
-#: Tags that the server writes itself, of which it takes none.
-SERVER_TAGS = frozenset({SPANS_LOCATION_TAG, ARTIFACT_LOCATION_TAG, ARCHIVE_LOCATION_TAG})
+#: Says why it archives a trace no more; whoever takes it off has it try again.
+ARCHIVAL_FAILURE_TAG = "mlflow.trace.archivalFailure"
+#: Tags that the server writes itself, of which it takes none (``_HANDLER_BLOCKED_TRACE_TAGS`` of
+#: ``mlflow.server.handlers`` 3.18.0).
+SERVER_TAGS = frozenset(
+    {SPANS_LOCATION_TAG, ARTIFACT_LOCATION_TAG, ARCHIVE_LOCATION_TAG, ARCHIVAL_FAILURE_TAG}
+)
 SOURCE_RUN = "mlflow.sourceRun"
 MODEL_ID = "mlflow.modelId"
 ASSESSMENT_RUN = "mlflow.assessment.sourceRunId"
@@ -36,6 +41,16 @@ _SHOWN = {"tag": 4096, "metadata": 250}
 #: An assessment as MLflow's REST API has it, and the spans of one trace likewise.
 Assessment = Mapping[str, Any]
 Spans = Sequence[Mapping[str, Any]]
+#: What OpenTelemetry calls the kinds of spans. MLflow has them since 3.18, and takes each whose
+#: kind it does not know for the second of these.
+SPAN_KINDS = (
+    "SPAN_KIND_UNSPECIFIED",
+    "SPAN_KIND_INTERNAL",
+    "SPAN_KIND_SERVER",
+    "SPAN_KIND_CLIENT",
+    "SPAN_KIND_PRODUCER",
+    "SPAN_KIND_CONSUMER",
+)
 
 
 class PromptLink(NamedTuple):
@@ -84,6 +99,14 @@ class Trace:
     def linked_prompts(self) -> tuple[PromptLink, ...]:
         """All versions of prompts that it is known to be linked to, those of its tag first."""
         return (*prompts_named(self.tags), *self.more_prompts)
+
+
+def span_kind(span: Mapping[str, Any]) -> str:
+    """Return the kind of a span in a word; empty where it is what MLflow takes for no other."""
+    kind = span.get("kind", 0)
+    if isinstance(kind, int) and kind in range(len(SPAN_KINDS)):
+        kind = SPAN_KINDS[kind]
+    return "" if kind in SPAN_KINDS[:2] else str(kind)
 
 
 def prompts_named(tags: Mapping[str, str]) -> tuple[PromptLink, ...]:

@@ -15,11 +15,18 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from migrate.demo.server import HOST, ServerProcess, TrackingServerProcess
+from migrate.endpoints.tracking.versions import release_of
+
+#: The version of MLflow whose servers are started, and whose databases are made.
+INSTALLED = release_of(version("mlflow"))
+assert INSTALLED is not None
+IS_3_18 = INSTALLED.reaches((3, 18))
 
 #: What the web server of ``mlflow server`` serves.
 APP = "mlflow.server.fastapi_app"

@@ -37,6 +37,8 @@ class Capabilities:
     ``keeps_files``: copies have no files of their own, and point at those of their originals.
     ``keeps_sealed``: encrypted values of secrets are kept as they are.
     ``lists_links``: runs say in every listing which logged models they name.
+    ``span_kinds``: spans keep what OpenTelemetry calls their kind. ``issue_metadata``: issues keep
+    metadata, when they were last seen, and by whom they were changed.
     ``without`` says why kinds are neither readable nor writable that one would expect.
     ``notes`` are facts about this endpoint that the user should read in the plan.
     """
@@ -78,6 +80,8 @@ class Capabilities:
     keeps_files: bool = False
     keeps_sealed: bool = False
     lists_links: bool = False
+    span_kinds: bool = True
+    issue_metadata: bool = True
     folding: Folding = NO_FOLDING
     registry_folding: Folding = NO_FOLDING
     notes: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 #: What MLflow has of an issue since 3.18.
 SINCE_3_18 = ("last_seen_timestamp", "last_updated_by", "metadata")
@@ -42,6 +42,11 @@ class Issue:
     def is_of_3_18(self) -> bool:
         """Whether what tells of it has all of ``SINCE_3_18``; else nothing is known of that."""
         return self.last_seen_timestamp is not None
+
+    @property
+    def before_3_18(self) -> Issue:
+        """It as something older would tell of it."""
+        return replace(self, last_seen_timestamp=None, last_updated_by="", metadata={})
 
     @property
     def lost_before_3_18(self) -> Sequence[str]:

@@ -45,20 +45,21 @@ class Issues(RecordCarrier[Issue]):
 
     def wanted(self, record: Issue, place: Place) -> Wanted[Issue]:
         """See ``RecordCarrier.wanted``."""
+        losses: tuple[Loss, ...] = ()
+        if not place.target.issue_metadata:
+            losses += tuple(Loss(it, "MLflow has it since 3.18") for it in record.lost_before_3_18)
+            record = record.before_3_18
         if not record.source_run_id or place.target.archive:
-            return Wanted(record)
+            return Wanted(record, losses)
         copy = place.copies.get(run_ref(record.source_run_id), "")
-        lost = Loss("source_run_id", f"its run {record.source_run_id} is not copied")
-        losses = () if copy else (lost,)
+        if not copy:
+            losses += (Loss("source_run_id", f"its run {record.source_run_id} is not copied"),)
         return Wanted(dataclasses.replace(record, source_run_id=copy), losses)
 
     def differences(self, wanted: Issue, copy: Issue) -> Iterator[tuple[str, object, object]]:
         """See ``RecordCarrier.differences``."""
-        untold = set(SINCE_3_18)
-        if wanted.is_of_3_18:
-            untold = set() if copy.is_of_3_18 else untold - set(wanted.lost_before_3_18)
-        if not wanted.last_updated_by:
-            untold.add("last_updated_by")
+        unknown = set() if wanted.is_of_3_18 else set(SINCE_3_18)
+        unknown |= set() if wanted.last_updated_by else {"last_updated_by"}
         for what, old, new in super().differences(wanted, copy):
-            if what not in _GIVEN_OUT | untold:
+            if what not in _GIVEN_OUT | unknown:
                 yield what, old, new

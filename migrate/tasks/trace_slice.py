@@ -45,6 +45,7 @@ from migrate.tasks.trace_todo import (
     has_files,
     has_other_fields,
     is_whole,
+    lost_kinds,
     says_otherwise,
     spans_of,
 )
@@ -183,6 +184,8 @@ class _Slicing:
             return
         for it in todo:
             it.spans = found.get(it.trace.trace_id, ())
+            if not self._can.span_kinds:
+                it.losses += lost_kinds(it)
 
     def _begin(self, it: Todo) -> bool:
         """Write a trace without its spans; where it is refused, it is a loss by name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from migrate.kinds import Kind, Ref
@@ -9,7 +10,14 @@ from migrate.objects import ArtifactRoot
 from migrate.outcomes import Loss
 from migrate.tasks.trace import differences
 from migrate.tasks.trace_marks import told_mark
-from migrate.traces import ARTIFACT_LOCATION_TAG, IN_PROGRESS, Assessment, Spans, Trace
+from migrate.traces import (
+    ARTIFACT_LOCATION_TAG,
+    IN_PROGRESS,
+    Assessment,
+    Spans,
+    Trace,
+    span_kind,
+)
 
 #: What the spans of a trace with attachments name.
 _ATTACHMENT = "mlflow-attachment://"
@@ -46,6 +54,13 @@ def is_whole(it: Todo, copy: Trace) -> bool:
 def spans_of(it: Todo) -> str:
     """Return what a loss calls its spans."""
     return f"spans of trace {it.trace.trace_id}"
+
+
+def lost_kinds(it: Todo) -> Iterator[Loss]:
+    """Yield what is lost of its spans where the target keeps no kinds of these."""
+    if kinds := sorted({kind for span in it.spans if (kind := span_kind(span))}):
+        reason = f"MLflow has them since 3.18 ({', '.join(kinds)})"
+        yield Loss(f"kinds of {spans_of(it)}", reason)
 
 
 def assessment_of(it: Todo, assessment: Assessment) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from migrate.endpoints.stores import TraceStore, holders_of, traces_of
 from migrate.kinds import Ref
@@ -14,7 +15,7 @@ from migrate.tasks.trace import differences, needs_of, wanted_trace
 from migrate.tasks.trace_marks import told_mark
 from migrate.tasks.trace_slice import groups
 from migrate.tasks.trace_todo import files_of, has_files
-from migrate.traces import Spans, Trace
+from migrate.traces import Spans, Trace, span_kind
 from migrate.verify.copies import Copies
 from migrate.verify.files import compare_files
 from migrate.verify.result import MISSING, Comparison, Ends
@@ -74,7 +75,8 @@ class _Comparing:
             result.check_mark(ref, told_mark(copy))
             self._compare_info(ref, trace, copy, result)
             mine = spans.get(trace.trace_id, ())
-            _compare_spans(ref, mine, copied.get(trace.trace_id, ()), result)
+            kept = copied.get(trace.trace_id, ())
+            _compare_spans(ref, mine, kept, self._can.span_kinds, result)
             if has_files(trace, mine):
                 compare_files(self._ends, ref, files_of(trace), files_of(copy), Rewrites(), result)
         return result
@@ -90,10 +92,18 @@ class _Comparing:
                 result.check(ref, what, old, new)
 
 
-def _compare_spans(ref: Ref, spans: Spans, copied: Spans, result: Comparison) -> None:
+def _compare_spans(
+    ref: Ref, spans: Spans, copied: Spans, with_kinds: bool, result: Comparison
+) -> None:
     """Compare spans member by member; they have no order."""
-    mine = {str(span.get("span_id")): span for span in spans}
-    theirs = {str(span.get("span_id")): span for span in copied}
+
+    def by_id(some: Spans) -> dict[str, Mapping[str, Any]]:
+        return {
+            str(it.get("span_id")): {**it, "kind": span_kind(it) if with_kinds else ""}
+            for it in some
+        }
+
+    mine, theirs = by_id(spans), by_id(copied)
     differing = [ident for ident in mine if mine[ident] != theirs.get(ident)]
     if differing or len(theirs) > len(mine):
         result.differs(

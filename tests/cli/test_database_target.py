@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tests.cli.conftest import Migrate, Seeded, Typed
 from tests.comparison import differences
 from tests.conftest import ServerFactory
 from tests.endpoints.databases import manifest, rows, unpacked, unpacked_artifacts
+from tests.servers import IS_3_18
 
 #: Columns that hold where files are.
 PLACES = {"artifact_location", "artifact_uri", "storage_location"}
@@ -87,6 +88,8 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "guardrails": (),
     "guardrail_configs": ("created_at",),
 }
+if IS_3_18:
+    RECORDS["issue_categories"] = ()
 TABLES |= RECORDS
 #: Tables whose rows are named by ids that a copy does not keep, with what these stand for.
 _DATASET = "(SELECT experiment_id || name || digest FROM datasets WHERE dataset_uuid = source_id)"
@@ -116,17 +119,24 @@ def ends(tmp_path: Path) -> Ends:
     return source, new, (f"sqlite:///{source}", f"sqlite:///{new}", *places, "--include-deleted")
 
 
-def content(path: Path, table: str, is_read: Callable[[dict[str, Any]], bool]) -> Counter[str]:
-    """Return the rows of a table but for places, and for tags of this tool."""
-    if not rows(path, "SELECT 1 FROM sqlite_master WHERE name = ?", table):
-        return Counter()  # it came with a later MLflow
+def columns_of(path: Path, table: str) -> set[str]:
+    """Return what columns a table has; none where there is no such table."""
+    return {name for _, name, *_ in rows(path, f"PRAGMA table_info({table})")}
+
+
+def content(
+    path: Path, table: str, is_read: Callable[[dict[str, Any]], bool], but: Collection[str] = ()
+) -> Counter[str]:
+    """Return the rows of a table but for places and some columns, and for tags of this tool."""
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
         every = STANDING_FOR.get(table, f"SELECT * FROM {table}")
         found = [dict(row) for row in connection.execute(every)]
     for row in found:
         row |= {name: None for name in JSON & row.keys() if row[name] == "null"}
-    left_out = {*TABLES.get(table, ()), *PLACES}
+        if table == "spans":  # MLflow says it since 3.18 of each whose kind it does not know
+            row["content"] = str(row["content"]).replace('"kind": "SPAN_KIND_INTERNAL", ', "")
+    left_out = {*TABLES.get(table, ()), *PLACES, *but}
     return Counter(
         repr({key: value for key, value in row.items() if key not in left_out})
         for row in found
@@ -155,7 +165,10 @@ def follow(originals: Sequence[int], *, after: int) -> list[int]:
 def assert_same_rows(
     source: Path, new: Path, tables: Iterable[str] = (*TABLES, *STANDING_FOR)
 ) -> None:
-    """Compare all that is copied, or some tables of it; deleted versions are gaps."""
+    """Compare all that is copied, or some tables of it, as far as both have room for it.
+
+    Deleted versions are gaps.
+    """
     gone = "SELECT name, version FROM model_versions WHERE current_stage = 'Deleted_Internal'"
     versions = set(rows(source, gone))
 
@@ -165,7 +178,11 @@ def assert_same_rows(
         return (row.get("name"), row.get("version")) not in versions
 
     for table in tables:
-        assert content(new, table, is_read) == content(source, table, is_read), table
+        of_both = columns_of(new, table), columns_of(source, table)
+        if table in STANDING_FOR or all(of_both):
+            but = of_both[0] ^ of_both[1]
+            mine, theirs = (content(it, table, is_read, but) for it in (source, new))
+            assert theirs == mine, table
 
 
 def test_a_database_is_copied_into_another_row_by_row(typed: Typed, ends: Ends) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import sys
 import tempfile
@@ -39,8 +40,10 @@ def test_a_damaged_database_is_not_written_to(name: str, tmp_path: Path) -> None
     assert [it.name for it in tmp_path.iterdir()] == [path.name]
 
 
-def test_what_is_damaged_where_only_a_transaction_looks_costs_that(tmp_path: Path) -> None:
-    path = unpacked("3.17.2", tmp_path)
+def test_what_is_damaged_where_only_a_transaction_looks_costs_that(
+    made_database: Path, tmp_path: Path
+) -> None:
+    path = shutil.copy(made_database, tmp_path / "mlflow.db")
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
             "CREATE TRIGGER no BEFORE INSERT ON experiment_tags "
@@ -52,8 +55,10 @@ def test_what_is_damaged_where_only_a_transaction_looks_costs_that(tmp_path: Pat
         assert "new" not in {it.name for it in target.experiments.list()}
 
 
-def test_a_column_that_is_missing_is_named_by_what_would_be_in_it(tmp_path: Path) -> None:
-    path = unpacked("3.17.2", tmp_path)
+def test_a_column_that_is_missing_is_named_by_what_would_be_in_it(
+    made_database: Path, tmp_path: Path
+) -> None:
+    path = shutil.copy(made_database, tmp_path / "mlflow.db")
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("ALTER TABLE experiments DROP COLUMN last_update_time")
     with closing(target_at(path)) as target:
@@ -76,9 +81,9 @@ def as_nobody() -> Iterator[Path]:
             os.seteuid(0)
 
 
-def test_a_file_that_may_only_be_read_is_said_so(as_nobody: Path) -> None:
+def test_a_file_that_may_only_be_read_is_said_so(as_nobody: Path, made_database: Path) -> None:
     os.seteuid(0)
-    path = unpacked("3.17.2", as_nobody)
+    path = Path(shutil.copy(made_database, as_nobody / "mlflow.db"))
     path.chmod(0o444)
     os.seteuid(NOBODY)
     before = path.read_bytes()

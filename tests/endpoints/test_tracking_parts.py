@@ -19,6 +19,7 @@ from tests.conftest import ProxyFactory
 from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
 from tests.proxy import Proxy
 from tests.seed import Source
+from tests.servers import INSTALLED
 
 EMPTY = answer_with("{}")
 WEB_PAGE = answer(200)
@@ -170,7 +171,7 @@ class TestParts:
         assert can.writable == {Kind.EXPERIMENT, Kind.RUN}
         assert not can.flattens_models, "it may have logged models"
         assert can.without.keys() == {Kind.LOGGED_MODEL, *REGISTRY_KINDS}
-        assert "MLflow 3.17.2 has it" in can.without[Kind.LOGGED_MODEL]
+        assert f"MLflow {INSTALLED} has it" in can.without[Kind.LOGGED_MODEL]
 
     @pytest.mark.parametrize("part", ["experiments/search$", "runs/search$"])
     @pytest.mark.parametrize("fault", SILENT)

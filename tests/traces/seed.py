@@ -17,11 +17,12 @@ from typing import Any
 import requests
 
 from tests.processes import ROOT
+from tests.servers import IS_3_18
 
 #: Of traces that no client of today makes.
 IN_PROGRESS = "tr-" + "a" * 24
 BARE = "tr-" + "b" * 24
-ODD = "of another/form "
+ODD, ODD_SINCE_3_18 = "of another/form ", "of another form "
 ATTACHMENT = "0b5ee0d5-5b47-4bd7-9b5c-7f3a1f7a1f7a"
 
 
@@ -159,7 +160,8 @@ def _main(uri: str, prefix: str) -> None:
         execution_duration="1.500s",
         request_preview="asked",
     )
-    odd = start_trace(uri, experiment, ODD + unique, state="ERROR")
+    begun = (ODD_SINCE_3_18 if IS_3_18 else ODD) + unique
+    odd = start_trace(uri, experiment, begun, state="ERROR")
     put_file(uri, odd, "traces.json", b'{"spans": []}')
     print()
     print(

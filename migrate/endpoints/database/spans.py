@@ -24,8 +24,10 @@ from migrate.endpoints.shapes import (
     required,
     required_count,
     text,
+    word,
 )
 from migrate.errors import Malformed
+from migrate.traces import SPAN_KINDS
 
 #: Bytes of an id of OpenTelemetry.
 _TRACE, _SPAN = 16, 8
@@ -61,6 +63,8 @@ def _span(body: Object) -> dict[str, Any]:
         "events": [_event(it) for it in objects(body, "events")],
         "links": [link for it in objects(body, "links") for link in _link(it)],
     }
+    if kind := word(body, "kind", SPAN_KINDS) if body.get("kind") else "":
+        span["kind"] = kind
     if body.get("parent_span_id"):
         span["parent_span_id"] = _id(body, "parent_span_id", _SPAN)
     # What has its default is left out of a message, but for one within it.

@@ -82,6 +82,8 @@ def capabilities_of(
         flattens_models=flattens,
         model_tag_length=100_000 if registry.reaches((3, 1)) else 5000,
         version_tag_length=100_000 if registry.reaches((3, 1)) else 5000,
+        span_kinds=release.reaches((3, 18)),
+        issue_metadata=release.reaches((3, 18)),
         request_bytes=BATCH_BYTES,
         notes=notes,
     )

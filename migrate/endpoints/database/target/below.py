@@ -108,7 +108,7 @@ def fill_times(
     ``times`` are columns, each of which says the same as the one before where it is not known.
     """
     known = int(time.time() * 1000)
-    for name in times:
+    for name in (it for it in times if database.has(table, it)):
         if row.get(name) is None and not database.nullable(table, name):
             row[name] = known
         known = row[name] or known

@@ -44,6 +44,8 @@ from migrate.objects import Loss
 
 #: A table and a column of it that MLflow has since 3.17.
 _OF_3_17 = ("trace_info", "trace_name")
+#: A table that it has since 3.18.
+_OF_3_18 = "issue_categories"
 _FOUND_BY: Mapping[Kind, Identity] = {
     **{it.kind: it.identity for it in (WrittenExperimentStore, WrittenRunStore)},
     WrittenLoggedModelStore.kind: WrittenLoggedModelStore.identity,
@@ -140,6 +142,8 @@ class DatabaseTarget(DatabaseEnd):
             keeps_files=self.artifacts.keeps,
             keeps_sealed=True,
             lists_links=True,
+            span_kinds=database.has(_OF_3_18),
+            issue_metadata=database.has(_OF_3_18),
         )
 
     def _too_new(self, description: str) -> Mapping[Kind, str]:

@@ -27,14 +27,13 @@ class WrittenIssueStore(WrittenRecordStore[Issue], IssueStore):
     def _fitting(
         self, container: str, wanted: Issue, there: Issue | None
     ) -> tuple[Issue, Sequence[Loss]]:
-        if not self._written.has(self.table, "metadata"):
-            lost = [Loss(it, "MLflow has it since 3.18") for it in wanted.lost_before_3_18]
-            return _with_newer(wanted, Issue(issue_id="", experiment_id="", name="")), lost
-        if wanted.is_of_3_18:
+        if wanted.is_of_3_18 or not self._written.has(_CATEGORIES):
             return wanted, ()
+        if there is not None:  # what is not known of the original stays as it is
+            newer: dict[str, Any] = {name: getattr(there, name) for name in SINCE_3_18}
+            return dataclasses.replace(wanted, **newer), ()
         # As MLflow's own upgrade to 3.18 takes it.
-        first = dataclasses.replace(wanted, last_seen_timestamp=wanted.created_timestamp)
-        return (first if there is None else _with_newer(wanted, there)), ()
+        return dataclasses.replace(wanted, last_seen_timestamp=wanted.created_timestamp), ()
 
     def _rows_below(
         self, transaction: Transaction, record: Issue, row: Row
@@ -47,9 +46,3 @@ class WrittenIssueStore(WrittenRecordStore[Issue], IssueStore):
 def category_hash(category: str) -> str:
     """Return by what MLflow looks for a category (``mlflow.utils.issue_utils`` of 3.18.0)."""
     return hashlib.sha256(category.strip().lower().encode()).hexdigest()
-
-
-def _with_newer(issue: Issue, other: Issue) -> Issue:
-    """Return an issue with what MLflow has since 3.18 of another one."""
-    newer: dict[str, Any] = {name: getattr(other, name) for name in SINCE_3_18}
-    return dataclasses.replace(issue, **newer)

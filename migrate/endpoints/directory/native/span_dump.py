@@ -55,6 +55,7 @@ def _dumped(span: Span) -> dict[str, Any]:
         "span_id": span.get("span_id"),
         "parent_span_id": span.get("parent_span_id") or None,
         "name": span.get("name", ""),
+        **({"kind": span["kind"]} if span.get("kind") else {}),
         "start_time_unix_nano": _integer(span.get("start_time_unix_nano")),
         "end_time_unix_nano": _integer(span.get("end_time_unix_nano")),
         "events": [

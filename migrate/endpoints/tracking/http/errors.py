@@ -42,6 +42,8 @@ PERMANENT_CODES = frozenset({"FEATURE_DISABLED", "NOT_IMPLEMENTED"})
 #: Answered with 500 whenever it is asked (seen on 3.17.2): a version of a logged model that is
 #: not there, and a row of a run that lacks something.
 PERMANENT_TEXT = re.compile(r"Unable to fetch model from model URI|\A\w+ cannot be None\Z")
+#: Said by a server that lets no file through itself (``mlflow.server.artifact_transfer``, 3.18).
+PRESIGNED_ONLY = re.compile(r"artifacts to be (up|down)loaded directly (to|from) storage")
 
 #: Another request was in the way (Databricks and MLflow answer with 409): later it may not be.
 CONCURRENCY_CODES = frozenset({"ABORTED", "RESOURCE_CONFLICT", "COULD_NOT_ACQUIRE_LOCK"})
@@ -86,6 +88,12 @@ def refuse(response: requests.Response, side: str, base: str) -> NoReturn:
                 f"the {side} at {base} does not accept the credentials (401)",
                 f"set MIGRATE_{side.upper()}_TRACKING_USERNAME and _PASSWORD (or _TOKEN), "
                 "or write user:password@ into the URI",
+            )
+        case 403 if PRESIGNED_ONLY.search(message):
+            raise NotPermitted(
+                text,
+                f"start the {side} without MLFLOW_ARTIFACTS_PRESIGNED_ONLY while this runs: files "
+                "go through it",
             )
         case 403:
             raise NotPermitted(text, f"use an account that may do this on the {side}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -115,19 +114,17 @@ class IssueStore(KeyedStore[Issue]):
         emptied = _EMPTIED if copy.is_of_3_18 else ()
         sent = {name: value for name, value in changed.items() if value or name in emptied}
         kept = [*(changed.keys() - sent.keys()), *_differing(copy, wanted, _FIXED)]
-        lost: builtins.list[Loss] = []
         if copy.is_of_3_18:
             sent |= _sent_since_3_18(copy, wanted)
             kept += _refused_since_3_18(copy, wanted)
         else:
             kept += _differing(copy, wanted, _LISTED)
-            lost = [Loss(it, "MLflow has it since 3.18") for it in wanted.lost_before_3_18]
         if sent:
             body = {"issue_id": copy.issue_id, **sent}
             answer = self._http.change("PATCH", _path(copy.issue_id), body)
             if "last_updated_by" in sent and _names_another(answer, wanted):
                 kept.append("last_updated_by")
-        return *(Loss(name, _REASONS.get(name, _STAYS)) for name in kept), *lost
+        return tuple(Loss(name, _REASONS.get(name, _STAYS)) for name in kept)
 
     def delete(self, copy: Issue) -> None:
         """Raise ``Refused``: MLflow deletes no issue."""
