@@ -18,7 +18,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from migrate.endpoints.artifacts.stores import ArtifactStore
-from migrate.errors import EndpointError
+from migrate.errors import EndpointError, Refused
 from migrate.objects import Artifact
 
 _BLOCK = 1 << 20
@@ -73,18 +73,64 @@ def tree_digest(archive: BinaryIO, where: str) -> str:
     ``where`` names it.
     """
     digest = hashlib.sha256()
+    archive.seek(0)
+    with _opened(archive, where) as opened:
+        found = {unicodedata.normalize("NFC", it.name).encode(): it for it in opened if it.isreg()}
+        for path, entry in sorted(found.items()):
+            digest.update(struct.pack(">Q", len(path)) + path)
+            digest.update(struct.pack(">Q", entry.size))
+            content = opened.extractfile(entry)
+            assert content is not None
+            while block := content.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def require_safe(archive: BinaryIO, where: str) -> None:
+    """Raise ``Refused`` for an archive that is not to be unpacked, with what is wrong in it.
+
+    That is what is no file or folder, a name that may lead out of the folder it is unpacked to, and
+    two files of one name. Raises ``EndpointError`` for what is no archive.
+    """
+    names: set[str] = set()
+    archive.seek(0)
+    with _opened(archive, where) as opened:
+        for entry in opened:
+            name = unicodedata.normalize("NFC", entry.name)
+            if entry.isdir():  # which is made for its files alone
+                continue
+            if not entry.isreg():
+                reason = "is no file, but a link or a device"
+            elif _leads_out(entry.name):
+                reason = "may lead out of its folder"
+            elif name in names:
+                reason = "is there twice"
+            else:
+                names.add(name)
+                continue
+            raise Refused(f"{entry.name[:60]!r} of {where} {reason}: nothing of it is written")
+
+
+def unpacked(archive: BinaryIO, where: str) -> Iterator[tuple[Artifact, BinaryIO]]:
+    """Yield the files of an archive that is safe, each to be read before the next is asked for."""
+    archive.seek(0)
+    with _opened(archive, where) as opened:
+        for entry in opened:
+            content = opened.extractfile(entry) if entry.isreg() else None
+            if content is not None:
+                yield Artifact(entry.name, entry.size), cast(BinaryIO, content)
+
+
+def _leads_out(name: str) -> bool:
+    """Say whether a name is more than names of folders and a file, on any system."""
+    parts = name.split("/")
+    return not {"", ".", ".."}.isdisjoint(parts) or any(it in name for it in "\\\0:")
+
+
+@contextmanager
+def _opened(archive: BinaryIO, where: str) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(fileobj=archive, mode="r:gz") as opened:
-            found = {
-                unicodedata.normalize("NFC", it.name).encode(): it for it in opened if it.isreg()
-            }
-            for path, entry in sorted(found.items()):
-                digest.update(struct.pack(">Q", len(path)) + path)
-                digest.update(struct.pack(">Q", entry.size))
-                content = opened.extractfile(entry)
-                assert content is not None
-                while block := content.read(_BLOCK):
-                    digest.update(block)
+            yield opened
     except (tarfile.TarError, EOFError, OSError, zlib.error, UnicodeEncodeError) as problem:
         raise EndpointError(f"{where} is no archive: {problem}") from None
-    return digest.hexdigest()

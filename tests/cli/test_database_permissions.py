@@ -11,7 +11,9 @@ import pytest
 
 from tests.cli.conftest import Typed
 from tests.cli.test_database_users import Ends, ends, made, store
+from tests.comparison_records import HAS_SKILLS
 from tests.endpoints.databases import rows
+from tests.endpoints.test_database_records import insert
 
 __all__ = ["ends", "made"]
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -127,6 +129,19 @@ def test_they_arrive_with_their_users_once(typed: Typed, granted: Ends) -> None:
     assert "MANAGE of user grace" in typed("verify", *words, code=3).stdout
     typed("run", *words, code=3)
     assert own(granted.target) == GRACES
+
+
+@pytest.mark.skipif(not HAS_SKILLS, reason="MLflow has skills since 3.18")
+def test_those_on_skills_arrive(typed: Typed, ends: Ends) -> None:
+    named = {"workspace": "default", "organization": "acme", "name": "review"}
+    made = {**named, "created_at": 1, "last_updated_at": 1}
+    insert(Path(ends.words[0].removeprefix("sqlite:///")), {"skills": made})
+    kept = store(ends.source)
+    kept.grant_user_resource_permission("grace", "skill", "@acme/review", "EDIT")
+    store(ends.target).create_user("grace", "a password of hers")
+    typed("run", *words_of(ends))
+    assert own(ends.target) == {("experiment", "1", "MANAGE"), ("skill", "@acme/review", "EDIT")}
+    assert "Wrote nothing" in typed("run", *words_of(ends), "--state", "another.db").stdout
 
 
 def test_users_that_are_not_there_are_named_and_nobody_is_made(typed: Typed, granted: Ends) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import random
+import shutil
 import signal
 import sqlite3
 import time
@@ -15,10 +17,14 @@ from typing import Any
 import pytest
 
 from migrate.endpoints.database.target.schema import make_file
+from migrate.endpoints.skill_archives import tree_digest
+from migrate.kinds import Kind
 from tests.cli.test_database_target import assert_same_rows
+from tests.comparison_records import HAS_SKILLS
 from tests.conftest import StartMigrate
 from tests.endpoints.databases import rows, unpacked, unpacked_artifacts
 from tests.endpoints.test_database_records import SEEDED, insert
+from tests.seed_skills import packed
 
 PATIENCE = 150
 #: Answers a statement of SQL with rows.
@@ -61,7 +67,7 @@ def filled(folder: Path) -> Path:
     """A database with something of each kind, one of each that is a record."""
     path = unpacked("3.17.2", folder)
     [(trace,)] = rows(path, "SELECT request_id FROM trace_info WHERE experiment_id = 1 LIMIT 1")
-    for of_kind in SEEDED.values():
+    for of_kind in (SEEDED[kind] for kind in SEEDED if kind is not Kind.SKILL):
         changed: dict[str, dict[str, Any]] = {
             "review_queue_items": {"item_id": trace},
             "guardrails": {"scorer_version": 2},
@@ -132,7 +138,12 @@ def add_runs(path: Path, number: int) -> None:
 
 
 def die_until_done(
-    start_migrate: StartMigrate, words: tuple[object, ...], folder: Path, moment: str, check: Answer
+    start_migrate: StartMigrate,
+    words: tuple[object, ...],
+    folder: Path,
+    moment: str,
+    check: Answer,
+    code: int = 3,
 ) -> int:
     """Migrate, dying at every sixth transaction, until all is there; return how often it died."""
     source = Path(str(words[1]).removeprefix("sqlite:///"))
@@ -147,7 +158,7 @@ def die_until_done(
         if ended.returncode != -signal.SIGKILL:
             break
         deaths += 1
-    assert ended.returncode == 3, ended
+    assert ended.returncode == code, ended
     assert "Failed" not in ended.stdout
     return deaths
 
@@ -183,6 +194,55 @@ def test_no_object_is_ever_there_by_half_and_each_comes_once(
     words = ("run", f"sqlite:///{source}", f"sqlite:///{new}", *places, "--include-deleted")
     assert die_until_done(start_migrate, words, tmp_path, moment, of_file(new)) > 3
     assert_same_rows(source, new)
+
+
+@pytest.mark.skipif(not HAS_SKILLS, reason="MLflow has skills since 3.18")
+@pytest.mark.parametrize(
+    "moment", ["writing-rows", pytest.param("rows-written", marks=pytest.mark.thorough)]
+)
+def test_no_skill_is_ever_there_by_half_and_its_files_come_once(
+    start_migrate: StartMigrate, tmp_path: Path, made_database: Path, moment: str
+) -> None:
+    source, new = Path(shutil.copy(made_database, tmp_path / "old.db")), tmp_path / "new.db"
+    originals = filled_with_skills(source, tmp_path / "files", 20)
+    copied = tmp_path / "copied"
+    places = ("--source-artifacts", tmp_path / "files", "--target-artifacts", copied)
+    words = ("run", f"sqlite:///{source}", f"sqlite:///{new}", *places)
+
+    def check(statement: str) -> list[tuple[Any, ...]]:
+        kept = "SELECT source FROM skill_versions WHERE source_type = 'mlflow'"
+        for (place,) in rows(new, kept):
+            folder = copied / place.removeprefix("mlflow-artifacts:/")
+            assert (folder / "SKILL.md").read_text() == originals[folder.parent.name]
+        whole = "SELECT count(*) FROM skill_versions JOIN skill_tags USING (name) GROUP BY name"
+        assert {count for (count,) in rows(new, whole)} <= {2}
+        return rows(new, statement)
+
+    assert die_until_done(start_migrate, words, tmp_path, moment, check, code=0) > 1
+    assert_same_rows(source, new)
+    assert len([*copied.rglob("SKILL.md")]) == len(originals)
+
+
+def filled_with_skills(path: Path, files: Path, number: int) -> dict[str, str]:
+    """Put skills into a database, with a version from git and one with files each.
+
+    Return the content of these files by the names of skills.
+    """
+    originals = {f"skill-{number}": f"# {number}\n" for number in range(number)}
+    of_kind = SEEDED[Kind.SKILL]
+    for name, content in originals.items():
+        named = {**of_kind["skill_versions"], "organization": "", "name": name}
+        place = f"skills/{name}/{'0' * 32}"
+        (files / place).mkdir(parents=True)
+        (files / place / "SKILL.md").write_text(content)
+        digest = tree_digest(io.BytesIO(packed({"SKILL.md": content})), name)
+        kept = {"source_type": "mlflow", "source": f"mlflow-artifacts:/{place}", "digest": digest}
+        whose = {key: named[key] for key in ("workspace", "organization", "name")}
+        made = {**of_kind["skills"], **whose, "search_text": name}
+        tag = {**whose, "key": "team", "value": "risk"}
+        insert(path, {"skills": made, "skill_tags": tag, "skill_versions": named})
+        insert(path, {"skill_versions": {**named, "version": 2, **kept}})
+    return originals
 
 
 @pytest.mark.thorough

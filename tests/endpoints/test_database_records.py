@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from migrate.endpoints.database.endpoint import DatabaseSource
 from migrate.errors import Malformed
 from migrate.kinds import Kind
+from tests.comparison_records import HAS_SKILLS
 from tests.endpoints.databases import opened, unpacked
 
 Rows = dict[str, dict[str, Any]]
@@ -142,6 +144,12 @@ SEEDED: dict[Kind, Rows] = {
         "guardrail_configs": {"endpoint_id": "e", "guardrail_id": "g", "created_at": 1},
     },
 }
+if HAS_SKILLS:
+    named = {**_OF, "organization": "acme", "name": "review"}
+    SEEDED[Kind.SKILL] = {
+        "skills": {**named, **_MADE},
+        "skill_versions": {**named, "version": 1, "status": "draft", **_MADE},
+    }
 #: A column of one row, what it says instead, and what is told of that.
 BROKEN: list[tuple[Kind, str, Any, str]] = [
     (Kind.ISSUE, "root_causes", "[1, {", "root_causes is no JSON"),
@@ -162,7 +170,13 @@ BROKEN: list[tuple[Kind, str, Any, str]] = [
     (Kind.GATEWAY_ENDPOINT, "endpoint_model_mappings.weight", 1e300, "weight"),
     (Kind.GATEWAY_BUDGET, "budget_amount", "much", "budget_amount"),
     (Kind.GATEWAY_GUARDRAIL, "guardrails.scorer_id", "gone", "its scorer is not there"),
+    (Kind.SKILL, "icons", '"none"', "icons"),
+    (Kind.SKILL, "skill_versions.version", 0, "no number of a version"),
+    (Kind.SKILL, "skill_versions.status", "paused", "none of draft, active, deprecated"),
+    (Kind.SKILL, "skill_versions.source_type", "ftp", "none of git, oci, zip, mlflow"),
+    (Kind.SKILL, "skill_versions.last_updated_at", "then", "last_updated_timestamp"),
 ]
+BROKEN = [it for it in BROKEN if it[0] in SEEDED]
 
 
 def insert(path: Path, rows: Rows) -> None:
@@ -174,11 +188,20 @@ def insert(path: Path, rows: Rows) -> None:
             connection.execute(into, [*values.values()])
 
 
-def _filled(folder: Path, rows: Rows) -> DatabaseSource:
-    """A database with these rows."""
-    path = unpacked("3.17.2", folder)
-    insert(path, rows)
-    return opened(path)
+Filled = Callable[[Rows], DatabaseSource]
+
+
+@pytest.fixture
+def filled(request: pytest.FixtureRequest, tmp_path: Path) -> Filled:
+    """Gives a database with these rows."""
+
+    def fill(rows: Rows) -> DatabaseSource:
+        is_new = "skills" in rows
+        path = request.getfixturevalue("new_database") if is_new else unpacked("3.17.2", tmp_path)
+        insert(path, rows)
+        return opened(path)
+
+    return fill
 
 
 def _listed(source: DatabaseSource, kind: Kind) -> list[Any]:
@@ -188,8 +211,8 @@ def _listed(source: DatabaseSource, kind: Kind) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", SEEDED, ids=lambda it: it.replace(" ", "-"))
-def test_one_with_nothing_but_what_has_to_be_there_is_read(kind: Kind, tmp_path: Path) -> None:
-    source = _filled(tmp_path, SEEDED[kind])
+def test_one_with_nothing_but_what_has_to_be_there_is_read(kind: Kind, filled: Filled) -> None:
+    source = filled(SEEDED[kind])
     [record] = _listed(source, kind)
     store: Any = source.store(kind)
     ident = getattr(record, dataclasses.fields(record)[0].name)
@@ -200,12 +223,12 @@ def test_one_with_nothing_but_what_has_to_be_there_is_read(kind: Kind, tmp_path:
 
 @pytest.mark.parametrize(("kind", "column", "value", "says"), BROKEN)
 def test_one_that_makes_no_sense_costs_itself(
-    kind: Kind, column: str, value: Any, says: str, tmp_path: Path
+    kind: Kind, column: str, value: Any, says: str, filled: Filled
 ) -> None:
     rows = {table: dict(values) for table, values in SEEDED[kind].items()}
     table, _, name = column.rpartition(".")
     rows[table or next(iter(rows))][name] = value
-    source = _filled(tmp_path, rows)
+    source = filled(rows)
     assert _listed(source, kind) == []
     [entry] = source.unreadable.all()
     assert entry.ref.kind is kind
@@ -214,23 +237,23 @@ def test_one_that_makes_no_sense_costs_itself(
     assert len(source.unreadable.all()) == 1
 
 
-def test_what_is_no_longer_listed_is_not_read(tmp_path: Path) -> None:
+def test_what_is_no_longer_listed_is_not_read(filled: Filled) -> None:
     rows = {table: dict(values) for table, values in SEEDED[Kind.WEBHOOK].items()}
     rows["webhooks"]["deleted_timestamp"] = 3
-    assert _listed(_filled(tmp_path, rows), Kind.WEBHOOK) == []
+    assert _listed(filled(rows), Kind.WEBHOOK) == []
     rows = {table: dict(values) for table, values in SEEDED[Kind.MCP_SERVER].items()}
     rows["mcp_server_versions"]["status"] = "deleted"
-    [server] = _listed(_filled(tmp_path, rows), Kind.MCP_SERVER)
+    [server] = _listed(filled(rows), Kind.MCP_SERVER)
     assert (server.versions, server.description) == ((), None)
 
 
-def test_an_mcp_server_that_says_nothing_is_described_by_its_newest_version(tmp_path: Path) -> None:
-    [server] = _listed(_filled(tmp_path, SEEDED[Kind.MCP_SERVER]), Kind.MCP_SERVER)
+def test_an_mcp_server_that_says_nothing_is_described_by_its_newest_version(filled: Filled) -> None:
+    [server] = _listed(filled(SEEDED[Kind.MCP_SERVER]), Kind.MCP_SERVER)
     assert server.description == "speaks for it"
 
 
-def test_the_weight_of_a_model_is_that_of_the_api(tmp_path: Path) -> None:
-    [endpoint] = _listed(_filled(tmp_path, SEEDED[Kind.GATEWAY_ENDPOINT]), Kind.GATEWAY_ENDPOINT)
+def test_the_weight_of_a_model_is_that_of_the_api(filled: Filled) -> None:
+    [endpoint] = _listed(filled(SEEDED[Kind.GATEWAY_ENDPOINT]), Kind.GATEWAY_ENDPOINT)
     assert [it.weight for it in endpoint.model_configs] == [0.7]
 
 

@@ -20,7 +20,7 @@ from mlflow.store.db.utils import _get_latest_schema_revision
 from migrate.endpoints.database.target.endpoint import DatabaseTarget
 from migrate.endpoints.database.target.written import WrittenDatabase
 from migrate.errors import AlreadyExists, NotFound, Refused, StorageFull, UsageError
-from migrate.kinds import run_ref
+from migrate.kinds import Kind, run_ref
 from migrate.objects import (
     DELETED,
     Artifact,
@@ -33,6 +33,7 @@ from migrate.objects import (
     Run,
 )
 from migrate.origins import MARK, ORIGIN
+from tests.comparison_records import HAS_SKILLS
 from tests.endpoints.databases import rows, target_at, unpacked
 from tests.endpoints.exports import (
     a_logged_model,
@@ -475,3 +476,11 @@ def test_a_full_disk_is_said_so_and_leaves_nothing_by_half(
             fill()
     assert rows(path, "SELECT count(*) FROM experiment_tags WHERE key LIKE 'k%'") == [(0,)]
     write(target, a_copy())
+
+
+@pytest.mark.skipif(HAS_SKILLS, reason="the installed MLflow has skills")
+def test_a_database_of_an_mlflow_without_skills_says_that_it_takes_none(new_database: Path) -> None:
+    with closing(target_at(new_database)) as target:
+        assert target.store(Kind.SKILL) is None
+        why = target.capabilities().without[Kind.SKILL]
+    assert "does not take skills: MLflow has them since 3.18" in why

@@ -38,11 +38,11 @@ class UnservedArtifacts:
 
     def list(self, root: ArtifactRoot) -> Sequence[Artifact]:
         """See ``ReadsArtifacts.list``. Raises ``NotPermitted`` for a place that is not used."""
-        return self._store(root).list_files()
+        return self.store(root).list_files()
 
     def open(self, root: ArtifactRoot, artifact: Artifact) -> AbstractContextManager[BinaryIO]:
         """See ``ReadsArtifacts.open``."""
-        return self._store(root).open(artifact)
+        return self.store(root).open(artifact)
 
     def digests(self, root: ArtifactRoot) -> Mapping[str, str]:
         """See ``ReadsArtifacts.digests``: there are none."""
@@ -85,7 +85,8 @@ class UnservedArtifacts:
         """End what was started to reach clouds."""
         self._repositories.close()
 
-    def _store(self, root: ArtifactRoot) -> DiskFiles | ArtifactStore:
+    def store(self, root: ArtifactRoot) -> ArtifactStore:
+        """Return the files at ``root``. Raises ``NotPermitted`` for a place that is not used."""
         below = below_proxy(root.uri)
         if below is not None:
             return DiskFiles(self._behind_proxy(root, below))

@@ -20,6 +20,7 @@ from migrate.endpoints.database.stores.record import RecordStore
 from migrate.endpoints.database.stores.records import RECORDS
 from migrate.endpoints.database.stores.registry import ModelVersionStore, RegisteredModelStore
 from migrate.endpoints.database.stores.runs import ModelLinkStore, RunStore
+from migrate.endpoints.database.stores.skills import SkillStore
 from migrate.endpoints.database.stores.traces import TraceStore
 from migrate.endpoints.database.stores.users import RoleStore, UserStore
 from migrate.endpoints.permissions import NoPermissions
@@ -60,8 +61,9 @@ class DatabaseSource(DatabaseEnd):
         )
         self.artifacts = UnservedArtifacts(roots, side)
         traces = TraceStore(database, self.unreadable, self.artifacts)
+        self._skills = SkillStore(database, self.unreadable, self.artifacts)
         records = [record(database, self.unreadable) for record in RECORDS]
-        found: list[TraceStore | RecordStore[Any]] = [traces, *records]
+        found: list[TraceStore | RecordStore[Any]] = [traces, self._skills, *records]
         self._stores = {it.kind: it for it in found}
         kept = AuthDatabase(auth, database.workspace) if auth else None
         self.permissions: ReadsPermissions = NoPermissions()
@@ -125,4 +127,5 @@ class DatabaseSource(DatabaseEnd):
         table = "experiments"
         rows = self._database.rows(table, ("artifact_location",), *self._database.here(table))
         locations = [str(row["artifact_location"]) for row in rows]
+        locations += self._skills.places()
         return self.artifacts.doubts(locations, self._database.shown)

@@ -155,6 +155,10 @@ TABLES = {
         ],
         "a8b9c0d1e2f3",
     ),
+    **dict.fromkeys(
+        ["skills", "skill_aliases", "skill_tags", "skill_versions", "skill_version_tags"],
+        "e7d1f4b2a9c6",
+    ),
 }
 #: What no store can do without.
 ESSENTIAL = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from migrate.endpoints.database.reading import Condition, Row, is_
@@ -34,18 +34,19 @@ class Below(NamedTuple):
     listed: Sequence[Condition] = ()
     stays: bool = False
 
-    def mine(self, database: WrittenDatabase, holder: str) -> Sequence[Condition]:
-        """Return the conditions for the rows of an object."""
-        return (is_(self.holder, holder), *database.here(self.table), *self.listed)
+    def mine(self, database: WrittenDatabase, whose: Row) -> Sequence[Condition]:
+        """Return the conditions for the rows of an object: what ``whose`` says names it there."""
+        named = (is_(name, value) for name, value in whose.items())
+        return (*named, *database.here(self.table), *self.listed)
 
     def write(
-        self, database: WrittenDatabase, transaction: Transaction, holder: str, rows: Sequence[Row]
+        self, database: WrittenDatabase, transaction: Transaction, whose: Row, rows: Sequence[Row]
     ) -> None:
         """Bring the rows of an object to what they should be, each by its key.
 
-        What ``rows`` say is all but whose they are.
+        What ``rows`` say is all but ``whose`` they are.
         """
-        mine = self.mine(database, holder)
+        mine = self.mine(database, whose)
         names = [*rows[0]] if rows else [*self.key]
         asked = [*names, *([self.ident] if self.ident else [])]
         there = self._by_key(transaction.rows(self.table, asked, *mine))
@@ -61,7 +62,7 @@ class Below(NamedTuple):
             if changed := self._changes(database, there[key], wanted[key]):
                 transaction.update(self.table, changed, *is_it(key))
         missing = [row for key, row in wanted.items() if key not in there]
-        transaction.insert_all(self.table, (self._made(database, holder, it) for it in missing))
+        transaction.insert_all(self.table, (self._made(database, whose, it) for it in missing))
 
     def _by_key(self, rows: Iterable[Row]) -> dict[tuple[Any, ...], Row]:
         """Return rows by their keys; of those that are alike each has a key of its own."""
@@ -84,8 +85,8 @@ class Below(NamedTuple):
                 changed[name] = value
         return changed
 
-    def _made(self, database: WrittenDatabase, holder: str, row: Row) -> Row:
-        made = {self.holder: holder, **row}
+    def _made(self, database: WrittenDatabase, whose: Row, row: Row) -> Row:
+        made = {**whose, **row}
         made |= {self.ident: self.prefix + uuid.uuid4().hex} if self.ident else {}
         made |= {_WORKSPACE: database.workspace} if database.has(self.table, _WORKSPACE) else {}
         fill_times(database, self.table, made, self.times)
@@ -111,3 +112,8 @@ def fill_times(
         if row.get(name) is None and not database.nullable(table, name):
             row[name] = known
         known = row[name] or known
+
+
+def tag_rows(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the rows of tags, without whose they are."""
+    return [{"key": key, "value": value} for key, value in tags.items()]

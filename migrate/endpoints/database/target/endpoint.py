@@ -14,7 +14,7 @@ from migrate.endpoints.answers import NOT_TOLD, Capabilities, Ended
 from migrate.endpoints.database.auth import NO_PERMISSIONS
 from migrate.endpoints.database.end import DatabaseEnd
 from migrate.endpoints.database.reading import is_
-from migrate.endpoints.database.revisions import REVISIONS
+from migrate.endpoints.database.revisions import REVISIONS, TABLES
 from migrate.endpoints.database.target.experiments import WrittenExperimentStore
 from migrate.endpoints.database.target.files import KeptFiles, PlacedFiles
 from migrate.endpoints.database.target.logged_models import (
@@ -26,6 +26,7 @@ from migrate.endpoints.database.target.record import WrittenRecordStore
 from migrate.endpoints.database.target.records import RECORDS
 from migrate.endpoints.database.target.registry import WrittenModelStore, WrittenVersionStore
 from migrate.endpoints.database.target.runs import WrittenRunStore
+from migrate.endpoints.database.target.skills import WrittenSkillStore
 from migrate.endpoints.database.target.traces import WrittenTraceStore
 from migrate.endpoints.database.target.users import (
     WrittenAuthDatabase,
@@ -89,8 +90,9 @@ class DatabaseTarget(DatabaseEnd):
             database, self.unreadable, self.registered_models, self.experiments
         )
         traces = WrittenTraceStore(database, self.unreadable, files, self.experiments)
+        skills = WrittenSkillStore(database, self.unreadable, files)
         records = [record(database, self.unreadable) for record in RECORDS]
-        found: list[WrittenTraceStore | WrittenRecordStore[Any]] = [traces, *records]
+        found: list[WrittenTraceStore | WrittenRecordStore[Any]] = [traces, skills, *records]
         self._stores = {it.kind: it for it in found}
         self._without_permissions = "" if auth else NO_PERMISSIONS.format(side="target")
         self.permissions: WritesPermissions = UngrantedPermissions(self._without_permissions)
@@ -114,14 +116,15 @@ class DatabaseTarget(DatabaseEnd):
         for row in default:
             self.artifacts.serve(str(row["artifact_location"]))
         kinds = frozenset(_FOUND_BY) | self._kinds_of_auth()
+        description = f"database {database.shown} (revision {database.revision})"
         return Capabilities(
-            description=f"database {database.shown} (revision {database.revision})",
+            description=description,
             version=REVISIONS[database.revision],
             identity=f"{database.shown}#{database.identity()}#{database.workspace}",
             readable=kinds,
             writable=frozenset() if self._reads_only else kinds,
             found_by=_FOUND_BY,
-            without=self._without("target"),
+            without={**self._too_new(description), **self._without("target")},
             bookkeeping=Bookkeeping.TAGS,
             experiment_ids=self.experiments.ids,
             run_name_length=database.length("runs", "name"),
@@ -143,11 +146,21 @@ class DatabaseTarget(DatabaseEnd):
             issue_metadata=database.has(_OF_3_18),
         )
 
+    def _too_new(self, description: str) -> Mapping[Kind, str]:
+        """Say of which kinds the installed MLflow makes no tables."""
+        return {
+            kind: f"{description} does not take {kind.plural}: MLflow has them since "
+            f"{REVISIONS[TABLES[store.table]]}"
+            for kind, store in self._stores.items()
+            if not self._database.has(store.table)
+        }
+
     def store(self, kind: Kind) -> Store[Any] | None:
         """See ``Endpoint.store``; what these have is written in the form of MLflow 3.17."""
         if kind in self._of_auth:
             return self._store_of_auth(kind)
-        return self._stores.get(kind) if self._database.has(*_OF_3_17) else None
+        store = self._stores.get(kind) if self._database.has(*_OF_3_17) else None
+        return store if store is not None and self._database.has(store.table) else None
 
     def unknown(self) -> Sequence[str]:
         """See ``Endpoint.unknown``."""

@@ -12,7 +12,7 @@ from threading import Lock
 
 from migrate.endpoints.database.reading import IDS, Database, Row, among, is_
 from migrate.endpoints.database.stores.evaluation_datasets import WRAPPED, EvaluationDatasetStore
-from migrate.endpoints.database.target.below import Below
+from migrate.endpoints.database.target.below import Below, tag_rows
 from migrate.endpoints.database.target.record import WrittenRecordStore
 from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.dataset_records import record_as_kept, record_from
@@ -176,7 +176,7 @@ class WrittenDatasetStore(WrittenRecordStore[EvaluationDataset], EvaluationDatas
         ends = {"source_type": _DATASET, "destination_type": _EXPERIMENT}
         made = {"created_time": record.created_time}
         return {
-            _TAGS: [{"key": key, "value": value} for key, value in record.tags.items()],
+            _TAGS: tag_rows(record.tags),
             _LINKS: [{"destination_id": it, **ends, **made} for it in record.experiment_ids],
         }
 

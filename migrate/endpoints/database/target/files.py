@@ -39,7 +39,7 @@ class PlacedFiles(UnservedArtifacts):
 
     def put(self, root: ArtifactRoot, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``WritesArtifacts.put``."""
-        self._store(root).put(artifact, stream)
+        self.store(root).put(artifact, stream)
         self._transferred += artifact.size
 
     def serve(self, location: str) -> None:
@@ -59,12 +59,17 @@ class PlacedFiles(UnservedArtifacts):
         """
         return "/".join((location if self._reaches(location) else f"{self._root}/{number}", *path))
 
+    def behind_proxy(self, stated: str, path: str) -> str:
+        """Return the location of ``path`` behind the server's proxy, wherever the original is."""
+        return f"mlflow-artifacts:/{path}"
+
     def _reaches(self, location: str) -> bool:
         if below_proxy(location) is not None:
             return True
         return bool(location) and self._locate(location).way in (Way.DISK, Way.REPOSITORY)
 
-    def _store(self, root: ArtifactRoot) -> DiskFiles | ArtifactStore:
+    def store(self, root: ArtifactRoot) -> ArtifactStore:
+        """See ``UnservedArtifacts.store``: where files are written to."""
         below = below_proxy(root.uri)
         uri = root.uri if below is None else f"{self._root}/{below}"
         location = self._locate(uri)
@@ -108,6 +113,10 @@ class KeptFiles(UnservedArtifacts):
         A server on this database will deliver what is there, so that a location counts only if
         this tool would read there itself. Raises ``Refused`` for others.
         """
+        return self._checked(stated)
+
+    def behind_proxy(self, stated: str, path: str) -> str:
+        """Return where the original has its files. Raises ``Refused`` as ``place`` does."""
         return self._checked(stated)
 
     def _checked(self, stated: str) -> str:

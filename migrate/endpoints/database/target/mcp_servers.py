@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import column
 
 from migrate.endpoints.database.reading import Row, is_
 from migrate.endpoints.database.stores.mcp_servers import DELETED, MCPServerStore, age
-from migrate.endpoints.database.target.below import Below
+from migrate.endpoints.database.target.below import Below, tag_rows
 from migrate.endpoints.database.target.record import WrittenRecordStore
 from migrate.endpoints.database.target.transaction import Transaction
 from migrate.endpoints.importing import IMPORTING
@@ -69,13 +68,13 @@ class WrittenMCPServerStore(WrittenRecordStore[MCPServer], MCPServerStore):
         self, transaction: Transaction, record: MCPServer, row: Row
     ) -> Mapping[str, Iterable[Row]]:
         return {
-            _TAGS: _pairs(record.tags),
+            _TAGS: tag_rows(record.tags),
             _ALIASES: [{"alias": key, "version": it} for key, it in record.aliases.items()],
             _VERSIONS: [*map(_version_row, record.versions)],
             _VERSION_TAGS: [
                 {"version": it.version, **pair}
                 for it in record.versions
-                for pair in _pairs(it.tags)
+                for pair in tag_rows(it.tags)
             ],
             _ADDRESSES: [
                 {
@@ -90,10 +89,6 @@ class WrittenMCPServerStore(WrittenRecordStore[MCPServer], MCPServerStore):
                 for it in record.access_endpoints
             ],
         }
-
-
-def _pairs(tags: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [{"key": key, "value": value} for key, value in tags.items()]
 
 
 def _version_row(version: MCPServerVersion) -> Row:

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from migrate.endpoints.database.reading import Database, Row, is_
+from migrate.endpoints.database.reading import Condition, Database, Row, is_
 from migrate.endpoints.database.reading import among as one_of
 from migrate.endpoints.database.stores.entries import numbers
 from migrate.endpoints.database.stores.record import RecordStore
@@ -35,13 +35,16 @@ class WrittenRecordStore(RecordStore[R]):
     below: ClassVar[Sequence[Below]] = ()
     #: The column and the member by which a copy is found, where that is its name.
     named: ClassVar[tuple[str, str] | None] = None
+    #: Columns and members, by the same names, in which alone its key is its own; those of rows
+    #: below it too.
+    within: ClassVar[Sequence[str]] = ()
     #: Columns that say when it was made and changed, which may be unknown.
     times: ClassVar[Sequence[str]] = ()
     #: Members that a copy has of its own, once it is made.
     own: ClassVar[Sequence[str]] = ()
 
-    def __init__(self, database: Database, unreadable: UnreadableObjects) -> None:
-        super().__init__(database, unreadable)
+    def __init__(self, database: Database, unreadable: UnreadableObjects, *reading: Any) -> None:
+        super().__init__(database, unreadable, *reading)
         assert isinstance(database, WrittenDatabase)
         self._written = database
 
@@ -64,13 +67,16 @@ class WrittenRecordStore(RecordStore[R]):
         """
         wanted, _ = self._fitting(container, wanted, None)
         wanted = self._placed(container, wanted)
+        self._make(wanted)
+        return wanted
+
+    def _make(self, wanted: R) -> None:
         with self._written.transaction() as transaction:
             row = {**self._row(transaction, wanted), **self._made_with(wanted)}
             fill_times(self._written, self.table, row, self.times)
             self._require_free(transaction, row)
             transaction.insert(self.table, row)
             self._write_below(transaction, wanted, row)
-        return wanted
 
     def finish(self, copy: R, wanted: R, mark: str, losses: Sequence[Loss] = ()) -> Sequence[Loss]:
         """See ``Store.finish``: what differs is written, and nothing where nothing does."""
@@ -82,24 +88,39 @@ class WrittenRecordStore(RecordStore[R]):
         wanted, refused = self._fitting(container, wanted, shown[0])
         kept = {name: getattr(shown[0], name) for name in (self.key, *self.own)}
         wanted = self._placed(container, dataclasses.replace(wanted, **kept))  # type: ignore[type-var]
-        if self._differs(shown[0], wanted):
+        self._bring(shown[0], wanted)
+        return refused
+
+    def _bring(self, there: R, wanted: R) -> None:
+        """Write what differs."""
+        if self._differs(there, wanted):
             with self._written.transaction() as transaction:
                 row = self._row(transaction, wanted)
                 unknown = {name for name in self.times if row.get(name) is None}
-                values = {name: row[name] for name in row if name not in {self.key, *unknown}}
-                mine = (is_(self.key, row[self.key]), *self._written.here(self.table))
-                transaction.update(self.table, values, *mine)
+                named = {self.key, *self.within}
+                values = {name: row[name] for name in row if name not in named | unknown}
+                transaction.update(self.table, values, *self._mine(row))
                 self._write_below(transaction, wanted, row)
-        return refused
 
     def delete(self, copy: R) -> None:
         """See ``Store.delete``; what is below it goes with it."""
         with self._written.transaction() as transaction:
-            ident = self._row_id(transaction, copy)
-            mine = (is_(self.key, ident), *self._written.here(self.table))
+            row = self._named(transaction, copy)
             for below in reversed(self._below_here()):
-                transaction.delete(below.table, *below.mine(self._written, ident))
-            transaction.delete(self.table, *mine)
+                transaction.delete(below.table, *below.mine(self._written, self._whose(below, row)))
+            transaction.delete(self.table, *self._mine(row))
+
+    def _named(self, transaction: Transaction, record: R) -> dict[str, Any]:
+        """Return the columns that tell its row from all others of the workspace."""
+        ident = {self.key: self._row_id(transaction, record)}
+        return ident | {name: getattr(record, name) for name in self.within}
+
+    def _mine(self, row: Row) -> Sequence[Condition]:
+        named = (is_(name, row[name]) for name in (self.key, *self.within))
+        return (*named, *self._written.here(self.table))
+
+    def _whose(self, below: Below, row: Row) -> Row:
+        return {below.holder: row[self.key], **{name: row[name] for name in self.within}}
 
     def _ident(self, record: R) -> str:
         """Return the id of an object in plans."""
@@ -142,7 +163,7 @@ class WrittenRecordStore(RecordStore[R]):
         }
         if self._written.has(self.table, "workspace"):
             row["workspace"] = self._written.workspace
-        row |= {**self._given(transaction, record), self.key: self._row_id(transaction, record)}
+        row |= {**self._given(transaction, record), **self._named(transaction, record)}
         return row
 
     def _as_kept(self, name: str, column: str, value: Any) -> Any:
@@ -190,4 +211,5 @@ class WrittenRecordStore(RecordStore[R]):
     def _write_below(self, transaction: Transaction, record: R, row: Row) -> None:
         rows = self._rows_below(transaction, record, row)
         for below in self._below_here():
-            below.write(self._written, transaction, row[self.key], [*rows[below.table]])
+            whose = self._whose(below, row)
+            below.write(self._written, transaction, whose, [*rows[below.table]])
