@@ -49,6 +49,10 @@ def newer(tmp_path: Path) -> tuple[str, ...]:
         columns = ", ".join(issue)
         connection.execute(f"INSERT INTO issues ({columns}) VALUES ({places})", [*issue.values()])
         connection.execute(
+            "INSERT INTO trace_tags (request_id, key, value) "
+            "SELECT request_id, 'mlflow.trace.archivalFailure', 'too large' FROM trace_info"
+        )
+        connection.execute(
             "UPDATE spans SET content = json_set(content, '$.kind', 'SPAN_KIND_SERVER')"
         )
     return f"sqlite:///{path}", "--source-artifacts", str(files)
@@ -91,6 +95,24 @@ def test_into_a_server(
     if IS_3_18:
         assert issue.items() >= {**SEEN, "issue_id": "iss-1", "metadata": METADATA}.items()
     typed("verify", *words)
+
+
+@pytest.mark.skipif(not IS_3_18, reason="older servers take it")
+def test_a_run_of_another_experiment_is_none_that_found_an_issue(
+    typed: Typed, newer: tuple[str, ...], fresh_target: TrackingServerProcess
+) -> None:
+    source, *files = newer
+    with closing(sqlite3.connect(source.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute(
+            "UPDATE issues SET source_run_id = (SELECT run_uuid FROM runs WHERE experiment_id != 1)"
+        )
+    for _ in range(2):
+        said = typed("run", source, fresh_target.uri, *files, "--json", code=3).stdout
+        [loss] = json.loads(said)["losses"]
+        assert (loss["what"], loss["kind"]) == ("source_run_id", "issue")
+    [issue] = Api(fresh_target.uri)("POST", "issues/search")["issues"]
+    assert issue.items() >= {**SEEN, "issue_id": "iss-1", "created_by": "ada"}.items()
+    assert "source_run_id" not in issue
 
 
 @pytest.mark.thorough
