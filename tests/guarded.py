@@ -22,7 +22,7 @@ OLD_PATHS = {
     "registered_model": ("registered-models/permissions", "name"),
 }
 #: What is below the newer of both parts of the API.
-NEWER = ("users/permissions", "roles", "workspaces", "scorers", "skills")
+NEWER = ("users/permissions", "roles", "workspaces", "scorers", "issues", "skills")
 #: A thing that grants are on: a type and the id of one.
 Thing = tuple[str, str]
 

@@ -5,18 +5,31 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
 from tests.cli.test_database_target import assert_same_rows
+from tests.cli.test_workspaces import HEADER, WITH_WORKSPACES
 from tests.comparison_records import HAS_SKILLS
 from tests.conftest import ServerFactory
 from tests.endpoints.databases import assert_the_same, rows
-from tests.seed_records import Api
-from tests.seed_skills import FILES, FULL, OF_TEAM, change_skill, seed_skills, skills_shown, upload
+from tests.seed_records import Api, Json
+from tests.seed_skills import (
+    FILES,
+    FULL,
+    OF_TEAM,
+    change_skill,
+    packed,
+    seed_skills,
+    skills_shown,
+    upload,
+)
 
 pytestmark = pytest.mark.skipif(not HAS_SKILLS, reason="MLflow has skills since 3.18")
 TABLES = ("skills", "skill_tags", "skill_aliases", "skill_versions", "skill_version_tags")
@@ -126,3 +139,53 @@ def test_files_that_cannot_be_read_are_lost_by_name_and_come_later(
     artifacts = skilled.directory / "artifacts"
     typed(*words, "--source-artifacts", artifacts)
     assert_same_rows(old, new, TABLES)
+
+
+@pytest.mark.thorough
+def test_in_a_workspace_files_are_where_its_server_looks(
+    typed: Typed, tmp_path: Path, server_factory: ServerFactory
+) -> None:
+    old, new = (server_factory(environment=WITH_WORKSPACES) for _ in range(2))
+    for server, team in ((old, "team-a"), (new, "team-b")):
+        Api(server.uri)("POST", "workspaces", {"name": team})
+    made, content = InTeam(old.uri, "team-a"), {"SKILL.md": "# In a team"}
+    made("POST", "skills", {"name": FULL})
+    form = {"metadata": (None, "{}", "application/json"), "content": ("c", packed(content))}
+    answer = made.send("POST", f"api/3.0/mlflow/skills/{FULL}/versions", files=form)
+    assert answer.ok, answer.text
+    files = [server.directory / "artifacts" for server in (old, new)]
+    words = (f"sqlite:///{kept(old)}", f"sqlite:///{kept(new)}", "--source-artifacts", files[0])
+    words += ("--target-artifacts", files[1], "--source-workspace", "team-a")
+    words += ("--target-workspace", "team-b", "--kinds", "skills")
+    typed("run", *words)
+    shown = InTeam(new.uri, "team-b")
+    [version] = shown("GET", f"skills/{FULL}/versions")["skill_versions"]
+    place = version["source"].removeprefix("mlflow-artifacts:/")
+    assert place.startswith(f"skills/{FULL}/")
+    delivered = shown.send("GET", f"api/2.0/mlflow-artifacts/artifacts/{place}/SKILL.md")
+    assert delivered.text == content["SKILL.md"]
+    # From a server, too, which says not in which folder of its own they are.
+    arrived = (old.uri, f"sqlite:///{tmp_path / 'another.db'}", "--target-artifacts", tmp_path)
+    typed("run", *arrived, "--source-workspace", "team-a", "--kinds", "skills", "--state", "s.db")
+    [(name, number, _)] = places(tmp_path / "another.db")
+    assert (name, number) == (FULL, 1)
+
+
+class InTeam(Api):
+    """The REST API of a server, in one workspace of it."""
+
+    def __init__(self, uri: str, team: str) -> None:
+        super().__init__(uri)
+        self._header = {HEADER: team}
+
+    def send(self, method: str, path: str, **sent: Any) -> requests.Response:
+        url = f"{self.uri}/{path}"
+        return requests.request(method, url, headers=self._header, timeout=60, **sent)
+
+    def __call__(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, api: str = "3.0"
+    ) -> Json:
+        answer = self.send(method, f"api/{api}/mlflow/{path}", **({"json": body} if body else {}))
+        assert answer.ok, answer.text
+        found: Json = answer.json()
+        return found

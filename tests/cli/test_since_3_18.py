@@ -12,8 +12,9 @@ import pytest
 from migrate.demo.server import TrackingServerProcess
 from migrate.endpoints.database.target.issues import category_hash
 from tests.cli.conftest import Seeded, Typed
-from tests.conftest import ServerFactory
+from tests.conftest import ProxyFactory, ServerFactory
 from tests.endpoints.databases import rows, unpacked, unpacked_artifacts
+from tests.guarded import ADMIN, Guarded, start_guarded
 from tests.seed_records import Api
 from tests.servers import IS_3_18
 
@@ -48,6 +49,10 @@ def newer(tmp_path: Path) -> tuple[str, ...]:
         places = ", ".join("?" * len(issue))
         columns = ", ".join(issue)
         connection.execute(f"INSERT INTO issues ({columns}) VALUES ({places})", [*issue.values()])
+        connection.execute(
+            "INSERT INTO trace_tags (request_id, key, value) "
+            "SELECT request_id, 'mlflow.trace.archivalFailure', 'too large' FROM trace_info"
+        )
         connection.execute(
             "UPDATE spans SET content = json_set(content, '$.kind', 'SPAN_KIND_SERVER')"
         )
@@ -91,6 +96,47 @@ def test_into_a_server(
     if IS_3_18:
         assert issue.items() >= {**SEEN, "issue_id": "iss-1", "metadata": METADATA}.items()
     typed("verify", *words)
+
+
+@pytest.mark.skipif(not IS_3_18, reason="older servers take it")
+def test_a_run_of_another_experiment_is_none_that_found_an_issue(
+    typed: Typed, newer: tuple[str, ...], fresh_target: TrackingServerProcess
+) -> None:
+    source, *files = newer
+    with closing(sqlite3.connect(source.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute(
+            "UPDATE issues SET source_run_id = (SELECT run_uuid FROM runs WHERE experiment_id != 1)"
+        )
+    for _ in range(2):
+        said = typed("run", source, fresh_target.uri, *files, "--json", code=3).stdout
+        [loss] = json.loads(said)["losses"]
+        assert (loss["what"], loss["kind"]) == ("source_run_id", "issue")
+    [issue] = Api(fresh_target.uri)("POST", "issues/search")["issues"]
+    assert issue.items() >= {**SEEN, "issue_id": "iss-1", "created_by": "ada"}.items()
+    assert "source_run_id" not in issue
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(not IS_3_18, reason="older servers take what they are told")
+def test_a_server_with_users_puts_in_itself_who_writes_which_is_a_loss_and_written_once(
+    typed: Typed,
+    newer: tuple[str, ...],
+    server_factory: ServerFactory,
+    tmp_path: Path,
+    proxy_factory: ProxyFactory,
+) -> None:
+    source, *files = newer
+    guarded = Guarded(start_guarded(server_factory, directory=tmp_path / "guarded"))
+    proxy = proxy_factory(guarded.server.uri)
+    target = guarded.uri_as(ADMIN, at=proxy.uri)
+    for _ in range(2):
+        proxy.clear()
+        said = typed("run", source, target, *files, "--json", code=3).stdout
+        lost = {it["what"] for it in json.loads(said)["losses"] if it["kind"] == "issue"}
+        assert lost == {"created_by", "last_updated_by"}
+    assert [it for it in proxy.writes() if "/issues" in it.path and "search" not in it.path] == []
+    [issue] = guarded.call("POST", "issues/search")["issues"]
+    assert (issue["created_by"], issue["metadata"]) == (ADMIN, METADATA)
 
 
 @pytest.mark.thorough
