@@ -132,5 +132,5 @@ def _opened(archive: BinaryIO, where: str) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(fileobj=archive, mode="r:gz") as opened:
             yield opened
-    except (tarfile.TarError, EOFError, OSError, zlib.error, UnicodeEncodeError) as problem:
+    except (tarfile.TarError, EOFError, OSError, OverflowError, ValueError, zlib.error) as problem:
         raise EndpointError(f"{where} is no archive: {problem}") from None

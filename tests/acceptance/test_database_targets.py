@@ -161,9 +161,10 @@ def test_records_of_every_kind_arrive_and_come_back_as_they_were(
     server_factory: ServerFactory,
 ) -> None:
     original, back = every_record.directory / "mlflow.db", tmp_path / "back.db"
-    placed = [tmp_path / name for name in ("files", "placed", "placed again")]
+    served = every_record.directory / "artifacts"
+    placed = [served, *(tmp_path / name for name in ("placed", "placed again"))]
     for folder in placed:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
     for source, target, files in (
         (f"sqlite:///{original}", empty.uri, placed[:2]),
         (empty.uri, f"sqlite:///{back}", placed[1:]),

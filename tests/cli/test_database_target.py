@@ -134,6 +134,8 @@ def content(
         found = [dict(row) for row in connection.execute(every)]
     for row in found:
         row |= {name: None for name in JSON & row.keys() if row[name] == "null"}
+        if row.get("metadata"):  # which a server gives in any order
+            row["metadata"] = json.dumps(json.loads(row["metadata"]), sort_keys=True)
         if table == "spans":  # MLflow says it since 3.18 of each whose kind it does not know
             row["content"] = str(row["content"]).replace('"kind": "SPAN_KIND_INTERNAL", ', "")
     left_out = {*TABLES.get(table, ()), *PLACES, *but}

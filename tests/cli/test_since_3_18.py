@@ -99,7 +99,7 @@ def test_into_a_server(
 
 
 @pytest.mark.skipif(not IS_3_18, reason="older servers take it")
-def test_a_run_of_another_experiment_is_none_that_found_an_issue(
+def test_neither_a_run_of_another_experiment_nor_an_id_that_is_taken_costs_an_issue(
     typed: Typed, newer: tuple[str, ...], fresh_target: TrackingServerProcess
 ) -> None:
     source, *files = newer
@@ -107,13 +107,18 @@ def test_a_run_of_another_experiment_is_none_that_found_an_issue(
         connection.execute(
             "UPDATE issues SET source_run_id = (SELECT run_uuid FROM runs WHERE experiment_id != 1)"
         )
+    api = Api(fresh_target.uri)
+    own = {"experiment_id": api.experiment("own"), "name": "own", "description": "It is."}
+    api("POST", "issues", {**own, "issue_id": "iss-1"})
     for _ in range(2):
         said = typed("run", source, fresh_target.uri, *files, "--json", code=3).stdout
         [loss] = json.loads(said)["losses"]
         assert (loss["what"], loss["kind"]) == ("source_run_id", "issue")
-    [issue] = Api(fresh_target.uri)("POST", "issues/search")["issues"]
-    assert issue.items() >= {**SEEN, "issue_id": "iss-1", "created_by": "ada"}.items()
-    assert "source_run_id" not in issue
+    shown = {it["name"]: it for it in api("POST", "issues/search")["issues"]}
+    assert shown.keys() == {"own", "rude"}
+    assert shown["rude"].items() >= {**SEEN, "created_by": "ada"}.items()
+    assert "source_run_id" not in shown["rude"]
+    assert (shown["own"]["issue_id"], shown["rude"]["issue_id"] != "iss-1") == ("iss-1", True)
 
 
 @pytest.mark.thorough

@@ -85,6 +85,15 @@ def an_archive(*entries: tuple[str, bytes, str]) -> bytes:
     return out.getvalue()
 
 
+def of_size(told: bytes) -> bytes:
+    """An archive whose first file is said to be of this size."""
+    header = bytearray(gzip.decompress(an_archive())[:512])
+    header[124:136] = told
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return gzip.compress(bytes(header) + bytes(10240))
+
+
 _FILE = tarfile.REGTYPE
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "up": (an_archive(("../../evil", _FILE, "")), _OUT),
@@ -108,6 +117,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         "is there twice",
     ),
     "no archive": (b"evil", "is no archive"),
+    "of no size": (of_size(b"\x80" + b"\xff" * 11), "is no archive"),
     "cut": (packed(FILES)[:-30], "is no archive"),
     "empty": (gzip.compress(b""), "is no archive"),
 }

@@ -89,10 +89,10 @@ class IssueStore(KeyedStore[Issue]):
         try:
             return self._created(filled)
         except AlreadyExists:
-            there = [it for it in self.read([wanted.issue_id]) if it.experiment_id == container]
-            if any(it.key == wanted.key for it in there) or "issue_id" not in filled:
+            taken = self.read([filled.pop("issue_id")]) if "issue_id" in filled else ()
+            mine = [it for it in taken if it.experiment_id == container and it.key == wanted.key]
+            if mine or "issue_id" not in body:
                 raise
-            del filled["issue_id"]
             return self._created(filled)
 
     def _created(self, body: dict[str, Any]) -> Issue:
