@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from typing import Any
 
 from tests.seed_gateway import shown as gateway_shown
@@ -11,12 +10,11 @@ from tests.seed_mcp import MCP_SERVERS
 from tests.seed_records import DATASETS, ISSUES, SCORERS, WEBHOOKS, Api
 from tests.seed_reviews import LABEL_SCHEMAS, REVIEW_QUEUES
 from tests.seed_skills import SKILLS
+from tests.servers import IS_3_18
 
-#: Whether servers of the installed MLflow have skills.
-HAS_SKILLS = tuple(map(int, version("mlflow").split(".")[:2])) >= (3, 18)
 SEEDED = (
     *(DATASETS, SCORERS, ISSUES, LABEL_SCHEMAS, REVIEW_QUEUES, MCP_SERVERS, WEBHOOKS),
-    *([SKILLS] if HAS_SKILLS else []),
+    *([SKILLS] if IS_3_18 else []),
 )
 #: What a migration says of itself, and a list that MLflow writes to where its default question is
 #: not there yet: it is, for others are not listed.

@@ -11,9 +11,9 @@ import pytest
 
 from tests.cli.conftest import Typed
 from tests.cli.test_database_users import Ends, ends, made, store
-from tests.comparison_records import HAS_SKILLS
 from tests.endpoints.databases import rows
 from tests.endpoints.test_database_records import insert
+from tests.servers import IS_3_18
 
 __all__ = ["ends", "made"]
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -131,7 +131,7 @@ def test_they_arrive_with_their_users_once(typed: Typed, granted: Ends) -> None:
     assert own(granted.target) == GRACES
 
 
-@pytest.mark.skipif(not HAS_SKILLS, reason="MLflow has skills since 3.18")
+@pytest.mark.skipif(not IS_3_18, reason="MLflow has skills since 3.18")
 def test_those_on_skills_arrive(typed: Typed, ends: Ends) -> None:
     named = {"workspace": "default", "organization": "acme", "name": "review"}
     made = {**named, "created_at": 1, "last_updated_at": 1}

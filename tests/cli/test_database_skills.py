@@ -16,7 +16,6 @@ from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
 from tests.cli.test_database_target import assert_same_rows
 from tests.cli.test_workspaces import HEADER, WITH_WORKSPACES
-from tests.comparison_records import HAS_SKILLS
 from tests.conftest import ServerFactory
 from tests.endpoints.databases import assert_the_same, rows
 from tests.seed_records import Api, Json
@@ -30,8 +29,9 @@ from tests.seed_skills import (
     skills_shown,
     upload,
 )
+from tests.servers import IS_3_18
 
-pytestmark = pytest.mark.skipif(not HAS_SKILLS, reason="MLflow has skills since 3.18")
+pytestmark = pytest.mark.skipif(not IS_3_18, reason="MLflow has skills since 3.18")
 TABLES = ("skills", "skill_tags", "skill_aliases", "skill_versions", "skill_version_tags")
 #: Of versions whose files MLflow keeps, where these are.
 PLACES = "SELECT name, version, source FROM skill_versions WHERE source_type = 'mlflow' "

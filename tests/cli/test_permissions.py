@@ -15,13 +15,13 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Migrate, everything_in
-from tests.comparison_records import HAS_SKILLS
 from tests.conftest import ProxyFactory, ServerFactory, StartMigrate
 from tests.faults import Fault, Faults, drop_request, lose_response, on_nth
 from tests.guarded import ADMIN_PASSWORD, Guarded, password_of, start_both, start_guarded
 from tests.processes import MigrateProcess
 from tests.proxy import Proxy
 from tests.seed import Source
+from tests.servers import IS_3_18
 
 GRANT = ("POST", "/users/permissions/grant$")
 LIST_USERS = ("GET", "/users/list$")
@@ -379,7 +379,7 @@ class TestDoesNotArrive:
         assert target.grants(copy, *USERS["target"]) == {"ada": "MANAGE"}
         assert "READ of user bob - is not on the target" in copying.verify(code=3)
 
-    @pytest.mark.skipif(not HAS_SKILLS, reason="the installed MLflow has no skills")
+    @pytest.mark.skipif(not IS_3_18, reason="the installed MLflow has no skills")
     def test_on_skills_too(self, copying: Copying) -> None:
         source, target = copying.source, copying.target
         source.call("POST", "skills", {"name": "review-code", "organization": "acme"})

@@ -10,13 +10,13 @@ import pytest
 
 from migrate.demo.server import TrackingServerProcess
 from tests.cli.conftest import Typed
-from tests.comparison_records import HAS_SKILLS
 from tests.conftest import ProxyFactory
 from tests.faults import Faults, answer, every_nth, lose_response, on_nth
 from tests.seed_records import Api
 from tests.seed_skills import FILES, FULL, from_git, packed, seed_skills, skills_shown, upload
+from tests.servers import IS_3_18
 
-pytestmark = pytest.mark.skipif(not HAS_SKILLS, reason="the installed MLflow has no skills")
+pytestmark = pytest.mark.skipif(not IS_3_18, reason="the installed MLflow has no skills")
 
 ONLY = ("--kinds", "skills")
 

@@ -20,11 +20,11 @@ from migrate.endpoints.database.target.schema import make_file
 from migrate.endpoints.skill_archives import tree_digest
 from migrate.kinds import Kind
 from tests.cli.test_database_target import assert_same_rows
-from tests.comparison_records import HAS_SKILLS
 from tests.conftest import StartMigrate
 from tests.endpoints.databases import rows, unpacked, unpacked_artifacts
 from tests.endpoints.test_database_records import SEEDED, insert
 from tests.seed_skills import packed
+from tests.servers import IS_3_18
 
 PATIENCE = 150
 #: Answers a statement of SQL with rows.
@@ -196,7 +196,7 @@ def test_no_object_is_ever_there_by_half_and_each_comes_once(
     assert_same_rows(source, new)
 
 
-@pytest.mark.skipif(not HAS_SKILLS, reason="MLflow has skills since 3.18")
+@pytest.mark.skipif(not IS_3_18, reason="MLflow has skills since 3.18")
 @pytest.mark.parametrize(
     "moment", ["writing-rows", pytest.param("rows-written", marks=pytest.mark.thorough)]
 )

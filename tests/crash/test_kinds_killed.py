@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from migrate.demo.server import TrackingServerProcess
-from tests.comparison_records import HAS_SKILLS, NO_WRITES, SEEDED, kinds_that_differ
+from tests.comparison_records import NO_WRITES, SEEDED, kinds_that_differ
 from tests.conftest import ProxyFactory, StartMigrate
 from tests.crash.migrations import Ended, Migration
 from tests.crash.test_windows import Accident
@@ -22,6 +22,7 @@ from tests.seed import Source
 from tests.seed_gateway import Gateway
 from tests.seed_records import Api
 from tests.seed_reviews import add, make_queue, make_traces, set_status
+from tests.servers import IS_3_18
 from tests.traces.comparison import comparable, experiment_id, traces
 
 #: What makes or changes something, but for what a migration says of itself.
@@ -128,7 +129,7 @@ WINDOWS: dict[str, tuple[Match, int]] = {
     "an MCP server": (("POST", "/mcp-servers$"), 1),
     "a version of an MCP server": (("POST", "/mcp-servers/.*/versions$"), 2),
     "an alias of an MCP server": (("POST", "/mcp-servers/.*/aliases$"), 1),
-    **(OF_SKILLS if HAS_SKILLS else {}),
+    **(OF_SKILLS if IS_3_18 else {}),
     "a secret": (("POST", "/gateway/secrets/create$"), 2),
     "an endpoint": (("POST", "/gateway/endpoints/create$"), 2),
     "a tag of an endpoint": (("POST", "/gateway/endpoints/set-tag$"), 1),

@@ -14,8 +14,8 @@ import pytest
 from migrate.endpoints.database.endpoint import DatabaseSource
 from migrate.errors import Malformed
 from migrate.kinds import Kind
-from tests.comparison_records import HAS_SKILLS
 from tests.endpoints.databases import opened, unpacked
+from tests.servers import IS_3_18
 
 Rows = dict[str, dict[str, Any]]
 _MADE = {"created_at": 1, "last_updated_at": 2}
@@ -144,7 +144,7 @@ SEEDED: dict[Kind, Rows] = {
         "guardrail_configs": {"endpoint_id": "e", "guardrail_id": "g", "created_at": 1},
     },
 }
-if HAS_SKILLS:
+if IS_3_18:
     named = {**_OF, "organization": "acme", "name": "review"}
     SEEDED[Kind.SKILL] = {
         "skills": {**named, **_MADE},

@@ -33,7 +33,6 @@ from migrate.objects import (
     Run,
 )
 from migrate.origins import MARK, ORIGIN
-from tests.comparison_records import HAS_SKILLS
 from tests.endpoints.databases import rows, target_at, unpacked
 from tests.endpoints.exports import (
     a_logged_model,
@@ -42,6 +41,7 @@ from tests.endpoints.exports import (
     a_version,
     an_experiment,
 )
+from tests.servers import IS_3_18
 
 RUN, OTHER_RUN = "a" * 32, "b" * 32
 MODEL = "m-" + "c" * 32
@@ -478,7 +478,7 @@ def test_a_full_disk_is_said_so_and_leaves_nothing_by_half(
     write(target, a_copy())
 
 
-@pytest.mark.skipif(HAS_SKILLS, reason="the installed MLflow has skills")
+@pytest.mark.skipif(IS_3_18, reason="the installed MLflow has skills")
 def test_a_database_of_an_mlflow_without_skills_says_that_it_takes_none(new_database: Path) -> None:
     with closing(target_at(new_database)) as target:
         assert target.store(Kind.SKILL) is None

@@ -22,11 +22,11 @@ from migrate.errors import AlreadyExists, NotPermitted, Refused
 from migrate.kinds import Kind
 from migrate.objects import Loss
 from migrate.records.skills import KEPT, Skill, SkillFiles, SkillVersion
-from tests.comparison_records import HAS_SKILLS
 from tests.endpoints.databases import opened, rows, target_at
 from tests.seed_skills import FILES, packed
+from tests.servers import IS_3_18
 
-pytestmark = pytest.mark.skipif(not HAS_SKILLS, reason="MLflow has skills since 3.18")
+pytestmark = pytest.mark.skipif(not IS_3_18, reason="MLflow has skills since 3.18")
 _OUT = "may lead out of its folder"
 
 

@@ -15,12 +15,11 @@ from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.errors import EndpointError, Unavailable
 from migrate.kinds import REGISTRY_KINDS, Kind, Ref
 from migrate.objects import ArtifactRoot
-from tests.comparison_records import HAS_SKILLS
 from tests.conftest import ProxyFactory
 from tests.faults import Fault, Faults, always, answer, answer_with, on_nth
 from tests.proxy import Proxy
 from tests.seed import Source
-from tests.servers import INSTALLED
+from tests.servers import INSTALLED, IS_3_18
 
 EMPTY = answer_with("{}")
 WEB_PAGE = answer(200)
@@ -89,11 +88,11 @@ class TestVersions:
         server = open_server((VERSION, fault), side="target")
         can = server.capabilities()
         # The youngest part that is asked and there: skills, or MCP servers.
-        youngest = "3.18" if HAS_SKILLS else "3.15"
+        youngest = "3.18" if IS_3_18 else "3.15"
         assert can.version == f"{youngest} or newer"
         assert can.writable == can.readable >= {Kind.LOGGED_MODEL, *REGISTRY_KINDS}
         lengths = (can.param_length, can.run_tag_length, can.experiment_tag_length)
-        assert lengths == (6000, 8000, 20000 if HAS_SKILLS else 5000)
+        assert lengths == (6000, 8000, 20000 if IS_3_18 else 5000)
         assert (can.colon_in_keys, can.dataset_inputs, can.flattens_models) == (True, True, False)
         said = ("does not tell its version", f"{youngest} or newer", f"limits of {youngest}")
         the_one(can.notes, "target", *said)

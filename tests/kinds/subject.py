@@ -56,7 +56,6 @@ from migrate.tasks.skill import Skills
 from migrate.tasks.user import Roles, Users
 from migrate.tasks.webhook import Webhooks
 from migrate.traces import Trace
-from tests.comparison_records import HAS_SKILLS
 from tests.graph.memory import MemoryServer
 from tests.kinds.job import Job, Jobs
 from tests.kinds.memory import MemoryStore
@@ -557,7 +556,7 @@ SAMPLES = (
         change=kinder,
         # Its name is its id.
         on_servers=Identity.KEPT,
-        there=HAS_SKILLS,
+        there=IS_3_18,
         refuses=frozenset(ODD_NAMES),
     ),
     Sample(
