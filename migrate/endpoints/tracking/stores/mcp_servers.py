@@ -12,7 +12,6 @@ from urllib.parse import quote
 from migrate.endpoints.shapes import (
     Object,
     ident,
-    integer,
     member,
     objects,
     pairs,
@@ -26,7 +25,12 @@ from migrate.endpoints.tracking.http.errors import read_once
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import MCP_SERVERS as PART
 from migrate.endpoints.tracking.stores.record import RecordStore
-from migrate.endpoints.tracking.stores.staged_versions import ACTIVE, DRAFT, StagedVersions
+from migrate.endpoints.tracking.stores.staged_versions import (
+    ACTIVE,
+    DRAFT,
+    StagedVersions,
+    said_by_itself,
+)
 from migrate.errors import AlreadyExists, NotFound, Refused
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
@@ -191,7 +195,7 @@ def server_from(body: Object) -> MCPServer:
         tags=pairs(body, "tags"),
         aliases={required_text(it, "alias"): required_text(it, "version") for it in aliases},
         access_endpoints=tuple(sorted(map(_address_from, objects(body, "access_endpoints")))),
-        **_said_of(body),
+        **said_by_itself(body),
     )
 
 
@@ -207,15 +211,8 @@ def _version_from(body: Object) -> MCPServerVersion:
         ),
         tags=pairs(body, "tags"),
         connect_options=member(body, "connect_options"),
-        **_said_of(body),
+        **said_by_itself(body),
     )
-
-
-def _said_of(body: Object) -> dict[str, Any]:
-    """Read when one was made and changed, and by whom."""
-    times = ("creation_timestamp", "last_updated_timestamp")
-    said: dict[str, Any] = {name: integer(body, name) for name in times}
-    return said | {name: text(body, name) for name in ("created_by", "last_updated_by")}
 
 
 def _address_from(body: Object) -> AccessEndpoint:

@@ -14,7 +14,6 @@ from urllib.parse import quote
 from migrate.endpoints.shapes import (
     Object,
     ident,
-    integer,
     objects,
     pairs,
     required_text,
@@ -32,7 +31,7 @@ from migrate.endpoints.tracking.http.forms import Form as Body
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.parts import SKILLS as PART
 from migrate.endpoints.tracking.stores.record import RecordStore
-from migrate.endpoints.tracking.stores.staged_versions import DRAFT, StagedVersions
+from migrate.endpoints.tracking.stores.staged_versions import DRAFT, StagedVersions, said_by_itself
 from migrate.errors import EndpointError, NotFound, Refused
 from migrate.kinds import Kind, Ref
 from migrate.objects import ArtifactRoot
@@ -232,7 +231,7 @@ def skill_from(body: Object) -> Skill:
         icons=tuple(map(dict, objects(body, "icons"))),
         tags=pairs(body, "tags"),
         aliases={required_text(it, "alias"): version_number(it) for it in objects(body, "aliases")},
-        **_said_of(body),
+        **said_by_itself(body),
     )
 
 
@@ -246,15 +245,8 @@ def _version_from(body: Object) -> SkillVersion:
         subpath=text(body, "subpath"),
         digest=text(body, "digest"),
         tags=pairs(body, "tags"),
-        **_said_of(body),
+        **said_by_itself(body),
     )
-
-
-def _said_of(body: Object) -> dict[str, Any]:
-    """Read when one was made and changed, and by whom."""
-    times = ("creation_timestamp", "last_updated_timestamp")
-    said: dict[str, Any] = {name: integer(body, name) for name in times}
-    return said | {name: text(body, name) for name in ("created_by", "last_updated_by")}
 
 
 def _used_up(number: int) -> str:

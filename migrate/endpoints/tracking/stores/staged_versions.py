@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
+from migrate.endpoints.shapes import Object, integer, text
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.errors import NotFound, Refused
 from migrate.outcomes import Loss
@@ -78,3 +79,10 @@ class StagedVersions:
         except (Refused, NotFound) as problem:
             return (Loss(name, f"refused by the target: {problem}"),)
         return ()
+
+
+def said_by_itself(body: Object) -> dict[str, Any]:
+    """Read what a server says by itself of an object or a version: when and by whom it was made."""
+    times = ("creation_timestamp", "last_updated_timestamp")
+    said: dict[str, Any] = {name: integer(body, name) for name in times}
+    return said | {name: text(body, name) for name in ("created_by", "last_updated_by")}
