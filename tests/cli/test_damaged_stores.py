@@ -45,6 +45,8 @@ def of_others(path: Path, broken: str) -> dict[str, list[str]]:
     for table in TABLES:
         columns = [it for _, it, *_ in rows(path, f"PRAGMA table_info({table})")]
         told = [it for it in columns if it not in TABLES[table]]
+        if not told:  # a newer MLflow has this table
+            continue
         kept = rows(path, f"SELECT {', '.join(told)} FROM {table}")
         found[table] = sorted(
             repr(row)

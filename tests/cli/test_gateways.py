@@ -13,6 +13,7 @@ from tests.conftest import ProxyFactory
 from tests.faults import Fault, Faults, always, answer, answer_with
 from tests.proxy import Proxy
 from tests.seed import Source
+from tests.servers import IS_3_18
 
 VERSION = ("GET", "/version$")
 LOGGED_MODELS = ("*", "/logged-models")
@@ -84,12 +85,14 @@ def test_a_gateway_that_keeps_the_version_loses_nothing(
     fault: Fault,
 ) -> None:
     gateway.faults = behind.faults = Faults(always(VERSION, fault))
-    plan = told(typed("plan", gateway.uri, behind.uri, "--json"))
+    # Of a server that may be newer, a part that is not there may be kept by the gateway.
+    ends = (gateway.uri, behind.uri, *([] if IS_3_18 else ["--without", "skills"]))
+    plan = told(typed("plan", *ends, "--json"))
     assert any("does not tell its version" in note for note in plan["notes"])
-    report = told(typed("run", gateway.uri, behind.uri, "--json"))
+    report = told(typed("run", *ends, "--json"))
     assert (counts(report), report["unknown"]) == (EVERYTHING, [])
     typed("verify")
-    assert "no difference" in typed("verify", gateway.uri, behind.uri).stdout
+    assert "no difference" in typed("verify", *ends).stdout
 
 
 MODEL = {"logged model"}
