@@ -249,6 +249,7 @@ def test_from_their_database_they_go_to_a_server_with_new_passwords(
     assert not log_in(target, "bob", "the password of bob")
 
 
+@pytest.mark.thorough
 def test_from_their_database_into_another_they_keep_their_passwords(
     source: Guarded, starts: Starts, migrate: Migrate, file: Path
 ) -> None:

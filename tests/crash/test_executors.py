@@ -81,6 +81,7 @@ def test_a_process_killed_before_an_answer_loses_and_doubles_nothing(
     assert killed
 
 
+@pytest.mark.thorough
 def test_processes_end_at_once_with_a_command_that_is_killed(migration: Migration) -> None:
     workers: list[psutil.Process] = []
 

@@ -136,6 +136,7 @@ def test_what_is_made_after_it_was_looked_for_is_told_as_a_second_copy(
     assert "exactly one copy - the target holds 2 copies of this run" in told
 
 
+@pytest.mark.thorough
 def test_servers_whose_databases_have_no_connection_left_now_and_then_lose_nothing(
     work: Source, migration_of: MigrationOf
 ) -> None:
