@@ -81,7 +81,7 @@ def test_files_that_the_source_does_not_give_cost_their_version_and_no_other(
     proxy = proxy_factory(source.uri)
     listing = ("GET", "/mlflow-artifacts/artifacts$")
     proxy.faults = Faults(on_nth(listing, 1, answer(403)))
-    ends = (proxy.uri, target.uri, *ONLY)
+    ends = (proxy.uri, target.uri, *ONLY, "--serial")
     ended = json.loads(typed("run", *ends, "--json", code=3).stdout)
     assert len([it for it in ended["losses"] if "not delivered" in str(it)]) == 1
     assert numbers(target) == [3, 4]

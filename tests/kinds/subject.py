@@ -661,14 +661,19 @@ def in_a_database(sample: Sample) -> Opened:
 
     def opened(folder: Path, request: pytest.FixtureRequest) -> Subject:
         endpoint: Target = request.getfixturevalue("database_target")
-        whole = (Kind.RUN, Kind.LOGGED_MODEL, Kind.TRACE, Kind.EVALUATION_DATASET)
+        whole = {Kind.RUN, Kind.LOGGED_MODEL, Kind.TRACE, Kind.EVALUATION_DATASET, Kind.SKILL}
         needs = sample.needs_stored(endpoint) if sample.needs_stored else {}
 
         def make(ident: str, name: str) -> Any:
             return dataclasses.replace(sample.make(ident, name), **needs)
 
         subject = dataclasses.replace(_in_two(sample, endpoint), make=make)
-        return dataclasses.replace(subject, appears_whole=sample.carrier.kind in whole)
+        return dataclasses.replace(
+            subject,
+            appears_whole=sample.carrier.kind in whole,
+            # Folders are named by it.
+            refuses=sample.refuses if sample.carrier.kind is Kind.SKILL else frozenset(),
+        )
 
     return opened
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -24,10 +25,13 @@ from migrate.endpoints.tracking.parts import ISSUES as PART
 from migrate.endpoints.tracking.parts import NEWER_API
 from migrate.endpoints.tracking.stores.record import KeyedStore
 from migrate.errors import AlreadyExists, Refused
+from migrate.in_turn import in_turn
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
 from migrate.records.issues import Issue
 
+#: Searches under way at a time.
+AT_ONCE = 4
 ISSUES = f"{NEWER_API}/issues"
 PER_PAGE = 1000
 #: Of more experiments, those of all are listed, and looked through.
@@ -64,14 +68,16 @@ class IssueStore(KeyedStore[Issue]):
         asked = [{"experiment_id": it} for it in containers]
         if len(containers) > ASKED_ONE_BY_ONE:
             asked = [{}]
-        wanted = frozenset(containers)
-        for which in asked:
-            pages = self._http.pages(PART.path, {**which, "max_results": PER_PAGE})
-            found = self._entries.all(pages, "issues", FORM, issue_from)
-            yield from sorted(
-                (issue for issue in found if issue.experiment_id in wanted),
-                key=lambda it: (it.created_timestamp or 0, it.issue_id),
-            )
+        calls = (partial(self._found, which, frozenset(containers)) for which in asked)
+        for found in in_turn(AT_ONCE, calls):
+            yield from found
+
+    def _found(self, which: Mapping[str, str], wanted: Container[str]) -> Sequence[Issue]:
+        """Return the issues of a search that are in the ``wanted`` experiments, oldest first."""
+        pages = self._http.pages(PART.path, {**which, "max_results": PER_PAGE})
+        found = self._entries.all(pages, "issues", FORM, issue_from)
+        mine = (issue for issue in found if issue.experiment_id in wanted)
+        return sorted(mine, key=lambda it: (it.created_timestamp or 0, it.issue_id))
 
     def _read(self, ident: str) -> Issue:
         return issue_from(required(self._http.get(_path(ident)), "issue"))

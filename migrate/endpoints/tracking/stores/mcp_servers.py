@@ -6,6 +6,7 @@ import builtins
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -32,12 +33,15 @@ from migrate.endpoints.tracking.stores.staged_versions import (
     said_by_itself,
 )
 from migrate.errors import AlreadyExists, NotFound, Refused
+from migrate.in_turn import in_turn
 from migrate.kinds import Kind
 from migrate.outcomes import Loss
 from migrate.records.mcp_servers import AccessEndpoint, MCPServer, MCPServerVersion
 
 SERVERS = PART.path
 PER_PAGE = 100
+#: Servers whose versions are asked for at a time.
+AT_ONCE = 4
 FORM = Form(Kind.MCP_SERVER, lambda entry: Told(told_id(entry, "name")))
 
 
@@ -56,7 +60,7 @@ class MCPServerStore(RecordStore[MCPServer]):
 
     def list(self, containers: Sequence[str]) -> Iterator[MCPServer]:
         """See ``Store.list``."""
-        yield from map(self._whole, self._all())
+        yield from in_turn(AT_ONCE, (partial(self._whole, it) for it in self._all()))
 
     def _all(self) -> builtins.list[MCPServer]:
         """Return all servers without their versions."""

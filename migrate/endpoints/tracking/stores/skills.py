@@ -33,6 +33,7 @@ from migrate.endpoints.tracking.parts import SKILLS as PART
 from migrate.endpoints.tracking.stores.record import RecordStore
 from migrate.endpoints.tracking.stores.staged_versions import DRAFT, StagedVersions, said_by_itself
 from migrate.errors import EndpointError, NotFound, Refused
+from migrate.in_turn import in_turn
 from migrate.kinds import Kind, Ref
 from migrate.objects import ArtifactRoot
 from migrate.outcomes import Loss, LossCode, loss_of
@@ -40,6 +41,8 @@ from migrate.records.skills import Skill, SkillFiles, SkillVersion, skill_identi
 
 SKILLS = PART.path
 PER_PAGE = 100
+#: Skills whose versions are asked for at a time.
+AT_ONCE = 4
 FORM = Form(Kind.SKILL, lambda entry: Told(told_id(entry, "name")))
 #: Numbers of versions that are deleted at the source and passed over, in one skill.
 MOST_PASSED_OVER = 1_000
@@ -67,7 +70,7 @@ class SkillStore(RecordStore[Skill]):
         pages = self._http.get_pages(SKILLS, {"max_results": PER_PAGE})
         found = self._entries.all(pages, "skills", FORM, skill_from)
         in_order = sorted(found, key=lambda it: (it.creation_timestamp or 0, it.identity))
-        yield from map(self._whole, in_order)
+        yield from in_turn(AT_ONCE, (partial(self._whole, it) for it in in_order))
 
     def _whole(self, skill: Skill) -> Skill:
         """Return a skill with its versions."""
