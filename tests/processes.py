@@ -17,7 +17,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -93,8 +93,12 @@ class MigrateProcess:
 
 def spawned_by(pid: int) -> list[psutil.Process]:
     """What multiprocessing has started for a process and for those below it, oldest first."""
-    below = psutil.Process(pid).children(recursive=True)
-    return [it for it in below if "spawn_main" in " ".join(it.cmdline())]
+    found = []
+    for it in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if "spawn_main" in " ".join(it.cmdline()):
+                found.append(it)
+    return found
 
 
 @contextmanager
