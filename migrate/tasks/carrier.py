@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, TypeVar
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
@@ -25,6 +25,7 @@ from migrate.tasks.model_marks import Links
 from migrate.tasks.wanted import Need, Place, Wanted
 
 HasCopy = Callable[[Ref], bool]
+K = TypeVar("K", int, str)
 
 
 class Carrier(ABC):
@@ -243,3 +244,12 @@ class RecordCarrier(Carrier, Generic[R]):
     def carry(self, batch: Batch, source: Source, target: Target) -> Iterator[Outcome]:
         """Copy the objects of a batch by the one engine."""
         return carry_each(self, batch, source, target)
+
+
+def differing(
+    old: Mapping[K, object], new: Mapping[K, object]
+) -> Iterator[tuple[K, object, object]]:
+    """Yield the keys, in order, under which two mappings have something else, and what."""
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            yield key, old.get(key), new.get(key)

@@ -11,7 +11,7 @@ from migrate.kinds import Kind, Ref, experiment_ref
 from migrate.origins import MIGRATION, ORIGIN, SOURCE, carried_tags, keep_earlier
 from migrate.outcomes import Loss
 from migrate.records.evaluation_datasets import DatasetRecord, EvaluationDataset
-from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.carrier import RecordCarrier, differing
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Need, Place, Wanted
 
@@ -73,10 +73,8 @@ class EvaluationDatasets(RecordCarrier[EvaluationDataset]):
         """See ``RecordCarrier.differences``; MLflow makes schema and profile of the records."""
         if wanted.name != copy.name:
             yield "name", wanted.name, copy.name
-        old, new = carried_tags(wanted.tags), carried_tags(copy.tags)
-        for key in sorted({*old, *new}):
-            if old.get(key) != new.get(key):
-                yield f"tag {key}", old.get(key), new.get(key)
+        for key, old, new in differing(carried_tags(wanted.tags), carried_tags(copy.tags)):
+            yield f"tag {key}", old, new
         if not set(wanted.experiment_ids) <= set(copy.experiment_ids):
             yield "experiments", sorted(wanted.experiment_ids), sorted(copy.experiment_ids)
 

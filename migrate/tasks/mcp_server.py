@@ -7,7 +7,7 @@ from typing import Any
 
 from migrate.kinds import Kind, Ref
 from migrate.records.mcp_servers import MCPServer
-from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.carrier import RecordCarrier, differing
 from migrate.tasks.wanted import Place, Wanted
 
 
@@ -30,10 +30,7 @@ class MCPServers(RecordCarrier[MCPServer]):
         self, wanted: MCPServer, copy: MCPServer
     ) -> Iterator[tuple[str, object, object]]:
         """See ``RecordCarrier.differences``."""
-        old, new = _members(wanted), _members(copy)
-        for what in sorted({*old, *new}):
-            if old.get(what) != new.get(what):
-                yield what, old.get(what), new.get(what)
+        yield from differing(_members(wanted), _members(copy))
 
 
 def _members(server: MCPServer) -> Mapping[str, Any]:

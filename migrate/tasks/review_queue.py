@@ -9,7 +9,7 @@ from migrate.endpoints.stores import Identity
 from migrate.kinds import Kind, Ref
 from migrate.outcomes import Loss
 from migrate.records.review_queues import ReviewQueue
-from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.carrier import RecordCarrier, differing
 from migrate.tasks.wanted import Need, Place, Wanted
 
 
@@ -68,6 +68,5 @@ class ReviewQueues(RecordCarrier[ReviewQueue]):
             yield "created_by", wanted.created_by, copy.created_by
         old = {it.item_id: (it.status, it.completed_by) for it in wanted.items}
         new = {it.item_id: (it.status, it.completed_by) for it in copy.items}
-        for ident in sorted({*old, *new}):
-            if old.get(ident) != new.get(ident):
-                yield f"item {ident}", old.get(ident), new.get(ident)
+        for ident, was, now in differing(old, new):
+            yield f"item {ident}", was, now

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from migrate.endpoints.stores import Identity
 from migrate.kinds import Kind, Ref
 from migrate.records.scorers import Scorer, numbered
-from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.carrier import RecordCarrier, differing
 from migrate.tasks.wanted import Place, Wanted
 
 
@@ -44,9 +44,8 @@ class Scorers(RecordCarrier[Scorer]):
         """See ``RecordCarrier.differences``."""
         old = {it.version: it.content for it in wanted.versions}
         new = {it.version: it.content for it in copy.versions}
-        for number in sorted({*old, *new}):
-            if old.get(number) != new.get(number):
-                yield f"version {number}", old.get(number), new.get(number)
+        for number, was, now in differing(old, new):
+            yield f"version {number}", was, now
         if wanted.online != copy.online:
             yield "online config", wanted.online, copy.online
 

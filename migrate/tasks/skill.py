@@ -9,7 +9,7 @@ from migrate.endpoints.stores import HoldsContents
 from migrate.kinds import Kind, Ref
 from migrate.outcomes import Loss
 from migrate.records.skills import Skill, SkillFiles
-from migrate.tasks.carrier import RecordCarrier
+from migrate.tasks.carrier import RecordCarrier, differing
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Place, Wanted
 
@@ -39,24 +39,22 @@ class Skills(RecordCarrier[Skill]):
 
     def differences(self, wanted: Skill, copy: Skill) -> Iterator[tuple[str, object, object]]:
         """See ``RecordCarrier.differences``."""
-        old, new = _members(wanted), _members(copy)
-        for what in sorted({*old, *new}):
-            if old.get(what) != new.get(what):
-                yield what, old.get(what), new.get(what)
+        yield from differing(_members(wanted), _members(copy))
 
     def fill(self, original: Skill, copy: Skill, source: Holder, target: Holder) -> Sequence[Loss]:
         """See ``RecordCarrier.fill``. A version is made once, in the order of the numbers."""
-        existing = {it.version: it for it in copy.versions}
+        existing = {it.version: it.made_of for it in copy.versions}
         losses: list[Loss] = []
+        missing: list[SkillFiles] = []
         for page in source.contents(original):
             for it in page:
-                there = existing.get(it.version.version)
-                if there is None:
-                    losses += target.add(copy, [it])
-                elif there.made_of != it.version.made_of:
-                    name = f"version {there.version}"
-                    losses.append(Loss(name, "no version that is there is ever made anew"))
-        return losses
+                number = it.version.version
+                if number not in existing:
+                    missing.append(it)
+                elif existing[number] != it.version.made_of:
+                    reason = "no version that is there is ever made anew"
+                    losses.append(Loss(f"version {number}", reason))
+        return [*losses, *target.add(copy, missing)]
 
 
 def _members(skill: Skill) -> Mapping[str, Any]:

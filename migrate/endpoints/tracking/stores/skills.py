@@ -122,9 +122,11 @@ class SkillStore(RecordStore[Skill]):
     def add(self, holder: Skill, contents: Sequence[SkillFiles]) -> Sequence[Loss]:
         """See ``HoldsContents.add``: versions that are not there yet, as drafts."""
         refused: builtins.list[Loss] = []
+        # A version that was deleted since may have a higher number than any that is shown.
+        highest = max((it.version for it in holder.versions), default=0)
         for files in contents:
             try:
-                self._add(_path(holder.identity), files)
+                highest = self._add(_path(holder.identity), files, highest)
             except (Refused, NotFound) as problem:
                 reason = f"refused by the target: {problem}"
                 refused.append(Loss(f"version {files.version.version}", reason))
@@ -133,23 +135,22 @@ class SkillStore(RecordStore[Skill]):
                 refused.append(loss_of(LossCode.NOT_DELIVERED, name, problem))
         return refused
 
-    def _add(self, path: str, files: SkillFiles) -> None:
-        """Make a version under its own number."""
+    def _add(self, path: str, files: SkillFiles, highest: int) -> int:
+        """Make a version under its own number, and return that; ``highest`` is there before it."""
         wanted = files.version
         if files.open is None:
-            self._pass_over(path, wanted.version)
+            self._pass_over(path, highest, wanted.version)
             made_of = ("source_type", "source", "ref", "subpath", "digest")
             body = {it: getattr(wanted, it) for it in made_of if getattr(wanted, it)}
-            self._require(path, self._made(path, body), wanted.version)
-            return
+            return self._required(path, self._made(path, body), wanted.version)
         with files.open() as archive:
-            self._pass_over(path, wanted.version)
+            self._pass_over(path, highest, wanted.version)
             # The server holds what arrives against the digest.
             body = {"status": DRAFT, **({"digest": wanted.digest} if wanted.digest else {})}
             answer = self._http.post_form(f"{path}/versions", Body(json.dumps(body), archive))
         with read_once():
             made = version_number(answer)
-        self._require(path, made, wanted.version)
+        return self._required(path, made, wanted.version)
 
     def _made(self, path: str, made_of: Mapping[str, str]) -> int:
         body = {"status": DRAFT, **made_of}
@@ -157,13 +158,12 @@ class SkillStore(RecordStore[Skill]):
         with read_once():
             return version_number(answer)
 
-    def _pass_over(self, path: str, number: int) -> None:
+    def _pass_over(self, path: str, highest: int, number: int) -> None:
         """Have ``number`` come next: the free ones before it are taken.
 
         What takes them stays until ``finish``: it shows whoever goes on after a kill which number
         comes next.
         """
-        highest = self._highest(path)
         if number <= highest:
             raise Refused(_used_up(number))
         if number - highest > MOST_PASSED_OVER:
@@ -174,17 +174,12 @@ class SkillStore(RecordStore[Skill]):
                 self._versions.delete(f"{path}/versions/{highest}", DRAFT)
                 raise Refused(_used_up(number))
 
-    def _highest(self, path: str) -> int:
-        """Return the highest number that is shown; a version deleted since may have a higher."""
-        pages = self._http.get_pages(f"{path}/versions", {"max_results": PER_PAGE})
-        shown = (version_number(it) for page in pages for it in objects(page, "skill_versions"))
-        return max(shown, default=0)
-
-    def _require(self, path: str, made: int, number: int) -> None:
-        """Delete a version that did not get its own number, and raise ``Refused``."""
+    def _required(self, path: str, made: int, number: int) -> int:
+        """Return the number of a version; delete one that is not its own, and raise ``Refused``."""
         if made != number:
             self._versions.delete(f"{path}/versions/{made}", DRAFT)
             raise Refused(_used_up(number))
+        return made
 
     def finish(
         self, copy: Skill, wanted: Skill, mark: str, losses: Sequence[Loss] = ()
