@@ -186,7 +186,8 @@ class _Standing:
         self.bytes_sent += outcome.bytes_sent
         # A later attempt may not come past what an earlier one had to leave out.
         self.losses = merged(self.losses, outcome.losses)
-        self.warnings = merged(self.warnings, outcome.warnings)
+        # Notes stand among the warnings, where the report finds them.
+        self.warnings = merged(self.warnings, outcome.warnings + outcome.straight)
 
     def row(self) -> tuple[Any, ...]:
         return (
@@ -223,7 +224,7 @@ def settle(connection: Connection, number: int, outcomes: Sequence[Outcome]) -> 
 
 def _parted(outcomes: Sequence[Outcome]) -> tuple[Sequence[Outcome], Sequence[Outcome]]:
     """Take apart the outcomes of tasks without losses and warnings, whose rows need not be read."""
-    remarkable = {outcome.ref for outcome in outcomes if outcome.losses or outcome.warnings}
+    remarkable = {it.ref for it in outcomes if it.losses or it.warnings or it.straight}
     if not remarkable:
         return outcomes, []
     plain = [outcome for outcome in outcomes if outcome.ref not in remarkable]

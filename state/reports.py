@@ -15,6 +15,7 @@ from migrate.kinds import HEADINGS, Action, Heading, Kind, Ref
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Failure, KindTotals, Report, Side
 from migrate.redaction import without_logins
+from migrate.straight import is_note, summed
 from state.database import damaged
 from state.rows import (
     counts_of_kinds,
@@ -107,7 +108,7 @@ def report(
 def _report(connection: Connection, stored: Row[Any], tallies: Sequence[Tally]) -> Report:
     source, target = sides(stored)
     totals = _totals(tallies)
-    losses, warnings = (
+    losses, remarks = (
         _remarks(connection, stored) if any(it.remarks for it in tallies) else ((), ())
     )
     failed = any(it.status == TaskStatus.FAILED for it in tallies)
@@ -119,7 +120,8 @@ def _report(connection: Connection, stored: Row[Any], tallies: Sequence[Tally]) 
         totals=totals,
         failures=_failures(connection, stored, Counter(blocked.values())) if failed else (),
         losses=losses,
-        warnings=warnings,
+        warnings=tuple(it for it in remarks if not is_note(it[1])),
+        straight=summed(text for _, text in remarks),
         unsupported=_unsupported(stored, tallies),
         bytes_sent=sum(of_kind.bytes_sent for of_kind in totals.values()),
         seconds=0.0,
