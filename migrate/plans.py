@@ -191,8 +191,8 @@ class Report:
     ``losses`` pairs a ref with a loss. ``blocked`` names for each task that is held up the failed
     one that does it. ``unknown`` is what could not be learned of the two ends.
     ``straight`` has for each side the files that went past its server, straight from or to its
-    storage. ``complete`` is False when anything failed, is blocked, is pending, was lost, is not known, or
-    is of a kind that is not copied; the exit code follows from it.
+    storage. ``complete`` is False when anything failed, is blocked, is pending, was lost, is not
+    known, or is of a kind that is not copied; the exit code follows from it.
     """
 
     migration_id: str

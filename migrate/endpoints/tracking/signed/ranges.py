@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError
 from migrate.endpoints.tracking.http.bounds import bounds_from
 from migrate.endpoints.tracking.signed.memory import AT_ONCE, BLOCK, READING
 from migrate.endpoints.tracking.signed.urls import NoConnection, RunOut, Signed, patiently, send
-from migrate.errors import EndpointError, Unavailable
+from migrate.errors import EndpointError, NotAuthenticated, Unavailable
 from migrate.shares import Limits, Place, SharingThreads
 
 _threads = SharingThreads(8, thread_name_prefix="ranges")
@@ -48,6 +48,10 @@ class Changed(Unavailable):
     """The file is not the one that was begun: no range of it helps, only to begin anew."""
 
 
+class NotGiven(Unavailable):
+    """The storage gives no more of a file that is begun, or what is not part of it."""
+
+
 class SignedFile:
     """A file of ``size`` bytes, as it was listed, that its storage gives by ranges.
 
@@ -69,14 +73,16 @@ class SignedFile:
         """Return one range, asked for again where it breaks off, within a ``place`` for requests.
 
         Of the ``first`` it is not tried again to reach its storage. Raises ``Changed`` where the
-        file is another by now, and ``EndpointError`` for an answer that is not what was asked for.
+        file is another by now, and for an answer that is not what was asked for ``EndpointError``
+        at the ``first``, and ``NotGiven`` later.
         """
         refused: Signed | None = None
 
         def attempt() -> bytes | Exception:
             nonlocal refused
-            signed = self._url(refused, place)
+            signed: Signed | None = None
             try:
+                signed = self._url(refused, place)
                 return self._fetch(wanted, signed)
             except RunOut:
                 refused = signed
@@ -88,7 +94,12 @@ class SignedFile:
                     return problem
                 raise
 
-        came = patiently(attempt)
+        try:
+            came = patiently(attempt)
+        except (EndpointError, RunOut) as problem:
+            if first or isinstance(problem, NotAuthenticated):
+                raise
+            raise NotGiven(problem.message, problem.hint) from None
         if isinstance(came, Exception):
             raise came
         return came

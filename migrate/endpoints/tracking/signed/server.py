@@ -16,9 +16,10 @@ from migrate.endpoints.artifacts.locations import PROXY, require_storage
 from migrate.endpoints.shapes import Object, count, flag, member, objects, required_text, text
 from migrate.endpoints.tracking.http.bounds import large_file
 from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
-from migrate.endpoints.tracking.signed.ranges import Changed, RangedStream, SignedFile
+from migrate.endpoints.tracking.signed.ranges import Changed, NotGiven, RangedStream, SignedFile
 from migrate.endpoints.tracking.signed.uploads import (
     Interrupted,
+    NotTaken,
     PartsSender,
     Upload,
     begun,
@@ -124,7 +125,11 @@ class SigningServer:
                         with place.used():
                             self._sign(path, size, what)
                     stream.begin()
-                yield cast(BinaryIO, stream)
+                try:
+                    yield cast(BinaryIO, stream)
+                except NotGiven as problem:
+                    self._close("read", problem)  # the next try goes another way
+                    raise
                 if stream.is_read:
                     straight.went(self._side, artifact.path, size)
 
@@ -155,8 +160,9 @@ class SigningServer:
             return problem.rest
         except BaseException as problem:
             self._abort(upload, folder, name)
-            if isinstance(problem, RunOut):
-                self._close("write", problem)  # its URLs do not last as long as such a file takes
+            if isinstance(problem, NotTaken):
+                # Its URLs may not last as long as such a file takes.
+                self._close("write", problem)
             raise
         straight.went(self._side, artifact.path, size)
         return None
@@ -233,6 +239,9 @@ class SigningServer:
             return
         except (Unavailable, Malformed) as problem:
             unclear = problem
+        except Refused as problem:
+            # It has taken the name: what is refused is not that.
+            raise EndpointError(problem.message, problem.hint) from None
         for pause in LOOKS if before not in (None, size) else ():
             time.sleep(pause)
             if self._listed(folder, name) == size:
@@ -282,10 +291,12 @@ class SigningServer:
                 raise self._close(way, problem) from None
             raise self._not_this_way(problem) from None
 
-    def _close(self, way: str, problem: MigrateError) -> NotThisWay:
+    def _close(self, way: str, problem: MigrateError) -> MigrateError:
+        """Remember that a way leads nowhere, unless there is no other; return what to raise."""
         with self._lock:
-            is_news = way not in self._closed_ways
-            self._closed_ways[way] = problem
+            is_news = way not in self._closed_ways and not self.only
+            if is_news:
+                self._closed_ways[way] = problem
         told = self._not_this_way(problem)
         if is_news:
             # Only of a storage that nobody named the user can make use.
@@ -293,7 +304,11 @@ class SigningServer:
             log.log(level, "large files go through the %s: %s; %s", self._side, told, told.hint)
         return told
 
-    def _not_this_way(self, problem: MigrateError) -> NotThisWay:
+    def _not_this_way(self, problem: MigrateError) -> MigrateError:
+        if not self.only:
+            return NotThisWay(problem.message, problem.hint)
         without = f"start the {self._side} without MLFLOW_ARTIFACTS_PRESIGNED_ONLY while this runs"
-        hints = [problem.hint, without if self.only else ""]
-        return NotThisWay(problem.message, "; or ".join(filter(None, hints)))
+        # A loss is told without a hint, and this may be the end of the file.
+        todo = "; or ".join(filter(None, [problem.hint, without]))
+        kind = Unavailable if isinstance(problem, Unavailable) else NotThisWay
+        return kind(f"{problem.message}; {todo}")

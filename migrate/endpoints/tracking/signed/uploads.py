@@ -12,8 +12,8 @@ from typing import BinaryIO, NamedTuple, cast
 
 from migrate.endpoints.tracking.http.streams import sized
 from migrate.endpoints.tracking.signed.memory import AT_ONCE, BLOCK, WRITING
-from migrate.endpoints.tracking.signed.urls import NoConnection, Signed, patiently, send
-from migrate.errors import Malformed
+from migrate.endpoints.tracking.signed.urls import NoConnection, RunOut, Signed, patiently, send
+from migrate.errors import EndpointError, Unavailable
 from migrate.shares import Limits, Place, SharingThreads
 
 #: Storages take no more parts of one file.
@@ -42,10 +42,14 @@ class Upload:
     parts: Sequence[Signed] = field(repr=False)
 
 
+class NotTaken(Unavailable):
+    """The storage does not take a part, however often it is sent by this URL."""
+
+
 class Interrupted(Exception):
     """No part can be sent from here; ``rest`` is the whole stream still, from its beginning."""
 
-    def __init__(self, rest: BinaryIO, why: NoConnection) -> None:
+    def __init__(self, rest: BinaryIO, why: Unavailable) -> None:
         super().__init__(str(why))
         self.rest = rest
         self.why = why
@@ -72,12 +76,14 @@ class PartsSender:
         self._place = place
         self._under_way: deque[_Under] = deque()
         self._tags: list[str] = []
+        self._held = 0
 
     def send(self, stream: BinaryIO) -> Sequence[str]:
         """Send all; return the ETags of the parts, in order.
 
-        Raises ``Interrupted`` where the storage cannot be reached for the first part,
-        ``Unavailable`` where the stream is not as long as it should be, and what ``send`` raises.
+        Raises ``Interrupted`` where the storage is not reached, or does not take the first part,
+        ``NotTaken`` for another, and ``Unavailable`` where the stream is not as long as it should
+        be, or no answer comes.
         """
         body = cast(BinaryIO, sized(stream, self._size, self._what))
         step, left = part_size(self._size), self._size
@@ -101,15 +107,15 @@ class PartsSender:
     def _make_room(self, size: int) -> None:
         while not WRITING.take(size, in_any_case=not self._under_way):
             self._collect()
+        self._held += size
 
     def _send_first(self, signed: Signed, data: bytes, stream: BinaryIO) -> None:
         """Send the first part by itself, which shows whether the others will come this way too."""
         try:
             self._tags.append(self._send(signed, data, self._place, first=True))
-        except NoConnection as why:
+        except (NoConnection, NotTaken) as why:
             raise Interrupted(cast(BinaryIO, _Rest(data, stream)), why) from None
-        finally:
-            WRITING.give_back(len(data))
+        self._let_go(len(data))
 
     def _submit(self, signed: Signed, data: bytes) -> None:
         while len(self._under_way) >= AT_ONCE:
@@ -131,7 +137,7 @@ class PartsSender:
                 place.give_back()
 
     def _send(self, signed: Signed, data: bytes, place: Place, *, first: bool = False) -> str:
-        def attempt() -> str | NoConnection:
+        def attempt() -> str | Unavailable:
             self._limits.rate.wait()
             body = sized(io.BytesIO(data), len(data), self._what) if data else b""
             try:
@@ -142,21 +148,27 @@ class PartsSender:
                 if first:
                     return problem
                 raise
+            except (EndpointError, RunOut) as problem:
+                return NotTaken(problem.message, problem.hint)
 
         with place.used():
             came = patiently(attempt)
-        if isinstance(came, NoConnection):
+        if isinstance(came, Unavailable):
             raise came
         if len(came) > LONGEST_TAG or not came.isprintable():
-            raise Malformed(f"{self._what}: its storage answered with an odd ETag")
+            raise NotTaken(f"{self._what}: its storage answered with an odd ETag")
         return came
 
     def _collect(self) -> None:
         oldest = self._under_way[0]
         tag = oldest.tag.result()
         self._under_way.popleft()
-        WRITING.give_back(oldest.size)
+        self._let_go(oldest.size)
         self._tags.append(tag)
+
+    def _let_go(self, size: int) -> None:
+        self._held -= size
+        WRITING.give_back(size)
 
     def _give_up(self) -> None:
         given_up = [it for it in self._under_way if it.tag.cancel()]
@@ -164,8 +176,8 @@ class PartsSender:
         for it in given_up:
             if it.place is not None:
                 it.place.give_back()
-        WRITING.give_back(sum(it.size for it in self._under_way))
         self._under_way.clear()
+        self._let_go(self._held)
 
 
 def completed(upload: Upload, name: str, tags: Sequence[str]) -> Mapping[str, object]:
