@@ -103,6 +103,17 @@ def test_a_server_that_signs_nothing_is_asked_once_and_no_more(
     assert not proxy.matching(CREATE)
 
 
+def test_a_server_that_does_not_say_what_it_signs_is_tried_once(
+    proxy: Proxy, opened: Open, root: ArtifactRoot
+) -> None:
+    proxy.faults = Faults(always(INFO, answer(404)))
+    with opened() as server:
+        for _ in range(2):
+            put(server, root)
+            assert get(server, root) == CONTENT
+    assert [len(proxy.matching(it)) for it in (INFO, SIGNED, CREATE)] == [1, 1, 1]
+
+
 def test_small_files_ask_nothing(proxy: Proxy, opened: Open, root: ArtifactRoot) -> None:
     with opened() as server:
         server.artifacts.put(root, Artifact("s", 1), io.BytesIO(b"s"))

@@ -150,6 +150,10 @@ def disk_path(uri: str) -> Path | None:
     return Path(url2pathname(urlsplit(uri).path))
 
 
+class UnknownStorage(NotPermitted):
+    """A URL leads to a host that is no cloud's storage, and that nobody named."""
+
+
 def is_web(place: str) -> bool:
     """Say whether a place that the user named is a storage that a server may sign URLs for."""
     return place.lower().startswith(("http://", "https://"))
@@ -179,7 +183,7 @@ def is_storage(url: str, base_url: str, named: Sequence[str] = ()) -> bool:
 def require_storage(
     url: str, base_url: str, what: str, named: Sequence[str] = (), signer: str = "workspace"
 ) -> None:
-    """Raise ``NotPermitted`` where ``is_storage`` says no; ``what`` is the file it was signed for.
+    """Raise ``UnknownStorage`` where ``is_storage`` says no; ``what`` is the file it is signed for.
 
     The URL itself is a key, and in no message.
     """
@@ -190,7 +194,7 @@ def require_storage(
         except ValueError:
             host = "no host"
         host = cut(host, 200)
-        raise NotPermitted(
+        raise UnknownStorage(
             f"the {signer} sends to {host} for {what}, which is no cloud's storage",
             ""
             if signer == "workspace"

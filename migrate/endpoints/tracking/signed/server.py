@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple, cast
 from urllib.parse import quote
 
 from migrate import straight
-from migrate.endpoints.artifacts.locations import PROXY, require_storage
+from migrate.endpoints.artifacts.locations import PROXY, UnknownStorage, require_storage
 from migrate.endpoints.shapes import Object, count, flag, member, objects, required_text, text
 from migrate.endpoints.tracking.http.bounds import large_file
 from migrate.endpoints.tracking.http.session import CONNECT_TRIES, HttpSession
@@ -31,7 +31,6 @@ from migrate.errors import (
     EndpointError,
     Malformed,
     MigrateError,
-    NotAuthenticated,
     NotFound,
     NotPermitted,
     Refused,
@@ -42,7 +41,8 @@ from migrate.objects import Artifact
 
 log = logging.getLogger(__name__)
 
-#: Since 3.9; what it says of files came with the routes (read in ``mlflow.server.handlers``).
+#: Since 3.9. What is signed it says of late only: 3.13 signs for reading and does not say so, and
+#: uploads in parts are older than the route (read in ``mlflow.server.handlers`` of 2.9 to 3.18).
 INFO = "/api/3.0/mlflow/server-info"
 SIGNED = "/api/2.0/mlflow-artifacts/presigned"
 UPLOADS = "/api/2.0/mlflow-artifacts/mpu"
@@ -53,10 +53,13 @@ LOOKS = (0.0, 1.0, 4.0, 16.0)
 
 
 class Offers(NamedTuple):
-    """What a server says of its files: ``only`` if none go through itself."""
+    """What a server says that it signs; where it does not say, it is tried.
 
-    downloads: bool = False
-    uploads: bool = False
+    ``only`` if no file goes through itself.
+    """
+
+    downloads: bool = True
+    uploads: bool = True
     only: bool = False
 
 
@@ -168,18 +171,16 @@ class SigningServer:
         return None
 
     def _told(self) -> Offers:
-        """Return what the server says, asked once; nothing where it says nothing."""
+        """Return what the server says, asked once."""
         with self._lock:
             if self._offers is None:
                 try:
                     answer = self._http.get(INFO, tries=CONNECT_TRIES)
                     self._offers = Offers(
-                        downloads=flag(answer, "multipart_downloads_enabled"),
-                        uploads=flag(answer, "multipart_uploads_enabled"),
+                        downloads=_unless_denied(answer, "multipart_downloads_enabled"),
+                        uploads=_unless_denied(answer, "multipart_uploads_enabled"),
                         only=flag(answer, "artifacts_presigned_only"),
                     )
-                except NotAuthenticated:
-                    raise
                 except MigrateError as problem:
                     log.debug("the %s does not say what it signs: %s", self._side, problem)
                     self._offers = Offers()
@@ -265,8 +266,6 @@ class SigningServer:
         try:
             files = objects(self._http.get(PROXY, {"path": folder}), "files")
             sizes = [count(it, "file_size") for it in files if text(it, "path") == name]
-        except NotAuthenticated:
-            raise
         except MigrateError:
             return None
         return sizes[0] if sizes else -1
@@ -280,7 +279,7 @@ class SigningServer:
         """Raise ``NotThisWay`` for all that through the server may go well."""
         try:
             yield
-        except (NotAuthenticated, Changed):
+        except Changed:
             raise
         except (EndpointError, Unavailable) as problem:
             lasts = isinstance(problem, EndpointError | NoConnection | RunOut | ServerFault)
@@ -300,7 +299,7 @@ class SigningServer:
         told = self._not_this_way(problem)
         if is_news:
             # Only of a storage that nobody named the user can make use.
-            level = logging.WARNING if isinstance(problem, NotPermitted) else logging.INFO
+            level = logging.WARNING if isinstance(problem, UnknownStorage) else logging.INFO
             log.log(level, "large files go through the %s: %s; %s", self._side, told, told.hint)
         return told
 
@@ -312,3 +311,7 @@ class SigningServer:
         todo = "; or ".join(filter(None, [problem.hint, without]))
         kind = Unavailable if isinstance(problem, Unavailable) else NotThisWay
         return kind(f"{problem.message}; {todo}")
+
+
+def _unless_denied(answer: Object, name: str) -> bool:
+    return name not in answer or flag(answer, name)
