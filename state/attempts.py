@@ -24,6 +24,7 @@ from sqlalchemy import (
 from migrate.errors import StateError
 from migrate.kinds import Ref, Step
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.straight import is_note
 from state import copies
 from state.bulk import chunks, write
 from state.rows import (
@@ -186,8 +187,10 @@ class _Standing:
         self.bytes_sent += outcome.bytes_sent
         # A later attempt may not come past what an earlier one had to leave out.
         self.losses = merged(self.losses, outcome.losses)
-        # Notes stand among the warnings, where the report finds them.
-        self.warnings = merged(self.warnings, outcome.warnings + outcome.straight)
+        # Notes stand among the warnings, where the report finds them; no warning, which may begin
+        # with a name of the source, may pose as one.
+        warnings = tuple(f" {text}" if is_note(text) else text for text in outcome.warnings)
+        self.warnings = merged(self.warnings, warnings + outcome.straight)
 
     def row(self) -> tuple[Any, ...]:
         return (

@@ -81,6 +81,8 @@ class SignedFile:
         def attempt() -> bytes | Exception:
             nonlocal refused
             signed: Signed | None = None
+            if self.is_given_up:
+                return Unavailable(f"{self._what} is not read to its end")
             try:
                 signed = self._url(refused, place)
                 return self._fetch(wanted, signed)
@@ -89,8 +91,8 @@ class SignedFile:
                 raise
             except Changed as problem:
                 return problem
-            except NoConnection as problem:
-                if first:
+            except Unavailable as problem:
+                if self.is_given_up or (first and isinstance(problem, NoConnection)):
                     return problem
                 raise
 

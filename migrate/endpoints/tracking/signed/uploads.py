@@ -77,6 +77,7 @@ class PartsSender:
         self._under_way: deque[_Under] = deque()
         self._tags: list[str] = []
         self._held = 0
+        self._is_given_up = False
 
     def send(self, stream: BinaryIO) -> Sequence[str]:
         """Send all; return the ETags of the parts, in order.
@@ -138,6 +139,8 @@ class PartsSender:
 
     def _send(self, signed: Signed, data: bytes, place: Place, *, first: bool = False) -> str:
         def attempt() -> str | Unavailable:
+            if self._is_given_up:
+                return Unavailable(f"{self._what} is not written to its end")
             self._limits.rate.wait()
             body = sized(io.BytesIO(data), len(data), self._what) if data else b""
             try:
@@ -171,6 +174,7 @@ class PartsSender:
         WRITING.give_back(size)
 
     def _give_up(self) -> None:
+        self._is_given_up = True
         given_up = [it for it in self._under_way if it.tag.cancel()]
         wait([it.tag for it in self._under_way])
         for it in given_up:
