@@ -90,6 +90,19 @@ def test_no_more_requests_are_under_way_than_are_allowed() -> None:
     assert limits.gate.take_now() is not None
 
 
+def test_one_file_takes_no_more_than_a_few_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "WRITING", memory.Memory(100 * BLOCK))
+    most = threading.Barrier(memory.AT_ONCE)
+
+    def meet(ask: Ask, reply: Reply) -> None:
+        if 2 <= ask.number < 2 + memory.AT_ONCE:
+            most.wait(10)
+
+    with Storage(spoil=meet) as storage:
+        send(storage, limits=Limits(16, None))
+    assert storage.most_at_once == memory.AT_ONCE
+
+
 def test_a_part_that_fails_is_sent_again_and_no_other() -> None:
     def fault(ask: Ask, reply: Reply) -> None:
         if ask.number in (1, 5):
