@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ class Listener:
     uri: str = ""
     requests: list[Sent] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    #: Seconds until it answers.
+    takes: float = 0.0
 
 
 @contextmanager
@@ -39,6 +42,7 @@ def listening() -> Iterator[Listener]:
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             heard.requests.append((self.command, self.path, dict(self.headers), body))
+            time.sleep(heard.takes)
             self.send_response(200)
             for name, value in heard.headers.items():
                 self.send_header(name, value)
@@ -108,6 +112,27 @@ def test_all_requests_are_what_a_session_would_send(
     ask_all(http)
     assert len(by_session) == len(direct) == 9
     assert heard.requests == direct
+
+
+def test_an_answer_may_take_longer_than_a_connection(
+    heard: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migrate.endpoints.tracking.http.session.TIMEOUT", (0.2, 20.0))
+    heard.takes = 0.5
+    http = HttpSession(Access(base_url=heard.uri), side="target", workers=1)
+    assert http.get("/slow", tries=1) == {}
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            time.sleep(0.1)
+            return super().read(min(size or -1, 300))
+
+        def seekable(self) -> bool:
+            return False
+
+    http.put("/file", Slow(bytes(1000)), 1000, "a file")
+    http.close()
+    assert [len(body) for *_, body in heard.requests] == [0, 1000]
 
 
 def test_a_cookie_that_a_server_sets_goes_back_to_it(heard: Listener) -> None:

@@ -99,7 +99,8 @@ class Direct:
             preload_content=False,
             decode_content=False,
             retries=ready.retries,
-            timeout=Timeout(*timeout),
+            # Not in this order: the first of a ``Timeout`` is for all together.
+            timeout=Timeout(connect=timeout[0], read=timeout[1]),
         )
         if "Set-Cookie" in raw.headers:
             request = self._session.prepare_request(requests.Request(method, url))
