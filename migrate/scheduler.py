@@ -141,23 +141,22 @@ class Scheduler:
         """Return how it ended, for what the target says of itself."""
         failed = [
             Unreadable(
-                ref=ref,
+                ref=task.ref,
                 container=task.container,
                 where=task.name,
-                reason=self._errors.get(ref, _NOT_COPIED[status]),
+                reason=self._errors.get(task.ref, _NOT_COPIED[status]),
             )
-            for ref, status in self._progress.status.items()
-            if status is not TaskStatus.DONE
-            and not ref.deletes
-            and (task := self._progress.task(ref))
+            for task, status in self._progress.not_done()
+            if not task.ref.deletes
         ]
+        selected = cache(lambda: {it.ref for it in self._plan.tasks if it.is_work})
         skipped = cache(lambda: {it.ref for it in self._plan.tasks if it.action is Action.SKIP})
         return Ended(
             options=self._plan.options,
             failed=tuple(failed),
             unknown=self._plan.unknown,
             unsupported=self._plan.unsupported,
-            selects=lambda ref: ref in self._progress.status,
+            selects=lambda ref: ref in selected(),
             skips=lambda ref: ref in skipped(),
         )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 
+from migrate.collecting import making_what_stays
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import MigrateError, UsageError
@@ -237,14 +237,10 @@ def make_plan(
         target_can=target.capabilities(),
     )
     draft.notes += [*draft.source_can.notes, *draft.target_can.notes]
-    # Building a large graph triggers collection after collection that finds nothing.
-    gc.disable()
-    try:
+    with making_what_stays():
         for step in STEPS:
             step(draft)
         tasks = tuple(_tasks(draft))
-    finally:
-        gc.enable()
     return Plan(
         migration_id=policy.migration_id,
         created=int(time.time() * 1000),
