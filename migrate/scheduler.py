@@ -226,7 +226,7 @@ class Scheduler:
             action=task.action,
             target_id=self._copies.get(task.ref, ""),
             mark=self._marks.get(task.ref, ""),
-            attempt=self._attempts[task.ref] + 1,
+            attempt=self._attempts.get(task.ref, 0) + 1,
             copies={
                 need: self._copies[need]
                 for need in (*task.needs, *task.after)
@@ -348,8 +348,7 @@ class Scheduler:
             name = self._progress.task(outcome.ref).name or outcome.ref.id
             self._view.message(f"{outcome.ref.heading} {name!r}: {outcome.error}")
             return True
-        attempt = self._attempts[outcome.ref]
-        if not outcome.retryable or attempt >= ATTEMPTS:
+        if not outcome.retryable or (attempt := self._attempts[outcome.ref]) >= ATTEMPTS:
             return False
         pause = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) * random.uniform(0.7, 1.3)
         if outcome.retry_after is not None:

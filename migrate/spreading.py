@@ -38,6 +38,8 @@ class Spreading:
 
     def with_sent(self, outcome: Outcome) -> Outcome:
         """Return the end of an object's task with what its parts have sent."""
+        if not self._files:
+            return outcome
         files, size = self._files.pop(outcome.ref, 0), self._bytes.pop(outcome.ref, 0)
         if not files:
             return outcome

@@ -91,8 +91,9 @@ class Progress:
         self._taken.remove(ref)
         self._settle(ref, status)
         if status is TaskStatus.DONE:
-            self._release(self._dependants.pop(ref, ()))
-            self._release(self._followers.pop(ref, ()))
+            for waiting_for_it in (self._dependants, self._followers):
+                if ref in waiting_for_it:
+                    self._release(waiting_for_it.pop(ref))
             return {}
         blocked: dict[Ref, Ref] = {}
         # What is blocked may be made by a later run, so what follows it keeps its place.
