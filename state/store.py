@@ -108,7 +108,7 @@ class StateStore:
         The attempts of that migration stay, and where its copies are. Raises ``ValueError`` when
         two tasks have one ref, or a task needs what is not in the plan.
         """
-        with self._writing() as connection:
+        with self._writing() as connection, database.writing_much(connection):
             planned.save(connection, plan)
 
     def set_options(self, migration_id: str, options: Mapping[str, object]) -> None:
@@ -165,7 +165,7 @@ class StateStore:
 
     def reset_for_resume(self, migration_id: str) -> None:
         """Make pending what failed, was blocked or may bring more; known target ids stay."""
-        with self._writing() as connection:
+        with self._writing() as connection, database.writing_much(connection):
             attempts.reopen(connection, migration_row(connection, migration_id))
 
     def tries(self, migration_id: str) -> Mapping[Ref, int]:
