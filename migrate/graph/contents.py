@@ -80,15 +80,14 @@ def _open_circles(draft: Draft, carrier: ContainedCarrier) -> None:
 
 
 def copies_in(
-    carrier: ContainedCarrier, target: Target, places: Mapping[str, str], at_once: int
-) -> Iterator[tuple[str, Found]]:
-    """Yield what is found in experiments, whose ids ``places`` has by those of their originals.
+    target: Target, searches: Sequence[tuple[ContainedCarrier, str]], at_once: int
+) -> Iterator[Found]:
+    """Yield what is found of a kind in an experiment of the target, for each of these, in order.
 
     They are searched a few ahead, and not all are held at a time.
     """
-    find = carrier.copies(target).find
-    calls = (partial(find, place) for place in places.values())
-    yield from zip(places, in_turn(min(at_once, len(places)), calls), strict=True)
+    calls = (partial(carrier.copies(target).find, place) for carrier, place in searches)
+    return in_turn(min(at_once, len(searches)), calls)
 
 
 def match_contents(draft: Draft) -> None:
@@ -98,12 +97,13 @@ def match_contents(draft: Draft) -> None:
     """
     places = {node.ref.id: node.target_id for node in draft.containers() if node.target_id}
     links = links_by_object(draft.links)
-    for carrier in contained_carriers():
-        if carrier.kind not in draft.target_can.writable:
-            continue
+    carriers = [it for it in contained_carriers() if it.kind in draft.target_can.writable]
+    searches = [(carrier, place) for carrier in carriers for place in places.values()]
+    all_found = copies_in(draft.target, searches, draft.workers)
+    for carrier in carriers:
         copied: list[Node] = []
         told: dict[Ref, Sequence[Copy]] = {}
-        for container, found in copies_in(carrier, draft.target, places, draft.workers):
+        for container, found in zip(places, all_found, strict=False):
             copied += _note_copies(draft, carrier, container, found, told)
             if not draft.target_can.archive:
                 _count_foreign(draft, carrier, container, found)

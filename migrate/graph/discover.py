@@ -19,9 +19,18 @@ from migrate.tasks.experiment import wanted_experiment
 _listing = threading.Lock()
 
 
+def ask_for_experiments(draft: Draft) -> None:
+    """Ask ahead for the experiments of the source."""
+    draft.ahead.begin(_listed, draft.source)
+
+
+def _listed(source: Source) -> Sequence[Experiment]:
+    return list(source.experiments.list())
+
+
 def discover_experiments(draft: Draft) -> None:
     """Add every experiment of the source; those not selected as skipped, with the reason."""
-    found = list(draft.source.experiments.list())
+    found = draft.ahead.take(_listed, draft.source)
     selection = draft.selection
     chosen: frozenset[str] | None = frozenset()
     because = Because("selected by --experiments")
@@ -127,10 +136,15 @@ def _may_be_meant(draft: Draft, unreadable: Ref) -> bool:
     return not tokens or ALL in tokens or unreadable.id in tokens
 
 
+def ask_for_unsupported(draft: Draft) -> None:
+    """Ask ahead how much is there that is not copied."""
+    draft.ahead.begin(unsupported_in, draft.source, draft.selection, draft.container_ids())
+
+
 def count_unsupported(draft: Draft) -> None:
     """Count what is there and is not copied."""
-    chosen = [node.ref.id for node in draft.containers()]
-    draft.unsupported.update(unsupported_in(draft.source, draft.selection, chosen))
+    found = draft.ahead.take(unsupported_in, draft.source, draft.selection, draft.container_ids())
+    draft.unsupported.update(found)
 
 
 def unknown_kinds(source: Source, selection: Selection) -> Sequence[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from migrate.endpoints.answers import Capabilities
 from migrate.endpoints.protocols import Source, Target
+from migrate.graph.ahead import Ahead
 from migrate.graph.edges import Edge, Edges, circles
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.selection import Selection
@@ -118,7 +119,7 @@ class Node:
 class Draft:
     """What the steps of the planner work on, in their order.
 
-    ``quick`` trusts runs whose search result is unchanged.
+    ``quick`` trusts runs whose search result is unchanged. What was asked ``ahead`` the steps take.
     """
 
     source: Source
@@ -128,6 +129,7 @@ class Draft:
     renames: Renames = NO_RENAMES
     quick: bool
     workers: int
+    ahead: Ahead
     source_can: Capabilities
     target_can: Capabilities
     #: All but those from what holds an object to the object.
@@ -248,6 +250,10 @@ class Draft:
     def containers(self) -> list[Node]:
         """Return the experiments that are selected: they hold what was tracked."""
         return self.of_kind(Kind.EXPERIMENT)
+
+    def container_ids(self) -> tuple[str, ...]:
+        """Return their ids."""
+        return tuple(node.ref.id for node in self.containers())
 
     def versions_of(self, model: Ref) -> list[ModelVersion]:
         """Return the versions that were read of a registered model or prompt, skipped ones too."""

@@ -23,12 +23,17 @@ TRASH_HINT = (
 )
 
 
+def ask_for_copies(draft: Draft) -> None:
+    """Ask ahead for the experiments of the target."""
+    draft.ahead.begin(experiments_on, draft.target)
+
+
 def match_experiments(draft: Draft) -> None:
     """Find the experiments that are on the target: copies of ours by origin, others by name.
 
     Raises ``UsageError`` when a name is held by the trash and the user has not chosen.
     """
-    draft.existing = experiments_on(draft.target)
+    draft.existing = draft.ahead.take(experiments_on, draft.target)
     originals = {experiment_origin(item): item for item in draft.experiments.values()}
     undecided = []
     for node in draft.containers():

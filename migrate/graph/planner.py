@@ -12,6 +12,7 @@ from migrate.collecting import making_what_stays
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import MigrateError, UsageError
+from migrate.graph.ahead import Ahead
 from migrate.graph.closure import discover_all_runs, discover_needed
 from migrate.graph.content_discovery import discover_contents
 from migrate.graph.contents import (
@@ -21,6 +22,8 @@ from migrate.graph.contents import (
     tell_of_orphans,
 )
 from migrate.graph.discover import (
+    ask_for_experiments,
+    ask_for_unsupported,
     count_unsupported,
     discover_experiments,
     discover_unreadable,
@@ -35,16 +38,27 @@ from migrate.graph.logged_models import (
     discover_links,
     tell_of_lost_links,
 )
-from migrate.graph.match import add_deletions, match_experiments
+from migrate.graph.match import add_deletions, ask_for_copies, match_experiments
 from migrate.graph.naming import check_names, rename_copies, tell_of_twins
 from migrate.graph.permissions import order_receivers_first, tell_of_permissions
-from migrate.graph.records import discover_records, link_records, match_records
-from migrate.graph.registry import discover_registry, link_versions, tell_of_lost_aliases
+from migrate.graph.records import (
+    ask_for_held_records,
+    ask_for_records,
+    discover_records,
+    link_records,
+    match_records,
+)
+from migrate.graph.registry import (
+    ask_for_models,
+    discover_registry,
+    link_versions,
+    tell_of_lost_aliases,
+)
 from migrate.graph.registry_matching import match_registry
 from migrate.graph.renames import NO_RENAMES, Renames
 from migrate.graph.repairs import plan_repairs
 from migrate.graph.selection import Selection
-from migrate.graph.traces import discover_traces, match_traces
+from migrate.graph.traces import ask_for_traces, discover_traces, match_traces
 from migrate.kinds import Ref
 from migrate.plans import Damage, Plan, PlannedTask, Side
 from migrate.tasks.batches import Policy
@@ -127,10 +141,18 @@ Step = Callable[[Draft], None]
 NOTHING_DAMAGED: Mapping[Ref, Damage] = MappingProxyType({})
 NOTHING_MADE: Mapping[Ref, str] = MappingProxyType({})
 
-#: The steps that find what is selected, and what that is made of. They only read the source.
-DISCOVERY: tuple[Step, ...] = (
+#: The steps that find the registry and the experiments, and ask ahead for what else is there.
+BEGINNING: tuple[Step, ...] = (
+    ask_for_experiments,
+    ask_for_models,
+    ask_for_records,
     discover_registry,
     discover_experiments,
+    ask_for_held_records,
+)
+
+#: Those that find what is in these and selected, and what that is made of.
+CONTENTS: tuple[Step, ...] = (
     discover_contents,
     discover_links,
     discover_records,
@@ -140,11 +162,18 @@ DISCOVERY: tuple[Step, ...] = (
     tell_of_hidden,
 )
 
+#: All of these: they only read the source.
+DISCOVERY: tuple[Step, ...] = (*BEGINNING, *CONTENTS)
+
 #: The order matters: what is left out is known before edges are drawn, edges before copies are
 #: judged (a run whose parent is left out counts as changed when the parent joins later).
 STEPS: tuple[Step, ...] = (
     check_choices,
-    *DISCOVERY,
+    ask_for_copies,
+    *BEGINNING,
+    ask_for_traces,
+    ask_for_unsupported,
+    *CONTENTS,
     discover_traces,
     discover_unreadable,
     tell_of_lost_aliases,
@@ -187,18 +216,20 @@ def discover(
 
     Raises ``UsageError`` for a selection that names what is not there.
     """
-    draft = Draft(
-        source=source,
-        target=target,
-        selection=selection,
-        policy=Policy(migration_id=""),
-        quick=False,
-        workers=workers,
-        source_can=source.capabilities(),
-        target_can=target.capabilities(),
-    )
-    for step in steps:
-        step(draft)
+    with Ahead(workers) as ahead:
+        draft = Draft(
+            source=source,
+            target=target,
+            selection=selection,
+            policy=Policy(migration_id=""),
+            quick=False,
+            workers=workers,
+            ahead=ahead,
+            source_can=source.capabilities(),
+            target_can=target.capabilities(),
+        )
+        for step in steps:
+            step(draft)
     return draft
 
 
@@ -223,21 +254,22 @@ def make_plan(
     Raises ``UsageError`` for a selection that names what is not there, and for choices that the
     user has to make first; errors of the endpoints as they are.
     """
-    draft = Draft(
-        source=source,
-        target=target,
-        selection=selection,
-        policy=policy,
-        renames=renames,
-        quick=quick,
-        damaged=damaged,
-        made=made,
-        workers=source_address.workers,
-        source_can=source.capabilities(),
-        target_can=target.capabilities(),
-    )
-    draft.notes += [*draft.source_can.notes, *draft.target_can.notes]
-    with making_what_stays():
+    with making_what_stays(), Ahead(source_address.workers) as ahead:
+        draft = Draft(
+            source=source,
+            target=target,
+            selection=selection,
+            policy=policy,
+            renames=renames,
+            quick=quick,
+            damaged=damaged,
+            made=made,
+            workers=source_address.workers,
+            ahead=ahead,
+            source_can=source.capabilities(),
+            target_can=target.capabilities(),
+        )
+        draft.notes += [*draft.source_can.notes, *draft.target_can.notes]
         for step in STEPS:
             step(draft)
         tasks = tuple(_tasks(draft))

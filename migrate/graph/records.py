@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from migrate.endpoints.protocols import Source
 from migrate.endpoints.stores import Bookkeeping, Found, Store
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
 from migrate.graph.selection import Selection
-from migrate.in_turn import in_turn
 from migrate.kinds import ON_REQUEST, Action, Kind, Ref
 from migrate.objects import DELETED
 from migrate.outcomes import TaskStatus
@@ -23,35 +23,46 @@ from migrate.tasks.wanted import mark_of
 MADE_BEFORE = "made before"
 
 
+def ask_for_records(draft: Draft) -> None:
+    """Ask ahead for the objects of kinds that nothing holds."""
+    _ask(draft, [carrier for carrier in _chosen(draft) if carrier.kind.container is None])
+
+
+def ask_for_held_records(draft: Draft) -> None:
+    """Ask ahead for the objects of kinds that experiments hold, which are known by now."""
+    containers = {carrier.kind for carrier in record_carriers()}
+    held = [it for it in _chosen(draft) if it.kind.container is not None]
+    _ask(draft, [carrier for carrier in held if carrier.kind.container not in containers])
+
+
+def _ask(draft: Draft, carriers: Iterable[RecordCarrier[Any]]) -> None:
+    for carrier in carriers:
+        draft.ahead.begin(_read, draft.source, carrier, _containers(draft, carrier))
+
+
 def discover_records(draft: Draft) -> None:
     """Add the objects of these kinds that are in what is selected."""
-    kinds = {carrier.kind for carrier in record_carriers()}
-    chosen = [it for it in record_carriers() if not draft.selection.leaves_out_kind(it.kind)]
-    # What records hold is asked for when they are known, all else side by side.
-    held = [carrier for carrier in chosen if carrier.kind.container in kinds]
-    for some in ([it for it in chosen if it not in held], *([it] for it in held)):
-        calls = [_reading(draft, carrier) for carrier in some]
-        for carrier, read in zip(some, in_turn(draft.workers, calls), strict=True):
-            _add_meant(draft, carrier, *read)
+    for carrier in _chosen(draft):
+        read = draft.ahead.take(_read, draft.source, carrier, _containers(draft, carrier))
+        _add_meant(draft, carrier, *read)
     while _take_along(draft):
         pass
 
 
-_Read = tuple[Store[Any] | None, Sequence[Any] | MigrateError]
+def _chosen(draft: Draft) -> Sequence[RecordCarrier[Any]]:
+    """Return the kinds that are not left out, those that hold others before these."""
+    return [it for it in record_carriers() if not draft.selection.leaves_out_kind(it.kind)]
 
 
-def _reading(draft: Draft, carrier: RecordCarrier[Any]) -> Callable[[], _Read]:
-    """Return what finds the store of a kind, and reads it or says why that cannot be."""
-    containers = _containers(draft, carrier)
-
-    def read() -> _Read:
-        store = draft.source.store(carrier.kind) if containers is not None else None
-        try:
-            return store, list(store.list(containers or ())) if store is not None else ()
-        except MigrateError as problem:
-            return store, problem
-
-    return read
+def _read(
+    source: Source, carrier: RecordCarrier[Any], containers: tuple[str, ...] | None
+) -> tuple[Store[Any] | None, Sequence[Any] | MigrateError]:
+    """Find the store of a kind, and read it or say why that cannot be."""
+    store = source.store(carrier.kind) if containers is not None else None
+    try:
+        return store, list(store.list(containers or ())) if store is not None else ()
+    except MigrateError as problem:
+        return store, problem
 
 
 def _add_meant(
@@ -102,11 +113,11 @@ def _add(draft: Draft, carrier: RecordCarrier[Any], record: Any, store: Store[An
     return node
 
 
-def _containers(draft: Draft, carrier: RecordCarrier[Any]) -> Sequence[str] | None:
+def _containers(draft: Draft, carrier: RecordCarrier[Any]) -> tuple[str, ...] | None:
     """Return the ids of what holds the objects that are selected; None where none can be."""
     if carrier.kind.container is None:
         return () if draft.selection.takes_all_of(carrier.kind) or carrier.belongs_to else None
-    return [node.ref.id for node in draft.of_kind(carrier.kind.container)] or None
+    return tuple(node.ref.id for node in draft.of_kind(carrier.kind.container)) or None
 
 
 def is_meant(

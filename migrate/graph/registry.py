@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from migrate.endpoints.protocols import Source
 from migrate.errors import EndpointError, UsageError
 from migrate.graph.draft import Draft, Node
-from migrate.graph.selection import candidate_names, choose_models, needs_all_names
+from migrate.graph.selection import Selection, candidate_names, choose_models, needs_all_names
 from migrate.kinds import (
     MODEL_KINDS,
     VERSION_KINDS,
@@ -25,6 +26,23 @@ from migrate.tasks.registered_model import experiments_named
 from migrate.tasks.version_sources import named_by
 
 
+def ask_for_models(draft: Draft) -> None:
+    """Ask ahead for the registered models that may be selected."""
+    if draft.selection.takes_registry:
+        draft.ahead.begin(_listed, draft.source, _names(draft.selection))
+
+
+def _names(selection: Selection) -> tuple[str, ...] | None:
+    """Return the names of models that may be selected, None for all there are."""
+    if selection.models and not needs_all_names(selection.models):
+        return candidate_names(selection.models)
+    return None
+
+
+def _listed(source: Source, names: tuple[str, ...] | None) -> Sequence[RegisteredModel]:
+    return list(source.registered_models.list(names))
+
+
 def discover_registry(draft: Draft) -> None:
     """Add registered models and prompts with their versions, as far as they are selected.
 
@@ -40,12 +58,10 @@ def discover_registry(draft: Draft) -> None:
             f"no models can be chosen: {lacking[0]}",
             "leave out --models to copy what else the source has",
         )
-    names = None
-    if selection.models and not needs_all_names(selection.models):
-        names = candidate_names(selection.models)
+    names = _names(selection)
     found = [
         model
-        for model in draft.source.registered_models.list(names)
+        for model in draft.ahead.take(_listed, draft.source, names)
         if not selection.leaves_out_kind(model.kind)
     ]
     chosen = _choose(draft, [model.name for model in found], all_names=names is None)

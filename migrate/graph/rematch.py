@@ -31,17 +31,21 @@ def rematch(plan: Plan, target: Target) -> Plan:
     }
     losses: dict[Ref, tuple[Loss, ...]] = {}
     pending = {task.ref for task in plan.tasks if task.status is TaskStatus.PENDING}
-    for carrier in contained_carriers():
-        open_in = {task.container for task in plan.of_kind(carrier.kind) if _open(task)}
-        searched = {ident: places[ident] for ident in open_in if ident in places}
-        for _, copies in copies_in(carrier, target, searched, SEARCHES_AT_ONCE):
-            for origin, same in copies.items():
-                ref = Ref(carrier.kind, origin)
-                if ref not in pending:
-                    continue
-                found[ref] = (same[0].target_id, same[0].mark)
-                if beside := copies_beside(ref.kind, [copy.target_id for copy in same]):
-                    losses[ref] = beside
+    searches = [
+        (carrier, places[ident])
+        for carrier in contained_carriers()
+        for ident in {task.container for task in plan.of_kind(carrier.kind) if _open(task)}
+        if ident in places
+    ]
+    all_found = copies_in(target, searches, SEARCHES_AT_ONCE)
+    for (carrier, _), copies in zip(searches, all_found, strict=True):
+        for origin, same in copies.items():
+            ref = Ref(carrier.kind, origin)
+            if ref not in pending:
+                continue
+            found[ref] = (same[0].target_id, same[0].mark)
+            if beside := copies_beside(ref.kind, [copy.target_id for copy in same]):
+                losses[ref] = beside
     versions, doubtful = _versions(plan, target)
     found |= versions
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from migrate.endpoints.protocols import Source
 from migrate.endpoints.stores import TraceStore, holders_of, traces_of
 from migrate.errors import MigrateError
 from migrate.graph.draft import Draft, Node
@@ -17,13 +18,24 @@ from migrate.tasks.trace_marks import told_mark
 from migrate.traces import Trace
 
 
+def ask_for_traces(draft: Draft) -> None:
+    """Ask ahead which of the experiments selected have traces."""
+    if draft.selection.takes_traces:
+        draft.ahead.begin(_holders, draft.source, draft.container_ids())
+
+
+def _holders(source: Source, containers: tuple[str, ...]) -> Sequence[str]:
+    store = traces_of(source)
+    return list(holders_of(store, containers)) if store is not None else ()
+
+
 def discover_traces(draft: Draft) -> None:
     """Add the traces of the experiments selected, in slices; count them where none are taken."""
     store = traces_of(draft.source)
     if store is None or not draft.selection.takes_traces:
         return
     takes_them = traces_of(draft.target) is not None
-    for ident in holders_of(store, [node.ref.id for node in draft.containers()]):
+    for ident in draft.ahead.take(_holders, draft.source, draft.container_ids()):
         try:
             for facts in slices(_selected(draft, store, ident)):
                 if takes_them:

@@ -48,11 +48,10 @@ class Copies:
 
     def load(self, containers: Sequence[str]) -> None:
         """Read the copies of all that these experiments of the target hold, by their origins."""
-        places = dict(zip(containers, containers, strict=True))
-        for carrier in contained_carriers():
-            at_once = self._ends.workers
-            for _, found in copies_in(carrier, self._ends.target, places, at_once):
-                self._add(carrier.kind, found)
+        searches = [(carrier, place) for carrier in contained_carriers() for place in containers]
+        all_found = copies_in(self._ends.target, searches, self._ends.workers)
+        for (carrier, _), found in zip(searches, all_found, strict=True):
+            self._add(carrier.kind, found)
 
     def _add(self, kind: Kind, found: Mapping[str, Sequence[Copy]]) -> None:
         for origin, copies in found.items():

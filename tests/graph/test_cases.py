@@ -38,7 +38,10 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.json"))
 
 
 def plan_of(case: Mapping[str, Any]) -> Plan:
-    options = dict(case.get("options", {}))
+    options = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in case.get("options", {}).items()
+    }
     policy = Policy(
         migration_id="m1",
         if_trashed=options.pop("if_trashed", "fail"),
