@@ -12,7 +12,6 @@ import pytest
 from migrate import collecting
 from migrate.collecting import making_what_stays
 from migrate.kinds import run_ref
-from migrate.objects import Run
 from migrate.outcomes import Outcome, TaskStatus
 from migrate.values import value
 
@@ -40,9 +39,6 @@ class TestValues:
         again = pickle.loads(pickle.dumps(OUTCOME))
         assert again == OUTCOME
         assert dataclasses.replace(again, retryable=True) != OUTCOME
-
-    def test_a_run_keeps_the_members_that_exports_and_servers_know(self) -> None:
-        assert "latest_metrics" in {member.name for member in dataclasses.fields(Run)}
 
 
 class Circle:
