@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+#: The status of an issue of which nothing has become yet.
+OPEN = "pending"
 #: What MLflow has of an issue since 3.18.
 SINCE_3_18 = ("last_seen_timestamp", "last_updated_by", "metadata")
 
@@ -21,7 +23,7 @@ class Issue:
     experiment_id: str
     name: str
     description: str = ""
-    status: str = "pending"
+    status: str = OPEN
     severity: str = ""
     root_causes: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()

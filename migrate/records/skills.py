@@ -9,6 +9,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 #: The type of a source that MLflow keeps itself, among its artifacts.
 KEPT = "mlflow"
+#: The source of a version that only takes a number: MLflow looks at no source by itself.
+PASSED_OVER = "https://mlflow-migrate.invalid/passed-over.git"
 
 
 class SkillVersion(NamedTuple):
@@ -35,6 +37,11 @@ class SkillVersion(NamedTuple):
     def is_kept(self) -> bool:
         """Whether MLflow keeps its files itself."""
         return self.source_type == KEPT
+
+    @property
+    def is_passed_over(self) -> bool:
+        """Whether it only takes a number, until the version behind it is there."""
+        return self.source == PASSED_OVER
 
     @property
     def made_of(self) -> tuple[str, ...]:

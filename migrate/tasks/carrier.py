@@ -210,10 +210,20 @@ class RecordCarrier(Carrier, Generic[R]):
             if field.compare and old != new:
                 yield field.name, old, new
 
-    def fill(self, original: R, copy: R, source: Any, target: Any) -> Sequence[Loss]:
+    def with_added(self, wanted: R, copy: R) -> Wanted[R]:
+        """Return what is wanted with what was added to its copy on the target, which stays there.
+
+        Losses are what of the original has no place beside it. Pure.
+        """
+        return Wanted(wanted)
+
+    def fill(
+        self, original: R, copy: R, source: Any, target: Any, *, exact: bool
+    ) -> Sequence[Loss]:
         """Bring what a copy holds to what its original does; return what was refused.
 
-        For kinds whose stores are ``HoldsContents``. May be repeated.
+        For kinds whose stores are ``HoldsContents``. What was added on the target stays, unless it
+        is to be ``exact``. May be repeated.
         """
         return ()
 

@@ -3,6 +3,8 @@
 The one home of exactly-once for these kinds. Copies are looked for where there may be some that
 the plan does not know of: after an attempt that ended unclear, and where the plan is resumed.
 
+What was added to a copy on the target stays there, unless it is repaired.
+
 Where an endpoint keeps no bookkeeping with a copy, what has its key may be the target's own. That
 is adopted where it is what a copy should be, else kept as it is, unless the state or the course of
 this migration says that it is ours.
@@ -166,12 +168,18 @@ class _Attempt:
         if found.unreadable:
             raise EndpointError(f"its copy cannot be read: {found.unreadable}")
         self.target_id = carrier.ref(found.record).id
-        losses = wanted.losses
-        wrote = existing is None or not self._is_complete(found, record, wanted.record, mark)
+        exact = existing is None or job.repairs or place.target.archive
+        due = wanted if exact else self._with_added(wanted, found.record)
+        # Of what is the target's own, more than is wanted is no copy.
+        compared = due if self._is_known(found) else wanted
+        wrote = existing is None or not self._is_complete(found, record, compared.record, mark)
         if (wrote or not carrier.adopts) and not self._is_ours(found, wanted.record):
             return self._kept(found, wanted.record), wanted
+        wanted, losses = due, due.losses
         if wrote:
-            losses += tuple(carrier.fill(record, found.record, self._originals, self._store))
+            ends = (self._originals, self._store)
+            losses += tuple(carrier.fill(record, found.record, *ends, exact=exact))
+            losses = tuple(dict.fromkeys(losses))
             losses += tuple(self._store.finish(found.record, wanted.record, mark, losses))
         else:
             losses += tuple(loss for loss in found.losses if loss not in losses)
@@ -185,6 +193,16 @@ class _Attempt:
             warnings=wanted.warnings,
         )
         return outcome, wanted
+
+    def _with_added(self, wanted: Wanted[Any], copy: Any) -> Wanted[Any]:
+        """Return what is wanted with what was added to the copy."""
+        record, losses, warnings = self._carrier.with_added(wanted.record, copy)
+        return Wanted(record, wanted.losses + losses, wanted.warnings + warnings)
+
+    def _is_known(self, found: Found[Any]) -> bool:
+        """Say whether what was found is known to be a copy of ours."""
+        told = self._job.mark or found.mark or self._job.target_id
+        return bool(told) or self._store.bookkeeping is not Bookkeeping.NONE
 
     def with_permissions(self, outcome: Outcome, source: Source, target: Target) -> Outcome:
         """Carry permissions along, where the copy is one; exports keep none on records."""
@@ -211,10 +229,10 @@ class _Attempt:
         if self._store.bookkeeping is not Bookkeeping.NONE and not self._job.repairs:
             return found.mark == mark
         copy, ends = found.record, (self._originals, self._store)
-        return not (
-            any(self._carrier.differences(wanted, copy))
-            or any(self._carrier.compare_contents(record, copy, *ends))
-        )
+        if any(self._carrier.differences(wanted, copy)):
+            return False
+        contents = self._carrier.compare_contents(record, copy, *ends)
+        return not any(self._job.repairs or due is not None for _, due, _ in contents)
 
     def _is_ours(self, found: Found[Any], wanted: Any) -> bool:
         """Say whether a copy that is not as it should be was made by this tool.

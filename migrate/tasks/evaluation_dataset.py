@@ -11,6 +11,7 @@ from migrate.kinds import Kind, Ref, experiment_ref
 from migrate.origins import MIGRATION, ORIGIN, SOURCE, carried_tags, keep_earlier
 from migrate.outcomes import Loss
 from migrate.records.evaluation_datasets import DatasetRecord, EvaluationDataset
+from migrate.tasks.added import joined
 from migrate.tasks.carrier import RecordCarrier, differing
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Need, Place, Wanted
@@ -78,8 +79,21 @@ class EvaluationDatasets(RecordCarrier[EvaluationDataset]):
         if not set(wanted.experiment_ids) <= set(copy.experiment_ids):
             yield "experiments", sorted(wanted.experiment_ids), sorted(copy.experiment_ids)
 
+    def with_added(
+        self, wanted: EvaluationDataset, copy: EvaluationDataset
+    ) -> Wanted[EvaluationDataset]:
+        """See ``RecordCarrier.with_added``: tags."""
+        tags = joined(wanted.tags, carried_tags(copy.tags))
+        return Wanted(dataclasses.replace(wanted, tags=tags))
+
     def fill(
-        self, original: EvaluationDataset, copy: EvaluationDataset, source: Holder, target: Holder
+        self,
+        original: EvaluationDataset,
+        copy: EvaluationDataset,
+        source: Holder,
+        target: Holder,
+        *,
+        exact: bool,
     ) -> Sequence[Loss]:
         """See ``RecordCarrier.fill``. A record that differs is made anew.
 
@@ -98,7 +112,9 @@ class EvaluationDatasets(RecordCarrier[EvaluationDataset]):
             outdated = [existing[it.key][1] for it in missing if it.key in existing]
             target.remove(copy, outdated)
             losses += target.add(copy, missing)
-        target.remove(copy, [ident for key, (_, ident) in existing.items() if key not in wanted])
+        if exact:
+            added = [ident for key, (_, ident) in existing.items() if key not in wanted]
+            target.remove(copy, added)
         return losses
 
     def compare_contents(

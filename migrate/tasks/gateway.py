@@ -16,6 +16,7 @@ from migrate.records.gateway import (
     GatewayModel,
     GatewaySecret,
 )
+from migrate.tasks.added import joined
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.wanted import Need, Place, Wanted
 
@@ -138,6 +139,10 @@ class GatewayEndpoints(_OfGateway[GatewayEndpoint]):
             ),
         )
 
+    def with_added(self, wanted: GatewayEndpoint, copy: GatewayEndpoint) -> Wanted[GatewayEndpoint]:
+        """See ``RecordCarrier.with_added``: tags."""
+        return Wanted(dataclasses.replace(wanted, tags=joined(wanted.tags, copy.tags)))
+
     def differences(
         self, wanted: GatewayEndpoint, copy: GatewayEndpoint
     ) -> Iterator[tuple[str, object, object]]:
@@ -192,3 +197,11 @@ class GatewayGuardrails(_OfGateway[GatewayGuardrail]):
         changed["action_endpoint_id"] = copy_of(record.action_endpoint_id)
         changed["endpoints"] = tuple(sorted(it for it in endpoints if it.endpoint_id))
         return dataclasses.replace(record, **changed)
+
+    def with_added(
+        self, wanted: GatewayGuardrail, copy: GatewayGuardrail
+    ) -> Wanted[GatewayGuardrail]:
+        """See ``RecordCarrier.with_added``: endpoints that it guards."""
+        mine, theirs = ({it.endpoint_id: it for it in one.endpoints} for one in (wanted, copy))
+        endpoints = tuple(sorted(joined(mine, theirs).values()))
+        return Wanted(dataclasses.replace(wanted, endpoints=endpoints))

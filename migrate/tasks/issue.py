@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from migrate.endpoints.stores import Identity
 from migrate.kinds import Kind, Ref, run_ref
 from migrate.outcomes import Loss
-from migrate.records.issues import SINCE_3_18, Issue
+from migrate.records.issues import OPEN, SINCE_3_18, Issue
+from migrate.tasks.added import joined
 from migrate.tasks.carrier import RecordCarrier
 from migrate.tasks.wanted import Need, Place, Wanted
 
@@ -55,6 +56,15 @@ class Issues(RecordCarrier[Issue]):
         if not copy:
             losses += (Loss("source_run_id", f"its run {record.source_run_id} is not copied"),)
         return Wanted(dataclasses.replace(record, source_run_id=copy), losses)
+
+    def with_added(self, wanted: Issue, copy: Issue) -> Wanted[Issue]:
+        """See ``RecordCarrier.with_added``: metadata, and what became of one that was open."""
+        if wanted.status == OPEN:
+            wanted = dataclasses.replace(wanted, status=copy.status)
+        if wanted.is_of_3_18 and copy.is_of_3_18:
+            metadata = joined(wanted.metadata, copy.metadata)
+            wanted = dataclasses.replace(wanted, metadata=metadata)
+        return Wanted(wanted)
 
     def differences(self, wanted: Issue, copy: Issue) -> Iterator[tuple[str, object, object]]:
         """See ``RecordCarrier.differences``."""

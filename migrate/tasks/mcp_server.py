@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from migrate.kinds import Kind, Ref
 from migrate.records.mcp_servers import MCPServer
+from migrate.tasks.added import joined, joined_versions
 from migrate.tasks.carrier import RecordCarrier, differing
 from migrate.tasks.wanted import Place, Wanted
 
@@ -25,6 +28,26 @@ class MCPServers(RecordCarrier[MCPServer]):
     def wanted(self, record: MCPServer, place: Place) -> Wanted[MCPServer]:
         """See ``RecordCarrier.wanted``."""
         return Wanted(record)
+
+    def with_added(self, wanted: MCPServer, copy: MCPServer) -> Wanted[MCPServer]:
+        """See ``RecordCarrier.with_added``: tags, aliases, versions, addresses, texts."""
+        versions, losses = joined_versions(
+            {it.version: it for it in wanted.versions},
+            {it.version: it for it in copy.versions},
+            lambda it: (it.server_json, it.source),
+        )
+        more = Counter(copy.access_endpoints) - Counter(wanted.access_endpoints)
+        added = replace(
+            wanted,
+            display_name=wanted.display_name or copy.display_name,
+            description=wanted.description or copy.description,
+            icons=wanted.icons or copy.icons,
+            tags=joined(wanted.tags, copy.tags),
+            aliases=joined(wanted.aliases, copy.aliases),
+            versions=tuple(versions[number] for number in sorted(versions)),
+            access_endpoints=(*wanted.access_endpoints, *more.elements()),
+        )
+        return Wanted(added, losses)
 
     def differences(
         self, wanted: MCPServer, copy: MCPServer

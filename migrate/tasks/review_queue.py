@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from migrate.endpoints.stores import Identity
 from migrate.kinds import Kind, Ref
 from migrate.outcomes import Loss
-from migrate.records.review_queues import ReviewQueue
+from migrate.records.review_queues import PENDING, ReviewQueue
+from migrate.tasks.added import joined
 from migrate.tasks.carrier import RecordCarrier, differing
 from migrate.tasks.wanted import Need, Place, Wanted
 
@@ -53,6 +54,19 @@ class ReviewQueues(RecordCarrier[ReviewQueue]):
         )
         there = tuple(sorted(copy for copy in copies.values() if copy is not None))
         return Wanted(dataclasses.replace(record, schema_ids=there), losses)
+
+    def with_added(self, wanted: ReviewQueue, copy: ReviewQueue) -> Wanted[ReviewQueue]:
+        """See ``RecordCarrier.with_added``: users, questions, items, and what became of these."""
+        theirs = {it.item_id: it for it in copy.items if it.status != PENDING}
+        items = [theirs.get(it.item_id, it) if it.status == PENDING else it for it in wanted.items]
+        both = joined({it.item_id: it for it in items}, {it.item_id: it for it in copy.items})
+        added = dataclasses.replace(
+            wanted,
+            users=tuple(sorted({*wanted.users, *copy.users})),
+            schema_ids=tuple(sorted({*wanted.schema_ids, *copy.schema_ids})),
+            items=tuple(both[ident] for ident in sorted(both)),
+        )
+        return Wanted(added)
 
     def differences(
         self, wanted: ReviewQueue, copy: ReviewQueue

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from migrate.endpoints.stores import Identity
 from migrate.kinds import Kind, Ref
 from migrate.records.scorers import Scorer, numbered
+from migrate.tasks.added import taken
 from migrate.tasks.carrier import RecordCarrier, differing
 from migrate.tasks.wanted import Place, Wanted
 
@@ -39,6 +41,29 @@ class Scorers(RecordCarrier[Scorer]):
     def wanted(self, record: Scorer, place: Place) -> Wanted[Scorer]:
         """See ``RecordCarrier.wanted``."""
         return Wanted(record)
+
+    def with_added(self, wanted: Scorer, copy: Scorer) -> Wanted[Scorer]:
+        """See ``RecordCarrier.with_added``: how it is run, and versions.
+
+        Those that only take a number until others are there are none that were added.
+        """
+        places = numbered(wanted.versions)
+        there = {it.version: it for it in copy.versions}
+        highest = max(there, default=0)
+        found, losses = {}, []
+        for it in wanted.versions:
+            number, same = it.version, there.get(it.version)
+            if number > highest or (same is not None and same.content == it.content):
+                found[number] = it
+            else:
+                losses.append(taken(number, "--repair makes the scorer anew"))
+        for number, it in there.items():
+            takes_it = number in places and places[number].content == it.content
+            if number not in found and not takes_it:
+                found[number] = it
+        versions = tuple(found[number] for number in sorted(found))
+        added = replace(wanted, versions=versions, online=wanted.online or copy.online)
+        return Wanted(added, tuple(losses))
 
     def differences(self, wanted: Scorer, copy: Scorer) -> Iterator[tuple[str, object, object]]:
         """See ``RecordCarrier.differences``."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from migrate.endpoints.stores import HoldsContents
 from migrate.kinds import Kind, Ref
 from migrate.outcomes import Loss
 from migrate.records.skills import Skill, SkillFiles
+from migrate.tasks.added import joined, joined_versions, taken
 from migrate.tasks.carrier import RecordCarrier, differing
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Place, Wanted
@@ -41,7 +43,25 @@ class Skills(RecordCarrier[Skill]):
         """See ``RecordCarrier.differences``."""
         yield from differing(_members(wanted), _members(copy))
 
-    def fill(self, original: Skill, copy: Skill, source: Holder, target: Holder) -> Sequence[Loss]:
+    def with_added(self, wanted: Skill, copy: Skill) -> Wanted[Skill]:
+        """See ``RecordCarrier.with_added``: tags, aliases, versions, texts."""
+        there = {it.version: it for it in copy.versions if not it.is_passed_over}
+        versions, losses = joined_versions(
+            {it.version: it for it in wanted.versions}, there, lambda it: it.made_of
+        )
+        added = replace(
+            wanted,
+            description=wanted.description or copy.description,
+            icons=wanted.icons or copy.icons,
+            tags=joined(wanted.tags, copy.tags),
+            aliases=joined(wanted.aliases, copy.aliases),
+            versions=tuple(versions[number] for number in sorted(versions)),
+        )
+        return Wanted(added, losses)
+
+    def fill(
+        self, original: Skill, copy: Skill, source: Holder, target: Holder, *, exact: bool
+    ) -> Sequence[Loss]:
         """See ``RecordCarrier.fill``. A version is made once, in the order of the numbers."""
         existing = {it.version: it.made_of for it in copy.versions}
         losses: list[Loss] = []
@@ -52,8 +72,7 @@ class Skills(RecordCarrier[Skill]):
                 if number not in existing:
                     missing.append(it)
                 elif existing[number] != it.version.made_of:
-                    reason = "no version that is there is ever made anew"
-                    losses.append(Loss(f"version {number}", reason))
+                    losses.append(taken(number))
         return [*losses, *target.add(copy, missing)]
 
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from migrate.endpoints.answers import Capabilities
 from migrate.folding import twins, why_left_out
 from migrate.kinds import Kind, Ref, run_ref
-from migrate.origins import LOSSES, MARK, SOURCE, keep_earlier, losses_from_tags
+from migrate.origins import LOSSES, MARK, SOURCE, carried_tags, keep_earlier, losses_from_tags
 from migrate.outcomes import Loss
+from migrate.tasks.added import joined
 from migrate.tasks.fingerprint import digest_of
 from migrate.tasks.wanted import Need, Wanted, mark_of
 from migrate.traces import (
@@ -283,6 +284,13 @@ def _assessment(
         else:
             missing.append(Ref(Kind.ISSUE, issue_id))
     return rewritten, missing
+
+
+def with_added(wanted: Trace, copy: Trace) -> Trace:
+    """Return what a copy should be with the tags that were added to it, which stay there."""
+    there = carried_tags(copy.tags)
+    tags = {key: text for key, text in there.items() if key not in SERVER_TAGS}
+    return dataclasses.replace(wanted, tags=joined(wanted.tags, tags))
 
 
 def differences(wanted: Trace, copy: Trace) -> Iterator[tuple[str, Any, Any]]:

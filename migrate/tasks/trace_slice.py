@@ -36,6 +36,7 @@ from migrate.tasks.trace import (
     mark,
     slice_from,
     wanted_trace,
+    with_added,
 )
 from migrate.tasks.trace_marks import sealed, told_mark
 from migrate.tasks.trace_todo import (
@@ -162,7 +163,10 @@ class _Slicing:
         if copy is not None and told_mark(copy) == due and not job.repairs:
             self._losses += losses_from_tags(copy.tags)
             return None
-        return Todo(trace, wanted.record, due, copy, losses=list(wanted.losses))
+        record = wanted.record
+        if copy is not None and not (job.repairs or self._can.archive):
+            record = with_added(record, copy)
+        return Todo(trace, record, due, copy, losses=list(wanted.losses))
 
     def _read_spans(self, todo: Sequence[Todo]) -> None:
         """Read the spans of all in one call, and one by one where that fails.

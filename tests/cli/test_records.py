@@ -124,6 +124,7 @@ def test_what_changed_at_the_source_is_carried_over_and_what_the_state_forgot_ad
     for state in (ends, forgotten):
         seeded.change(source)
         typed("run", *state, code=code(source))
+        typed("run", *state, "--repair", code=code(source))  # takes off what is there no more
         assert in_order(seeded.shown(target)) == in_order(seeded.shown(source))
 
 

@@ -76,6 +76,14 @@ def test_items_arrive_with_what_became_of_them_and_changes_follow(
     removed = {"queue_id": reviewed.queue, "item_ids": [first]}
     source("POST", "review-queues/items/remove", removed)
     typed("run", *ends)
+    [there] = queues_shown(target)
+    assert {ident: status for ident, status, _ in there["items"]} == {
+        first: "PENDING",
+        second: "COMPLETE",
+        third: "COMPLETE",
+        fourth: "PENDING",
+    }
+    typed("run", *ends, "--repair")
     assert queues_shown(target) == queues_shown(source)
 
 
@@ -93,6 +101,9 @@ def test_questions_of_a_queue_with_items_change(
     source("POST", "review-queues/update", asked)
     add(source, reviewed.queue, *reviewed.traces)
     typed("run", *ends)
+    [there] = queues_shown(target)
+    assert there["questions"] == ["Is it polite?", "how good"]
+    typed("run", *ends, "--repair")
     assert queues_shown(target) == queues_shown(source)
 
 

@@ -121,3 +121,33 @@ def test_what_the_target_has_itself_is_left_alone(typed: Typed, source: Api, tar
     assert "is kept, which differs in" in str(ended["losses"])
     assert numbers(target) == [1]
     assert target("GET", f"skills/{FULL}")["description"] == "another"
+
+
+def test_what_was_added_on_the_target_stays_and_a_number_that_is_taken_is_lost_by_name(
+    typed: Typed, own_source: TrackingServerProcess, target: Api
+) -> None:
+    here = Api(own_source.uri)
+    here("POST", "skills", {"name": "tidy"})
+    from_git(here, "tidy", "one")
+    ends = (here.uri, target.uri)
+    typed("run", *ends, *ONLY)
+    from_git(target, "tidy", "mine")
+    target("POST", "skills/tidy/tags", {"key": "mine", "value": "1"})
+    target("POST", "skills/tidy/aliases", {"alias": "mine", "version": 2})
+    target("PATCH", "skills/tidy", {"description": "said here"})
+    before = skills_shown(target)
+    assert "Wrote nothing" in typed("run", *ends, *ONLY).stdout
+    assert skills_shown(target) == before
+
+    for ref in ("two", "three"):
+        from_git(here, "tidy", ref)
+    report = json.loads(typed("run", *ends, *ONLY, "--json", code=3).stdout)
+    assert [it["what"] for it in report["losses"]] == ["version 2"]
+    [shown] = skills_shown(target)
+    assert [it["ref"] for it in shown["versions"]] == ["one", "mine", "three"]
+    assert (shown["description"], [*shown["tags"]]) == ("said here", ["mine"])
+    assert [it["alias"] for it in shown["aliases"]] == ["mine"]
+    assert "Wrote nothing" in typed("run", *ends, *ONLY, code=3).stdout
+    typed("run", *ends, *ONLY, "--repair", code=3)
+    [shown] = skills_shown(target)
+    assert (shown.get("description"), shown.get("tags", {}), shown["aliases"]) == (None, {}, [])

@@ -222,6 +222,7 @@ def test_exactly_what_is_new_or_changed_is_written(copying: Copying) -> None:
         assert made in copies
         assert copies[untouched] == before
         ids = ids_of_copies(copying)
+        assert copies[changed]["tags"].pop("empty") == "", "nothing is deleted on the target"
         assert comparable(copies[changed], {}) == comparable(originals[changed], ids)
     finally:
         body = {"experiment_id": copying.seeded.experiment, "request_ids": [made]}

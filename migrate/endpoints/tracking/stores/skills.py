@@ -37,7 +37,7 @@ from migrate.in_turn import in_turn
 from migrate.kinds import Kind, Ref
 from migrate.objects import ArtifactRoot
 from migrate.outcomes import Loss, LossCode, loss_of
-from migrate.records.skills import Skill, SkillFiles, SkillVersion, skill_identity
+from migrate.records.skills import PASSED_OVER, Skill, SkillFiles, SkillVersion, skill_identity
 
 SKILLS = PART.path
 PER_PAGE = 100
@@ -46,8 +46,8 @@ AT_ONCE = 4
 FORM = Form(Kind.SKILL, lambda entry: Told(told_id(entry, "name")))
 #: Numbers of versions that are deleted at the source and passed over, in one skill.
 MOST_PASSED_OVER = 1_000
-#: What a version is made of that only takes a number: MLflow looks at no source by itself.
-_PASSED_OVER = {"source_type": "git", "source": "https://mlflow-migrate.invalid/passed-over.git"}
+#: What a version is made of that only takes a number.
+_PASSED_OVER = {"source_type": "git", "source": PASSED_OVER}
 
 
 class SkillStore(RecordStore[Skill]):
@@ -195,7 +195,7 @@ class SkillStore(RecordStore[Skill]):
         if changed:
             self._http.change("PATCH", path, changed)
         self._versions.tag(path, copy.tags, wanted.tags)
-        taking = {it.version for it in copy.versions if it.source == _PASSED_OVER["source"]}
+        taking = {it.version for it in copy.versions if it.is_passed_over}
         there = {it.version: it for it in copy.versions if it.version not in taking}
         for version in wanted.versions:
             place = f"{path}/versions/{version.version}"
