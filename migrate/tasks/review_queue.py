@@ -13,6 +13,12 @@ from migrate.tasks.added import joined
 from migrate.tasks.carrier import RecordCarrier, differing
 from migrate.tasks.wanted import Need, Place, Wanted
 
+QUESTIONS_STAY = Loss(
+    "schema_ids",
+    "MLflow changes the questions of no queue with items, and those of the copy are worked on "
+    "(--repair makes them what they are at the source)",
+)
+
 
 class ReviewQueues(RecordCarrier[ReviewQueue]):
     """Review queues of experiments. Nothing on one says whose copy it is: it is found by name."""
@@ -56,17 +62,25 @@ class ReviewQueues(RecordCarrier[ReviewQueue]):
         return Wanted(dataclasses.replace(record, schema_ids=there), losses)
 
     def with_added(self, wanted: ReviewQueue, copy: ReviewQueue) -> Wanted[ReviewQueue]:
-        """See ``RecordCarrier.with_added``: users, questions, items, and what became of these."""
+        """See ``RecordCarrier.with_added``: users, questions, items, and what became of these.
+
+        MLflow changes questions in a queue without items only. They are taken out for that, and
+        one that was killed meanwhile knows those of the source alone: so not where there are more.
+        """
         theirs = {it.item_id: it for it in copy.items if it.status != PENDING}
         items = [theirs.get(it.item_id, it) if it.status == PENDING else it for it in wanted.items]
         both = joined({it.item_id: it for it in items}, {it.item_id: it for it in copy.items})
+        questions = tuple(sorted({*wanted.schema_ids, *copy.schema_ids}))
+        losses: tuple[Loss, ...] = ()
+        if questions != tuple(sorted(copy.schema_ids)) and _is_worked_on(wanted, copy):
+            questions, losses = copy.schema_ids, (QUESTIONS_STAY,)
         added = dataclasses.replace(
             wanted,
             users=tuple(sorted({*wanted.users, *copy.users})),
-            schema_ids=tuple(sorted({*wanted.schema_ids, *copy.schema_ids})),
+            schema_ids=questions,
             items=tuple(both[ident] for ident in sorted(both)),
         )
-        return Wanted(added)
+        return Wanted(added, losses)
 
     def differences(
         self, wanted: ReviewQueue, copy: ReviewQueue
@@ -84,3 +98,9 @@ class ReviewQueues(RecordCarrier[ReviewQueue]):
         new = {it.item_id: (it.status, it.completed_by) for it in copy.items}
         for ident, was, now in differing(old, new):
             yield f"item {ident}", was, now
+
+
+def _is_worked_on(wanted: ReviewQueue, copy: ReviewQueue) -> bool:
+    """Say whether a copy has items, or says what became of some, otherwise than its original."""
+    known = {(it.item_id, it.status, it.completed_by) for it in wanted.items}
+    return any((it.item_id, it.status, it.completed_by) not in known for it in copy.items)

@@ -100,9 +100,11 @@ def test_questions_of_a_queue_with_items_change(
     asked = {"queue_id": reviewed.queue, "update_schema_ids": True, "schema_ids": [more]}
     source("POST", "review-queues/update", asked)
     add(source, reviewed.queue, *reviewed.traces)
-    typed("run", *ends)
+    report = json.loads(typed("run", *ends, "--json", code=3).stdout)
+    assert [(it["kind"], it["what"]) for it in report["losses"]] == [("review queue", "schema_ids")]
     [there] = queues_shown(target)
-    assert there["questions"] == ["Is it polite?", "how good"]
+    assert there["questions"] == ["Is it polite?"]
+    assert "COMPLETE" in {status for _, status, _ in there["items"]}
     typed("run", *ends, "--repair")
     assert queues_shown(target) == queues_shown(source)
 

@@ -9,7 +9,7 @@ from migrate.records.review_queues import ReviewItem, ReviewQueue
 from migrate.records.scorers import OnlineConfig, Scorer, ScorerVersion
 from migrate.records.skills import PASSED_OVER, Skill, SkillVersion
 from migrate.tasks.mcp_server import MCPServers
-from migrate.tasks.review_queue import ReviewQueues
+from migrate.tasks.review_queue import QUESTIONS_STAY, ReviewQueues
 from migrate.tasks.scorer import Scorers
 from migrate.tasks.skill import Skills
 
@@ -77,3 +77,15 @@ def test_what_became_of_an_item_stays_while_it_is_pending_at_the_source() -> Non
     done = (ReviewItem("x", status="COMPLETE"), ReviewItem("y", status="COMPLETE"))
     due = ReviewQueues().with_added(wanted, replace(queue, items=done)).record
     assert [it.status for it in due.items] == ["COMPLETE", "DECLINED"]
+
+
+def test_questions_of_a_queue_stay_where_somebody_works_on_its_items() -> None:
+    queue = ReviewQueue(queue_id="1", experiment_id="1", name="a", schema_ids=("q1",))
+    wanted = replace(queue, schema_ids=("q1", "q2"), items=(ReviewItem("x"), ReviewItem("y")))
+    there = replace(queue, items=(ReviewItem("x"),))
+    due = ReviewQueues().with_added(wanted, there)
+    assert (due.record.schema_ids, due.losses) == (("q1", "q2"), ())
+    for item in (ReviewItem("x", status="COMPLETE", completed_by="a"), ReviewItem("z")):
+        due = ReviewQueues().with_added(wanted, replace(there, items=(item,)))
+        assert (due.record.schema_ids, due.losses) == (("q1",), (QUESTIONS_STAY,))
+        assert {it.item_id for it in due.record.items} == {"x", "y", item.item_id}
