@@ -124,7 +124,8 @@ class Outcome:
     where it ``wrote``, so many were ``written``.
 
     Where an attempt ended to have the files sent in ``parts``, another follows when all of them
-    have ended, each with an outcome ``of_part``.
+    have ended, each with an outcome ``of_part``. ``straight`` says which files of its batch went
+    past a server, see ``migrate.straight``.
     """
 
     ref: Ref
@@ -147,3 +148,4 @@ class Outcome:
     written: int = 1
     parts: tuple[Part, ...] = ()
     of_part: bool = False
+    straight: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from migrate.kinds import Action, Heading, Kind, Ref, parse_ref
 from migrate.outcomes import Loss, TaskStatus
+from migrate.straight import Files
 from migrate.values import value
 
 
@@ -190,8 +191,9 @@ class Report:
 
     ``losses`` pairs a ref with a loss. ``blocked`` names for each task that is held up the failed
     one that does it. ``unknown`` is what could not be learned of the two ends.
-    ``complete`` is False when anything failed, is blocked, is pending, was lost, is not known, or
-    is of a kind that is not copied; the exit code follows from it.
+    ``straight`` has for each side the files that went past its server, straight from or to its
+    storage. ``complete`` is False when anything failed, is blocked, is pending, was lost, is not
+    known, or is of a kind that is not copied; the exit code follows from it.
     """
 
     migration_id: str
@@ -207,6 +209,7 @@ class Report:
     interrupted: bool = False
     unknown: tuple[str, ...] = ()
     blocked: Mapping[Ref, Ref] = field(default_factory=dict)
+    straight: Mapping[str, Files] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

@@ -113,6 +113,27 @@ class RateLimit:
         time.sleep(max(0.0, slot * self._interval - time.time()))
 
 
+class Place:
+    """One request of a side, which is under way until it is given back; whoever has it may send."""
+
+    def __init__(self, gate: Gate, places: threading.BoundedSemaphore) -> None:
+        self._gate = gate
+        self._places = places
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Have requests that this thread sends to the side meanwhile be this one."""
+        token = _gates.set((*_gates.get(), self._gate))
+        try:
+            yield
+        finally:
+            _gates.reset(token)
+
+    def give_back(self) -> None:
+        """Let another request take its place; to be called once, by any thread."""
+        self._places.release()
+
+
 class Gate:
     """Lets so many requests be under way at a time, and one at a time of each share."""
 
@@ -121,10 +142,53 @@ class Gate:
         self._shares: dict[Share, threading.BoundedSemaphore] = {}
         self._lock = threading.Lock()
 
-    def one(self) -> threading.BoundedSemaphore:
-        """Return what a request of this thread has to hold while it is under way."""
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Hold what a request of this thread has to hold while it is under way."""
+        if self in _gates.get():
+            yield
+            return
+        with self._places():
+            yield
+
+    @contextmanager
+    def place(self) -> Iterator[Place]:
+        """Wait for a place, and hold it until the block ends."""
+        places = self._places()
+        with places:
+            yield Place(self, places)
+
+    def take_now(self) -> Place | None:
+        """Take a place where one is free at this moment.
+
+        Whoever holds a place of one side while waiting for another's must not wait for more of the
+        first: two that do so wait for each other.
+        """
+        places = self._places()
+        return Place(self, places) if places.acquire(blocking=False) else None
+
+    def _places(self) -> threading.BoundedSemaphore:
         share = share_here()
         if share is None:
             return self._all
         with self._lock:
             return self._shares.setdefault(share, threading.BoundedSemaphore(1))
+
+
+class Limits:
+    """What one side allows: ``most`` requests under way, ``per_second`` of them begun."""
+
+    def __init__(self, most: int, per_second: float | None) -> None:
+        self.gate = Gate(most)
+        self.rate = RateLimit(per_second)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Hold one request from its turn on until the block ends."""
+        self.rate.wait()
+        with self.gate.one():
+            yield
+
+
+#: The gates that what this thread sends has passed already.
+_gates: ContextVar[tuple[Gate, ...]] = ContextVar("gates", default=())

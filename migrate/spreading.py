@@ -18,6 +18,7 @@ class Spreading:
         self._open: Counter[Ref] = Counter()
         self._files: Counter[Ref] = Counter()
         self._bytes: Counter[Ref] = Counter()
+        self._straight: dict[Ref, tuple[str, ...]] = {}
 
     def begin(self, parts: Sequence[Part]) -> None:
         """Have the parts of one object sent."""
@@ -33,6 +34,7 @@ class Spreading:
         ref = outcome.ref
         self._files[ref] += outcome.files_sent
         self._bytes[ref] += outcome.bytes_sent
+        self._straight[ref] = self._straight.get(ref, ()) + outcome.straight
         self._open[ref] -= 1
         return not self._open[ref]
 
@@ -41,10 +43,12 @@ class Spreading:
         if not self._files:
             return outcome
         files, size = self._files.pop(outcome.ref, 0), self._bytes.pop(outcome.ref, 0)
-        if not files:
+        straight = self._straight.pop(outcome.ref, ())
+        if not files and not straight:
             return outcome
         return dataclasses.replace(
             outcome,
             files_sent=outcome.files_sent + files,
             bytes_sent=outcome.bytes_sent + size,
+            straight=outcome.straight + straight,
         )

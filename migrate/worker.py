@@ -15,6 +15,7 @@ from migrate.endpoints.protocols import Source, Target
 from migrate.errors import EndpointError, MigrateError, Unavailable
 from migrate.kinds import Ref, Step
 from migrate.outcomes import Loss, Outcome, Part, TaskStatus
+from migrate.straight import counting
 from migrate.tasks.batches import Batch, Job
 from migrate.tasks.carriers import carrier_of
 from migrate.tasks.files import copy_part
@@ -59,6 +60,14 @@ def execute(batch: Batch) -> list[Outcome]:
     What ends a batch as a whole may be the fault of one of its objects, so those that are left
     are tried by themselves.
     """
+    with counting() as straight:
+        outcomes = _executed(batch)
+    if outcomes:
+        outcomes[-1] = dataclasses.replace(outcomes[-1], straight=tuple(straight.notes()))
+    return outcomes
+
+
+def _executed(batch: Batch) -> list[Outcome]:
     started = time.monotonic()
     if batch.part is not None:
         return [_send_part(batch, batch.part)]
@@ -68,7 +77,7 @@ def execute(batch: Batch) -> list[Outcome]:
     ended = {outcome.ref for outcome in outcomes}
     left = [job for job in batch.jobs if job.ref not in ended]
     if len(batch.jobs) > 1 and not isinstance(problem, OF_ALL):
-        return outcomes + [outcome for job in left for outcome in execute(_alone(batch, job))]
+        return outcomes + [outcome for job in left for outcome in _executed(_alone(batch, job))]
     seconds = time.monotonic() - started
     return outcomes + [failed(job, problem, seconds=seconds) for job in left]
 

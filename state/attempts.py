@@ -24,6 +24,7 @@ from sqlalchemy import (
 from migrate.errors import StateError
 from migrate.kinds import Ref, Step
 from migrate.outcomes import Loss, Outcome, TaskStatus
+from migrate.straight import is_note
 from state import copies
 from state.bulk import chunks, write
 from state.rows import (
@@ -186,7 +187,10 @@ class _Standing:
         self.bytes_sent += outcome.bytes_sent
         # A later attempt may not come past what an earlier one had to leave out.
         self.losses = merged(self.losses, outcome.losses)
-        self.warnings = merged(self.warnings, outcome.warnings)
+        # Notes stand among the warnings, where the report finds them; no warning, which may begin
+        # with a name of the source, may pose as one.
+        warnings = tuple(f" {text}" if is_note(text) else text for text in outcome.warnings)
+        self.warnings = merged(self.warnings, warnings + outcome.straight)
 
     def row(self) -> tuple[Any, ...]:
         return (
@@ -223,7 +227,7 @@ def settle(connection: Connection, number: int, outcomes: Sequence[Outcome]) -> 
 
 def _parted(outcomes: Sequence[Outcome]) -> tuple[Sequence[Outcome], Sequence[Outcome]]:
     """Take apart the outcomes of tasks without losses and warnings, whose rows need not be read."""
-    remarkable = {outcome.ref for outcome in outcomes if outcome.losses or outcome.warnings}
+    remarkable = {it.ref for it in outcomes if it.losses or it.warnings or it.straight}
     if not remarkable:
         return outcomes, []
     plain = [outcome for outcome in outcomes if outcome.ref not in remarkable]

@@ -15,6 +15,7 @@ from migrate.kinds import HEADINGS, Action, Heading, Kind, Ref
 from migrate.outcomes import Loss, TaskStatus
 from migrate.plans import Failure, KindTotals, Report, Side
 from migrate.redaction import without_logins
+from migrate.straight import is_note, summed
 from state.database import damaged
 from state.rows import (
     counts_of_kinds,
@@ -107,8 +108,8 @@ def report(
 def _report(connection: Connection, stored: Row[Any], tallies: Sequence[Tally]) -> Report:
     source, target = sides(stored)
     totals = _totals(tallies)
-    losses, warnings = (
-        _remarks(connection, stored) if any(it.remarks for it in tallies) else ((), ())
+    losses, warnings, notes = (
+        _remarks(connection, stored) if any(it.remarks for it in tallies) else ((), (), ())
     )
     failed = any(it.status == TaskStatus.FAILED for it in tallies)
     blocked = _blocked(connection, stored) if failed else {}
@@ -120,6 +121,7 @@ def _report(connection: Connection, stored: Row[Any], tallies: Sequence[Tally]) 
         failures=_failures(connection, stored, Counter(blocked.values())) if failed else (),
         losses=losses,
         warnings=warnings,
+        straight=summed(notes),
         unsupported=_unsupported(stored, tallies),
         bytes_sent=sum(of_kind.bytes_sent for of_kind in totals.values()),
         seconds=0.0,
@@ -280,8 +282,11 @@ def _blocked(connection: Connection, stored: Row[Any]) -> dict[Ref, Ref]:
 
 def _remarks(
     connection: Connection, stored: Row[Any]
-) -> tuple[tuple[tuple[Ref, str, Loss], ...], tuple[tuple[Ref, str], ...]]:
-    """Collect losses and warnings, planned ones before those met on the way, each once."""
+) -> tuple[tuple[tuple[Ref, str, Loss], ...], tuple[tuple[Ref, str], ...], tuple[str, ...]]:
+    """Collect losses and warnings, planned ones before those met on the way, each once; and notes.
+
+    The notes are those of ``migrate.straight``.
+    """
     remarkable = (
         select(task.c.kind, task.c.source_id, task.c.name, *_REMARKS)
         .where(tasks_of(stored), _HAS_REMARKS)
@@ -289,15 +294,17 @@ def _remarks(
     )
     losses: list[tuple[Ref, str, Loss]] = []
     warnings: list[tuple[Ref, str]] = []
+    notes: list[str] = []
     for row in connection.execute(remarkable):
         ref = ref_of(row)
         lost = merged(losses_of(row.planned_losses), losses_of(row.losses))
         losses.extend((ref, row.name, loss) for loss in lost)
-        said = merged(
-            texts_of(row.planned_warnings, "warnings"), texts_of(row.warnings, "warnings")
-        )
+        met = texts_of(row.warnings, "warnings")
+        notes.extend(filter(is_note, met))
+        of_it = tuple(text for text in met if not is_note(text))
+        said = merged(texts_of(row.planned_warnings, "warnings"), of_it)
         warnings.extend((ref, warning) for warning in said)
-    return tuple(losses), tuple(warnings)
+    return tuple(losses), tuple(warnings), tuple(notes)
 
 
 def _unsupported(stored: Row[Any], tallies: Sequence[Tally]) -> dict[Kind, int]:

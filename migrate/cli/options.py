@@ -250,7 +250,8 @@ SourceArtifacts = Annotated[
         "--source-artifacts",
         metavar="ROOT",
         help="Read files of the source that it keeps below this folder from this machine's disk. "
-        "Also a URI such as hdfs://namenode/mlflow. May be repeated.",
+        "Also a URI such as hdfs://namenode/mlflow, or a storage that its server signs URLs for, "
+        "such as http://minio:9000. May be repeated.",
     ),
 ]
 TargetArtifacts = Annotated[
@@ -259,7 +260,8 @@ TargetArtifacts = Annotated[
         "--target-artifacts",
         metavar="ROOT",
         help="Write files that the target keeps below this folder to this machine's disk, which "
-        "is the target's too. Also a URI such as hdfs://namenode/mlflow. May be repeated. For a "
+        "is the target's too. Also a URI such as hdfs://namenode/mlflow, or a storage that its "
+        "server signs URLs for, such as http://minio:9000. May be repeated. For a "
         "database: the one place below which all files go, a folder or s3://bucket/path.",
     ),
 ]

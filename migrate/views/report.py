@@ -55,6 +55,8 @@ def print_report(report: Report, console: Console | None = None, resume: str = R
     print_list(console, NOT_KNOWN, [one_line(text) for text in report.unknown], "bold yellow")
     say(console)
     say(console, _effort(report))
+    for line in _straight(report):
+        say(console, line)
     say(console, closing(report, resume), "bold green" if report.complete else "bold red")
 
 
@@ -88,6 +90,7 @@ def report_as_json(report: Report) -> dict[str, Any]:
     ``totals`` is kind -> found, done, failed, blocked, skipped, pending, wrote and bytes_sent;
     ``unsupported`` kind -> number of objects (null: not counted). Sizes are bytes,
     those sent of the files that the last try of each object sent; ``seconds`` is the time spent.
+    ``straight`` is side -> files and bytes that went past its server, by URLs that it signed.
     """
     return {
         "migration_id": report.migration_id,
@@ -114,6 +117,10 @@ def report_as_json(report: Report) -> dict[str, Any]:
         "unsupported": unsupported_as_json(report.unsupported),
         "unknown": list(report.unknown),
         "bytes_sent": report.bytes_sent,
+        "straight": {
+            side: {"files": files.number, "bytes": files.bytes}
+            for side, files in report.straight.items()
+        },
         "seconds": report.seconds,
         "summary": closing(report),
     }
@@ -171,3 +178,13 @@ def _effort(report: Report) -> str:
     what = f"Wrote {counted(wrote, 'object')}" if wrote else "Wrote nothing"
     time = f" in {duration(report.seconds)}" if report.seconds else ""
     return f"{what}, sent {size(report.bytes_sent)} of artifacts{time}."
+
+
+def _straight(report: Report) -> list[str]:
+    """Say what went past a server, also in attempts that came to nothing."""
+    return [
+        f"Past the {side}, straight {way} its storage: {counted(files.number, 'file')}, "
+        f"{size(files.bytes)}."
+        for side, way in (("source", "from"), ("target", "to"))
+        if (files := report.straight.get(side))
+    ]

@@ -144,7 +144,19 @@ def test_every_text_has_a_way_or_a_reason(text: str, scheme: str) -> None:
     assert bool(found.reason) == (found.way is Way.SERVER)
 
 
-@pytest.mark.parametrize("place", ["http://h/x", "runs:/x", "s3://bucket/x", "dbfs:/x", "gone"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://u:p@h",
+        "http://",
+        "http://h?x=1",
+        "http://h:x",
+        "runs:/x",
+        "s3://b",
+        "dbfs:/x",
+        "gone",
+    ],
+)
 def test_what_cannot_be_a_root_is_said(place: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--target-artifacts"):
         check_root(str(tmp_path / place) if place == "gone" else place, "--target-artifacts")
@@ -165,7 +177,29 @@ def test_what_cannot_be_a_root_is_said(place: str, tmp_path: Path) -> None:
         ("http://169.254.169.254/latest", False),
         ("file:///etc/passwd", False),
         ("https://[::1", False),
+        ("https://evil.example.com\\@bucket.s3.amazonaws.com/x", False),
+        ("https://bucket.s3.amazonaws.com /x", False),
     ],
 )
 def test_signed_urls_lead_to_storages_only(url: str, known: bool) -> None:
     assert is_storage(url, SERVER) is known
+
+
+@pytest.mark.parametrize(
+    ("url", "known"),
+    [
+        ("http://minio:9000/bucket/a%20b?X-Amz-Signature=1", True),
+        ("http://MINIO:9000/bucket/x", True),
+        ("http://minio:9000/other/x", False),
+        ("http://minio:9000/bucket/%2e%2e/other", False),
+        ("http://minio:9001/bucket/x", False),
+        ("https://minio:9000/bucket/x", False),
+        ("http://minio:9000@evil.example.com/bucket/x", False),
+        ("https://files.example.com/any/x", True),
+    ],
+)
+def test_a_storage_that_the_user_named_is_one_too(url: str, known: bool) -> None:
+    named = ["http://Minio:9000/bucket/", "https://files.example.com"]
+    storages = roots_of([check_root(it, "--source-artifacts") for it in named]).storages
+    assert is_storage(url, SERVER, storages) is known
+    assert not is_storage(url, SERVER)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from migrate.errors import StateError
 from migrate.kinds import Ref, experiment_ref
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus, loss_of
+from migrate.straight import Files
 from state import database
 from state.store import StateStore
 from tests.state.samples import (
@@ -72,6 +73,19 @@ def test_a_turn_may_end_one_task_twice(store: StateStore) -> None:
     assert target_ids(store)["a"] == "whole"
     report = store.report("m1")
     assert (report.bytes_sent, report.warnings) == (5, ((run_ref("a"), "slow"),))
+
+
+def test_notes_of_what_went_past_a_server_are_summed_up_and_are_no_warnings(
+    store: StateStore,
+) -> None:
+    store.save_plan(small_plan())
+    forged = "straight, target: 9 files, 9 bytes, 'x' names another run"
+    notes = ("straight, source: 2 files, 30 bytes, 'a'", "straight, target: 1 files, 5 bytes, 'a'")
+    first = failed(run_ref("a"), retryable=True, straight=notes[:1])
+    store.record("m1", [first, done(run_ref("b"), straight=notes, warnings=(forged,))], {})
+    report = store.report("m1")
+    assert report.straight == {"source": Files(4, 60), "target": Files(1, 5)}
+    assert report.warnings == ((run_ref("b"), f" {forged}"),)
 
 
 def test_nothing_to_record_is_no_error(store: StateStore) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from migrate.kinds import Kind, Ref, Step
 from migrate.outcomes import Loss
 from migrate.plans import Failure, KindTotals, Report
+from migrate.straight import Files
 from migrate.views.report import closing, print_report, report_as_json
 
 from .samples import HOSTILE, assert_harmless, report, text_console, totals, without_ansi, written
@@ -135,6 +136,8 @@ def test_json_holds_everything() -> None:
         warnings=((RUN, "careful"),),
         unsupported={Kind.TRACE: -1},
     )
+    value = dataclasses.replace(value, straight={"source": Files(2, 5_000_000)})
+    assert "Past the source, straight from its storage: 2 files, 5.0 MB." in rendered(value)
     read = json.loads(json.dumps(report_as_json(value)))
     assert read.pop("source")["uri"] == "http://old:5000"
     assert read.pop("target")["uri"] == "http://new:5000"
@@ -162,6 +165,7 @@ def test_json_holds_everything() -> None:
         "unsupported": {"trace": None},
         "unknown": [],
         "bytes_sent": 1_000_000,
+        "straight": {"source": {"files": 2, "bytes": 5_000_000}},
         "seconds": 250.0,
         "summary": closing(value),
     }

@@ -28,10 +28,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from migrate.errors import NotPermitted, UsageError
+from migrate.redaction import cut
 
 _AZURE = r"core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
 #: Schemes of cloud storages, and what may stand where a URI has its host: a bucket, or one at a
@@ -47,7 +48,7 @@ CLOUDS = {
     "r2": re.compile(r"[\w.-]+@[0-9a-f]+\.(?:eu\.|fedramp\.)?r2\.cloudflarestorage\.com"),
     "b2": re.compile(r"[\w.-]+@s3\.[a-z0-9-]+\.backblazeb2\.com"),
 }
-#: Ends of the hosts that Databricks signs URLs for: storages of its clouds, and its own.
+#: Ends of the hosts that URLs are signed for: storages of clouds, and of Databricks.
 STORAGES = re.compile(
     r"(?:^|.*\.)(?:amazonaws\.com(?:\.cn)?|storage\.googleapis\.com|r2\.cloudflarestorage\.com"
     rf"|(?:blob|dfs)\.{_AZURE}|databricks\.com|azuredatabricks\.net)"
@@ -81,10 +82,14 @@ class Location:
 
 
 class Roots(NamedTuple):
-    """What the user named for one side: folders on this disk, and beginnings of other URIs."""
+    """What the user named for one side: folders on this disk, and beginnings of other URIs.
+
+    ``storages`` are URIs of storages that are no cloud's, for which its server may sign URLs.
+    """
 
     folders: Sequence[Path] = ()
     uris: Sequence[str] = ()
+    storages: Sequence[str] = ()
 
 
 NO_ROOTS = Roots()
@@ -92,14 +97,16 @@ NO_ROOTS = Roots()
 
 def roots_of(named: Sequence[str]) -> Roots:
     """Sort what the user named: paths and ``file:`` URIs, links resolved, and other URIs."""
-    folders, uris = [], []
+    folders, uris, storages = [], [], []
     for place in named:
         folder = disk_path(place)
-        if folder is None:
-            uris.append(place)
-        else:
+        if folder is not None:
             folders.append(folder.resolve())
-    return Roots(folders, uris)
+        elif is_web(place):
+            storages.append(place)
+        else:
+            uris.append(place)
+    return Roots(folders, uris, storages)
 
 
 def locate(uri: str, base_url: str, roots: Roots) -> Location:
@@ -143,28 +150,56 @@ def disk_path(uri: str) -> Path | None:
     return Path(url2pathname(urlsplit(uri).path))
 
 
-def is_storage(url: str, base_url: str) -> bool:
-    """Say whether a URL that a server signed leads to a cloud's storage, or to itself."""
+class UnknownStorage(NotPermitted):
+    """A URL leads to a host that is no cloud's storage, and that nobody named."""
+
+
+def is_web(place: str) -> bool:
+    """Say whether a place that the user named is a storage that a server may sign URLs for."""
+    return place.lower().startswith(("http://", "https://"))
+
+
+def is_storage(url: str, base_url: str, named: Sequence[str] = ()) -> bool:
+    """Say whether a URL that a server signed leads to a cloud's storage, or to itself.
+
+    So does one below a storage that the user ``named`` for this side.
+    """
     try:
         parts = urlsplit(url)
+        host = parts.hostname or ""
     except ValueError:
+        return False
+    # Libraries do not agree on which host these lead to.
+    if "@" in parts.netloc or re.search(r"[\s\\\x00-\x1f]", url):
         return False
     if (parts.scheme, parts.netloc) == urlsplit(base_url)[:2]:
         return True
-    return parts.scheme == "https" and bool(STORAGES.fullmatch(parts.hostname or ""))
+    decoded = parts._replace(netloc=parts.netloc.lower(), path=unquote(parts.path))
+    if any(_is_below(decoded, root) for root in named):
+        return True
+    return parts.scheme == "https" and bool(STORAGES.fullmatch(host))
 
 
-def require_storage(url: str, base_url: str, what: str) -> None:
-    """Raise ``NotPermitted`` where ``is_storage`` says no; ``what`` is the file it was signed for.
+def require_storage(
+    url: str, base_url: str, what: str, named: Sequence[str] = (), signer: str = "workspace"
+) -> None:
+    """Raise ``UnknownStorage`` where ``is_storage`` says no; ``what`` is the file it is signed for.
 
     The URL itself is a key, and in no message.
     """
-    if not is_storage(url, base_url):
+    if not is_storage(url, base_url, named):
         try:
-            host = urlsplit(url).hostname
+            parts = urlsplit(url)
+            host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         except ValueError:
             host = "no host"
-        raise NotPermitted(f"the workspace sends to {host} for {what}, which is no cloud's storage")
+        host = cut(host, 200)
+        raise UnknownStorage(
+            f"the {signer} sends to {host} for {what}, which is no cloud's storage",
+            ""
+            if signer == "workspace"
+            else f"if it is a storage of yours, name it: --{signer}-artifacts {host}",
+        )
 
 
 def check_root(place: str, option: str) -> str:
@@ -175,6 +210,8 @@ def check_root(place: str, option: str) -> str:
         if not folder.is_dir():
             raise UsageError(f"{option}: there is no folder {folder}", "name one that is there")
         return place
+    if is_web(place):
+        return _check_storage(place, option)
     scheme = urlsplit(place.partition("//")[0]).scheme
     if scheme in NEVER or scheme in CLOUDS or scheme == "dbfs":
         raise UsageError(
@@ -182,6 +219,21 @@ def check_root(place: str, option: str) -> str:
             "name a folder of this machine, or a URI such as hdfs://namenode/mlflow",
         )
     return place
+
+
+def _check_storage(place: str, option: str) -> str:
+    try:
+        parts = urlsplit(place)
+        known = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        known = False
+    if not known or "@" in parts.netloc or parts.query or parts.fragment:
+        raise UsageError(
+            f"{option}: a storage that URLs are signed for has a host, and neither a login nor a "
+            "query",
+            "name it as http://minio:9000, or as http://minio:9000/bucket",
+        )
+    return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
 
 
 def check_new_root(place: str, option: str) -> str:

@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlparse, urlunparse
 
 from migrate.endpoints.artifacts.folders import walk
 from migrate.endpoints.artifacts.locations import PROXY
 from migrate.endpoints.shapes import Object, count, flag, objects, required_text
+from migrate.endpoints.tracking.http.errors import PresignedOnly
 from migrate.endpoints.tracking.http.login_pages import file_in, pages_are_logins
 from migrate.endpoints.tracking.http.session import HttpSession
+from migrate.endpoints.tracking.signed.server import NotThisWay, SigningServer
 from migrate.errors import EndpointError, NotAuthenticated, Refused, Unavailable
 from migrate.kinds import Kind
 from migrate.objects import Artifact, ArtifactRoot
+
+log = logging.getLogger(__name__)
 
 #: Fewer than for other reads: a file that is gone is a 500 on servers before 3.17.
 FILE_TRIES = 4
 
 
 class ProxyStore:
-    """Files behind the server's artifact proxy, streamed both ways."""
+    """Files behind the server's artifact proxy, streamed both ways.
 
-    def __init__(self, http: HttpSession, side: str, path: str, routes: ServerRoutes) -> None:
+    Large ones, and all that the server does not let through, go past it where ``signing`` says so.
+    """
+
+    def __init__(
+        self,
+        http: HttpSession,
+        side: str,
+        path: str,
+        routes: ServerRoutes,
+        signing: SigningServer,
+    ) -> None:
         self._http = http
         self._side = side
         self._path = path
         self._routes = routes
+        self._signing = signing
 
     def list_files(self) -> list[Artifact]:
         """One call a folder; the listing is never paged, and an empty file has no size."""
@@ -46,12 +62,35 @@ class ProxyStore:
 
     @contextmanager
     def open(self, artifact: Artifact) -> Iterator[BinaryIO]:
-        """See ``ArtifactStore.open``.
+        """See ``ArtifactStore.open``."""
+        refuse_changed_name(self._place(artifact), self._side)
+        with ExitStack() as opened:
+            yield self._opened(artifact, opened)
 
-        Up to 3.8 the proxy fails on names outside ASCII or Latin-1, and the UI's route does not;
+    def _opened(self, artifact: Artifact, opened: ExitStack) -> BinaryIO:
+        if self._signing.reads(artifact.size):
+            try:
+                return opened.enter_context(self._straight(artifact))
+            except NotThisWay as problem:
+                if self._signing.only:
+                    raise
+                log.debug("reading through the server instead: %s", problem)
+        try:
+            return opened.enter_context(self._through(artifact))
+        except PresignedOnly:
+            self._signing.insist()
+            return opened.enter_context(self._straight(artifact))
+
+    def _straight(self, artifact: Artifact) -> AbstractContextManager[BinaryIO]:
+        return self._signing.open(self._place(artifact), artifact, named(artifact, self._side))
+
+    @contextmanager
+    def _through(self, artifact: Artifact) -> Iterator[BinaryIO]:
+        """Open a file through the proxy.
+
+        Up to 3.8 it fails on names outside ASCII or Latin-1, and the UI's route does not;
         the other way round, that route loses a leading space.
         """
-        refuse_changed_name(self._place(artifact), self._side)
         tries = FILE_TRIES if artifact.path.isascii() else 1
         with ExitStack() as opened:
             path = f"{PROXY}/{self._quoted(artifact)}"
@@ -59,7 +98,7 @@ class ProxyStore:
                 stream = opened.enter_context(
                     delivered(self._http, artifact, self._side, path, tries=tries)
                 )
-            except NotAuthenticated:
+            except (NotAuthenticated, PresignedOnly):
                 raise
             except (EndpointError, Unavailable):
                 if tries > 1:
@@ -69,12 +108,25 @@ class ProxyStore:
 
     def put(self, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``ArtifactStore.put``."""
-        if not passes_proxy(self._place(artifact)):
+        place, what = self._place(artifact), f"artifact {artifact.path!r}"
+        if not passes_proxy(place):
             raise Refused(
                 f"the {self._side}'s artifact proxy refuses or changes this name: {artifact.path!r}"
             )
-        path = f"{PROXY}/{self._quoted(artifact)}"
-        self._http.put(path, stream, artifact.size, f"artifact {artifact.path!r}")
+        again = stream.seekable()
+        if self._signing.writes(artifact.size, once=not again):
+            rest = self._signing.put(place, artifact, stream, what)
+            if rest is None:
+                return
+            stream = rest
+        try:
+            self._http.put(f"{PROXY}/{self._quoted(artifact)}", stream, artifact.size, what)
+        except PresignedOnly:
+            if not again:
+                raise
+            self._signing.insist()
+            stream.seek(0)
+            self._signing.put(place, artifact, stream, what)
 
     def _place(self, artifact: Artifact) -> str:
         return posixpath.join(self._path, artifact.path)

@@ -15,6 +15,7 @@ from migrate.endpoints.artifacts.stores import ArtifactStore, CloudStore
 from migrate.endpoints.tracking.artifact_routes import ProxyStore, ServerRoutes
 from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.http.streams import counted
+from migrate.endpoints.tracking.signed.server import SigningServer
 from migrate.errors import EndpointError, MigrateError, NoSuchRoute, NotAuthenticated, NotPermitted
 from migrate.objects import Artifact, ArtifactRoot
 
@@ -45,6 +46,7 @@ class ArtifactStores:
         self._tracking_uri = tracking_uri
         self._roots = roots
         self._own = own
+        self._signing = SigningServer(http, roots.storages)
         self._repositories = Repositories(http.side)
         self._counting = threading.Lock()
         self.transferred = 0
@@ -59,7 +61,7 @@ class ArtifactStores:
         location = locate(root.uri, self._http.base_url, self._roots)
         match location.way:
             case Way.PROXY:
-                return ProxyStore(self._http, self._side, location.path, routes)
+                return ProxyStore(self._http, self._side, location.path, routes, self._signing)
             case Way.REPOSITORY:
                 cloud = CloudStore(root.uri, self._tracking_uri, self._repositories)
                 return ReadOtherwise(cloud, routes)

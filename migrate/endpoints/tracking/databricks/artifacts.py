@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import requests
@@ -14,27 +12,24 @@ import requests
 from migrate.endpoints.artifacts.locations import require_storage
 from migrate.endpoints.artifacts.repositories import translated
 from migrate.endpoints.artifacts.stores import ArtifactStore, RepositoryStore
-from migrate.endpoints.failures import TRANSIENT
 from migrate.endpoints.importing import IMPORTING
 from migrate.endpoints.shapes import ident, objects, required, required_text, text
 from migrate.endpoints.tracking.artifact_routes import ServerRoutes
 from migrate.endpoints.tracking.artifacts import OwnWay, ReadOtherwise
 from migrate.endpoints.tracking.databricks.files_api import FilesApi
-from migrate.endpoints.tracking.http.session import TIMEOUT, HttpSession
+from migrate.endpoints.tracking.http.session import HttpSession
 from migrate.endpoints.tracking.http.streams import body_of, sized
 from migrate.endpoints.tracking.parts import API
-from migrate.errors import EndpointError, NotFound, Unavailable
+from migrate.endpoints.tracking.signed.urls import TRIES, Signed, patiently, send
+from migrate.errors import EndpointError
 from migrate.kinds import Kind
 from migrate.objects import Artifact, ArtifactRoot
-
-log = logging.getLogger(__name__)
 
 #: Where Databricks keeps the files of runs and logged models unless told otherwise.
 MANAGED = "databricks/mlflow-tracking/"
 #: Kinds of signed URLs that take a whole file in one PUT, up to this size in bytes.
 WHOLE_FILE = frozenset({"AWS_PRESIGNED_URL", "GCP_SIGNED_URL"})
 LARGEST_WHOLE = 1 << 30
-TRIES = 4
 
 
 def workspace_files(http: HttpSession, tracking_uri: str) -> OwnWay:
@@ -49,14 +44,6 @@ def workspace_files(http: HttpSession, tracking_uri: str) -> OwnWay:
         return None
 
     return way
-
-
-class Signed(NamedTuple):
-    """A URL for one file, for reading or writing it; whoever has it needs no login."""
-
-    url: str
-    headers: Mapping[str, str]
-    kind: str
 
 
 class WorkspaceStore(RepositoryStore):
@@ -107,11 +94,15 @@ class ManagedStore(RepositoryStore):
         """See ``ArtifactStore.open``."""
 
         def attempt() -> requests.Response:
+            self._http.limits.rate.wait()
             signed = self._sign(artifact.path, "read", "download")
-            return _send("GET", signed, self._what(artifact), stream=True)
+            return send("GET", signed, self._what(artifact))
 
-        with _patiently(attempt) as response:
-            yield body_of(response, self._what(artifact))
+        with self._http.limits.gate.place() as place:
+            with place.used():
+                response = patiently(attempt)
+            with response:
+                yield body_of(response, self._what(artifact))
 
     def put(self, artifact: Artifact, stream: BinaryIO) -> None:
         """See ``ArtifactStore.put``."""
@@ -122,14 +113,16 @@ class ManagedStore(RepositoryStore):
         again = stream.seekable()
 
         def attempt() -> None:
+            self._http.limits.rate.wait()
             if again:
                 stream.seek(0)
             fresh = self._sign(artifact.path, "write", "upload") if again else signed
             what = f"artifact {artifact.path!r}"
             body = sized(stream, artifact.size, what) if artifact.size else b""
-            _send("PUT", fresh, self._what(artifact), data=body).close()
+            send("PUT", fresh, self._what(artifact), data=body).close()
 
-        _patiently(attempt, TRIES if again else 1)
+        with self._http.limits.gate.place() as place, place.used():
+            patiently(attempt, TRIES if again else 1)
 
     def _sign(self, path: str, of_run: str, of_model: str) -> Signed:
         owner = self._owner
@@ -165,44 +158,3 @@ class ManagedStore(RepositoryStore):
 
             uri = add_databricks_profile_info_to_artifact_uri(self._uri, self._tracking_uri)
             return DatabricksArtifactRepository(uri)
-
-
-def _send(method: str, signed: Signed, what: str, **options: Any) -> requests.Response:
-    """Send one request to a storage. No message names the URL: it is a key."""
-    try:
-        response = requests.request(
-            method,
-            signed.url,
-            headers=dict(signed.headers),
-            # Else a login of ~/.netrc is added, which storages refuse beside a signature.
-            auth=lambda request: request,
-            timeout=TIMEOUT,
-            allow_redirects=False,
-            **options,
-        )
-    except (requests.RequestException, OSError) as problem:
-        raise Unavailable(f"{what}: no answer from its storage: {type(problem).__name__}") from None
-    if 200 <= response.status_code < 300:
-        return response
-    response.close()
-    status = response.status_code
-    if status == 404:
-        raise NotFound(f"{what} is not in its storage")
-    # A URL runs out, with 401 or 403: a fresh one is worth a try.
-    if status in TRANSIENT or status in (401, 403):
-        raise Unavailable(f"{what}: its storage answered {status}")
-    raise EndpointError(f"{what}: its storage answered {status}")
-
-
-def _patiently(attempt: Callable[[], Any], tries: int = TRIES) -> Any:
-    pause = 0.25
-    for left in range(tries - 1, -1, -1):
-        try:
-            return attempt()
-        except Unavailable as problem:
-            if not left:
-                raise
-            log.debug("trying again (%d left): %s", left, problem)
-            time.sleep(pause)
-            pause *= 4
-    raise AssertionError("tries is at least 1")

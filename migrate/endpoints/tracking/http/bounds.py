@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 LARGEST_VARIABLE = "MIGRATE_LARGEST_ANSWER_MB"
 LONGEST_VARIABLE = "MIGRATE_LONGEST_ANSWER_SECONDS"
+#: Megabytes of a file from which on it goes in parts, where it can.
+LARGE_VARIABLE = "MIGRATE_LARGE_FILE_MB"
+LARGE_FILE_MB = 64.0
 #: Read of an answer at a time.
 BLOCK = 1 << 16
 #: Seconds after which a call that is still unanswered is told of, and each time as many again.
@@ -65,6 +68,11 @@ def bounds_from(environment: Mapping[str, str] = os.environ) -> Bounds:
         answer_parts=int(given.answer_parts * megabytes * (1 << 20) / given.answer_bytes),
         answer_seconds=_number(environment, LONGEST_VARIABLE, given.answer_seconds),
     )
+
+
+def large_file(environment: Mapping[str, str] = os.environ) -> int:
+    """Return from how many bytes on a file goes in parts. Raises ``UsageError`` likewise."""
+    return int(_number(environment, LARGE_VARIABLE, LARGE_FILE_MB) * (1 << 20))
 
 
 def _number(environment: Mapping[str, str], variable: str, default: float) -> float:

@@ -55,6 +55,10 @@ FULL = frozenset({500, 503})
 NO_ROUTE = "ENDPOINT_NOT_FOUND"
 
 
+class PresignedOnly(NotPermitted):
+    """The server lets no file through itself: it signs URLs for them."""
+
+
 def refuse(response: requests.Response, side: str, base: str) -> NoReturn:
     """Raise the error that an answer of the ``side`` at ``base`` stands for.
 
@@ -90,7 +94,7 @@ def refuse(response: requests.Response, side: str, base: str) -> NoReturn:
                 "or write user:password@ into the URI",
             )
         case 403 if PRESIGNED_ONLY.search(message):
-            raise NotPermitted(
+            raise PresignedOnly(
                 text,
                 f"start the {side} without MLFLOW_ARTIFACTS_PRESIGNED_ONLY while this runs: files "
                 "go through it",

@@ -39,7 +39,7 @@ from migrate.errors import (
     ServerFault,
     Unavailable,
 )
-from migrate.shares import Gate, RateLimit
+from migrate.shares import Limits
 from migrate.storable import Unstorable, storable_json
 
 log = logging.getLogger(__name__)
@@ -68,8 +68,8 @@ class HttpSession:
         self._session.mount("https://", adapter)
         access.apply(self._session)
         self._direct = Direct(self._session, self._base)
-        self._gate = Gate(workers)
-        self._rate = RateLimit(per_second)
+        #: What this side allows; requests to a storage for its files keep to it too.
+        self.limits = Limits(workers, per_second)
         #: Called before each request that is sent once, in its thread.
         self.before_creating: Callable[[], None] | None = None
         self._bounds = bounds_from()
@@ -319,10 +319,9 @@ class HttpSession:
 
         All has to be done in the time that the bounds allow for ``size`` bytes.
         """
-        self._rate.wait()
         seconds = self._bounds.seconds_for(size)
         with (
-            self._gate.one(),
+            self.limits.request(),
             self._watch.over(self._where(path), seconds, speaks=speaks) as wait,
             self._send(method, path, **options) as response,
         ):

@@ -1,0 +1,1 @@
+"""Files past the server: straight from or to its storage, through URLs that it signs."""
