@@ -8,6 +8,7 @@ takes them in order would do better with them than with real ones.
 from __future__ import annotations
 
 import builtins
+import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from migrate.endpoints.answers import Copy, Histories
@@ -128,8 +129,7 @@ def _copied(run: Run, number: int) -> Run:
     if PARENT_RUN_TAG in tags:
         tags[PARENT_RUN_TAG] = copy_id_of(number - 1)
     tags |= {ORIGIN: run.run_id, MARK: _mark_of(run)}
-    fields = {name: getattr(run, name) for name in Run.__slots__}
-    return Run(**{**fields, "run_id": copy_id_of(number), "tags": tags})
+    return dataclasses.replace(run, run_id=copy_id_of(number), tags=tags)
 
 
 def _mark_of(run: Run) -> str:

@@ -135,8 +135,8 @@ def creating(plan: Plan) -> list[PlannedTask]:
 
 def containers_of(plan: Plan) -> set[str]:
     """Return what a plan creates objects in: names on the target, with their kinds."""
-    names = {task.ref: task.name for task in plan.tasks}
     refs = {task.home for task in creating(plan)}
+    names = {task.ref: task.name for task in plan.tasks if task.ref in refs}
     return {f"{ref.kind} {names.get(ref, ref.id)}" for ref in refs}
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from migrate.kinds import Kind, Ref, experiment_ref, logged_model_ref, run_ref, version_ref
+from migrate.values import value
 
 ACTIVE = "active"
 DELETED = "deleted"
@@ -153,7 +154,7 @@ class ModelLinks(NamedTuple):
 NO_LINKS = ModelLinks()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Run:
     """A run without its metric histories: ``latest_metrics`` holds one point per metric key.
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from migrate.kinds import Ref
 from migrate.objects import Artifact, ArtifactRoot, Loss, LossCode
+from migrate.values import value
 
 __all__ = [
     "Difference",
@@ -110,7 +111,7 @@ class Part:
     files: tuple[Artifact, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Outcome:
     """The end of one attempt at one task.
 

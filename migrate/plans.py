@@ -11,6 +11,7 @@ from typing import NamedTuple
 from migrate.kinds import Action, Heading, Kind, Ref, parse_ref
 from migrate.outcomes import Loss, TaskStatus
 from migrate.straight import Files
+from migrate.values import value
 
 
 class Because(NamedTuple):
@@ -49,7 +50,7 @@ def because_from_stored(stored: object) -> Because:
 _WORK = frozenset({Action.CREATE, Action.ADOPT, Action.UPDATE, Action.REPAIR})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class PlannedTask:
     """One object of the source and what is to be done with it.
 

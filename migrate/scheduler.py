@@ -141,23 +141,22 @@ class Scheduler:
         """Return how it ended, for what the target says of itself."""
         failed = [
             Unreadable(
-                ref=ref,
+                ref=task.ref,
                 container=task.container,
                 where=task.name,
-                reason=self._errors.get(ref, _NOT_COPIED[status]),
+                reason=self._errors.get(task.ref, _NOT_COPIED[status]),
             )
-            for ref, status in self._progress.status.items()
-            if status is not TaskStatus.DONE
-            and not ref.deletes
-            and (task := self._progress.task(ref))
+            for task, status in self._progress.not_done()
+            if not task.ref.deletes
         ]
+        selected = cache(lambda: {it.ref for it in self._plan.tasks if it.is_work})
         skipped = cache(lambda: {it.ref for it in self._plan.tasks if it.action is Action.SKIP})
         return Ended(
             options=self._plan.options,
             failed=tuple(failed),
             unknown=self._plan.unknown,
             unsupported=self._plan.unsupported,
-            selects=lambda ref: ref in self._progress.status,
+            selects=lambda ref: ref in selected(),
             skips=lambda ref: ref in skipped(),
         )
 
@@ -227,7 +226,7 @@ class Scheduler:
             action=task.action,
             target_id=self._copies.get(task.ref, ""),
             mark=self._marks.get(task.ref, ""),
-            attempt=self._attempts[task.ref] + 1,
+            attempt=self._attempts.get(task.ref, 0) + 1,
             copies={
                 need: self._copies[need]
                 for need in (*task.needs, *task.after)
@@ -349,8 +348,7 @@ class Scheduler:
             name = self._progress.task(outcome.ref).name or outcome.ref.id
             self._view.message(f"{outcome.ref.heading} {name!r}: {outcome.error}")
             return True
-        attempt = self._attempts[outcome.ref]
-        if not outcome.retryable or attempt >= ATTEMPTS:
+        if not outcome.retryable or (attempt := self._attempts[outcome.ref]) >= ATTEMPTS:
             return False
         pause = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) * random.uniform(0.7, 1.3)
         if outcome.retry_after is not None:

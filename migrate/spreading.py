@@ -40,6 +40,8 @@ class Spreading:
 
     def with_sent(self, outcome: Outcome) -> Outcome:
         """Return the end of an object's task with what its parts have sent."""
+        if not self._files:
+            return outcome
         files, size = self._files.pop(outcome.ref, 0), self._bytes.pop(outcome.ref, 0)
         straight = self._straight.pop(outcome.ref, ())
         if not files and not straight:

@@ -122,11 +122,14 @@ def _is_storable(record: Any) -> bool:
     texts = [value for value in members.others(record) if isinstance(value, str)]
     for name in members.items:
         if value := getattr(record, name):
-            if not isinstance(value, Mapping) or "" in value:
+            if not (type(value) is dict or isinstance(value, Mapping)) or "" in value:
                 return False
             texts += value
-            texts += [it for it in value.values() if isinstance(it, str)]
-    return is_text("".join(texts))
+            texts += value.values()
+    try:
+        return is_text("".join(texts))
+    except TypeError:  # not all values are texts
+        return is_text("".join(it for it in texts if isinstance(it, str)))
 
 
 def _storable_member(record: type, name: str, value: Any, losses: list[Loss]) -> Any:

@@ -33,7 +33,11 @@ _SHORT = 500  #: characters; reasons are alike by the thousand
 #: 32 MB: ids come in no order, so each batch touches pages of indexes everywhere, and those that
 #: are touched again before the log is written back are written once.
 _WAL_PAGES = 8192
-_CACHE_KIB = 64 * 1024
+#: For what goes through the whole database, or writes a plan: its index grows everywhere.
+_LARGE_CACHE_KIB = 64 * 1024
+#: For what is written a batch at a time. SQLite goes through all that is kept at the end of each
+#: transaction that splits a page, which takes longer than to read a page once more now and then.
+_SMALL_CACHE_KIB = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,7 @@ def _sqlite(
         check_same_thread=False,
     )
     try:
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_size = -{_LARGE_CACHE_KIB}")
         set_up(connection)
     except BaseException:
         connection.close()
@@ -166,6 +170,22 @@ def _set_up_writer(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{_SMALL_CACHE_KIB}")
+
+
+@contextmanager
+def writing_much(connection: Connection) -> Iterator[None]:
+    """Keep more pages of a file in memory while very many rows are written at once."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute(f"PRAGMA cache_size = -{_LARGE_CACHE_KIB}")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA cache_size = -{_SMALL_CACHE_KIB}")
 
 
 def survive_power_cut(connection: Connection, survive: bool) -> None:

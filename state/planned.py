@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -21,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from migrate.collecting import making_what_stays
 from migrate.kinds import Action, Ref
 from migrate.outcomes import TaskStatus
 from migrate.plans import Because, Plan, PlannedTask, because_from_stored, because_to_stored
@@ -199,12 +199,8 @@ def load(connection: Connection, migration_id: str | None) -> Plan | None:
 
 
 def _loaded(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...]:
-    # Many objects that stay bring on collection after collection, which find nothing.
-    gc.disable()
-    try:
+    with making_what_stays():
         return _load_tasks(connection, row)
-    finally:
-        gc.enable()
 
 
 def _load_tasks(connection: Connection, row: Row[Any]) -> tuple[PlannedTask, ...]:

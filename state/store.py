@@ -37,7 +37,8 @@ class StateStore:
         self._resources = resources
         self._read_only = read_only
         self._numbers: dict[str, int] = {}
-        self._begun: dict[tuple[str, Ref], int] = {}  # attempts whose end is awaited
+        #: Attempts whose end is awaited, by migration.
+        self._begun: dict[str, dict[Ref, int]] = {}
 
     @classmethod
     def open(
@@ -107,7 +108,7 @@ class StateStore:
         The attempts of that migration stay, and where its copies are. Raises ``ValueError`` when
         two tasks have one ref, or a task needs what is not in the plan.
         """
-        with self._writing() as connection:
+        with self._writing() as connection, database.writing_much(connection):
             planned.save(connection, plan)
 
     def set_options(self, migration_id: str, options: Mapping[str, object]) -> None:
@@ -140,7 +141,7 @@ class StateStore:
         with self._writing() as connection:
             number = self._number(connection, migration_id)
             begun = attempts.start(connection, number, refs)
-        self._begun |= {(migration_id, ref): row_id for ref, row_id in begun.items()}
+        self._begun.setdefault(migration_id, {}).update(begun)
 
     def record(
         self, migration_id: str, outcomes: Sequence[Outcome], blocked: Mapping[Ref, Ref]
@@ -151,11 +152,8 @@ class StateStore:
         none; bytes add up, losses and warnings are joined. Raises ``StateError`` for an outcome
         of a task that is not in the plan; then nothing is written.
         """
-        begun = {
-            outcome.ref: self._begun[migration_id, outcome.ref]
-            for outcome in outcomes
-            if (migration_id, outcome.ref) in self._begun
-        }
+        awaited = self._begun.setdefault(migration_id, {})
+        begun = {it.ref: awaited[it.ref] for it in outcomes if it.ref in awaited}
         # What a power cut takes from here is known to have begun, so it is looked for on resume.
         with self._writing(survive_power_cut=False) as connection:
             number = self._number(connection, migration_id)
@@ -163,11 +161,11 @@ class StateStore:
             attempts.settle(connection, number, outcomes)
             attempts.block(connection, number, blocked)
         for ref in begun:
-            del self._begun[migration_id, ref]
+            del awaited[ref]
 
     def reset_for_resume(self, migration_id: str) -> None:
         """Make pending what failed, was blocked or may bring more; known target ids stay."""
-        with self._writing() as connection:
+        with self._writing() as connection, database.writing_much(connection):
             attempts.reopen(connection, migration_row(connection, migration_id))
 
     def tries(self, migration_id: str) -> Mapping[Ref, int]:

@@ -62,7 +62,7 @@ def _read_group(draft: Draft, carrier: ContainedCarrier, experiment_ids: Sequenc
         ref = record.ref
         draft.by_id.discard(ref)
         if ref not in draft.nodes:
-            _read(draft, carrier, record, found)
+            _read(draft, carrier, record, ref, found)
     return found
 
 
@@ -77,9 +77,8 @@ def _left_out_with(reason: str) -> LeftOut:
     return LeftOut(LeftOutCode.CONTAINER, f"its experiment is left out: {reason}")
 
 
-def _read(draft: Draft, carrier: ContainedCarrier, record: Any, found: Read) -> Node:
+def _read(draft: Draft, carrier: ContainedCarrier, record: Any, ref: Ref, found: Read) -> Node:
     """Add to what was found the node of an object, and return it."""
-    ref = record.ref
     experiment = experiment_of(draft, record.experiment_id, ref)
     node = Node(
         ref=ref,
@@ -115,7 +114,7 @@ def add_needed(
     if along and not left_out:
         _take_along_experiment(draft, record.experiment_id, record.ref)
     read = Read([], Counter())
-    node = _read(draft, carrier, record, read)
+    node = _read(draft, carrier, record, record.ref, read)
     if left_out:
         node.skip(left_out)
     node.because = (because,)

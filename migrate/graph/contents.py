@@ -178,8 +178,8 @@ def tell_of_orphans(draft: Draft) -> None:
     """Warn of what a copy cannot say, because what its original names has no copy."""
     for carrier in contained_carriers():
         for node in draft.of_kind(carrier.kind):
-            said = carrier.warnings(node.facts, _has_copy(draft, node), draft.target_can)
-            node.warnings += tuple(said)
+            if said := carrier.warnings(node.facts, _has_copy(draft, node), draft.target_can):
+                node.warnings += tuple(said)
 
 
 def add_content_deletions(draft: Draft) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cache
 from types import MappingProxyType
 
+from migrate.collecting import making_what_stays
 from migrate.endpoints.addresses import Address
 from migrate.endpoints.protocols import Source, Target
 from migrate.errors import MigrateError, UsageError
@@ -255,7 +254,7 @@ def make_plan(
     Raises ``UsageError`` for a selection that names what is not there, and for choices that the
     user has to make first; errors of the endpoints as they are.
     """
-    with _no_collections(), Ahead(source_address.workers) as ahead:
+    with making_what_stays(), Ahead(source_address.workers) as ahead:
         draft = Draft(
             source=source,
             target=target,
@@ -295,16 +294,6 @@ def make_plan(
         unsupported=draft.unsupported,
         known=draft.known,
     )
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Building a large graph triggers collection after collection that finds nothing."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _tasks(draft: Draft) -> Iterator[PlannedTask]:

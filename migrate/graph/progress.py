@@ -3,13 +3,14 @@
 It keeps counters and never rescans the graph. Each task moves once to a final status; a
 failed one takes everything that needs it along as blocked. What only comes after it goes on when it
 was refused for good; otherwise it is blocked as well, because a later try may still succeed, and
-its turn would be lost.
+its turn would be lost. What is done is forgotten, and most wait for one thing, which is not
+written down: a million tasks are in one table, and not in several.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from migrate.kinds import Kind, Ref, Step
 from migrate.outcomes import TaskStatus
@@ -17,18 +18,18 @@ from migrate.plans import PlannedTask
 
 Group = tuple[Kind, Step, str]
 
-#: What is not carried out, or is done already.
-_NOTHING_TO_WAIT_FOR = frozenset({None, TaskStatus.DONE})
-
 
 class Progress:
     """What is ready, what waits for what, and what has ended."""
 
     def __init__(self, tasks: Iterable[PlannedTask]) -> None:
-        work = [task for task in tasks if task.is_work]
-        self._tasks = {task.ref: task for task in work}
-        self.status = {task.ref: task.status for task in work}
-        #: How many of the things it needs are not done yet, for every pending task.
+        #: Those that are not done.
+        self._tasks = {
+            task.ref: task for task in tasks if task.is_work and task.status is not TaskStatus.DONE
+        }
+        #: How those of them have ended that are not pending.
+        self._ended: dict[Ref, TaskStatus] = {}
+        #: How many things a pending task waits for, where these are more than one.
         self._waits: dict[Ref, int] = {}
         self._dependants: dict[Ref, list[Ref]] = {}
         self._followers: dict[Ref, list[Ref]] = {}
@@ -37,23 +38,22 @@ class Progress:
         self._taken: set[Ref] = set()
         self.ready_count = 0
         self.unfinished = 0
-        for task in work:
+        for ref, task in self._tasks.items():
             if task.status is not TaskStatus.PENDING:
+                self._ended[ref] = task.status
                 continue
             self.unfinished += 1
-            needs = self._not_done(task.needs)
-            after = self._not_done(task.after) if task.after else []
-            after = [ref for ref in after if ref not in needs]
-            self._waits[task.ref] = len(needs) + len(after)
+            needs = [it for it in task.needs if it in self._tasks]
+            after = [it for it in task.after if it in self._tasks and it not in needs]
             for need in needs:
-                self._dependants.setdefault(need, []).append(task.ref)
+                self._dependants.setdefault(need, []).append(ref)
             for earlier in after:
-                self._followers.setdefault(earlier, []).append(task.ref)
-            if not self._waits[task.ref]:
-                self._make_ready(task.ref)
-
-    def _not_done(self, refs: Iterable[Ref]) -> list[Ref]:
-        return [ref for ref in refs if self.status.get(ref) not in _NOTHING_TO_WAIT_FOR]
+                self._followers.setdefault(earlier, []).append(ref)
+            waits = len(needs) + len(after)
+            if not waits:
+                self._make_ready(ref)
+            elif waits > 1:
+                self._waits[ref] = waits
 
     def take(self, limit: int) -> list[Ref]:
         """Take up to ``limit`` ready tasks of one kind, step and container, none where none is.
@@ -91,8 +91,9 @@ class Progress:
         self._taken.remove(ref)
         self._settle(ref, status)
         if status is TaskStatus.DONE:
-            self._release(self._dependants.pop(ref, ()))
-            self._release(self._followers.pop(ref, ()))
+            for waiting_for_it in (self._dependants, self._followers):
+                if ref in waiting_for_it:
+                    self._release(waiting_for_it.pop(ref))
             return {}
         blocked: dict[Ref, Ref] = {}
         # What is blocked may be made by a later run, so what follows it keeps its place.
@@ -102,7 +103,7 @@ class Progress:
             waiting = self._dependants.pop(cause, [])
             waiting += self._followers.pop(cause, []) if holds else []
             for dependant in waiting:
-                if self.status[dependant] is TaskStatus.PENDING:
+                if dependant not in self._ended:
                     blocked[dependant] = ref
                     self._settle(dependant, TaskStatus.BLOCKED)
                     causes.append((dependant, True))
@@ -113,14 +114,19 @@ class Progress:
     def _release(self, refs: Iterable[Ref]) -> None:
         """Take one thing to wait for off each of these."""
         for ref in refs:
-            if ref in self._waits:
-                self._waits[ref] -= 1
-                if not self._waits[ref]:
-                    self._make_ready(ref)
+            if ref in self._ended:
+                continue
+            left = self._waits.pop(ref, 1) - 1
+            if not left:
+                self._make_ready(ref)
+            elif left > 1:
+                self._waits[ref] = left
 
     def _settle(self, ref: Ref, status: TaskStatus) -> None:
-        self.status[ref] = status
-        self._waits.pop(ref, None)
+        if status is TaskStatus.DONE:
+            del self._tasks[ref]
+        else:
+            self._ended[ref] = status
         self.unfinished -= 1
 
     def _make_ready(self, ref: Ref) -> None:
@@ -129,9 +135,14 @@ class Progress:
         self.ready_count += 1
 
     def task(self, ref: Ref) -> PlannedTask:
-        """Return the planned task of a ref."""
+        """Return the planned task of a ref that is not done."""
         return self._tasks[ref]
 
     def among(self, refs: Sequence[Ref]) -> list[PlannedTask]:
-        """Return the planned tasks of several refs."""
+        """Return the planned tasks of several refs that are not done."""
         return [self._tasks[ref] for ref in refs]
+
+    def not_done(self) -> Iterator[tuple[PlannedTask, TaskStatus]]:
+        """Yield the tasks that are not done, each with where it stands."""
+        for ref, task in self._tasks.items():
+            yield task, self._ended.get(ref, TaskStatus.PENDING)

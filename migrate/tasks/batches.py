@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from migrate.endpoints.addresses import Address
 from migrate.kinds import Action, Kind, Ref, Step
 from migrate.outcomes import Loss, Part
+from migrate.values import value
 
 #: After this many attempts, a file the source answers with 5xx counts as undeliverable.
 PATIENT_ATTEMPTS = 3
@@ -51,7 +52,7 @@ class Policy:
         return tuple(word for word, is_chosen in chosen if is_chosen) + notebooks
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Job:
     """One task of a batch.
 

@@ -24,8 +24,8 @@ _BITS = 0xFFFFFFFFFFFFFFFF
 _POINT = struct.Struct("<QdQQ")
 
 
-#: Made once: to make one takes as long as a short text takes it.
-_in_order = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+#: Made once: to make one takes as long as a short text takes it. What JSON gave holds no circle.
+_in_order = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False).encode
 
 
 def digest_of(value: object) -> str:
@@ -47,8 +47,8 @@ def _shown(run: Run) -> str:
             run.lifecycle_stage,
             dict(run.params),
             dict(run.tags),
-            sorted(repr(tuple(metric)) for metric in run.latest_metrics),
-            sorted(json.dumps(item, sort_keys=True) for item in run.inputs),
+            sorted([repr(tuple(metric)) for metric in run.latest_metrics]),
+            sorted([json.dumps(item, sort_keys=True) for item in run.inputs]),
         ]
     )
     if run.losses:

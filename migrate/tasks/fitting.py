@@ -30,9 +30,15 @@ def cut_values(
 
 def fit_as_they_are(texts: Collection[str], limit: int | None, target: Capabilities) -> bool:
     """Say at one look that the target can hold these texts of at most ``limit`` characters."""
-    return (limit is None or max(map(len, texts), default=0) <= limit) and (
-        target.holds_nul or NUL not in "".join(texts)
-    )
+    if limit is None and target.holds_nul:
+        return True
+    text = "".join(texts)
+    return _within(limit, texts, text) and (target.holds_nul or NUL not in text)
+
+
+def _within(limit: int | None, texts: Collection[str], joined: str) -> bool:
+    """Say whether none of the texts is longer: mostly, all together are not."""
+    return limit is None or len(joined) <= limit or max(map(len, texts)) <= limit
 
 
 def fitting(
@@ -72,12 +78,12 @@ def refused_keys(keys: Iterable[str], target: Capabilities) -> dict[str, str]:
 
 def takes_all(keys: Sequence[str], target: Capabilities) -> bool:
     """Say at one look that none of these keys is refused; where not, each is looked at."""
-    limit, text = target.metric_key_length, "".join(keys)
+    text = "".join(keys)
     return not (
         "" in keys
         or not is_text(text)
         or (NUL in text and not target.holds_nul)
-        or (limit is not None and max(map(len, keys), default=0) > limit)
+        or not _within(target.metric_key_length, keys, text)
         or (":" in text and not target.colon_in_keys)
         or any(target.folding)
     )

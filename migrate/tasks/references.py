@@ -244,7 +244,7 @@ def fit(
 def _fits(run: Run, tags: Mapping[str, str], target: Capabilities) -> bool:
     """Say at one look that of a run and its tags nothing has to be cut or left out."""
     names = target.run_name_length
-    keys = [*run.params, *tags, *(metric.key for metric in run.latest_metrics)]
+    keys = [*run.params, *tags, *[metric.key for metric in run.latest_metrics]]
     return (
         fit_as_they_are([run.name], names, target)
         and fit_as_they_are(run.params.values(), target.param_length, target)

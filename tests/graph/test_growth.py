@@ -7,6 +7,7 @@ import tracemalloc
 from benchmarks.generated import NESTED, Generated, GeneratedCopy, run_id_of
 from migrate.endpoints.addresses import Address
 from migrate.graph.planner import make_plan
+from migrate.graph.progress import Progress
 from migrate.graph.selection import Selection
 from migrate.kinds import Action, experiment_ref, run_ref
 from migrate.outcomes import TaskStatus
@@ -47,6 +48,16 @@ def test_a_run_takes_a_kilobyte_while_it_is_planned_and_half_of_that_afterwards(
         )
         assert (peak_of_more - peak) / (2 * RUNS) < 950
         assert (stays_of_more - stays) / (2 * RUNS) < 650
+
+
+def test_a_task_takes_little_beside_the_plan_while_it_waits() -> None:
+    plan = planned(3 * RUNS)
+    tracemalloc.start()
+    progress = Progress(plan.tasks)
+    stays, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert progress.unfinished == len(plan.tasks)
+    assert stays / len(plan.tasks) < 100
 
 
 def test_runs_wait_for_what_holds_them_and_for_their_parents() -> None:

@@ -14,6 +14,7 @@ from migrate.errors import StateError
 from migrate.kinds import Ref, experiment_ref
 from migrate.outcomes import Loss, LossCode, Outcome, TaskStatus, loss_of
 from migrate.straight import Files
+from state import database
 from state.store import StateStore
 from tests.state.samples import (
     EXPERIMENT,
@@ -219,6 +220,22 @@ def test_what_begins_waits_for_the_disk_and_what_ended_does_not(tmp_path: Path) 
         assert synchronous() == normal
         store.mark_started("m1", [run_ref("a")])
         assert synchronous() == full
+
+
+def test_few_pages_are_kept_while_batches_are_recorded(tmp_path: Path) -> None:
+    """SQLite goes through all of them at the end of a transaction that splits one."""
+    with StateStore.open(tmp_path / "state.db") as store:
+
+        def kept_kib() -> int:
+            with store._transaction() as connection:
+                return -int(connection.exec_driver_sql("PRAGMA cache_size").scalar_one())
+
+        few = kept_kib()
+        with store._transaction() as connection, database.writing_much(connection):
+            much = -int(connection.exec_driver_sql("PRAGMA cache_size").scalar_one())
+        assert few <= much // 16
+        store.save_plan(small_plan())
+        assert kept_kib() == few
 
 
 _outcomes = st.builds(
