@@ -16,7 +16,7 @@ from migrate.claims import Claiming, creating
 from migrate.cli.choices import Choices
 from migrate.cli.stored_choices import choices_of
 from migrate.endpoints.addresses import Address
-from migrate.endpoints.artifacts.locations import check_new_root, check_root
+from migrate.endpoints.artifacts.locations import check_new_root, check_root, is_web
 from migrate.endpoints.protocols import Endpoint
 from migrate.errors import MigrateError, NotShown, StalePlan, TargetLags, UsageError
 from migrate.executors.chosen import Chosen
@@ -161,10 +161,28 @@ def ends_of(
             "server and a directory have places of their own for files",
             "leave it out",
         )
+    _check_places(ends.source, choices.source_artifacts)
+    _check_places(ends.target, choices.target_artifacts)
     check = check_new_root if ends.target.is_database else check_root
     for place in choices.target_artifacts:
         check(place, "--target-artifacts")
     return ends.chosen(choices)
+
+
+def _check_places(end: Address, places: Sequence[str]) -> None:
+    """Raise ``UsageError`` for places of files that mean nothing for an end of this kind."""
+    option = f"--{end.side}-artifacts"
+    if places and end.is_directory and not end.is_file_store:
+        raise UsageError(
+            f"{option}: the export directory {end.shown} has its files in itself", "leave it out"
+        )
+    for place in places if not end.is_server else ():
+        if is_web(place):
+            raise UsageError(
+                f"{option} {place}: names a storage that a server signs URLs for, and {end.shown} "
+                "is no server",
+                "name a folder of this machine, or a place such as s3://bucket/path",
+            )
 
 
 #: Key in a plan's options while it waits for the run it was made for; not the user's choice.

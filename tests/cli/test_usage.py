@@ -47,6 +47,22 @@ def test_bad_options(typed: Typed, tmp_path: Path, args: list[str], says: str, h
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("ends", "option", "place", "says"),
+    [
+        (("export", NOWHERE[1]), "--source-artifacts", ".", "has its files in itself"),
+        ((NOWHERE[0], "export"), "--target-artifacts", ".", "has its files in itself"),
+        (("sqlite:///a.db", NOWHERE[1]), "--source-artifacts", "http://minio:9000", "no server"),
+        ((NOWHERE[0], "sqlite:///a.db"), "--target-artifacts", "http://minio:9000", "no server"),
+    ],
+)
+def test_places_of_files_that_mean_nothing(
+    typed: Typed, tmp_path: Path, ends: tuple[str, str], option: str, place: str, says: str
+) -> None:
+    typed.fails("run", *ends, option, place, code=2, says=says)
+    assert list(tmp_path.iterdir()) == []
+
+
 LONG = "x" * 300
 
 
