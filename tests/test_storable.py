@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from migrate.storable import Unstorable, storable_json
@@ -40,6 +40,7 @@ def is_stored(leaf: Any) -> bool:
     return leaf is None or -(2**63) <= leaf < 2**63
 
 
+@settings(max_examples=40)
 @given(some.dictionaries(some.text(), VALUES))
 def test_a_value_is_written_as_it_is_or_refused_for_what_is_in_it(body: dict[str, Any]) -> None:
     if all(map(is_stored, leaves(body))):

@@ -12,8 +12,9 @@ from migrate import worker
 from migrate.cli.app import print_json
 from migrate.cli.choices import Choices
 from migrate.cli.copying import exit_code
+from migrate.cli.ends import Ends, ends_of
 from migrate.cli.manner import Manner
-from migrate.cli.migrations import Ends, carry_out, ends_of, plan_anew, progress_view
+from migrate.cli.migrations import carry_out, plan_anew, progress_view
 from migrate.endpoints.addresses import Address
 from migrate.errors import UsageError
 from migrate.redaction import is_bare_login, shown_address

@@ -13,16 +13,14 @@ from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
 from migrate.cli.choices import Choices
 from migrate.cli.chosen import CopyingOptions
+from migrate.cli.ends import Ends, ends_of, stored_ends
 from migrate.cli.groups import expanded
 from migrate.cli.migrations import (
-    Ends,
     carry_out,
     check_not_stale,
-    ends_of,
     plan_anew,
     progress_view,
     resume_plan,
-    stored_ends,
     waiting_plan,
 )
 from migrate.cli.stored_choices import choices_of

@@ -12,14 +12,9 @@ from migrate.cli import options
 from migrate.cli.app import EPILOG, app, print_json, session
 from migrate.cli.choices import Choices
 from migrate.cli.chosen import ComparingOptions
+from migrate.cli.ends import Ends, ends_of, stored_ends
 from migrate.cli.groups import expanded
-from migrate.cli.migrations import (
-    Ends,
-    compare_ends,
-    ends_of,
-    resume_plan,
-    stored_ends,
-)
+from migrate.cli.migrations import compare_ends, resume_plan
 from migrate.cli.stored_choices import choices_of
 from migrate.cli.workspaces import Done, Move, asks_for_all, go_through, moves_between
 from migrate.errors import EXIT_INCOMPLETE, EXIT_OK, StateError, UsageError

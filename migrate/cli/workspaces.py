@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from migrate.cli.app import print_json
 from migrate.cli.choices import NAMES, Choices
-from migrate.cli.migrations import Ends
+from migrate.cli.ends import Ends
 from migrate.endpoints.addresses import Address, open_workspaces
 from migrate.endpoints.tracking.workspaces import Workspace, Workspaces, is_name
 from migrate.errors import EXIT_INTERRUPTED, EXIT_OK, UsageError

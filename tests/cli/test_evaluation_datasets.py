@@ -45,6 +45,7 @@ def test_those_that_belong_to_a_selected_experiment_are_copied_with_it(
     assert sorted(it["experiments"] for it in shown) == [["search"], ["search", "support"]]
 
 
+@pytest.mark.thorough
 def test_verify_finds_a_record_that_is_missing_or_another_and_repair_mends_it(
     typed: Typed,
     source: Api,

@@ -106,6 +106,7 @@ def test_a_database_gives_each_as_its_server_does(
     assert_the_same(fresh_source, [it.kind for it in SEEDED])
 
 
+@pytest.mark.thorough
 def test_what_changed_at_the_source_is_carried_over_and_what_the_state_forgot_adopted(
     typed: Typed,
     tmp_path: Path,
@@ -145,6 +146,7 @@ def test_a_create_whose_answer_is_lost_makes_no_second_copy(
     assert in_order(seeded.shown(target)) == in_order(seeded.shown(source))
 
 
+@pytest.mark.thorough
 def test_all_go_through_a_directory(
     typed: Typed,
     tmp_path: Path,

@@ -268,9 +268,8 @@ def test_from_their_database_into_another_they_keep_their_passwords(
     assert "Wrote nothing" in again
 
 
-@pytest.mark.parametrize(
-    "accident", [drop_request, pytest.param(lose_response, marks=pytest.mark.thorough)]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("accident", [drop_request, lose_response])
 def test_killed_between_a_password_and_its_user_the_next_run_makes_each_user_once(
     source: Guarded,
     target: Guarded,

@@ -145,7 +145,7 @@ def test_killed_while_the_plan_is_saved(migration: Migration, moment: str) -> No
 @pytest.mark.parametrize(
     ("match", "nth", "accident", "taken_up"),
     [
-        (UPDATE_RUN, 10, drop_request, begun_anew_without_state),
+        pytest.param(UPDATE_RUN, 10, drop_request, begun_anew_without_state, marks=thorough),
         pytest.param(LOG_BATCH, 1, drop_request, begun_anew, marks=thorough),
         pytest.param(LOG_BATCH, 11, drop_request, resumed, marks=thorough),
         pytest.param(LOG_BATCH, 1, lose_response, begun_anew_without_state, marks=thorough),

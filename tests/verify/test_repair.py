@@ -79,6 +79,7 @@ def test_what_was_changed_on_a_server_is_as_it_was_and_then_nothing_is_written(
     assert proxy.writes() == []
 
 
+@pytest.mark.thorough
 def test_a_copy_without_its_mark_is_half_made_and_is_completed(
     fresh_source: TrackingServerProcess,
     originals: dict[str, str],
