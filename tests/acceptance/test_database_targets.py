@@ -66,10 +66,13 @@ def empty(request: pytest.FixtureRequest) -> Iterator[Empty]:
 def versions_of_rows(uri: str) -> list[tuple[object, ...]]:
     """Return what changes with every write to a row of what is copied."""
     engine = sqlalchemy.create_engine(uri)
+    # An older MLflow makes no tables of what came since.
+    there = sqlalchemy.inspect(engine).get_table_names()
     with engine.connect() as connection:
         return [
             (table, *row)
             for table in TABLES
+            if table in there
             for row in connection.exec_driver_sql(f"SELECT xmin::text, ctid::text FROM {table}")
         ]
 
