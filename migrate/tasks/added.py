@@ -16,7 +16,7 @@ V = TypeVar("V", SkillVersion, MCPServerVersion)
 
 def joined(wanted: Mapping[K, T], copy: Mapping[K, T]) -> dict[K, T]:
     """Return what is wanted by its keys, with what only the copy has."""
-    return {**{key: it for key, it in copy.items() if key not in wanted}, **wanted}
+    return {**copy, **wanted}
 
 
 def joined_versions(

@@ -171,7 +171,7 @@ class _Attempt:
         exact = existing is None or job.repairs or place.target.archive
         due = wanted if exact else self._with_added(wanted, found.record)
         # Of what is the target's own, more than is wanted is no copy.
-        compared = due if self._is_known(found) else wanted
+        compared = due if job.target_id or self._is_marked(found) else wanted
         wrote = existing is None or not self._is_complete(found, record, compared.record, mark)
         if (wrote or not carrier.adopts) and not self._is_ours(found, wanted.record):
             return self._kept(found, wanted.record), wanted
@@ -199,9 +199,9 @@ class _Attempt:
         record, losses, warnings = self._carrier.with_added(wanted.record, copy)
         return Wanted(record, wanted.losses + losses, wanted.warnings + warnings)
 
-    def _is_known(self, found: Found[Any]) -> bool:
-        """Say whether what was found is known to be a copy of ours."""
-        told = self._job.mark or found.mark or self._job.target_id
+    def _is_marked(self, found: Found[Any]) -> bool:
+        """Say whether a mark, or the bookkeeping of its store, says of a copy that it is ours."""
+        told = self._job.mark or found.mark
         return bool(told) or self._store.bookkeeping is not Bookkeeping.NONE
 
     def with_permissions(self, outcome: Outcome, source: Source, target: Target) -> Outcome:
@@ -240,11 +240,10 @@ class _Attempt:
         One that the plan had not seen was made since, by an attempt that ended unclear.
         """
         job = self._job
-        if self._is_new or self._store.bookkeeping is not Bookkeeping.NONE:
+        if self._is_new or self._is_marked(found):
             return True
-        if job.mark or found.mark or not self._carrier.adopts:
-            known = bool(job.mark or found.mark or job.target_id)
-            return known or self._carrier.is_same(found.record, wanted)
+        if not self._carrier.adopts:
+            return bool(job.target_id) or self._carrier.is_same(found.record, wanted)
         made_since = job.action is Action.CREATE and _may_be_begun(self._batch, job)
         return made_since or self._carrier.is_part(found.record, wanted)
 
